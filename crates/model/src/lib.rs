@@ -1,0 +1,43 @@
+//! The nouns of Lockgate: digests, names, versions, ids, time, canonical JSON, limits and facts.
+//!
+//! Everything here is parsed once at the edge and carries its proof inward: fields are private, `FromStr` and
+//! `TryFrom` have errors of their own, and `Display` round-trips. Nothing here reads a clock, a file or a socket.
+
+pub mod canonical;
+pub mod digest;
+pub mod facts;
+pub mod id;
+pub mod json;
+pub mod limits;
+pub mod name;
+pub mod stream;
+pub mod time;
+pub mod version;
+
+pub use canonical::CanonicalError;
+pub use digest::{Digest, DigestError, Hasher};
+pub use id::{EntryIndex, PromotionId, TreeSize};
+pub use json::JsonError;
+pub use limits::Limits;
+pub use name::{EnvName, GateName, GroupName, NameError, PersonId, RoleName, ServiceName, SignerName};
+pub use stream::StreamName;
+pub use time::{Span, UnixMillis};
+pub use version::{ReleaseName, Version};
+
+/// Implements `Serialize`, `Deserialize` and `TryFrom<String>` through `Display` and `FromStr`.
+macro_rules! text_form {
+    ($type:ty) => {
+        impl serde::Serialize for $type {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+        impl<'de> serde::Deserialize<'de> for $type {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+                text.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+pub(crate) use text_form;

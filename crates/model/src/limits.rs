@@ -1,0 +1,96 @@
+//! Every limit of every parser, in one place.
+
+/// How large, deep and many an input may be. Units are in the names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// One HTTP header block.
+    pub header_bytes: usize,
+    /// How many HTTP headers.
+    pub header_count: usize,
+    /// A JSON request body.
+    pub json_body_bytes: usize,
+    /// A piece of evidence or a report.
+    pub evidence_bytes: u64,
+    /// An artifact.
+    pub artifact_bytes: u64,
+    /// JSON nesting.
+    pub json_depth: usize,
+    /// Keys in one JSON object.
+    pub json_keys: usize,
+    /// Items in one JSON array.
+    pub json_items: usize,
+    /// Signatures in one DSSE envelope.
+    pub envelope_signatures: usize,
+    /// Evidence considered for one release.
+    pub evidence_per_release: usize,
+    /// Artifacts in one release.
+    pub artifacts_per_release: usize,
+    /// Subjects of one statement.
+    pub statement_subjects: usize,
+    /// One ledger entry.
+    pub entry_bytes: usize,
+    /// Hashes in one inclusion or consistency proof.
+    pub proof_hashes: usize,
+    /// Signature lines in one signed note.
+    pub note_signatures: usize,
+    /// One signed note.
+    pub note_bytes: usize,
+    /// Approvals counted for one promotion.
+    pub approvals_per_promotion: usize,
+    /// All files of a policy set together.
+    pub policy_bytes: usize,
+    /// Gates in one policy set.
+    pub policy_gates: usize,
+    /// Findings read from one report.
+    pub findings_per_report: usize,
+    /// Components read from one SBOM.
+    pub components_per_sbom: usize,
+    /// Test cases read from one report.
+    pub tests_per_report: usize,
+    /// One bundle file.
+    pub bundle_bytes: usize,
+    /// One free text, such as a reason or a comment.
+    pub text_bytes: usize,
+    /// Connections from one address.
+    pub connections_per_address: usize,
+    /// Connections in all.
+    pub connections: usize,
+}
+
+impl Limits {
+    /// The limits that the server, the CLI and the verifier use (`SECURITY.md`).
+    pub const DEFAULT: Self = Self {
+        header_bytes: 32 * 1024,
+        header_count: 100,
+        json_body_bytes: 1024 * 1024,
+        evidence_bytes: 256 * 1024 * 1024,
+        artifact_bytes: 50 * 1024 * 1024 * 1024,
+        json_depth: 64,
+        json_keys: 10_000,
+        json_items: 1_000_000,
+        envelope_signatures: 16,
+        evidence_per_release: 1000,
+        artifacts_per_release: 256,
+        statement_subjects: 1024,
+        entry_bytes: 16 * 1024,
+        proof_hashes: 63,
+        note_signatures: 32,
+        note_bytes: 256 * 1024,
+        approvals_per_promotion: 64,
+        policy_bytes: 256 * 1024,
+        policy_gates: 500,
+        findings_per_report: 100_000,
+        components_per_sbom: 1_000_000,
+        tests_per_report: 1_000_000,
+        bundle_bytes: 512 * 1024 * 1024,
+        text_bytes: 4096,
+        connections_per_address: 256,
+        connections: 10_000,
+    };
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
