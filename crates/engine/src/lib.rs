@@ -1,1 +1,38 @@
-//! placeholder
+//! Use cases, one file a verb, around one sequencer.
+//!
+//! A verb checks and verifies what it can outside the sequencer, then hands in a [`Submission`]; the sequencer takes
+//! all that has queued, applies each to current state, commits once, signs the checkpoint, and answers everyone. No
+//! request scans history: what a verb needs is read by stream, and costs what that release's own history costs.
+
+pub mod approve;
+pub mod attest;
+pub mod audit;
+pub mod bodies;
+pub mod bundle;
+pub mod clock;
+pub mod diff;
+pub mod engine;
+pub mod evaluate;
+pub mod fault;
+pub mod history;
+pub mod keys;
+pub mod people;
+pub mod policy;
+pub mod promote;
+pub mod push;
+pub mod reader;
+pub mod scheduler;
+pub mod sequencer;
+pub mod session;
+pub mod setup;
+pub mod staging;
+pub mod status;
+pub mod waive;
+pub mod why;
+pub mod withdraw;
+
+pub use clock::{Clock, Entropy};
+pub use engine::{Engine, TreeHead};
+pub use fault::{Fault, Kind};
+pub use keys::LedgerKeys;
+pub use sequencer::{Receipt, Submission};

@@ -1,1 +1,34 @@
-//! placeholder
+//! The auditor's kernel: entries, state, facts, replay, bundles.
+//!
+//! The ledger is the only source of truth. State is a pure fold over entries ([`State::apply`] verifies every
+//! signature on the way), facts are a pure function of state and evidence ([`facts::facts_for`]), and a decision is a
+//! pure function of policy and facts. The same code runs in the server, in the CLI and on an auditor's laptop; it
+//! reads no clock, no file and no socket.
+
+pub mod approval;
+pub mod attestation;
+pub mod audit;
+pub mod bodies;
+pub mod bundle;
+pub mod code_words;
+pub mod entry;
+pub mod facts;
+pub mod governance;
+pub mod manifest;
+pub mod release;
+pub mod replay;
+pub mod sigstore;
+pub mod state;
+pub mod trust;
+pub mod vsa;
+
+pub use approval::{ApprovalDocument, ApprovalPredicate};
+pub use bodies::{Bodies, BodyMap};
+pub use bundle::{Bundle, Query, Refusal, Verified};
+pub use entry::{Actor, Entry, Event, Leaf, Link};
+pub use facts::{ClaimCache, facts_for};
+pub use governance::Governance;
+pub use manifest::Manifest;
+pub use release::{PromotionState, PromotionStatus, ReleaseState};
+pub use state::{ApplyError, State};
+pub use trust::TrustFile;

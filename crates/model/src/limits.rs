@@ -70,7 +70,7 @@ impl Limits {
         json_items: 1_000_000,
         envelope_signatures: 16,
         evidence_per_release: 1000,
-        artifacts_per_release: 256,
+        artifacts_per_release: 64,
         statement_subjects: 1024,
         entry_bytes: 16 * 1024,
         proof_hashes: 63,

@@ -1,1 +1,18 @@
-//! placeholder
+//! Keys and signatures: public keys, DSSE envelopes, signed notes, SSH signatures, and the one way to count signers.
+//!
+//! Everything here verifies or makes signatures over bytes that the caller hands in. The algorithm always comes from
+//! the key, never from the message, and a key id in a message is never consulted. All cryptography is `aws-lc-rs`.
+//! Nothing here decides whom to trust: that is the policy's and the ledger's business.
+
+mod armor;
+pub mod attestation_key;
+mod der;
+pub mod dsse;
+pub mod note;
+pub mod public_key;
+pub mod quorum;
+pub mod ssh;
+pub mod ssh_signer;
+
+pub use attestation_key::AttestationKey;
+pub use public_key::{Algorithm, PublicKey, PublicKeyError, SignatureError};

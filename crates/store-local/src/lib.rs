@@ -1,1 +1,27 @@
-//! placeholder
+//! The store of one machine: SQLite for the ledger and what goes with it, files for blobs.
+//!
+//! ```text
+//! <dir>/LOCK                            held by the process that writes
+//! <dir>/ledger.db                       SQLite, write-ahead log
+//! <dir>/blobs/sha256/ab/cd/<64 hex>     one file a blob, mode 0444, named by its bytes
+//! <dir>/tmp/                            blobs on their way in; emptied at every start
+//! <dir>/SUSPECT                         a flush failed; no writing before the host has restarted
+//! ```
+//!
+//! One process writes ([`LocalStore::open`]); others may read beside it ([`LocalStore::open_read_only`]). Within the
+//! writing process one connection writes and a few read, so that readers never wait for the writer.
+
+mod blob;
+mod database;
+mod fault;
+mod hashing;
+mod ledger;
+mod migration;
+mod projection;
+mod room;
+mod session;
+mod store;
+mod stream;
+mod suspect;
+
+pub use store::{LocalStore, Options};

@@ -1,0 +1,177 @@
+//! Attest: record evidence about a release, byte for byte.
+
+use lockgate_evidence::report::{self, Format};
+use lockgate_evidence::statement::Statement;
+use lockgate_ledger::attestation;
+use lockgate_ledger::bodies::required;
+use lockgate_ledger::entry::{EvidenceForm, EvidenceRecorded};
+use lockgate_ledger::facts::is_statement_type;
+use lockgate_ledger::{Actor, Event, ReleaseState, approval};
+use lockgate_model::facts::Claim;
+use lockgate_model::{Digest, Limits, PersonId, ReleaseName, StreamName};
+use lockgate_sign::dsse::Envelope;
+use serde_json::{Value, json};
+
+use crate::bodies::{StoreBodies, Upload};
+use crate::engine::{Engine, Inner};
+use crate::evaluate::evaluate_open;
+use crate::fault::{Fault, Kind};
+use crate::sequencer::Submission;
+use crate::staging::Staging;
+
+/// A piece of evidence, as handed in.
+#[derive(Debug, Clone)]
+pub struct Evidence {
+    /// Its bytes.
+    pub upload: Upload,
+    /// Signed, or a report to be wrapped.
+    pub form: Form,
+    /// What the caller says it is, such as `sbom`; refused when it is something else.
+    pub expect: Option<String>,
+}
+
+/// How evidence comes.
+#[derive(Debug, Clone)]
+pub enum Form {
+    /// A DSSE envelope around an in-toto statement.
+    Envelope,
+    /// An unsigned report, of this format or of the one that its content shows.
+    Report(Option<Format>),
+}
+
+/// Evidence that was read and found acceptable.
+#[derive(Debug, Clone)]
+pub struct Checked {
+    upload: Upload,
+    digest: Digest,
+    size_bytes: u64,
+    form: CheckedForm,
+    kind: &'static str,
+}
+
+#[derive(Debug, Clone)]
+enum CheckedForm {
+    Envelope { subjects: Vec<Digest> },
+    Report { format: Format },
+}
+
+/// Reads evidence outside the sequencer and refuses what is malformed, unsigned where a signature is due, or not what
+/// the caller says it is.
+///
+/// # Errors
+/// The reader's reason code, `UNSIGNED`, `EVIDENCE_KIND`, `PAYLOAD_TYPE` or `BLOB_UNKNOWN`.
+pub fn check(engine: &Engine, evidence: Evidence) -> Result<Checked, Fault> {
+    let bytes = match &evidence.upload {
+        Upload::Inline(bytes) => std::borrow::Cow::Borrowed(bytes.as_slice()),
+        Upload::Stored(digest) => std::borrow::Cow::Owned(required(&StoreBodies(engine.store()), digest).map_err(|error| {
+            Fault::not_found("BLOB_UNKNOWN", error.to_string()).hint("upload it first")
+        })?.into_owned()),
+    };
+    if bytes.is_empty() {
+        return Err(Fault::invalid("EVIDENCE_EMPTY", "the evidence is empty"));
+    }
+    if bytes.len() as u64 > Limits::DEFAULT.evidence_bytes {
+        return Err(Fault::new(Kind::TooLarge, "TOO_LARGE", format!("{} bytes are over the limit of {} for evidence", bytes.len(), Limits::DEFAULT.evidence_bytes)));
+    }
+    let (form, kind) = match &evidence.form {
+        Form::Envelope => check_envelope(&bytes)?,
+        Form::Report(format) => check_report(&bytes, *format)?,
+    };
+    if let Some(expected) = evidence.expect.as_deref().filter(|expected| *expected != kind) {
+        return Err(Fault::invalid("EVIDENCE_KIND", format!("this is {kind} evidence, not {expected}")));
+    }
+    Ok(Checked { digest: Digest::of(&bytes), size_bytes: bytes.len() as u64, upload: evidence.upload, form, kind })
+}
+
+fn check_envelope(bytes: &[u8]) -> Result<(CheckedForm, &'static str), Fault> {
+    let envelope = Envelope::parse(bytes, &Limits::DEFAULT).map_err(|error| {
+        match Statement::parse(bytes, &Limits::DEFAULT).is_ok() {
+            true => Fault::invalid("UNSIGNED", "this is a bare statement without a signature")
+                .hint("hand in the DSSE envelope that the builder signed"),
+            false => Fault::invalid(error.code(), format!("not a DSSE envelope: {error}")),
+        }
+    })?;
+    if !is_statement_type(&envelope.payload_type) {
+        return Err(Fault::invalid("PAYLOAD_TYPE", format!("the payload type `{}` is not an in-toto statement", envelope.payload_type.escape_debug())));
+    }
+    let statement = Statement::parse(&envelope.payload, &Limits::DEFAULT).map_err(|error| Fault::invalid(error.code, error.message))?;
+    let claim = lockgate_evidence::claim_of(&statement, &Limits::DEFAULT);
+    if let Claim::Malformed { reason } = &claim {
+        return Err(Fault::invalid("EVIDENCE_MALFORMED", format!("the predicate does not read: {reason}")));
+    }
+    let subjects = statement.subjects.iter().filter_map(|subject| subject.sha256).collect();
+    Ok((CheckedForm::Envelope { subjects }, claim.kind()))
+}
+
+fn check_report(bytes: &[u8], format: Option<Format>) -> Result<(CheckedForm, &'static str), Fault> {
+    let format = format.or_else(|| report::detect(bytes)).ok_or_else(|| {
+        Fault::invalid("EVIDENCE_UNKNOWN", "this is no report that Lockgate reads")
+            .hint("it reads CycloneDX, SPDX, JUnit, Trivy, Grype and SARIF; signed evidence goes in as a DSSE envelope")
+    })?;
+    let claim = report::read(format, bytes, &Limits::DEFAULT).map_err(|error| Fault::invalid(error.code, error.message))?;
+    Ok((CheckedForm::Report { format }, claim.kind()))
+}
+
+/// Records evidence about a published release.
+///
+/// The value is `{"release", "evidence": [{"kind", "digest"}]}`.
+pub fn attest(by: PersonId, release: ReleaseName, evidence: Vec<Checked>) -> Submission {
+    Submission::new(move |staging, inner| {
+        let recorded = evidence.into_iter()
+            .map(|checked| record(staging, inner, &by, &release, checked))
+            .collect::<Result<Vec<_>, _>>()?;
+        evaluate_open(staging, inner, &release)?;
+        Ok(json!({ "release": release, "evidence": recorded }))
+    })
+}
+
+/// Records one piece of evidence inside the sequencer.
+///
+/// # Errors
+/// `SUBJECT_MISMATCH` when signed evidence is about none of the release's artifacts.
+pub fn record(staging: &mut Staging<'_>, inner: &Inner, by: &PersonId, name: &ReleaseName, checked: Checked) -> Result<Value, Fault> {
+    let release = staging.release(name)?;
+    let known = release.evidence.iter().find(|known| known.event.evidence == checked.digest);
+    let shown = json!({ "kind": checked.kind, "digest": checked.digest, "repeated": known.is_some() });
+    if known.is_some() {
+        return Ok(shown);
+    }
+    let mut event = EvidenceRecorded {
+        release: name.clone(),
+        evidence: checked.digest,
+        size_bytes: checked.size_bytes,
+        media_type: "application/vnd.dsse.envelope.v1+json".to_owned(),
+        form: EvidenceForm::Envelope,
+    };
+    let about = match &checked.form {
+        CheckedForm::Envelope { subjects } => subjects_of_release(&release, subjects)?,
+        CheckedForm::Report { format } => {
+            event.media_type = format.media_type().to_owned();
+            event.form = wrap(staging, inner, &release, &event, *format, by)?;
+            release.manifest.artifact_digests()
+        }
+    };
+    if let Upload::Inline(bytes) = checked.upload {
+        staging.document(bytes);
+    }
+    let streams: Vec<StreamName> = about.iter().map(StreamName::artifact).collect();
+    staging.append(Actor::Subject { id: by.clone() }, &streams, Event::EvidenceRecorded(event))?;
+    Ok(shown)
+}
+
+fn subjects_of_release(release: &ReleaseState, subjects: &[Digest]) -> Result<Vec<Digest>, Fault> {
+    let about: Vec<Digest> = release.manifest.artifact_digests().into_iter().filter(|artifact| subjects.contains(artifact)).collect();
+    match about.is_empty() {
+        false => Ok(about),
+        true => Err(Fault::new(Kind::Denied, "SUBJECT_MISMATCH", format!("this evidence is about other artifacts than those of {}", release.name))
+            .hint("evidence binds by digest; a name never matches")),
+    }
+}
+
+/// Signs the statement that says who handed the report in.
+fn wrap(staging: &mut Staging<'_>, inner: &Inner, release: &ReleaseState, event: &EvidenceRecorded, format: Format, by: &PersonId) -> Result<EvidenceForm, Fault> {
+    let statement = attestation::report_statement(&approval::subjects(release), event, format.as_str(), by);
+    let envelope = attestation::sign(&statement, &inner.keys.attestation)?;
+    let statement = staging.document(envelope.to_json());
+    Ok(EvidenceForm::Report { format: format.as_str().to_owned(), artifacts: release.manifest.artifact_digests(), statement })
+}

@@ -1,0 +1,55 @@
+//! Audit: the store as the auditor's source.
+
+use std::borrow::Cow;
+use std::io::Read;
+
+use lockgate_ledger::audit::AuditSource;
+use lockgate_ledger::bodies::{Bodies, BodyError};
+use lockgate_model::{Digest, EntryIndex, StreamName, TreeSize};
+use lockgate_store::Store;
+
+use crate::bodies::StoreBodies;
+
+/// A store, read by an auditor who believes none of it.
+#[derive(Clone, Copy)]
+pub struct StoreSource<'a>(pub &'a dyn Store);
+
+impl Bodies for StoreSource<'_> {
+    fn body(&self, digest: &Digest) -> Result<Option<Cow<'_, [u8]>>, BodyError> {
+        Ok(StoreBodies(self.0).body(digest)?.map(|bytes| Cow::Owned(bytes.into_owned())))
+    }
+}
+
+fn text(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}
+
+impl AuditSource for StoreSource<'_> {
+    fn head(&self) -> Result<(TreeSize, Digest), String> {
+        self.0.head().map(|head| (head.size, head.root)).map_err(text)
+    }
+    fn checkpoint(&self) -> Result<Option<Vec<u8>>, String> {
+        self.0.checkpoint().map_err(text)
+    }
+    fn leaves(&self, first: EntryIndex, most: usize) -> Result<Vec<Vec<u8>>, String> {
+        self.0.entries(first, most).map_err(text)
+    }
+    fn tile(&self, level: u8, index: u64) -> Result<Option<Vec<u8>>, String> {
+        self.0.tile(level, index).map_err(text)
+    }
+    fn stream(&self, stream: &StreamName, from_seq: u64, most: usize) -> Result<Vec<(u64, EntryIndex)>, String> {
+        self.0.stream_page(stream, from_seq, most).map_err(text)
+    }
+    fn artifact(&self, digest: &Digest) -> Result<bool, String> {
+        let Some(mut reader) = self.0.open(digest).map_err(text)? else { return Ok(false) };
+        // The reader hashes as it goes and fails at the end when the bytes are others.
+        let mut buffer = vec![0u8; 256 * 1024];
+        loop {
+            match reader.read(&mut buffer) {
+                Ok(0) => return Ok(true),
+                Ok(_) => {}
+                Err(error) => return Err(format!("the artifact {digest}: {error}")),
+            }
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! Bundle: gather what proves a decision, for use without the server.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use lockgate_ledger::bodies::required;
+use lockgate_ledger::bundle::{Bundle, BundleEntry, bodies_of};
+use lockgate_ledger::{Entry, Event};
+use lockgate_model::{Digest, EntryIndex, EnvName, PromotionId, ServiceName, StreamName};
+use lockgate_tlog::hash::leaf_hash;
+
+use crate::bodies::StoreBodies;
+use crate::engine::Engine;
+use crate::fault::{Fault, Kind};
+use crate::reader;
+
+/// Builds the bundle of a promotion, as the ledger stands.
+///
+/// # Errors
+/// `PROMOTION_UNKNOWN`, `DECISION_MISSING`, or what the store says.
+pub fn build(engine: &Engine, promotion: PromotionId) -> Result<Vec<u8>, Fault> {
+    let store = engine.store();
+    let head = engine.published().head.clone();
+    let name = reader::release_of(store, promotion)?;
+    let mut indices: BTreeSet<EntryIndex> = BTreeSet::new();
+    indices.extend(reader::stream_indices(store, &StreamName::governance())?);
+    indices.extend(reader::stream_indices(store, &StreamName::release(&name))?);
+    // Entries that came after the head that will be signed for are left to the next bundle.
+    indices.retain(|index| index.0 < head.size.0);
+    let mut entries: BTreeMap<EntryIndex, Entry> = BTreeMap::new();
+    for index in &indices {
+        entries.insert(*index, reader::entry(store, *index)?);
+    }
+    let last = entries.values().filter_map(|entry| match &entry.event {
+        Event::DecisionRecorded(event) if event.promotion == promotion => Some(event),
+        _ => None,
+    }).last().ok_or_else(|| Fault::not_found("DECISION_MISSING", format!("{promotion} has no decision yet")))?;
+    let target = StreamName::running(&last.environment, &name.service);
+    indices.extend(last.relied_on.iter().filter(|position| position.stream == target).map(|position| position.index));
+    // The newest grant of the target too: an approver has to see what runs there now.
+    indices.extend(reader::head(store, &target)?.map(|position| position.index).filter(|index| index.0 < head.size.0));
+    indices.extend(entries.values().flat_map(|entry| leaves_of(&entry.event, promotion)));
+    let needed = bodies_of(entries.values().filter(|entry| is_needed(&entry.event, promotion)));
+    let mut bodies = BTreeMap::new();
+    for digest in needed {
+        bodies.insert(digest, STANDARD.encode(required(&StoreBodies(store), &digest)?));
+    }
+    let mut proven = Vec::with_capacity(indices.len());
+    for index in indices {
+        let bytes = store.entry(index)?
+            .ok_or_else(|| Fault::new(Kind::Integrity, "ENTRY_MISSING", format!("entry {index} is missing")).hint("run `lockgate audit`"))?;
+        let path = engine.inclusion(index, &leaf_hash(&bytes), &head)?;
+        let proof = path.iter().map(|hash| STANDARD.encode(hash.as_bytes())).collect();
+        proven.push(BundleEntry { index, leaf: STANDARD.encode(&bytes), proof });
+    }
+    let bundle = Bundle { schema: Bundle::SCHEMA.to_owned(), promotion, checkpoint: head.checkpoint.clone(), entries: proven, bodies };
+    Ok(bundle.to_bytes()?)
+}
+
+fn leaves_of(event: &Event, promotion: PromotionId) -> Vec<EntryIndex> {
+    match event {
+        Event::AttestationsIssued(event) if event.promotion == promotion => event.issued.iter().map(|issued| issued.leaf).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// Documents of other promotions' decisions are not used when this one is replayed.
+fn is_needed(event: &Event, promotion: PromotionId) -> bool {
+    match event {
+        Event::DecisionRecorded(event) => event.promotion == promotion,
+        Event::AttestationsIssued(event) => event.promotion == promotion,
+        _ => true,
+    }
+}
+
+/// Finds the promotion by which an artifact may run in an environment now.
+///
+/// # Errors
+/// `DIGEST_NOT_GRANTED` when nothing grants it there, `GRANT_SUPERSEDED` when a later grant replaced it.
+pub fn find_grant(engine: &Engine, artifact: &Digest, service: &ServiceName, environment: &EnvName) -> Result<PromotionId, Fault> {
+    let store = engine.store();
+    let governance = engine.governance()?;
+    if governance.policy.environment(environment).is_none() {
+        return Err(Fault::not_found("ENVIRONMENT_UNKNOWN", format!("the policy set has no environment `{environment}`")));
+    }
+    let mut before = None;
+    let mut replaced = None;
+    // Newest first: the artifact's own stream names the releases that contain it.
+    loop {
+        let page = store.stream_page_newest(&StreamName::artifact(artifact), before, 64)?;
+        let Some((oldest, _)) = page.last() else { break };
+        before = Some(*oldest);
+        for (_, index) in &page {
+            let Event::ReleasePublished(event) = reader::entry(store, *index)?.event else { continue };
+            if event.release.service != *service {
+                continue;
+            }
+            let running = reader::running(store, environment, service)?;
+            match running {
+                Some(running) if running.release == event.release => return Ok(running.promotion),
+                Some(running) => {
+                    let release = reader::release(store, &governance, &event.release)?;
+                    if release.is_some_and(|release| release.ran_in(environment)) {
+                        replaced = Some((event.release, running));
+                    }
+                }
+                None => {}
+            }
+        }
+    }
+    match replaced {
+        Some((release, running)) => Err(Fault::new(Kind::Denied, "GRANT_SUPERSEDED", format!("{release} was replaced in {environment} by {} ({})", running.release, running.promotion))
+            .hint(format!("to go back: `lockgate rollback {service} --env {environment} --to {} --reason ...`", release.version))),
+        None => Err(Fault::new(Kind::Denied, "DIGEST_NOT_GRANTED", format!("nothing grants {artifact} of {service} in {environment}"))
+            .hint(format!("`lockgate status {service}` shows what runs where"))),
+    }
+}

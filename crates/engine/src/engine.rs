@@ -1,0 +1,258 @@
+//! The engine: what every verb works with.
+
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, RwLock};
+use std::thread::JoinHandle;
+
+use lockgate_ledger::{ClaimCache, Governance};
+use lockgate_model::{Digest, EntryIndex, TreeSize, UnixMillis};
+use lockgate_store::Store;
+use lockgate_tlog::proof::{TileSource, prove_consistency, prove_inclusion, root_at, verify_inclusion};
+use lockgate_tlog::tree::Tree;
+
+use crate::clock::{Clock, Entropy};
+use crate::fault::{Fault, Kind};
+use crate::keys::LedgerKeys;
+use crate::reader;
+use crate::sequencer::{Answer, Job, Receipt, Sequencer, Submission, sign_head};
+
+/// How many requests may wait for the sequencer.
+const QUEUE: usize = 8192;
+
+/// A signed tree head.
+#[derive(Debug, Clone)]
+pub struct TreeHead {
+    /// How many entries.
+    pub size: TreeSize,
+    /// Their root.
+    pub root: Digest,
+    /// The signed checkpoint.
+    pub checkpoint: String,
+}
+
+/// What readers see: always one batch as a whole.
+#[derive(Clone)]
+pub struct Published {
+    /// The newest signed head.
+    pub head: Arc<TreeHead>,
+    /// The governance state at that head; absent before entry 0.
+    pub governance: Option<Arc<Governance>>,
+    /// The ledger time of that head.
+    pub time: UnixMillis,
+}
+
+/// Called once when the process has to stop: after a failed flush.
+pub type OnFatal = Box<dyn Fn(String) + Send + Sync>;
+
+/// What the sequencer and the verbs share.
+pub struct Inner {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) keys: LedgerKeys,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) claims: ClaimCache,
+    published: RwLock<Published>,
+    listeners: RwLock<Vec<Box<dyn Fn(&TreeHead) + Send + Sync>>>,
+    on_fatal: OnFatal,
+}
+
+impl Inner {
+    /// What readers see now.
+    pub fn published(&self) -> Published {
+        self.published.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+
+    /// The time now, as the engine's clock says; the ledger's own time may be later.
+    pub fn now(&self) -> UnixMillis {
+        self.clock.now()
+    }
+
+    pub(crate) fn publish(&self, head: Arc<TreeHead>, governance: Option<Arc<Governance>>, time: UnixMillis) {
+        let mut published = self.published.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        // INVARIANT (signed size never decreases): only the sequencer publishes, in order of commits.
+        assert!(head.size >= published.head.size, "a smaller head after a larger one");
+        *published = Published { head: head.clone(), governance, time };
+        drop(published);
+        for listener in self.listeners.read().unwrap_or_else(std::sync::PoisonError::into_inner).iter() {
+            listener(&head);
+        }
+    }
+
+    pub(crate) fn stop_for(&self, reason: String) {
+        (self.on_fatal)(reason);
+    }
+}
+
+/// The engine. Clone-free: share it in an `Arc`. Dropping it ends the sequencer after the queue is done.
+pub struct Engine {
+    inner: Arc<Inner>,
+    queue: Option<SyncSender<Job>>,
+    sequencer: Option<JoinHandle<()>>,
+}
+
+/// What an engine is made of.
+pub struct Parts {
+    /// The store; this engine must be its only writer.
+    pub store: Arc<dyn Store>,
+    /// The server's own keys.
+    pub keys: LedgerKeys,
+    /// Where time comes from.
+    pub clock: Arc<dyn Clock>,
+    /// Where randomness comes from.
+    pub entropy: Arc<dyn Entropy>,
+    /// What to do when the process has to stop.
+    pub on_fatal: OnFatal,
+}
+
+impl Engine {
+    /// Opens the ledger: restores the right edge, checks it against the stored head, folds the governance stream, and
+    /// starts the sequencer.
+    ///
+    /// # Errors
+    /// `HEAD_MISMATCH` when the tiles do not give the stored root; `LOG_KEY_MISMATCH` when the keys are another
+    /// ledger's; whatever the governance fold refuses.
+    pub fn open(parts: Parts) -> Result<Self, Fault> {
+        let Parts { store, keys, clock, entropy, on_fatal } = parts;
+        let stored = store.head()?;
+        let edge = |level: u8, index: u64, _width: u16| store.tile(level, index).ok().flatten();
+        let tree = Tree::restore(stored.size, edge)
+            .map_err(|error| Fault::new(Kind::Integrity, "HEAD_MISMATCH", format!("the right edge of the tree does not load: {error}")))?;
+        if tree.root() != stored.root {
+            return Err(Fault::new(Kind::Integrity, "HEAD_MISMATCH", "the stored tiles do not give the stored root")
+                .hint("the store was changed from outside; run `lockgate audit`"));
+        }
+        let governance = reader::governance(&*store)?;
+        if governance.as_ref().is_some_and(|governance| governance.identity.log_key != keys.log.vkey().to_string()) {
+            return Err(Fault::new(Kind::Integrity, "LOG_KEY_MISMATCH", "the keys beside the ledger are another ledger's"));
+        }
+        let time = match stored.size.0.checked_sub(1) {
+            Some(last) => newest_time(&*store, last)?,
+            None => UnixMillis(0),
+        };
+        let empty = Arc::new(TreeHead { size: TreeSize(0), root: stored.root, checkpoint: String::new() });
+        let published = Published { head: empty, governance: governance.clone(), time };
+        let inner = Arc::new(Inner {
+            store, keys, clock, entropy,
+            claims: ClaimCache::default(),
+            published: RwLock::new(published),
+            listeners: RwLock::new(Vec::new()),
+            on_fatal,
+        });
+        let head = Arc::new(sign_head(&inner, stored.size, stored.root));
+        inner.publish(head, governance, time);
+        let (queue, jobs) = sync_channel(QUEUE);
+        let sequencer = Sequencer::new(inner.clone(), jobs, tree, time);
+        let sequencer = std::thread::Builder::new().name("sequencer".to_owned()).spawn(move || sequencer.run())
+            .map_err(|error| Fault::new(Kind::Unavailable, "THREAD_FAILED", error.to_string()))?;
+        Ok(Self { inner, queue: Some(queue), sequencer: Some(sequencer) })
+    }
+
+    /// Hands a request to the sequencer; `answer` is called once, from its thread.
+    pub fn submit(&self, submission: Submission, answer: Answer) {
+        let Some(queue) = &self.queue else { return };
+        if let Err(TrySendError::Full(job) | TrySendError::Disconnected(job)) = queue.try_send(Job { submission, answer }) {
+            (job.answer)(Err(Fault::new(Kind::Unavailable, "OVERLOADED", "too many requests wait for the ledger; nothing was changed")
+                .hint("try again in a moment, with the same idempotency key")));
+        }
+    }
+
+    /// Hands a request in and waits for the answer.
+    ///
+    /// # Errors
+    /// The request's own fault.
+    pub fn run(&self, submission: Submission) -> Result<Receipt, Fault> {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        self.submit(submission, Box::new(move |result| {
+            // The waiting side is below and outlives this.
+            let _ = sender.send(result);
+        }));
+        receiver.recv().unwrap_or_else(|_| Err(Fault::new(Kind::Unavailable, "STOPPING", "the server is stopping")))
+    }
+
+    /// What readers see now.
+    pub fn published(&self) -> Published {
+        self.inner.published()
+    }
+
+    /// The governance state.
+    ///
+    /// # Errors
+    /// `LEDGER_EMPTY`.
+    pub fn governance(&self) -> Result<Arc<Governance>, Fault> {
+        self.published().governance.ok_or_else(|| Fault::new(Kind::Unavailable, "LEDGER_EMPTY", "the ledger has no first entry"))
+    }
+
+    /// The store, for reading.
+    pub fn store(&self) -> &dyn Store {
+        &*self.inner.store
+    }
+
+    /// The parts that verbs share.
+    pub fn inner(&self) -> &Inner {
+        &self.inner
+    }
+
+    /// Calls `listener` after each new head, from the sequencer's thread; it must not block.
+    pub fn listen(&self, listener: impl Fn(&TreeHead) + Send + Sync + 'static) {
+        self.inner.listeners.write().unwrap_or_else(std::sync::PoisonError::into_inner).push(Box::new(listener));
+    }
+
+    /// Proves that the ledger of `head` holds the leaf at `index`.
+    ///
+    /// INVARIANT (proofs verify before they leave): the proof is checked here.
+    ///
+    /// # Errors
+    /// `PROOF_FAILED` when the tiles are damaged.
+    pub fn inclusion(&self, index: EntryIndex, leaf: &Digest, head: &TreeHead) -> Result<Vec<Digest>, Fault> {
+        let failed = |error: String| Fault::new(Kind::Integrity, "PROOF_FAILED", format!("entry {index} cannot be proven: {error}"));
+        let path = prove_inclusion(index, head.size, &Tiles(self.store())).map_err(|error| failed(error.to_string()))?;
+        verify_inclusion(index, head.size, leaf, &path, &head.root).map_err(|error| failed(error.to_string()))?;
+        Ok(path)
+    }
+
+    /// Proves that the ledger of `head` grew from its first `old` entries, and tells their root.
+    ///
+    /// # Errors
+    /// `PROOF_RANGE` when `old` is zero or larger than the ledger.
+    pub fn consistency(&self, old: TreeSize, head: &TreeHead) -> Result<(Digest, Vec<Digest>), Fault> {
+        if old.0 == 0 || old > head.size {
+            return Err(Fault::invalid("PROOF_RANGE", format!("a consistency proof starts between 1 and {} entries", head.size)));
+        }
+        let failed = |error: String| Fault::new(Kind::Integrity, "PROOF_FAILED", error);
+        let tiles = Tiles(self.store());
+        let root = root_at(old, &tiles).map_err(|error| failed(error.to_string()))?;
+        let path = prove_consistency(old, head.size, &tiles).map_err(|error| failed(error.to_string()))?;
+        Ok((root, path))
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.queue = None;
+        if let Some(sequencer) = self.sequencer.take() {
+            // A panic there was reported when it happened.
+            let _ = sequencer.join();
+        }
+    }
+}
+
+/// The newest entry's time; the newest leaves may be an attestation's, which carry none.
+fn newest_time(store: &dyn Store, last: u64) -> Result<UnixMillis, Fault> {
+    for index in (0..=last).rev().take(8) {
+        if let Ok(entry) = reader::entry(store, EntryIndex(index)) {
+            return Ok(entry.time);
+        }
+    }
+    Err(Fault::new(Kind::Integrity, "ENTRY_INVALID", "the newest entries do not decode").hint("run `lockgate audit`"))
+}
+
+/// The store's tile rows as a source for proofs.
+struct Tiles<'a>(&'a dyn Store);
+
+impl TileSource for Tiles<'_> {
+    type Error = String;
+    fn tile(&self, level: u8, index: u64, width: u16) -> Result<Vec<u8>, String> {
+        let tile = self.0.tile(level, index).map_err(|error| error.to_string())?;
+        tile.ok_or_else(|| format!("tile {index} of level {level} (width {width}) is missing"))
+    }
+}

@@ -1,0 +1,187 @@
+//! Evaluate: decide on a promotion inside the sequencer, and write down what follows.
+//!
+//! The only function that issues a grant. Everything that a decision rests on is read in the same batch.
+
+use lockgate_ledger::attestation::{self, PROMOTION_PREDICATE_TYPE};
+use lockgate_ledger::entry::{AttestationsIssued, CloseCause, DecisionRecorded, GateLine, GrantIssued, Issued, PromotionClosed};
+use lockgate_ledger::release::PromotionState;
+use lockgate_ledger::replay::{Deliberation, deliberate};
+use lockgate_ledger::{Actor, Event, PromotionStatus, approval, sigstore, vsa};
+use lockgate_model::{EntryIndex, PromotionId, StreamName, UnixMillis};
+use lockgate_policy::Outcome;
+use serde_json::Value;
+
+use crate::engine::Inner;
+use crate::fault::Fault;
+use crate::staging::{OPEN_PROMOTIONS, Staging, open_key};
+
+/// Whether an evaluation is written down even when its outcome is the same as before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Record {
+    /// Only when the outcome changes.
+    Changes,
+    /// Always: for the first decision.
+    Always,
+}
+
+/// Decides on an open promotion; writes the decision, its attestations, the grant and what it supersedes.
+///
+/// # Errors
+/// When the facts cannot be gathered whole, or what follows cannot be written; the caller then goes back.
+pub fn evaluate(staging: &mut Staging<'_>, inner: &Inner, promotion: PromotionId, record: Record) -> Result<Outcome, Fault> {
+    let release = staging.release_of(promotion)?;
+    let asked = release.promotion(promotion)?.clone();
+    if !asked.status().is_open() {
+        return Ok(asked.decisions.last().map_or(Outcome::Deny, |decision| decision.event.outcome));
+    }
+    let environment = &asked.request.environment;
+    let time = staging.time();
+    if asked.request.expires_at <= time {
+        close(staging, &asked, Actor::System, CloseCause::Expired, "its time ran out")?;
+        return Ok(Outcome::Deny);
+    }
+    let state = staging.slice(&release, environment)?;
+    let deliberation = deliberate(&state, promotion, time, &*staging, &inner.claims)?;
+    let outcome = deliberation.decision.outcome;
+    let unchanged = asked.decisions.last().is_some_and(|last| last.event.outcome == outcome);
+    if unchanged && record == Record::Changes {
+        return Ok(outcome);
+    }
+    let relied_on = [
+        StreamName::governance(),
+        StreamName::release(&release.name),
+        StreamName::running(environment, &release.name.service),
+    ];
+    let relied_on = relied_on.iter().filter_map(|stream| state.head(stream).cloned()).collect();
+    staging.document(deliberation.facts_bytes.clone());
+    staging.document(deliberation.decision_bytes.clone());
+    let line = |gate: &lockgate_policy::GateResult| GateLine { gate: gate.gate.clone(), outcome: gate.outcome };
+    let event = DecisionRecorded {
+        promotion,
+        release: release.name.clone(),
+        environment: environment.clone(),
+        outcome,
+        decision: deliberation.decision_digest,
+        facts: deliberation.facts_digest,
+        policy: deliberation.decision.policy,
+        engine: deliberation.decision.engine.clone(),
+        gates: deliberation.decision.gates.iter().map(line).collect(),
+        relied_on,
+    };
+    let index = staging.append(Actor::System, &[], Event::DecisionRecorded(event.clone()))?;
+    conclude(staging, inner, &asked, &event, index, &deliberation)?;
+    Ok(outcome)
+}
+
+/// What follows from a recorded decision.
+fn conclude(staging: &mut Staging<'_>, inner: &Inner, asked: &PromotionState, event: &DecisionRecorded, index: EntryIndex, deliberation: &Deliberation) -> Result<(), Fault> {
+    let key = open_key(&event.environment, &event.release.service, event.promotion);
+    let not_after = match event.outcome {
+        Outcome::Allow => Some(grant_end(staging, event)?),
+        Outcome::Deny | Outcome::Pending => None,
+    };
+    if event.outcome != Outcome::Pending {
+        attest(staging, inner, event, index, deliberation, not_after)?;
+    }
+    let Some(not_after) = not_after else {
+        staging.project(OPEN_PROMOTIONS, key, Some(event.release.to_string().into_bytes()));
+        return Ok(());
+    };
+    let grant = GrantIssued {
+        promotion: event.promotion,
+        release: event.release.clone(),
+        manifest: asked.request.manifest,
+        environment: event.environment.clone(),
+        decision: index,
+        not_after,
+    };
+    staging.append(Actor::System, &[], Event::GrantIssued(grant))?;
+    staging.project(OPEN_PROMOTIONS, key, None);
+    supersede(staging, event)
+}
+
+fn grant_end(staging: &Staging<'_>, event: &DecisionRecorded) -> Result<UnixMillis, Fault> {
+    let governance = staging.governance()?;
+    let environment = governance.policy.environment(&event.environment)
+        .ok_or_else(|| Fault::not_found("ENVIRONMENT_UNKNOWN", format!("the policy set has no environment `{}`", event.environment)))?;
+    Ok(staging.time().plus(environment.grant_ttl))
+}
+
+/// Signs the promotion statement and the VSA, each with a leaf of its own.
+fn attest(staging: &mut Staging<'_>, inner: &Inner, event: &DecisionRecorded, index: EntryIndex, deliberation: &Deliberation, not_after: Option<UnixMillis>) -> Result<(), Fault> {
+    let governance = staging.governance()?.clone();
+    let release = staging.release(&event.release)?;
+    let subjects = approval::subjects(&release);
+    let time = staging.time();
+    let facts = &deliberation.facts;
+    let promotion = attestation::promotion_predicate(event, facts, governance.origin(), index, time, not_after);
+    let summary = vsa::predicate(event, &governance.policy, governance.origin(), time, &attestation::inputs(facts));
+    let statements: [(&str, Value); 2] = [
+        (PROMOTION_PREDICATE_TYPE, attestation::statement(&subjects, PROMOTION_PREDICATE_TYPE, promotion)),
+        (vsa::PREDICATE_TYPE, vsa::statement(&subjects, summary)),
+    ];
+    let mut issued = Vec::with_capacity(statements.len());
+    for (predicate_type, statement) in statements {
+        let envelope = attestation::sign(&statement, &inner.keys.attestation)?;
+        let leaf = sigstore::leaf_for(&envelope, inner.keys.attestation.public())
+            .map_err(|error| Fault::new(crate::Kind::Bug, "SIGNING_FAILED", error.to_string()))?;
+        let leaf = staging.append_leaf(leaf);
+        let envelope = staging.document(envelope.to_json());
+        issued.push(Issued { predicate_type: predicate_type.to_owned(), envelope, leaf });
+    }
+    let event = AttestationsIssued { promotion: event.promotion, release: event.release.clone(), decision: index, issued };
+    staging.append(Actor::System, &[], Event::AttestationsIssued(event))?;
+    Ok(())
+}
+
+/// A grant ends every other open promotion of the same service into the same environment: what they asked to
+/// replace does not run there any more.
+fn supersede(staging: &mut Staging<'_>, event: &DecisionRecorded) -> Result<(), Fault> {
+    for (other, name) in staging.open_promotions(&event.environment, &event.release.service)? {
+        if other == event.promotion {
+            continue;
+        }
+        let release = staging.release(&name)?;
+        let asked = release.promotion(other)?.clone();
+        if asked.status().is_open() {
+            let reason = format!("{} was granted into {} by {}", event.release, event.environment, event.promotion);
+            close(staging, &asked, Actor::System, CloseCause::Superseded, &reason)?;
+        }
+    }
+    Ok(())
+}
+
+/// Ends a promotion without a grant.
+///
+/// # Errors
+/// When it is not open any more.
+pub fn close(staging: &mut Staging<'_>, asked: &PromotionState, by: Actor, cause: CloseCause, reason: &str) -> Result<(), Fault> {
+    let request = &asked.request;
+    let event = PromotionClosed { promotion: request.promotion, release: request.release.clone(), cause, reason: reason.to_owned() };
+    staging.append(by, &[], Event::PromotionClosed(event))?;
+    staging.project(OPEN_PROMOTIONS, open_key(&request.environment, &request.release.service, request.promotion), None);
+    Ok(())
+}
+
+/// Evaluates every open promotion of a release again, because something about it changed.
+///
+/// # Errors
+/// As [`evaluate`].
+pub fn evaluate_open(staging: &mut Staging<'_>, inner: &Inner, release: &lockgate_model::ReleaseName) -> Result<(), Fault> {
+    let open: Vec<PromotionId> = staging.release(release)?.promotions.values()
+        .filter(|promotion| promotion.status().is_open())
+        .map(|promotion| promotion.request.promotion)
+        .collect();
+    for promotion in open {
+        evaluate(staging, inner, promotion, Record::Changes)?;
+    }
+    Ok(())
+}
+
+/// The status of a promotion as staged.
+///
+/// # Errors
+/// `PROMOTION_UNKNOWN`.
+pub fn status(staging: &mut Staging<'_>, promotion: PromotionId) -> Result<PromotionStatus, Fault> {
+    Ok(staging.release_of(promotion)?.promotion(promotion)?.status())
+}

@@ -1,0 +1,125 @@
+//! Promote and roll back: ask that a release be let into an environment.
+
+use lockgate_ledger::entry::PromotionRequested;
+use lockgate_ledger::{Actor, Event};
+use lockgate_model::facts::PromotionKind;
+use lockgate_model::{EnvName, Limits, PersonId, PromotionId, ReleaseName, StreamName};
+use serde_json::{Value, json};
+
+use crate::engine::Inner;
+use crate::evaluate::{Record, evaluate, status};
+use crate::fault::{Fault, Kind};
+use crate::sequencer::Submission;
+use crate::staging::Staging;
+
+/// A request to let a release into an environment.
+#[derive(Debug, Clone)]
+pub struct Promote {
+    /// What.
+    pub release: ReleaseName,
+    /// Where to; environments that come before it are passed on the way.
+    pub environment: EnvName,
+    /// Why.
+    pub reason: String,
+}
+
+/// Asks for a promotion, and for those on the way that are still missing; stops where one is not allowed.
+///
+/// The value is `{"promotions": [{"promotion", "environment", "status", "repeated"}]}`, the last one being the answer.
+///
+/// # Errors
+/// `REASON_MISSING` or `TEXT_TOO_LONG`; the rest comes with the receipt.
+pub fn promote(by: PersonId, request: Promote) -> Result<Submission, Fault> {
+    check_reason(&request.reason)?;
+    Ok(Submission::new(move |staging, inner| {
+        let policy = staging.governance()?.policy.clone();
+        if policy.environment(&request.environment).is_none() {
+            return Err(unknown_environment(&policy, &request.environment));
+        }
+        let release = staging.release(&request.release)?;
+        let mut path: Vec<EnvName> = policy.path_to(&request.environment).into_iter()
+            .filter(|environment| *environment != request.environment && !release.ran_in(environment))
+            .collect();
+        path.push(request.environment.clone());
+        let mut done = Vec::new();
+        for environment in path {
+            let asked = ask(staging, inner, &by, &request.release, &environment, PromotionKind::Promotion, &request.reason)?;
+            let granted = asked.get("status").and_then(Value::as_str) == Some("granted");
+            done.push(asked);
+            if !granted {
+                break;
+            }
+        }
+        Ok(json!({ "promotions": done }))
+    }))
+}
+
+/// Asks for a rollback: a promotion of an earlier release that has run in the environment.
+///
+/// # Errors
+/// `REASON_MISSING` or `TEXT_TOO_LONG`; the rest comes with the receipt.
+pub fn rollback(by: PersonId, request: Promote) -> Result<Submission, Fault> {
+    check_reason(&request.reason)?;
+    Ok(Submission::new(move |staging, inner| {
+        let policy = staging.governance()?.policy.clone();
+        if policy.environment(&request.environment).is_none() {
+            return Err(unknown_environment(&policy, &request.environment));
+        }
+        if !staging.release(&request.release)?.ran_in(&request.environment) {
+            return Err(Fault::new(Kind::Denied, "ROLLBACK_NEVER_RAN", format!("{} has never been granted into {}", request.release, request.environment))
+                .hint(format!("`lockgate history --env {}` lists what has", request.environment)));
+        }
+        let asked = ask(staging, inner, &by, &request.release, &request.environment, PromotionKind::Rollback, &request.reason)?;
+        Ok(json!({ "promotions": [asked] }))
+    }))
+}
+
+fn check_reason(reason: &str) -> Result<(), Fault> {
+    if reason.trim().is_empty() {
+        return Err(Fault::invalid("REASON_MISSING", "a promotion needs a reason").hint("add --reason \"...\""));
+    }
+    match reason.len() <= Limits::DEFAULT.text_bytes {
+        true => Ok(()),
+        false => Err(Fault::invalid("TEXT_TOO_LONG", format!("a reason has at most {} bytes", Limits::DEFAULT.text_bytes))),
+    }
+}
+
+fn unknown_environment(policy: &lockgate_policy::PolicySet, name: &EnvName) -> Fault {
+    let known: Vec<&str> = policy.environments().iter().map(|environment| environment.name.as_str()).collect();
+    Fault::not_found("ENVIRONMENT_UNKNOWN", format!("the policy set has no environment `{name}`"))
+        .hint(format!("it has {}", known.join(", ")))
+}
+
+fn ask(staging: &mut Staging<'_>, inner: &Inner, by: &PersonId, release: &ReleaseName, environment: &EnvName, kind: PromotionKind, reason: &str) -> Result<Value, Fault> {
+    let state = staging.release(release)?;
+    let open = state.open_promotion(environment).map(|open| open.request.promotion);
+    let (promotion, repeated) = match open {
+        Some(open) => (open, true),
+        None => (request(staging, by, release, environment, kind, reason)?, false),
+    };
+    evaluate(staging, inner, promotion, if repeated { Record::Changes } else { Record::Always })?;
+    let status = status(staging, promotion)?;
+    Ok(json!({ "promotion": promotion, "environment": environment, "status": status.as_str(), "repeated": repeated }))
+}
+
+fn request(staging: &mut Staging<'_>, by: &PersonId, release: &ReleaseName, environment: &EnvName, kind: PromotionKind, reason: &str) -> Result<PromotionId, Fault> {
+    let state = staging.release(release)?;
+    let running = staging.running(environment, &release.service)?;
+    if running.is_some_and(|running| running.manifest == state.manifest_digest) {
+        return Err(Fault::new(Kind::Conflict, "ALREADY_RUNNING", format!("{release} is what {environment} is granted to run already")));
+    }
+    let number = staging.head(&StreamName::promotions())?.map_or(1, |head| head.seq + 2);
+    let promotion = PromotionId(number);
+    let ttl = staging.governance()?.policy.settings().promotion_ttl;
+    let event = PromotionRequested {
+        promotion,
+        release: release.clone(),
+        manifest: state.manifest_digest,
+        environment: environment.clone(),
+        kind,
+        reason: reason.to_owned(),
+        expires_at: staging.time().plus(ttl),
+    };
+    staging.append(Actor::Subject { id: by.clone() }, &[], Event::PromotionRequested(event))?;
+    Ok(promotion)
+}

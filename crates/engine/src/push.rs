@@ -1,0 +1,83 @@
+//! Push: publish a release with its evidence, all in one batch.
+
+use lockgate_ledger::entry::ReleasePublished;
+use lockgate_ledger::{Actor, Event, Manifest};
+use lockgate_model::facts::{Artifact, Source};
+use lockgate_model::{Digest, Limits, PersonId, ReleaseName, StreamName};
+use serde_json::json;
+
+use crate::attest::{self, Checked};
+use crate::bodies::Upload;
+use crate::engine::Engine;
+use crate::fault::{Fault, Kind};
+use crate::sequencer::Submission;
+
+/// A release to be published.
+#[derive(Debug, Clone)]
+pub struct Publish {
+    /// `service@version`.
+    pub release: ReleaseName,
+    /// Its artifacts, sent before as blobs.
+    pub artifacts: Vec<Artifact>,
+    /// Where it was built from, as the publisher says.
+    pub source: Option<Source>,
+    /// The release notes.
+    pub notes: Option<Upload>,
+    /// Evidence that was read and found acceptable.
+    pub evidence: Vec<Checked>,
+}
+
+/// Publishes a release. The same release again is no error; the same name for other bytes is.
+///
+/// The value is `{"release", "manifest", "repeated", "evidence": [...]}`.
+///
+/// # Errors
+/// `MANIFEST_INVALID`, `BLOB_UNKNOWN` or `SIZE_MISMATCH`; the rest comes with the receipt.
+pub fn publish(engine: &Engine, by: PersonId, request: Publish) -> Result<Submission, Fault> {
+    for artifact in &request.artifacts {
+        check_artifact(engine, artifact)?;
+    }
+    let manifest = Manifest {
+        schema: Manifest::SCHEMA.to_owned(),
+        release: request.release.clone(),
+        artifacts: request.artifacts,
+        source: request.source,
+        notes: request.notes.as_ref().map(Upload::digest),
+    };
+    let bytes = manifest.to_bytes(&Limits::DEFAULT).map_err(|error| Fault::invalid("MANIFEST_INVALID", error.to_string()))?;
+    let digest = Digest::of(&bytes);
+    let Publish { release, notes, evidence, .. } = request;
+    Ok(Submission::new(move |staging, inner| {
+        let known = staging.release_if_any(&release)?;
+        if known.as_ref().is_some_and(|known| known.manifest_digest != digest) {
+            return Err(Fault::new(Kind::Conflict, "RELEASE_EXISTS", format!("{release} is published already with other content"))
+                .hint("the same version never names other bytes; publish a new version"));
+        }
+        if known.is_none() {
+            staging.document(bytes);
+            if let Some(Upload::Inline(notes)) = notes {
+                staging.document(notes);
+            }
+            let streams: Vec<StreamName> = manifest.artifact_digests().iter().map(StreamName::artifact).collect();
+            let event = ReleasePublished { release: release.clone(), manifest: digest };
+            staging.append(Actor::Subject { id: by.clone() }, &streams, Event::ReleasePublished(event))?;
+        }
+        let recorded = evidence.into_iter()
+            .map(|checked| attest::record(staging, inner, &by, &release, checked))
+            .collect::<Result<Vec<_>, _>>()?;
+        crate::evaluate::evaluate_open(staging, inner, &release)?;
+        Ok(json!({ "release": release, "manifest": digest, "repeated": known.is_some(), "evidence": recorded }))
+    }))
+}
+
+fn check_artifact(engine: &Engine, artifact: &Artifact) -> Result<(), Fault> {
+    let size = engine.store().stat(&artifact.digest)?
+        .ok_or_else(|| Fault::not_found("BLOB_UNKNOWN", format!("the artifact {} has not been uploaded", artifact.digest)))?;
+    if artifact.name.is_empty() || artifact.name.len() > 256 || artifact.name.chars().any(|c| c.is_control() || c == '/' || c == '\\') {
+        return Err(Fault::invalid("NAME_INVALID", "an artifact's name is 1 to 256 bytes without `/` and control characters"));
+    }
+    match size == artifact.size_bytes {
+        true => Ok(()),
+        false => Err(Fault::invalid("SIZE_MISMATCH", format!("{} has {size} bytes, not {}", artifact.digest, artifact.size_bytes))),
+    }
+}

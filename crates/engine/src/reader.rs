@@ -1,0 +1,142 @@
+//! Reading state by stream: the same fold as everywhere, over one release's own entries.
+
+use std::sync::Arc;
+
+use lockgate_ledger::entry::StreamPosition;
+use lockgate_ledger::state::Slice;
+use lockgate_ledger::{Entry, Event, Governance, Leaf, ReleaseState, State};
+use lockgate_model::facts::Running;
+use lockgate_model::{EntryIndex, EnvName, Limits, PromotionId, ReleaseName, ServiceName, StreamName};
+use lockgate_store::{Store, StoreError};
+
+use crate::bodies::StoreBodies;
+use crate::fault::{Fault, Kind};
+
+/// How many rows are read at a time.
+const PAGE: usize = 512;
+
+/// Reads one entry that must be there.
+///
+/// # Errors
+/// `ENTRY_MISSING` or `ENTRY_INVALID` when the store is damaged.
+pub fn entry(store: &dyn Store, index: EntryIndex) -> Result<Entry, Fault> {
+    let damaged = |code, message: String| Fault::new(Kind::Integrity, code, message).hint("run `lockgate audit`");
+    let bytes = store.entry(index)?.ok_or_else(|| damaged("ENTRY_MISSING", format!("entry {index} is missing")))?;
+    match Leaf::decode(&bytes, &Limits::DEFAULT) {
+        Ok(Leaf::Entry(entry)) => Ok(*entry),
+        Ok(Leaf::HashedRekord) => Err(damaged("ENTRY_INVALID", format!("entry {index} is a leaf of an attestation"))),
+        Err(error) => Err(damaged("ENTRY_INVALID", format!("entry {index}: {error}"))),
+    }
+}
+
+/// The ledger indices of a whole stream, oldest first.
+///
+/// # Errors
+/// What the store says.
+pub fn stream_indices(store: &dyn Store, stream: &StreamName) -> Result<Vec<EntryIndex>, StoreError> {
+    let mut indices = Vec::new();
+    loop {
+        let page = store.stream_page(stream, indices.len() as u64, PAGE)?;
+        let done = page.len() < PAGE;
+        indices.extend(page.into_iter().map(|(_, index)| index));
+        if done {
+            return Ok(indices);
+        }
+    }
+}
+
+/// The newest position of a stream.
+///
+/// # Errors
+/// What the store says.
+pub fn head(store: &dyn Store, stream: &StreamName) -> Result<Option<StreamPosition>, StoreError> {
+    let head = store.stream_head(stream)?;
+    Ok(head.map(|head| StreamPosition { stream: stream.clone(), seq: head.seq, index: head.index }))
+}
+
+/// Folds the governance stream from entry 0; `None` for an empty ledger.
+///
+/// # Errors
+/// What the fold refuses: a ledger whose governance does not verify is not served.
+pub fn governance(store: &dyn Store) -> Result<Option<Arc<Governance>>, Fault> {
+    let mut state = State::default();
+    for index in stream_indices(store, &StreamName::governance())? {
+        let entry = entry(store, index)?;
+        state.apply(index, &entry, &StoreBodies(store), Slice::Partial)?;
+    }
+    Ok(state.governance().ok().cloned())
+}
+
+/// Folds one release's stream; `None` when it is not published.
+///
+/// # Errors
+/// What the fold refuses.
+pub fn release(store: &dyn Store, governance: &Arc<Governance>, name: &ReleaseName) -> Result<Option<Arc<ReleaseState>>, Fault> {
+    let mut state = State::resume(Some(governance.clone()), [], None);
+    for index in stream_indices(store, &StreamName::release(name))? {
+        let entry = entry(store, index)?;
+        state.apply(index, &entry, &StoreBodies(store), Slice::Partial)?;
+    }
+    Ok(state.release(name).ok().cloned())
+}
+
+/// The release that a promotion is about.
+///
+/// # Errors
+/// `PROMOTION_UNKNOWN`.
+pub fn release_of(store: &dyn Store, promotion: PromotionId) -> Result<ReleaseName, Fault> {
+    let unknown = || {
+        Fault::not_found("PROMOTION_UNKNOWN", format!("{promotion} is not a promotion of this ledger")).hint("see `lockgate status`")
+    };
+    let page = store.stream_page(&StreamName::promotion(promotion), 0, 1)?;
+    let (_, index) = page.first().ok_or_else(unknown)?;
+    match entry(store, *index)?.event {
+        Event::PromotionRequested(event) => Ok(event.release),
+        _ => Err(unknown()),
+    }
+}
+
+/// What runs in an environment, of one service: the newest grant of that stream.
+///
+/// # Errors
+/// What the store says.
+pub fn running(store: &dyn Store, environment: &EnvName, service: &ServiceName) -> Result<Option<Running>, Fault> {
+    let Some(head) = store.stream_head(&StreamName::running(environment, service))? else { return Ok(None) };
+    let entry = entry(store, head.index)?;
+    Ok(match entry.event {
+        Event::GrantIssued(grant) => {
+            Some(Running { release: grant.release, manifest: grant.manifest, since: entry.time, promotion: grant.promotion })
+        }
+        _ => None,
+    })
+}
+
+/// The projections of a kind whose key starts with `prefix`.
+///
+/// # Errors
+/// What the store says.
+pub fn projections_under(store: &dyn Store, kind: &str, prefix: &str) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
+    let mut found = Vec::new();
+    let mut after = prefix.to_owned();
+    loop {
+        let page = store.projections(kind, Some(&after), PAGE)?;
+        let done = page.len() < PAGE;
+        for (key, value) in page {
+            if !key.starts_with(prefix) {
+                return Ok(found);
+            }
+            after.clone_from(&key);
+            found.push((key, value));
+        }
+        if done {
+            return Ok(found);
+        }
+    }
+}
+
+/// Reads an open promotion's projection.
+pub fn open_promotion(key: &str, value: &[u8]) -> Option<(PromotionId, ReleaseName)> {
+    let id = key.rsplit('/').next()?.parse().ok()?;
+    let release = std::str::from_utf8(value).ok()?.parse().ok()?;
+    Some((id, release))
+}

@@ -1,0 +1,263 @@
+//! The sequencer: one thread that takes all that has queued, commits once, signs, and answers everyone.
+//!
+//! 1. take the queue; 2. apply each request to the staged state, going back where one fails; 3. extend the tree;
+//! 4. commit: one flush; 5. sign the checkpoint of what is now durable; 6. answer. A crash before 4 leaves nothing;
+//! after 4 the head can be signed again, because signing is deterministic. Nothing is retried on a failed commit.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
+
+use lockgate_ledger::ReleaseState;
+use lockgate_model::{Digest, EntryIndex, Hasher, ReleaseName, TreeSize, UnixMillis, canonical};
+use lockgate_store::{Batch, Reply, StoreError, TileWrite};
+use lockgate_tlog::checkpoint::Checkpoint;
+use lockgate_tlog::tree::Tree;
+use serde_json::Value;
+
+use crate::engine::{Inner, TreeHead};
+use crate::fault::{Fault, Kind};
+use crate::staging::Staging;
+
+/// The most requests that one batch takes.
+const BATCH_REQUESTS: usize = 2048;
+/// How long the writer waits before it stores the newest checkpoint in an idle moment.
+const IDLE: Duration = Duration::from_millis(200);
+/// How many releases are kept in memory between batches.
+const WARM_RELEASES: usize = 256;
+
+/// What a request wants to append: runs inside the sequencer, on current state.
+pub type Plan = Box<dyn FnOnce(&mut Staging<'_>, &Inner) -> Result<Value, Fault> + Send>;
+/// Who is told.
+pub type Answer = Box<dyn FnOnce(Result<Receipt, Fault>) + Send>;
+
+/// A request for the sequencer.
+pub struct Submission {
+    /// What it appends.
+    pub plan: Plan,
+    /// The caller's key for repeating it safely, with the digest of what was asked.
+    pub idempotency: Option<(String, Digest)>,
+}
+
+impl Submission {
+    /// A submission that is not repeatable by key.
+    pub fn new(plan: impl FnOnce(&mut Staging<'_>, &Inner) -> Result<Value, Fault> + Send + 'static) -> Self {
+        Self { plan: Box::new(plan), idempotency: None }
+    }
+
+    /// With an idempotency key: the same key and request give the same reply; another request is refused.
+    #[must_use]
+    pub fn keyed(mut self, key: Option<(String, Digest)>) -> Self {
+        self.idempotency = key;
+        self
+    }
+}
+
+/// What an acknowledged request is told: durable, and covered by a signed checkpoint.
+#[derive(Debug, Clone)]
+pub struct Receipt {
+    /// The request's own result.
+    pub value: Value,
+    /// The first entry that it appended, if any.
+    pub index: Option<EntryIndex>,
+    /// The leaf hash of that entry.
+    pub leaf: Option<Digest>,
+    /// The tree head that covers it.
+    pub head: Arc<TreeHead>,
+    /// Whether this is the reply to an earlier, equal request.
+    pub repeated: bool,
+}
+
+pub(crate) struct Job {
+    pub(crate) submission: Submission,
+    pub(crate) answer: Answer,
+}
+
+struct Done {
+    value: Value,
+    index: Option<EntryIndex>,
+    leaf: Option<Digest>,
+    repeated: bool,
+}
+
+pub(crate) struct Sequencer {
+    inner: Arc<Inner>,
+    queue: Receiver<Job>,
+    tree: Tree,
+    time: UnixMillis,
+    warm: HashMap<ReleaseName, Arc<ReleaseState>>,
+    unsaved: bool,
+}
+
+impl Sequencer {
+    pub(crate) fn new(inner: Arc<Inner>, queue: Receiver<Job>, tree: Tree, time: UnixMillis) -> Self {
+        Self { inner, queue, tree, time, warm: HashMap::new(), unsaved: true }
+    }
+
+    /// Runs until the engine is dropped; then stores the newest checkpoint.
+    pub(crate) fn run(mut self) {
+        loop {
+            match self.queue.recv_timeout(IDLE) {
+                Ok(job) => {
+                    let mut jobs = vec![job];
+                    jobs.extend(self.queue.try_iter().take(BATCH_REQUESTS - 1));
+                    self.batch(jobs);
+                }
+                Err(RecvTimeoutError::Timeout) => self.save_checkpoint(),
+                Err(RecvTimeoutError::Disconnected) => return self.save_checkpoint(),
+            }
+        }
+    }
+
+    fn batch(&mut self, jobs: Vec<Job>) {
+        let inner = self.inner.clone();
+        self.time = self.time.max(inner.clock.now());
+        let size = self.tree.size();
+        let governance = inner.published().governance.clone();
+        let mut staging = Staging::begin(&*inner.store, EntryIndex(size.0), self.time, governance);
+        for release in self.warm.values() {
+            staging.adopt_release(release.clone());
+        }
+        let mut replies: Vec<Reply> = Vec::new();
+        let mut answers = Vec::with_capacity(jobs.len());
+        for job in jobs {
+            let done = one(&mut staging, &inner, job.submission, &mut replies, self.time);
+            answers.push((job.answer, done));
+        }
+        let staged = staging.finish();
+        if staged.entries.is_empty() {
+            self.keep_warm(staged.releases);
+            let head = inner.published().head.clone();
+            return answer_all(answers, &head);
+        }
+        // The tree is a copy until the commit has succeeded.
+        let mut tree = self.tree.clone();
+        for entry in &staged.entries {
+            tree.append(entry.leaf_hash);
+        }
+        let tile = |tile: lockgate_tlog::tree::TileWrite| TileWrite { level: tile.level, index: tile.index, hashes: tile.hashes };
+        let batch = Batch {
+            first: EntryIndex(size.0),
+            tiles: tree.take_tiles().into_iter().map(tile).collect(),
+            root: tree.root(),
+            entries: staged.entries,
+            documents: staged.documents,
+            replies,
+            projections: staged.projections,
+        };
+        if let Err(error) = inner.store.commit(&batch) {
+            return self.refuse_all(answers, &error);
+        }
+        // Durable from here on: a crash now loses answers, never entries.
+        self.tree = tree;
+        self.unsaved = true;
+        let head = Arc::new(sign_head(&inner, self.tree.size(), batch.root));
+        inner.publish(head.clone(), staged.governance, self.time);
+        self.keep_warm(staged.releases);
+        answer_all(answers, &head);
+    }
+
+    fn keep_warm(&mut self, releases: HashMap<ReleaseName, Arc<ReleaseState>>) {
+        self.warm = match releases.len() <= WARM_RELEASES {
+            true => releases,
+            false => HashMap::new(),
+        };
+    }
+
+    /// The commit failed: nothing was appended. A failed flush stops the process, because the kernel may have
+    /// dropped the pages that it could not write; whoever restarts reads what really is there.
+    fn refuse_all(&mut self, answers: Vec<(Answer, Result<Done, Fault>)>, error: &StoreError) {
+        self.warm.clear();
+        let fault = Fault::from(error.clone());
+        for (answer, done) in answers {
+            answer(Err(done.err().unwrap_or_else(|| fault.clone())));
+        }
+        if matches!(error, StoreError::Fatal(_)) {
+            tracing::error!(%error, "a commit failed; stopping");
+            self.inner.stop_for(error.to_string());
+        } else {
+            tracing::warn!(%error, "a commit was refused");
+        }
+    }
+
+    fn save_checkpoint(&mut self) {
+        if !self.unsaved {
+            return;
+        }
+        let head = self.inner.published().head.clone();
+        match self.inner.store.checkpoint_put(head.checkpoint.as_bytes()) {
+            Ok(()) => self.unsaved = false,
+            Err(error) => tracing::warn!(%error, "the checkpoint could not be stored; it will be signed again"),
+        }
+    }
+}
+
+/// Applies one request; where it fails, nothing of it stays.
+fn one(staging: &mut Staging<'_>, inner: &Inner, submission: Submission, replies: &mut Vec<Reply>, now: UnixMillis) -> Result<Done, Fault> {
+    if let Some((key, request)) = &submission.idempotency {
+        if let Some(reply) = known_reply(inner, replies, key)? {
+            return repeat(&reply, *request);
+        }
+    }
+    let mark = staging.mark();
+    let first = staging.next_index();
+    let value = match (submission.plan)(staging, inner) {
+        Ok(value) => value,
+        Err(fault) => {
+            staging.go_back(mark);
+            return Err(fault);
+        }
+    };
+    let appended = staging.next_index() > first;
+    let done = Done { value, index: appended.then_some(first), leaf: staging.leaf_hash(first), repeated: false };
+    if let (Some((key, request)), true) = (submission.idempotency, appended) {
+        let body = serde_json::json!({ "value": done.value, "index": done.index, "leaf": done.leaf });
+        let body = canonical::to_vec(&body).map_err(|error| Fault::new(Kind::Bug, "REPLY_INVALID", error.to_string()))?;
+        replies.push(Reply { key, request, body, at: now });
+    }
+    Ok(done)
+}
+
+fn known_reply(inner: &Inner, replies: &[Reply], key: &str) -> Result<Option<Reply>, Fault> {
+    match replies.iter().find(|reply| reply.key == key) {
+        Some(reply) => Ok(Some(reply.clone())),
+        None => Ok(inner.store.reply(key)?),
+    }
+}
+
+fn repeat(reply: &Reply, request: Digest) -> Result<Done, Fault> {
+    if reply.request != request {
+        return Err(Fault::new(Kind::Conflict, "IDEMPOTENCY_MISMATCH", "this idempotency key was used for another request")
+            .hint("use a new key for a new request"));
+    }
+    let broken = || Fault::new(Kind::Integrity, "REPLY_DAMAGED", "the kept reply is damaged");
+    let mut body: Value = serde_json::from_slice(&reply.body).map_err(|_| broken())?;
+    let index = body.get("index").and_then(Value::as_u64).map(EntryIndex);
+    let leaf = body.get("leaf").and_then(Value::as_str).and_then(|text| text.parse().ok());
+    let value = body.get_mut("value").map(Value::take).ok_or_else(broken)?;
+    Ok(Done { value, index, leaf, repeated: true })
+}
+
+fn answer_all(answers: Vec<(Answer, Result<Done, Fault>)>, head: &Arc<TreeHead>) {
+    for (answer, done) in answers {
+        answer(done.map(|done| Receipt { value: done.value, index: done.index, leaf: done.leaf, head: head.clone(), repeated: done.repeated }));
+    }
+}
+
+/// Signs a tree head that is durable.
+pub(crate) fn sign_head(inner: &Inner, size: TreeSize, root: Digest) -> TreeHead {
+    let checkpoint = Checkpoint { origin: inner.keys.log.vkey().name().to_owned(), size, root };
+    let checkpoint = checkpoint.sign(&inner.keys.log).to_text();
+    TreeHead { size, root, checkpoint }
+}
+
+/// The digest under which a repeated request is recognised: the parts, each with its length.
+pub fn request_digest(parts: &[&[u8]]) -> Digest {
+    let mut hasher = Hasher::new();
+    for part in parts {
+        hasher.update(&(part.len() as u64).to_be_bytes());
+        hasher.update(part);
+    }
+    hasher.finish()
+}

@@ -1,0 +1,85 @@
+//! Why: what keeps a promotion from its environment, every gate at once.
+
+use std::sync::Arc;
+
+use lockgate_ledger::release::{PromotionState, ReleaseState};
+use lockgate_ledger::replay::deliberate;
+use lockgate_ledger::{PromotionStatus, State};
+use lockgate_model::facts::Running;
+use lockgate_model::{EntryIndex, Limits, PromotionId, StreamName, UnixMillis, canonical};
+use lockgate_policy::Decision;
+
+use crate::bodies::StoreBodies;
+use crate::engine::Engine;
+use crate::fault::{Fault, Kind};
+use crate::reader;
+
+/// One promotion with its decision.
+#[derive(Debug, Clone)]
+pub struct PromotionView {
+    /// The release.
+    pub release: Arc<ReleaseState>,
+    /// The promotion.
+    pub promotion: PromotionState,
+    /// Where it stands.
+    pub status: PromotionStatus,
+    /// The decision: for an open promotion as it would come out now, else as recorded.
+    pub decision: Decision,
+    /// When that decision was made.
+    pub decided_at: UnixMillis,
+    /// Where it is recorded; absent when it was made just now.
+    pub decision_index: Option<EntryIndex>,
+    /// What runs in the target.
+    pub running: Option<Running>,
+}
+
+/// The slice of state that a decision about a promotion rests on, as the ledger stands.
+///
+/// # Errors
+/// `PROMOTION_UNKNOWN`, or what the store says.
+pub fn slice(engine: &Engine, promotion: PromotionId) -> Result<(State, Arc<ReleaseState>, PromotionState), Fault> {
+    let store = engine.store();
+    let published = engine.published();
+    let governance = engine.governance()?;
+    let name = reader::release_of(store, promotion)?;
+    let release = reader::release(store, &governance, &name)?
+        .ok_or_else(|| Fault::not_found("RELEASE_UNKNOWN", format!("no release {name} is published")))?;
+    let asked = release.promotion(promotion)?.clone();
+    let environment = asked.request.environment.clone();
+    let mut heads = Vec::new();
+    for stream in [StreamName::governance(), StreamName::release(&name), StreamName::running(&environment, &name.service)] {
+        heads.extend(reader::head(store, &stream)?);
+    }
+    let mut state = State::resume(Some(governance), heads, Some(published.time));
+    state.adopt_release(release.clone());
+    if let Some(running) = reader::running(store, &environment, &name.service)? {
+        state.adopt_running(environment, running);
+    }
+    Ok((state, release, asked))
+}
+
+/// Explains a promotion.
+///
+/// # Errors
+/// `PROMOTION_UNKNOWN`, or what the store says.
+pub fn why(engine: &Engine, promotion: PromotionId) -> Result<PromotionView, Fault> {
+    let (state, release, asked) = slice(engine, promotion)?;
+    let running = state.running(&asked.request.environment, &release.name.service).cloned();
+    let status = asked.status();
+    let (decision, decided_at, decision_index) = match (status.is_open(), asked.decisions.last()) {
+        (false, Some(last)) => (recorded(engine, &last.event.decision)?, last.time, Some(last.index)),
+        _ => {
+            let now = engine.inner().clock.now().max(engine.published().time);
+            let deliberation = deliberate(&state, promotion, now, &StoreBodies(engine.store()), &engine.inner().claims)?;
+            let index = asked.decisions.last().filter(|last| last.event.outcome == deliberation.decision.outcome).map(|last| last.index);
+            (deliberation.decision, now, index)
+        }
+    };
+    Ok(PromotionView { release, status, promotion: asked, decision, decided_at, decision_index, running })
+}
+
+fn recorded(engine: &Engine, digest: &lockgate_model::Digest) -> Result<Decision, Fault> {
+    let bytes = lockgate_ledger::bodies::required(&StoreBodies(engine.store()), digest)?;
+    canonical::from_slice(&bytes, &Limits::DEFAULT)
+        .map_err(|error| Fault::new(Kind::Integrity, "DECISION_INVALID", format!("the recorded decision {digest} does not read: {error}")))
+}

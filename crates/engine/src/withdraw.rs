@@ -1,0 +1,25 @@
+//! Withdraw: the requester takes a promotion back.
+
+use lockgate_ledger::Actor;
+use lockgate_ledger::entry::CloseCause;
+use lockgate_model::{PersonId, PromotionId};
+use lockgate_policy::Permission;
+use serde_json::json;
+
+use crate::evaluate::close;
+use crate::fault::{Fault, Kind};
+use crate::sequencer::Submission;
+
+/// Ends an open promotion: for its requester, or an owner of governance.
+pub fn withdraw(by: PersonId, promotion: PromotionId, reason: String) -> Submission {
+    Submission::new(move |staging, _| {
+        let release = staging.release_of(promotion)?;
+        let asked = release.promotion(promotion)?.clone();
+        if asked.requester != by && !staging.governance()?.may(&by, Permission::Keys) {
+            return Err(Fault::new(Kind::NotPermitted, "NOT_PERMITTED", format!("{promotion} was asked for by `{}`; only they can withdraw it", asked.requester)));
+        }
+        let reason = if reason.trim().is_empty() { format!("withdrawn by {by}") } else { reason };
+        close(staging, &asked, Actor::Subject { id: by }, CloseCause::Withdrawn, &reason)?;
+        Ok(json!({ "promotion": promotion, "status": "withdrawn" }))
+    })
+}

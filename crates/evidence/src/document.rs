@@ -1,0 +1,338 @@
+//! JSON documents of other tools, read field by field.
+//!
+//! Every read says what type it expects, and every error says where, as a JSON pointer (RFC 6901). A key that
+//! differs from the wanted one only in case is refused: some JSON readers would take it for the same key, and then
+//! two readers would see two documents.
+
+use std::fmt;
+
+use lockgate_model::json::{self, Numbers};
+use lockgate_model::{Limits, UnixMillis};
+use serde_json::{Map, Value};
+
+use crate::error::{EvidenceError, excerpt};
+
+/// Reads bytes as one strict JSON document within `limits`.
+///
+/// # Errors
+/// `EVIDENCE_TOO_LARGE`, `DUPLICATE_KEY`, `JSON_TOO_DEEP`, `JSON_TOO_MANY` or `EVIDENCE_MALFORMED`.
+pub(crate) fn parse(bytes: &[u8], limits: &Limits) -> Result<Value, EvidenceError> {
+    check_size(bytes, limits)?;
+    Ok(json::read(bytes, limits, Numbers::Any)?)
+}
+
+/// Refuses more bytes than `limits.evidence_bytes`.
+///
+/// # Errors
+/// `EVIDENCE_TOO_LARGE`.
+pub(crate) fn check_size(bytes: &[u8], limits: &Limits) -> Result<(), EvidenceError> {
+    let fits = u64::try_from(bytes.len()).is_ok_and(|length| length <= limits.evidence_bytes);
+    match fits {
+        true => Ok(()),
+        false => Err(EvidenceError::new(
+            "EVIDENCE_TOO_LARGE",
+            format!("{} bytes are more than the limit of {} for one piece of evidence", bytes.len(), limits.evidence_bytes),
+        )),
+    }
+}
+
+/// One step from a value to a value inside it.
+#[derive(Clone, Copy)]
+enum Step {
+    Root,
+    Key(&'static str),
+    Index(usize),
+}
+
+/// Where a value stands; shown as a JSON pointer.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    parent: Option<&'a Place<'a>>,
+    step: Step,
+}
+
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(parent) = self.parent {
+            parent.fmt(f)?;
+        }
+        match self.step {
+            Step::Root => Ok(()),
+            Step::Key(key) => write!(f, "/{key}"),
+            Step::Index(index) => write!(f, "/{index}"),
+        }
+    }
+}
+
+fn at(place: &Place<'_>, message: &str) -> EvidenceError {
+    let pointer = place.to_string();
+    match pointer.is_empty() {
+        true => EvidenceError::malformed(format!("the document {message}")),
+        false => EvidenceError::malformed(format!("`{pointer}` {message}")),
+    }
+}
+
+fn wrong(place: &Place<'_>, wanted: &str, found: &Value) -> EvidenceError {
+    let found = match found {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    };
+    at(place, &format!("must be {wanted}, not {found}"))
+}
+
+/// A JSON object and where it stands.
+#[derive(Clone, Copy)]
+pub(crate) struct Object<'a> {
+    fields: &'a Map<String, Value>,
+    place: Place<'a>,
+}
+
+impl<'a> Object<'a> {
+    /// Takes a whole document, which must be an object.
+    pub(crate) fn root(value: &'a Value) -> Result<Self, EvidenceError> {
+        Self::new(value, Place { parent: None, step: Step::Root })
+    }
+
+    fn new(value: &'a Value, place: Place<'a>) -> Result<Self, EvidenceError> {
+        match value {
+            Value::Object(fields) => Ok(Self { fields, place }),
+            other => Err(wrong(&place, "an object", other)),
+        }
+    }
+
+    fn inside(&self, key: &'static str) -> Place<'_> {
+        Place { parent: Some(&self.place), step: Step::Key(key) }
+    }
+
+    /// An error about this object; `message` goes on after its place.
+    pub(crate) fn fault(&self, message: &str) -> EvidenceError {
+        at(&self.place, message)
+    }
+
+    /// An error about one of its fields; `message` goes on after the field's place.
+    pub(crate) fn fault_at(&self, key: &'static str, message: &str) -> EvidenceError {
+        at(&self.inside(key), message)
+    }
+
+    /// All fields, for objects whose keys are data.
+    pub(crate) fn fields(&self) -> &'a Map<String, Value> {
+        self.fields
+    }
+
+    /// A field of any type.
+    pub(crate) fn value(&self, key: &'static str) -> Result<Option<&'a Value>, EvidenceError> {
+        let twin = self.fields.keys().find(|other| other.eq_ignore_ascii_case(key) && other.as_str() != key);
+        match twin {
+            None => Ok(self.fields.get(key)),
+            Some(twin) => Err(EvidenceError::new(
+                "DUPLICATE_KEY",
+                self.fault(&format!("has a key `{twin}`, which differs from `{key}` only in case")).message,
+            )),
+        }
+    }
+
+    /// A string.
+    pub(crate) fn text(&self, key: &'static str) -> Result<Option<&'a str>, EvidenceError> {
+        match self.value(key)? {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text.as_str())),
+            Some(other) => Err(wrong(&self.inside(key), "a string", other)),
+        }
+    }
+
+    /// A string in which an empty one stands for none.
+    pub(crate) fn text_or_empty(&self, key: &'static str) -> Result<Option<&'a str>, EvidenceError> {
+        Ok(self.text(key)?.map(str::trim).filter(|text| !text.is_empty()))
+    }
+
+    /// A string that must be there and must not be empty.
+    pub(crate) fn required_text(&self, key: &'static str) -> Result<&'a str, EvidenceError> {
+        match self.text(key)? {
+            Some(text) if !text.trim().is_empty() => Ok(text),
+            Some(_) => Err(self.fault_at(key, "must not be empty")),
+            None => Err(self.fault(&format!("has no `{key}`"))),
+        }
+    }
+
+    /// A boolean.
+    pub(crate) fn flag(&self, key: &'static str) -> Result<Option<bool>, EvidenceError> {
+        match self.value(key)? {
+            None => Ok(None),
+            Some(Value::Bool(flag)) => Ok(Some(*flag)),
+            Some(other) => Err(wrong(&self.inside(key), "a boolean", other)),
+        }
+    }
+
+    /// A position in a list; -1 stands for none, as in SARIF 2.1.0.
+    pub(crate) fn position(&self, key: &'static str) -> Result<Option<usize>, EvidenceError> {
+        let Some(value) = self.value(key)? else { return Ok(None) };
+        match value.as_i64() {
+            Some(-1) => Ok(None),
+            Some(number) => match usize::try_from(number) {
+                Ok(position) => Ok(Some(position)),
+                Err(_) => Err(self.fault_at(key, "must not be below -1")),
+            },
+            None => Err(wrong(&self.inside(key), "an integer", value)),
+        }
+    }
+
+    /// A list.
+    pub(crate) fn list(&self, key: &'static str) -> Result<Option<List<'_>>, EvidenceError> {
+        match self.value(key)? {
+            None => Ok(None),
+            Some(Value::Array(items)) => Ok(Some(List { items: items.as_slice(), place: self.inside(key) })),
+            Some(other) => Err(wrong(&self.inside(key), "a list", other)),
+        }
+    }
+
+    /// A list that must be there.
+    pub(crate) fn required_list(&self, key: &'static str) -> Result<List<'_>, EvidenceError> {
+        self.list(key)?.ok_or_else(|| self.fault(&format!("has no `{key}`")))
+    }
+
+    /// An object.
+    pub(crate) fn object(&self, key: &'static str) -> Result<Option<Object<'_>>, EvidenceError> {
+        self.value(key)?.map(|value| Object::new(value, self.inside(key))).transpose()
+    }
+
+    /// An object that must be there.
+    pub(crate) fn required_object(&self, key: &'static str) -> Result<Object<'_>, EvidenceError> {
+        self.object(key)?.ok_or_else(|| self.fault(&format!("has no `{key}`")))
+    }
+
+    /// An object in a place where a format leaves the type open; none when it is of another type.
+    pub(crate) fn any_object(&self, key: &'static str) -> Result<Option<Object<'_>>, EvidenceError> {
+        match self.value(key)? {
+            Some(Value::Object(fields)) => Ok(Some(Object { fields, place: self.inside(key) })),
+            _ => Ok(None),
+        }
+    }
+
+    /// A string in a place where a format leaves the type open; none when it is of another type, or empty.
+    pub(crate) fn any_text(&self, key: &'static str) -> Result<Option<&'a str>, EvidenceError> {
+        Ok(self.value(key)?.and_then(Value::as_str).filter(|text| !text.is_empty()))
+    }
+
+    /// A moment in RFC 3339 with a zone.
+    ///
+    /// # Errors
+    /// `EVIDENCE_TIME` when the text is not one, or lies before 1970.
+    pub(crate) fn moment(&self, key: &'static str) -> Result<Option<UnixMillis>, EvidenceError> {
+        let Some(text) = self.text(key)? else { return Ok(None) };
+        match text.parse::<UnixMillis>() {
+            Ok(moment) => Ok(Some(moment)),
+            Err(_) => Err(EvidenceError::new(
+                "EVIDENCE_TIME",
+                self.fault_at(key, &format!("is `{}`, not a time in RFC 3339 with a zone", excerpt(text))).message,
+            )),
+        }
+    }
+
+    /// A moment as programs in Go write it: an empty text or the year 1 stand for none.
+    pub(crate) fn moment_or_zero(&self, key: &'static str) -> Result<Option<UnixMillis>, EvidenceError> {
+        match self.text(key)? {
+            Some("" | "0001-01-01T00:00:00Z") => Ok(None),
+            _ => self.moment(key),
+        }
+    }
+
+    /// The end of a stretch of time whose start, where it is given, must not be later.
+    ///
+    /// # Errors
+    /// `EVIDENCE_TIME` when a time does not parse, or the end lies before the start.
+    pub(crate) fn end_of(&self, start: &'static str, end: &'static str) -> Result<Option<UnixMillis>, EvidenceError> {
+        let (started, ended) = (self.moment(start)?, self.moment(end)?);
+        match (started, ended) {
+            (Some(started), Some(ended)) if ended < started => Err(EvidenceError::new(
+                "EVIDENCE_TIME",
+                self.fault_at(end, &format!("is {ended}, before `{start}`, which is {started}")).message,
+            )),
+            _ => Ok(ended),
+        }
+    }
+}
+
+/// A JSON list and where it stands.
+#[derive(Clone, Copy)]
+pub(crate) struct List<'a> {
+    items: &'a [Value],
+    place: Place<'a>,
+}
+
+impl List<'_> {
+    /// How many items it has.
+    pub(crate) fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    /// Whether it has none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    fn inside(&self, index: usize) -> Place<'_> {
+        Place { parent: Some(&self.place), step: Step::Index(index) }
+    }
+
+    /// Its items, each of which must be an object.
+    pub(crate) fn objects(&self) -> impl Iterator<Item = Result<Object<'_>, EvidenceError>> {
+        self.items.iter().enumerate().map(move |(index, item)| Object::new(item, self.inside(index)))
+    }
+
+    /// Its items, each of which must be a string.
+    pub(crate) fn texts(&self) -> impl Iterator<Item = Result<&str, EvidenceError>> {
+        self.items.iter().enumerate().map(move |(index, item)| match item {
+            Value::String(text) => Ok(text.as_str()),
+            other => Err(wrong(&self.inside(index), "a string", other)),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn errors_say_where() {
+        let value = json!({"a": [{"b": 1}]});
+        let root = Object::root(&value).unwrap();
+        let list = root.required_list("a").unwrap();
+        let item = list.objects().next().unwrap().unwrap();
+        assert_eq!(item.text("b").unwrap_err().message, "`/a/0/b` must be a string, not a number");
+        assert_eq!(item.required_text("c").unwrap_err().message, "`/a/0` has no `c`");
+        assert_eq!(root.required_text("c").unwrap_err().message, "the document has no `c`");
+        assert_eq!(Object::root(&json!([])).err().unwrap().message, "the document must be an object, not a list");
+    }
+
+    #[test]
+    fn keys_that_differ_only_in_case_are_refused() {
+        let value = json!({"subject": 1, "Subject": 2});
+        assert_eq!(Object::root(&value).unwrap().value("subject").unwrap_err().code, "DUPLICATE_KEY");
+        let value = json!({"SUBJECT": 2});
+        assert_eq!(Object::root(&value).unwrap().value("subject").unwrap_err().code, "DUPLICATE_KEY");
+    }
+
+    #[test]
+    fn times_need_a_zone_and_an_order() {
+        let check = |start: &str, end: &str| {
+            let value = json!({"start": start, "end": end});
+            Object::root(&value).unwrap().end_of("start", "end").map_err(|error| error.code)
+        };
+        assert!(check("2026-11-21T09:00:00Z", "2026-11-21T09:00:00Z").unwrap().is_some());
+        assert_eq!(check("2026-11-21T09:00:01Z", "2026-11-21T09:00:00Z"), Err("EVIDENCE_TIME"));
+        assert_eq!(check("2026-11-21T09:00:00", "2026-11-21T09:00:00Z"), Err("EVIDENCE_TIME"));
+        assert_eq!(check("2026-11-21T09:00:00Z", "soon"), Err("EVIDENCE_TIME"));
+    }
+
+    #[test]
+    fn size_is_checked_before_anything_else() {
+        let limits = Limits { evidence_bytes: 3, ..Limits::DEFAULT };
+        assert!(parse(b"{ }", &limits).is_ok());
+        assert_eq!(parse(b"{  }", &limits).unwrap_err().code, "EVIDENCE_TOO_LARGE");
+    }
+}

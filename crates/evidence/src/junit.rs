@@ -1,0 +1,418 @@
+//! JUnit XML: which tests ran.
+//!
+//! There is no specification; the common form is `testsuites > testsuite (nested) > testcase > skipped | failure |
+//! error`, with `testsuites` or `testsuite` as the root. Cases are counted one by one. The counters that suites carry
+//! as attributes are never read, because nothing ties them to the cases.
+//!
+//! The XML is read without DTDs and without entities of its own, so nothing can expand and nothing is fetched.
+
+use lockgate_model::facts::Tests;
+use lockgate_model::{Limits, UnixMillis};
+use quick_xml::events::{BytesDecl, BytesRef, BytesStart, Event};
+use quick_xml::{Reader, XmlVersion};
+
+use crate::error::{EvidenceError, excerpt};
+use crate::test_result::{FAILED_NAMES, shown};
+
+/// How deep elements may be nested.
+const MAX_DEPTH: usize = 64;
+/// How many attributes one element may have.
+const MAX_ATTRIBUTES: usize = 64;
+/// The longest run whose duration is believed, in seconds: about 31 years.
+const MAX_SECONDS: f64 = 1e9;
+
+/// Reads a whole report.
+///
+/// # Errors
+/// `EVIDENCE_MALFORMED`, `XML_DOCTYPE`, `XML_ENTITY`, `XML_TOO_DEEP`, `TOO_MANY_TESTS`.
+pub(crate) fn read(bytes: &[u8], limits: &Limits) -> Result<Tests, EvidenceError> {
+    let text = std::str::from_utf8(bytes).map_err(|error| EvidenceError::malformed(format!("not UTF-8: {error}")))?;
+    let mut reader = Reader::from_str(text);
+    let mut run = Run::new(limits);
+    loop {
+        match reader.read_event().map_err(|error| invalid(&error))? {
+            Event::Start(tag) => run.open(&tag)?,
+            Event::Empty(tag) => {
+                run.open(&tag)?;
+                run.close()?;
+            }
+            Event::End(_) => run.close()?,
+            Event::Text(text) => run.text(&text)?,
+            Event::CData(_) => run.needs_root()?,
+            Event::GeneralRef(reference) => run.reference(&reference)?,
+            Event::Decl(declaration) => run.declaration(&declaration)?,
+            Event::DocType(_) => {
+                return Err(EvidenceError::new(
+                    "XML_DOCTYPE",
+                    "the report has a document type declaration, which is never read: write it without `<!DOCTYPE`",
+                ));
+            }
+            Event::Comment(_) | Event::PI(_) => {}
+            Event::Eof => return run.finish(),
+        }
+    }
+}
+
+/// The name of the root element, for telling formats apart; none when there is none.
+pub(crate) fn root_name(bytes: &[u8]) -> Option<String> {
+    let mut reader = Reader::from_str(std::str::from_utf8(bytes).ok()?);
+    loop {
+        match reader.read_event().ok()? {
+            Event::Start(tag) | Event::Empty(tag) => return Some(tag.name().into_inner().to_owned()),
+            Event::Eof | Event::End(_) | Event::CData(_) | Event::GeneralRef(_) => return None,
+            Event::Text(text) if !is_blank(&text) => return None,
+            Event::Text(_) | Event::Comment(_) | Event::Decl(_) | Event::PI(_) | Event::DocType(_) => {}
+        }
+    }
+}
+
+fn invalid(error: &dyn std::fmt::Display) -> EvidenceError {
+    EvidenceError::malformed(format!("not well-formed XML: {error}"))
+}
+
+fn is_blank(text: &str) -> bool {
+    text.bytes().all(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n'))
+}
+
+/// An element that is open.
+enum Element {
+    Suite { name: String },
+    Case(Case),
+    Other,
+}
+
+/// A test case whose end has not been seen.
+struct Case {
+    name: String,
+    failed: bool,
+    skipped: bool,
+}
+
+/// The attributes that mean something; all others are checked and forgotten.
+#[derive(Default)]
+struct Attributes {
+    name: String,
+    class_name: String,
+    timestamp: Option<String>,
+    seconds: Option<String>,
+    not_run: bool,
+}
+
+impl Attributes {
+    fn of(tag: &BytesStart<'_>) -> Result<Self, EvidenceError> {
+        let mut read = Self::default();
+        for (count, attribute) in tag.attributes().enumerate() {
+            // Checked inside the loop: the reader compares each attribute with all before it.
+            if count >= MAX_ATTRIBUTES {
+                return Err(EvidenceError::malformed(format!("an element has more than {MAX_ATTRIBUTES} attributes")));
+            }
+            let attribute = attribute.map_err(|error| invalid(&error))?;
+            let value = attribute.normalized_value(XmlVersion::Implicit1_0).map_err(|error| invalid(&error))?;
+            match attribute.key.into_inner() {
+                "name" => read.name = value.into_owned(),
+                "classname" => read.class_name = value.into_owned(),
+                "timestamp" => read.timestamp = Some(value.into_owned()),
+                "time" => read.seconds = Some(value.into_owned()),
+                // GoogleTest has no `skipped` element for cases that it left out.
+                "status" => read.not_run |= matches!(&*value, "notrun" | "disabled"),
+                "result" => read.not_run |= &*value == "suppressed",
+                _ => {}
+            }
+        }
+        Ok(read)
+    }
+
+    fn case_name(&self) -> String {
+        match self.class_name.is_empty() {
+            true => shown(&self.name),
+            false => shown(&format!("{}.{}", self.class_name, self.name)),
+        }
+    }
+
+    /// When a suite ended: its start, in UTC where it has no zone, and its duration.
+    fn end(&self) -> Option<UnixMillis> {
+        let text = self.timestamp.as_deref()?.trim();
+        let start = text.parse::<UnixMillis>().or_else(|_| format!("{text}Z").parse::<UnixMillis>()).ok()?;
+        Some(UnixMillis(start.0.saturating_add(self.millis())))
+    }
+
+    fn millis(&self) -> u64 {
+        // Some writers group thousands: `1,234.5`.
+        let seconds = self.seconds.as_deref().map(|text| text.trim().replace(',', ""));
+        let seconds: f64 = seconds.and_then(|text| text.parse().ok()).unwrap_or(0.0);
+        match (0.0..=MAX_SECONDS).contains(&seconds) {
+            true => (seconds * 1000.0).round() as u64,
+            false => 0,
+        }
+    }
+}
+
+/// The run so far.
+struct Run<'l> {
+    limits: &'l Limits,
+    open: Vec<Element>,
+    has_root: bool,
+    tests: Tests,
+}
+
+impl<'l> Run<'l> {
+    fn new(limits: &'l Limits) -> Self {
+        let tests = Tests {
+            format: "junit".to_owned(),
+            passed: 0,
+            failed: 0,
+            skipped: 0,
+            failed_names: Vec::new(),
+            finished_at: None,
+        };
+        Self { limits, open: Vec::new(), has_root: false, tests }
+    }
+
+    fn open(&mut self, tag: &BytesStart<'_>) -> Result<(), EvidenceError> {
+        if self.open.len() >= MAX_DEPTH {
+            return Err(EvidenceError::new("XML_TOO_DEEP", format!("elements are nested deeper than {MAX_DEPTH}")));
+        }
+        let name = tag.name();
+        let attributes = Attributes::of(tag)?;
+        let element = match (self.open.last(), name.into_inner()) {
+            (None, _) if self.has_root => return Err(EvidenceError::malformed("there is a second root element")),
+            (None | Some(Element::Suite { .. }), "testsuites" | "testsuite") => self.suite(&attributes),
+            (None, other) => {
+                return Err(EvidenceError::malformed(format!(
+                    "the root is `{}`: a JUnit report starts with `testsuites` or `testsuite`",
+                    excerpt(other)
+                )));
+            }
+            (Some(Element::Suite { .. }), "testcase") => {
+                Element::Case(Case { name: attributes.case_name(), failed: false, skipped: attributes.not_run })
+            }
+            (Some(_), name @ ("testsuites" | "testsuite" | "testcase")) => {
+                return Err(EvidenceError::malformed(format!("a `{name}` stands where none belongs")));
+            }
+            (Some(_), "failure" | "error") => self.fail()?,
+            (Some(_), "skipped") => self.skip(),
+            (Some(_), _) => Element::Other,
+        };
+        self.open.push(element);
+        self.has_root = true;
+        Ok(())
+    }
+
+    fn suite(&mut self, attributes: &Attributes) -> Element {
+        self.tests.finished_at = self.tests.finished_at.max(attributes.end());
+        Element::Suite { name: shown(&attributes.name) }
+    }
+
+    /// A failure belongs to the case around it, however deep; one of a suite itself counts as a failed case.
+    fn fail(&mut self) -> Result<Element, EvidenceError> {
+        let mut suite = None;
+        for element in self.open.iter_mut().rev() {
+            match element {
+                Element::Case(case) => {
+                    case.failed = true;
+                    return Ok(Element::Other);
+                }
+                Element::Suite { name } => {
+                    suite = Some(name.clone());
+                    break;
+                }
+                Element::Other => {}
+            }
+        }
+        self.count(Case { name: suite.unwrap_or_default(), failed: true, skipped: false })?;
+        Ok(Element::Other)
+    }
+
+    /// Only a direct child excuses a case.
+    fn skip(&mut self) -> Element {
+        if let Some(Element::Case(case)) = self.open.last_mut() {
+            case.skipped = true;
+        }
+        Element::Other
+    }
+
+    fn close(&mut self) -> Result<(), EvidenceError> {
+        match self.open.pop() {
+            Some(Element::Case(case)) => self.count(case),
+            Some(Element::Suite { .. } | Element::Other) => Ok(()),
+            None => Err(EvidenceError::malformed("an element ends that never started")),
+        }
+    }
+
+    fn count(&mut self, case: Case) -> Result<(), EvidenceError> {
+        match (case.failed, case.skipped) {
+            (true, _) => {
+                self.tests.failed += 1;
+                if self.tests.failed_names.len() < FAILED_NAMES {
+                    self.tests.failed_names.push(case.name);
+                }
+            }
+            (false, true) => self.tests.skipped += 1,
+            (false, false) => self.tests.passed += 1,
+        }
+        match usize::try_from(self.tests.total()).is_ok_and(|total| total <= self.limits.tests_per_report) {
+            true => Ok(()),
+            false => Err(EvidenceError::new(
+                "TOO_MANY_TESTS",
+                format!("more than {} tests in one report", self.limits.tests_per_report),
+            )),
+        }
+    }
+
+    fn needs_root(&self) -> Result<(), EvidenceError> {
+        match self.open.is_empty() {
+            true => Err(EvidenceError::malformed("there is text outside the root element")),
+            false => Ok(()),
+        }
+    }
+
+    fn text(&self, text: &str) -> Result<(), EvidenceError> {
+        match is_blank(text) {
+            true => Ok(()),
+            false => self.needs_root(),
+        }
+    }
+
+    /// The five entities of XML itself and character references; there are no others without a DTD.
+    fn reference(&self, reference: &BytesRef<'_>) -> Result<(), EvidenceError> {
+        self.needs_root()?;
+        if reference.is_char_ref() {
+            return reference.resolve_char_ref().map(drop).map_err(|error| invalid(&error));
+        }
+        let name: &str = reference;
+        match name {
+            "amp" | "lt" | "gt" | "quot" | "apos" => Ok(()),
+            other => Err(EvidenceError::new("XML_ENTITY", format!("the entity `&{};` is not one of XML's own", excerpt(other)))),
+        }
+    }
+
+    fn declaration(&self, declaration: &BytesDecl<'_>) -> Result<(), EvidenceError> {
+        if self.has_root {
+            return Err(EvidenceError::malformed("there is an XML declaration after the start"));
+        }
+        let Some(encoding) = declaration.encoding() else { return Ok(()) };
+        let encoding = encoding.map_err(|error| invalid(&error))?;
+        match encoding.eq_ignore_ascii_case("utf-8") || encoding.eq_ignore_ascii_case("us-ascii") {
+            true => Ok(()),
+            false => Err(EvidenceError::malformed(format!("the encoding is `{}`: write the report in UTF-8", excerpt(&encoding)))),
+        }
+    }
+
+    fn finish(self) -> Result<Tests, EvidenceError> {
+        match (self.has_root, self.open.is_empty()) {
+            (true, true) => Ok(self.tests),
+            (false, _) => Err(EvidenceError::malformed("there is no element in it")),
+            (true, false) => Err(EvidenceError::malformed("the report ends before its root element does: it was cut short")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SAMPLE: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
+<testsuites tests="1" failures="0"><testsuite name="cart" tests="99" failures="0" errors="0" skipped="0" timestamp="2026-11-20T10:00:00" time="1.5">
+<testcase name="adds" classname="cart"/><testcase name="pays &amp; goes" classname="cart"><failure message="no">a &lt; b &#x26;</failure></testcase>
+<testsuite name="inner"><testcase name="breaks"><error/></testcase><testcase name="later"><skipped/></testcase></testsuite>
+<testcase name="both"><skipped/><failure/></testcase><properties><property name="a" value="b"/></properties><system-out><![CDATA[</testcase>]]></system-out>
+</testsuite></testsuites>"#;
+
+    fn code(text: &str) -> Result<(u64, u64, u64), &'static str> {
+        read(text.as_bytes(), &Limits::DEFAULT).map(|t| (t.passed, t.failed, t.skipped)).map_err(|error| error.code)
+    }
+
+    #[test]
+    fn recounts_and_believes_no_counter() {
+        let tests = read(SAMPLE.as_bytes(), &Limits::DEFAULT).unwrap();
+        assert_eq!((tests.passed, tests.failed, tests.skipped), (1, 3, 1));
+        assert_eq!(tests.failed_names, ["cart.pays & goes", "breaks", "both"]);
+        assert_eq!(tests.finished_at, Some("2026-11-20T10:00:01.5Z".parse().unwrap()));
+        assert_eq!(code(r#"<testsuite tests="500" failures="0"></testsuite>"#), Ok((0, 0, 0)));
+        assert_eq!(code("<testsuites/>"), Ok((0, 0, 0)));
+    }
+
+    #[test]
+    fn a_failure_is_never_lost() {
+        assert_eq!(code("<testsuite><testcase name='a'><x><failure/></x></testcase></testsuite>"), Ok((0, 1, 0)));
+        assert_eq!(code("<testsuite name='s'><error/><testcase name='a'/></testsuite>"), Ok((1, 1, 0)));
+        assert_eq!(code("<testsuite><testcase name='a'><x><skipped/></x></testcase></testsuite>"), Ok((1, 0, 0)));
+        assert_eq!(code("<testsuite><testcase name='a' status='notrun'/></testsuite>"), Ok((0, 0, 1)));
+        let many = format!("<testsuite>{}</testsuite>", "<testcase name='a'><failure/></testcase>".repeat(30));
+        let tests = read(many.as_bytes(), &Limits::DEFAULT).unwrap();
+        assert_eq!((tests.failed, tests.failed_names.len()), (30, 20));
+    }
+
+    #[test]
+    fn no_declaration_no_entity() {
+        let bomb = "<!DOCTYPE x [<!ENTITY a \"aaaaaaaaaa\"><!ENTITY b \"&a;&a;&a;&a;\">]><testsuite name=\"&b;\"/>";
+        assert_eq!(code(bomb), Err("XML_DOCTYPE"));
+        assert_eq!(code("<!DOCTYPE testsuite SYSTEM \"file:///etc/passwd\"><testsuite/>"), Err("XML_DOCTYPE"));
+        assert_eq!(code("<!doctype testsuite><testsuite/>"), Err("XML_DOCTYPE"));
+        assert_eq!(code("<testsuite>&a;</testsuite>"), Err("XML_ENTITY"));
+        assert_eq!(code("<testsuite name='&a;'/>"), Err("EVIDENCE_MALFORMED"));
+        assert_eq!(code("<testsuite>&#0;</testsuite>"), Err("EVIDENCE_MALFORMED"));
+        assert_eq!(code("<testsuite>&#65;&quot;</testsuite>"), Ok((0, 0, 0)));
+    }
+
+    #[test]
+    fn refuses_what_is_not_one_whole_report() {
+        for bad in [
+            "",
+            "   ",
+            "text",
+            "<html/>",
+            "<testcase/>",
+            "<TestSuite/>",
+            "<testsuite>",
+            "</testsuite>",
+            "<testsuite></testsuites>",
+            "<testsuite/><testsuite/>",
+            "<testsuite/>trailing",
+            "<testsuite/>&amp;",
+            "<testsuite/><![CDATA[x]]>",
+            "before<testsuite/>",
+            "<testsuite a='1' a='2'/>",
+            "<testsuite a=1/>",
+            "<testsuite><testcase><testcase/></testcase></testsuite>",
+            "<testsuite><properties><testcase/></properties></testsuite>",
+            "<testsuite><testcase><testsuite/></testcase></testsuite>",
+            "<?xml version='1.0' encoding='UTF-16'?><testsuite/>",
+            "<testsuite/><?xml version='1.0'?>",
+        ] {
+            assert_eq!(code(bad), Err("EVIDENCE_MALFORMED"), "{bad}");
+        }
+        assert_eq!(read(b"<testsuite>\xff</testsuite>", &Limits::DEFAULT).unwrap_err().code, "EVIDENCE_MALFORMED");
+        for end in (0..SAMPLE.len()).filter(|end| SAMPLE.is_char_boundary(*end)) {
+            assert!(code(&SAMPLE[..end]).is_err(), "{end}");
+        }
+    }
+
+    #[test]
+    fn stops_at_the_limits_and_not_before() {
+        let nested = |depth: usize| format!("{}{}", "<testsuite>".repeat(depth), "</testsuite>".repeat(depth));
+        assert_eq!(code(&nested(64)), Ok((0, 0, 0)));
+        assert_eq!(code(&nested(65)), Err("XML_TOO_DEEP"));
+        let wide = |count: usize| format!("<testsuite {}/>", (0..count).map(|n| format!("a{n}='' ")).collect::<String>());
+        assert_eq!(code(&wide(64)), Ok((0, 0, 0)));
+        assert_eq!(code(&wide(65)), Err("EVIDENCE_MALFORMED"));
+        let few = Limits { tests_per_report: 2, ..Limits::DEFAULT };
+        let cases = |count: usize| format!("<testsuite>{}</testsuite>", "<testcase name='a'/>".repeat(count));
+        assert!(read(cases(2).as_bytes(), &few).is_ok());
+        assert_eq!(read(cases(3).as_bytes(), &few).unwrap_err().code, "TOO_MANY_TESTS");
+    }
+
+    #[test]
+    fn the_latest_suite_ends_the_run() {
+        let check = |suites: &str, expected: Option<&str>| {
+            let tests = read(format!("<testsuites>{suites}</testsuites>").as_bytes(), &Limits::DEFAULT).unwrap();
+            assert_eq!(tests.finished_at, expected.map(|text| text.parse().unwrap()), "{suites}");
+        };
+        let two = "<testsuite timestamp='2026-11-20T12:00:00+02:00' time='60'/><testsuite timestamp='2026-11-20T09:00:00Z' time='1,200'/>";
+        check(two, Some("2026-11-20T10:01:00Z"));
+        check("<testsuite timestamp='Fri Nov 20 2026'/>", None);
+        check("<testsuite timestamp='2026-11-20T10:00:00' time='-5'/>", Some("2026-11-20T10:00:00Z"));
+        check("<testsuite timestamp='2026-11-20T10:00:00' time='NaN'/>", Some("2026-11-20T10:00:00Z"));
+        check("<testsuite time='5'/>", None);
+    }
+}

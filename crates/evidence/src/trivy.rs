@@ -1,0 +1,168 @@
+//! Trivy's JSON report, schema version 2 (`pkg/types/report.go` of aquasecurity/trivy).
+//!
+//! Only `Results[].Vulnerabilities[]` count. Findings that the caller had Trivy ignore stand in
+//! `ExperimentalModifiedFindings` and are not findings; misconfigurations, secrets and licences are other kinds of claim.
+
+use lockgate_model::Limits;
+use lockgate_model::facts::{Finding, Severity, Vulnerabilities};
+use serde_json::Value;
+
+use crate::document::Object;
+use crate::error::{EvidenceError, excerpt};
+use crate::severity;
+
+/// Reads a whole report.
+///
+/// # Errors
+/// `EVIDENCE_MALFORMED`, `EVIDENCE_TIME`, `REPORT_VERSION`, `TOO_MANY_FINDINGS`, `DUPLICATE_KEY`.
+pub(crate) fn read(value: &Value, limits: &Limits) -> Result<Vulnerabilities, EvidenceError> {
+    let root = Object::root(value)?;
+    match root.value("SchemaVersion")? {
+        Some(version) if version.as_u64() == Some(2) => {}
+        Some(version) => {
+            return Err(EvidenceError::new(
+                "REPORT_VERSION",
+                format!("schema version {} of Trivy is not read: write a report with Trivy 0.20 or newer", excerpt(&version.to_string())),
+            ));
+        }
+        None => return Err(root.fault("has no `SchemaVersion`")),
+    }
+    let results = root.list("Results")?;
+    if results.is_none() && root.text("ArtifactName")?.is_none() {
+        return Err(root.fault("has neither `Results` nor `ArtifactName`"));
+    }
+
+    let mut findings = Vec::new();
+    if let Some(results) = &results {
+        for result in results.objects() {
+            let result = result?;
+            let Some(vulnerabilities) = result.list("Vulnerabilities")? else { continue };
+            check_count(findings.len(), vulnerabilities.len(), limits)?;
+            for vulnerability in vulnerabilities.objects() {
+                findings.push(finding(&vulnerability?)?);
+            }
+        }
+    }
+    let scanner_version = match root.object("Trivy")? {
+        Some(trivy) => trivy.text_or_empty("Version")?.map(str::to_owned),
+        None => None,
+    };
+    Ok(Vulnerabilities {
+        scanner: "trivy".to_owned(),
+        scanner_version,
+        scanned_at: root.moment_or_zero("CreatedAt")?,
+        findings,
+    })
+}
+
+/// Refuses more findings than `limits.findings_per_report`.
+///
+/// # Errors
+/// `TOO_MANY_FINDINGS`.
+pub(crate) fn check_count(so_far: usize, more: usize, limits: &Limits) -> Result<(), EvidenceError> {
+    match so_far.saturating_add(more) <= limits.findings_per_report {
+        true => Ok(()),
+        false => Err(EvidenceError::new(
+            "TOO_MANY_FINDINGS",
+            format!("more than {} findings in one report", limits.findings_per_report),
+        )),
+    }
+}
+
+fn finding(vulnerability: &Object<'_>) -> Result<Finding, EvidenceError> {
+    let severity = match vulnerability.text("Severity")? {
+        None => Severity::Unknown,
+        Some(word) => severity::from_word(word)
+            .ok_or_else(|| vulnerability.fault_at("Severity", &format!("is `{}`, which is no severity", excerpt(word))))?,
+    };
+    let purl = match vulnerability.object("PkgIdentifier")? {
+        Some(identifier) => identifier.text_or_empty("PURL")?.map(str::to_owned),
+        None => None,
+    };
+    // Several fixed versions stand in one text, separated by commas.
+    let fixed = vulnerability.text("FixedVersion")?.and_then(|text| text.split(',').next()).map(str::trim);
+    Ok(Finding {
+        id: vulnerability.required_text("VulnerabilityID")?.to_owned(),
+        package: vulnerability.required_text("PkgName")?.to_owned(),
+        version: vulnerability.text("InstalledVersion")?.unwrap_or_default().to_owned(),
+        fixed: fixed.filter(|fixed| !fixed.is_empty()).map(str::to_owned),
+        severity,
+        disclosed_at: vulnerability.moment_or_zero("PublishedDate")?,
+        purl,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn report(vulnerability: Value) -> Value {
+        json!({
+            "SchemaVersion": 2,
+            "Trivy": {"Version": "0.74.0"},
+            "CreatedAt": "2026-11-20T10:00:00.5+02:00",
+            "ArtifactName": "app.tar.gz",
+            "Results": [{"Target": "a"}, {"Target": "b", "Vulnerabilities": [vulnerability]}],
+        })
+    }
+
+    fn vulnerability() -> Value {
+        json!({
+            "VulnerabilityID": "CVE-2026-0001",
+            "PkgName": "openssl",
+            "PkgIdentifier": {"PURL": "pkg:deb/debian/openssl@3.0.1"},
+            "InstalledVersion": "3.0.1",
+            "FixedVersion": "3.0.2, 3.1.0",
+            "Severity": "CRITICAL",
+            "PublishedDate": "2026-11-01T00:00:00Z",
+        })
+    }
+
+    #[test]
+    fn reads_findings() {
+        let read = read(&report(vulnerability()), &Limits::DEFAULT).unwrap();
+        assert_eq!(read.scanner, "trivy");
+        assert_eq!(read.scanner_version.as_deref(), Some("0.74.0"));
+        assert_eq!(read.scanned_at, Some("2026-11-20T08:00:00.5Z".parse().unwrap()));
+        assert_eq!(
+            read.findings,
+            [Finding {
+                id: "CVE-2026-0001".to_owned(),
+                package: "openssl".to_owned(),
+                version: "3.0.1".to_owned(),
+                fixed: Some("3.0.2".to_owned()),
+                severity: Severity::Critical,
+                disclosed_at: Some("2026-11-01T00:00:00Z".parse().unwrap()),
+                purl: Some("pkg:deb/debian/openssl@3.0.1".to_owned()),
+            }]
+        );
+    }
+
+    #[test]
+    fn absent_is_not_null_and_not_zero() {
+        let check = |pointer: &str, replacement: Value, code: &str| {
+            let mut value = report(vulnerability());
+            *value.pointer_mut(pointer).unwrap() = replacement;
+            assert_eq!(read(&value, &Limits::DEFAULT).unwrap_err().code, code, "{pointer}");
+        };
+        check("/SchemaVersion", json!(1), "REPORT_VERSION");
+        check("/SchemaVersion", json!("2"), "REPORT_VERSION");
+        check("/SchemaVersion", json!(2.5), "REPORT_VERSION");
+        check("/Results", json!(null), "EVIDENCE_MALFORMED");
+        check("/Results", json!({}), "EVIDENCE_MALFORMED");
+        check("/Results/1", json!([]), "EVIDENCE_MALFORMED");
+        check("/Results/1/Vulnerabilities", json!(null), "EVIDENCE_MALFORMED");
+        check("/Results/1/Vulnerabilities", json!({}), "EVIDENCE_MALFORMED");
+        check("/Results/1/Vulnerabilities/0", json!("CVE-2026-0001"), "EVIDENCE_MALFORMED");
+        check("/Results/1/Vulnerabilities/0/Severity", json!("SEVERE"), "EVIDENCE_MALFORMED");
+        check("/Results/1/Vulnerabilities/0/Severity", json!(9), "EVIDENCE_MALFORMED");
+        check("/Results/1/Vulnerabilities/0/VulnerabilityID", json!(""), "EVIDENCE_MALFORMED");
+        check("/Results/1/Vulnerabilities/0/FixedVersion", json!(["3"]), "EVIDENCE_MALFORMED");
+        check("/Results/1/Vulnerabilities/0/PublishedDate", json!("2026-11-01"), "EVIDENCE_TIME");
+        assert!(read(&json!({"SchemaVersion": 2}), &Limits::DEFAULT).is_err());
+        assert!(read(&json!({"SchemaVersion": 2, "ArtifactName": "a"}), &Limits::DEFAULT).unwrap().findings.is_empty());
+        let few = Limits { findings_per_report: 0, ..Limits::DEFAULT };
+        assert_eq!(read(&report(vulnerability()), &few).unwrap_err().code, "TOO_MANY_FINDINGS");
+    }
+}

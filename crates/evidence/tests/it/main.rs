@@ -1,0 +1,6 @@
+//! Reads sample reports, our own and those of real tools, through the crate's public interface.
+
+#[cfg(test)]
+mod samples;
+#[cfg(test)]
+mod vectors;

@@ -1,0 +1,107 @@
+//! The attestations that Lockgate issues for each outcome, and for reports handed in on someone's behalf.
+
+use serde_json::{Value, json};
+
+use lockgate_model::facts::{Facts, Verdict};
+use lockgate_model::{Digest, EntryIndex, PersonId, UnixMillis, canonical};
+use lockgate_policy::{GateOutcome, Outcome};
+use lockgate_sign::attestation_key::AttestationKey;
+use lockgate_sign::dsse::Envelope;
+
+use crate::approval::Subject;
+use crate::entry::{DecisionRecorded, EvidenceRecorded};
+use crate::state::ApplyError;
+
+/// The in-toto predicate type of a promotion's outcome.
+pub const PROMOTION_PREDICATE_TYPE: &str = "https://lockgate.dev/promotion/v1";
+/// The DSSE payload type of every statement that Lockgate signs: the plain one, which all clients compare exactly.
+pub const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
+
+/// The subjects of a statement.
+pub type Subjects = Vec<Subject>;
+
+/// An in-toto Statement v1.
+pub fn statement(subjects: &Subjects, predicate_type: &str, predicate: Value) -> Value {
+    json!({
+        "_type": "https://in-toto.io/Statement/v1",
+        "subject": subjects,
+        "predicateType": predicate_type,
+        "predicate": predicate,
+    })
+}
+
+/// The predicate of a promotion's outcome.
+pub fn promotion_predicate(event: &DecisionRecorded, facts: &Facts, origin: &str, index: EntryIndex, time: UnixMillis, not_after: Option<UnixMillis>) -> Value {
+    let check = |line: &crate::entry::GateLine| json!({ "gate": line.gate, "result": outcome_word(line.outcome) });
+    let approval = |approval: &lockgate_model::facts::ApprovalFact| json!({
+        "approver": approval.person,
+        "keyId": approval.key,
+        "index": approval.index,
+        "verdict": match approval.verdict { Verdict::Approve => "approve", Verdict::Reject => "reject" },
+    });
+    let mut predicate = json!({
+        "decisionId": format!("{}#{index}", event.promotion),
+        "result": match event.outcome { Outcome::Allow => "allowed", Outcome::Deny => "denied", Outcome::Pending => "pending" },
+        "release": event.release,
+        "manifest": facts.release.manifest,
+        "to": event.environment,
+        "kind": facts.promotion.kind,
+        "requester": facts.promotion.requester,
+        "reason": facts.promotion.reason,
+        "policy": { "digest": { "sha256": event.policy.hex() }, "engine": event.engine },
+        "facts": event.facts,
+        "inputs": facts.evidence.iter().map(|evidence| evidence.evidence).collect::<Vec<_>>(),
+        "checks": event.gates.iter().map(check).collect::<Vec<_>>(),
+        "approvals": facts.approvals.iter().map(approval).collect::<Vec<_>>(),
+        "exceptions": facts.waivers.iter().map(|waiver| json!({
+            "gate": waiver.gate, "finding": waiver.finding, "expiresAt": waiver.expires_at, "index": waiver.index,
+        })).collect::<Vec<_>>(),
+        "log": { "origin": origin, "index": index },
+    });
+    if let Some(object) = predicate.as_object_mut() {
+        if let Some(running) = &facts.running {
+            object.insert("from".to_owned(), json!({ "release": running.release, "manifest": running.manifest, "promotion": running.promotion }));
+        }
+        if let Some(not_after) = not_after {
+            object.insert("grant".to_owned(), json!({ "notBefore": time, "notAfter": not_after }));
+        }
+    }
+    predicate
+}
+
+fn outcome_word(outcome: GateOutcome) -> &'static str {
+    match outcome {
+        GateOutcome::Pass => "pass",
+        GateOutcome::Fail => "fail",
+        GateOutcome::Pending => "pending",
+        GateOutcome::Waived => "waived",
+    }
+}
+
+/// The statement that wraps an unsigned report: Lockgate says who handed it in, and nothing more.
+pub fn report_statement(subjects: &Subjects, event: &EvidenceRecorded, format: &str, by: &PersonId) -> Value {
+    let predicate = json!({
+        "format": format,
+        "report": { "digest": { "sha256": event.evidence.hex() }, "sizeBytes": event.size_bytes, "mediaType": event.media_type },
+        "handedInBy": by,
+        "signedOnBehalf": true,
+    });
+    statement(subjects, lockgate_evidence::REPORT_PREDICATE, predicate)
+}
+
+/// Signs a statement as DSSE: one signature under both key ids that other tools look for (`slsa-verifier`'s SSH
+/// fingerprint and securesystemslib's).
+///
+/// # Errors
+/// `SIGNING_FAILED`.
+pub fn sign(statement: &Value, key: &AttestationKey) -> Result<Envelope, ApplyError> {
+    let failed = |message: String| ApplyError::new("SIGNING_FAILED", message);
+    let payload = canonical::to_vec(statement).map_err(|error| failed(error.to_string()))?;
+    let keyids = [key.public().keyid_ssh(), key.public().keyid_securesystemslib()];
+    Envelope::sign(PAYLOAD_TYPE, &payload, key, &keyids).map_err(|error| failed(error.to_string()))
+}
+
+/// The digests of the evidence that a decision used, in ledger order.
+pub fn inputs(facts: &Facts) -> Vec<Digest> {
+    facts.evidence.iter().map(|evidence| evidence.evidence).collect()
+}

@@ -1,0 +1,349 @@
+//! The audit: walk everything, trust nothing, name every discrepancy.
+//!
+//! The same fold, replay and proofs as everywhere else, over all entries instead of a slice; then the projections
+//! (tiles, stream index, head, checkpoint) are compared with what the entries say.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use lockgate_model::{Digest, EntryIndex, Limits, StreamName, TreeSize};
+use lockgate_policy::Outcome;
+use lockgate_sign::dsse::Envelope;
+use lockgate_sign::public_key::PublicKey;
+use lockgate_tlog::hash::leaf_hash;
+use lockgate_tlog::tree::Tree;
+
+use crate::bodies::{Bodies, required};
+use crate::entry::{AttestationsIssued, Entry, Event, Leaf};
+use crate::facts::ClaimCache;
+use crate::replay::replay;
+use crate::state::{ApplyError, Slice, State};
+use crate::trust::TrustFile;
+
+/// How many entries are read at a time.
+const PAGE: usize = 1024;
+/// After how many problems the audit stops listing them.
+const MAX_PROBLEMS: usize = 100;
+
+/// What an audit reads. Nothing that it returns is believed.
+pub trait AuditSource: Bodies {
+    /// The stored head: size and root.
+    ///
+    /// # Errors
+    /// A text for people.
+    fn head(&self) -> Result<(TreeSize, Digest), String>;
+    /// The stored checkpoint.
+    ///
+    /// # Errors
+    /// A text for people.
+    fn checkpoint(&self) -> Result<Option<Vec<u8>>, String>;
+    /// Up to `most` leaves from `first` on.
+    ///
+    /// # Errors
+    /// A text for people.
+    fn leaves(&self, first: EntryIndex, most: usize) -> Result<Vec<Vec<u8>>, String>;
+    /// A stored tile.
+    ///
+    /// # Errors
+    /// A text for people.
+    fn tile(&self, level: u8, index: u64) -> Result<Option<Vec<u8>>, String>;
+    /// A stored page of a stream's index.
+    ///
+    /// # Errors
+    /// A text for people.
+    fn stream(&self, stream: &StreamName, from_seq: u64, most: usize) -> Result<Vec<(u64, EntryIndex)>, String>;
+    /// Re-hashes an artifact without holding it in memory; `false` when it is missing.
+    ///
+    /// # Errors
+    /// A text for people, when the bytes are others.
+    fn artifact(&self, digest: &Digest) -> Result<bool, String>;
+}
+
+/// An older tree head that someone kept: the ledger must have grown from it.
+#[derive(Debug, Clone)]
+pub struct Anchor {
+    /// Where it comes from, for the report.
+    pub source: String,
+    /// Its size.
+    pub size: TreeSize,
+    /// Its root.
+    pub root: Digest,
+}
+
+/// What an audit found.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Report {
+    /// Entries read.
+    pub entries: u64,
+    /// The root that they have.
+    pub root: Option<Digest>,
+    /// Decisions that came out with the same bytes.
+    pub decisions_replayed: u64,
+    /// Of these, how many allowed.
+    pub allowed: u64,
+    /// Signatures of people and of Lockgate that were verified.
+    pub signatures: u64,
+    /// Bodies that were read and hashed.
+    pub bodies: u64,
+    /// Artifacts that were read and hashed.
+    pub artifacts: u64,
+    /// Kept tree heads that the ledger grew from.
+    pub anchors: u64,
+    /// Whether the keys were compared with a pinned trust file.
+    pub pinned: bool,
+    /// Everything that is wrong.
+    pub problems: Vec<Problem>,
+}
+
+/// One discrepancy.
+#[derive(Debug, Clone, Serialize)]
+pub struct Problem {
+    /// A stable reason code.
+    pub code: &'static str,
+    /// The entry, where it is about one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub index: Option<EntryIndex>,
+    /// What is wrong.
+    pub message: String,
+}
+
+struct Audit<'a, S: AuditSource> {
+    source: &'a S,
+    state: State,
+    tree: Tree,
+    cache: ClaimCache,
+    anchors: Vec<Anchor>,
+    streams: BTreeMap<StreamName, Vec<EntryIndex>>,
+    hashed_rekords: BTreeMap<EntryIndex, Vec<u8>>,
+    genesis: Option<Digest>,
+    report: Report,
+}
+
+/// Audits a whole ledger. `progress` is called with the number of entries read so far.
+pub fn audit<S: AuditSource>(source: &S, trust: Option<&TrustFile>, anchors: Vec<Anchor>, mut progress: impl FnMut(u64, u64)) -> Report {
+    let mut audit = Audit {
+        source,
+        state: State::default(),
+        tree: Tree::empty(),
+        cache: ClaimCache::default(),
+        anchors,
+        streams: BTreeMap::new(),
+        hashed_rekords: BTreeMap::new(),
+        genesis: None,
+        report: Report::default(),
+    };
+    let (size, root) = match source.head() {
+        Ok(head) => head,
+        Err(error) => {
+            audit.problem("HEAD_UNREADABLE", None, error);
+            return audit.report;
+        }
+    };
+    audit.check_anchors();
+    while audit.report.entries < size.0 && audit.report.problems.len() < MAX_PROBLEMS {
+        let first = EntryIndex(audit.report.entries);
+        let leaves = match source.leaves(first, PAGE) {
+            Ok(leaves) if !leaves.is_empty() => leaves,
+            Ok(_) => {
+                audit.problem("ENTRY_MISSING", Some(first), format!("entry {first} is missing, though the head counts {size}"));
+                break;
+            }
+            Err(error) => {
+                audit.problem("ENTRY_UNREADABLE", Some(first), error);
+                break;
+            }
+        };
+        for leaf in leaves.into_iter().take(usize::try_from(size.0 - first.0).unwrap_or(PAGE)) {
+            audit.leaf(leaf);
+        }
+        audit.check_tiles();
+        progress(audit.report.entries, size.0);
+    }
+    audit.finish(size, root, trust);
+    audit.report
+}
+
+impl<S: AuditSource> Audit<'_, S> {
+    fn problem(&mut self, code: &'static str, index: Option<EntryIndex>, message: String) {
+        if self.report.problems.len() < MAX_PROBLEMS {
+            self.report.problems.push(Problem { code, index, message });
+        }
+    }
+
+    fn leaf(&mut self, bytes: Vec<u8>) {
+        let index = EntryIndex(self.report.entries);
+        let hash = leaf_hash(&bytes);
+        self.tree.append(hash);
+        self.report.entries += 1;
+        self.genesis = self.genesis.or(Some(hash));
+        match Leaf::decode(&bytes, &Limits::DEFAULT) {
+            Err(error) => self.problem("ENTRY_INVALID", Some(index), error.to_string()),
+            Ok(Leaf::HashedRekord) => {
+                self.hashed_rekords.insert(index, bytes);
+            }
+            Ok(Leaf::Entry(entry)) => self.entry(index, &entry),
+        }
+        self.check_anchors();
+    }
+
+    fn entry(&mut self, index: EntryIndex, entry: &Entry) {
+        if let Event::DecisionRecorded(event) = &entry.event {
+            match replay(&self.state, index, event, entry.time, self.source, &self.cache) {
+                Ok(again) => {
+                    self.report.decisions_replayed += 1;
+                    self.report.allowed += u64::from(again.decision.outcome == Outcome::Allow);
+                }
+                Err(error) => self.problem(error.code, Some(index), error.message),
+            }
+        }
+        if let Err(error) = self.state.apply(index, entry, self.source, Slice::Whole) {
+            self.problem(error.code, Some(index), format!("{}: {}", entry.event.name(), error.message));
+        }
+        for link in &entry.streams {
+            self.streams.entry(link.stream.clone()).or_default().push(index);
+        }
+        self.report.signatures += signatures_of(&entry.event);
+        self.check_bodies(index, entry);
+        if let Event::AttestationsIssued(event) = &entry.event {
+            if let Err(error) = self.attestations(event) {
+                self.problem(error.code, Some(index), error.message);
+            }
+        }
+    }
+
+    fn check_bodies(&mut self, index: EntryIndex, entry: &Entry) {
+        for digest in entry.event.bodies() {
+            match required(self.source, &digest) {
+                Ok(_) => self.report.bodies += 1,
+                Err(error) => {
+                    let error = ApplyError::from(error);
+                    self.problem(error.code, Some(index), error.message);
+                }
+            }
+        }
+        let Event::ReleasePublished(event) = &entry.event else { return };
+        let Ok(release) = self.state.release(&event.release).cloned() else { return };
+        for digest in release.manifest.artifact_digests() {
+            match self.source.artifact(&digest) {
+                Ok(true) => self.report.artifacts += 1,
+                Ok(false) => self.problem("BLOB_MISSING", Some(index), format!("the artifact {digest} of {} is missing", release.name)),
+                Err(error) => self.problem("DIGEST_MISMATCH", Some(index), error),
+            }
+        }
+    }
+
+    /// Each attestation is signed by the ledger's attestation key, and its leaf is the one that its envelope gives.
+    fn attestations(&mut self, event: &AttestationsIssued) -> Result<(), ApplyError> {
+        let governance = self.state.governance()?.clone();
+        let key = PublicKey::from_pem(&governance.identity.attestation_key)
+            .map_err(|error| ApplyError::new("ATTESTATION_KEY_UNKNOWN", error.to_string()))?;
+        for issued in &event.issued {
+            let bytes = required(self.source, &issued.envelope)?;
+            let envelope = Envelope::parse(&bytes, &Limits::DEFAULT)
+                .map_err(|error| ApplyError::new("ATTESTATION_INVALID", error.to_string()))?;
+            if envelope.verify(std::slice::from_ref(&key)).is_empty() {
+                return Err(ApplyError::new("ATTESTATION_INVALID", format!("the attestation {} is not signed by the ledger's key", issued.envelope)));
+            }
+            self.report.signatures += 1;
+            let expected = crate::sigstore::leaf_for(&envelope, &key)
+                .map_err(|error| ApplyError::new("ATTESTATION_INVALID", error.to_string()))?;
+            if self.hashed_rekords.remove(&issued.leaf).as_ref() != Some(&expected) {
+                return Err(ApplyError::new("LOG_ENTRY_MISMATCH", format!("leaf {} is not the one of attestation {}", issued.leaf, issued.envelope)));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_anchors(&mut self) {
+        let size = TreeSize(self.report.entries);
+        let root = self.tree.root();
+        let reached: Vec<Anchor> = self.anchors.iter().filter(|anchor| anchor.size == size).cloned().collect();
+        self.anchors.retain(|anchor| anchor.size != size);
+        for anchor in reached {
+            match anchor.root == root {
+                true => self.report.anchors += 1,
+                false => self.problem("HISTORY_CHANGED", None, format!("{} kept another root for the first {size} entries", anchor.source)),
+            }
+        }
+    }
+
+    fn check_tiles(&mut self) {
+        for tile in self.tree.take_tiles() {
+            match self.source.tile(tile.level, tile.index) {
+                Ok(Some(stored)) if stored.starts_with(&tile.hashes) => {}
+                Ok(_) => self.problem("TILE_MISMATCH", None, format!("tile {} of level {} is not what the entries give", tile.index, tile.level)),
+                Err(error) => self.problem("TILE_UNREADABLE", None, error),
+            }
+        }
+    }
+
+    fn check_streams(&mut self) {
+        for (stream, expected) in std::mem::take(&mut self.streams) {
+            let stored = match self.source.stream(&stream, 0, expected.len() + 1) {
+                Ok(stored) => stored,
+                Err(error) => return self.problem("STREAM_UNREADABLE", None, error),
+            };
+            let same = stored.len() == expected.len()
+                && stored.iter().zip(&expected).enumerate().all(|(at, ((seq, index), expected))| *seq == at as u64 && index == expected);
+            if !same {
+                self.problem("STREAM_INDEX_MISMATCH", None, format!("the index of `{stream}` is not what the entries give"));
+            }
+        }
+    }
+
+    fn finish(&mut self, size: TreeSize, root: Digest, trust: Option<&TrustFile>) {
+        self.check_tiles();
+        self.check_streams();
+        let own = self.tree.root();
+        self.report.root = Some(own);
+        if self.report.entries == size.0 && own != root {
+            self.problem("ROOT_MISMATCH", None, format!("the entries have the root {own}, but the stored head says {root}"));
+        }
+        for (index, _) in std::mem::take(&mut self.hashed_rekords) {
+            self.problem("LEAF_UNCLAIMED", Some(index), format!("leaf {index} belongs to no attestation"));
+        }
+        for anchor in std::mem::take(&mut self.anchors) {
+            self.problem("ROLLBACK_DETECTED", None, format!("{} has seen {} entries, but the ledger has {size}", anchor.source, anchor.size));
+        }
+        if let Err(error) = self.check_trust(size, own, trust) {
+            self.problem(error.code, None, error.message);
+        }
+    }
+
+    fn check_trust(&mut self, size: TreeSize, root: Digest, trust: Option<&TrustFile>) -> Result<(), ApplyError> {
+        let governance = self.state.governance()?.clone();
+        let genesis = self.genesis.unwrap_or_else(lockgate_tlog::hash::empty_root);
+        let own = TrustFile::of(&governance, genesis);
+        let trust = match (trust, &own) {
+            (Some(trust), _) => {
+                trust.check_governance(&governance, genesis)?;
+                self.report.pinned = true;
+                trust
+            }
+            (None, Ok(own)) => own,
+            (None, Err(_)) => return Ok(()),
+        };
+        let stored = self.source.checkpoint().map_err(|error| ApplyError::new("CHECKPOINT_UNREADABLE", error))?
+            .ok_or_else(|| ApplyError::new("CHECKPOINT_MISSING", "the ledger has no signed checkpoint".to_owned()))?;
+        let (signed, _) = trust.open_checkpoint(&stored)?;
+        self.report.signatures += 1;
+        let checkpoint = signed.checkpoint;
+        // The checkpoint is signed after the commit: after a crash it may be one batch behind, never ahead.
+        if checkpoint.size > size {
+            return Err(ApplyError::new("ROLLBACK_DETECTED", format!("the stored checkpoint counts {} entries, the ledger {size}", checkpoint.size)));
+        }
+        match checkpoint.size == size && checkpoint.root != root {
+            true => Err(ApplyError::new("EQUIVOCATION", "the stored checkpoint signs another root than the entries have".to_owned())),
+            false => Ok(()),
+        }
+    }
+}
+
+fn signatures_of(event: &Event) -> u64 {
+    match event {
+        Event::PersonEnrolled(_) | Event::KeyAdded(_) | Event::WaiverGranted(_) => 2,
+        Event::KeyRevoked(_) | Event::PolicyActivated(_) | Event::ApprovalRecorded(_) => 1,
+        _ => 0,
+    }
+}

@@ -1,0 +1,398 @@
+//! Bundles: one file that proves one decision, offline.
+//!
+//! A bundle holds whole streams: the governance chain from entry 0, the release's own chain, and the newest grant of
+//! what ran in the target; each entry with an inclusion proof under one signed checkpoint; and every body that the
+//! decision used. Nothing in it is trusted: [`verify`] needs a [`TrustFile`] from elsewhere.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+
+use lockgate_model::facts::Running;
+use lockgate_model::{Digest, EntryIndex, EnvName, Limits, PromotionId, ServiceName, StreamName, UnixMillis, canonical, json};
+use lockgate_policy::{Decision, Outcome};
+use lockgate_tlog::hash::leaf_hash;
+use lockgate_tlog::proof::verify_inclusion;
+
+use crate::bodies::{BodyError, BodyMap};
+use crate::entry::{DecisionRecorded, Entry, Event, Leaf, StreamPosition};
+use crate::facts::ClaimCache;
+use crate::release::{GrantRecord, ReleaseState};
+use crate::replay::replay;
+use crate::state::{ApplyError, Slice, State};
+use crate::trust::TrustFile;
+
+/// One decision with everything that it rests on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Bundle {
+    /// Always [`Bundle::SCHEMA`].
+    pub schema: String,
+    /// The promotion that was decided.
+    pub promotion: PromotionId,
+    /// The signed checkpoint that all proofs lead to.
+    pub checkpoint: String,
+    /// The entries, in ledger order.
+    pub entries: Vec<BundleEntry>,
+    /// The bodies, by digest, base64.
+    pub bodies: BTreeMap<Digest, String>,
+}
+
+/// A leaf with its inclusion proof.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BundleEntry {
+    /// Its index.
+    pub index: EntryIndex,
+    /// Its bytes, base64.
+    pub leaf: String,
+    /// The inclusion path, leaf side first, base64.
+    pub proof: Vec<String>,
+}
+
+/// What a verifier asks.
+#[derive(Debug, Clone)]
+pub struct Query<'a> {
+    /// The file's digest.
+    pub artifact: Digest,
+    /// What the file is supposed to be.
+    pub service: &'a ServiceName,
+    /// Where it is supposed to run.
+    pub environment: &'a EnvName,
+    /// The verifier's own clock.
+    pub now: UnixMillis,
+}
+
+/// What a verified bundle proves.
+#[derive(Debug, Clone)]
+pub struct Verified {
+    /// The release.
+    pub release: std::sync::Arc<ReleaseState>,
+    /// The promotion.
+    pub promotion: PromotionId,
+    /// The grant, if the decision was `allow`.
+    pub grant: Option<GrantRecord>,
+    /// The last decision, run again.
+    pub decision: Decision,
+    /// Where the ledger recorded it.
+    pub decision_index: EntryIndex,
+    /// The checkpoint's size.
+    pub checkpoint_size: lockgate_model::TreeSize,
+    /// The checkpoint's root.
+    pub checkpoint_root: Digest,
+    /// The state that the bundle's entries fold to.
+    pub state: State,
+    /// Every check that was made and passed, in order.
+    pub checks: Vec<Check>,
+}
+
+/// A check that passed.
+#[derive(Debug, Clone, Serialize)]
+pub struct Check {
+    /// What was checked.
+    pub name: &'static str,
+    /// What was found.
+    pub found: String,
+}
+
+/// Why a bundle proves nothing, with the checks that had passed before.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{message}")]
+pub struct Refusal {
+    /// A stable reason code.
+    pub code: &'static str,
+    /// What is wrong.
+    pub message: String,
+    /// The checks that passed.
+    pub checks: Vec<Check>,
+}
+
+impl Bundle {
+    /// The schema that this version knows.
+    pub const SCHEMA: &'static str = "https://lockgate.dev/bundle/v1";
+
+    /// The canonical bytes.
+    ///
+    /// # Errors
+    /// When there is no canonical form.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, ApplyError> {
+        canonical::to_vec(self).map_err(|error| ApplyError::new("BUNDLE_INVALID", error.to_string()))
+    }
+
+    /// Reads a bundle's outer form; proves nothing yet.
+    ///
+    /// # Errors
+    /// `BUNDLE_INVALID`.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, ApplyError> {
+        let invalid = |message: String| ApplyError::new("BUNDLE_INVALID", format!("not a bundle: {message}"));
+        let limits = &Limits::DEFAULT;
+        if bytes.len() > limits.bundle_bytes {
+            return Err(invalid(format!("{} bytes are over the limit of {}", bytes.len(), limits.bundle_bytes)));
+        }
+        let bundle: Self = json::read_as(bytes, limits, json::Numbers::Integers).map_err(|error| invalid(error.to_string()))?;
+        match bundle.schema == Self::SCHEMA {
+            true => Ok(bundle),
+            false => Err(invalid(format!("the schema `{}` is not known", bundle.schema.escape_debug()))),
+        }
+    }
+
+    /// The decoded bodies, each checked against its name.
+    ///
+    /// # Errors
+    /// `DIGEST_MISMATCH` or `BUNDLE_INVALID`.
+    pub fn decode_bodies(&self) -> Result<BodyMap, ApplyError> {
+        let mut bodies = BodyMap::default();
+        for (digest, text) in &self.bodies {
+            let bytes = decode(text)?;
+            let found = bodies.insert(bytes);
+            if found != *digest {
+                return Err(BodyError::DigestMismatch { expected: *digest, found }.into());
+            }
+        }
+        Ok(bodies)
+    }
+}
+
+fn decode(text: &str) -> Result<Vec<u8>, ApplyError> {
+    STANDARD.decode(text).map_err(|error| ApplyError::new("BUNDLE_INVALID", format!("not base64: {error}")))
+}
+
+/// A leaf that is proven to be in the ledger.
+#[derive(Debug)]
+struct Proven {
+    index: EntryIndex,
+    hash: Digest,
+    leaf: Leaf,
+}
+
+/// Verifies a bundle against pinned trust and answers whether the artifact may run in the environment.
+///
+/// # Errors
+/// [`Refusal`] with the first thing that is wrong. There is no partial success.
+pub fn verify(bytes: &[u8], trust: &TrustFile, query: &Query<'_>) -> Result<Verified, Refusal> {
+    let mut checks = Vec::new();
+    let refuse = |error: ApplyError, checks: Vec<Check>| Refusal { code: error.code, message: error.message, checks };
+    let verified = match open(bytes, trust, &mut checks) {
+        Ok(verified) => verified,
+        Err(error) => return Err(refuse(error, checks)),
+    };
+    match check_query(&verified, query, &mut checks) {
+        Ok(()) => Ok(Verified { checks, ..verified }),
+        Err(error) => Err(refuse(error, checks)),
+    }
+}
+
+/// Verifies a bundle against pinned trust, whatever was decided: for approvers and auditors.
+///
+/// # Errors
+/// [`ApplyError`] with the first thing that is wrong; `checks` then holds those that passed.
+pub fn open(bytes: &[u8], trust: &TrustFile, checks: &mut Vec<Check>) -> Result<Verified, ApplyError> {
+    let mut pass = |name: &'static str, found: String| checks.push(Check { name, found });
+    // 1. The file is a bundle, and each body is what its name says.
+    let bundle = Bundle::from_bytes(bytes)?;
+    let bodies = bundle.decode_bodies()?;
+    // 2. The checkpoint is signed by the pinned log key and the witnesses that the pinned policy asks for.
+    let (signed, log_key) = trust.open_checkpoint(bundle.checkpoint.as_bytes())?;
+    let checkpoint = signed.checkpoint;
+    pass("checkpoint", format!("{} signed {} entries", log_key.name(), checkpoint.size));
+    // 3. Every entry is in that tree.
+    let proven = prove(&bundle, &checkpoint)?;
+    pass("inclusion", format!("{} entries are in the ledger", proven.len()));
+    // 4. The governance chain starts at the pinned first entry.
+    let genesis = proven.first().filter(|first| first.index == EntryIndex(0)).map(|first| first.hash)
+        .ok_or_else(|| ApplyError::new("GENESIS_MISSING", "the bundle does not start with the ledger's first entry".to_owned()))?;
+    // 5. Fold; every enrolment, policy change and approval is verified on the way, and the last decision replayed.
+    let folded = fold(&proven, bundle.promotion, &bodies)?;
+    let governance = folded.state.governance()?.clone();
+    trust.check_governance(&governance, genesis)?;
+    pass("governance", format!("{} people and machines, each countersigned since the pinned first owner", governance.people().count()));
+    // 6. Nothing was left out of what the decision relied on.
+    check_complete(&folded.decision, bundle.promotion, &folded.state)?;
+    pass("completeness", "every entry of the streams that the decision relied on is here".to_owned());
+    pass("replay", format!("decision {} comes out as {} again, byte for byte", folded.index, folded.replayed.outcome.as_str()));
+    let release = folded.state.release(&folded.decision.release)?.clone();
+    let promotion = release.promotion(bundle.promotion)?;
+    check_still_valid(&folded.state, &promotion.approvals)?;
+    for approval in &promotion.approvals {
+        pass("approval", format!("{} signed with {}", approval.event.approver, approval.event.key));
+    }
+    Ok(Verified {
+        promotion: bundle.promotion,
+        grant: promotion.grant.clone(),
+        decision: folded.replayed,
+        decision_index: folded.index,
+        checkpoint_size: checkpoint.size,
+        checkpoint_root: checkpoint.root,
+        release,
+        state: folded.state,
+        checks: Vec::new(),
+    })
+}
+
+fn prove(bundle: &Bundle, checkpoint: &lockgate_tlog::checkpoint::Checkpoint) -> Result<Vec<Proven>, ApplyError> {
+    let limits = &Limits::DEFAULT;
+    let mut proven: Vec<Proven> = Vec::with_capacity(bundle.entries.len());
+    for entry in &bundle.entries {
+        if proven.last().is_some_and(|last| last.index >= entry.index) {
+            return Err(ApplyError::new("BUNDLE_INVALID", format!("entry {} is out of order or stands twice", entry.index)));
+        }
+        let bytes = decode(&entry.leaf)?;
+        let hash = leaf_hash(&bytes);
+        let path = entry.proof.iter().map(|text| proof_hash(text)).collect::<Result<Vec<_>, _>>()?;
+        verify_inclusion(entry.index, checkpoint.size, &hash, &path, &checkpoint.root)
+            .map_err(|error| ApplyError::new("INCLUSION_PROOF", format!("entry {} is not proven to be in the ledger: {error}", entry.index)))?;
+        let leaf = Leaf::decode(&bytes, limits)
+            .map_err(|error| ApplyError::new("ENTRY_INVALID", format!("entry {}: {error}", entry.index)))?;
+        proven.push(Proven { index: entry.index, hash, leaf });
+    }
+    Ok(proven)
+}
+
+fn proof_hash(text: &str) -> Result<Digest, ApplyError> {
+    let bytes: [u8; 32] = decode(text)?.try_into()
+        .map_err(|_| ApplyError::new("INCLUSION_PROOF", "a proof hash has another length than 32 bytes".to_owned()))?;
+    Ok(Digest::from_bytes(bytes))
+}
+
+struct Folded {
+    state: State,
+    index: EntryIndex,
+    decision: DecisionRecorded,
+    replayed: Decision,
+}
+
+/// Folds the entries in order; the promotion's last decision is replayed on the state just before it.
+fn fold(proven: &[Proven], promotion: PromotionId, bodies: &BodyMap) -> Result<Folded, ApplyError> {
+    let entries = || proven.iter().filter_map(|proven| match &proven.leaf {
+        Leaf::Entry(entry) => Some((proven.index, entry.as_ref())),
+        Leaf::HashedRekord => None,
+    });
+    let last = entries().filter_map(|(index, entry)| match &entry.event {
+        Event::DecisionRecorded(event) if event.promotion == promotion => Some((index, event.clone())),
+        _ => None,
+    }).last();
+    let (decision_index, decision) = last
+        .ok_or_else(|| ApplyError::new("DECISION_MISSING", format!("the bundle holds no decision on {promotion}")))?;
+    let target = StreamName::running(&decision.environment, &decision.release.service);
+    let cache = ClaimCache::default();
+    let mut state = State::default();
+    let mut replayed = None;
+    for (index, entry) in entries() {
+        if index == decision_index {
+            replayed = Some(replay(&state, index, &decision, entry.time, bodies, &cache)?.decision);
+        }
+        match &entry.event {
+            Event::GrantIssued(grant) if grant.release != decision.release => adopt_other(&mut state, index, entry, &target)?,
+            _ => state.apply(index, entry, bodies, Slice::Partial)?,
+        }
+    }
+    let replayed = replayed.ok_or_else(|| ApplyError::new("DECISION_MISSING", format!("the bundle holds no decision on {promotion}")))?;
+    Ok(Folded { state, index: decision_index, decision, replayed })
+}
+
+/// Takes what runs in the target from a grant of another release of the same service.
+fn adopt_other(state: &mut State, index: EntryIndex, entry: &Entry, target: &StreamName) -> Result<(), ApplyError> {
+    let (Event::GrantIssued(grant), Some(link)) = (&entry.event, entry.link(target)) else {
+        return Err(ApplyError::new("BUNDLE_INVALID", format!("entry {index} does not belong to this bundle")));
+    };
+    state.adopt_head(StreamPosition { stream: target.clone(), seq: link.seq, index });
+    let running = Running { release: grant.release.clone(), manifest: grant.manifest, since: entry.time, promotion: grant.promotion };
+    state.adopt_running(grant.environment.clone(), running);
+    Ok(())
+}
+
+/// Replay has compared every head that the decision names; here: that it names all that it had to, and that the
+/// chains are here from their first entry.
+fn check_complete(decision: &DecisionRecorded, promotion: PromotionId, state: &State) -> Result<(), ApplyError> {
+    let incomplete = |stream: &StreamName| {
+        Err(ApplyError::new("BUNDLE_INCOMPLETE", format!("the decision on {promotion} does not rest on the whole of `{stream}`")))
+    };
+    for stream in [StreamName::governance(), StreamName::release(&decision.release)] {
+        let named = decision.relied_on.iter().any(|position| position.stream == stream);
+        if !named || !state.starts_at_first(&stream) {
+            return incomplete(&stream);
+        }
+    }
+    // What ran in the target is named, or nothing ever ran there: then a grant is the first of its stream.
+    let target = StreamName::running(&decision.environment, &decision.release.service);
+    let named = decision.relied_on.iter().any(|position| position.stream == target);
+    let granted = state.release(&decision.release)?.promotion(promotion)?.grant.is_some();
+    let first = match (granted, state.head(&target)) {
+        (true, Some(head)) => head.seq == 0,
+        (false, None) => true,
+        _ => false,
+    };
+    match named || first {
+        true => Ok(()),
+        false => incomplete(&target),
+    }
+}
+
+/// An approval whose key was later found compromised since before it was given counts no more.
+fn check_still_valid(state: &State, approvals: &[crate::release::ApprovalRecord]) -> Result<(), ApplyError> {
+    let governance = state.governance()?;
+    for approval in approvals {
+        let key = governance.key(&approval.event.approver, &approval.event.key);
+        if !key.is_some_and(|key| key.valid_at(approval.index)) {
+            return Err(ApplyError::new(
+                "KEY_REVOKED",
+                format!("the key {} of `{}` was found compromised since before this approval", approval.event.key, approval.event.approver),
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn check_query(verified: &Verified, query: &Query<'_>, checks: &mut Vec<Check>) -> Result<(), ApplyError> {
+    let mut pass = |name: &'static str, found: String| checks.push(Check { name, found });
+    let release = &verified.release;
+    if release.name.service != *query.service {
+        return Err(ApplyError::new("SERVICE_MISMATCH", format!("the bundle is about {}, not `{}`", release.name, query.service)));
+    }
+    let artifact = release.manifest.artifacts.iter().find(|artifact| artifact.digest == query.artifact)
+        .ok_or_else(|| ApplyError::new("DIGEST_NOT_GRANTED", format!("{} is no artifact of {}", query.artifact, release.name)))?;
+    pass("artifact", format!("{} is {} of {}", query.artifact, artifact.name, release.name));
+    let grant = verified.grant.as_ref().filter(|_| verified.decision.outcome == Outcome::Allow)
+        .ok_or_else(|| ApplyError::new("NOT_GRANTED", format!("{} was not granted: {}", verified.promotion, verified.decision.outcome.as_str())))?;
+    if grant.event.environment != *query.environment {
+        return Err(ApplyError::new("ENVIRONMENT_MISMATCH", format!("{} was granted into {}, not {}", verified.promotion, grant.event.environment, query.environment)));
+    }
+    if grant.event.not_after <= query.now {
+        return Err(ApplyError::new("GRANT_EXPIRED", format!("the grant of {} ended at {}", verified.promotion, grant.event.not_after)));
+    }
+    if grant.time > query.now.plus(lockgate_model::Span::from_secs(300)) {
+        return Err(ApplyError::new("CLOCK_BEHIND", format!("the grant is from {}, later than this machine's clock", grant.time)));
+    }
+    pass("grant", format!("{} lets it run in {} until {}", verified.promotion, grant.event.environment, grant.event.not_after));
+    Ok(())
+}
+
+/// The digests of every body that these entries name, each once.
+pub fn bodies_of<'a>(entries: impl Iterator<Item = &'a Entry>) -> Vec<Digest> {
+    let mut digests: Vec<Digest> = entries.flat_map(|entry| entry.event.bodies()).collect();
+    digests.sort_unstable();
+    digests.dedup();
+    digests
+}
+
+impl Event {
+    /// The digests of the bodies that this event names.
+    pub fn bodies(&self) -> Vec<Digest> {
+        match self {
+            Self::LedgerCreated(event) => vec![event.policy],
+            Self::PolicyActivated(event) => vec![event.policy],
+            Self::ReleasePublished(event) => vec![event.manifest],
+            Self::EvidenceRecorded(event) => match &event.form {
+                crate::entry::EvidenceForm::Envelope => vec![event.evidence],
+                crate::entry::EvidenceForm::Report { statement, .. } => vec![event.evidence, *statement],
+            },
+            Self::ApprovalRecorded(event) => vec![event.document],
+            Self::DecisionRecorded(event) => vec![event.decision, event.facts],
+            Self::AttestationsIssued(event) => event.issued.iter().map(|issued| issued.envelope).collect(),
+            Self::PersonEnrolled(_) | Self::KeyAdded(_) | Self::KeyRevoked(_) | Self::WaiverGranted(_)
+            | Self::PromotionRequested(_) | Self::PromotionClosed(_) | Self::GrantIssued(_) => Vec::new(),
+        }
+    }
+}

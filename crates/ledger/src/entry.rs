@@ -1,0 +1,540 @@
+//! Entries: what the ledger holds, one canonical JSON document a leaf.
+//!
+//! Two shapes of leaf exist. A Lockgate [`Entry`] records one event and its place in every stream that it belongs
+//! to. A `hashedrekord` leaf (Rekor v2, 0.0.2) makes an attestation that Lockgate issued provable to Sigstore clients;
+//! an `attestations.issued` entry names it.
+
+use serde::{Deserialize, Serialize};
+
+use lockgate_model::canonical::{self, CanonicalError};
+use lockgate_model::facts::{PromotionKind, SubjectKind, Verdict};
+use lockgate_model::{
+    Digest, EntryIndex, EnvName, GateName, GroupName, Limits, PersonId, PromotionId, ReleaseName, ServiceName,
+    StreamName, UnixMillis,
+};
+use lockgate_policy::{GateOutcome, Outcome};
+use lockgate_sign::ssh::SshPublicKey;
+
+/// The schema that every entry of this version names.
+pub const SCHEMA: &str = "https://lockgate.dev/entry/v1";
+
+/// One event, as it stands in the ledger.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Entry {
+    /// Always [`SCHEMA`].
+    pub schema: String,
+    /// The ledger's time: assigned by the sequencer, never decreasing.
+    pub time: UnixMillis,
+    /// Who acted.
+    pub actor: Actor,
+    /// The entry's place in each stream that it belongs to.
+    pub streams: Vec<Link>,
+    /// What happened.
+    pub event: Event,
+}
+
+/// Who acted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Actor {
+    /// An enrolled person or machine.
+    Subject {
+        /// Its name.
+        id: PersonId,
+    },
+    /// Lockgate itself: decisions, expiry.
+    System,
+}
+
+impl Actor {
+    /// The person or machine, if it was one.
+    pub fn person(&self) -> Option<&PersonId> {
+        match self {
+            Self::Subject { id } => Some(id),
+            Self::System => None,
+        }
+    }
+}
+
+impl std::fmt::Display for Actor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Subject { id } => id.fmt(f),
+            Self::System => f.write_str("lockgate"),
+        }
+    }
+}
+
+/// A place in a stream.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Link {
+    /// Which stream.
+    pub stream: StreamName,
+    /// The position in it, from 0.
+    pub seq: u64,
+    /// The ledger index of the stream's previous entry; absent at position 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prev: Option<EntryIndex>,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", content = "body")]
+pub enum Event {
+    /// Entry 0: the ledger's own identity and first policy set.
+    #[serde(rename = "ledger.created")]
+    LedgerCreated(LedgerCreated),
+    /// A person or machine was enrolled with a first key.
+    #[serde(rename = "person.enrolled")]
+    PersonEnrolled(PersonEnrolled),
+    /// A person added a further key.
+    #[serde(rename = "key.added")]
+    KeyAdded(KeyAdded),
+    /// A key stopped counting.
+    #[serde(rename = "key.revoked")]
+    KeyRevoked(KeyRevoked),
+    /// Another policy set became active.
+    #[serde(rename = "policy.activated")]
+    PolicyActivated(PolicyActivated),
+    /// An exception to one gate was granted.
+    #[serde(rename = "waiver.granted")]
+    WaiverGranted(WaiverGranted),
+    /// A release was published.
+    #[serde(rename = "release.published")]
+    ReleasePublished(ReleasePublished),
+    /// Evidence about a release was recorded.
+    #[serde(rename = "evidence.recorded")]
+    EvidenceRecorded(EvidenceRecorded),
+    /// A promotion or rollback was asked for.
+    #[serde(rename = "promotion.requested")]
+    PromotionRequested(PromotionRequested),
+    /// A person approved or rejected.
+    #[serde(rename = "approval.recorded")]
+    ApprovalRecorded(ApprovalRecorded),
+    /// A promotion ended without a grant.
+    #[serde(rename = "promotion.closed")]
+    PromotionClosed(PromotionClosed),
+    /// The policy was evaluated with a new outcome.
+    #[serde(rename = "decision.recorded")]
+    DecisionRecorded(DecisionRecorded),
+    /// Attestations of a decision were signed.
+    #[serde(rename = "attestations.issued")]
+    AttestationsIssued(AttestationsIssued),
+    /// A release may run in an environment.
+    #[serde(rename = "grant.issued")]
+    GrantIssued(GrantIssued),
+}
+
+impl Event {
+    /// The type's name as it stands in the entry.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::LedgerCreated(_) => "ledger.created",
+            Self::PersonEnrolled(_) => "person.enrolled",
+            Self::KeyAdded(_) => "key.added",
+            Self::KeyRevoked(_) => "key.revoked",
+            Self::PolicyActivated(_) => "policy.activated",
+            Self::WaiverGranted(_) => "waiver.granted",
+            Self::ReleasePublished(_) => "release.published",
+            Self::EvidenceRecorded(_) => "evidence.recorded",
+            Self::PromotionRequested(_) => "promotion.requested",
+            Self::ApprovalRecorded(_) => "approval.recorded",
+            Self::PromotionClosed(_) => "promotion.closed",
+            Self::DecisionRecorded(_) => "decision.recorded",
+            Self::AttestationsIssued(_) => "attestations.issued",
+            Self::GrantIssued(_) => "grant.issued",
+        }
+    }
+}
+
+/// Body of `ledger.created`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LedgerCreated {
+    /// The log's origin: one bare DNS-shaped name per epoch.
+    pub origin: String,
+    /// The log key as a note verifier key (C2SP signed-note).
+    pub log_key: String,
+    /// The attestation key, PEM (P-256).
+    pub attestation_key: String,
+    /// The first active policy set.
+    pub policy: Digest,
+    /// The digest of the one-time code that enrols the first owner.
+    pub setup_code: Digest,
+    /// The software that created it.
+    pub software: String,
+}
+
+/// Body of `person.enrolled`. The document that both signatures cover is rebuilt from these fields.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PersonEnrolled {
+    /// The name.
+    pub person: PersonId,
+    /// A person or a machine.
+    pub subject: SubjectKind,
+    /// The groups, from the policy set.
+    pub groups: Vec<GroupName>,
+    /// The first key.
+    pub key: SshPublicKey,
+    /// The new key's own signature (SSHSIG, armored): whoever enrols holds it.
+    pub proof: String,
+    /// Who vouches.
+    pub sponsor: Sponsor,
+}
+
+/// Who vouches for an enrolment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Sponsor {
+    /// Only for the very first owner: the code that was printed on the server's console.
+    SetupCode {
+        /// The code itself; entry 0 carries its digest.
+        code: String,
+    },
+    /// Someone who may manage keys.
+    Countersigned {
+        /// Who.
+        by: PersonId,
+        /// Their signature over the same document (SSHSIG, armored).
+        signature: String,
+    },
+}
+
+/// Body of `key.added`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyAdded {
+    /// Whose.
+    pub person: PersonId,
+    /// The further key.
+    pub key: SshPublicKey,
+    /// The further key's own signature.
+    pub proof: String,
+    /// Who vouches: someone who may manage keys.
+    pub by: PersonId,
+    /// Their signature over the same document.
+    pub signature: String,
+}
+
+/// Body of `key.revoked`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyRevoked {
+    /// Whose.
+    pub person: PersonId,
+    /// The key's `SHA256:` fingerprint.
+    pub key: String,
+    /// Signatures at this index or later do not count; absent means from this entry on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compromised_since: Option<EntryIndex>,
+    /// Why.
+    pub reason: String,
+    /// The person themselves, or someone who may manage keys.
+    pub by: PersonId,
+    /// Their signature over the revocation document.
+    pub signature: String,
+}
+
+/// Body of `policy.activated`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PolicyActivated {
+    /// The new active policy set.
+    pub policy: Digest,
+    /// The one it replaces.
+    pub previous: Digest,
+    /// Why.
+    pub reason: String,
+    /// Someone who may change policy.
+    pub by: PersonId,
+    /// Their signature over the activation document.
+    pub signature: String,
+}
+
+/// Body of `waiver.granted`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WaiverGranted {
+    /// The gate it is for.
+    pub gate: GateName,
+    /// The finding it is for, such as a CVE.
+    pub finding: String,
+    /// The service it is for.
+    pub service: ServiceName,
+    /// The environment it is for.
+    pub environment: EnvName,
+    /// Why.
+    pub reason: String,
+    /// Until when it counts.
+    pub expires_at: UnixMillis,
+    /// Who asked for it.
+    pub asked_by: PersonId,
+    /// Their signature over the waiver document.
+    pub asked_signature: String,
+    /// Who granted it: another person.
+    pub granted_by: PersonId,
+    /// Their signature over the same document.
+    pub granted_signature: String,
+}
+
+/// Body of `release.published`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReleasePublished {
+    /// `service@version`.
+    pub release: ReleaseName,
+    /// The digest of the manifest document.
+    pub manifest: Digest,
+}
+
+/// Body of `evidence.recorded`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EvidenceRecorded {
+    /// The release it was handed in for.
+    pub release: ReleaseName,
+    /// The digest of the bytes as handed in.
+    pub evidence: Digest,
+    /// Their length.
+    pub size_bytes: u64,
+    /// Their media type.
+    pub media_type: String,
+    /// Signed by its maker, or wrapped on behalf of who handed it in.
+    pub form: EvidenceForm,
+}
+
+/// How evidence came.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum EvidenceForm {
+    /// A DSSE envelope around an in-toto statement; it binds by its own subjects.
+    Envelope,
+    /// An unsigned report, wrapped into a statement that Lockgate signed on behalf of the entry's actor.
+    Report {
+        /// `cyclonedx`, `spdx`, `junit`, `trivy`, `grype` or `sarif`.
+        format: String,
+        /// The artifacts it was handed in for.
+        artifacts: Vec<Digest>,
+        /// The digest of the wrapping envelope.
+        statement: Digest,
+    },
+}
+
+/// Body of `promotion.requested`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PromotionRequested {
+    /// The id: the n-th request of the ledger.
+    pub promotion: PromotionId,
+    /// What is to be let in.
+    pub release: ReleaseName,
+    /// Its manifest.
+    pub manifest: Digest,
+    /// Where to.
+    pub environment: EnvName,
+    /// Forward or back.
+    pub kind: PromotionKind,
+    /// Why.
+    pub reason: String,
+    /// Until when it stays open.
+    pub expires_at: UnixMillis,
+}
+
+/// Body of `approval.recorded`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ApprovalRecorded {
+    /// Which promotion.
+    pub promotion: PromotionId,
+    /// Of which release.
+    pub release: ReleaseName,
+    /// Yes or no, as in the document.
+    pub verdict: Verdict,
+    /// Who, as in the document.
+    pub approver: PersonId,
+    /// With which key: its `SHA256:` fingerprint.
+    pub key: String,
+    /// The digest of the document that was signed.
+    pub document: Digest,
+    /// The signature (SSHSIG, armored).
+    pub signature: String,
+}
+
+/// Body of `promotion.closed`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PromotionClosed {
+    /// Which promotion.
+    pub promotion: PromotionId,
+    /// Of which release.
+    pub release: ReleaseName,
+    /// Why it ended.
+    pub cause: CloseCause,
+    /// In words.
+    pub reason: String,
+}
+
+/// Why a promotion ended without a grant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CloseCause {
+    /// An approver said no.
+    Rejected,
+    /// The requester took it back.
+    Withdrawn,
+    /// Its time ran out.
+    Expired,
+    /// Another promotion of the same service into the same environment was granted first.
+    Superseded,
+}
+
+/// Body of `decision.recorded`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DecisionRecorded {
+    /// Which promotion.
+    pub promotion: PromotionId,
+    /// Of which release.
+    pub release: ReleaseName,
+    /// Into which environment.
+    pub environment: EnvName,
+    /// The outcome.
+    pub outcome: Outcome,
+    /// The digest of the decision document.
+    pub decision: Digest,
+    /// The digest of the facts document.
+    pub facts: Digest,
+    /// The policy set that decided.
+    pub policy: Digest,
+    /// The deciding engine's name and version.
+    pub engine: String,
+    /// The outcome of each gate.
+    pub gates: Vec<GateLine>,
+    /// The head of each stream that the facts were taken from.
+    pub relied_on: Vec<StreamPosition>,
+}
+
+/// One gate's outcome.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GateLine {
+    /// The gate.
+    pub gate: GateName,
+    /// Its outcome.
+    pub outcome: GateOutcome,
+}
+
+/// The newest entry of a stream at some moment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StreamPosition {
+    /// Which stream.
+    pub stream: StreamName,
+    /// Its newest position.
+    pub seq: u64,
+    /// The ledger index of that entry.
+    pub index: EntryIndex,
+}
+
+/// Body of `attestations.issued`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AttestationsIssued {
+    /// Which promotion.
+    pub promotion: PromotionId,
+    /// Of which release.
+    pub release: ReleaseName,
+    /// The `decision.recorded` entry they are about.
+    pub decision: EntryIndex,
+    /// What was signed.
+    pub issued: Vec<Issued>,
+}
+
+/// One attestation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Issued {
+    /// The in-toto predicate type.
+    pub predicate_type: String,
+    /// The digest of the DSSE envelope.
+    pub envelope: Digest,
+    /// The `hashedrekord` leaf that makes it provable.
+    pub leaf: EntryIndex,
+}
+
+/// Body of `grant.issued`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GrantIssued {
+    /// By which promotion.
+    pub promotion: PromotionId,
+    /// What may run.
+    pub release: ReleaseName,
+    /// Its manifest.
+    pub manifest: Digest,
+    /// Where.
+    pub environment: EnvName,
+    /// The `decision.recorded` entry that allowed it.
+    pub decision: EntryIndex,
+    /// Until when.
+    pub not_after: UnixMillis,
+}
+
+/// A leaf of the ledger, decoded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Leaf {
+    /// One of ours.
+    Entry(Box<Entry>),
+    /// A Rekor-v2-shaped leaf for an attestation that Lockgate issued.
+    HashedRekord,
+}
+
+/// Why bytes are not a leaf.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LeafError {
+    /// Over the limit.
+    #[error("an entry of {0} bytes is over the limit of {1}")]
+    TooLarge(usize, usize),
+    /// Not canonical JSON of a known shape.
+    #[error("not an entry that this version knows: {0}")]
+    Shape(#[from] CanonicalError),
+}
+
+impl Entry {
+    /// The canonical bytes, as hashed into the tree.
+    ///
+    /// # Errors
+    /// [`LeafError::TooLarge`] over [`Limits::entry_bytes`].
+    pub fn to_leaf(&self, limits: &Limits) -> Result<Vec<u8>, LeafError> {
+        let bytes = canonical::to_vec(self)?;
+        match bytes.len() <= limits.entry_bytes {
+            true => Ok(bytes),
+            false => Err(LeafError::TooLarge(bytes.len(), limits.entry_bytes)),
+        }
+    }
+
+    /// The entry's place in `stream`, if it belongs to it.
+    pub fn link(&self, stream: &StreamName) -> Option<&Link> {
+        self.streams.iter().find(|link| link.stream == *stream)
+    }
+}
+
+impl Leaf {
+    /// Decodes a leaf; an unknown type or field is refused, because a verifier must not guess what it means.
+    ///
+    /// # Errors
+    /// [`LeafError`].
+    pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Self, LeafError> {
+        if bytes.len() > limits.entry_bytes {
+            return Err(LeafError::TooLarge(bytes.len(), limits.entry_bytes));
+        }
+        if bytes.starts_with(br#"{"apiVersion":"0.0.2","kind":"hashedrekord""#) {
+            crate::sigstore::check_leaf(bytes, limits)?;
+            return Ok(Self::HashedRekord);
+        }
+        Ok(Self::Entry(Box::new(canonical::from_slice(bytes, limits)?)))
+    }
+}

@@ -1,0 +1,262 @@
+//! One release: its manifest, evidence, promotions, decisions and grants, folded from its own stream.
+
+use std::collections::BTreeMap;
+
+use lockgate_model::facts::{Certified, PromotionKind};
+use lockgate_model::{Digest, EntryIndex, EnvName, PersonId, PromotionId, ReleaseName, UnixMillis};
+use lockgate_policy::Outcome;
+
+use crate::approval::Approval;
+use crate::entry::{
+    ApprovalRecorded, AttestationsIssued, CloseCause, DecisionRecorded, EvidenceRecorded, GrantIssued, PromotionRequested,
+};
+use crate::manifest::Manifest;
+use crate::state::ApplyError;
+
+/// The state of one release at one point of the ledger.
+#[derive(Debug, Clone)]
+pub struct ReleaseState {
+    /// `service@version`.
+    pub name: ReleaseName,
+    /// The digest of its manifest.
+    pub manifest_digest: Digest,
+    /// Its manifest.
+    pub manifest: Manifest,
+    /// Who published it.
+    pub published_by: PersonId,
+    /// When, in ledger time.
+    pub published_at: UnixMillis,
+    /// Where.
+    pub published_index: EntryIndex,
+    /// Its evidence, in ledger order.
+    pub evidence: Vec<EvidenceRecord>,
+    /// Its promotions.
+    pub promotions: BTreeMap<PromotionId, PromotionState>,
+    /// Its grants, in ledger order.
+    pub grants: Vec<GrantRecord>,
+}
+
+/// Recorded evidence.
+#[derive(Debug, Clone)]
+pub struct EvidenceRecord {
+    /// Where.
+    pub index: EntryIndex,
+    /// When.
+    pub time: UnixMillis,
+    /// Who handed it in.
+    pub by: PersonId,
+    /// What.
+    pub event: EvidenceRecorded,
+}
+
+/// A grant.
+#[derive(Debug, Clone)]
+pub struct GrantRecord {
+    /// Where.
+    pub index: EntryIndex,
+    /// When.
+    pub time: UnixMillis,
+    /// What.
+    pub event: GrantIssued,
+}
+
+/// A decision.
+#[derive(Debug, Clone)]
+pub struct DecisionRecord {
+    /// Where.
+    pub index: EntryIndex,
+    /// When.
+    pub time: UnixMillis,
+    /// What.
+    pub event: DecisionRecorded,
+}
+
+/// An approval or rejection, verified.
+#[derive(Debug, Clone)]
+pub struct ApprovalRecord {
+    /// Where.
+    pub index: EntryIndex,
+    /// When.
+    pub time: UnixMillis,
+    /// What the entry says.
+    pub event: ApprovalRecorded,
+    /// What was signed.
+    pub approval: Approval,
+}
+
+/// One promotion of the release.
+#[derive(Debug, Clone)]
+pub struct PromotionState {
+    /// The request.
+    pub request: PromotionRequested,
+    /// Who asked.
+    pub requester: PersonId,
+    /// When.
+    pub requested_at: UnixMillis,
+    /// Where.
+    pub requested_index: EntryIndex,
+    /// Approvals and rejections, in ledger order.
+    pub approvals: Vec<ApprovalRecord>,
+    /// Decisions, in ledger order.
+    pub decisions: Vec<DecisionRecord>,
+    /// The attestations of each decision.
+    pub attestations: Vec<AttestationsIssued>,
+    /// Why it ended without a grant, if it did.
+    pub closed: Option<(CloseCause, String)>,
+    /// The grant, if it was allowed.
+    pub grant: Option<GrantRecord>,
+}
+
+/// Where a promotion stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PromotionStatus {
+    /// Waiting for something that can still come.
+    Pending,
+    /// A gate fails; new evidence can still change that.
+    Denied,
+    /// Allowed: a grant was issued.
+    Granted,
+    /// Ended without a grant.
+    Closed(CloseCause),
+}
+
+impl PromotionStatus {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Denied => "denied",
+            Self::Granted => "granted",
+            Self::Closed(CloseCause::Rejected) => "rejected",
+            Self::Closed(CloseCause::Withdrawn) => "withdrawn",
+            Self::Closed(CloseCause::Expired) => "expired",
+            Self::Closed(CloseCause::Superseded) => "superseded",
+        }
+    }
+    /// Whether a later event can still change the outcome.
+    pub fn is_open(self) -> bool {
+        matches!(self, Self::Pending | Self::Denied)
+    }
+}
+
+impl PromotionState {
+    /// Where it stands.
+    pub fn status(&self) -> PromotionStatus {
+        if self.grant.is_some() {
+            return PromotionStatus::Granted;
+        }
+        if let Some((cause, _)) = &self.closed {
+            return PromotionStatus::Closed(*cause);
+        }
+        match self.decisions.last().map(|decision| decision.event.outcome) {
+            Some(Outcome::Deny) => PromotionStatus::Denied,
+            _ => PromotionStatus::Pending,
+        }
+    }
+
+    /// Whether it goes back to an earlier release.
+    pub fn is_rollback(&self) -> bool {
+        self.request.kind == PromotionKind::Rollback
+    }
+}
+
+impl ReleaseState {
+    /// The grants as facts, rollbacks included.
+    pub fn certified(&self) -> Vec<Certified> {
+        let fact = |grant: &GrantRecord| Certified {
+            environment: grant.event.environment.clone(),
+            promotion: grant.event.promotion,
+            since: grant.time,
+        };
+        self.grants.iter().map(fact).collect()
+    }
+
+    /// Whether the release has ever been granted into this environment.
+    pub fn ran_in(&self, environment: &EnvName) -> bool {
+        self.grants.iter().any(|grant| grant.event.environment == *environment)
+    }
+
+    /// The open promotion into this environment, if there is one.
+    pub fn open_promotion(&self, environment: &EnvName) -> Option<&PromotionState> {
+        let fits = |promotion: &&PromotionState| promotion.request.environment == *environment && promotion.status().is_open();
+        self.promotions.values().find(fits)
+    }
+
+    /// Finds a promotion.
+    ///
+    /// # Errors
+    /// `PROMOTION_UNKNOWN`.
+    pub fn promotion(&self, id: PromotionId) -> Result<&PromotionState, ApplyError> {
+        self.promotions.get(&id).ok_or_else(|| ApplyError::new("PROMOTION_UNKNOWN", format!("{id} is not a promotion of {}", self.name)))
+    }
+
+    pub(crate) fn open_promotion_mut(&mut self, id: PromotionId) -> Result<&mut PromotionState, ApplyError> {
+        let name = self.name.clone();
+        let promotion = self.promotions.get_mut(&id)
+            .ok_or_else(|| ApplyError::new("PROMOTION_UNKNOWN", format!("{id} is not a promotion of {name}")))?;
+        match promotion.status().is_open() {
+            true => Ok(promotion),
+            false => Err(ApplyError::new("PROMOTION_CLOSED", format!("{id} is {} already", promotion.status().as_str()))),
+        }
+    }
+
+    pub(crate) fn request(&mut self, event: &PromotionRequested, by: &PersonId, time: UnixMillis, index: EntryIndex) -> Result<(), ApplyError> {
+        if event.manifest != self.manifest_digest {
+            return Err(ApplyError::new("MANIFEST_MISMATCH", format!("{} asks for another manifest than the release has", event.promotion)));
+        }
+        if let Some(open) = self.open_promotion(&event.environment) {
+            return Err(ApplyError::new("PROMOTION_OPEN", format!("{} asks for the same and is open", open.request.promotion)));
+        }
+        let state = PromotionState {
+            request: event.clone(),
+            requester: by.clone(),
+            requested_at: time,
+            requested_index: index,
+            approvals: Vec::new(),
+            decisions: Vec::new(),
+            attestations: Vec::new(),
+            closed: None,
+            grant: None,
+        };
+        match self.promotions.insert(event.promotion, state) {
+            None => Ok(()),
+            Some(_) => Err(ApplyError::new("PROMOTION_EXISTS", format!("{} exists already", event.promotion))),
+        }
+    }
+
+    pub(crate) fn approve(&mut self, event: &ApprovalRecorded, approval: Approval, time: UnixMillis, index: EntryIndex, limit: usize) -> Result<(), ApplyError> {
+        let promotion = self.open_promotion_mut(event.promotion)?;
+        if promotion.approvals.len() >= limit {
+            return Err(ApplyError::new("TOO_MANY_APPROVALS", format!("{} has {limit} approvals, which is the limit", event.promotion)));
+        }
+        let repeated = |record: &ApprovalRecord| record.event.document == event.document && record.event.key == event.key;
+        if promotion.approvals.iter().any(repeated) {
+            return Err(ApplyError::new("APPROVAL_REPLAYED", "this very approval is recorded already".to_owned()));
+        }
+        promotion.approvals.push(ApprovalRecord { index, time, event: event.clone(), approval });
+        Ok(())
+    }
+
+    pub(crate) fn decide(&mut self, event: &DecisionRecorded, time: UnixMillis, index: EntryIndex) -> Result<(), ApplyError> {
+        let promotion = self.open_promotion_mut(event.promotion)?;
+        if event.environment != promotion.request.environment {
+            return Err(ApplyError::new("DECISION_TARGET", format!("the decision on {} names another environment", event.promotion)));
+        }
+        promotion.decisions.push(DecisionRecord { index, time, event: event.clone() });
+        Ok(())
+    }
+
+    pub(crate) fn grant(&mut self, event: &GrantIssued, time: UnixMillis, index: EntryIndex) -> Result<(), ApplyError> {
+        let manifest = self.manifest_digest;
+        let promotion = self.open_promotion_mut(event.promotion)?;
+        let allowed = promotion.decisions.last()
+            .is_some_and(|decision| decision.event.outcome == Outcome::Allow && decision.index == event.decision);
+        if !allowed || event.manifest != manifest || event.environment != promotion.request.environment {
+            return Err(ApplyError::new("GRANT_UNFOUNDED", format!("no decision allows what {} was granted", event.promotion)));
+        }
+        let record = GrantRecord { index, time, event: event.clone() };
+        promotion.grant = Some(record.clone());
+        self.grants.push(record);
+        Ok(())
+    }
+}

@@ -1,0 +1,338 @@
+//! State: the fold over entries.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use lockgate_model::facts::Running;
+use lockgate_model::{Digest, EntryIndex, EnvName, Limits, PersonId, PromotionId, ReleaseName, ServiceName, StreamName, UnixMillis};
+
+use crate::approval::Approval;
+use crate::bodies::{Bodies, BodyError, required};
+use crate::entry::{Entry, Event, Link, ReleasePublished, SCHEMA, StreamPosition};
+use crate::governance::Governance;
+use crate::manifest::Manifest;
+use crate::release::{EvidenceRecord, ReleaseState};
+
+/// Why an entry cannot follow the ones before it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct ApplyError {
+    /// A stable reason code.
+    pub code: &'static str,
+    /// What is wrong.
+    pub message: String,
+}
+
+impl ApplyError {
+    /// An error with a reason code.
+    pub fn new(code: &'static str, message: String) -> Self {
+        Self { code, message }
+    }
+}
+
+impl From<BodyError> for ApplyError {
+    fn from(error: BodyError) -> Self {
+        let code = match &error {
+            BodyError::DigestMismatch { .. } => "DIGEST_MISMATCH",
+            BodyError::Unreadable(..) => "BODY_UNREADABLE",
+            BodyError::Missing(_) => "BODY_MISSING",
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+/// The state at one point of the ledger, or of a slice of it that is complete in the streams that matter.
+///
+/// A slice (a bundle, or what the server loads for one request) holds whole streams: `governance`, one release, and
+/// the head of what runs in a target. The fold is the same.
+#[derive(Debug, Clone, Default)]
+pub struct State {
+    governance: Option<Arc<Governance>>,
+    releases: BTreeMap<ReleaseName, Arc<ReleaseState>>,
+    promotions: BTreeMap<PromotionId, ReleaseName>,
+    running: BTreeMap<(EnvName, ServiceName), Running>,
+    streams: BTreeMap<StreamName, StreamPosition>,
+    whole: BTreeSet<StreamName>,
+    time: Option<UnixMillis>,
+}
+
+impl State {
+    /// The governance state.
+    ///
+    /// # Errors
+    /// `LEDGER_EMPTY` before entry 0.
+    pub fn governance(&self) -> Result<&Arc<Governance>, ApplyError> {
+        self.governance.as_ref().ok_or_else(|| ApplyError::new("LEDGER_EMPTY", "the ledger has no first entry".to_owned()))
+    }
+
+    /// One release.
+    ///
+    /// # Errors
+    /// `RELEASE_UNKNOWN`.
+    pub fn release(&self, name: &ReleaseName) -> Result<&Arc<ReleaseState>, ApplyError> {
+        self.releases.get(name).ok_or_else(|| ApplyError::new("RELEASE_UNKNOWN", format!("no release {name} is published")))
+    }
+
+    /// Every release of the slice.
+    pub fn releases(&self) -> impl Iterator<Item = &Arc<ReleaseState>> {
+        self.releases.values()
+    }
+
+    /// The release that a promotion is about.
+    pub fn release_of(&self, promotion: PromotionId) -> Option<&ReleaseName> {
+        self.promotions.get(&promotion)
+    }
+
+    /// What runs in an environment, of one service.
+    pub fn running(&self, environment: &EnvName, service: &ServiceName) -> Option<&Running> {
+        self.running.get(&(environment.clone(), service.clone()))
+    }
+
+    /// The newest position of a stream.
+    pub fn head(&self, stream: &StreamName) -> Option<&StreamPosition> {
+        self.streams.get(stream)
+    }
+
+    /// Whether the state holds this stream from its first entry.
+    pub fn starts_at_first(&self, stream: &StreamName) -> bool {
+        self.whole.contains(stream)
+    }
+
+    /// Every stream of the slice with its newest position.
+    pub fn heads(&self) -> impl Iterator<Item = &StreamPosition> {
+        self.streams.values()
+    }
+
+    /// The time of the newest entry.
+    pub fn time(&self) -> Option<UnixMillis> {
+        self.time
+    }
+
+    /// The link that the next entry of `stream` carries.
+    pub fn next_link(&self, stream: &StreamName) -> Link {
+        match self.streams.get(stream) {
+            None => Link { stream: stream.clone(), seq: 0, prev: None },
+            Some(head) => Link { stream: stream.clone(), seq: head.seq + 1, prev: Some(head.index) },
+        }
+    }
+
+    /// Starts a slice from parts that were folded before: the governance state and, of streams that the slice does
+    /// not hold from their start, the heads.
+    pub fn resume(governance: Option<Arc<Governance>>, heads: impl IntoIterator<Item = StreamPosition>, time: Option<UnixMillis>) -> Self {
+        let streams = heads.into_iter().map(|head| (head.stream.clone(), head)).collect();
+        Self { governance, streams, time, ..Self::default() }
+    }
+
+    /// Adds a release that was folded before.
+    pub fn adopt_release(&mut self, release: Arc<ReleaseState>) {
+        for id in release.promotions.keys() {
+            self.promotions.insert(*id, release.name.clone());
+        }
+        self.releases.insert(release.name.clone(), release);
+    }
+
+    /// Adds what runs in an environment, as read from the newest grant of that stream.
+    pub fn adopt_running(&mut self, environment: EnvName, running: Running) {
+        self.running.insert((environment, running.release.service.clone()), running);
+    }
+
+    /// Sets the head of a stream that the slice does not hold from its start.
+    pub fn adopt_head(&mut self, head: StreamPosition) {
+        self.streams.insert(head.stream.clone(), head);
+    }
+
+    /// Applies the entry at `index`: checks its links, verifies its signatures, changes the state.
+    ///
+    /// INVARIANT (streams are chains): of a stream whose head is known, the entry must be the next one; of a stream
+    /// that the state has not met, the entry must be the first, unless `slice` says that earlier ones were left out.
+    ///
+    /// # Errors
+    /// [`ApplyError`] naming what is wrong; the state is unchanged then.
+    pub fn apply(&mut self, index: EntryIndex, entry: &Entry, bodies: &dyn Bodies, slice: Slice) -> Result<(), ApplyError> {
+        self.check_frame(index, entry, slice)?;
+        self.apply_event(index, entry, bodies)?;
+        for link in &entry.streams {
+            if link.seq == 0 {
+                self.whole.insert(link.stream.clone());
+            }
+            let position = StreamPosition { stream: link.stream.clone(), seq: link.seq, index };
+            self.streams.insert(link.stream.clone(), position);
+        }
+        self.time = Some(entry.time);
+        Ok(())
+    }
+
+    fn check_frame(&self, index: EntryIndex, entry: &Entry, slice: Slice) -> Result<(), ApplyError> {
+        if entry.schema != SCHEMA {
+            return Err(ApplyError::new("ENTRY_SCHEMA", format!("`{}` is not an entry schema that this version knows", entry.schema)));
+        }
+        if self.time.is_some_and(|time| entry.time < time) {
+            return Err(ApplyError::new("TIME_BACKWARDS", format!("entry {index} is earlier than the one before it")));
+        }
+        let mut seen: Vec<&StreamName> = Vec::with_capacity(entry.streams.len());
+        for link in &entry.streams {
+            let expected = self.next_link(&link.stream);
+            let fits = match self.streams.contains_key(&link.stream) {
+                true => *link == expected,
+                false => *link == expected || slice == Slice::Partial,
+            };
+            if !fits || seen.contains(&&link.stream) || link.prev.is_some_and(|prev| prev >= index) {
+                return Err(ApplyError::new(
+                    "STREAM_BROKEN",
+                    format!("entry {index} is number {} of `{}`, but number {} comes next", link.seq, link.stream, expected.seq),
+                ));
+            }
+            seen.push(&link.stream);
+        }
+        let expected = entry.event.streams(&entry.actor);
+        match expected.iter().all(|stream| seen.contains(&stream)) {
+            true => Ok(()),
+            false => Err(ApplyError::new("STREAM_MISSING", format!("entry {index} does not stand in every stream that it belongs to"))),
+        }
+    }
+
+    fn governance_mut(&mut self) -> Result<&mut Governance, ApplyError> {
+        self.governance.as_mut().map(Arc::make_mut)
+            .ok_or_else(|| ApplyError::new("LEDGER_EMPTY", "the ledger has no first entry".to_owned()))
+    }
+
+    fn release_mut(&mut self, name: &ReleaseName) -> Result<&mut ReleaseState, ApplyError> {
+        self.releases.get_mut(name).map(Arc::make_mut)
+            .ok_or_else(|| ApplyError::new("RELEASE_UNKNOWN", format!("no release {name} is published")))
+    }
+
+    fn apply_event(&mut self, index: EntryIndex, entry: &Entry, bodies: &dyn Bodies) -> Result<(), ApplyError> {
+        let time = entry.time;
+        match &entry.event {
+            Event::LedgerCreated(event) => {
+                if self.governance.is_some() || index != EntryIndex(0) {
+                    return Err(ApplyError::new("LEDGER_EXISTS", format!("entry {index} creates a ledger inside a ledger")));
+                }
+                self.governance = Some(Arc::new(Governance::create(event, bodies)?));
+                Ok(())
+            }
+            Event::PersonEnrolled(event) => self.governance_mut()?.enrol(event, index),
+            Event::KeyAdded(event) => self.governance_mut()?.add_key(event, index),
+            Event::KeyRevoked(event) => self.governance_mut()?.revoke_key(event, index),
+            Event::PolicyActivated(event) => self.governance_mut()?.activate(event, index, bodies),
+            Event::WaiverGranted(event) => self.governance_mut()?.waive(event, index, time),
+            Event::ReleasePublished(event) => self.publish(index, entry, event, bodies),
+            Event::EvidenceRecorded(event) => {
+                let by = actor(entry)?;
+                let release = self.release_mut(&event.release)?;
+                if release.evidence.len() >= Limits::DEFAULT.evidence_per_release {
+                    return Err(ApplyError::new("TOO_MANY_ATTESTATIONS", format!("{} has as much evidence as a release may have", event.release)));
+                }
+                release.evidence.push(EvidenceRecord { index, time, by, event: event.clone() });
+                Ok(())
+            }
+            Event::PromotionRequested(event) => {
+                let by = actor(entry)?;
+                self.release_mut(&event.release)?.request(event, &by, time, index)?;
+                self.promotions.insert(event.promotion, event.release.clone());
+                Ok(())
+            }
+            Event::ApprovalRecorded(event) => {
+                let document = required(bodies, &event.document)?;
+                let approval = Approval::verify(event, &document, self.governance()?, index)?;
+                let limit = Limits::DEFAULT.approvals_per_promotion;
+                self.release_mut(&event.release)?.approve(event, approval, time, index, limit)
+            }
+            Event::PromotionClosed(event) => {
+                let promotion = self.release_mut(&event.release)?.open_promotion_mut(event.promotion)?;
+                promotion.closed = Some((event.cause, event.reason.clone()));
+                Ok(())
+            }
+            Event::DecisionRecorded(event) => self.release_mut(&event.release)?.decide(event, time, index),
+            Event::AttestationsIssued(event) => {
+                let release = self.release_mut(&event.release)?;
+                let promotion = release.promotions.get_mut(&event.promotion)
+                    .ok_or_else(|| ApplyError::new("PROMOTION_UNKNOWN", format!("{} is unknown", event.promotion)))?;
+                promotion.attestations.push(event.clone());
+                Ok(())
+            }
+            Event::GrantIssued(event) => {
+                self.release_mut(&event.release)?.grant(event, time, index)?;
+                let running = Running { release: event.release.clone(), manifest: event.manifest, since: time, promotion: event.promotion };
+                self.adopt_running(event.environment.clone(), running);
+                Ok(())
+            }
+        }
+    }
+
+    fn publish(&mut self, index: EntryIndex, entry: &Entry, event: &ReleasePublished, bodies: &dyn Bodies) -> Result<(), ApplyError> {
+        if self.releases.contains_key(&event.release) {
+            return Err(ApplyError::new("RELEASE_EXISTS", format!("{} is published already; the same version never names other bytes", event.release)));
+        }
+        let bytes = required(bodies, &event.manifest)?;
+        let manifest = Manifest::from_bytes(&bytes, &Limits::DEFAULT)
+            .map_err(|error| ApplyError::new("MANIFEST_INVALID", error.to_string()))?;
+        if manifest.release != event.release {
+            return Err(ApplyError::new("MANIFEST_MISMATCH", format!("the manifest names {}, not {}", manifest.release, event.release)));
+        }
+        let artifacts_listed = manifest.artifact_digests().iter().all(|digest: &Digest| entry.link(&StreamName::artifact(digest)).is_some());
+        if !artifacts_listed {
+            return Err(ApplyError::new("STREAM_MISSING", format!("entry {index} does not stand in the stream of each artifact")));
+        }
+        let state = ReleaseState {
+            name: event.release.clone(),
+            manifest_digest: event.manifest,
+            manifest,
+            published_by: actor(entry)?,
+            published_at: entry.time,
+            published_index: index,
+            evidence: Vec::new(),
+            promotions: BTreeMap::new(),
+            grants: Vec::new(),
+        };
+        self.releases.insert(event.release.clone(), Arc::new(state));
+        Ok(())
+    }
+}
+
+/// Whether entries before the first known one of a stream may have been left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Slice {
+    /// No: every stream starts at its first entry.
+    Whole,
+    /// Yes: the caller checks the completeness of the streams that matter.
+    Partial,
+}
+
+fn actor(entry: &Entry) -> Result<PersonId, ApplyError> {
+    entry.actor.person().cloned()
+        .ok_or_else(|| ApplyError::new("ACTOR_MISSING", format!("`{}` needs a person or machine", entry.event.name())))
+}
+
+impl Event {
+    /// The streams that an entry of this event stands in; a release's artifacts come on top.
+    pub fn streams(&self, by: &crate::entry::Actor) -> Vec<StreamName> {
+        let mut streams = match self {
+            Self::LedgerCreated(_) | Self::PersonEnrolled(_) | Self::KeyAdded(_) | Self::KeyRevoked(_)
+            | Self::PolicyActivated(_) | Self::WaiverGranted(_) => vec![StreamName::governance()],
+            Self::ReleasePublished(event) => vec![StreamName::release(&event.release), StreamName::service(&event.release.service)],
+            Self::EvidenceRecorded(event) => vec![StreamName::release(&event.release)],
+            Self::PromotionRequested(event) => {
+                vec![StreamName::promotions(), StreamName::promotion(event.promotion), StreamName::release(&event.release)]
+            }
+            Self::ApprovalRecorded(event) => vec![StreamName::promotion(event.promotion), StreamName::release(&event.release)],
+            Self::PromotionClosed(event) => vec![StreamName::promotion(event.promotion), StreamName::release(&event.release)],
+            Self::DecisionRecorded(event) => vec![
+                StreamName::promotion(event.promotion),
+                StreamName::release(&event.release),
+                StreamName::environment(&event.environment),
+            ],
+            Self::AttestationsIssued(event) => vec![StreamName::release(&event.release)],
+            Self::GrantIssued(event) => vec![
+                StreamName::promotion(event.promotion),
+                StreamName::release(&event.release),
+                StreamName::environment(&event.environment),
+                StreamName::running(&event.environment, &event.release.service),
+            ],
+        };
+        if let Some(person) = by.person() {
+            streams.push(StreamName::person(person));
+        }
+        streams
+    }
+}

@@ -1,0 +1,168 @@
+//! Coverage: a gate about evidence has to be satisfied for every artifact of the release.
+
+use std::collections::BTreeSet;
+
+use lockgate_model::facts::{Artifact, Claim, EvidenceFact};
+use lockgate_model::{Digest, SignerName};
+
+use super::{Assessment, Context, Standing};
+use crate::decision::GateOutcome;
+use crate::explain::Reason;
+use crate::trust::EvidenceKind;
+use crate::wording::{few, shown};
+
+/// What satisfies a gate for one artifact, or for all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Covered {
+    pub(super) text: String,
+    pub(super) evidence: Vec<Digest>,
+    /// Whether it does so only through waivers.
+    pub(super) waived: bool,
+}
+
+/// Why a gate is not satisfied for one artifact, or for all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Shortfall {
+    pub(super) reason: Reason,
+    pub(super) text: String,
+    pub(super) evidence: Vec<Digest>,
+}
+
+/// The evidence that a gate wants.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Demand<'a> {
+    pub(super) kind: EvidenceKind,
+    /// Whose signature it wants; empty when unsigned reports count too.
+    pub(super) signed_by: &'a [SignerName],
+    /// What the evidence is called in a sentence, such as `test results`.
+    pub(super) noun: &'static str,
+    /// The reason when there is none.
+    pub(super) missing: Reason,
+}
+
+impl Demand<'_> {
+    /// The end of a sentence about what is needed.
+    pub(super) fn signed_by_text(&self) -> String {
+        match self.signed_by {
+            [] => String::new(),
+            names => format!(", signed by {}", crate::wording::one_of(names)),
+        }
+    }
+
+    /// The claims about one artifact that count, in ledger order and never empty, or why none does.
+    pub(super) fn counted<'a, T: 'a>(
+        &self,
+        ctx: Context<'a>,
+        artifact: &Artifact,
+        pick: impl Fn(&'a Claim) -> Option<&'a T>,
+    ) -> Result<Vec<(&'a EvidenceFact, &'a T)>, Shortfall> {
+        let mut counted = Vec::new();
+        let mut unsigned = Vec::new();
+        let mut untrusted = Vec::new();
+        let mut others = BTreeSet::new();
+        for fact in ctx.about(artifact.digest) {
+            let Some(claim) = pick(&fact.claim) else {
+                others.insert(fact.claim.kind());
+                continue;
+            };
+            match ctx.standing(fact, self.kind, self.signed_by) {
+                Standing::Counts => counted.push((fact, claim)),
+                Standing::Unsigned => unsigned.push(fact.evidence),
+                Standing::Untrusted => untrusted.push(fact.evidence),
+            }
+        }
+        let noun = self.noun;
+        if !counted.is_empty() {
+            Ok(counted)
+        } else if !untrusted.is_empty() {
+            let text = format!("{noun} signed by no signer that is trusted for it here");
+            Err(Shortfall { reason: Reason::SignerUntrusted, text, evidence: untrusted })
+        } else if !unsigned.is_empty() {
+            let text = format!("unsigned {noun}, handed in on behalf of its maker");
+            Err(Shortfall { reason: Reason::EvidenceUnsigned, text, evidence: unsigned })
+        } else {
+            let text = match others.is_empty() {
+                true => format!("no {noun}, and no other evidence"),
+                false => format!("no {noun}, only {}", few(others, ", ")),
+            };
+            Err(Shortfall { reason: self.missing, text, evidence: Vec::new() })
+        }
+    }
+
+    /// The newest claim about one artifact that counts, by its place in the ledger, or why none does.
+    pub(super) fn newest<'a, T: 'a>(
+        &self,
+        ctx: Context<'a>,
+        artifact: &Artifact,
+        pick: impl Fn(&'a Claim) -> Option<&'a T>,
+    ) -> Result<(&'a EvidenceFact, &'a T), Shortfall> {
+        let counted = self.counted(ctx, artifact, pick)?;
+        let missing = || Shortfall { reason: self.missing, text: format!("no {}", self.noun), evidence: Vec::new() };
+        counted.into_iter().max_by_key(|(fact, _)| fact.index).ok_or_else(missing)
+    }
+}
+
+/// Checks every artifact of the release. One shortfall is enough to fall short; no artifact at all is one too.
+pub(super) fn every_artifact<'a>(
+    ctx: Context<'a>,
+    check: impl Fn(&'a Artifact) -> Result<Covered, Shortfall>,
+) -> Result<Covered, Shortfall> {
+    let artifacts = &ctx.facts.release.artifacts;
+    let mut covered = Vec::new();
+    let mut short = Vec::new();
+    for artifact in artifacts {
+        match check(artifact) {
+            Ok(one) => covered.push((artifact, one)),
+            Err(one) => short.push((artifact, one)),
+        }
+    }
+    if let Some((_, first)) = short.first() {
+        let reason = first.reason;
+        let text = few(short.iter().map(|(artifact, one)| format!("{}: {}", shown(&artifact.name), one.text)), "; ");
+        let evidence = distinct(short.iter().flat_map(|(_, one)| &one.evidence));
+        return Err(Shortfall { reason, text: with_unreadable(ctx, text), evidence });
+    }
+    if covered.is_empty() {
+        let text = "a release without artifacts".to_owned();
+        return Err(Shortfall { reason: Reason::NoArtifacts, text, evidence: Vec::new() });
+    }
+    let text = few(covered.iter().map(|(artifact, one)| format!("{}: {}", shown(&artifact.name), one.text)), "; ");
+    let evidence = distinct(covered.iter().flat_map(|(_, one)| &one.evidence));
+    let waived = covered.iter().any(|(_, one)| one.waived);
+    Ok(Covered { text: with_unreadable(ctx, text), evidence, waived })
+}
+
+fn distinct<'a>(digests: impl Iterator<Item = &'a Digest>) -> Vec<Digest> {
+    let mut seen = BTreeSet::new();
+    digests.copied().filter(|digest| seen.insert(*digest)).collect()
+}
+
+/// Adds what could not be read, because it may be the very evidence that is missed.
+fn with_unreadable(ctx: Context<'_>, text: String) -> String {
+    let unreadable = |fact: &EvidenceFact| match &fact.claim {
+        Claim::Malformed { reason } => Some(format!("{} could not be read: {}", fact.evidence.short(), shown(reason))),
+        _ => None,
+    };
+    let notes = few(ctx.facts.evidence.iter().filter_map(unreadable), "; ");
+    if notes.is_empty() { text } else { format!("{text}; {notes}") }
+}
+
+impl Assessment {
+    /// An assessment from what every artifact has or misses; `who` and `fix` are asked only on a shortfall.
+    pub(super) fn of_coverage(
+        result: Result<Covered, Shortfall>,
+        needed: String,
+        who: impl FnOnce() -> String,
+        fix: impl FnOnce(Reason) -> String,
+    ) -> Self {
+        match result {
+            Ok(Covered { text, evidence, waived: false }) => Self { evidence, ..Self::passed(needed, text) },
+            Ok(Covered { text, evidence, waived: true }) => {
+                Self { outcome: GateOutcome::Waived, reason: Reason::Waived, evidence, ..Self::passed(needed, text) }
+            }
+            Err(Shortfall { reason, text, evidence }) => {
+                Self { outcome: GateOutcome::Fail, reason, needed, found: text, evidence, who: who(), fix: fix(reason) }
+            }
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! The `provenance` gate: every artifact was built by an accepted builder from an accepted source, and the builder
+//! signed for it (SLSA Build L2 and above).
+
+use lockgate_model::SignerName;
+use lockgate_model::facts::{Artifact, Claim, EvidenceFact, Origin, Provenance};
+use serde::Deserialize;
+
+use super::coverage::{Covered, Shortfall, every_artifact};
+use super::{Assessment, Context, Problem, signer_problems};
+use crate::explain::Reason;
+use crate::pattern::Pattern;
+use crate::permission::Permission;
+use crate::policy_set::PolicySet;
+use crate::trust::{EvidenceKind, TrustedSigner};
+use crate::wording::{few, one_of, shown};
+
+/// Demands signed provenance about every artifact; what somebody hands in unsigned never satisfies it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProvenanceGate {
+    /// Whose signature counts; names of `trust.toml`.
+    pub signers: Vec<SignerName>,
+    /// Which builders are accepted, compared as whole texts; empty leaves it to the signers' own lists.
+    #[serde(default)]
+    pub builder_ids: Vec<String>,
+    /// Which repositories are accepted, compared as whole texts.
+    pub source_repositories: Vec<String>,
+    /// Which refs are accepted; empty accepts every ref.
+    #[serde(default)]
+    pub source_refs: Vec<Pattern>,
+}
+
+/// How far a provenance comes; each step has all before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Reached {
+    Claimed,
+    Signed,
+    SignerAccepted,
+    BuilderAccepted,
+    SourceAccepted,
+    RefAccepted,
+}
+
+impl ProvenanceGate {
+    pub(super) fn problems(&self, policy: &PolicySet) -> Vec<Problem> {
+        let mut problems = signer_problems(&self.signers, EvidenceKind::Provenance, policy);
+        if self.signers.is_empty() {
+            problems.push(Problem::new("`signers` is empty: name at least one signer of trust.toml"));
+        }
+        if self.source_repositories.is_empty() {
+            problems.push(Problem::new("`source_repositories` is empty: name at least one repository"));
+        }
+        if self.builder_ids.is_empty() {
+            let open = self
+                .signers
+                .iter()
+                .filter_map(|name| policy.signer(name))
+                .filter(|signer| signer.builder_ids.is_empty());
+            for signer in open {
+                let name = &signer.name;
+                problems.push(Problem::new(format!(
+                    "nothing says which builders `{name}` may sign for: set `builder_ids` here or in trust.toml"
+                )));
+            }
+        }
+        for pattern in &self.source_refs {
+            // `security.md` A-88: a pattern that accepts every identity is a mistake unless it is left out on purpose.
+            if pattern.is_everything() || !pattern.as_str().starts_with("refs/") {
+                problems.push(Problem::new(format!(
+                    "`{pattern}` is not a full ref: write one such as `refs/heads/main` or `refs/tags/v*`"
+                )));
+            }
+        }
+        problems
+    }
+
+    pub(super) fn assess(&self, ctx: Context<'_>) -> Assessment {
+        let result = every_artifact(ctx, |artifact| self.check(ctx, artifact));
+        Assessment::of_coverage(
+            result,
+            self.needed(),
+            || ctx.groups_that_may(Permission::Attest),
+            |reason| match reason {
+                Reason::ProvenanceMissing | Reason::EvidenceUnsigned | Reason::EvidenceMalformed => {
+                    ctx.attest("--provenance provenance.dsse.json")
+                }
+                _ => format!("build from an accepted source on an accepted builder, then: {}", ctx.push_next("")),
+            },
+        )
+    }
+
+    fn needed(&self) -> String {
+        let mut needed = format!("provenance signed by {}", one_of(&self.signers));
+        if !self.builder_ids.is_empty() {
+            needed.push_str(&format!(", built by {}", few(&self.builder_ids, " or ")));
+        }
+        needed.push_str(&format!(", from {}", few(&self.source_repositories, " or ")));
+        if !self.source_refs.is_empty() {
+            needed.push_str(&format!(" at {}", few(&self.source_refs, " or ")));
+        }
+        needed
+    }
+
+    /// Finds the provenance that comes furthest.
+    fn check(&self, ctx: Context<'_>, artifact: &Artifact) -> Result<Covered, Shortfall> {
+        let claims = ctx.about(artifact.digest).filter_map(|fact| match &fact.claim {
+            Claim::Provenance(claim) => Some((self.reached(ctx, fact, claim), fact, claim)),
+            _ => None,
+        });
+        let Some((reached, fact, claim)) = claims.max_by_key(|(reached, fact, _)| (*reached, fact.index)) else {
+            return Err(no_provenance(ctx, artifact));
+        };
+        let shortfall = |reason, text| Err(Shortfall { reason, text, evidence: vec![fact.evidence] });
+        let builder = shown(&claim.builder_id);
+        let repository = claim.source_repository.as_deref().map_or("no source".to_owned(), shown);
+        let source_ref = claim.source_ref.as_deref().map_or("no ref".to_owned(), shown);
+        match reached {
+            Reached::Claimed => shortfall(Reason::EvidenceUnsigned, "unsigned provenance".to_owned()),
+            Reached::Signed => {
+                let text = format!("provenance signed by {}", signed_by(fact));
+                shortfall(Reason::SignerUntrusted, text)
+            }
+            Reached::SignerAccepted => shortfall(Reason::BuilderUntrusted, format!("built by {builder}")),
+            Reached::BuilderAccepted => shortfall(Reason::SourceUntrusted, format!("built from {repository}")),
+            Reached::SourceAccepted => {
+                shortfall(Reason::RefUntrusted, format!("built from {source_ref} of {repository}"))
+            }
+            Reached::RefAccepted => {
+                let text =
+                    format!("built by {builder} from {source_ref} of {repository}, signed by {}", signed_by(fact));
+                Ok(Covered { text, evidence: vec![fact.evidence], waived: false })
+            }
+        }
+    }
+
+    fn reached(&self, ctx: Context<'_>, fact: &EvidenceFact, claim: &Provenance) -> Reached {
+        let Origin::Signed { signers } = &fact.origin else { return Reached::Claimed };
+        let accepted: Vec<&TrustedSigner> = signers
+            .iter()
+            .filter(|name| self.signers.contains(name))
+            .filter_map(|name| ctx.policy.signer(name))
+            .filter(|signer| signer.signs.contains(&EvidenceKind::Provenance))
+            .collect();
+        let lists = |list: &[String]| list.is_empty() || list.contains(&claim.builder_id);
+        let has_ref = |given: &str| self.source_refs.iter().any(|pattern| pattern.matches(given));
+        if accepted.is_empty() {
+            Reached::Signed
+        } else if !lists(&self.builder_ids) || !accepted.iter().any(|signer| lists(&signer.builder_ids)) {
+            Reached::SignerAccepted
+        } else if !claim.source_repository.as_ref().is_some_and(|given| self.source_repositories.contains(given)) {
+            Reached::BuilderAccepted
+        } else if !self.source_refs.is_empty() && !claim.source_ref.as_deref().is_some_and(has_ref) {
+            Reached::SourceAccepted
+        } else {
+            Reached::RefAccepted
+        }
+    }
+}
+
+fn signed_by(fact: &EvidenceFact) -> String {
+    match &fact.origin {
+        Origin::Signed { signers } if !signers.is_empty() => few(signers, ", "),
+        _ => "nobody known here".to_owned(),
+    }
+}
+
+fn no_provenance(ctx: Context<'_>, artifact: &Artifact) -> Shortfall {
+    let unreadable: Vec<_> = ctx
+        .about(artifact.digest)
+        .filter(|fact| matches!(fact.claim, Claim::Malformed { .. }))
+        .map(|fact| fact.evidence)
+        .collect();
+    let reason = if unreadable.is_empty() { Reason::ProvenanceMissing } else { Reason::EvidenceMalformed };
+    Shortfall { reason, text: "no provenance".to_owned(), evidence: unreadable }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decision::GateOutcome;
+    use crate::sample::{check, evidence, on_behalf, other_artifact, provenance, signed};
+
+    const GATE: &str = r#"
+kind = "provenance"
+signers = ["ci"]
+builder_ids = ["https://ci.example/builder@v1"]
+source_repositories = ["https://git.example/shop/good"]
+source_refs = ["refs/heads/main", "refs/tags/v*"]
+"#;
+
+    #[test]
+    fn needs_every_part_to_match() {
+        let row = |origin: Origin, change: fn(&mut Provenance), outcome: GateOutcome, reason: Reason| {
+            let mut claim = provenance();
+            change(&mut claim);
+            check(
+                GATE,
+                |_, facts| facts.evidence = vec![evidence(1, origin, Claim::Provenance(claim))],
+                outcome,
+                reason,
+            );
+        };
+        use GateOutcome::{Fail, Pass};
+        let ci = || signed(&["ci"]);
+        row(ci(), |_| {}, Pass, Reason::Satisfied);
+        row(signed(&["scanner", "ci"]), |_| {}, Pass, Reason::Satisfied);
+        row(ci(), |claim| claim.source_ref = Some("refs/tags/v1.4.2".to_owned()), Pass, Reason::Satisfied);
+        row(on_behalf("robot"), |_| {}, Fail, Reason::EvidenceUnsigned);
+        row(signed(&[]), |_| {}, Fail, Reason::SignerUntrusted);
+        row(signed(&["scanner"]), |_| {}, Fail, Reason::SignerUntrusted);
+        row(signed(&["unknown"]), |_| {}, Fail, Reason::SignerUntrusted);
+        row(ci(), |claim| claim.builder_id.push_str(".1"), Fail, Reason::BuilderUntrusted);
+        row(ci(), |claim| claim.source_repository = None, Fail, Reason::SourceUntrusted);
+        row(ci(), |claim| claim.source_ref = None, Fail, Reason::RefUntrusted);
+        row(ci(), |claim| claim.source_ref = Some("refs/heads/main/../evil".to_owned()), Fail, Reason::RefUntrusted);
+        row(ci(), |claim| claim.source_ref = Some("main".to_owned()), Fail, Reason::RefUntrusted);
+        // A-10: a longer name with a good beginning.
+        for suffix in ["-evil", "/evil", "/", ".git", "@evil"] {
+            let mut claim = provenance();
+            claim.source_repository = Some(format!("https://git.example/shop/good{suffix}"));
+            let fact = evidence(1, ci(), Claim::Provenance(claim));
+            check(GATE, |_, facts| facts.evidence = vec![fact], Fail, Reason::SourceUntrusted);
+        }
+    }
+
+    #[test]
+    fn other_kinds_and_other_artifacts_do_not_count() {
+        let fail = GateOutcome::Fail;
+        let result = check(GATE, |_, facts| facts.evidence.clear(), fail, Reason::ProvenanceMissing);
+        assert_eq!(result.fix, "lockgate attest shop/web@1.4.2 --provenance provenance.dsse.json");
+        let unknown = Claim::Unknown { predicate_type: "https://slsa.dev/provenance/V1".to_owned() };
+        check(
+            GATE,
+            |_, facts| facts.evidence = vec![evidence(1, signed(&["ci"]), unknown)],
+            fail,
+            Reason::ProvenanceMissing,
+        );
+        let malformed = Claim::Malformed { reason: "no builder id".to_owned() };
+        let fact = evidence(1, signed(&["ci"]), malformed);
+        let result = check(GATE, |_, facts| facts.evidence = vec![fact], fail, Reason::EvidenceMalformed);
+        assert!(result.found.contains("no builder id"), "{}", result.found);
+        check(
+            GATE,
+            |_, facts| {
+                facts.evidence = vec![evidence(1, signed(&["ci"]), Claim::Provenance(provenance()))];
+                facts.release.artifacts.push(other_artifact());
+            },
+            fail,
+            Reason::ProvenanceMissing,
+        );
+        check(GATE, |_, facts| facts.release.artifacts.clear(), fail, Reason::NoArtifacts);
+    }
+}

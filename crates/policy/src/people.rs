@@ -1,0 +1,120 @@
+//! Roles and groups: what a policy set lets whom do. Who is in a group is enrolled in the ledger, not written here.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use lockgate_model::{GroupName, RoleName};
+use serde::Deserialize;
+use toml::Spanned;
+
+use crate::error::PolicyError;
+use crate::permission::Permission;
+use crate::source::SourceFile;
+use crate::suggestion::did_you_mean;
+
+/// A set of people, and what its roles let them do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Group {
+    /// What it is called.
+    pub name: GroupName,
+    /// Who belongs in it; may be empty.
+    pub description: String,
+    /// Its roles.
+    pub roles: Vec<RoleName>,
+    /// What its roles permit, together.
+    pub permissions: BTreeSet<Permission>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PeopleFile {
+    #[serde(default)]
+    role: BTreeMap<RoleName, RoleEntry>,
+    #[serde(default)]
+    group: BTreeMap<GroupName, Spanned<GroupEntry>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RoleEntry {
+    #[serde(default, rename = "description")]
+    _description: String,
+    permissions: BTreeSet<Permission>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GroupEntry {
+    roles: Vec<RoleName>,
+    #[serde(default)]
+    description: String,
+}
+
+impl Group {
+    /// The file that roles and groups are read from.
+    pub(crate) const FILE: &'static str = "people.toml";
+
+    /// Reads all groups, by name, with their roles resolved.
+    pub(crate) fn read(source: SourceFile<'_>) -> Result<Vec<Self>, Vec<PolicyError>> {
+        let PeopleFile { role, group } = source.read()?;
+        let mut errors = Vec::new();
+        let mut groups = Vec::new();
+        for (name, entry) in group {
+            let line = Some(source.line(&entry.span()));
+            let GroupEntry { roles, description } = entry.into_inner();
+            let mut permissions = BTreeSet::new();
+            for wanted in &roles {
+                match role.get(wanted) {
+                    Some(found) => permissions.extend(found.permissions.iter().copied()),
+                    None => {
+                        let message = format!("group `{name}` has the role `{wanted}`, which is not defined here");
+                        errors.push(source.error(
+                            line,
+                            message,
+                            did_you_mean(wanted.as_str(), role.keys().map(RoleName::as_str)),
+                        ));
+                    }
+                }
+            }
+            groups.push(Self { name, description, roles, permissions });
+        }
+        if groups.is_empty() {
+            let message = "no group: write at least one `[group.<name>]`, or nobody may do anything".to_owned();
+            errors.push(source.error(None, message, None));
+        }
+        if errors.is_empty() { Ok(groups) } else { Err(errors) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Vec<Group>, Vec<PolicyError>> {
+        Group::read(SourceFile { path: Group::FILE, text })
+    }
+
+    #[test]
+    fn groups_get_what_their_roles_permit() {
+        let groups = read(concat!(
+            "[role.reader]\npermissions = [\"read\"]\n[role.approver]\npermissions = [\"approve\", \"reject\"]\n",
+            "[group.sec]\nroles = [\"reader\", \"approver\"]\n[group.all]\nroles = [\"reader\"]\n",
+        ))
+        .unwrap();
+        let shown: Vec<String> = groups.iter().map(|group| format!("{} {:?}", group.name, group.permissions)).collect();
+        assert_eq!(shown, ["all {Read}", "sec {Read, Approve, Reject}"]);
+    }
+
+    #[test]
+    fn refuses_what_is_not_defined() {
+        let check = |text: &str, part: &str, hint: Option<&str>| {
+            let errors = read(text).unwrap_err();
+            assert!(errors[0].message.contains(part), "{errors:?}");
+            assert_eq!(errors[0].hint.as_deref(), hint, "{errors:?}");
+        };
+        let role = "[role.dev]\npermissions = [\"read\"]\n";
+        check(role, "no group", None);
+        check(&format!("{role}[group.all]\nroles = [\"dex\"]\n"), "`dex`", Some("did you mean `dev`?"));
+        check("[role.dev]\npermissions = [\"raed\"]\n", "unknown variant", Some("did you mean `read`?"));
+        check(&format!("{role}[group.all]\nroles = []\nmembers = [\"dana\"]\n"), "unknown field `members`", None);
+    }
+}

@@ -1,0 +1,91 @@
+//! Wording: how foreign text and long lists are shown in a decision.
+
+use std::fmt::Display;
+
+/// How many items of a list are written out.
+const LISTED: usize = 5;
+/// How many characters of a foreign text are shown.
+const SHOWN_CHARS: usize = 96;
+
+/// Shows text that came from outside: cut, on one line, without characters that change how the rest is read.
+pub(crate) fn shown(text: &str) -> String {
+    let mut shown: String = text.chars().take(SHOWN_CHARS).map(|c| if misleads(c) { '\u{fffd}' } else { c }).collect();
+    if text.chars().nth(SHOWN_CHARS).is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
+/// Control characters, and those that reorder or hide text (Unicode UAX #9, section 2).
+fn misleads(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+}
+
+/// Joins the first five items and says how many more there are; the rest is counted, not formatted.
+pub(crate) fn few<T: Display>(items: impl IntoIterator<Item = T>, separator: &str) -> String {
+    let mut items = items.into_iter();
+    let mut text = String::new();
+    for (position, item) in items.by_ref().take(LISTED).enumerate() {
+        if position > 0 {
+            text.push_str(separator);
+        }
+        text.push_str(&item.to_string());
+    }
+    match items.count() {
+        0 => text,
+        more => format!("{text}{separator}and {more} more"),
+    }
+}
+
+/// Joins names as prose does: `a`, `a and b`, `a, b and c`.
+pub(crate) fn all_of<T: Display>(items: &[T]) -> String {
+    joined(items, "and")
+}
+
+/// Joins alternatives as prose does: `a`, `a or b`, `a, b or c`.
+pub(crate) fn one_of<T: Display>(items: &[T]) -> String {
+    joined(items, "or")
+}
+
+fn joined<T: Display>(items: &[T], word: &str) -> String {
+    match items.split_last() {
+        None => String::new(),
+        Some((last, [])) => last.to_string(),
+        Some((last, rest)) => {
+            let rest: Vec<String> = rest.iter().map(ToString::to_string).collect();
+            format!("{} {word} {last}", rest.join(", "))
+        }
+    }
+}
+
+/// A number with its noun, such as `1 approval` or `2 approvals`.
+pub(crate) fn counted(number: u64, noun: &str) -> String {
+    match number {
+        1 => format!("1 {noun}"),
+        _ => format!("{number} {noun}s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cuts_and_cleans() {
+        assert_eq!(shown("plain é"), "plain é");
+        assert_eq!(shown("a\nb\u{202e}c\u{1b}"), "a\u{fffd}b\u{fffd}c\u{fffd}");
+        assert_eq!(shown(&"x".repeat(200)).chars().count(), SHOWN_CHARS + 1);
+    }
+
+    #[test]
+    fn joins_lists() {
+        assert_eq!(few(["a", "b"], ", "), "a, b");
+        assert_eq!(few(1..=7, ", "), "1, 2, 3, 4, 5, and 2 more");
+        assert_eq!(all_of(&["a"]), "a");
+        assert_eq!(all_of(&["a", "b", "c"]), "a, b and c");
+        assert_eq!(one_of(&["a", "b"]), "a or b");
+        assert_eq!(counted(1, "test"), "1 test");
+        assert_eq!(counted(0, "test"), "0 tests");
+    }
+}

@@ -1,0 +1,132 @@
+//! The accept loop: header timeouts and connection caps, which a stock `axum::serve` does not have.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::Request;
+use tower::ServiceExt as _;
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use lockgate_model::Limits;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+
+use crate::app::App;
+use crate::dispatch;
+
+/// How long a client may take to send its headers.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long running requests may take to end when the server stops.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// Serves until `stop` completes, then lets running requests end.
+///
+/// # Errors
+/// When a route has no handler; a connection's own errors end that connection alone.
+pub async fn serve(listener: TcpListener, app: Arc<App>, limits: &Limits, stop: impl Future<Output = ()>) -> Result<(), String> {
+    let router = dispatch::router(app)?;
+    let total = Arc::new(Semaphore::new(limits.connections));
+    let per_address = Arc::new(Addresses { most: limits.connections_per_address, open: Mutex::default() });
+    let (closing, closed) = tokio::sync::watch::channel(false);
+    let mut stop = std::pin::pin!(stop);
+    loop {
+        let accepted = tokio::select! {
+            () = &mut stop => break,
+            accepted = listener.accept() => accepted,
+        };
+        let (stream, address) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Too many open files, or a connection that ended before it was taken: the next may be well.
+                tracing::warn!(%error, "a connection was not accepted");
+                tokio::task::yield_now().await;
+                continue;
+            }
+        };
+        let (Ok(permit), Some(place)) = (total.clone().try_acquire_owned(), per_address.clone().take(address.ip())) else {
+            tracing::warn!(%address, "too many connections");
+            continue;
+        };
+        let (router, closed, header_bytes, header_count) = (router.clone(), closed.clone(), limits.header_bytes, limits.header_count);
+        tokio::spawn(async move {
+            connection(stream, address.ip(), router, closed, header_bytes, header_count).await;
+            drop((permit, place));
+        });
+    }
+    drop(listener);
+    // Nobody listens when no connection is open.
+    let _ = closing.send(true);
+    let all = u32::try_from(limits.connections).unwrap_or(u32::MAX);
+    if tokio::time::timeout(DRAIN, total.acquire_many(all)).await.is_err() {
+        tracing::warn!("some requests did not end in time");
+    }
+    Ok(())
+}
+
+async fn connection(stream: TcpStream, address: IpAddr, router: Router, mut closed: tokio::sync::watch::Receiver<bool>, header_bytes: usize, header_count: usize) {
+    // Small replies must not wait for more to send.
+    let _ = stream.set_nodelay(true);
+    let service = TowerToHyperService::new(router.map_request(move |request: hyper::Request<Incoming>| {
+        let mut request: Request = request.map(axum::body::Body::new);
+        request.extensions_mut().insert(address);
+        request
+    }));
+    let connection = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .max_headers(header_count)
+        .max_buf_size(header_bytes.max(512 * 1024))
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = std::pin::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        _ = closed.wait_for(|closed| *closed) => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%address, %error, "a connection ended early");
+    }
+}
+
+/// How many connections each address has open.
+struct Addresses {
+    most: usize,
+    open: Mutex<HashMap<IpAddr, usize>>,
+}
+
+struct Place {
+    addresses: Arc<Addresses>,
+    address: IpAddr,
+}
+
+impl Addresses {
+    fn take(self: Arc<Self>, address: IpAddr) -> Option<Place> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = open.entry(address).or_insert(0);
+        if *count >= self.most {
+            return None;
+        }
+        *count += 1;
+        drop(open);
+        Some(Place { addresses: self, address })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut open = self.addresses.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = open.get_mut(&self.address) {
+            *count -= 1;
+            if *count == 0 {
+                open.remove(&self.address);
+            }
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! Blobs: streamed in and out, hashed on both ways.
+
+use std::io::Read;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::Response;
+use http_body_util::BodyExt as _;
+use lockgate_api::wire::Stored;
+use lockgate_engine::{Fault, Kind};
+use lockgate_model::{Digest, Limits};
+use tokio::sync::mpsc;
+
+use super::heavy;
+use crate::call::Call;
+use crate::events::ChannelBody;
+use crate::reply;
+
+/// How long a client may take to send the next piece.
+const PIECE_TIMEOUT: Duration = Duration::from_secs(60);
+/// How many pieces wait for the disk.
+const PIECES: usize = 8;
+/// How large the pieces of a download are.
+const READ_BYTES: usize = 256 * 1024;
+
+/// `PUT /v1/blobs`.
+pub async fn put(mut call: Call) -> Result<Response, Fault> {
+    let declared = declared(&call)?;
+    let body = call.stream.take().unwrap_or_else(Body::empty);
+    let (sender, mut receiver) = mpsc::channel::<Bytes>(PIECES);
+    let engine = call.engine().clone();
+    let storing = tokio::task::spawn_blocking(move || {
+        let mut staged = engine.store().stage()?;
+        let mut left = Limits::DEFAULT.artifact_bytes;
+        while let Some(piece) = receiver.blocking_recv() {
+            // An empty piece stands for a body that broke: what was staged is dropped.
+            if piece.is_empty() {
+                return Err(Fault::invalid("BODY_BROKEN", "the upload ended early; nothing was kept").hint("upload it again"));
+            }
+            left = left.checked_sub(piece.len() as u64).ok_or_else(|| Fault::new(Kind::TooLarge, "TOO_LARGE", "the upload is over the limit"))?;
+            staged.write(&piece)?;
+        }
+        Ok(staged.commit(declared)?)
+    });
+    pump(body, &sender).await;
+    drop(sender);
+    let (digest, size_bytes) = storing.await
+        .unwrap_or_else(|error| Err(Fault { context: Some(error.to_string()), ..Fault::new(Kind::Bug, "TASK_FAILED", "the upload failed inside the server") }))?;
+    reply::json(&Stored { digest, size_bytes })
+}
+
+/// Moves the body to the storing thread; it sees a broken body as an empty piece.
+async fn pump(mut body: Body, sender: &mpsc::Sender<Bytes>) {
+    loop {
+        match tokio::time::timeout(PIECE_TIMEOUT, body.frame()).await {
+            Ok(None) => return,
+            Ok(Some(Ok(frame))) => {
+                let Ok(data) = frame.into_data() else { continue };
+                if !data.is_empty() && sender.send(data).await.is_err() {
+                    return;
+                }
+            }
+            Ok(Some(Err(_))) | Err(_) => {
+                // The storing thread may have given up already; its own fault is told then.
+                let _ = sender.send(Bytes::new()).await;
+                return;
+            }
+        }
+    }
+}
+
+fn declared(call: &Call) -> Result<Option<Digest>, Fault> {
+    let Some(value) = call.headers.get("lockgate-digest") else { return Ok(None) };
+    let text = value.to_str().unwrap_or_default();
+    text.parse().map(Some).map_err(|error: lockgate_model::DigestError| Fault::invalid("DIGEST_INVALID", error.to_string()))
+}
+
+/// `HEAD /v1/blobs/{digest}`.
+pub async fn head(call: Call) -> Result<Response, Fault> {
+    let digest: Digest = call.part("digest")?;
+    let known = call.engine().store().stat(&digest)?.is_some() || call.engine().store().document(&digest)?.is_some();
+    Ok(reply::typed(if known { StatusCode::OK } else { StatusCode::NOT_FOUND }, "application/octet-stream", Body::empty()))
+}
+
+/// `GET /v1/blobs/{digest}`: the bytes are hashed on the way; where they are others, the connection breaks before the
+/// last piece, so that no client takes them for whole.
+pub async fn get(call: Call) -> Result<Response, Fault> {
+    let digest: Digest = call.part("digest")?;
+    let store = call.engine().clone();
+    if let Some(bytes) = store.store().document(&digest)? {
+        return match Digest::of(&bytes) == digest {
+            true => Ok(reply::typed(StatusCode::OK, "application/octet-stream", bytes)),
+            false => Err(Fault::new(Kind::Integrity, "DIGEST_MISMATCH", format!("the bytes stored as {digest} are others"))),
+        };
+    }
+    let reader = heavy(move || Ok(store.store().open(&digest)?)).await?;
+    let reader = reader.ok_or_else(|| Fault::not_found("BLOB_UNKNOWN", format!("no bytes are stored as {digest}")))?;
+    let size = reader.len();
+    let (sender, body) = ChannelBody::new(4);
+    tokio::task::spawn_blocking(move || send_blob(reader, &sender));
+    let mut response = reply::typed(StatusCode::OK, "application/octet-stream", Body::new(body));
+    response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(size));
+    Ok(response)
+}
+
+fn send_blob(mut reader: Box<dyn lockgate_store::BlobReader>, sender: &mpsc::Sender<Result<Bytes, std::io::Error>>) {
+    let mut held: Option<Bytes> = None;
+    let mut buffer = vec![0u8; READ_BYTES];
+    loop {
+        let read = reader.read(&mut buffer);
+        let next = match &read {
+            Ok(count) => held.replace(Bytes::copy_from_slice(buffer.get(..*count).unwrap_or_default())).map(Ok),
+            Err(error) => Some(Err(std::io::Error::new(error.kind(), error.to_string()))),
+        };
+        let ended = !matches!(read, Ok(count) if count > 0);
+        // One piece is held back until the reader has found the whole right.
+        if next.is_some_and(|next| sender.blocking_send(next).is_err()) || ended {
+            return;
+        }
+    }
+}

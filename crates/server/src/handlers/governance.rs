@@ -1,0 +1,128 @@
+//! Governance: set-up, people, keys, policy, waivers.
+
+use axum::http::StatusCode;
+use axum::response::Response;
+use lockgate_api::wire::{Activation, Enrolment, KeyRow, NewKey, PersonRow, Revocation, Waiver};
+use lockgate_engine::{Fault, people, policy as policies, setup as setups, waive as waivers};
+use lockgate_ledger::entry::{KeyAdded, KeyRevoked, PersonEnrolled, PolicyActivated, Sponsor, WaiverGranted};
+use lockgate_model::{Digest, EntryIndex, Limits};
+use lockgate_sign::ssh::SshPublicKey;
+
+use super::{heavy, write};
+use crate::call::Call;
+use crate::reply;
+
+fn key(text: &str) -> Result<SshPublicKey, Fault> {
+    text.parse().map_err(|error| Fault::invalid("KEY_INVALID", format!("the key does not parse: {error}")))
+}
+
+fn check_reason(reason: &str) -> Result<(), Fault> {
+    match !reason.trim().is_empty() && reason.len() <= Limits::DEFAULT.text_bytes {
+        true => Ok(()),
+        false => Err(Fault::invalid("REASON_MISSING", format!("a reason is needed, of at most {} bytes", Limits::DEFAULT.text_bytes))),
+    }
+}
+
+fn enrolment(request: Enrolment) -> Result<PersonEnrolled, Fault> {
+    let sponsor = match (request.code, request.by, request.signature) {
+        (Some(code), None, None) => Sponsor::SetupCode { code },
+        (None, Some(by), Some(signature)) => Sponsor::Countersigned { by, signature },
+        _ => return Err(Fault::invalid("SPONSOR_INVALID", "an enrolment has either a one-time code, or a sponsor with a signature")),
+    };
+    Ok(PersonEnrolled { person: request.person, subject: request.subject, groups: request.groups, key: key(&request.key)?, proof: request.proof, sponsor })
+}
+
+/// `POST /v1/setup`.
+pub async fn setup(call: Call) -> Result<Response, Fault> {
+    let event = enrolment(call.body()?)?;
+    write(&call, setups::first_owner(event)?).await
+}
+
+/// `GET /v1/people`.
+pub async fn people(call: Call) -> Result<Response, Fault> {
+    let governance = call.engine().governance()?;
+    let row = |key: &lockgate_ledger::governance::Key| KeyRow {
+        fingerprint: key.fingerprint.clone(),
+        key: key.public.to_string(),
+        enrolled_at: key.enrolled_at.0,
+        invalid_from: key.invalid_from.map(|index| index.0),
+    };
+    let rows: Vec<PersonRow> = governance.people().map(|(id, person)| PersonRow {
+        person: id.clone(),
+        subject: person.kind,
+        groups: person.groups.clone(),
+        keys: person.keys.iter().map(row).collect(),
+    }).collect();
+    reply::json(&rows)
+}
+
+/// `POST /v1/people`.
+pub async fn enrol(call: Call) -> Result<Response, Fault> {
+    let event = enrolment(call.body()?)?;
+    write(&call, people::enrol(&call.person()?, event)?).await
+}
+
+/// `POST /v1/keys`.
+pub async fn key_add(call: Call) -> Result<Response, Fault> {
+    let request: NewKey = call.body()?;
+    let event = KeyAdded { person: request.person, key: key(&request.key)?, proof: request.proof, by: request.by, signature: request.signature };
+    write(&call, people::add_key(&call.person()?, event)?).await
+}
+
+/// `POST /v1/keys/revocations`.
+pub async fn key_revoke(call: Call) -> Result<Response, Fault> {
+    let request: Revocation = call.body()?;
+    check_reason(&request.reason)?;
+    let event = KeyRevoked {
+        person: request.person,
+        key: request.key,
+        compromised_since: request.compromised_since.map(EntryIndex),
+        reason: request.reason,
+        by: request.by,
+        signature: request.signature,
+    };
+    write(&call, people::revoke_key(&call.person()?, event)?).await
+}
+
+/// `GET /v1/policy`.
+pub async fn policy(call: Call) -> Result<Response, Fault> {
+    let document = call.engine().governance()?.policy.document();
+    Ok(reply::typed(StatusCode::OK, "application/json", document))
+}
+
+/// `POST /v1/policy`.
+pub async fn policy_activate(call: Call) -> Result<Response, Fault> {
+    let request: Activation = call.body()?;
+    check_reason(&request.reason)?;
+    let document = request.document.into_bytes();
+    let event = PolicyActivated {
+        policy: Digest::of(&document),
+        previous: request.previous,
+        reason: request.reason,
+        by: request.by,
+        signature: request.signature,
+    };
+    let person = call.person()?;
+    let submission = heavy(move || policies::activate(&person, document, event)).await?;
+    write(&call, submission).await
+}
+
+/// `POST /v1/waivers`.
+pub async fn waive(call: Call) -> Result<Response, Fault> {
+    let request: Waiver = call.body()?;
+    check_reason(&request.reason)?;
+    let gate = request.gate.parse().map_err(|error: lockgate_model::NameError| Fault::invalid("NAME_INVALID", error.to_string()))?;
+    let event = WaiverGranted {
+        gate,
+        finding: request.finding,
+        service: request.service,
+        environment: request.environment,
+        reason: request.reason,
+        expires_at: request.expires_at,
+        asked_by: request.asked_by,
+        asked_signature: request.asked_signature,
+        granted_by: request.granted_by,
+        granted_signature: request.granted_signature,
+    };
+    write(&call, waivers::waive(&call.person()?, event)?).await
+}

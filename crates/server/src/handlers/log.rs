@@ -1,0 +1,143 @@
+//! The transparency log: checkpoint, tiles, proofs, events.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::Response;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use lockgate_api::wire::ConsistencyReply;
+use lockgate_engine::{Engine, Fault, Kind};
+use lockgate_ledger::{Leaf, TrustFile};
+use lockgate_model::{EntryIndex, Limits, TreeSize};
+use lockgate_tlog::hash::leaf_hash;
+use lockgate_tlog::tile::{EntryBundleId, TileId, encode_bundle, width_at};
+
+use super::heavy;
+use crate::call::Call;
+use crate::events::{ChannelBody, event};
+use crate::reply;
+
+/// How often a silent event stream says that it is alive.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// How many entries are read at a time for an event stream.
+const EVENT_PAGE: usize = 64;
+
+/// `GET /checkpoint` (C2SP tlog-tiles).
+pub async fn checkpoint(call: Call) -> Result<Response, Fault> {
+    let head = call.engine().published().head;
+    Ok(reply::typed(StatusCode::OK, "text/plain; charset=utf-8", head.checkpoint.clone()))
+}
+
+/// `GET /tile/...` (C2SP tlog-tiles): tiles and entry bundles, as far as the published checkpoint reaches.
+pub async fn tile(call: Call) -> Result<Response, Fault> {
+    let path = format!("tile/{}", call.path.get("path").map(String::as_str).unwrap_or_default());
+    let engine = call.engine().clone();
+    let bytes = heavy(move || match path.starts_with("tile/entries/") {
+        true => entry_bundle(&engine, &path),
+        false => hash_tile(&engine, &path),
+    }).await?;
+    let mut response = reply::typed(StatusCode::OK, "application/octet-stream", bytes);
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=31536000, immutable"));
+    Ok(response)
+}
+
+fn unknown_tile() -> Fault {
+    Fault::not_found("TILE_UNKNOWN", "the ledger has no such tile yet")
+}
+
+fn hash_tile(engine: &Engine, path: &str) -> Result<Vec<u8>, Fault> {
+    let id: TileId = path.parse().map_err(|error| Fault::invalid("TILE_INVALID", format!("{error}")))?;
+    let size = engine.published().head.size;
+    let there = width_at(size, id.level(), id.index()).ok_or_else(unknown_tile)?;
+    if id.width() > there {
+        return Err(unknown_tile());
+    }
+    let bytes = engine.store().tile(id.level(), id.index())?.ok_or_else(unknown_tile)?;
+    bytes.get(..usize::from(id.width()) * 32).map(<[u8]>::to_vec).ok_or_else(unknown_tile)
+}
+
+fn entry_bundle(engine: &Engine, path: &str) -> Result<Vec<u8>, Fault> {
+    let id: EntryBundleId = path.parse().map_err(|error| Fault::invalid("TILE_INVALID", format!("{error}")))?;
+    let size = engine.published().head.size;
+    let there = width_at(size, 0, id.index()).ok_or_else(unknown_tile)?;
+    if id.width() > there {
+        return Err(unknown_tile());
+    }
+    let first = id.index().checked_mul(256).ok_or_else(unknown_tile)?;
+    let entries = engine.store().entries(EntryIndex(first), usize::from(id.width()))?;
+    encode_bundle(&entries).map_err(|error| Fault::new(Kind::Bug, "TILE_INVALID", error.to_string()))
+}
+
+/// `GET /v1/trust`.
+pub async fn trust(call: Call) -> Result<Response, Fault> {
+    let engine = call.engine();
+    let governance = engine.governance()?;
+    let first = engine.store().entry(EntryIndex(0))?
+        .ok_or_else(|| Fault::new(Kind::Unavailable, "LEDGER_EMPTY", "the ledger has no first entry"))?;
+    reply::json(&TrustFile::of(&governance, leaf_hash(&first))?)
+}
+
+/// `GET /v1/consistency`.
+pub async fn consistency(call: Call) -> Result<Response, Fault> {
+    let from: u64 = call.required_query("from")?;
+    let engine = call.engine().clone();
+    let reply = heavy(move || {
+        let head = engine.published().head;
+        let (_, path) = engine.consistency(TreeSize(from), &head)?;
+        let proof = path.iter().map(|hash| STANDARD.encode(hash.as_bytes())).collect();
+        Ok(ConsistencyReply { from, proof, checkpoint: head.checkpoint.clone() })
+    }).await?;
+    reply::json(&reply)
+}
+
+/// `GET /v1/events`: entries from an index on, then live; resumes by `Last-Event-ID`.
+pub async fn events(call: Call) -> Result<Response, Fault> {
+    let resumed = call.headers.get("last-event-id").and_then(|value| value.to_str().ok()?.parse::<u64>().ok()).map(|last| last.saturating_add(1));
+    let from = match (resumed, call.query::<u64>("from")?) {
+        (Some(from), _) | (None, Some(from)) => from,
+        (None, None) => call.engine().published().head.size.0,
+    };
+    let (sender, body) = ChannelBody::new(16);
+    let (engine, mut size) = (call.engine().clone(), call.app.size.clone());
+    tokio::spawn(async move {
+        let mut next = from;
+        loop {
+            let target = *size.borrow_and_update();
+            while next < target {
+                let Ok(page) = event_page(&engine, next, target).await else { return };
+                next = (next + EVENT_PAGE as u64).min(target);
+                if sender.send(Ok(page)).await.is_err() {
+                    return;
+                }
+            }
+            tokio::select! {
+                changed = size.changed() => if changed.is_err() { return },
+                () = tokio::time::sleep(KEEP_ALIVE) => {
+                    if sender.send(Ok(Bytes::from_static(b": alive\n\n"))).await.is_err() {
+                        return;
+                    }
+                }
+            }
+        }
+    });
+    Ok(reply::typed(StatusCode::OK, "text/event-stream", Body::new(body)))
+}
+
+async fn event_page(engine: &Arc<Engine>, from: u64, target: u64) -> Result<Bytes, Fault> {
+    let engine = engine.clone();
+    heavy(move || {
+        let most = usize::try_from(target - from).unwrap_or(EVENT_PAGE).min(EVENT_PAGE);
+        let entries = engine.store().entries(EntryIndex(from), most)?;
+        let mut page = Vec::new();
+        for (index, bytes) in (from..).zip(&entries) {
+            // Leaves of attestations are not events; the entry that names them is.
+            if let Ok(Leaf::Entry(entry)) = Leaf::decode(bytes, &Limits::DEFAULT) {
+                page.extend_from_slice(&event(index, entry.event.name(), &String::from_utf8_lossy(bytes)));
+            }
+        }
+        Ok(Bytes::from(page))
+    }).await
+}

@@ -1,0 +1,128 @@
+//! Promotions: ask, explain, approve, withdraw, prove.
+
+use axum::http::StatusCode;
+use axum::response::Response;
+use lockgate_api::wire::{
+    ApprovalRequest, ApprovalRow, ArtifactRef, GateRow, GrantReply, PromoteRequest, PromotionReply, RunningCell, WithdrawRequest,
+};
+use lockgate_engine::promote::Promote;
+use lockgate_engine::why::{PromotionView, why as explain};
+use lockgate_engine::{Fault, approve as approving, bundle as bundles, promote as promoting, withdraw as withdrawing};
+use lockgate_model::facts::Running;
+use lockgate_model::{Digest, EnvName, PromotionId, ServiceName};
+
+use super::{heavy, write};
+use crate::call::Call;
+use crate::reply;
+
+fn request(request: PromoteRequest) -> Promote {
+    Promote { release: request.release, environment: request.environment, reason: request.reason }
+}
+
+/// `POST /v1/promotions`.
+pub async fn promote(call: Call) -> Result<Response, Fault> {
+    let submission = promoting::promote(call.person()?, request(call.body()?))?;
+    write(&call, submission).await
+}
+
+/// `POST /v1/rollbacks`.
+pub async fn rollback(call: Call) -> Result<Response, Fault> {
+    let submission = promoting::rollback(call.person()?, request(call.body()?))?;
+    write(&call, submission).await
+}
+
+/// `POST /v1/promotions/{id}/approvals`.
+pub async fn approve(call: Call) -> Result<Response, Fault> {
+    let promotion: PromotionId = call.part("id")?;
+    let request: ApprovalRequest = call.body()?;
+    let approve = approving::Approve { promotion, document: request.document.into_bytes(), signature: request.signature };
+    write(&call, approving::approve(call.person()?, approve)?).await
+}
+
+/// `POST /v1/promotions/{id}/withdrawal`.
+pub async fn withdraw(call: Call) -> Result<Response, Fault> {
+    let promotion: PromotionId = call.part("id")?;
+    let request: WithdrawRequest = call.body()?;
+    write(&call, withdrawing::withdraw(call.person()?, promotion, request.reason)).await
+}
+
+/// `GET /v1/promotions/{id}`.
+pub async fn why(call: Call) -> Result<Response, Fault> {
+    let promotion: PromotionId = call.part("id")?;
+    let engine = call.engine().clone();
+    let view = heavy(move || explain(&engine, promotion)).await?;
+    reply::json(&shown(view))
+}
+
+/// `GET /v1/promotions/{id}/bundle`.
+pub async fn bundle(call: Call) -> Result<Response, Fault> {
+    let promotion: PromotionId = call.part("id")?;
+    let engine = call.engine().clone();
+    let bytes = heavy(move || bundles::build(&engine, promotion)).await?;
+    Ok(reply::typed(StatusCode::OK, "application/json", bytes))
+}
+
+/// `GET /v1/grants`.
+pub async fn grant(call: Call) -> Result<Response, Fault> {
+    let artifact: Digest = call.required_query("artifact")?;
+    let service: ServiceName = call.required_query("service")?;
+    let environment: EnvName = call.required_query("environment")?;
+    let engine = call.engine().clone();
+    let promotion = heavy(move || bundles::find_grant(&engine, &artifact, &service, &environment)).await?;
+    reply::json(&GrantReply { promotion })
+}
+
+/// What runs, for the wire.
+pub fn running_cell(running: Running) -> RunningCell {
+    RunningCell { release: running.release, since: running.since, promotion: running.promotion }
+}
+
+fn shown(view: PromotionView) -> PromotionReply {
+    let request = &view.promotion.request;
+    let gate = |gate: lockgate_policy::GateResult| GateRow {
+        gate: gate.gate.to_string(),
+        kind: gate.kind,
+        outcome: gate.outcome.as_str().to_owned(),
+        reason: gate.reason,
+        file: gate.rule.file,
+        line: gate.rule.line as u64,
+        needed: gate.needed,
+        found: gate.found,
+        evidence: gate.evidence,
+        who: gate.who,
+        fix: gate.fix,
+    };
+    let approval = |record: &lockgate_ledger::release::ApprovalRecord| ApprovalRow {
+        person: record.event.approver.clone(),
+        verdict: record.event.verdict,
+        key: record.event.key.clone(),
+        index: record.index.0,
+        recorded_at: record.time,
+        expires_at: record.approval.predicate.expires_at,
+    };
+    let artifact = |artifact: &lockgate_model::facts::Artifact| ArtifactRef {
+        digest: artifact.digest, name: artifact.name.clone(), size_bytes: artifact.size_bytes,
+    };
+    PromotionReply {
+        promotion: request.promotion,
+        release: request.release.clone(),
+        manifest: request.manifest,
+        artifacts: view.release.manifest.artifacts.iter().map(artifact).collect(),
+        environment: request.environment.clone(),
+        kind: request.kind,
+        requester: view.promotion.requester.clone(),
+        reason: request.reason.clone(),
+        requested_at: view.promotion.requested_at,
+        expires_at: request.expires_at,
+        status: view.status.as_str().to_owned(),
+        closed: view.promotion.closed.as_ref().map(|(_, reason)| reason.clone()),
+        running: view.running.map(running_cell),
+        outcome: view.decision.outcome.as_str().to_owned(),
+        policy: view.decision.policy,
+        decided_at: view.decided_at,
+        decision_index: view.decision_index.map(|index| index.0),
+        gates: view.decision.gates.into_iter().map(gate).collect(),
+        approvals: view.promotion.approvals.iter().map(approval).collect(),
+        granted_until: view.promotion.grant.as_ref().map(|grant| grant.event.not_after),
+    }
+}

@@ -1,0 +1,137 @@
+//! Reading: identity, status, history, diff.
+
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::Response;
+use lockgate_api::openapi as document;
+use lockgate_api::wire::{ArtifactRef, ComponentRow, DiffReply, HistoryItem, HistoryReply, OpenRow, ServerInfo, ServiceRow, StatusReply};
+use lockgate_engine::{Fault, Kind, diff as diffs, history as histories, setup, status as statuses};
+use lockgate_model::facts::Artifact;
+use lockgate_model::{ReleaseName, ServiceName, StreamName};
+
+use super::heavy;
+use super::promotions::running_cell;
+use crate::call::Call;
+use crate::reply;
+use crate::summary::summary;
+
+/// `GET /`: one page for whoever opens the address in a browser.
+pub async fn home(call: Call) -> Result<Response, Fault> {
+    let head = call.engine().published().head;
+    let origin = call.engine().governance().map(|governance| governance.origin().to_owned()).unwrap_or_default();
+    let demo = if call.app.demo { "<p><strong>This is a demo instance: its keys mean nothing.</strong></p>" } else { "" };
+    // The origin is a DNS-shaped name that this server made; nothing else here comes from outside.
+    let page = format!(
+        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Lockgate</title>\
+         <h1>Lockgate</h1>{demo}<p>Ledger <code>{origin}</code>, {} entries.</p>\
+         <p>The newest signed <a href=\"/checkpoint\">checkpoint</a>, what a verifier should <a href=\"/v1/trust\">pin</a>, \
+         and the <a href=\"/openapi.json\">API</a>. On the command line: <code>lockgate status</code>.</p></html>",
+        head.size
+    );
+    let mut response = reply::typed(StatusCode::OK, "text/html; charset=utf-8", page);
+    response.headers_mut().insert("content-security-policy", HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"));
+    Ok(response)
+}
+
+/// `GET /healthz`: red as soon as the store cannot be read.
+pub async fn health(call: Call) -> Result<Response, Fault> {
+    let stored = call.engine().store().head()?;
+    let head = call.engine().published().head;
+    match stored.size >= head.size {
+        true => Ok(reply::typed(StatusCode::OK, "application/json", "{\"status\":\"ok\"}")),
+        false => Err(Fault::new(Kind::Integrity, "LEDGER_SHRUNK", "the stored ledger is smaller than what was signed")),
+    }
+}
+
+/// `GET /openapi.json`.
+pub async fn openapi(_call: Call) -> Result<Response, Fault> {
+    reply::json(&document::document())
+}
+
+/// `GET /v1/server`.
+pub async fn server(call: Call) -> Result<Response, Fault> {
+    let engine = call.engine();
+    let governance = engine.governance()?;
+    reply::json(&ServerInfo {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        origin: governance.origin().to_owned(),
+        log_key: governance.identity.log_key.clone(),
+        entries: engine.published().head.size.0,
+        setup_needed: setup::is_needed(engine)?,
+        demo: call.app.demo,
+    })
+}
+
+/// `GET /v1/status`.
+pub async fn status(call: Call) -> Result<Response, Fault> {
+    let after: Option<ServiceName> = call.query("after")?;
+    let only: Option<ServiceName> = call.query("service")?;
+    let most = call.query::<usize>("limit")?.unwrap_or(100).clamp(1, statuses::PAGE_MAX);
+    let engine = call.engine().clone();
+    let reply = heavy(move || {
+        let rows = match &only {
+            Some(service) => statuses::service(&engine, service)?.into_iter().collect(),
+            None => statuses::services(&engine, after.as_ref(), most)?,
+        };
+        let next = (only.is_none() && rows.len() == most).then(|| rows.last().map(|row| row.service.clone())).flatten();
+        let row = |row: statuses::ServiceRow| ServiceRow {
+            service: row.service,
+            running: row.cells.into_iter().map(|(_, running)| running.map(running_cell)).collect(),
+        };
+        let open = statuses::open_promotions(&engine, statuses::PAGE_MAX)?.into_iter()
+            .filter(|open| only.as_ref().is_none_or(|service| open.release.service == *service))
+            .map(|open| OpenRow { promotion: open.promotion, release: open.release, environment: open.environment })
+            .collect();
+        let policy = engine.governance()?.policy.clone();
+        Ok(StatusReply {
+            environments: policy.environments().iter().map(|environment| environment.name.clone()).collect(),
+            services: rows.into_iter().map(row).collect(),
+            next,
+            open,
+            entries: engine.published().head.size.0,
+        })
+    }).await?;
+    reply::json(&reply)
+}
+
+/// `GET /v1/history`.
+pub async fn history(call: Call) -> Result<Response, Fault> {
+    let stream: Option<StreamName> = call.query("stream")?;
+    let before: Option<u64> = call.query("before")?;
+    let most = call.query::<usize>("limit")?.unwrap_or(50).clamp(1, histories::PAGE_MAX);
+    let engine = call.engine().clone();
+    let reply = heavy(move || {
+        let items = histories::history(&engine, stream.as_ref(), before, most)?;
+        let next = items.last().map(|item| item.seq).filter(|seq| *seq > 0 && items.len() == most);
+        let item = |item: histories::Item| {
+            let entry = serde_json::to_value(&item.entry).map_err(|error| Fault::new(Kind::Bug, "REPLY_INVALID", error.to_string()))?;
+            Ok(HistoryItem {
+                index: item.index.0,
+                time: item.entry.time,
+                actor: item.entry.actor.to_string(),
+                event: item.entry.event.name().to_owned(),
+                summary: summary(&item.entry.event),
+                entry,
+            })
+        };
+        Ok(HistoryReply { items: items.into_iter().map(item).collect::<Result<_, Fault>>()?, next })
+    }).await?;
+    reply::json(&reply)
+}
+
+/// `GET /v1/diff`.
+pub async fn diff(call: Call) -> Result<Response, Fault> {
+    let from: ReleaseName = call.required_query("from")?;
+    let to: ReleaseName = call.required_query("to")?;
+    let engine = call.engine().clone();
+    let diff = heavy(move || diffs::diff(&engine, &from, &to)).await?;
+    let artifact = |artifact: Artifact| ArtifactRef { digest: artifact.digest, name: artifact.name, size_bytes: artifact.size_bytes };
+    reply::json(&DiffReply {
+        from: diff.from,
+        to: diff.to,
+        commits: diff.commits,
+        artifacts_removed: diff.artifacts_removed.into_iter().map(artifact).collect(),
+        artifacts_added: diff.artifacts_added.into_iter().map(artifact).collect(),
+        sboms: diff.sboms,
+        components: diff.components.into_iter().map(|change| ComponentRow { name: change.name, before: change.before, after: change.after }).collect(),
+    })
+}

@@ -1,0 +1,70 @@
+//! Releases and evidence.
+
+use axum::response::Response;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use lockgate_api::wire::{AttestRequest, Body, EvidenceBody, PublishRequest};
+use lockgate_engine::attest::{Checked, Evidence, Form, attest as attesting, check};
+use lockgate_engine::bodies::{ROW_BYTES, Upload};
+use lockgate_engine::push::{Publish, publish as publishing};
+use lockgate_engine::{Engine, Fault, Kind};
+use lockgate_model::facts::{Artifact, Source};
+
+use super::{heavy, write};
+use crate::call::Call;
+
+fn upload(body: Body) -> Result<Upload, Fault> {
+    match body {
+        Body::Stored(digest) => Ok(Upload::Stored(digest)),
+        Body::Inline(text) => {
+            let bytes = STANDARD.decode(text).map_err(|error| Fault::invalid("BASE64_INVALID", format!("the inline body is not base64: {error}")))?;
+            match bytes.len() <= ROW_BYTES {
+                true => Ok(Upload::Inline(bytes)),
+                false => Err(Fault::new(Kind::TooLarge, "TOO_LARGE", format!("an inline body has at most {ROW_BYTES} bytes")).hint("upload it as a blob and name its digest")),
+            }
+        }
+    }
+}
+
+fn checked(engine: &Engine, evidence: Vec<EvidenceBody>) -> Result<Vec<Checked>, Fault> {
+    let one = |body: EvidenceBody| {
+        let format = body.format.as_deref().map(str::parse).transpose()
+            .map_err(|error: lockgate_evidence::EvidenceError| Fault::invalid(error.code, error.message))?;
+        let form = if body.signed { Form::Envelope } else { Form::Report(format) };
+        check(engine, Evidence { upload: upload(body.body)?, form, expect: body.expect })
+    };
+    evidence.into_iter().map(one).collect()
+}
+
+/// `POST /v1/releases`.
+pub async fn publish(call: Call) -> Result<Response, Fault> {
+    let request: PublishRequest = call.body()?;
+    let person = call.person()?;
+    let engine = call.engine().clone();
+    let submission = heavy(move || {
+        let artifact = |artifact: lockgate_api::wire::ArtifactRef| Artifact { digest: artifact.digest, name: artifact.name, size_bytes: artifact.size_bytes };
+        let publish = Publish {
+            release: request.release,
+            artifacts: request.artifacts.into_iter().map(artifact).collect(),
+            source: request.source.map(|source| Source { repository: source.repository, commit: source.commit }),
+            notes: request.notes.map(upload).transpose()?,
+            evidence: checked(&engine, request.evidence)?,
+        };
+        publishing(&engine, person, publish)
+    }).await?;
+    write(&call, submission).await
+}
+
+/// `POST /v1/evidence`.
+pub async fn attest(call: Call) -> Result<Response, Fault> {
+    let request: AttestRequest = call.body()?;
+    let person = call.person()?;
+    let inline = request.evidence.iter().all(|evidence| matches!(evidence.body, Body::Inline(_)));
+    let engine = call.engine().clone();
+    let checked = match inline {
+        // Small reports are read in place: handing them to another thread would cost more than reading them.
+        true => checked(&engine, request.evidence)?,
+        false => heavy(move || checked(&engine, request.evidence)).await?,
+    };
+    write(&call, attesting(person, request.release, checked)).await
+}

@@ -1,0 +1,86 @@
+//! Replies: JSON, proofs, problems.
+
+use axum::body::Body;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::Response;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use lockgate_api::wire::Logged;
+use lockgate_api::{Problem, ProblemKind};
+use lockgate_engine::{Engine, Fault, Kind, Receipt};
+use serde::Serialize;
+use serde_json::Value;
+
+/// Maps an engine's fault to the wire's kind: exhaustive, without a wildcard arm.
+pub fn problem_kind(kind: Kind) -> ProblemKind {
+    match kind {
+        Kind::Invalid => ProblemKind::Invalid,
+        Kind::TooLarge => ProblemKind::TooLarge,
+        Kind::Unauthenticated => ProblemKind::Unauthenticated,
+        Kind::NotPermitted => ProblemKind::NotPermitted,
+        Kind::Denied => ProblemKind::Denied,
+        Kind::NotFound => ProblemKind::NotFound,
+        Kind::Conflict => ProblemKind::Conflict,
+        Kind::Unavailable => ProblemKind::Unavailable,
+        Kind::Integrity => ProblemKind::Integrity,
+        Kind::Bug => ProblemKind::Bug,
+    }
+}
+
+/// A response with a content type.
+pub fn typed(status: StatusCode, content_type: &'static str, body: impl Into<Body>) -> Response {
+    let mut response = Response::new(body.into());
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// A JSON reply.
+///
+/// # Errors
+/// A bug, when the value does not serialise.
+pub fn json<T: Serialize>(value: &T) -> Result<Response, Fault> {
+    let bytes = serde_json::to_vec(value).map_err(|error| Fault::new(Kind::Bug, "REPLY_INVALID", error.to_string()))?;
+    Ok(typed(StatusCode::OK, "application/json", bytes))
+}
+
+/// A fault as a problem body; its context stays in the server's log.
+pub fn problem(fault: &Fault) -> Response {
+    let problem = Problem::new(problem_kind(fault.kind), fault.code, fault.message.clone(), fault.hint.clone());
+    let bytes = serde_json::to_vec(&problem).unwrap_or_default();
+    let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = typed(status, "application/problem+json", bytes);
+    if fault.kind == Kind::Unavailable {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    response
+}
+
+/// The reply to a write: the result, the index, the inclusion proof and the signed checkpoint.
+///
+/// # Errors
+/// `PROOF_FAILED`.
+pub fn acknowledged(engine: &Engine, receipt: Receipt) -> Result<Response, Fault> {
+    let mut reply = serde_json::Map::new();
+    reply.insert("result".to_owned(), receipt.value.clone());
+    if let Some(logged) = logged(engine, &receipt)? {
+        let logged = serde_json::to_value(logged).map_err(|error| Fault::new(Kind::Bug, "REPLY_INVALID", error.to_string()))?;
+        reply.insert("logged".to_owned(), logged);
+    }
+    json(&Value::Object(reply))
+}
+
+fn logged(engine: &Engine, receipt: &Receipt) -> Result<Option<Logged>, Fault> {
+    let (Some(index), Some(leaf)) = (receipt.index, receipt.leaf) else { return Ok(None) };
+    let path = engine.inclusion(index, &leaf, &receipt.head)?;
+    Ok(Some(Logged {
+        index: index.0,
+        leaf,
+        proof: path.iter().map(|hash| STANDARD.encode(hash.as_bytes())).collect(),
+        checkpoint: receipt.head.checkpoint.clone(),
+        repeated: receipt.repeated,
+    }))
+}
