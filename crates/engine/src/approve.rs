@@ -66,13 +66,13 @@ fn record(staging: &mut Staging<'_>, inner: &Inner, event: ApprovalRecorded, doc
         return Err(Fault::new(Kind::Denied, "APPROVAL_TARGET", format!("{} is about {}, not {}", event.promotion, release.name, event.release)));
     }
     let asked = release.promotion(event.promotion)?.clone();
+    if event.verdict == Verdict::Approve {
+        check_duties(&governance, &release, &asked, &event.approver, staging, inner)?;
+    }
     check_right(&governance, &event)?;
     let state = staging.slice(&release, &asked.request.environment)?;
     let approval = Approval::verify(&event, &document, &governance, staging.next_index())?;
     approval.check_current(&state, &asked, staging.time())?;
-    if event.verdict == Verdict::Approve {
-        check_duties(&governance, &release, &asked, &event.approver, staging, inner)?;
-    }
     let actor = Actor::Subject { id: event.approver.clone() };
     let digest = staging.document(document);
     staging.append(actor.clone(), &[], Event::ApprovalRecorded(event.clone()))?;

@@ -111,7 +111,7 @@ pub fn find_grant(engine: &Engine, artifact: &Digest, service: &ServiceName, env
     }
     match replaced {
         Some((release, running)) => Err(Fault::new(Kind::Denied, "GRANT_SUPERSEDED", format!("{release} was replaced in {environment} by {} ({})", running.release, running.promotion))
-            .hint(format!("to go back: `lockgate rollback {service} --env {environment} --to {} --reason ...`", release.version))),
+            .hint(format!("to go back: `lockgate rollback {release} --to {environment} --reason ...`"))),
         None => Err(Fault::new(Kind::Denied, "DIGEST_NOT_GRANTED", format!("nothing grants {artifact} of {service} in {environment}"))
             .hint(format!("`lockgate status {service}` shows what runs where"))),
     }

@@ -79,7 +79,8 @@ fn components(engine: &Engine, release: &ReleaseState) -> Result<Option<BTreeMap
     for record in &release.evidence {
         let EvidenceForm::Report { format, .. } = &record.event.form else { continue };
         let Some(format) = format.parse::<Format>().ok().filter(|format| matches!(format, Format::CycloneDx | Format::Spdx)) else { continue };
-        let bytes = required(&StoreBodies(engine.store()), &record.event.evidence)?;
+        let bodies = StoreBodies(engine.store());
+        let bytes = required(&bodies, &record.event.evidence)?;
         let listed = report::components(format, &bytes, &Limits::DEFAULT).map_err(|error| Fault::invalid(error.code, error.message))?;
         let known = found.get_or_insert_default();
         for component in listed {

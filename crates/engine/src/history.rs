@@ -42,7 +42,8 @@ fn whole(engine: &Engine, before: Option<u64>, most: usize) -> Result<Vec<Item>,
     let first = end.saturating_sub(most as u64 * 2);
     let leaves = engine.store().entries(EntryIndex(first), usize::try_from(end - first).unwrap_or(most))?;
     let mut items = Vec::with_capacity(most);
-    for (index, leaf) in (first..end).zip(&leaves).rev() {
+    for (at, leaf) in leaves.iter().enumerate().rev() {
+        let index = first + at as u64;
         let decoded = Leaf::decode(leaf, &Limits::DEFAULT)
             .map_err(|error| Fault::new(Kind::Integrity, "ENTRY_INVALID", format!("entry {index}: {error}")).hint("run `lockgate audit`"))?;
         if let Leaf::Entry(entry) = decoded {

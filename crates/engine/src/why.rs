@@ -79,7 +79,8 @@ pub fn why(engine: &Engine, promotion: PromotionId) -> Result<PromotionView, Fau
 }
 
 fn recorded(engine: &Engine, digest: &lockgate_model::Digest) -> Result<Decision, Fault> {
-    let bytes = lockgate_ledger::bodies::required(&StoreBodies(engine.store()), digest)?;
+    let bodies = StoreBodies(engine.store());
+    let bytes = lockgate_ledger::bodies::required(&bodies, digest)?;
     canonical::from_slice(&bytes, &Limits::DEFAULT)
         .map_err(|error| Fault::new(Kind::Integrity, "DECISION_INVALID", format!("the recorded decision {digest} does not read: {error}")))
 }

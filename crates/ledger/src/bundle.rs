@@ -78,6 +78,8 @@ pub struct Verified {
     pub decision: Decision,
     /// Where the ledger recorded it.
     pub decision_index: EntryIndex,
+    /// The signed checkpoint, verbatim.
+    pub checkpoint: String,
     /// The checkpoint's size.
     pub checkpoint_size: lockgate_model::TreeSize,
     /// The checkpoint's root.
@@ -223,6 +225,7 @@ pub fn open(bytes: &[u8], trust: &TrustFile, checks: &mut Vec<Check>) -> Result<
         grant: promotion.grant.clone(),
         decision: folded.replayed,
         decision_index: folded.index,
+        checkpoint: bundle.checkpoint,
         checkpoint_size: checkpoint.size,
         checkpoint_root: checkpoint.root,
         release,

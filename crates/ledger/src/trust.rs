@@ -96,7 +96,7 @@ impl TrustFile {
         let policy = self.policy()?;
         let origin = std::str::from_utf8(bytes).ok().and_then(|text| text.lines().next()).unwrap_or_default();
         let mut last = ApplyError::new("LOG_KEY_UNKNOWN", format!("no pinned log key is named `{}`", origin.escape_debug()));
-        for log in policy.logs.iter().filter(|log| log.vkey.name() == origin) {
+        for log in policy.logs().iter().filter(|log| log.vkey.name() == origin) {
             match SignedCheckpoint::open(bytes, &log.vkey, &Limits::DEFAULT) {
                 Ok(signed) => {
                     policy.quorum_met(&signed.note).map_err(|error| ApplyError::new("WITNESS_QUORUM", error.to_string()))?;
@@ -121,7 +121,7 @@ impl TrustFile {
             return Err(ApplyError::new("ROOT_KEY_UNKNOWN", "the first owner's key is not a pinned root key".to_owned()));
         }
         let log_key = governance.identity.log_key.as_str();
-        if !self.policy()?.logs.iter().any(|log| log.vkey.to_string() == log_key) {
+        if !self.policy()?.logs().iter().any(|log| log.vkey.to_string() == log_key) {
             return Err(ApplyError::new("LOG_KEY_UNKNOWN", "the ledger names another log key than the pinned one".to_owned()));
         }
         match governance.identity.attestation_key == self.attestation_key {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use lockgate_model::{GateName, Limits};
+use lockgate_model::{GateName, GroupName, Limits};
 
 use crate::environment::Environment;
 use crate::error::PolicyError;
@@ -27,7 +27,7 @@ fn owner_problems(environment: &Environment, policy: &PolicySet) -> Vec<PolicyEr
     let unknown = environment.owners.iter().filter(|owner| policy.group(owner).is_none());
     unknown
         .map(|owner| {
-            let known = policy.groups().iter().map(|group| group.name.as_str());
+            let known = policy.groups().keys().map(GroupName::as_str);
             let problem = Problem::unknown("group", owner.as_str(), "people.toml", known);
             PolicyError {
                 file: Environment::FILE.to_owned(),

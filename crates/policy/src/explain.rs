@@ -67,6 +67,11 @@ reasons! {
     ReleaseNotesMissing = "RELEASE_NOTES_MISSING": "The release was published without release notes, and a release cannot be changed afterwards. Next: publish the next version with notes with `lockgate push --notes`.";
     QuorumNotMet = "QUORUM_NOT_MET": "Too few different people have approved. An approval counts when a person of the right group gave it, with a key of their own, for exactly this promotion, and had no other part in the release. Next: one of those whom `who` names runs `lockgate approve`.";
     QuorumGroup = "QUORUM_GROUP": "Every listed group has to be represented by people of its own, and one of them is not yet. Next: someone of the group that `found` names runs `lockgate approve`.";
+    SodSelf = "SOD_SELF": "Whoever asked for a promotion cannot approve it, whatever their groups; no role is exempt. Next: ask one of those whom `lockgate why` names to approve.";
+    SodAuthor = "SOD_AUTHOR": "Whoever published the release, or is named as author by its provenance, cannot approve it. Next: ask one of those whom `lockgate why` names to approve.";
+    SodBuilder = "SOD_BUILDER": "Whoever built the release, or handed in evidence about it, cannot approve it. Next: ask one of those whom `lockgate why` names to approve.";
+    SodRobot = "SOD_ROBOT": "Machines can publish and ask, and never approve. Next: ask one of the people whom `lockgate why` names to approve.";
+    ApproverUnsuitable = "APPROVER_UNSUITABLE": "The policy set counts no approval by this person here: not enrolled, not in one of the groups that approve, or without a role that permits it. Next: ask one of those whom `lockgate why` names, or have an owner enrol the person in a group that approves.";
     Rejected = "REJECTED": "A person rejected this promotion, which ends it. Next: settle the objection, then ask anew with `lockgate promote`; earlier approvals do not carry over.";
 }
 

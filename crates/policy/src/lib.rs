@@ -1,6 +1,6 @@
 //! Policy sets and the decision: what an environment demands, and whether a release meets it.
 //!
-//! A [`PolicySet`] is read from TOML files, checked as a whole, and named by one digest. [`decide`] evaluates every
+//! A [`PolicySet`] is read from TOML files, checked as a whole, and named by one digest. [`decide()`] evaluates every
 //! gate that applies to a promotion, on [`Facts`](lockgate_model::facts::Facts) and on nothing else. Everything here
 //! is pure: no file, socket, clock, environment or randomness.
 
@@ -33,6 +33,7 @@ pub use error::PolicyError;
 pub use explain::{REASONS, Reason};
 pub use gate::Gate;
 pub use gates::GateKind;
+pub use gates::approvals::approver_objection;
 pub use pattern::Pattern;
 pub use people::Group;
 pub use permission::Permission;

@@ -54,10 +54,10 @@ impl Group {
     pub(crate) const FILE: &'static str = "people.toml";
 
     /// Reads all groups, by name, with their roles resolved.
-    pub(crate) fn read(source: SourceFile<'_>) -> Result<Vec<Self>, Vec<PolicyError>> {
+    pub(crate) fn read(source: SourceFile<'_>) -> Result<BTreeMap<GroupName, Self>, Vec<PolicyError>> {
         let PeopleFile { role, group } = source.read()?;
         let mut errors = Vec::new();
-        let mut groups = Vec::new();
+        let mut groups = BTreeMap::new();
         for (name, entry) in group {
             let line = Some(source.line(&entry.span()));
             let GroupEntry { roles, description } = entry.into_inner();
@@ -75,7 +75,7 @@ impl Group {
                     }
                 }
             }
-            groups.push(Self { name, description, roles, permissions });
+            groups.insert(name.clone(), Self { name, description, roles, permissions });
         }
         if groups.is_empty() {
             let message = "no group: write at least one `[group.<name>]`, or nobody may do anything".to_owned();
@@ -89,7 +89,7 @@ impl Group {
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> Result<Vec<Group>, Vec<PolicyError>> {
+    fn read(text: &str) -> Result<BTreeMap<GroupName, Group>, Vec<PolicyError>> {
         Group::read(SourceFile { path: Group::FILE, text })
     }
 
@@ -100,7 +100,8 @@ mod tests {
             "[group.sec]\nroles = [\"reader\", \"approver\"]\n[group.all]\nroles = [\"reader\"]\n",
         ))
         .unwrap();
-        let shown: Vec<String> = groups.iter().map(|group| format!("{} {:?}", group.name, group.permissions)).collect();
+        let shown: Vec<String> =
+            groups.values().map(|group| format!("{} {:?}", group.name, group.permissions)).collect();
         assert_eq!(shown, ["all {Read}", "sec {Read, Approve, Reject}"]);
     }
 
@@ -114,7 +115,7 @@ mod tests {
         let role = "[role.dev]\npermissions = [\"read\"]\n";
         check(role, "no group", None);
         check(&format!("{role}[group.all]\nroles = [\"dex\"]\n"), "`dex`", Some("did you mean `dev`?"));
-        check("[role.dev]\npermissions = [\"raed\"]\n", "unknown variant", Some("did you mean `read`?"));
+        check("[role.dev]\npermissions = [\"reed\"]\n", "unknown variant", Some("did you mean `read`?"));
         check(&format!("{role}[group.all]\nroles = []\nmembers = [\"dana\"]\n"), "unknown field `members`", None);
     }
 }

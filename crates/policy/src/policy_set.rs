@@ -32,7 +32,7 @@ pub struct PolicySet {
     digest: Digest,
     settings: Settings,
     environments: Vec<Environment>,
-    groups: Vec<Group>,
+    groups: BTreeMap<GroupName, Group>,
     signers: Vec<TrustedSigner>,
     gates: Vec<Gate>,
     tests: Vec<PolicyTest>,
@@ -184,13 +184,13 @@ impl PolicySet {
     }
 
     /// All groups, by name.
-    pub fn groups(&self) -> &[Group] {
+    pub fn groups(&self) -> &BTreeMap<GroupName, Group> {
         &self.groups
     }
 
     /// One group.
     pub fn group(&self, name: &GroupName) -> Option<&Group> {
-        self.groups.iter().find(|group| group.name == *name)
+        self.groups.get(name)
     }
 
     /// What the members of some groups may do; groups that the policy set does not define permit nothing.
@@ -201,7 +201,7 @@ impl PolicySet {
 
     /// The groups whose members may do something.
     pub fn who_may(&self, permission: Permission) -> Vec<GroupName> {
-        let may = self.groups.iter().filter(|group| group.permissions.contains(&permission));
+        let may = self.groups.values().filter(|group| group.permissions.contains(&permission));
         may.map(|group| group.name.clone()).collect()
     }
 

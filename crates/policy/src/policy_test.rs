@@ -1,7 +1,7 @@
 //! Policy tests: examples that stand beside the gates, and say what has to come of them.
 //!
 //! A test describes one release and what is known about it in a few words; they become facts, and the same
-//! [`decide`] answers as for a real promotion.
+//! [`decide()`] answers as for a real promotion.
 
 use std::collections::BTreeMap;
 
@@ -235,7 +235,7 @@ impl PolicyTest {
             problems.push(Problem::unknown("gate", name.as_str(), "gates/", known));
         }
         for name in example.people.values().flatten().filter(|name| policy.group(name).is_none()) {
-            let known = policy.groups().iter().map(|group| group.name.as_str());
+            let known = policy.groups().keys().map(GroupName::as_str);
             problems.push(Problem::unknown("group", name.as_str(), "people.toml", known));
         }
         for name in example.signers().filter(|name| policy.signer(name).is_none()) {

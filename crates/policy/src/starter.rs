@@ -91,7 +91,7 @@ mod tests {
     fn starters_keep_duties_apart() {
         for (name, _) in STARTERS {
             let set = load(name);
-            for group in set.groups() {
+            for group in set.groups().values() {
                 let may = |permission| group.permissions.contains(&permission);
                 assert!(may(Permission::Read), "{name}: {}", group.name);
                 assert!(

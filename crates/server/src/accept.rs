@@ -85,13 +85,22 @@ async fn connection(stream: TcpStream, address: IpAddr, router: Router, mut clos
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
-        _ = closed.wait_for(|closed| *closed) => {
+        () = told(&mut closed) => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }
     };
     if let Err(error) = ended {
         tracing::debug!(%address, %error, "a connection ended early");
+    }
+}
+
+/// Waits until the server stops.
+async fn told(closed: &mut tokio::sync::watch::Receiver<bool>) {
+    while !*closed.borrow_and_update() {
+        if closed.changed().await.is_err() {
+            return;
+        }
     }
 }
 

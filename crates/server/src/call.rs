@@ -1,7 +1,6 @@
 //! One call: who calls, with what.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
@@ -25,8 +24,6 @@ pub struct Call {
     pub person: Option<PersonId>,
     /// The bearer token, where there is one.
     pub token: Option<String>,
-    /// The socket's address.
-    pub address: IpAddr,
     /// The parts of the path.
     pub path: BTreeMap<String, String>,
     /// The query, each name once.

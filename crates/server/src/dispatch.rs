@@ -101,7 +101,7 @@ async fn admit(app: Arc<App>, route: &'static Route, path: BTreeMap<String, Stri
             (Bytes::new(), Some(body))
         }
     };
-    Ok(Call { app, route, person, token, address, path, query, headers: parts.headers, json, stream })
+    Ok(Call { app, route, person, token, path, query, headers: parts.headers, json, stream })
 }
 
 fn bearer(headers: &HeaderMap) -> Result<Option<String>, Fault> {

@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lockgate_model::facts::{ApprovalFact, Claim, Origin, PersonFact, SubjectKind, Verdict};
+use lockgate_model::facts::{ApprovalFact, Claim, Facts, Origin, PersonFact, SubjectKind, Verdict};
 use lockgate_model::{GroupName, PersonId, Span};
 use lockgate_sign::quorum::{Signer, count_distinct_signers};
 use serde::Deserialize;
 
-use super::{Assessment, Context, Problem};
+use super::{Assessment, Context, GateKind, Problem};
 use crate::decision::GateOutcome;
 use crate::explain::Reason;
 use crate::permission::Permission;
@@ -64,7 +64,7 @@ impl ApprovalsGate {
         for name in self.groups.iter().chain(self.per_group.keys()) {
             match policy.group(name) {
                 None => {
-                    let known = policy.groups().iter().map(|group| group.name.as_str());
+                    let known = policy.groups().keys().map(GroupName::as_str);
                     problems.push(Problem::unknown("group", name.as_str(), "people.toml", known));
                 }
                 Some(group) if !group.permissions.contains(&Permission::Approve) => {
@@ -153,18 +153,21 @@ impl ApprovalsGate {
     }
 
     /// Why somebody cannot approve here at all.
-    fn bar(&self, person: &PersonId, ctx: Context<'_>, parts: &Parts<'_>) -> Option<String> {
-        let Some(enrolled) = ctx.facts.people.get(person) else { return Some("not enrolled".to_owned()) };
+    fn bar(&self, person: &PersonId, ctx: Context<'_>, parts: &Parts<'_>) -> Option<(Reason, String)> {
+        let unsuitable = |why: String| Some((Reason::ApproverUnsuitable, why));
+        let Some(enrolled) = ctx.facts.people.get(person) else { return unsuitable("not enrolled".to_owned()) };
         let groups = self.approving_groups();
         if enrolled.kind != SubjectKind::Person {
-            Some("a machine, and machines never approve".to_owned())
+            Some((Reason::SodRobot, "a machine, and machines never approve".to_owned()))
+        } else if let Some(part) = self.exclude.iter().find(|part| parts.has(**part, person)) {
+            Some((part.reason(), part.had().to_owned()))
         } else if !groups.is_empty() && !enrolled.groups.iter().any(|group| groups.contains(group)) {
             let groups: Vec<&GroupName> = groups.into_iter().collect();
-            Some(format!("not in {}", one_of(&groups)))
+            unsuitable(format!("not in {}", one_of(&groups)))
         } else if !ctx.policy.permissions_of(&enrolled.groups).contains(&Permission::Approve) {
-            Some("has no role that permits to approve".to_owned())
+            unsuitable("has no role that permits to approve".to_owned())
         } else {
-            self.exclude.iter().find(|part| parts.has(**part, person)).map(|part| part.had().to_owned())
+            None
         }
     }
 
@@ -173,7 +176,7 @@ impl ApprovalsGate {
         if fact.verdict != Verdict::Approve {
             return Some("a rejection that is not valid".to_owned());
         }
-        if let Some(bar) = self.bar(&fact.person, ctx, parts) {
+        if let Some((_, bar)) = self.bar(&fact.person, ctx, parts) {
             return Some(bar);
         }
         let (binds, now) = (&fact.binds, ctx.facts.time);
@@ -262,6 +265,23 @@ impl ApprovalsGate {
     }
 }
 
+/// Why an approval by somebody would count for no gate of a promotion, and how to say it; `None` where it could.
+///
+/// This is the gates' own rule, for those who ask before anything is signed. It is advice: whether an approval counts
+/// is decided by [`decide`](crate::decide()), each time anew.
+pub fn approver_objection(policy: &PolicySet, facts: &Facts, person: &PersonId) -> Option<(Reason, String)> {
+    let environment = policy.environment(&facts.promotion.environment)?;
+    let mut first = None;
+    for gate in policy.gates_for(&environment.name, facts.release.service()) {
+        let GateKind::Approvals(config) = &gate.kind else { continue };
+        let ctx = Context { policy, gate, environment, facts };
+        let bar = config.bar(person, ctx, &Parts::of(ctx))?;
+        first = first.or(Some(bar));
+    }
+    let (reason, why) = first?;
+    Some((reason, format!("an approval by `{person}` would not count: {why}")))
+}
+
 /// Whether a rejection ends this promotion.
 ///
 /// It binds less than an approval: a later change of policy or target does not undo it, and neither does its expiry.
@@ -294,6 +314,14 @@ fn found(valid: &[&ApprovalFact], refused: &[String]) -> String {
 }
 
 impl Part {
+    fn reason(self) -> Reason {
+        match self {
+            Self::Requester => Reason::SodSelf,
+            Self::Author => Reason::SodAuthor,
+            Self::Builder => Reason::SodBuilder,
+        }
+    }
+
     fn demanded(self) -> &'static str {
         match self {
             Self::Requester => "asked for it",

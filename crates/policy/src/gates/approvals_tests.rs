@@ -179,3 +179,35 @@ fn groups_are_represented_by_people_of_their_own() {
     assert!(result.found.ends_with("group security is not represented enough"), "{}", result.found);
     assert_eq!(result.fix, "lockgate approve P-3");
 }
+
+#[test]
+fn objections_are_known_before_anything_is_signed() {
+    let fields = |groups: &str| format!("kind = \"approvals\"\ngroups = [\"{groups}\"]\n");
+    let policy = crate::sample::policy(&crate::sample::gate(&fields("approvers")));
+    let mut facts = crate::sample::facts();
+    facts.promotion.requester = "ines".parse().unwrap();
+    let check = |policy: &PolicySet, facts: &Facts, person: &str, expected: Option<Reason>| {
+        let found = approver_objection(policy, facts, &person.parse().unwrap());
+        assert_eq!(found.map(|(reason, _)| reason), expected, "{person}");
+    };
+    check(&policy, &facts, "sam", None);
+    check(&policy, &facts, "ines", Some(Reason::SodSelf));
+    check(&policy, &facts, "robot", Some(Reason::SodRobot));
+    check(&policy, &facts, "kim", Some(Reason::ApproverUnsuitable));
+    check(&policy, &facts, "eve", Some(Reason::ApproverUnsuitable));
+    facts.evidence = vec![evidence(1, on_behalf("sam"), Claim::Tests(crate::sample::tests()))];
+    check(&policy, &facts, "sam", Some(Reason::SodBuilder));
+    facts.release.published_by = "sam".parse().unwrap();
+    check(&policy, &facts, "sam", Some(Reason::SodAuthor));
+    // With two gates, one that could count the approval is enough; with none there is nothing to object to.
+    let two = format!(
+        "{}{}",
+        crate::sample::gate(&fields("approvers")),
+        crate::sample::gate(&fields("security")).replace("\"g\"", "\"h\"")
+    );
+    let two = crate::sample::policy(&two);
+    check(&two, &crate::sample::facts(), "pat", None);
+    check(&two, &crate::sample::facts(), "dana", Some(Reason::SodSelf));
+    let none = crate::sample::policy(&crate::sample::gate("kind = \"tests\"\n"));
+    check(&none, &facts, "sam", None);
+}

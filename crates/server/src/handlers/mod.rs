@@ -90,9 +90,11 @@ async fn submit(engine: &Arc<Engine>, submission: Submission) -> Result<Receipt,
     receiver.await.unwrap_or_else(|_| Err(Fault::new(Kind::Unavailable, "STOPPING", "the server is stopping")))
 }
 
-/// A write and its reply.
-async fn write(call: &Call, submission: Submission) -> Result<Response, Fault> {
-    let submission = submission.keyed(call.idempotency()?);
-    let receipt = submit(call.engine(), submission).await?;
-    reply::acknowledged(call.engine(), receipt)
+/// A write and its reply. What it needs of the call is taken before the first wait.
+fn write(call: &Call, submission: Submission) -> impl Future<Output = Result<Response, Fault>> + Send + use<> {
+    let (engine, key) = (call.engine().clone(), call.idempotency());
+    async move {
+        let receipt = submit(&engine, submission.keyed(key?)).await?;
+        reply::acknowledged(&engine, receipt)
+    }
 }

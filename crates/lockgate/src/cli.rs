@@ -1,0 +1,601 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use lockgate_model::{Digest, EnvName, GroupName, PersonId, PromotionId, ReleaseName, ServiceName, Span, Version};
+
+/// Promote artifacts with proof.
+///
+/// CI hands in a build with its evidence, policy decides what may rise, people approve with their own keys, and
+/// everyone can verify it later without trusting the server.
+#[derive(Debug, Parser)]
+#[command(name = "lockgate", version, propagate_version = true, max_term_width = 110, disable_help_subcommand = true)]
+pub struct Cli {
+    /// What every command understands.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What every command understands.
+#[derive(Debug, Clone, Args)]
+pub struct Global {
+    /// Where data, keys and context live [default: ~/.lockgate]
+    #[arg(long, global = true, env = "LOCKGATE_HOME", value_name = "DIR", hide_env_values = true)]
+    pub home: Option<PathBuf>,
+    /// The server's address, instead of the context's
+    #[arg(long, global = true, value_name = "URL")]
+    pub server: Option<String>,
+    /// Who acts, instead of the context's default
+    #[arg(long = "as", global = true, value_name = "NAME")]
+    pub person: Option<PersonId>,
+    /// How results are printed
+    #[arg(long, short = 'o', global = true, value_enum, default_value_t = Format::Table)]
+    pub output: Format,
+    /// Print nothing but results and errors
+    #[arg(long, short = 'q', global = true)]
+    pub quiet: bool,
+    /// Log more (-v, -vv)
+    #[arg(long, short = 'v', global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+}
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    Table,
+    /// For programs.
+    Json,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Start a server here, with an embedded store, and make it ready to use
+    Up(Up),
+    /// Stop the server that `up --detach` started
+    Down,
+    /// Run the server in the foreground (what `up` starts)
+    Serve(Serve),
+    /// Write the starter policy set and a context, without starting anything
+    Init(Init),
+    /// Play the whole story by itself on a throw-away instance
+    Demo(Demo),
+    /// Publish a release: upload its artifacts and hand in its evidence
+    Push(Push),
+    /// Hand in more evidence about a published release
+    Attest(Attest),
+    /// Ask that a release be let into an environment
+    Promote(Promote),
+    /// Approve a promotion with your own key
+    Approve(Approve),
+    /// Reject a promotion with your own key; ends it
+    Reject(Approve),
+    /// Take your own promotion back
+    Withdraw(Withdraw),
+    /// Ask to go back to an earlier release
+    Rollback(Promote),
+    /// Explain a promotion: every gate, what it needs, what was found, who can fix it
+    Why(Why),
+    /// What runs where, and what waits
+    Status(Status),
+    /// What changes between two releases
+    Diff(Diff),
+    /// What happened, newest first
+    History(History),
+    /// Verify that a file may run in an environment; needs no trust in the server
+    Verify(Verify),
+    /// Proof in one file
+    #[command(subcommand)]
+    Bundle(Bundle),
+    /// Verify the whole ledger and run every decision again, offline
+    Audit(Audit),
+    /// Policy sets
+    #[command(subcommand)]
+    Policy(Policy),
+    /// People's keys
+    #[command(subcommand)]
+    Key(Key),
+    /// Countersign an enrolment request, which lets someone in
+    Invite(Invite),
+    /// Ask for, or grant, an exception to one finding of one gate
+    #[command(subcommand)]
+    Waive(Waive),
+    /// Sign in with an SSH key
+    Login(Login),
+    /// End the session
+    Logout,
+    /// Who is signed in, and what they may do
+    Whoami,
+    /// What verifiers pin
+    #[command(subcommand)]
+    Trust(Trust),
+    /// Check this installation, end to end
+    Doctor,
+    /// Explain a reason code, or list the exit codes
+    Explain(Explain),
+    /// Print shell completions
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    /// Write man pages
+    Man {
+        /// Where to
+        dir: PathBuf,
+    },
+    /// Print the reference of every command
+    #[command(hide = true)]
+    HelpAll,
+}
+
+/// `up`.
+#[derive(Debug, Clone, Args)]
+pub struct Up {
+    /// Make two demo people, a CI identity and the starter policy set; loopback only
+    #[arg(long)]
+    pub demo: bool,
+    /// Leave the server running in the background
+    #[arg(long)]
+    pub detach: bool,
+    /// Where to listen
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7430")]
+    pub listen: String,
+    /// The first policy set: `starter`, `strict`, or a directory
+    #[arg(long, default_value = "starter", value_name = "NAME|DIR")]
+    pub policy: String,
+    /// Your name, as first owner [default: $USER]
+    #[arg(long)]
+    pub name: Option<PersonId>,
+    /// Your SSH key [default: the agent's first key, else ~/.ssh/id_ed25519]
+    #[arg(long, value_name = "FILE")]
+    pub key: Option<PathBuf>,
+    /// The log's origin: one DNS-shaped name, without path or port [default: made up]
+    #[arg(long, value_name = "NAME")]
+    pub origin: Option<String>,
+}
+
+/// `serve`.
+#[derive(Debug, Clone, Args)]
+pub struct Serve {
+    /// Where to listen
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7430")]
+    pub listen: String,
+    /// The first policy set of a new ledger
+    #[arg(long, default_value = "starter", value_name = "NAME|DIR")]
+    pub policy: String,
+    /// The origin of a new ledger
+    #[arg(long, value_name = "NAME")]
+    pub origin: Option<String>,
+    /// Mark a new ledger as a demo
+    #[arg(long)]
+    pub demo: bool,
+}
+
+/// `init`.
+#[derive(Debug, Clone, Args)]
+pub struct Init {
+    /// Where to write the policy set
+    #[arg(default_value = "policy")]
+    pub dir: PathBuf,
+    /// Which starter policy set
+    #[arg(long, default_value = "starter")]
+    pub starter: String,
+}
+
+/// `demo`.
+#[derive(Debug, Clone, Args)]
+pub struct Demo {
+    /// Leave the instance running afterwards
+    #[arg(long)]
+    pub keep: bool,
+}
+
+/// Evidence.
+#[derive(Debug, Clone, Default, Args)]
+pub struct EvidenceArgs {
+    /// A test report (JUnit XML)
+    #[arg(long, value_name = "FILE")]
+    pub tests: Vec<PathBuf>,
+    /// A bill of materials (CycloneDX or SPDX JSON)
+    #[arg(long, value_name = "FILE")]
+    pub sbom: Vec<PathBuf>,
+    /// A vulnerability scan (Trivy or Grype JSON)
+    #[arg(long, value_name = "FILE")]
+    pub scan: Vec<PathBuf>,
+    /// Static analysis results (SARIF 2.1.0)
+    #[arg(long, value_name = "FILE")]
+    pub sarif: Vec<PathBuf>,
+    /// Provenance signed by the builder (DSSE envelope)
+    #[arg(long, value_name = "FILE")]
+    pub provenance: Vec<PathBuf>,
+    /// Any other signed in-toto statement (DSSE envelope)
+    #[arg(long, value_name = "FILE")]
+    pub attestation: Vec<PathBuf>,
+}
+
+/// `push`.
+#[derive(Debug, Clone, Args)]
+pub struct Push {
+    /// The artifacts
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// What is released
+    #[arg(long)]
+    pub service: ServiceName,
+    /// Its version
+    #[arg(long = "version", value_name = "VERSION")]
+    pub release_version: Version,
+    /// Evidence
+    #[command(flatten)]
+    pub evidence: EvidenceArgs,
+    /// Release notes
+    #[arg(long, value_name = "FILE")]
+    pub notes: Option<PathBuf>,
+    /// Where it was built from
+    #[arg(long, value_name = "URL", requires = "source_commit")]
+    pub source_repository: Option<String>,
+    /// The full commit id
+    #[arg(long, value_name = "COMMIT", requires = "source_repository")]
+    pub source_commit: Option<String>,
+    /// Refuse a file that has another digest (one file only)
+    #[arg(long, value_name = "DIGEST")]
+    pub digest: Option<Digest>,
+}
+
+/// `attest`.
+#[derive(Debug, Clone, Args)]
+pub struct Attest {
+    /// The release
+    #[arg(value_name = "SERVICE@VERSION")]
+    pub release: ReleaseName,
+    /// Evidence
+    #[command(flatten)]
+    pub evidence: EvidenceArgs,
+}
+
+/// `promote` and `rollback`.
+#[derive(Debug, Clone, Args)]
+pub struct Promote {
+    /// The release
+    #[arg(value_name = "SERVICE@VERSION")]
+    pub release: ReleaseName,
+    /// The environment
+    #[arg(long, value_name = "ENVIRONMENT")]
+    pub to: EnvName,
+    /// Why
+    #[arg(long)]
+    pub reason: String,
+}
+
+/// `approve` and `reject`.
+#[derive(Debug, Clone, Args)]
+pub struct Approve {
+    /// The promotion
+    #[arg(value_name = "P-N")]
+    pub promotion: PromotionId,
+    /// Your own words, signed with it
+    #[arg(long)]
+    pub comment: Option<String>,
+    /// Do not ask; for scripts
+    #[arg(long, short = 'y')]
+    pub yes: bool,
+    /// Your SSH key, instead of the context's
+    #[arg(long, value_name = "FILE")]
+    pub key: Option<PathBuf>,
+}
+
+/// `withdraw`.
+#[derive(Debug, Clone, Args)]
+pub struct Withdraw {
+    /// The promotion
+    #[arg(value_name = "P-N")]
+    pub promotion: PromotionId,
+    /// Why
+    #[arg(long, default_value = "")]
+    pub reason: String,
+}
+
+/// `why`.
+#[derive(Debug, Clone, Args)]
+pub struct Why {
+    /// The promotion
+    #[arg(value_name = "P-N")]
+    pub promotion: PromotionId,
+}
+
+/// `status`.
+#[derive(Debug, Clone, Args)]
+pub struct Status {
+    /// One service only
+    pub service: Option<ServiceName>,
+}
+
+/// `diff`.
+#[derive(Debug, Clone, Args)]
+pub struct Diff {
+    /// From
+    #[arg(value_name = "SERVICE@VERSION")]
+    pub from: ReleaseName,
+    /// To
+    #[arg(value_name = "SERVICE@VERSION")]
+    pub to: ReleaseName,
+}
+
+/// `history`.
+#[derive(Debug, Clone, Args)]
+#[group(multiple = false)]
+pub struct HistoryFilter {
+    /// Of one release
+    #[arg(long, value_name = "SERVICE@VERSION")]
+    pub release: Option<ReleaseName>,
+    /// Of one promotion
+    #[arg(long, value_name = "P-N")]
+    pub promotion: Option<PromotionId>,
+    /// Of one environment
+    #[arg(long, value_name = "ENVIRONMENT")]
+    pub env: Option<EnvName>,
+    /// Of one person or machine
+    #[arg(long, value_name = "NAME")]
+    pub person: Option<PersonId>,
+    /// Of one service's releases
+    #[arg(long)]
+    pub service: Option<ServiceName>,
+    /// Of one artifact
+    #[arg(long, value_name = "DIGEST")]
+    pub artifact: Option<Digest>,
+    /// Of keys, people and policy
+    #[arg(long)]
+    pub governance: bool,
+}
+
+/// `history`.
+#[derive(Debug, Clone, Args)]
+pub struct History {
+    /// Which stream; all of it by default
+    #[command(flatten)]
+    pub filter: HistoryFilter,
+    /// How many
+    #[arg(long, default_value_t = 30)]
+    pub limit: usize,
+    /// Before this number, as printed by the page before
+    #[arg(long)]
+    pub before: Option<u64>,
+}
+
+/// `verify`.
+#[derive(Debug, Clone, Args)]
+pub struct Verify {
+    /// The file
+    pub file: PathBuf,
+    /// What it is supposed to be
+    #[arg(long)]
+    pub service: ServiceName,
+    /// Where it is supposed to run
+    #[arg(long, value_name = "ENVIRONMENT")]
+    pub env: EnvName,
+    /// Verify offline, with this bundle
+    #[arg(long, value_name = "FILE")]
+    pub bundle: Option<PathBuf>,
+    /// What to trust [default: the home's trust.json]
+    #[arg(long, value_name = "FILE")]
+    pub trust: Option<PathBuf>,
+}
+
+/// `bundle`.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Bundle {
+    /// Fetch the bundle of a promotion
+    Get {
+        /// The promotion
+        #[arg(value_name = "P-N")]
+        promotion: PromotionId,
+        /// Where to write it; `-` for standard output
+        #[arg(long, value_name = "FILE")]
+        file: Option<PathBuf>,
+    },
+    /// Verify a bundle and show what it proves
+    Show {
+        /// The bundle
+        file: PathBuf,
+        /// What to trust
+        #[arg(long, value_name = "FILE")]
+        trust: Option<PathBuf>,
+    },
+    /// Verify a bundle and write its parts in formats that other tools read
+    Extract {
+        /// The bundle
+        file: PathBuf,
+        /// Where to
+        #[arg(long, value_name = "DIR")]
+        to: PathBuf,
+        /// What to trust
+        #[arg(long, value_name = "FILE")]
+        trust: Option<PathBuf>,
+    },
+}
+
+/// `audit`.
+#[derive(Debug, Clone, Args)]
+pub struct Audit {
+    /// The data directory, or a copy of it [default: the home's]
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// What to trust [default: the home's trust.json]
+    #[arg(long, value_name = "FILE")]
+    pub trust: Option<PathBuf>,
+    /// A checkpoint that someone kept
+    #[arg(long, value_name = "FILE")]
+    pub checkpoint: Vec<PathBuf>,
+}
+
+/// `policy`.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Policy {
+    /// Load a policy set and name every problem
+    Check {
+        /// Its directory
+        #[arg(default_value = ".")]
+        dir: PathBuf,
+    },
+    /// Run a policy set's own tests
+    Test {
+        /// Its directory
+        #[arg(default_value = ".")]
+        dir: PathBuf,
+    },
+    /// Show the active policy set, or one in a directory
+    Show {
+        /// Its directory; the server's active set without it
+        dir: Option<PathBuf>,
+    },
+    /// Sign a policy set and make it the active one
+    Activate {
+        /// Its directory
+        dir: PathBuf,
+        /// Why
+        #[arg(long)]
+        reason: String,
+    },
+}
+
+/// `key`.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Key {
+    /// Everyone's keys
+    List,
+    /// Make an SSH key without a passphrase, for machines and trials
+    Generate {
+        /// Where to write it; the public half gets `.pub`
+        file: PathBuf,
+        /// Its comment
+        #[arg(long, default_value = "lockgate")]
+        comment: String,
+    },
+    /// Ask to be enrolled: writes a request that an owner countersigns with `invite`
+    Enrol {
+        /// Your name
+        name: PersonId,
+        /// Your groups
+        #[arg(long = "group", required = true)]
+        groups: Vec<GroupName>,
+        /// For a CI identity or service
+        #[arg(long)]
+        machine: bool,
+        /// Your SSH key [default: the agent's first key, else ~/.ssh/id_ed25519]
+        #[arg(long, value_name = "FILE")]
+        key: Option<PathBuf>,
+        /// Where to write the request [default: NAME.enrolment.json]
+        #[arg(long, value_name = "FILE")]
+        file: Option<PathBuf>,
+    },
+    /// Add a further key to someone: signed by that key and by you
+    Add {
+        /// Whose
+        name: PersonId,
+        /// The further key
+        #[arg(long, value_name = "FILE")]
+        key: PathBuf,
+    },
+    /// End a key
+    Revoke {
+        /// Whose
+        name: PersonId,
+        /// Its fingerprint
+        #[arg(long, value_name = "SHA256:...")]
+        fingerprint: String,
+        /// Signatures recorded at this index or later do not count
+        #[arg(long, value_name = "INDEX")]
+        compromised_since: Option<u64>,
+        /// Why
+        #[arg(long)]
+        reason: String,
+    },
+}
+
+/// `invite`.
+#[derive(Debug, Clone, Args)]
+pub struct Invite {
+    /// The request that `key enrol` wrote
+    pub request: PathBuf,
+    /// Do not ask; for scripts
+    #[arg(long, short = 'y')]
+    pub yes: bool,
+}
+
+/// `waive`.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Waive {
+    /// Ask for a waiver: writes a request that another person grants
+    Request {
+        /// The gate
+        #[arg(long)]
+        gate: lockgate_model::GateName,
+        /// The finding, such as a CVE
+        #[arg(long)]
+        finding: String,
+        /// The service
+        #[arg(long)]
+        service: ServiceName,
+        /// The environment
+        #[arg(long, value_name = "ENVIRONMENT")]
+        env: EnvName,
+        /// Why
+        #[arg(long)]
+        reason: String,
+        /// For how long
+        #[arg(long = "for", default_value = "30d", value_name = "DURATION")]
+        lasts: Span,
+        /// Where to write the request
+        #[arg(long, value_name = "FILE", default_value = "waiver.json")]
+        file: PathBuf,
+    },
+    /// Grant a waiver that someone else asked for
+    Grant {
+        /// The request
+        request: PathBuf,
+        /// Do not ask; for scripts
+        #[arg(long, short = 'y')]
+        yes: bool,
+    },
+}
+
+/// `login`.
+#[derive(Debug, Clone, Args)]
+pub struct Login {
+    /// Who
+    pub name: PersonId,
+    /// The SSH key [default: the context's, else the agent's first key, else ~/.ssh/id_ed25519]
+    #[arg(long, value_name = "FILE")]
+    pub key: Option<PathBuf>,
+}
+
+/// `trust`.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Trust {
+    /// Write what verifiers and other tools pin: trust.json, trusted_root.json, PEM key, allowed_signers, tlog-policy
+    Export {
+        /// Where to
+        #[arg(long, value_name = "DIR")]
+        to: PathBuf,
+    },
+    /// Pin what a server states, after you have compared it over another channel
+    Pin {
+        /// A trust file; the server's own statement without it
+        file: Option<PathBuf>,
+        /// Do not ask; for scripts
+        #[arg(long, short = 'y')]
+        yes: bool,
+    },
+}
+
+/// `explain`.
+#[derive(Debug, Clone, Args)]
+pub struct Explain {
+    /// A reason code, or `exit-codes`
+    pub code: String,
+}

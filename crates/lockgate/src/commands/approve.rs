@@ -1,0 +1,123 @@
+//! Approve and reject: see exactly what is signed, and sign it with your own key.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use lockgate_api::wire::{Acknowledged, ApprovalRequest, Approved, ConsistencyReply};
+use lockgate_api::{Client, Exit};
+use lockgate_ledger::approval::{Anchor, Consent, NAMESPACE, document_for, render};
+use lockgate_ledger::{TrustFile, bundle};
+use lockgate_model::facts::Verdict;
+use lockgate_model::{Digest, TreeSize};
+use lockgate_tlog::checkpoint::Checkpoint;
+use lockgate_tlog::proof::verify_consistency;
+
+use crate::cli;
+use crate::commands::push::logged_line;
+use crate::commands::why::outcome_exit;
+use crate::failure::{Failure, Outcome};
+use crate::home::write_file;
+use crate::keyring::sign;
+use crate::serve::read_checkpoint;
+use crate::world::World;
+
+/// `lockgate approve`.
+///
+/// # Errors
+/// What does not verify here, or what the server refuses.
+pub fn approve(world: &World, options: &cli::Approve) -> Outcome {
+    consent(world, options, Verdict::Approve)
+}
+
+/// `lockgate reject`.
+///
+/// # Errors
+/// As [`approve`].
+pub fn reject(world: &World, options: &cli::Approve) -> Outcome {
+    consent(world, options, Verdict::Reject)
+}
+
+/// The document is built here, from entries that were verified here against the pinned trust file; the server's
+/// word for what is promoted is not taken.
+fn consent(world: &World, options: &cli::Approve, verdict: Verdict) -> Outcome {
+    let person = world.person()?;
+    let client = world.signed_in_as(&person)?;
+    let trust = world.trust(None)?;
+    let bytes = client.get_bytes(&format!("/v1/promotions/{}/bundle", options.promotion))?;
+    let verified = bundle::open(&bytes, &trust, &mut Vec::new())?;
+    if verified.promotion != options.promotion {
+        return Err(Failure::new(Exit::Integrity, "BUNDLE_MISMATCH", "the server sent the proof of another promotion"));
+    }
+    let seen = Checkpoint { origin: verified.state.governance()?.origin().to_owned(), size: verified.checkpoint_size, root: verified.checkpoint_root };
+    remember(world, &client, &trust, &seen, &verified.checkpoint)?;
+    let ttl = verified.state.governance()?.policy.settings().approval_ttl;
+    let document = document_for(&verified.state, options.promotion, Consent {
+        approver: person.clone(),
+        verdict,
+        comment: options.comment.clone(),
+        expires_at: world.now().plus(ttl),
+        anchor: Anchor { size: verified.checkpoint_size, root: verified.checkpoint_root },
+    })?;
+    let bytes = document.to_bytes()?;
+    let digest = Digest::of(&bytes);
+    world.terminal.say(format!("You are about to sign:\n{}", render(&document, &digest)));
+    if !options.yes && !world.terminal.confirm("Sign this with your key?")? {
+        return Err(Failure::new(Exit::Failed, "NOT_CONFIRMED", "nothing was signed"));
+    }
+    let signer = world.keyring.signer(&world.context()?, &person, options.key.as_deref())?;
+    let signature = sign(signer.as_ref(), NAMESPACE, &bytes)?;
+    let document = String::from_utf8(bytes).map_err(|error| Failure::new(Exit::Bug, "DOCUMENT_INVALID", error.to_string()))?;
+    let path = format!("/v1/promotions/{}/approvals", options.promotion);
+    let reply: Acknowledged<Approved> = client.post(&path, &ApprovalRequest { document, signature }, Some(&world.random_hex()?))?;
+    world.terminal.show(&reply, || {
+        let verb = if verdict == Verdict::Approve { "approved" } else { "rejected" };
+        format!("{person} {verb} {}: it is {}\n{}", reply.result.promotion, reply.result.status, logged_line(reply.logged.as_ref()))
+    })?;
+    match verdict {
+        Verdict::Approve => Ok(outcome_exit(&reply.result.status)),
+        Verdict::Reject => Ok(Exit::Done),
+    }
+}
+
+/// Compares a verified checkpoint with the newest one that this machine has seen, and keeps the newer.
+///
+/// # Errors
+/// `ROLLBACK_DETECTED` or `EQUIVOCATION` when the ledger did not grow from what was seen.
+pub fn remember(world: &World, client: &Client, trust: &TrustFile, now: &Checkpoint, text: &str) -> Result<(), Failure> {
+    let path = world.home.checkpoint(&now.origin);
+    let alarm = |code: &str, message: String| {
+        Failure::new(Exit::Integrity, code, message).hint(format!("keep {} and what the server sends: together they are the proof", path.display()))
+    };
+    let Some(seen) = read_checkpoint(&path)? else {
+        return write_file(&path, text.as_bytes(), 0o600);
+    };
+    if seen.size == now.size && seen.root != now.root {
+        return Err(alarm("EQUIVOCATION", format!("the ledger shows another root for {} entries than it showed before", now.size)));
+    }
+    if seen.size == now.size || seen.size == TreeSize(0) {
+        return write_file(&path, text.as_bytes(), 0o600);
+    }
+    if seen.size > now.size {
+        let newest: lockgate_api::wire::ServerInfo = client.get("/v1/server")?;
+        if newest.entries < seen.size.0 {
+            return Err(alarm("ROLLBACK_DETECTED", format!("this machine has seen {} entries, but the ledger has {}", seen.size, newest.entries)));
+        }
+        return grew(client, trust, now, &seen).map_err(|message| alarm("EQUIVOCATION", message));
+    }
+    grew(client, trust, &seen, now).map_err(|message| alarm("EQUIVOCATION", message))?;
+    write_file(&path, text.as_bytes(), 0o600)
+}
+
+/// Checks that one tree grew from the other: both grew into the server's newest.
+fn grew(client: &Client, trust: &TrustFile, old: &Checkpoint, new: &Checkpoint) -> Result<(), String> {
+    for one in [old, new] {
+        let reply: ConsistencyReply = client.get(&format!("/v1/consistency?from={}", one.size)).map_err(|error| error.to_string())?;
+        let (newest, _) = trust.open_checkpoint(reply.checkpoint.as_bytes()).map_err(|error| error.to_string())?;
+        let path = reply.proof.iter().map(|text| {
+            let bytes: [u8; 32] = STANDARD.decode(text).ok()?.try_into().ok()?;
+            Some(Digest::from_bytes(bytes))
+        }).collect::<Option<Vec<_>>>().ok_or("the consistency proof is not base64 of 32-byte hashes")?;
+        verify_consistency(one.size, newest.checkpoint.size, &path, &one.root, &newest.checkpoint.root)
+            .map_err(|error| format!("the ledger did not grow from its first {} entries as they were seen: {error}", one.size))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,146 @@
+//! Bundles: fetch, show, and take apart into files that other tools read.
+
+use std::path::Path;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use lockgate_api::Exit;
+use lockgate_ledger::attestation::PROMOTION_PREDICATE_TYPE;
+use lockgate_ledger::bodies::required;
+use lockgate_ledger::bundle::{self as bundles, Bundle, Verified};
+use lockgate_ledger::sigstore::{self, Inclusion};
+use lockgate_ledger::{Leaf, TrustFile};
+use lockgate_model::{Digest, Limits};
+use lockgate_sign::dsse::Envelope;
+use lockgate_tlog::proof_file::ProofFile;
+use serde_json::json;
+
+use crate::cli;
+use crate::commands::trust::write_pins;
+use crate::failure::{Failure, Outcome};
+use crate::home::{read_file, write_file};
+use crate::world::World;
+
+/// `lockgate bundle`.
+///
+/// # Errors
+/// What does not verify, or cannot be read or written.
+pub fn bundle(world: &World, options: &cli::Bundle) -> Outcome {
+    match options {
+        cli::Bundle::Get { promotion, file } => {
+            let client = world.signed_in()?;
+            let bytes = client.get_bytes(&format!("/v1/promotions/{promotion}/bundle"))?;
+            let file = file.clone().unwrap_or_else(|| format!("{promotion}.lockgate").into());
+            if file == Path::new("-") {
+                world.terminal.bytes(&bytes)?;
+                return Ok(Exit::Done);
+            }
+            write_file(&file, &bytes, 0o644)?;
+            world.terminal.say(format!("{} proves {promotion}: {} bytes", file.display(), bytes.len()));
+            Ok(Exit::Done)
+        }
+        cli::Bundle::Show { file, trust } => show(world, file, trust.as_deref()),
+        cli::Bundle::Extract { file, to, trust } => extract(world, file, to, trust.as_deref()),
+    }
+}
+
+fn open(world: &World, file: &Path, trust: Option<&Path>) -> Result<(Bundle, TrustFile, Verified), Failure> {
+    let trust = world.trust(trust)?;
+    let bytes = read_file(file, Limits::DEFAULT.bundle_bytes as u64)?;
+    let mut checks = Vec::new();
+    let verified = bundles::open(&bytes, &trust, &mut checks)
+        .map_err(|error| Failure::new(Exit::Denied, error.code, error.message))?;
+    Ok((Bundle::from_bytes(&bytes)?, trust, Verified { checks, ..verified }))
+}
+
+fn show(world: &World, file: &Path, trust: Option<&Path>) -> Outcome {
+    let (bundle, _, verified) = open(world, file, trust)?;
+    let shown = json!({
+        "promotion": verified.promotion, "release": verified.release.name, "environment": verified.decision.environment,
+        "outcome": verified.decision.outcome, "ledgerSize": verified.checkpoint_size, "entries": bundle.entries.len(),
+        "decision": verified.decision, "checks": verified.checks,
+    });
+    world.terminal.show(&shown, || {
+        let mut text = format!("{}  {} into {}: {}\n", verified.promotion, verified.release.name, verified.decision.environment, verified.decision.outcome);
+        for check in &verified.checks {
+            text.push_str(&format!("  + {:<13} {}\n", check.name, crate::terminal::printable(&check.found)));
+        }
+        for gate in &verified.decision.gates {
+            text.push_str(&format!("  {:<8} {} ({}:{}): {}\n", gate.outcome.as_str(), gate.gate, gate.rule.file, gate.rule.line, crate::terminal::printable(&gate.found)));
+        }
+        text
+    })?;
+    Ok(Exit::Done)
+}
+
+/// Writes every part in a format that other tools read. Names come from numbers and digests, never from the bundle.
+fn extract(world: &World, file: &Path, to: &Path, trust: Option<&Path>) -> Outcome {
+    let (bundle, trust, verified) = open(world, file, trust)?;
+    let bodies = bundle.decode_bodies()?;
+    let (signed, log_key) = trust.open_checkpoint(bundle.checkpoint.as_bytes())?;
+    let key = trust.attestation_public_key()?;
+    let promotion = verified.release.promotion(verified.promotion)?;
+    let text = |name: &str, bytes: &[u8]| write_file(&to.join(name), bytes, 0o644);
+    text("checkpoint", bundle.checkpoint.as_bytes())?;
+    for entry in &bundle.entries {
+        let leaf = STANDARD.decode(&entry.leaf).map_err(|error| Failure::usage("BUNDLE_INVALID", error.to_string()))?;
+        text(&format!("entries/{}.json", entry.index), &leaf)?;
+        let proof = ProofFile { extra: None, index: entry.index, hashes: path_of(&entry.proof)?, checkpoint: bundle.checkpoint.clone() };
+        text(&format!("entries/{}.tlog-proof", entry.index), proof.to_text().as_bytes())?;
+    }
+    if let Some(attestations) = promotion.attestations.iter().rfind(|issued| issued.decision == verified.decision_index) {
+        for issued in &attestations.issued {
+            let name = if issued.predicate_type == PROMOTION_PREDICATE_TYPE { "promotion" } else { "vsa" };
+            let bytes = required(&bodies, &issued.envelope).map_err(lockgate_ledger::ApplyError::from)?;
+            let envelope = Envelope::parse(&bytes, &Limits::DEFAULT).map_err(|error| Failure::usage("ATTESTATION_INVALID", error.to_string()))?;
+            text(&format!("{name}.dsse.json"), &bytes)?;
+            let entry = bundle.entries.iter().find(|entry| entry.index == issued.leaf)
+                .ok_or_else(|| Failure::new(Exit::Denied, "LEAF_MISSING", format!("the bundle lacks leaf {}", issued.leaf)))?;
+            let leaf = STANDARD.decode(&entry.leaf).map_err(|error| Failure::usage("BUNDLE_INVALID", error.to_string()))?;
+            if !matches!(Leaf::decode(&leaf, &Limits::DEFAULT), Ok(Leaf::HashedRekord)) {
+                return Err(Failure::new(Exit::Denied, "LOG_ENTRY_MISMATCH", format!("entry {} is not the leaf of an attestation", issued.leaf)));
+            }
+            let inclusion = Inclusion {
+                index: issued.leaf, size: signed.checkpoint.size, root: signed.checkpoint.root, path: path_of(&entry.proof)?, checkpoint: &bundle.checkpoint,
+            };
+            let sigstore = sigstore::bundle(&envelope, &leaf, &log_key, &key, &inclusion);
+            text(&format!("{name}.sigstore.json"), sigstore.to_string().as_bytes())?;
+        }
+    }
+    for (number, approval) in promotion.approvals.iter().enumerate() {
+        let document = required(&bodies, &approval.event.document).map_err(lockgate_ledger::ApplyError::from)?;
+        text(&format!("approvals/{number}.json"), &document)?;
+        text(&format!("approvals/{number}.json.sig"), approval.event.signature.as_bytes())?;
+    }
+    write_pins(to, &trust, verified.state.governance()?)?;
+    text("VERIFY.md", verify_text(&verified).as_bytes())?;
+    world.terminal.say(format!("{} is taken apart in {}; VERIFY.md says how to check it with other tools", file.display(), to.display()));
+    Ok(Exit::Done)
+}
+
+fn path_of(proof: &[String]) -> Result<Vec<Digest>, Failure> {
+    proof.iter().map(|text| {
+        let bytes: Option<[u8; 32]> = STANDARD.decode(text).ok().and_then(|bytes| bytes.try_into().ok());
+        bytes.map(Digest::from_bytes).ok_or_else(|| Failure::usage("BUNDLE_INVALID", "a proof hash is not 32 bytes of base64"))
+    }).collect()
+}
+
+fn verify_text(verified: &Verified) -> String {
+    let approvers: Vec<String> = verified.release.promotion(verified.promotion).map(|promotion| {
+        promotion.approvals.iter().enumerate().map(|(number, approval)| format!(
+            "ssh-keygen -Y verify -f allowed_signers -I {} -n {} -s approvals/{number}.json.sig < approvals/{number}.json",
+            approval.event.approver, lockgate_ledger::approval::NAMESPACE
+        )).collect()
+    }).unwrap_or_default();
+    let artifact = verified.release.manifest.artifacts.first().map(|artifact| artifact.name.clone()).unwrap_or_default();
+    format!(
+        "# How to check this without Lockgate\n\n\
+         Compare `trust.json`, `lockgate.pub`, `trusted_root.json` and `allowed_signers` with the ones you pinned before.\n\n\
+         Approvals, with OpenSSH:\n\n    {}\n\n\
+         The verification summary with log inclusion, with cosign 3.1 or newer:\n\n    \
+         cosign verify-blob-attestation --bundle vsa.sigstore.json --key lockgate.pub --trusted-root trusted_root.json \
+         --type https://slsa.dev/verification_summary/v1 {artifact}\n\n\
+         Entries and their proofs are in `entries/`, as C2SP tlog-proof files under `tlog-policy`.\n",
+        if approvers.is_empty() { "(none)".to_owned() } else { approvers.join("\n    ") }
+    )
+}

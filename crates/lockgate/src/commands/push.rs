@@ -1,0 +1,174 @@
+//! Push and attest: hand in artifacts and evidence.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use lockgate_api::wire::{Acknowledged, ArtifactRef, AttestRequest, Attested, Body, EvidenceBody, EvidenceRow, Logged, PublishRequest, Published, SourceRef};
+use lockgate_api::{Client, Exit};
+use lockgate_model::{Digest, Hasher, Limits, PersonId, ReleaseName};
+
+use crate::cli::{self, EvidenceArgs};
+use crate::failure::{Failure, Outcome};
+use crate::home::read_file;
+use crate::terminal::table;
+use crate::world::World;
+
+/// Up to this size a body goes with the request.
+const INLINE_BYTES: usize = 32 * 1024;
+
+/// `lockgate push`.
+///
+/// # Errors
+/// What the server refuses, or a file that cannot be read.
+pub fn push(world: &World, options: &cli::Push) -> Outcome {
+    if options.digest.is_some() && options.files.len() != 1 {
+        return Err(Failure::usage("DIGEST_AMBIGUOUS", "--digest goes with one file"));
+    }
+    let client = world.signed_in_as(&pusher(world)?)?;
+    let release = ReleaseName { service: options.service.clone(), version: options.release_version.clone() };
+    let mut artifacts = Vec::with_capacity(options.files.len());
+    for file in &options.files {
+        artifacts.push(upload_artifact(world, &client, file, options.digest.as_ref())?);
+    }
+    let notes = options.notes.as_ref().map(|path| body(&client, path)).transpose()?;
+    let source = options.source_repository.clone().zip(options.source_commit.clone())
+        .map(|(repository, commit)| SourceRef { repository, commit });
+    let request = PublishRequest { release, artifacts, source, notes, evidence: evidence(&client, &options.evidence)? };
+    let reply: Acknowledged<Published> = client.post("/v1/releases", &request, Some(&world.random_hex()?))?;
+    let published = &reply.result;
+    world.terminal.show(&reply, || {
+        let word = if published.repeated { "was published already, the same" } else { "is published" };
+        let mut text = format!("{} {word}\n", published.release);
+        for artifact in &request.artifacts {
+            text.push_str(&format!("  artifact   {}  {}  {} bytes\n", artifact.digest, artifact.name, artifact.size_bytes));
+        }
+        text.push_str(&evidence_lines(&published.evidence));
+        text.push_str(&logged_line(reply.logged.as_ref()));
+        text
+    })?;
+    Ok(Exit::Done)
+}
+
+/// `lockgate attest`.
+///
+/// # Errors
+/// What the server refuses, or a file that cannot be read.
+pub fn attest(world: &World, options: &cli::Attest) -> Outcome {
+    let client = world.signed_in_as(&pusher(world)?)?;
+    let evidence = evidence(&client, &options.evidence)?;
+    if evidence.is_empty() {
+        return Err(Failure::usage("EVIDENCE_MISSING", "there is no evidence to hand in").hint("add --tests, --sbom, --scan, --sarif, --provenance or --attestation"));
+    }
+    let request = AttestRequest { release: options.release.clone(), evidence };
+    let reply: Acknowledged<Attested> = client.post("/v1/evidence", &request, Some(&world.random_hex()?))?;
+    world.terminal.show(&reply, || {
+        format!("evidence for {}\n{}{}", reply.result.release, evidence_lines(&reply.result.evidence), logged_line(reply.logged.as_ref()))
+    })?;
+    Ok(Exit::Done)
+}
+
+/// Who pushes: whom `--as` names, else the context's machine, else its person.
+fn pusher(world: &World) -> Result<PersonId, Failure> {
+    match (&world.global.person, world.context()?.machine) {
+        (None, Some(machine)) => Ok(machine),
+        _ => world.person(),
+    }
+}
+
+fn evidence_lines(rows: &[EvidenceRow]) -> String {
+    let row = |row: &EvidenceRow| vec!["  evidence ".to_owned(), row.kind.clone(), row.digest.to_string(), if row.repeated { "known".to_owned() } else { String::new() }];
+    let lines = table(&["", "", "", ""], rows.iter().map(row));
+    lines.lines().skip(1).map(|line| format!("  {line}\n")).collect()
+}
+
+/// The proof in one line.
+pub fn logged_line(logged: Option<&Logged>) -> String {
+    match logged {
+        Some(logged) => {
+            let size = logged.checkpoint.lines().nth(1).unwrap_or("?");
+            format!("  logged     entry {} of {size}, with {} proof hashes and a signed checkpoint\n", logged.index, logged.proof.len())
+        }
+        None => "  logged     nothing new\n".to_owned(),
+    }
+}
+
+/// Reads a file once: hashes what is sent, and compares with what the server hashed.
+fn upload_artifact(world: &World, client: &Client, path: &Path, declared: Option<&Digest>) -> Result<ArtifactRef, Failure> {
+    let fail = |error: std::io::Error| Failure::file(path, &error);
+    let file = File::open(path).map_err(fail)?;
+    let facts = file.metadata().map_err(fail)?;
+    if !facts.is_file() {
+        return Err(Failure::usage("FILE_INVALID", format!("{} is not a file", path.display())));
+    }
+    let size_bytes = facts.len();
+    if size_bytes == 0 {
+        return Err(Failure::usage("FILE_EMPTY", format!("{} is empty", path.display())));
+    }
+    let name = path.file_name().and_then(|name| name.to_str())
+        .ok_or_else(|| Failure::usage("NAME_INVALID", format!("{} has no name in UTF-8", path.display())))?.to_owned();
+    let bar = world.terminal.progress(&name, size_bytes, true);
+    let mut hashing = Hashing { inner: bar.wrap_read(file.take(size_bytes)), hasher: Some(Hasher::new()), sent: 0 };
+    let stored = client.upload(&mut hashing, size_bytes, declared)?;
+    bar.finish_and_clear();
+    let sent = hashing.sent;
+    let digest = hashing.hasher.take().map(Hasher::finish).unwrap_or_else(|| Digest::of(b""));
+    if stored.digest != digest || sent != size_bytes {
+        return Err(Failure::new(Exit::Integrity, "DIGEST_MISMATCH", format!("{digest} was sent, but the server stored {}", stored.digest)));
+    }
+    Ok(ArtifactRef { digest, name, size_bytes })
+}
+
+/// Hashes what passes.
+struct Hashing<R> {
+    inner: R,
+    hasher: Option<Hasher>,
+    sent: u64,
+}
+
+impl<R: Read> Read for Hashing<R> {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.inner.read(into)?;
+        if let (Some(hasher), Some(bytes)) = (self.hasher.as_mut(), into.get(..count)) {
+            hasher.update(bytes);
+        }
+        self.sent += count as u64;
+        Ok(count)
+    }
+}
+
+fn evidence(client: &Client, options: &EvidenceArgs) -> Result<Vec<EvidenceBody>, Failure> {
+    let kinds: [(&[PathBuf], bool, Option<&str>); 6] = [
+        (&options.tests, false, Some("tests")),
+        (&options.sbom, false, Some("sbom")),
+        (&options.scan, false, Some("vulnerabilities")),
+        (&options.sarif, false, Some("static-analysis")),
+        (&options.provenance, true, Some("provenance")),
+        (&options.attestation, true, None),
+    ];
+    let mut bodies = Vec::new();
+    for (paths, signed, expect) in kinds {
+        for path in paths {
+            bodies.push(EvidenceBody { body: body(client, path)?, signed, format: None, expect: expect.map(str::to_owned) });
+        }
+    }
+    Ok(bodies)
+}
+
+/// Small bodies go with the request, large ones before it.
+fn body(client: &Client, path: &Path) -> Result<Body, Failure> {
+    let bytes = read_file(path, Limits::DEFAULT.evidence_bytes)?;
+    if bytes.is_empty() {
+        return Err(Failure::usage("FILE_EMPTY", format!("{} is empty", path.display())));
+    }
+    if bytes.len() <= INLINE_BYTES {
+        return Ok(Body::Inline(STANDARD.encode(&bytes)));
+    }
+    let digest = Digest::of(&bytes);
+    if !client.has_blob(&digest)? {
+        client.upload(&mut bytes.as_slice(), bytes.len() as u64, Some(&digest))?;
+    }
+    Ok(Body::Stored(digest))
+}

@@ -1,0 +1,119 @@
+//! Status, diff, history.
+
+use lockgate_api::Exit;
+use lockgate_api::client::query_value;
+use lockgate_api::wire::{ComponentRow, DiffReply, HistoryReply, StatusReply};
+use lockgate_model::StreamName;
+
+use crate::cli;
+use crate::failure::Outcome;
+use crate::terminal::{printable, table};
+use crate::world::World;
+
+/// `lockgate status`.
+///
+/// # Errors
+/// When the server cannot be reached.
+pub fn status(world: &World, options: &cli::Status) -> Outcome {
+    let client = world.signed_in()?;
+    let query = options.service.as_ref().map(|service| format!("?service={}", query_value(service.as_str()))).unwrap_or_default();
+    let mut reply: StatusReply = client.get(&format!("/v1/status{query}"))?;
+    while let Some(after) = reply.next.take() {
+        let page: StatusReply = client.get(&format!("/v1/status?after={}", query_value(after.as_str())))?;
+        reply.services.extend(page.services);
+        reply.next = page.next;
+    }
+    world.terminal.show(&reply, || {
+        if reply.services.is_empty() {
+            return "nothing is published yet\n  next  lockgate push FILE --service NAME --version 1.0.0 --tests junit.xml".to_owned();
+        }
+        let mut header = vec!["service"];
+        header.extend(reply.environments.iter().map(lockgate_model::EnvName::as_str));
+        let rows = reply.services.iter().map(|row| {
+            let cell = |cell: &Option<lockgate_api::wire::RunningCell>| cell.as_ref().map_or("-".to_owned(), |cell| format!("{} ({})", cell.release.version, cell.promotion));
+            std::iter::once(row.service.to_string()).chain(row.running.iter().map(cell)).collect()
+        });
+        let mut text = table(&header, rows);
+        if !reply.open.is_empty() {
+            let rows = reply.open.iter().map(|open| vec![open.promotion.to_string(), open.release.to_string(), format!("into {}", open.environment), format!("lockgate why {}", open.promotion)]);
+            text.push_str(&format!("\n\n{}", table(&["open", "release", "", ""], rows)));
+        }
+        text
+    })?;
+    Ok(Exit::Done)
+}
+
+/// `lockgate diff`.
+///
+/// # Errors
+/// `RELEASE_UNKNOWN`.
+pub fn diff(world: &World, options: &cli::Diff) -> Outcome {
+    let client = world.signed_in()?;
+    let query = format!("from={}&to={}", query_value(&options.from.to_string()), query_value(&options.to.to_string()));
+    let reply: DiffReply = client.get(&format!("/v1/diff?{query}"))?;
+    world.terminal.show(&reply, || {
+        let mut text = format!("{} -> {}\n", reply.from, reply.to);
+        if let (Some(before), Some(after)) = (&reply.commits.0, &reply.commits.1) {
+            text.push_str(&format!("  commit     {} -> {}\n", printable(before), printable(after)));
+        }
+        for artifact in &reply.artifacts_removed {
+            text.push_str(&format!("  - artifact {}  {}\n", artifact.digest, printable(&artifact.name)));
+        }
+        for artifact in &reply.artifacts_added {
+            text.push_str(&format!("  + artifact {}  {}\n", artifact.digest, printable(&artifact.name)));
+        }
+        match reply.sboms {
+            (true, true) if reply.components.is_empty() => text.push_str("  the components are the same\n"),
+            (true, true) => {}
+            _ => text.push_str("  components cannot be compared: a release has no SBOM\n"),
+        }
+        if reply.sboms == (true, true) {
+            let row = |change: &ComponentRow| {
+                let mark = match (&change.before, &change.after) {
+                    (None, _) => "+",
+                    (_, None) => "-",
+                    _ => "~",
+                };
+                vec![format!("  {mark}"), change.name.clone(), change.before.clone().unwrap_or_default(), change.after.clone().unwrap_or_default()]
+            };
+            if !reply.components.is_empty() {
+                text.push_str(&table(&["", "component", "before", "after"], reply.components.iter().map(row)));
+            }
+        }
+        text
+    })?;
+    Ok(Exit::Done)
+}
+
+/// `lockgate history`.
+///
+/// # Errors
+/// When the server cannot be reached.
+pub fn history(world: &World, options: &cli::History) -> Outcome {
+    let client = world.signed_in()?;
+    let filter = &options.filter;
+    let stream = filter.release.as_ref().map(StreamName::release)
+        .or_else(|| filter.promotion.map(StreamName::promotion))
+        .or_else(|| filter.env.as_ref().map(StreamName::environment))
+        .or_else(|| filter.person.as_ref().map(StreamName::person))
+        .or_else(|| filter.service.as_ref().map(StreamName::service))
+        .or_else(|| filter.artifact.as_ref().map(StreamName::artifact))
+        .or_else(|| filter.governance.then(StreamName::governance));
+    let mut path = format!("/v1/history?limit={}", options.limit);
+    if let Some(stream) = stream {
+        path.push_str(&format!("&stream={}", query_value(stream.as_str())));
+    }
+    if let Some(before) = options.before {
+        path.push_str(&format!("&before={before}"));
+    }
+    let reply: HistoryReply = client.get(&path)?;
+    world.terminal.show(&reply, || {
+        let rows = reply.items.iter().map(|item| vec![item.index.to_string(), item.time.to_string(), item.actor.clone(), item.event.clone(), item.summary.clone()]);
+        let mut text = table(&["entry", "time", "who", "event", "what"], rows);
+        if let Some(next) = reply.next {
+            text.push_str(&format!("\n  older      --before {next}"));
+        }
+        text
+    })?;
+    Ok(Exit::Done)
+}

@@ -1,0 +1,300 @@
+//! Up and down: a server on this machine, ready to use.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use lockgate_api::wire::{Acknowledged, Changed, Enrolment};
+use lockgate_api::{Client, Exit};
+use lockgate_ledger::TrustFile;
+use lockgate_ledger::governance::{ENROLMENT_NAMESPACE, EnrolmentDocument, document_bytes};
+use lockgate_model::facts::SubjectKind;
+use lockgate_model::{GroupName, PersonId};
+use lockgate_sign::ssh_signer::{FileSigner, SshSigner};
+use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+
+use crate::cli;
+use crate::failure::{Failure, Outcome};
+use crate::home::{Context, Running, write_file};
+use crate::keyring::sign;
+use crate::serve::setup_code_file;
+use crate::world::World;
+
+/// How long a server may take to answer after its start.
+const START: Duration = Duration::from_secs(20);
+/// How long a server may take to stop.
+const STOP: Duration = Duration::from_secs(20);
+/// How long to wait between two looks.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// `lockgate up`.
+///
+/// # Errors
+/// When the server does not start, or set-up is refused.
+pub fn up(world: &World, options: &cli::Up) -> Outcome {
+    if let Some(running) = alive(world) {
+        return Err(Failure::new(Exit::Conflict, "SERVER_RUNNING", format!("a server of this home runs already at {} (process {})", running.url, running.pid))
+            .hint("stop it with `lockgate down`"));
+    }
+    let mut child = start(world, options)?;
+    let running = match wait_ready(world, &mut child) {
+        Ok(running) => running,
+        Err(failure) => {
+            // It may have ended by itself; that is what is told.
+            let _ = child.kill();
+            let _ = child.wait();
+            return Err(failure);
+        }
+    };
+    if let Err(failure) = set_up(world, options, &running.url) {
+        stop(running.pid)?;
+        return Err(failure);
+    }
+    told(world, options, &running)?;
+    match options.detach {
+        true => Ok(Exit::Done),
+        false => wait_foreground(child),
+    }
+}
+
+fn start(world: &World, options: &cli::Up) -> Result<Child, Failure> {
+    let fail = |error: std::io::Error| Failure::new(Exit::Failed, "START_FAILED", format!("the server did not start: {error}"));
+    // A leftover of a killed server must not be taken for the new one's.
+    let _ = fs::remove_file(world.home.running_file());
+    fs::create_dir_all(world.home.path()).map_err(|error| Failure::file(world.home.path(), &error))?;
+    let mut command = Command::new(std::env::current_exe().map_err(fail)?);
+    command.arg("--home").arg(world.home.path()).arg("serve").arg("--listen").arg(&options.listen).arg("--policy").arg(&options.policy);
+    if let Some(origin) = &options.origin {
+        command.arg("--origin").arg(origin);
+    }
+    if options.demo {
+        command.arg("--demo");
+    }
+    command.stdin(Stdio::null()).stdout(Stdio::null());
+    let log = fs::OpenOptions::new().create(true).append(true).open(world.home.log_file()).map_err(fail)?;
+    command.stderr(log);
+    if options.detach {
+        use std::os::unix::process::CommandExt;
+        command.process_group(0);
+    }
+    command.spawn().map_err(fail)
+}
+
+fn wait_ready(world: &World, child: &mut Child) -> Result<Running, Failure> {
+    let deadline = Instant::now() + START;
+    loop {
+        if let Ok(Some(status)) = child.try_wait() {
+            return Err(ended(world, status));
+        }
+        if let Some(running) = world.home.running().filter(|running| running.pid == child.id()) {
+            if Client::new(&running.url, None).get::<serde_json::Value>("/healthz").is_ok() {
+                return Ok(running);
+            }
+        }
+        if Instant::now() > deadline {
+            return Err(Failure::new(Exit::Unavailable, "START_TIMEOUT", "the server did not answer in time").hint(format!("its log is {}", world.home.log_file().display())));
+        }
+        std::thread::park_timeout(LOOK);
+    }
+}
+
+/// A server that ended has said why in its log; its exit code is ours.
+fn ended(world: &World, status: std::process::ExitStatus) -> Failure {
+    let log = fs::read_to_string(world.home.log_file()).unwrap_or_default();
+    let last: Vec<&str> = log.lines().rev().take_while(|line| !line.starts_with("error[")).collect();
+    let shown = log.lines().rev().nth(last.len()).unwrap_or("it said nothing").trim_start_matches("error").to_owned();
+    let code = status.code().and_then(|code| u8::try_from(code).ok());
+    let exit = Exit::ALL.into_iter().find(|exit| Some(exit.code()) == code && *exit != Exit::Done).unwrap_or(Exit::Failed);
+    let (reason, message) = shown.strip_prefix('[').and_then(|rest| rest.split_once("]: ")).unwrap_or(("START_FAILED", shown.as_str()));
+    let failure = Failure::new(exit, reason, message.to_owned());
+    match last.iter().rev().find_map(|line| line.trim().strip_prefix("next  ")) {
+        Some(hint) => failure.hint(hint),
+        None => failure.hint(format!("the server's log is {}", world.home.log_file().display())),
+    }
+}
+
+/// Enrols whoever has to be there, once.
+fn set_up(world: &World, options: &cli::Up, url: &str) -> Result<(), Failure> {
+    let mut context = world.context()?;
+    context.server = Some(url.to_owned());
+    world.home.write_context(&context)?;
+    let info: lockgate_api::wire::ServerInfo = Client::new(url, None).get("/v1/server")?;
+    if !info.setup_needed {
+        return Ok(());
+    }
+    let code = fs::read_to_string(setup_code_file(&world.home)).map_err(|error| Failure::file(&setup_code_file(&world.home), &error))?;
+    let code = code.trim();
+    match options.demo {
+        true => demo_people(world, &mut context, &info.origin, url, code)?,
+        false => first_owner(world, options, &mut context, &info.origin, url, code)?,
+    }
+    world.home.write_context(&context)?;
+    let trust: TrustFile = Client::new(url, None).get("/v1/trust")?;
+    let bytes = serde_json::to_vec_pretty(&trust).map_err(|error| Failure::new(Exit::Bug, "OUTPUT_INVALID", error.to_string()))?;
+    write_file(&world.home.trust(), &bytes, 0o644)?;
+    // Used: it would be refused from now on.
+    let _ = fs::remove_file(setup_code_file(&world.home));
+    Ok(())
+}
+
+fn groups(names: &[&str]) -> Result<Vec<GroupName>, Failure> {
+    names.iter().map(|name| name.parse().map_err(|error: lockgate_model::NameError| Failure::new(Exit::Bug, "NAME_INVALID", error.to_string()))).collect()
+}
+
+fn name(text: &str) -> Result<PersonId, Failure> {
+    text.parse().map_err(|error: lockgate_model::NameError| Failure::usage("NAME_INVALID", error.to_string()).hint("choose one with --name"))
+}
+
+fn first_owner(world: &World, options: &cli::Up, context: &mut Context, origin: &str, url: &str, code: &str) -> Result<(), Failure> {
+    let person = match &options.name {
+        Some(person) => person.clone(),
+        None => name(&world.user.clone().unwrap_or_default().to_lowercase())?,
+    };
+    let signer = match &options.key {
+        Some(path) => world.keyring.signer(context, &person, Some(path))?,
+        None => world.keyring.own()?,
+    };
+    let groups = groups(&["owners", "developers"])?;
+    let request = enrolment(origin, &person, SubjectKind::Person, &groups, signer.as_ref())?;
+    let request = Enrolment { code: Some(code.to_owned()), ..request };
+    let _: Acknowledged<Changed> = Client::new(url, None).post("/v1/setup", &request, None)?;
+    context.keys.insert(person.clone(), world.keyring.entry(options.key.as_deref(), signer.public_key()));
+    context.person = Some(person);
+    Ok(())
+}
+
+/// sam owns and approves, dana develops, `ci` is the machine that pushes.
+fn demo_people(world: &World, context: &mut Context, origin: &str, url: &str, code: &str) -> Result<(), Failure> {
+    let (sam, dana, ci) = (name("sam")?, name("dana")?, name("ci")?);
+    for person in [&sam, &dana, &ci] {
+        let path = world.home.person_key(person);
+        if !path.exists() {
+            generate(&path, &format!("{person}@demo"))?;
+        }
+        context.keys.insert(person.clone(), format!("people/{person}"));
+    }
+    let sams = FileSigner::load(&world.home.person_key(&sam)).map_err(|error| Failure::usage("KEY_INVALID", error.to_string()))?;
+    let request = enrolment(origin, &sam, SubjectKind::Person, &groups(&["owners", "approvers"])?, &sams)?;
+    let request = Enrolment { code: Some(code.to_owned()), ..request };
+    let _: Acknowledged<Changed> = Client::new(url, None).post("/v1/setup", &request, None)?;
+    world.home.write_context(context)?;
+    let client = world.signed_in_as(&sam)?;
+    for (person, kind, group) in [(&dana, SubjectKind::Person, "developers"), (&ci, SubjectKind::Machine, "ci")] {
+        let key = FileSigner::load(&world.home.person_key(person)).map_err(|error| Failure::usage("KEY_INVALID", error.to_string()))?;
+        let request = enrolment(origin, person, kind, &groups(&[group])?, &key)?;
+        let signature = sign(&sams, ENROLMENT_NAMESPACE, &enrolment_bytes(origin, &request)?)?;
+        let request = Enrolment { by: Some(sam.clone()), signature: Some(signature), ..request };
+        let _: Acknowledged<Changed> = client.post("/v1/people", &request, None)?;
+    }
+    context.person = Some(dana);
+    context.machine = Some(ci);
+    Ok(())
+}
+
+/// An enrolment with the new key's own signature; a sponsor's is still to come.
+///
+/// # Errors
+/// When the key does not sign.
+pub fn enrolment(origin: &str, person: &PersonId, subject: SubjectKind, groups: &[GroupName], signer: &dyn SshSigner) -> Result<Enrolment, Failure> {
+    let document = document_bytes(&EnrolmentDocument::new(origin, person, subject, groups, signer.public_key()))?;
+    Ok(Enrolment {
+        person: person.clone(),
+        subject,
+        groups: groups.to_vec(),
+        key: signer.public_key().to_string(),
+        proof: sign(signer, ENROLMENT_NAMESPACE, &document)?,
+        code: None,
+        by: None,
+        signature: None,
+    })
+}
+
+/// The document that an enrolment's signatures cover.
+///
+/// # Errors
+/// `KEY_INVALID`.
+pub fn enrolment_bytes(origin: &str, request: &Enrolment) -> Result<Vec<u8>, Failure> {
+    let key = request.key.parse().map_err(|error| Failure::usage("KEY_INVALID", format!("{error}")))?;
+    Ok(document_bytes(&EnrolmentDocument::new(origin, &request.person, request.subject, &request.groups, &key))?)
+}
+
+/// Makes a key file without a passphrase, and its public half.
+///
+/// # Errors
+/// When it cannot be made or written.
+pub fn generate(path: &Path, comment: &str) -> Result<(), Failure> {
+    let failed = |error: String| Failure::new(Exit::Failed, "KEY_FAILED", error);
+    if path.exists() {
+        return Err(Failure::new(Exit::Conflict, "FILE_EXISTS", format!("{} exists already", path.display())));
+    }
+    let signer = FileSigner::generate_ed25519(comment).map_err(|error| failed(error.to_string()))?;
+    write_file(path, signer.to_openssh_pem().as_bytes(), 0o600)?;
+    write_file(&path.with_extension("pub"), format!("{}\n", signer.public_line()).as_bytes(), 0o644)
+}
+
+fn told(world: &World, options: &cli::Up, running: &Running) -> Result<(), Failure> {
+    let context = world.context()?;
+    let home = world.home.path().display();
+    let next = match options.demo {
+        true => "lockgate push app.tar.gz --service shop/web --version 1.4.2 --tests junit.xml --sbom sbom.cdx.json --scan trivy.json",
+        false => "lockgate key enrol NAME --group approvers   (on the second person's machine)",
+    };
+    let person = context.person.as_ref().map(PersonId::as_str).unwrap_or("-").to_owned();
+    let shown = serde_json::json!({ "url": running.url, "pid": running.pid, "home": world.home.path(), "person": person, "demo": options.demo, "next": next });
+    world.terminal.show(&shown, || {
+        let people = match options.demo {
+            true => "  people     dana (developer), sam (owner and approver), ci (machine)\n".to_owned(),
+            false => format!("  owner      {person}\n"),
+        };
+        let stop = if options.detach { "lockgate down" } else { "Ctrl-C" };
+        format!("lockgate is up\n  url        {}\n  home       {home}\n{people}  stop       {stop}\n  next       {next}", running.url)
+    })
+}
+
+fn wait_foreground(mut child: Child) -> Outcome {
+    // Ctrl-C reaches the server too: both are in one process group.
+    let status = child.wait().map_err(|error| Failure::new(Exit::Failed, "SERVER_LOST", error.to_string()))?;
+    match status.code() {
+        Some(0) => Ok(Exit::Done),
+        code => Err(Failure::new(Exit::Failed, "SERVER_ENDED", format!("the server ended with {code:?}"))),
+    }
+}
+
+fn alive(world: &World) -> Option<Running> {
+    let running = world.home.running()?;
+    let pid = Pid::from_raw(i32::try_from(running.pid).ok()?)?;
+    test_kill_process(pid).ok()?;
+    Client::new(&running.url, None).get::<serde_json::Value>("/healthz").ok()?;
+    Some(running)
+}
+
+fn stop(pid: u32) -> Result<(), Failure> {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or_else(|| Failure::new(Exit::Failed, "SERVER_UNKNOWN", "the process id is not one"))?;
+    kill_process(pid, Signal::TERM).map_err(|error| Failure::new(Exit::Failed, "STOP_FAILED", error.to_string()))?;
+    let deadline = Instant::now() + STOP;
+    while test_kill_process(pid).is_ok() && !is_zombie(pid) {
+        if Instant::now() > deadline {
+            return Err(Failure::new(Exit::Failed, "STOP_TIMEOUT", "the server did not stop in time"));
+        }
+        std::thread::park_timeout(LOOK);
+    }
+    Ok(())
+}
+
+/// A child of this very process that ended, but was not waited for.
+fn is_zombie(pid: Pid) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('Z'))
+}
+
+/// `lockgate down`.
+///
+/// # Errors
+/// `SERVER_UNKNOWN` when none runs, or when it does not stop.
+pub fn down(world: &World) -> Outcome {
+    let running = alive(world).ok_or_else(|| Failure::new(Exit::NotFound, "SERVER_UNKNOWN", "no server of this home runs"))?;
+    stop(running.pid)?;
+    world.terminal.say(format!("the server at {} has stopped; everything is in {}", running.url, world.home.path().display()));
+    Ok(Exit::Done)
+}

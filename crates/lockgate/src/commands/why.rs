@@ -1,0 +1,93 @@
+//! Why: every gate of a promotion.
+
+use lockgate_api::Exit;
+use lockgate_api::wire::{GateRow, PromotionReply};
+use lockgate_model::Digest;
+
+use crate::cli;
+use crate::failure::Outcome;
+use crate::world::World;
+
+/// `lockgate why`.
+///
+/// # Errors
+/// `PROMOTION_UNKNOWN`. The exit code tells how the promotion stands.
+pub fn why(world: &World, options: &cli::Why) -> Outcome {
+    let client = world.signed_in()?;
+    let reply: PromotionReply = client.get(&format!("/v1/promotions/{}", options.promotion))?;
+    world.terminal.show(&reply, || explained(&reply))?;
+    Ok(outcome_exit(&reply.status))
+}
+
+/// How a promotion's status ends a command.
+pub fn outcome_exit(status: &str) -> Exit {
+    match status {
+        "granted" => Exit::Done,
+        "pending" => Exit::Pending,
+        _ => Exit::Denied,
+    }
+}
+
+fn explained(reply: &PromotionReply) -> String {
+    let mut text = format!("{}  {} into {}: {}\n", reply.promotion, reply.release, reply.environment, reply.status);
+    let mut line = |name: &str, value: String| text.push_str(&format!("  {name:<11} {value}\n"));
+    line("asked by", format!("{} at {}: {}", reply.requester, reply.requested_at, crate::terminal::printable(&reply.reason)));
+    line("replaces", reply.running.as_ref().map_or("nothing".to_owned(), |running| format!("{} since {}", running.release, running.since)));
+    for artifact in &reply.artifacts {
+        line("artifact", format!("{} {}", artifact.digest, crate::terminal::printable(&artifact.name)));
+    }
+    line("policy", reply.policy.to_string());
+    match reply.decision_index {
+        Some(index) => line("decision", format!("{} at entry {index}, {}", reply.outcome, reply.decided_at)),
+        None => line("decision", format!("{} as of now, {}", reply.outcome, reply.decided_at)),
+    }
+    if let Some(until) = reply.granted_until {
+        line("granted", format!("until {until}"));
+    }
+    if let Some(closed) = &reply.closed {
+        line("ended", crate::terminal::printable(closed));
+    }
+    for approval in &reply.approvals {
+        let verb = if approval.verdict == lockgate_model::facts::Verdict::Approve { "approved" } else { "rejected" };
+        line(verb, format!("by {} with {} at entry {}", approval.person, approval.key, approval.index));
+    }
+    for gate in &reply.gates {
+        text.push('\n');
+        text.push_str(&gate_text(gate));
+    }
+    text
+}
+
+fn gate_text(gate: &GateRow) -> String {
+    let mark = match gate.outcome.as_str() {
+        "pass" => "+",
+        "fail" => "x",
+        "waived" => "~",
+        _ => ".",
+    };
+    let mut text = format!("{mark} {} {} ({}:{})\n", gate.outcome, gate.gate, gate.file, gate.line);
+    let mut line = |name: &str, value: &str| {
+        if !value.is_empty() {
+            text.push_str(&format!("    {name:<9} {}\n", crate::terminal::printable(value).replace('\n', "\n              ")));
+        }
+    };
+    line("needed", &gate.needed);
+    line("found", &gate.found);
+    line("evidence", &gate.evidence.iter().map(Digest::to_string).collect::<Vec<_>>().join("\n"));
+    if !matches!(gate.outcome.as_str(), "pass") {
+        line("reason", &gate.reason);
+        line("who", &gate.who);
+        line("do", &gate.fix);
+    }
+    text
+}
+
+/// The gates that keep a promotion from its environment, in short.
+pub fn blocking(reply: &PromotionReply) -> String {
+    let blocked = reply.gates.iter().filter(|gate| matches!(gate.outcome.as_str(), "fail" | "pending"));
+    let mut text: String = blocked.map(gate_text).collect();
+    if !text.is_empty() {
+        text.push_str(&format!("  more       lockgate why {}\n", reply.promotion));
+    }
+    text
+}

@@ -1,0 +1,174 @@
+//! The home directory: data, keys, context.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use lockgate_api::Exit;
+use lockgate_model::PersonId;
+use serde::Deserialize;
+
+use crate::failure::Failure;
+
+/// The home directory.
+#[derive(Debug, Clone)]
+pub struct Home(PathBuf);
+
+/// Which server the CLI talks to, as whom, with which keys: `context.toml`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Context {
+    /// The server's address.
+    #[serde(default)]
+    pub server: Option<String>,
+    /// Who acts by default.
+    #[serde(default)]
+    pub person: Option<PersonId>,
+    /// Who pushes by default: the CI identity.
+    #[serde(default)]
+    pub machine: Option<PersonId>,
+    /// Key files by name: absolute, or relative to the home; or `agent:SHA256:...`.
+    #[serde(default)]
+    pub keys: BTreeMap<PersonId, String>,
+}
+
+/// What a running server says of itself: `server.json`.
+#[derive(Debug, Clone, serde::Serialize, Deserialize)]
+pub struct Running {
+    /// Its process id.
+    pub pid: u32,
+    /// Its address.
+    pub url: String,
+}
+
+impl Home {
+    /// The directory that was named, or `~/.lockgate`.
+    ///
+    /// # Errors
+    /// When there is neither.
+    pub fn find(named: Option<PathBuf>, user_home: Option<PathBuf>) -> Result<Self, Failure> {
+        let path = named.or_else(|| user_home.map(|home| home.join(".lockgate")))
+            .ok_or_else(|| Failure::usage("HOME_MISSING", "there is no home directory").hint("name one with --home or LOCKGATE_HOME"))?;
+        let absolute = std::path::absolute(&path).map_err(|error| Failure::file(&path, &error))?;
+        Ok(Self(absolute))
+    }
+
+    /// The directory itself.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+    /// The ledger's store.
+    pub fn data(&self) -> PathBuf {
+        self.0.join("data")
+    }
+    /// The server's own keys.
+    pub fn keys(&self) -> PathBuf {
+        self.0.join("keys")
+    }
+    /// A demo person's key.
+    pub fn person_key(&self, name: &PersonId) -> PathBuf {
+        self.0.join("people").join(name.as_str())
+    }
+    /// What this CLI trusts.
+    pub fn trust(&self) -> PathBuf {
+        self.0.join("trust.json")
+    }
+    /// The newest checkpoint of a ledger that this CLI has seen.
+    pub fn checkpoint(&self, origin: &str) -> PathBuf {
+        let safe: String = origin.chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' || c == '-' { c } else { '_' }).collect();
+        self.0.join("checkpoints").join(safe)
+    }
+    /// The newest head that the server has signed, kept beside the data and not in it.
+    pub fn high_water(&self) -> PathBuf {
+        self.0.join("high-water")
+    }
+    /// A cached session.
+    pub fn session(&self, name: &PersonId) -> PathBuf {
+        self.0.join("sessions").join(name.as_str())
+    }
+    /// The running server.
+    pub fn running_file(&self) -> PathBuf {
+        self.0.join("server.json")
+    }
+    /// The background server's log.
+    pub fn log_file(&self) -> PathBuf {
+        self.0.join("server.log")
+    }
+
+    /// Reads the context; an absent file is an empty context.
+    ///
+    /// # Errors
+    /// When it does not parse: nothing is guessed.
+    pub fn context(&self) -> Result<Context, Failure> {
+        let path = self.0.join("context.toml");
+        match fs::read_to_string(&path) {
+            Ok(text) => toml::from_str(&text).map_err(|error| Failure::usage("CONTEXT_INVALID", format!("{}: {error}", path.display()))),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Context::default()),
+            Err(error) => Err(Failure::file(&path, &error)),
+        }
+    }
+
+    /// Writes the context.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn write_context(&self, context: &Context) -> Result<(), Failure> {
+        let quoted = |text: &str| serde_json::Value::from(text).to_string();
+        let mut text = String::from("# Which server the command line talks to, and as whom.\n");
+        for (name, value) in [
+            ("server", context.server.as_deref()),
+            ("person", context.person.as_ref().map(PersonId::as_str)),
+            ("machine", context.machine.as_ref().map(PersonId::as_str)),
+        ] {
+            if let Some(value) = value {
+                text.push_str(&format!("{name} = {}\n", quoted(value)));
+            }
+        }
+        text.push_str("\n[keys]\n");
+        for (name, key) in &context.keys {
+            text.push_str(&format!("{} = {}\n", quoted(name.as_str()), quoted(key)));
+        }
+        write_file(&self.0.join("context.toml"), text.as_bytes(), 0o600)
+    }
+
+    /// The running server, if one says so.
+    pub fn running(&self) -> Option<Running> {
+        serde_json::from_slice(&fs::read(self.running_file()).ok()?).ok()
+    }
+}
+
+/// Writes a file whole or not at all: a temporary file, flushed, then renamed.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn write_file(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Failure> {
+    let fail = |error: std::io::Error| Failure::file(path, &error);
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent).map_err(fail)?;
+    }
+    let temporary = path.with_extension(format!("tmp{}", std::process::id()));
+    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&temporary).map_err(fail)?;
+    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(fail)?;
+    fs::rename(&temporary, path).map_err(fail)
+}
+
+/// Reads a whole file of at most `most` bytes; `-` is standard input.
+///
+/// # Errors
+/// When it cannot be read, is a directory, or is larger.
+pub fn read_file(path: &Path, most: u64) -> Result<Vec<u8>, Failure> {
+    use std::io::Read;
+    let fail = |error: std::io::Error| Failure::file(path, &error);
+    let mut bytes = Vec::new();
+    let read = match path == Path::new("-") {
+        true => std::io::stdin().take(most + 1).read_to_end(&mut bytes),
+        false => fs::File::open(path).map_err(fail)?.take(most + 1).read_to_end(&mut bytes),
+    };
+    read.map_err(fail)?;
+    match bytes.len() as u64 <= most {
+        true => Ok(bytes),
+        false => Err(Failure::new(Exit::Usage, "TOO_LARGE", format!("{} is over the limit of {most} bytes", path.display()))),
+    }
+}

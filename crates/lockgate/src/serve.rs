@@ -1,0 +1,272 @@
+//! Serve: the composition root. Wires store, keys, engine, scheduler and server together.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use lockgate_api::Exit;
+use lockgate_engine::clock::Entropy as _;
+use lockgate_engine::engine::Parts;
+use lockgate_engine::{Engine, LedgerKeys, scheduler, setup};
+use lockgate_ledger::ApplyError;
+use lockgate_model::{Limits, TreeSize};
+use lockgate_policy::PolicySet;
+use lockgate_server::App;
+use lockgate_sign::attestation_key::AttestationKey;
+use lockgate_sign::note::{Note, NoteKeyKind, NoteSigner};
+use lockgate_store::LedgerStore;
+use lockgate_store_local::{LocalStore, Options};
+use lockgate_tlog::checkpoint::Checkpoint;
+use tokio::net::TcpListener;
+
+use crate::cli;
+use crate::commands::policy::read_policy;
+use crate::failure::{Failure, Outcome};
+use crate::home::{Home, Running, read_file, write_file};
+use crate::world::{SystemClock, SystemEntropy, World};
+
+/// How often time is allowed to change decisions.
+const TICK: Duration = Duration::from_secs(5);
+
+/// Runs the server until it is told to stop.
+///
+/// # Errors
+/// When it cannot start; nothing is guessed.
+pub fn serve(world: &World, options: &cli::Serve) -> Outcome {
+    start_log(world);
+    let home = &world.home;
+    let address = options.listen.parse::<std::net::SocketAddr>()
+        .map_err(|_| Failure::usage("ADDRESS_INVALID", format!("`{}` is not an address: write 127.0.0.1:7430", options.listen)))?;
+    if (options.demo || is_demo(home)) && !address.ip().is_loopback() {
+        return Err(Failure::usage("DEMO_NOT_LOOPBACK", "a demo instance listens on loopback only: its keys lie on this disk"));
+    }
+    let engine = Arc::new(open(home, options)?);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()
+        .map_err(|error| Failure::new(Exit::Failed, "RUNTIME_FAILED", error.to_string()))?;
+    let app = App::new(engine.clone(), is_demo(home));
+    let (stop, stopped) = channel::<()>();
+    let ticking = {
+        let (engine, home) = (engine.clone(), home.clone());
+        std::thread::spawn(move || {
+            while stopped.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
+                if let Err(fault) = scheduler::tick(&engine) {
+                    tracing::warn!(code = fault.code, "the scheduler could not run");
+                }
+                keep_high_water(&home, &engine);
+            }
+        })
+    };
+    let served = runtime.block_on(listen(world, address, app));
+    drop(stop);
+    // A scheduler that panicked has said so.
+    let _ = ticking.join();
+    keep_high_water(home, &engine);
+    runtime.shutdown_timeout(Duration::from_secs(2));
+    // Nobody but this process wrote the file.
+    let _ = fs::remove_file(home.running_file());
+    served.map(|()| Exit::Done)
+}
+
+async fn listen(world: &World, address: std::net::SocketAddr, app: Arc<App>) -> Result<(), Failure> {
+    let listener = TcpListener::bind(address).await.map_err(|error| match error.kind() {
+        std::io::ErrorKind::AddrInUse => Failure::new(Exit::Conflict, "PORT_TAKEN", format!("something else listens on {address}"))
+            .hint("choose another port with --listen 127.0.0.1:0"),
+        _ => Failure::new(Exit::Unavailable, "LISTEN_FAILED", format!("cannot listen on {address}: {error}")),
+    })?;
+    let local = listener.local_addr().map_err(|error| Failure::new(Exit::Unavailable, "LISTEN_FAILED", error.to_string()))?;
+    let url = format!("http://{local}");
+    let running = serde_json::to_vec(&Running { pid: std::process::id(), url: url.clone() })
+        .map_err(|error| Failure::new(Exit::Bug, "OUTPUT_INVALID", error.to_string()))?;
+    write_file(&world.home.running_file(), &running, 0o600)?;
+    tracing::info!(%url, "listening");
+    if setup::is_needed(&app.engine)? {
+        if let Ok(code) = fs::read_to_string(setup_code_file(&world.home)) {
+            world.terminal.say(format!("no owner is enrolled yet; the one-time code is {}", code.trim()));
+        }
+    }
+    lockgate_server::serve(listener, app, &Limits::DEFAULT, until_told()).await
+        .map_err(|error| Failure::new(Exit::Bug, "ROUTES_INVALID", error))
+}
+
+async fn until_told() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminate) => {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminate.recv() => {}
+            }
+        }
+        // Without the handler, the signal ends the process; what was acknowledged is durable anyway.
+        Err(_) => std::future::pending().await,
+    }
+    tracing::info!("stopping");
+}
+
+fn start_log(world: &World) {
+    let level = match world.global.verbose {
+        0 => tracing::Level::INFO,
+        1 => tracing::Level::DEBUG,
+        _ => tracing::Level::TRACE,
+    };
+    // A log that is set up already stays.
+    let _ = tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).with_ansi(world.terminal.colour).try_init();
+}
+
+/// Opens the ledger, or begins a new one in an empty home.
+fn open(home: &Home, options: &cli::Serve) -> Result<Engine, Failure> {
+    let data = home.data();
+    let fresh = !data.join("ledger.db").exists();
+    let store = LocalStore::open(&data, Options::default())?;
+    let begun = store.head()?.size > TreeSize(0);
+    if !fresh && !begun && home.high_water().exists() {
+        return Err(Failure::new(Exit::Integrity, "LEDGER_MISSING", "this home has signed a ledger before, but its data is empty")
+            .hint("restore the data directory; a ledger is never begun twice"));
+    }
+    let keys = match begun || home.keys().join("log.key").exists() {
+        true => load_keys(home)?,
+        false => create_keys(home, options.origin.as_deref())?,
+    };
+    check_high_water(home, &store)?;
+    let parts = Parts {
+        store: Arc::new(store),
+        keys,
+        clock: Arc::new(SystemClock),
+        entropy: Arc::new(SystemEntropy),
+        on_fatal: Box::new(|reason| {
+            tracing::error!(%reason, "stopping at once: what is on disk is read again at the next start");
+            std::process::exit(i32::from(Exit::Unavailable.code()));
+        }),
+    };
+    let engine = Engine::open(parts)?;
+    if !begun {
+        begin(home, options, &engine)?;
+    }
+    Ok(engine)
+}
+
+/// Entry 0 of a new ledger.
+fn begin(home: &Home, options: &cli::Serve, engine: &Engine) -> Result<(), Failure> {
+    let policy = first_policy(&options.policy)?;
+    let code = setup::fresh_code(&SystemEntropy)?;
+    write_file(&setup_code_file(home), format!("{code}\n").as_bytes(), 0o600)?;
+    if options.demo {
+        write_file(&home.keys().join("demo"), b"the keys of this instance mean nothing\n", 0o600)?;
+    }
+    setup::create(engine, policy.document(), &code)?;
+    Ok(())
+}
+
+/// The one-time code, until the first owner has used it.
+pub fn setup_code_file(home: &Home) -> std::path::PathBuf {
+    home.keys().join("setup-code")
+}
+
+fn is_demo(home: &Home) -> bool {
+    home.keys().join("demo").exists()
+}
+
+/// A policy set by the name of a starter, or from a directory.
+///
+/// # Errors
+/// `POLICY_INVALID`.
+pub fn first_policy(named: &str) -> Result<PolicySet, Failure> {
+    match PolicySet::starter(named) {
+        Some(files) => PolicySet::from_files(files).map_err(|errors| crate::commands::policy::invalid(&errors)),
+        None => read_policy(Path::new(named)),
+    }
+}
+
+const LOG_KEY_HEADER: &str = "lockgate-log-key-v1";
+
+fn create_keys(home: &Home, origin: Option<&str>) -> Result<LedgerKeys, Failure> {
+    let mut seed = [0u8; 32];
+    let mut tag = [0u8; 4];
+    let random = |error: lockgate_engine::clock::EntropyError| Failure::new(Exit::Unavailable, "RANDOM_FAILED", error.to_string());
+    SystemEntropy.fill(&mut seed).map_err(random)?;
+    SystemEntropy.fill(&mut tag).map_err(random)?;
+    let origin = match origin {
+        Some(origin) => origin.to_owned(),
+        None => format!("log1.{}.lockgate.internal", lockgate_model::digest::hex(&tag)),
+    };
+    check_origin(&origin)?;
+    let attestation = AttestationKey::generate().map_err(|error| Failure::new(Exit::Failed, "KEY_FAILED", error.to_string()))?;
+    let text = format!("{LOG_KEY_HEADER} {origin} {}\n", STANDARD.encode(seed));
+    write_file(&home.keys().join("log.key"), text.as_bytes(), 0o600)?;
+    write_file(&home.keys().join("attestation.key"), STANDARD.encode(attestation.to_pkcs8()).as_bytes(), 0o600)?;
+    load_keys(home)
+}
+
+/// One DNS-shaped name, without path or port: Sigstore clients derive the note's key name from a bare host.
+fn check_origin(origin: &str) -> Result<(), Failure> {
+    let label = |label: &str| !label.is_empty() && label.len() <= 63 && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+    match origin.len() <= 253 && origin.contains('.') && origin.split('.').all(label) {
+        true => Ok(()),
+        false => Err(Failure::usage("ORIGIN_INVALID", format!("`{origin}` is not a DNS-shaped name such as log1.lockgate.example"))),
+    }
+}
+
+fn load_keys(home: &Home) -> Result<LedgerKeys, Failure> {
+    let path = home.keys().join("log.key");
+    let invalid = |what: &str| Failure::new(Exit::Failed, "KEY_INVALID", format!("{}: {what}", path.display()));
+    let text = String::from_utf8(read_file(&path, 4096)?).map_err(|_| invalid("not text"))?;
+    let mut parts = text.split_whitespace();
+    let (Some(LOG_KEY_HEADER), Some(origin), Some(seed), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
+        return Err(invalid("not a log key"));
+    };
+    let seed: [u8; 32] = STANDARD.decode(seed).ok().and_then(|seed| seed.try_into().ok()).ok_or_else(|| invalid("not a log key"))?;
+    let log = NoteSigner::from_seed(origin, NoteKeyKind::Ed25519, &seed).map_err(|error| invalid(&error.to_string()))?;
+    let attestation = read_file(&home.keys().join("attestation.key"), 4096)?;
+    let attestation = STANDARD.decode(attestation.trim_ascii()).map_err(|_| invalid("the attestation key is not base64"))?;
+    let attestation = AttestationKey::from_pkcs8(&attestation).map_err(|error| invalid(&error.to_string()))?;
+    Ok(LedgerKeys { log, attestation })
+}
+
+/// The rollback guard: the data must hold everything that was ever signed.
+fn check_high_water(home: &Home, store: &LocalStore) -> Result<(), Failure> {
+    let Some(seen) = read_checkpoint(&home.high_water())? else { return Ok(()) };
+    let head = store.head()?;
+    let behind = |message: String| Failure::new(Exit::Integrity, "LEDGER_ROLLED_BACK", message)
+        .hint("the data directory is older than what was signed; restore the newer one, and run `lockgate audit`");
+    if head.size < seen.size {
+        return Err(behind(format!("this server has signed {} entries, but the ledger has {}", seen.size, head.size)));
+    }
+    if seen.size == TreeSize(0) {
+        return Ok(());
+    }
+    let tiles = crate::commands::audit::Tiles(store);
+    let root = lockgate_tlog::proof::root_at(seen.size, &tiles).map_err(|error| behind(error.to_string()))?;
+    match root == seen.root {
+        true => Ok(()),
+        false => Err(behind(format!("this server has signed another root for the first {} entries", seen.size))),
+    }
+}
+
+/// Reads a kept checkpoint; its signature is checked by whoever relies on it.
+///
+/// # Errors
+/// When the file is there but does not parse.
+pub fn read_checkpoint(path: &Path) -> Result<Option<Checkpoint>, Failure> {
+    if !path.exists() {
+        return Ok(None);
+    }
+    let invalid = |error: String| Failure::from(ApplyError::new("CHECKPOINT_INVALID", format!("{}: {error}", path.display())));
+    let bytes = read_file(path, Limits::DEFAULT.note_bytes as u64)?;
+    let note = Note::parse(&bytes, &Limits::DEFAULT).map_err(|error| invalid(error.to_string()))?;
+    Checkpoint::parse_body(&note.text).map(Some).map_err(|error| invalid(error.to_string()))
+}
+
+fn keep_high_water(home: &Home, engine: &Engine) {
+    let head = engine.published().head;
+    let kept = read_checkpoint(&home.high_water()).ok().flatten();
+    if kept.is_some_and(|kept| kept.size >= head.size) {
+        return;
+    }
+    if let Err(failure) = write_file(&home.high_water(), head.checkpoint.as_bytes(), 0o600) {
+        tracing::warn!(message = failure.message, "the high-water file could not be written");
+    }
+}

@@ -1,0 +1,126 @@
+//! What is printed: results on standard output, talk on standard error.
+
+use std::io::{IsTerminal, Write};
+
+use comfy_table::{ContentArrangement, Table, presets};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use lockgate_api::Exit;
+use serde::Serialize;
+
+use crate::cli::Format;
+use crate::failure::Failure;
+
+/// Where and how a command prints.
+#[derive(Debug, Clone, Copy)]
+pub struct Terminal {
+    /// Table or JSON.
+    pub format: Format,
+    /// Nothing but results and errors.
+    pub quiet: bool,
+    /// Whether standard error may carry colour.
+    pub colour: bool,
+}
+
+impl Terminal {
+    /// Prints a result line.
+    ///
+    /// # Errors
+    /// When standard output is closed: a result that nobody got is no success.
+    pub fn result(&self, text: impl AsRef<str>) -> Result<(), Failure> {
+        let mut out = std::io::stdout().lock();
+        writeln!(out, "{}", text.as_ref()).and_then(|()| out.flush()).map_err(|error| Failure::new(Exit::Failed, "OUTPUT_CLOSED", error.to_string()))
+    }
+
+    /// Prints raw bytes as the result.
+    ///
+    /// # Errors
+    /// As [`Self::result`].
+    pub fn bytes(&self, bytes: &[u8]) -> Result<(), Failure> {
+        let mut out = std::io::stdout().lock();
+        out.write_all(bytes).and_then(|()| out.flush()).map_err(|error| Failure::new(Exit::Failed, "OUTPUT_CLOSED", error.to_string()))
+    }
+
+    /// Prints a value as JSON, or as text.
+    ///
+    /// # Errors
+    /// As [`Self::result`].
+    pub fn show<T: Serialize>(&self, value: &T, text: impl FnOnce() -> String) -> Result<(), Failure> {
+        match self.format {
+            Format::Json => {
+                let json = serde_json::to_string_pretty(value).map_err(|error| Failure::new(Exit::Bug, "OUTPUT_INVALID", error.to_string()))?;
+                self.result(json)
+            }
+            Format::Table => self.result(text().trim_end()),
+        }
+    }
+
+    /// Says something about what goes on.
+    pub fn say(&self, text: impl AsRef<str>) {
+        if !self.quiet {
+            // Talk that nobody hears is no failure.
+            let _ = writeln!(std::io::stderr(), "{}", text.as_ref());
+        }
+    }
+
+    /// Reports a failure.
+    pub fn failure(&self, failure: &Failure) {
+        let (red, plain) = if self.colour { ("\u{1b}[1;31m", "\u{1b}[0m") } else { ("", "") };
+        let mut text = format!("{red}error{plain}[{}]: {}", failure.code, printable(&failure.message));
+        if let Some(hint) = &failure.hint {
+            text.push_str(&format!("\n  next  {}", printable(hint)));
+        }
+        let _ = writeln!(std::io::stderr(), "{text}");
+        if self.format == Format::Json {
+            let json = serde_json::json!({ "error": {
+                "code": failure.code, "message": failure.message, "hint": failure.hint, "exit": failure.exit.code(),
+            } });
+            let _ = writeln!(std::io::stdout(), "{json}");
+        }
+    }
+
+    /// A progress bar with rate, on a terminal only.
+    pub fn progress(&self, what: &str, total: u64, bytes: bool) -> ProgressBar {
+        let shown = !self.quiet && self.format == Format::Table && std::io::stderr().is_terminal();
+        let target = if shown { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let template = match bytes {
+            true => "{msg} [{bar:30}] {bytes}/{total_bytes} {bytes_per_sec} {eta}",
+            false => "{msg} [{bar:30}] {pos}/{len} {per_sec} {eta}",
+        };
+        let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+        let bar = ProgressBar::with_draw_target(Some(total), target).with_style(style.progress_chars("=> "));
+        bar.set_message(what.to_owned());
+        bar
+    }
+
+    /// Asks a yes-or-no question on the terminal; anything but `y` or `yes` is no.
+    ///
+    /// # Errors
+    /// When there is no terminal to ask on.
+    pub fn confirm(&self, question: &str) -> Result<bool, Failure> {
+        if !std::io::stdin().is_terminal() {
+            return Err(Failure::usage("CONFIRMATION_NEEDED", "this needs a yes, and there is no terminal to ask on").hint("add --yes once you have read what is signed"));
+        }
+        let _ = write!(std::io::stderr(), "{question} [y/N] ");
+        let _ = std::io::stderr().flush();
+        let mut answer = String::new();
+        std::io::stdin().read_line(&mut answer).map_err(|error| Failure::new(Exit::Failed, "INPUT_CLOSED", error.to_string()))?;
+        Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+    }
+}
+
+/// A table as text; cells cannot carry control characters.
+pub fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(header.iter().map(|cell| cell.to_uppercase()));
+    for row in rows {
+        table.add_row(row.iter().map(|cell| printable(cell)));
+    }
+    let lines: Vec<String> = table.lines().map(|line| line.trim_end().trim_start_matches(' ').to_owned()).collect();
+    lines.join("\n")
+}
+
+/// Text from outside with its control characters escaped; line breaks stay.
+pub fn printable(text: &str) -> String {
+    text.split('\n').map(lockgate_ledger::approval::visible).collect::<Vec<_>>().join("\n")
+}

@@ -1,0 +1,210 @@
+//! The process's surroundings: read once, at the start, and handed inward.
+
+use std::path::PathBuf;
+
+use lockgate_api::wire::{Challenge, ChallengeRequest, ServerInfo, SessionReply, SessionRequest};
+use lockgate_api::{Client, Exit};
+use lockgate_engine::clock::{Clock, Entropy, EntropyError};
+use lockgate_engine::session::{ChallengeDocument, NAMESPACE};
+use lockgate_ledger::TrustFile;
+use lockgate_ledger::governance::document_bytes;
+use lockgate_model::{Limits, PersonId, UnixMillis};
+use lockgate_sign::ssh_signer::SshSigner;
+use serde::{Deserialize, Serialize};
+
+use crate::cli::Global;
+use crate::failure::Failure;
+use crate::home::{Context, Home, read_file, write_file};
+use crate::keyring::{Keyring, sign};
+use crate::terminal::Terminal;
+
+/// The machine's clock.
+#[derive(Debug, Clone, Copy)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "the composition root is where the clock is read")]
+    fn now(&self) -> UnixMillis {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        UnixMillis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    }
+}
+
+/// The machine's random generator.
+#[derive(Debug, Clone, Copy)]
+pub struct SystemEntropy;
+
+impl Entropy for SystemEntropy {
+    #[expect(clippy::disallowed_methods, reason = "the composition root is where randomness is read")]
+    fn fill(&self, bytes: &mut [u8]) -> Result<(), EntropyError> {
+        aws_lc_rs::rand::fill(bytes).map_err(|_| EntropyError)
+    }
+}
+
+/// What a command works with.
+pub struct World {
+    /// What the command line said.
+    pub global: Global,
+    /// The home directory.
+    pub home: Home,
+    /// Where results go.
+    pub terminal: Terminal,
+    /// Where keys are.
+    pub keyring: Keyring,
+    /// `$USER`.
+    pub user: Option<String>,
+}
+
+/// A cached session; the token is a secret.
+#[derive(Serialize, Deserialize)]
+struct CachedSession {
+    server: String,
+    token: String,
+    expires_at: UnixMillis,
+}
+
+#[expect(clippy::disallowed_methods, reason = "the composition root is where the environment is read")]
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+impl World {
+    /// Reads the surroundings.
+    ///
+    /// # Errors
+    /// When there is no home directory.
+    pub fn new(global: Global) -> Result<Self, Failure> {
+        let user_home = variable("HOME").map(PathBuf::from);
+        let home = Home::find(global.home.clone(), user_home.clone())?;
+        let colour = std::io::IsTerminal::is_terminal(&std::io::stderr()) && variable("NO_COLOR").is_none() && variable("TERM").as_deref() != Some("dumb");
+        let terminal = Terminal { format: global.output, quiet: global.quiet, colour };
+        let keyring = Keyring { home: home.clone(), agent: variable("SSH_AUTH_SOCK").map(PathBuf::from), ssh_dir: user_home.map(|home| home.join(".ssh")) };
+        Ok(Self { global, home, terminal, keyring, user: variable("USER") })
+    }
+
+    /// The time now.
+    pub fn now(&self) -> UnixMillis {
+        SystemClock.now()
+    }
+
+    /// Random hex, for idempotency keys.
+    ///
+    /// # Errors
+    /// When the generator fails.
+    pub fn random_hex(&self) -> Result<String, Failure> {
+        let mut bytes = [0u8; 16];
+        SystemEntropy.fill(&mut bytes).map_err(|error| Failure::new(Exit::Unavailable, "RANDOM_FAILED", error.to_string()))?;
+        Ok(lockgate_model::digest::hex(&bytes))
+    }
+
+    /// The context.
+    ///
+    /// # Errors
+    /// When it does not parse.
+    pub fn context(&self) -> Result<Context, Failure> {
+        self.home.context()
+    }
+
+    /// A client that is not signed in.
+    ///
+    /// # Errors
+    /// `SERVER_UNKNOWN` when nothing names a server.
+    pub fn client(&self) -> Result<Client, Failure> {
+        let server = match &self.global.server {
+            Some(server) => Some(server.clone()),
+            None => self.context()?.server,
+        };
+        let server = server.ok_or_else(|| Failure::usage("SERVER_UNKNOWN", "no server is known here").hint("start one with `lockgate up`, or name one with --server"))?;
+        Ok(Client::new(&server, None))
+    }
+
+    /// Who acts: `--as`, else the context's default.
+    ///
+    /// # Errors
+    /// `PERSON_UNKNOWN` when nothing says who.
+    pub fn person(&self) -> Result<PersonId, Failure> {
+        match &self.global.person {
+            Some(person) => Ok(person.clone()),
+            None => self.context()?.person
+                .ok_or_else(|| Failure::new(Exit::NotPermitted, "SIGN_IN_NEEDED", "nobody is signed in here").hint("sign in with `lockgate login NAME`, or say who with --as NAME")),
+        }
+    }
+
+    /// A client signed in as whoever acts.
+    ///
+    /// # Errors
+    /// As [`Self::client`] and [`Self::person`], or when sign-in fails.
+    pub fn signed_in(&self) -> Result<Client, Failure> {
+        self.signed_in_as(&self.person()?)
+    }
+
+    /// A client signed in as one person: with the cached session, else with their key.
+    ///
+    /// # Errors
+    /// When sign-in fails.
+    pub fn signed_in_as(&self, person: &PersonId) -> Result<Client, Failure> {
+        let mut client = self.client()?;
+        let cached = std::fs::read(self.home.session(person)).ok().and_then(|bytes| serde_json::from_slice::<CachedSession>(&bytes).ok());
+        if let Some(session) = cached.filter(|session| session.server == client.base() && session.expires_at > self.now()) {
+            client.sign_in_with(session.token);
+            // A session that the server has ended is noticed here, and renewed below.
+            if client.get::<lockgate_api::wire::Whoami>("/v1/whoami").is_ok() {
+                return Ok(client);
+            }
+            client = self.client()?;
+        }
+        let signer = self.keyring.signer(&self.context()?, person, None)?;
+        self.sign_in(&mut client, person, signer.as_ref())?;
+        Ok(client)
+    }
+
+    /// Signs in with a key and keeps the session.
+    ///
+    /// # Errors
+    /// `SIGN_IN_FAILED`.
+    pub fn sign_in(&self, client: &mut Client, person: &PersonId, signer: &dyn SshSigner) -> Result<SessionReply, Failure> {
+        let challenge: Challenge = client.post("/v1/challenges", &ChallengeRequest { person: person.clone() }, None)?;
+        self.check_ledger(&challenge.ledger)?;
+        let document = document_bytes(&ChallengeDocument::new(&challenge.ledger, person, &challenge.challenge))?;
+        let signature = sign(signer, NAMESPACE, &document)?;
+        let request = SessionRequest { person: person.clone(), challenge: challenge.challenge, signature };
+        let session: SessionReply = client.post("/v1/sessions", &request, None)?;
+        client.sign_in_with(session.token.clone());
+        let cached = CachedSession { server: client.base().to_owned(), token: session.token.clone(), expires_at: session.expires_at };
+        let bytes = serde_json::to_vec(&cached).map_err(|error| Failure::new(Exit::Bug, "OUTPUT_INVALID", error.to_string()))?;
+        write_file(&self.home.session(person), &bytes, 0o600)?;
+        Ok(session)
+    }
+
+    /// The server must be the one whose ledger is pinned here: a signature for another ledger is worth nothing there,
+    /// and is not made.
+    fn check_ledger(&self, ledger: &str) -> Result<(), Failure> {
+        let Ok(trust) = self.trust(None) else { return Ok(()) };
+        let pinned = trust.policy()?.logs().iter().any(|log| log.vkey.name() == ledger);
+        match pinned {
+            true => Ok(()),
+            false => Err(Failure::new(Exit::Integrity, "LEDGER_UNKNOWN", format!("the server speaks for the ledger `{ledger}`, which is not the pinned one"))),
+        }
+    }
+
+    /// What to trust: the file that was named, else the home's.
+    ///
+    /// # Errors
+    /// `TRUST_MISSING`, or what the file says.
+    pub fn trust(&self, named: Option<&std::path::Path>) -> Result<TrustFile, Failure> {
+        let path = named.map(std::path::Path::to_owned).unwrap_or_else(|| self.home.trust());
+        if !path.exists() {
+            return Err(Failure::usage("TRUST_MISSING", format!("there is no trust file at {}", path.display()))
+                .hint("get it over a channel you trust and name it with --trust, or pin a server's own statement with `lockgate trust pin`"));
+        }
+        Ok(TrustFile::from_bytes(&read_file(&path, Limits::DEFAULT.note_bytes as u64)?)?)
+    }
+
+    /// What the server says of itself.
+    ///
+    /// # Errors
+    /// When it cannot be reached.
+    pub fn server_info(&self) -> Result<ServerInfo, Failure> {
+        Ok(self.client()?.get("/v1/server")?)
+    }
+}

@@ -1,0 +1,225 @@
+//! `crash`: kills a real server again and again under load, and checks that nothing acknowledged is lost or doubled.
+//!
+//! Eight writers put every acknowledgement into journals of their own before they ask for the next one. The server is
+//! killed with SIGKILL at random moments and started again in the same place; a request whose outcome is unknown is
+//! repeated under its idempotency key until the outcome is known, and once more to see that it stays. At the end the
+//! journals and the store are compared, without asking the server, and the whole ledger is audited.
+
+mod arena;
+mod journal;
+mod verdict;
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use lockgate_api::Client;
+use lockgate_api::wire::ServerInfo;
+use lockgate_sign::note::VerifierKey;
+
+use self::arena::{ABANDONED, Arena};
+use self::verdict::Verdict;
+use self::writer::{Tally, Writer};
+use crate::failure::{During as _, Failure, Result};
+use crate::random::Random;
+use crate::scratch::Scratch;
+use crate::server::Server;
+use crate::workspace::{self, Profile};
+
+/// How many threads write at the same time.
+const WRITERS: u64 = 8;
+/// How long the server lives at least and at most, in milliseconds.
+const LIFE_MILLIS: (u64, u64) = (5, 1500);
+/// How often a start in the same place is tried: the port may be taken for a moment.
+const STARTS: usize = 5;
+
+/// `crash`.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// How often the server is killed
+    #[arg(long, value_name = "N", default_value_t = 25)]
+    kills: u32,
+    /// Repeat the random choices of an earlier run; timing still differs [default: from the clock]
+    #[arg(long, value_name = "S")]
+    seed: Option<u64>,
+    /// Use the release build
+    #[arg(long)]
+    release: bool,
+}
+
+/// Where a run takes place.
+#[derive(Debug)]
+pub struct Ground {
+    /// The built binary.
+    pub binary: PathBuf,
+    /// The server's home.
+    pub home: PathBuf,
+    /// The folder of the journals.
+    pub journals: PathBuf,
+    /// The server's URL, the same after each start.
+    pub url: String,
+    /// What its receipts are checked with.
+    pub log_key: VerifierKey,
+    /// What the random choices follow from.
+    pub seed: u64,
+}
+
+/// Runs the kill test and prints the closing table.
+///
+/// # Errors
+/// When something was lost or doubled, the audit found something, or the run could not be ended.
+pub fn run(arguments: &Arguments) -> Result<()> {
+    let seed = arguments.seed.unwrap_or_else(clock_seed);
+    println!("seed {seed}");
+    let binary = workspace::build_lockgate(if arguments.release { Profile::Release } else { Profile::Dev })?;
+    let mut scratch = Scratch::new("crash")?;
+    let outcome = run_in(scratch.path(), binary, seed, arguments.kills);
+    if outcome.is_err() {
+        scratch.keep();
+        eprintln!("everything is left in {}", scratch.path().display());
+    }
+    outcome
+}
+
+fn run_in(scratch: &Path, binary: PathBuf, seed: u64, kills: u32) -> Result<()> {
+    let home = scratch.join("home");
+    let mut server = Server::demo(&binary, &home)?;
+    let info: ServerInfo = Client::new(server.url(), None).get("/v1/server")?;
+    let log_key = info.log_key.parse::<VerifierKey>().during("the log's key")?;
+    let journals = scratch.join("journals");
+    std::fs::create_dir_all(&journals)?;
+    let url = server.url().to_owned();
+    let ground = Ground { binary, home, journals, url, log_key, seed };
+    let (tally, slowest) = storm(&ground, &mut server, kills)?;
+    server.stop()?;
+    let verdict = verdict::judge(&ground.home.join("data"), &journal::read_all(&ground.journals)?)?;
+    let audit = audit(&ground)?;
+    close(&ground, kills, &tally, slowest, &verdict, audit.as_deref())
+}
+
+/// Lets the writers write while the server is killed; returns what they did, and the slowest restart.
+fn storm(ground: &Ground, server: &mut Server, kills: u32) -> Result<(Tally, Duration)> {
+    let arena = Arena::default();
+    let arena = &arena;
+    thread::scope(|scope| {
+        // Held until the end, so that waiting on the other side means waiting.
+        let (alarm, alarms) = mpsc::channel::<()>();
+        let mut writers = Vec::new();
+        for number in 0..WRITERS {
+            let alarm = alarm.clone();
+            writers.push(scope.spawn(move || {
+                let outcome = Writer::open(ground, arena, number).and_then(Writer::run);
+                if outcome.is_err() {
+                    // The other side may have stopped listening; then it knows already.
+                    let _ = alarm.send(());
+                }
+                outcome
+            }));
+        }
+        let killed = kill_again_and_again(ground, arena, server, kills, &alarms);
+        match &killed {
+            Ok(_) => arena.finish(),
+            Err(_) => arena.abandon(),
+        }
+        let mut tally = Tally::default();
+        let mut failures = Vec::new();
+        for writer in writers {
+            match writer.join().unwrap_or_else(|_| Err(Failure::new("a writer panicked"))) {
+                Ok(one) => tally.add(&one),
+                Err(failure) => failures.push(failure.to_string()),
+            }
+        }
+        // A writer that was stopped tells nothing new.
+        match (killed, failures.into_iter().find(|failure| failure != ABANDONED)) {
+            (_, Some(failure)) => Err(Failure::new(failure)),
+            (Err(failure), None) => Err(failure),
+            (Ok(slowest), None) => Ok((tally, slowest)),
+        }
+    })
+}
+
+fn kill_again_and_again(
+    ground: &Ground,
+    arena: &Arena,
+    server: &mut Server,
+    kills: u32,
+    alarms: &Receiver<()>,
+) -> Result<Duration> {
+    let mut random = Random::new(ground.seed);
+    let address = server.address().to_owned();
+    let mut slowest = Duration::ZERO;
+    for _ in 0..kills {
+        let life = Duration::from_millis(random.between(LIFE_MILLIS.0, LIFE_MILLIS.1));
+        if alarms.recv_timeout(life).is_ok() {
+            return Err(Failure::new("a writer gave up"));
+        }
+        arena.set_up(false);
+        server.kill()?;
+        let started = Instant::now();
+        *server = start_again(ground, &address)?;
+        slowest = slowest.max(started.elapsed());
+        arena.set_up(true);
+    }
+    Ok(slowest)
+}
+
+fn start_again(ground: &Ground, address: &str) -> Result<Server> {
+    let mut outcome = Server::serve(&ground.binary, &ground.home, address);
+    for _ in 1..STARTS {
+        if outcome.is_ok() {
+            break;
+        }
+        outcome = Server::serve(&ground.binary, &ground.home, address);
+    }
+    outcome
+}
+
+/// Audits the whole ledger with the binary; returns what it says when it does not exit with 0.
+fn audit(ground: &Ground) -> Result<Option<String>> {
+    let mut command = Command::new(&ground.binary);
+    command.arg("audit").arg("--data").arg(ground.home.join("data")).env("LOCKGATE_HOME", &ground.home);
+    let output = command.output().during("start the audit")?;
+    let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+    Ok((!output.status.success()).then(|| format!("the audit ended with {}\n{said}", output.status)))
+}
+
+fn close(
+    ground: &Ground,
+    kills: u32,
+    tally: &Tally,
+    slowest: Duration,
+    verdict: &Verdict,
+    audit: Option<&str>,
+) -> Result<()> {
+    for problem in verdict.problems().chain(audit) {
+        eprintln!("{problem}");
+    }
+    let audit_problems = usize::from(audit.is_some());
+    println!("kills            {kills}");
+    println!("acknowledgements {}", verdict.acknowledgements);
+    println!("unknown outcomes {} (each repeated until known)", tally.unknown);
+    println!("slowest restart  {} ms", slowest.as_millis());
+    println!("lost             {}", verdict.lost.len());
+    println!("duplicated       {}", verdict.duplicated.len());
+    println!("never answered   {}", verdict.unanswered.len());
+    println!("audit problems   {audit_problems}");
+    println!("seed             {}", ground.seed);
+    if tally.acknowledged != verdict.acknowledgements {
+        return Err(Failure::new("the journals do not hold what the writers wrote: the test itself is broken"));
+    }
+    match verdict.problems().count() + audit_problems {
+        0 => Ok(()),
+        count => Err(Failure::new(format!("{count} problems after {kills} kills; repeat with --seed {}", ground.seed))),
+    }
+}
+
+fn clock_seed() -> u64 {
+    #[expect(clippy::disallowed_methods, reason = "only a seed, and printed; nothing that is tested reads this clock")]
+    let now = std::time::SystemTime::now();
+    let since = now.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or_default()
+}

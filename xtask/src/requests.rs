@@ -1,0 +1,111 @@
+//! Requests: what the kill test and the bench ask of a server.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use lockgate_api::wire::{
+    Acknowledged, ArtifactRef, AttestRequest, Attested, Body, EvidenceBody, Logged, PromoteRequest, Promoted,
+    PublishRequest, Published, Stored,
+};
+use lockgate_api::{Client, ClientError};
+use lockgate_model::{Digest, PromotionId, ReleaseName};
+
+use crate::failure::Result;
+
+/// A write that the ledger records.
+#[derive(Debug, Clone)]
+pub enum Request {
+    /// Publish a release.
+    Publish(PublishRequest),
+    /// Record evidence about it.
+    Attest(AttestRequest),
+    /// Ask that it be let into an environment.
+    Promote(PromoteRequest),
+}
+
+/// What the server answered; only what is compared or journaled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    /// The receipt, if something had to be appended.
+    pub logged: Option<Logged>,
+    /// The digest of the recorded evidence.
+    pub evidence: Option<Digest>,
+    /// The last promotion and its status.
+    pub promotion: Option<(PromotionId, String)>,
+}
+
+impl Request {
+    /// Publishes a release with one artifact that was uploaded before.
+    pub fn publish(release: &ReleaseName, artifact: &Stored) -> Self {
+        let artifact =
+            ArtifactRef { digest: artifact.digest, name: "app.bin".to_owned(), size_bytes: artifact.size_bytes };
+        Self::Publish(PublishRequest {
+            release: release.clone(),
+            artifacts: vec![artifact],
+            source: None,
+            notes: None,
+            evidence: Vec::new(),
+        })
+    }
+
+    /// Records a JUnit report about a release.
+    pub fn attest(release: &ReleaseName, report: &str) -> Self {
+        let body = EvidenceBody {
+            body: Body::Inline(STANDARD.encode(report)),
+            signed: false,
+            format: Some("junit".to_owned()),
+            expect: None,
+        };
+        Self::Attest(AttestRequest { release: release.clone(), evidence: vec![body] })
+    }
+
+    /// Asks that a release be let into dev.
+    ///
+    /// # Errors
+    /// Never: `dev` is an environment name.
+    pub fn promote(release: &ReleaseName) -> Result<Self> {
+        let reason = "measured by xtask".to_owned();
+        Ok(Self::Promote(PromoteRequest { release: release.clone(), environment: "dev".parse()?, reason }))
+    }
+
+    /// Sends it under an idempotency key.
+    ///
+    /// # Errors
+    /// What the client says.
+    pub fn send(&self, client: &Client, key: &str) -> std::result::Result<Reply, ClientError> {
+        match self {
+            Self::Publish(request) => {
+                let reply: Acknowledged<Published> = client.post("/v1/releases", request, Some(key))?;
+                Ok(Reply { logged: reply.logged, evidence: None, promotion: None })
+            }
+            Self::Attest(request) => {
+                let reply: Acknowledged<Attested> = client.post("/v1/evidence", request, Some(key))?;
+                let evidence = reply.result.evidence.first().map(|row| row.digest);
+                Ok(Reply { logged: reply.logged, evidence, promotion: None })
+            }
+            Self::Promote(request) => {
+                let reply: Acknowledged<Promoted> = client.post("/v1/promotions", request, Some(key))?;
+                let last = reply.result.promotions.into_iter().next_back();
+                let promotion = last.map(|row| (row.promotion, row.status));
+                Ok(Reply { logged: reply.logged, evidence: None, promotion })
+            }
+        }
+    }
+}
+
+/// Uploads bytes under their digest.
+///
+/// # Errors
+/// What the client says.
+pub fn upload(client: &Client, bytes: &[u8]) -> std::result::Result<Stored, ClientError> {
+    let digest = Digest::of(bytes);
+    let mut reader = bytes;
+    client.upload(&mut reader, bytes.len() as u64, Some(&digest))
+}
+
+/// A small JUnit report of one passed test; another name makes it another report.
+pub fn junit(name: &str) -> String {
+    format!(
+        "<testsuites><testsuite name=\"xtask\"><testcase classname=\"xtask\" name=\"{name}\" time=\"0.001\"/>\
+         </testsuite></testsuites>"
+    )
+}

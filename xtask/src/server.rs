@@ -1,0 +1,166 @@
+//! A real server: the built binary, as a child process with a home of its own.
+
+use std::fs::{self, OpenOptions};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use lockgate_api::Client;
+use rustix::process::{Pid, Signal, kill_process};
+use serde::Deserialize;
+
+use crate::deadline::wait_until;
+use crate::failure::{During as _, Failure, Result};
+use crate::identity;
+
+/// How long a start may take.
+const START_LIMIT: Duration = Duration::from_secs(60);
+/// How long a stop may take, running requests included.
+const STOP_LIMIT: Duration = Duration::from_secs(30);
+/// How often a start or a stop is looked at.
+const STEP: Duration = Duration::from_millis(5);
+/// How much of the server's log a failure shows, in lines.
+const LOG_LINES: usize = 20;
+
+/// A running server. Dropping it kills it.
+#[derive(Debug)]
+pub struct Server {
+    child: Child,
+    home: PathBuf,
+    running: Running,
+}
+
+/// What the server writes to `server.json`; only what is used here.
+#[derive(Debug, Default, Deserialize)]
+struct Running {
+    pid: u32,
+    url: String,
+}
+
+impl Server {
+    /// Makes a demo instance with `lockgate up --demo` in an empty home, and starts its server on a free port.
+    ///
+    /// # Errors
+    /// When the binary does not start, or the demo people cannot sign in in time.
+    pub fn demo(binary: &Path, home: &Path) -> Result<Self> {
+        let setting_up = Self::spawn(binary, home, &["up", "--demo", "--listen", "127.0.0.1:0"])?;
+        identity::wait_for_people(setting_up.url(), home)?;
+        let address = setting_up.address().to_owned();
+        setting_up.stop()?;
+        Self::serve(binary, home, &address)
+    }
+
+    /// Starts the server of an instance that exists already; `listen` is an address and a port.
+    ///
+    /// # Errors
+    /// When it ends, or is not healthy in time; the end of its log comes with it.
+    pub fn serve(binary: &Path, home: &Path, listen: &str) -> Result<Self> {
+        Self::spawn(binary, home, &["serve", "--listen", listen])
+    }
+
+    fn spawn(binary: &Path, home: &Path, arguments: &[&str]) -> Result<Self> {
+        // What an earlier server wrote must not be taken for this one's.
+        let announcement = home.join("server.json");
+        if announcement.exists() {
+            fs::remove_file(&announcement).during("remove the earlier server's address")?;
+        }
+        let log = OpenOptions::new().create(true).append(true).open(log_file(home)).during("open the server's log")?;
+        let child = Command::new(binary)
+            .args(arguments)
+            .env("LOCKGATE_HOME", home)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()
+            .during(format!("start `{}`", binary.display()))?;
+        let mut server = Self { child, home: home.to_owned(), running: Running::default() };
+        server.running = server.wait_until_healthy(&announcement)?;
+        Ok(server)
+    }
+
+    fn wait_until_healthy(&mut self, announcement: &Path) -> Result<Running> {
+        let child = &mut self.child;
+        let log = log_file(&self.home);
+        wait_until("a healthy server", START_LIMIT, STEP, || {
+            if let Some(status) = child.try_wait()? {
+                return Err(Failure::new(format!("the server ended with {status}; its log ends with:\n{}", tail(&log))));
+            }
+            let Ok(bytes) = fs::read(announcement) else { return Ok(None) };
+            let Ok(running) = serde_json::from_slice::<Running>(&bytes) else { return Ok(None) };
+            let healthy = Client::new(&running.url, None).get_bytes("/healthz").is_ok();
+            Ok(healthy.then_some(running))
+        })
+    }
+
+    /// Its URL, such as `http://127.0.0.1:7430`.
+    pub fn url(&self) -> &str {
+        &self.running.url
+    }
+
+    /// Its address and port, to start it again in the same place.
+    pub fn address(&self) -> &str {
+        self.running.url.trim_start_matches("http://").trim_end_matches('/')
+    }
+
+    /// One figure of `/proc/<pid>/status` in KiB, such as `VmRSS`.
+    ///
+    /// # Errors
+    /// When the process is gone or has no such figure.
+    pub fn memory_kib(&self, figure: &str) -> Result<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.running.pid)).during("read the server's memory")?;
+        let line = status.lines().find_map(|line| line.strip_prefix(figure)?.strip_prefix(':'));
+        let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+        number.ok_or_else(|| Failure::new(format!("the server's status has no `{figure}`")))
+    }
+
+    /// Kills it with SIGKILL: it gets no chance to tidy up.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn kill(&mut self) -> Result<()> {
+        if let (Some(pid), true) = (self.pid(), self.running.pid != self.child.id()) {
+            kill_process(pid, Signal::KILL).during("kill the server")?;
+        }
+        self.child.kill().during("kill the server")?;
+        self.child.wait().during("wait for the killed server")?;
+        Ok(())
+    }
+
+    /// Asks it to stop, and waits until it has.
+    ///
+    /// # Errors
+    /// When it does not stop in time; it is killed then.
+    pub fn stop(mut self) -> Result<()> {
+        if let Some(pid) = self.pid() {
+            kill_process(pid, Signal::TERM).during("stop the server")?;
+        }
+        let child = &mut self.child;
+        wait_until("the server's end", STOP_LIMIT, STEP, || Ok(child.try_wait()?))?;
+        Ok(())
+    }
+
+    /// The serving process: the child itself, or one that it started.
+    fn pid(&self) -> Option<Pid> {
+        i32::try_from(self.running.pid).ok().and_then(Pid::from_raw)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // A child that has ended already needs nothing.
+        if matches!(self.child.try_wait(), Ok(None)) {
+            let _ = self.kill();
+        }
+    }
+}
+
+fn log_file(home: &Path) -> PathBuf {
+    home.with_extension("log")
+}
+
+fn tail(file: &Path) -> String {
+    let text = fs::read_to_string(file).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    let shown: Vec<&str> = lines.into_iter().rev().take(LOG_LINES).collect();
+    shown.into_iter().rev().collect::<Vec<_>>().join("\n")
+}
