@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 HASH_BYTES = 32
 PROOF_HASHES_MAX = 63
-SIGNATURES_MAX = 64
+SIGNATURES_MAX = 32
 NOTE_BYTES_MAX = 256 * 1024
 ED25519 = 0x01
 

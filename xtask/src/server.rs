@@ -83,7 +83,10 @@ impl Server {
         let log = log_file(&self.home);
         wait_until("a healthy server", START_LIMIT, STEP, || {
             if let Some(status) = child.try_wait()? {
-                return Err(Failure::new(format!("the server ended with {status}; its log ends with:\n{}", tail(&log))));
+                return Err(Failure::new(format!(
+                    "the server ended with {status}; its log ends with:\n{}",
+                    tail(&log)
+                )));
             }
             let Ok(bytes) = fs::read(announcement) else { return Ok(None) };
             let Ok(running) = serde_json::from_slice::<Running>(&bytes) else { return Ok(None) };
@@ -107,7 +110,8 @@ impl Server {
     /// # Errors
     /// When the process is gone or has no such figure.
     pub fn memory_kib(&self, figure: &str) -> Result<u64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.running.pid)).during("read the server's memory")?;
+        let status =
+            fs::read_to_string(format!("/proc/{}/status", self.running.pid)).during("read the server's memory")?;
         let line = status.lines().find_map(|line| line.strip_prefix(figure)?.strip_prefix(':'));
         let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
         number.ok_or_else(|| Failure::new(format!("the server's status has no `{figure}`")))

@@ -47,6 +47,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 
 fn stale(generated: &[codegen::Generated]) -> Vec<String> {
     let differs = |file: &&codegen::Generated| !workspace::read(file.path).is_ok_and(|found| found == file.text);
-    let problem = |file: &codegen::Generated| format!("{}: differs from the code; run `cargo xtask codegen`", file.path);
+    let problem =
+        |file: &codegen::Generated| format!("{}: differs from the code; run `cargo xtask codegen`", file.path);
     generated.iter().filter(differs).map(problem).collect()
 }

@@ -290,6 +290,8 @@ pub fn visible(text: &str) -> String {
 /// INVARIANT (approval binds bytes): the entry's `document` digest names the bytes that the signature covers.
 #[derive(Debug, Clone)]
 pub struct Approval {
+    /// The artifacts that were signed for.
+    pub subject: Vec<Subject>,
     /// What was signed.
     pub predicate: ApprovalPredicate,
 }
@@ -307,7 +309,7 @@ impl Approval {
         }
         // 2. They are an approval document, and the entry repeats it truly.
         let document = ApprovalDocument::from_bytes(bytes)?;
-        let predicate = document.predicate;
+        let ApprovalDocument { subject, predicate, .. } = document;
         let same = predicate.promotion == event.promotion && predicate.release == event.release
             && predicate.verdict == event.verdict && predicate.approver == event.approver;
         if !same || predicate.ledger != governance.origin() {
@@ -324,7 +326,7 @@ impl Approval {
         // 4. The signature is theirs, over these bytes, for this purpose, by a key that counts at this index.
         let key = governance.verify_signature(&event.approver, &event.signature, NAMESPACE, bytes, index)?;
         match key == event.key {
-            true => Ok(Self { predicate }),
+            true => Ok(Self { subject, predicate }),
             false => Err(ApplyError::new("KEY_MISMATCH", "the entry names another key than the signature".to_owned())),
         }
     }
@@ -343,6 +345,11 @@ impl Approval {
         }
         if predicate.manifest != request.manifest {
             return Err(ApplyError::new("APPROVAL_DIGEST", "the signed document is for other bytes".to_owned()));
+        }
+        let release = state.release(&request.release)?;
+        let known = evidence_lines(release);
+        if self.subject != subjects(release) || !predicate.evidence.iter().all(|line| known.contains(line)) {
+            return Err(ApplyError::new("APPROVAL_DIGEST", "the signed document lists other artifacts or evidence".to_owned()));
         }
         let governance = state.governance()?;
         if predicate.policy != governance.policy_digest {

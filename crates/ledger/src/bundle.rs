@@ -314,7 +314,7 @@ fn check_complete(decision: &DecisionRecorded, promotion: PromotionId, state: &S
     };
     for stream in [StreamName::governance(), StreamName::release(&decision.release)] {
         let named = decision.relied_on.iter().any(|position| position.stream == stream);
-        if !named || !state.starts_at_first(&stream) {
+        if !named || !state.holds_whole(&stream) {
             return incomplete(&stream);
         }
     }

@@ -93,8 +93,8 @@ impl State {
         self.streams.get(stream)
     }
 
-    /// Whether the state holds this stream from its first entry.
-    pub fn starts_at_first(&self, stream: &StreamName) -> bool {
+    /// Whether the state holds this stream from its first entry on, without a gap.
+    pub fn holds_whole(&self, stream: &StreamName) -> bool {
         self.whole.contains(stream)
     }
 
@@ -143,8 +143,8 @@ impl State {
 
     /// Applies the entry at `index`: checks its links, verifies its signatures, changes the state.
     ///
-    /// INVARIANT (streams are chains): of a stream whose head is known, the entry must be the next one; of a stream
-    /// that the state has not met, the entry must be the first, unless `slice` says that earlier ones were left out.
+    /// INVARIANT (streams are chains): the entry must be the next one of each of its streams, unless `slice` says that
+    /// entries were left out; then [`State::holds_whole`] tells which streams are complete.
     ///
     /// # Errors
     /// [`ApplyError`] naming what is wrong; the state is unchanged then.
@@ -152,8 +152,12 @@ impl State {
         self.check_frame(index, entry, slice)?;
         self.apply_event(index, entry, bodies)?;
         for link in &entry.streams {
+            // INVARIANT (whole means without a gap): only a chain from 0 whose every link followed counts.
+            let follows = *link == self.next_link(&link.stream);
             if link.seq == 0 {
                 self.whole.insert(link.stream.clone());
+            } else if !follows {
+                self.whole.remove(&link.stream);
             }
             let position = StreamPosition { stream: link.stream.clone(), seq: link.seq, index };
             self.streams.insert(link.stream.clone(), position);
@@ -172,10 +176,7 @@ impl State {
         let mut seen: Vec<&StreamName> = Vec::with_capacity(entry.streams.len());
         for link in &entry.streams {
             let expected = self.next_link(&link.stream);
-            let fits = match self.streams.contains_key(&link.stream) {
-                true => *link == expected,
-                false => *link == expected || slice == Slice::Partial,
-            };
+            let fits = *link == expected || (slice == Slice::Partial && self.leaves_a_gap(link));
             if !fits || seen.contains(&&link.stream) || link.prev.is_some_and(|prev| prev >= index) {
                 return Err(ApplyError::new(
                     "STREAM_BROKEN",
@@ -188,6 +189,14 @@ impl State {
         match expected.iter().all(|stream| seen.contains(&stream)) {
             true => Ok(()),
             false => Err(ApplyError::new("STREAM_MISSING", format!("entry {index} does not stand in every stream that it belongs to"))),
+        }
+    }
+
+    /// Whether the link comes later in its stream than what the state knows, with entries in between.
+    fn leaves_a_gap(&self, link: &Link) -> bool {
+        match self.streams.get(&link.stream) {
+            None => link.seq > 0,
+            Some(head) => link.seq > head.seq + 1 && link.prev.is_some_and(|prev| prev > head.index),
         }
     }
 
@@ -290,12 +299,12 @@ impl State {
     }
 }
 
-/// Whether entries before the first known one of a stream may have been left out.
+/// Whether entries of a stream may have been left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Slice {
-    /// No: every stream starts at its first entry.
+    /// No: every stream is here from its first entry on.
     Whole,
-    /// Yes: the caller checks the completeness of the streams that matter.
+    /// Yes: the caller asks [`State::holds_whole`] for the streams that matter.
     Partial,
 }
 

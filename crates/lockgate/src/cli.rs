@@ -10,7 +10,7 @@ use lockgate_model::{Digest, EnvName, GroupName, PersonId, PromotionId, ReleaseN
 /// CI hands in a build with its evidence, policy decides what may rise, people approve with their own keys, and
 /// everyone can verify it later without trusting the server.
 #[derive(Debug, Parser)]
-#[command(name = "lockgate", version, propagate_version = true, max_term_width = 110, disable_help_subcommand = true)]
+#[command(name = "lockgate", version, max_term_width = 110, disable_help_subcommand = true)]
 pub struct Cli {
     /// What every command understands.
     #[command(flatten)]

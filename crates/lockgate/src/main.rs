@@ -19,6 +19,11 @@ use crate::failure::Outcome;
 use crate::world::World;
 
 fn main() -> ExitCode {
+    // A panic is a bug of ours, told by the standard hook; it must never look like any other outcome.
+    std::panic::catch_unwind(command).unwrap_or_else(|_| ExitCode::from(Exit::Bug.code()))
+}
+
+fn command() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

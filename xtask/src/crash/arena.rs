@@ -71,10 +71,8 @@ impl Arena {
     /// When the run was abandoned, or the server stays away.
     pub fn wait_to_repeat(&self) -> Result<()> {
         let waits = |state: &mut State| !state.up && state.run != Run::Abandoned;
-        let (state, _) = self
-            .changed
-            .wait_timeout_while(self.lock(), UP_LIMIT, waits)
-            .unwrap_or_else(PoisonError::into_inner);
+        let (state, _) =
+            self.changed.wait_timeout_while(self.lock(), UP_LIMIT, waits).unwrap_or_else(PoisonError::into_inner);
         match (state.run, state.up) {
             (Run::Abandoned, _) => return Err(Failure::new(ABANDONED)),
             (_, false) => return Err(Failure::new("the server did not come back")),

@@ -160,10 +160,14 @@ fn doubled_and_unanswered(held: &Held, acks: &[Ack], verdict: &mut Verdict) {
             }
         }
     }
-    let releases = held.published.iter().map(|(name, count)| (format!("the release {name}"), *count, published.contains(name)));
-    let reports = held.attested.iter().map(|(digest, count)| (format!("the report {digest}"), *count, attested.contains(digest)));
-    let promotions =
-        held.promoted.iter().map(|(name, ids)| (format!("the promotion of {name}"), ids.len(), promoted.contains(name)));
+    let releases =
+        held.published.iter().map(|(name, count)| (format!("the release {name}"), *count, published.contains(name)));
+    let reports =
+        held.attested.iter().map(|(digest, count)| (format!("the report {digest}"), *count, attested.contains(digest)));
+    let promotions = held
+        .promoted
+        .iter()
+        .map(|(name, ids)| (format!("the promotion of {name}"), ids.len(), promoted.contains(name)));
     for (what, count, answered) in releases.chain(reports).chain(promotions) {
         if count > 1 {
             verdict.duplicated.push(format!("{what} stands {count} times"));
@@ -177,7 +181,9 @@ fn doubled_and_unanswered(held: &Held, acks: &[Ack], verdict: &mut Verdict) {
 fn blob_problem(store: &dyn BlobStore, digest: &Digest) -> Option<String> {
     match store.open(digest) {
         // The reader hashes on the way and fails at the end when the bytes are others.
-        Ok(Some(mut reader)) => io::copy(&mut reader, &mut io::sink()).err().map(|error| format!("the bytes {digest}: {error}")),
+        Ok(Some(mut reader)) => {
+            io::copy(&mut reader, &mut io::sink()).err().map(|error| format!("the bytes {digest}: {error}"))
+        }
         Ok(None) => Some(format!("the bytes {digest} were acknowledged and are not there")),
         Err(error) => Some(format!("the bytes {digest}: {error}")),
     }

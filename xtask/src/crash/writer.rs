@@ -133,10 +133,7 @@ impl<'a> Writer<'a> {
     }
 
     /// Calls until there is an answer; says too whether an earlier call may have been applied unseen.
-    fn until_known<T>(
-        &mut self,
-        call: impl Fn(&Client) -> std::result::Result<T, ClientError>,
-    ) -> Result<(T, bool)> {
+    fn until_known<T>(&mut self, call: impl Fn(&Client) -> std::result::Result<T, ClientError>) -> Result<(T, bool)> {
         let mut unknown = false;
         for _ in 0..TRIES {
             let error = match call(&self.client) {

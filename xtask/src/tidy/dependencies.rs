@@ -20,19 +20,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("server", &["model", "sign", "tlog", "evidence", "policy", "ledger", "store", "engine", "api"]),
     (
         "lockgate",
-        &[
-            "model",
-            "sign",
-            "tlog",
-            "evidence",
-            "policy",
-            "ledger",
-            "store",
-            "store-local",
-            "engine",
-            "api",
-            "server",
-        ],
+        &["model", "sign", "tlog", "evidence", "policy", "ledger", "store", "store-local", "engine", "api", "server"],
     ),
 ];
 
@@ -52,13 +40,19 @@ pub fn rooms(packages: &[Package], root: &Path) -> Vec<String> {
     let mut problems = Vec::new();
     for package in packages.iter().filter(|package| package.manifest_path.starts_with(&crates)) {
         let Some((_, allowed)) = MAY_USE.iter().find(|(room, _)| *room == room_of(&package.name)) else {
-            problems.push(format!("{}: not in the table of rooms in xtask/src/tidy/dependencies.rs; add a row", package.name));
+            problems.push(format!(
+                "{}: not in the table of rooms in xtask/src/tidy/dependencies.rs; add a row",
+                package.name
+            ));
             continue;
         };
         let used = package.dependencies.iter().filter(|dependency| dependency.kind.is_none());
         for used in used.filter(|used| used.name == "lockgate" || used.name.starts_with("lockgate-")) {
             if !allowed.contains(&room_of(&used.name)) {
-                problems.push(format!("{}: may not use {}; arrows between rooms go only downwards", package.name, used.name));
+                problems.push(format!(
+                    "{}: may not use {}; arrows between rooms go only downwards",
+                    package.name, used.name
+                ));
             }
         }
     }
@@ -139,7 +133,8 @@ mod tests {
         check(package("lockgate", &[("lockgate-store-local", None), ("lockgate-server", None)]), 0);
         check(package("lockgate-api", &[("lockgate", None)]), 1);
         check(package("lockgate-web", &[]), 1);
-        let elsewhere = Package { manifest_path: "/w/xtask/Cargo.toml".into(), ..package("xtask", &[("lockgate", None)]) };
+        let elsewhere =
+            Package { manifest_path: "/w/xtask/Cargo.toml".into(), ..package("xtask", &[("lockgate", None)]) };
         check(elsewhere, 0);
     }
 

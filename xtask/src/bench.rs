@@ -1,0 +1,233 @@
+//! `bench`: measures the release build against limits of the same machine in the same run.
+//!
+//! A figure alone says more about the machine than about the product, so each row carries its ratio to a limit that
+//! was measured beside it. Rows say whether they meet their goal, also when they do not.
+
+mod append;
+mod commands;
+mod decide;
+mod growth;
+mod limits;
+mod machine;
+mod push;
+mod report;
+mod samples;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+use lockgate_api::Client;
+use lockgate_api::wire::ServerInfo;
+use lockgate_sign::note::VerifierKey;
+
+use self::append::{Appender, CLIENTS, Until};
+use self::commands::Commands;
+use self::growth::Latencies;
+use self::limits::Limits;
+use self::push::Push;
+use self::report::{Report, Row};
+use self::samples::quantile;
+use crate::failure::{During as _, Result};
+use crate::identity::{self, Identity};
+use crate::scratch::Scratch;
+use crate::server::Server;
+use crate::workspace::{self, Profile};
+
+/// The file that is written.
+const RESULTS: &str = "docs/benchmarks.md";
+/// At how many entries the small ledger's latencies are measured.
+const SMALL_LEDGER: u64 = 1000;
+
+/// `bench`.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// Small sizes and few rounds: shows that it works, not how fast it is
+    #[arg(long)]
+    quick: bool,
+    /// How many entries the audited ledger has [default: 100000, with --quick 3000]
+    #[arg(long, value_name = "N")]
+    entries: Option<u64>,
+}
+
+/// How much is measured.
+#[derive(Debug, Clone)]
+pub struct Sizes {
+    /// Rounds that count; one more is run before them and thrown away.
+    pub rounds: usize,
+    /// How large the pushed and the written file are.
+    pub file_bytes: u64,
+    /// How long one limit is measured in one round.
+    pub limit_window: Duration,
+    /// How long the clients append.
+    pub append_window: Duration,
+    /// How often a decision is made.
+    pub decisions: usize,
+    /// How often each command is run.
+    pub commands: usize,
+    /// How many samples one latency has.
+    pub latencies: usize,
+    /// How many entries the audited ledger has.
+    pub entries: u64,
+}
+
+impl Sizes {
+    fn of(arguments: &Arguments) -> Self {
+        match arguments.quick {
+            true => Self {
+                rounds: 2,
+                file_bytes: 64 << 20,
+                limit_window: Duration::from_millis(200),
+                append_window: Duration::from_secs(2),
+                decisions: 100,
+                commands: 10,
+                latencies: 20,
+                entries: arguments.entries.unwrap_or(3000),
+            },
+            false => Self {
+                rounds: 3,
+                file_bytes: 1 << 30,
+                limit_window: Duration::from_secs(1),
+                append_window: Duration::from_secs(8),
+                decisions: 1000,
+                commands: 30,
+                latencies: 100,
+                entries: arguments.entries.unwrap_or(100_000),
+            },
+        }
+    }
+}
+
+/// Measures everything, prints the table and writes it down.
+///
+/// # Errors
+/// When something does not build, start or answer; a goal that is missed is no error.
+pub fn run(arguments: &Arguments) -> Result<()> {
+    if cfg!(debug_assertions) {
+        return again_in_release();
+    }
+    let sizes = Sizes::of(arguments);
+    let binary = workspace::build_lockgate(Profile::Release)?;
+    let scratch = Scratch::new("bench")?;
+    let bench = Bench { binary, folder: scratch.path().to_owned(), sizes };
+    let report = bench.measure(machine::facts()?, &command_line(arguments))?;
+    let text = report.to_markdown();
+    println!("{text}");
+    workspace::write(RESULTS, &text)
+}
+
+/// The measuring process itself has to be a release build too: it hashes, decides and is the load.
+fn again_in_release() -> Result<()> {
+    let own: Vec<String> = std::env::args().skip(1).collect();
+    let mut arguments = vec!["run", "--release", "-q", "-p", "xtask", "--"];
+    arguments.extend(own.iter().map(String::as_str));
+    workspace::run("cargo", &arguments)
+}
+
+fn command_line(arguments: &Arguments) -> String {
+    let quick = if arguments.quick { " --quick" } else { "" };
+    let entries = arguments.entries.map(|entries| format!(" --entries {entries}")).unwrap_or_default();
+    format!("cargo xtask bench{quick}{entries}")
+}
+
+struct Bench {
+    binary: PathBuf,
+    folder: PathBuf,
+    sizes: Sizes,
+}
+
+impl Bench {
+    fn measure(&self, machine: Vec<String>, command: &str) -> Result<Report> {
+        let mut rows = Vec::new();
+        say("limits");
+        let limits = Limits::measure(&self.folder, &self.sizes)?;
+        rows.extend(limits.rows());
+        say("decisions");
+        rows.push(decide::measure(self.sizes.decisions)?);
+        self.bytes_and_commands(&mut rows)?;
+        self.entries(&limits, &mut rows)?;
+        Ok(Report { command: command.to_owned(), machine, rows })
+    }
+
+    /// Everything about bytes and single commands: one instance.
+    fn bytes_and_commands(&self, rows: &mut Vec<Row>) -> Result<()> {
+        say("push");
+        let home = self.folder.join("bytes");
+        let server = Server::demo(&self.binary, &home)?;
+        let idle_kib = server.memory_kib("VmRSS")?;
+        let push = Push::measure(&self.binary, &home, &server, &self.folder, &self.sizes)?;
+        rows.extend(push.rows(self.sizes.file_bytes));
+        say("commands");
+        let commands = Commands::prepare(&self.binary, &home, server.url(), &self.folder)?;
+        server.stop()?;
+        rows.extend(commands.measure(self.sizes.commands)?);
+        rows.push(Row::at_most("idle server, resident memory", mib(idle_kib), mib(idle_kib), 25.0, "25 MiB", "MiB"));
+        Ok(())
+    }
+
+    /// Everything about entries: another instance, whose ledger grows.
+    fn entries(&self, limits: &Limits, rows: &mut Vec<Row>) -> Result<()> {
+        let home = self.folder.join("entries");
+        let server = Server::demo(&self.binary, &home)?;
+        let idle_kib = server.memory_kib("VmRSS")?;
+        let info: ServerInfo = Client::new(server.url(), None).get("/v1/server")?;
+        let log_key: VerifierKey = info.log_key.parse().during("the log's key")?;
+        let [name, _] = identity::NAMES;
+        let token = Identity::load(&home, name)?.sign_in(&Client::new(server.url(), None))?;
+        let appender = Appender { url: server.url(), token: &token, log_key: &log_key };
+        say("a small ledger");
+        appender.run(1, &Until::Entries(SMALL_LEDGER))?;
+        let small = Latencies::measure(&appender, 2, self.sizes.latencies)?;
+        say("appends");
+        let appended = appender.run(3, &Until::Elapsed(self.sizes.append_window))?;
+        rows.extend(append_rows(&appended, limits));
+        say("a large ledger");
+        let filled = appender.run(4, &Until::Entries(self.sizes.entries))?;
+        let large = Latencies::measure(&appender, 5, self.sizes.latencies)?;
+        let entries = Client::new(server.url(), None).get::<ServerInfo>("/v1/server")?.entries;
+        rows.extend(small.rows(&large, SMALL_LEDGER, filled.entries));
+        let full_kib = server.memory_kib("VmRSS")?;
+        let growth = full_kib as f64 / idle_kib.max(1) as f64;
+        let memory = format!("resident memory at {entries} entries, after the load");
+        rows.push(Row::at_most(&memory, growth, mib(full_kib), 1.3, "1.3 × idle", "MiB"));
+        server.stop()?;
+        say("audit");
+        rows.push(self.audit(&home, entries, limits)?);
+        Ok(())
+    }
+
+    fn audit(&self, home: &Path, entries: u64, limits: &Limits) -> Result<Row> {
+        let mut command = std::process::Command::new(&self.binary);
+        command.arg("audit").arg("--data").arg(home.join("data")).env("LOCKGATE_HOME", home);
+        let seconds = commands::time_ms(&mut command)? / 1000.0;
+        let rate = entries as f64 / seconds;
+        let cores = machine::cores();
+        let what = format!(
+            "audit of {entries} entries in {seconds:.1} s, beside {:.0} P-256 verifications/s a core on {cores} cores \
+             and {:.0} MiB/s of SHA-256",
+            limits.p256, limits.sha256_mib
+        );
+        let ratio = rate / (limits.p256 * cores as f64);
+        Ok(Row::at_least(&what, ratio, rate, 0.75, "0.75 × P-256 verifications of all cores", "entries/s"))
+    }
+}
+
+fn append_rows(appended: &append::Appended, limits: &Limits) -> Vec<Row> {
+    let what = |figure: &str| format!("durable appends with proof, {CLIENTS} clients, {figure}");
+    let rate = appended.rate;
+    let (p50, p99) = (quantile(&appended.latencies_ms, 0.5), quantile(&appended.latencies_ms, 0.99));
+    vec![
+        Row::at_least(&what("rate"), rate / limits.sqlite, rate, 1.0, "1.0 × one-row SQLite commits", "acks/s"),
+        Row::figure(&what("p50"), p50, "ms"),
+        Row::at_most(&what("p99"), p99, p99, 60.0, "60 ms", "ms"),
+    ]
+}
+
+fn mib(kib: u64) -> f64 {
+    kib as f64 / 1024.0
+}
+
+/// Says on the console what is being measured; the table comes at the end.
+fn say(what: &str) {
+    eprintln!("measuring: {what}");
+}
