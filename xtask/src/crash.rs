@@ -20,6 +20,7 @@ use clap::Args;
 use lockgate_api::Client;
 use lockgate_api::wire::ServerInfo;
 use lockgate_sign::note::VerifierKey;
+use serde_json::Value;
 
 use self::arena::{ABANDONED, Arena};
 use self::verdict::Verdict;
@@ -98,7 +99,7 @@ fn run_in(scratch: &Path, binary: PathBuf, seed: u64, kills: u32) -> Result<()> 
     server.stop()?;
     let verdict = verdict::judge(&ground.home.join("data"), &journal::read_all(&ground.journals)?)?;
     let audit = audit(&ground)?;
-    close(&ground, kills, &tally, slowest, &verdict, audit.as_deref())
+    close(&ground, kills, &tally, slowest, &verdict, &audit)
 }
 
 /// Lets the writers write while the server is killed; returns what they did, and the slowest restart.
@@ -178,13 +179,24 @@ fn start_again(ground: &Ground, address: &str) -> Result<Server> {
     outcome
 }
 
-/// Audits the whole ledger with the binary; returns what it says when it does not exit with 0.
-fn audit(ground: &Ground) -> Result<Option<String>> {
+/// Audits the whole ledger with the binary; returns its problems, at least one when it does not exit with 0.
+fn audit(ground: &Ground) -> Result<Vec<String>> {
     let mut command = Command::new(&ground.binary);
-    command.arg("audit").arg("--data").arg(ground.home.join("data")).env("LOCKGATE_HOME", &ground.home);
-    let output = command.output().during("start the audit")?;
-    let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
-    Ok((!output.status.success()).then(|| format!("the audit ended with {}\n{said}", output.status)))
+    command.args(["--output", "json", "audit", "--data"]).arg(ground.home.join("data"));
+    let output = command.env("LOCKGATE_HOME", &ground.home).output().during("start the audit")?;
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+    let mut problems: Vec<String> = report
+        .get("problems")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .map(|problem| format!("audit: {problem}"))
+        .collect();
+    if !output.status.success() && problems.is_empty() {
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        problems.push(format!("the audit ended with {}: {said}", output.status));
+    }
+    Ok(problems)
 }
 
 fn close(
@@ -193,12 +205,11 @@ fn close(
     tally: &Tally,
     slowest: Duration,
     verdict: &Verdict,
-    audit: Option<&str>,
+    audit: &[String],
 ) -> Result<()> {
-    for problem in verdict.problems().chain(audit) {
+    for problem in verdict.problems().chain(audit.iter().map(String::as_str)) {
         eprintln!("{problem}");
     }
-    let audit_problems = usize::from(audit.is_some());
     println!("kills            {kills}");
     println!("acknowledgements {}", verdict.acknowledgements);
     println!("unknown outcomes {} (each repeated until known)", tally.unknown);
@@ -206,12 +217,12 @@ fn close(
     println!("lost             {}", verdict.lost.len());
     println!("duplicated       {}", verdict.duplicated.len());
     println!("never answered   {}", verdict.unanswered.len());
-    println!("audit problems   {audit_problems}");
+    println!("audit problems   {}", audit.len());
     println!("seed             {}", ground.seed);
     if tally.acknowledged != verdict.acknowledgements {
         return Err(Failure::new("the journals do not hold what the writers wrote: the test itself is broken"));
     }
-    match verdict.problems().count() + audit_problems {
+    match verdict.problems().count() + audit.len() {
         0 => Ok(()),
         count => Err(Failure::new(format!("{count} problems after {kills} kills; repeat with --seed {}", ground.seed))),
     }

@@ -74,24 +74,22 @@ impl Server {
             .spawn()
             .during(format!("start `{}`", binary.display()))?;
         let mut server = Self { child, home: home.to_owned(), running: Running::default() };
-        server.running = server.wait_until_healthy(&announcement)?;
+        server.wait_until_healthy(&announcement)?;
         Ok(server)
     }
 
-    fn wait_until_healthy(&mut self, announcement: &Path) -> Result<Running> {
-        let child = &mut self.child;
-        let log = log_file(&self.home);
+    fn wait_until_healthy(&mut self, announcement: &Path) -> Result<()> {
+        let Self { child, home, running } = self;
         wait_until("a healthy server", START_LIMIT, STEP, || {
             if let Some(status) = child.try_wait()? {
-                return Err(Failure::new(format!(
-                    "the server ended with {status}; its log ends with:\n{}",
-                    tail(&log)
-                )));
+                let log = tail(&log_file(home));
+                return Err(Failure::new(format!("the server ended with {status}; its log ends with:\n{log}")));
             }
             let Ok(bytes) = fs::read(announcement) else { return Ok(None) };
-            let Ok(running) = serde_json::from_slice::<Running>(&bytes) else { return Ok(None) };
-            let healthy = Client::new(&running.url, None).get_bytes("/healthz").is_ok();
-            Ok(healthy.then_some(running))
+            let Ok(announced) = serde_json::from_slice::<Running>(&bytes) else { return Ok(None) };
+            // Known from here on, so that it is killed even when it never gets healthy.
+            *running = announced;
+            Ok(Client::new(&running.url, None).get_bytes("/healthz").is_ok().then_some(()))
         })
     }
 

@@ -64,7 +64,9 @@ impl ClientError {
     pub fn hint(&self) -> Option<&str> {
         match self {
             Self::Problem(problem) => problem.hint.as_deref(),
-            Self::Unreachable { .. } => Some("is the server up? `lockgate up` starts one; `--server` or the context names another"),
+            Self::Unreachable { .. } => {
+                Some("is the server up? `lockgate up` starts one; `--server` or the context names another")
+            }
             Self::Protocol(_) => None,
         }
     }
@@ -125,7 +127,12 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError`].
-    pub fn post<B: Serialize, T: DeserializeOwned>(&self, path: &str, body: &B, key: Option<&str>) -> Result<T, ClientError> {
+    pub fn post<B: Serialize, T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &B,
+        key: Option<&str>,
+    ) -> Result<T, ClientError> {
         let bytes = serde_json::to_vec(body).map_err(|error| ClientError::Protocol(error.to_string()))?;
         let mut request = self.agent.post(self.url(path)).header("content-type", "application/json");
         if let Some(token) = &self.token {
@@ -155,8 +162,15 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError`].
-    pub fn upload(&self, reader: &mut dyn Read, size_bytes: u64, declared: Option<&Digest>) -> Result<Stored, ClientError> {
-        let mut request = self.agent.put(self.url("/v1/blobs"))
+    pub fn upload(
+        &self,
+        reader: &mut dyn Read,
+        size_bytes: u64,
+        declared: Option<&Digest>,
+    ) -> Result<Stored, ClientError> {
+        let mut request = self
+            .agent
+            .put(self.url("/v1/blobs"))
             .header("content-type", "application/octet-stream")
             .header("content-length", size_bytes.to_string());
         if let Some(token) = &self.token {
@@ -212,7 +226,10 @@ impl Client {
         match serde_json::from_slice::<Problem>(&bytes) {
             Ok(problem) => Err(ClientError::Problem(Box::new(problem))),
             Err(_) if status.as_u16() == 503 => Err(ClientError::Problem(Box::new(Problem::new(
-                ProblemKind::Unavailable, "UNAVAILABLE", "the server is not available", None,
+                ProblemKind::Unavailable,
+                "UNAVAILABLE",
+                "the server is not available",
+                None,
             )))),
             Err(_) => Err(ClientError::Protocol(format!("status {status} without a problem body"))),
         }

@@ -32,8 +32,17 @@ pub enum Exit {
 impl Exit {
     /// Every way to end.
     pub const ALL: [Self; 11] = [
-        Self::Done, Self::Failed, Self::Usage, Self::Denied, Self::NotPermitted, Self::Pending, Self::NotFound,
-        Self::Conflict, Self::Unavailable, Self::Integrity, Self::Bug,
+        Self::Done,
+        Self::Failed,
+        Self::Usage,
+        Self::Denied,
+        Self::NotPermitted,
+        Self::Pending,
+        Self::NotFound,
+        Self::Conflict,
+        Self::Unavailable,
+        Self::Integrity,
+        Self::Bug,
     ];
 
     /// The process exit code.

@@ -87,7 +87,9 @@ fn parameters(route: &Route) -> Vec<Value> {
         "events" => &[("from", false)],
         _ => &[],
     };
-    parameters.extend(query.iter().map(|(name, required)| json!({ "name": name, "in": "query", "required": required, "schema": { "type": "string" } })));
+    parameters.extend(query.iter().map(
+        |(name, required)| json!({ "name": name, "in": "query", "required": required, "schema": { "type": "string" } }),
+    ));
     if matches!(route.body, BodyLimit::Json | BodyLimit::LargeJson) && route.access != Access::Public {
         parameters.push(json!({
             "name": "Idempotency-Key", "in": "header", "required": false,
@@ -132,7 +134,9 @@ fn reply(route: &Route, generator: &mut SchemaGenerator) -> Value {
         "sign-in" => schema::<wire::SessionReply>(generator),
         "whoami" => schema::<wire::Whoami>(generator),
         "people" => schema::<Vec<wire::PersonRow>>(generator),
-        "setup" | "enrol" | "key-add" | "key-revoke" | "policy-activate" | "waive" => schema::<wire::Acknowledged<wire::Changed>>(generator),
+        "setup" | "enrol" | "key-add" | "key-revoke" | "policy-activate" | "waive" => {
+            schema::<wire::Acknowledged<wire::Changed>>(generator)
+        }
         "blob-put" => schema::<wire::Stored>(generator),
         "publish" => schema::<wire::Acknowledged<wire::Published>>(generator),
         "attest" => schema::<wire::Acknowledged<wire::Attested>>(generator),

@@ -119,16 +119,34 @@ mod tests {
         assert_eq!((names.len(), paths.len()), (ROUTES.len(), ROUTES.len()));
         for route in ROUTES {
             assert!(!route.event.is_empty() && !route.summary.is_empty(), "{}", route.path);
-            assert_eq!(route.body == BodyLimit::None, matches!(route.method, "GET" | "HEAD" | "DELETE"), "{}", route.path);
+            assert_eq!(
+                route.body == BodyLimit::None,
+                matches!(route.method, "GET" | "HEAD" | "DELETE"),
+                "{}",
+                route.path
+            );
         }
     }
 
     #[test]
     fn only_what_must_be_public_is_public() {
-        let public: Vec<_> = ROUTES.iter().filter(|route| route.access == Access::Public).map(|route| route.name).collect();
+        let public: Vec<_> =
+            ROUTES.iter().filter(|route| route.access == Access::Public).map(|route| route.name).collect();
         assert_eq!(
             public,
-            ["home", "health", "openapi", "checkpoint", "tile", "server", "trust", "consistency", "setup", "challenge", "sign-in"]
+            [
+                "home",
+                "health",
+                "openapi",
+                "checkpoint",
+                "tile",
+                "server",
+                "trust",
+                "consistency",
+                "setup",
+                "challenge",
+                "sign-in"
+            ]
         );
     }
 }

@@ -2,8 +2,8 @@
 
 use lockgate_ledger::approval::{Approval, ApprovalDocument};
 use lockgate_ledger::entry::{ApprovalRecorded, CloseCause};
-use lockgate_ledger::{Actor, Event, Governance};
 use lockgate_ledger::release::{PromotionState, ReleaseState};
+use lockgate_ledger::{Actor, Event, Governance};
 use lockgate_model::facts::Verdict;
 use lockgate_model::{Digest, Limits, PersonId, PromotionId};
 use lockgate_policy::{Permission, approver_objection};
@@ -40,10 +40,18 @@ pub fn approve(by: PersonId, request: Approve) -> Result<Submission, Fault> {
     let document = ApprovalDocument::from_bytes(&request.document)?;
     let predicate = document.predicate;
     if predicate.promotion != request.promotion {
-        return Err(Fault::new(Kind::Denied, "APPROVAL_TARGET", format!("the signed document is for {}, not {}", predicate.promotion, request.promotion)));
+        return Err(Fault::new(
+            Kind::Denied,
+            "APPROVAL_TARGET",
+            format!("the signed document is for {}, not {}", predicate.promotion, request.promotion),
+        ));
     }
     if predicate.approver != by {
-        return Err(Fault::new(Kind::Denied, "APPROVAL_TARGET", format!("the signed document names `{}`, but `{by}` is signed in", predicate.approver)));
+        return Err(Fault::new(
+            Kind::Denied,
+            "APPROVAL_TARGET",
+            format!("the signed document names `{}`, but `{by}` is signed in", predicate.approver),
+        ));
     }
     let signature = SshSignature::parse_armored(&request.signature)
         .map_err(|error| Fault::invalid("SIGNATURE_MALFORMED", format!("the signature does not parse: {error}")))?;
@@ -59,11 +67,20 @@ pub fn approve(by: PersonId, request: Approve) -> Result<Submission, Fault> {
     Ok(Submission::new(move |staging, inner| record(staging, inner, event, request.document)))
 }
 
-fn record(staging: &mut Staging<'_>, inner: &Inner, event: ApprovalRecorded, document: Vec<u8>) -> Result<serde_json::Value, Fault> {
+fn record(
+    staging: &mut Staging<'_>,
+    inner: &Inner,
+    event: ApprovalRecorded,
+    document: Vec<u8>,
+) -> Result<serde_json::Value, Fault> {
     let governance = staging.governance()?.clone();
     let release = staging.release_of(event.promotion)?;
     if release.name != event.release {
-        return Err(Fault::new(Kind::Denied, "APPROVAL_TARGET", format!("{} is about {}, not {}", event.promotion, release.name, event.release)));
+        return Err(Fault::new(
+            Kind::Denied,
+            "APPROVAL_TARGET",
+            format!("{} is about {}, not {}", event.promotion, release.name, event.release),
+        ));
     }
     let asked = release.promotion(event.promotion)?.clone();
     if event.verdict == Verdict::Approve {
@@ -96,13 +113,24 @@ fn check_right(governance: &Governance, event: &ApprovalRecorded) -> Result<(), 
     };
     match governance.may(&event.approver, permission) {
         true => Ok(()),
-        false => Err(Fault::new(Kind::NotPermitted, "NOT_PERMITTED", format!("`{}` has no role with the permission `{}`", event.approver, permission.as_str()))
-            .hint("`lockgate policy show` lists roles and groups")),
+        false => Err(Fault::new(
+            Kind::NotPermitted,
+            "NOT_PERMITTED",
+            format!("`{}` has no role with the permission `{}`", event.approver, permission.as_str()),
+        )
+        .hint("`lockgate policy show` lists roles and groups")),
     }
 }
 
 /// Says no at once where the policy set would not count the approval anyway: the same rule as the gate's.
-fn check_duties(governance: &Governance, release: &ReleaseState, asked: &PromotionState, approver: &PersonId, staging: &Staging<'_>, inner: &Inner) -> Result<(), Fault> {
+fn check_duties(
+    governance: &Governance,
+    release: &ReleaseState,
+    asked: &PromotionState,
+    approver: &PersonId,
+    staging: &Staging<'_>,
+    inner: &Inner,
+) -> Result<(), Fault> {
     let release = std::sync::Arc::new(release.clone());
     let state = staging.slice(&release, &asked.request.environment)?;
     let facts = lockgate_ledger::facts_for(&state, asked.request.promotion, staging.time(), staging, &inner.claims)?;

@@ -63,15 +63,21 @@ enum CheckedForm {
 pub fn check(engine: &Engine, evidence: Evidence) -> Result<Checked, Fault> {
     let bytes = match &evidence.upload {
         Upload::Inline(bytes) => std::borrow::Cow::Borrowed(bytes.as_slice()),
-        Upload::Stored(digest) => std::borrow::Cow::Owned(required(&StoreBodies(engine.store()), digest).map_err(|error| {
-            Fault::not_found("BLOB_UNKNOWN", error.to_string()).hint("upload it first")
-        })?.into_owned()),
+        Upload::Stored(digest) => std::borrow::Cow::Owned(
+            required(&StoreBodies(engine.store()), digest)
+                .map_err(|error| Fault::not_found("BLOB_UNKNOWN", error.to_string()).hint("upload it first"))?
+                .into_owned(),
+        ),
     };
     if bytes.is_empty() {
         return Err(Fault::invalid("EVIDENCE_EMPTY", "the evidence is empty"));
     }
     if bytes.len() as u64 > Limits::DEFAULT.evidence_bytes {
-        return Err(Fault::new(Kind::TooLarge, "TOO_LARGE", format!("{} bytes are over the limit of {} for evidence", bytes.len(), Limits::DEFAULT.evidence_bytes)));
+        return Err(Fault::new(
+            Kind::TooLarge,
+            "TOO_LARGE",
+            format!("{} bytes are over the limit of {} for evidence", bytes.len(), Limits::DEFAULT.evidence_bytes),
+        ));
     }
     let (form, kind) = match &evidence.form {
         Form::Envelope => check_envelope(&bytes)?,
@@ -92,9 +98,13 @@ fn check_envelope(bytes: &[u8]) -> Result<(CheckedForm, &'static str), Fault> {
         }
     })?;
     if !is_statement_type(&envelope.payload_type) {
-        return Err(Fault::invalid("PAYLOAD_TYPE", format!("the payload type `{}` is not an in-toto statement", envelope.payload_type.escape_debug())));
+        return Err(Fault::invalid(
+            "PAYLOAD_TYPE",
+            format!("the payload type `{}` is not an in-toto statement", envelope.payload_type.escape_debug()),
+        ));
     }
-    let statement = Statement::parse(&envelope.payload, &Limits::DEFAULT).map_err(|error| Fault::invalid(error.code, error.message))?;
+    let statement = Statement::parse(&envelope.payload, &Limits::DEFAULT)
+        .map_err(|error| Fault::invalid(error.code, error.message))?;
     let claim = lockgate_evidence::claim_of(&statement, &Limits::DEFAULT);
     if let Claim::Malformed { reason } = &claim {
         return Err(Fault::invalid("EVIDENCE_MALFORMED", format!("the predicate does not read: {reason}")));
@@ -108,7 +118,8 @@ fn check_report(bytes: &[u8], format: Option<Format>) -> Result<(CheckedForm, &'
         Fault::invalid("EVIDENCE_UNKNOWN", "this is no report that Lockgate reads")
             .hint("it reads CycloneDX, SPDX, JUnit, Trivy, Grype and SARIF; signed evidence goes in as a DSSE envelope")
     })?;
-    let claim = report::read(format, bytes, &Limits::DEFAULT).map_err(|error| Fault::invalid(error.code, error.message))?;
+    let claim =
+        report::read(format, bytes, &Limits::DEFAULT).map_err(|error| Fault::invalid(error.code, error.message))?;
     Ok((CheckedForm::Report { format }, claim.kind()))
 }
 
@@ -117,7 +128,8 @@ fn check_report(bytes: &[u8], format: Option<Format>) -> Result<(CheckedForm, &'
 /// The value is `{"release", "evidence": [{"kind", "digest"}]}`.
 pub fn attest(by: PersonId, release: ReleaseName, evidence: Vec<Checked>) -> Submission {
     Submission::new(move |staging, inner| {
-        let recorded = evidence.into_iter()
+        let recorded = evidence
+            .into_iter()
             .map(|checked| record(staging, inner, &by, &release, checked))
             .collect::<Result<Vec<_>, _>>()?;
         evaluate_open(staging, inner, &release)?;
@@ -129,7 +141,13 @@ pub fn attest(by: PersonId, release: ReleaseName, evidence: Vec<Checked>) -> Sub
 ///
 /// # Errors
 /// `SUBJECT_MISMATCH` when signed evidence is about none of the release's artifacts.
-pub fn record(staging: &mut Staging<'_>, inner: &Inner, by: &PersonId, name: &ReleaseName, checked: Checked) -> Result<Value, Fault> {
+pub fn record(
+    staging: &mut Staging<'_>,
+    inner: &Inner,
+    by: &PersonId,
+    name: &ReleaseName,
+    checked: Checked,
+) -> Result<Value, Fault> {
     let release = staging.release(name)?;
     let known = release.evidence.iter().find(|known| known.event.evidence == checked.digest);
     let shown = json!({ "kind": checked.kind, "digest": checked.digest, "repeated": known.is_some() });
@@ -160,18 +178,34 @@ pub fn record(staging: &mut Staging<'_>, inner: &Inner, by: &PersonId, name: &Re
 }
 
 fn subjects_of_release(release: &ReleaseState, subjects: &[Digest]) -> Result<Vec<Digest>, Fault> {
-    let about: Vec<Digest> = release.manifest.artifact_digests().into_iter().filter(|artifact| subjects.contains(artifact)).collect();
+    let about: Vec<Digest> =
+        release.manifest.artifact_digests().into_iter().filter(|artifact| subjects.contains(artifact)).collect();
     match about.is_empty() {
         false => Ok(about),
-        true => Err(Fault::new(Kind::Denied, "SUBJECT_MISMATCH", format!("this evidence is about other artifacts than those of {}", release.name))
-            .hint("evidence binds by digest; a name never matches")),
+        true => Err(Fault::new(
+            Kind::Denied,
+            "SUBJECT_MISMATCH",
+            format!("this evidence is about other artifacts than those of {}", release.name),
+        )
+        .hint("evidence binds by digest; a name never matches")),
     }
 }
 
 /// Signs the statement that says who handed the report in.
-fn wrap(staging: &mut Staging<'_>, inner: &Inner, release: &ReleaseState, event: &EvidenceRecorded, format: Format, by: &PersonId) -> Result<EvidenceForm, Fault> {
+fn wrap(
+    staging: &mut Staging<'_>,
+    inner: &Inner,
+    release: &ReleaseState,
+    event: &EvidenceRecorded,
+    format: Format,
+    by: &PersonId,
+) -> Result<EvidenceForm, Fault> {
     let statement = attestation::report_statement(&approval::subjects(release), event, format.as_str(), by);
     let envelope = attestation::sign(&statement, &inner.keys.attestation)?;
     let statement = staging.document(envelope.to_json());
-    Ok(EvidenceForm::Report { format: format.as_str().to_owned(), artifacts: release.manifest.artifact_digests(), statement })
+    Ok(EvidenceForm::Report {
+        format: format.as_str().to_owned(),
+        artifacts: release.manifest.artifact_digests(),
+        statement,
+    })
 }

@@ -32,10 +32,14 @@ pub fn build(engine: &Engine, promotion: PromotionId) -> Result<Vec<u8>, Fault> 
     for index in &indices {
         entries.insert(*index, reader::entry(store, *index)?);
     }
-    let last = entries.values().filter_map(|entry| match &entry.event {
-        Event::DecisionRecorded(event) if event.promotion == promotion => Some(event),
-        _ => None,
-    }).last().ok_or_else(|| Fault::not_found("DECISION_MISSING", format!("{promotion} has no decision yet")))?;
+    let last = entries
+        .values()
+        .filter_map(|entry| match &entry.event {
+            Event::DecisionRecorded(event) if event.promotion == promotion => Some(event),
+            _ => None,
+        })
+        .next_back()
+        .ok_or_else(|| Fault::not_found("DECISION_MISSING", format!("{promotion} has no decision yet")))?;
     let target = StreamName::running(&last.environment, &name.service);
     indices.extend(last.relied_on.iter().filter(|position| position.stream == target).map(|position| position.index));
     // The newest grant of the target too: an approver has to see what runs there now.
@@ -48,19 +52,29 @@ pub fn build(engine: &Engine, promotion: PromotionId) -> Result<Vec<u8>, Fault> 
     }
     let mut proven = Vec::with_capacity(indices.len());
     for index in indices {
-        let bytes = store.entry(index)?
-            .ok_or_else(|| Fault::new(Kind::Integrity, "ENTRY_MISSING", format!("entry {index} is missing")).hint("run `lockgate audit`"))?;
+        let bytes = store.entry(index)?.ok_or_else(|| {
+            Fault::new(Kind::Integrity, "ENTRY_MISSING", format!("entry {index} is missing"))
+                .hint("run `lockgate audit`")
+        })?;
         let path = engine.inclusion(index, &leaf_hash(&bytes), &head)?;
         let proof = path.iter().map(|hash| STANDARD.encode(hash.as_bytes())).collect();
         proven.push(BundleEntry { index, leaf: STANDARD.encode(&bytes), proof });
     }
-    let bundle = Bundle { schema: Bundle::SCHEMA.to_owned(), promotion, checkpoint: head.checkpoint.clone(), entries: proven, bodies };
+    let bundle = Bundle {
+        schema: Bundle::SCHEMA.to_owned(),
+        promotion,
+        checkpoint: head.checkpoint.clone(),
+        entries: proven,
+        bodies,
+    };
     Ok(bundle.to_bytes()?)
 }
 
 fn leaves_of(event: &Event, promotion: PromotionId) -> Vec<EntryIndex> {
     match event {
-        Event::AttestationsIssued(event) if event.promotion == promotion => event.issued.iter().map(|issued| issued.leaf).collect(),
+        Event::AttestationsIssued(event) if event.promotion == promotion => {
+            event.issued.iter().map(|issued| issued.leaf).collect()
+        }
         _ => Vec::new(),
     }
 }
@@ -78,11 +92,19 @@ fn is_needed(event: &Event, promotion: PromotionId) -> bool {
 ///
 /// # Errors
 /// `DIGEST_NOT_GRANTED` when nothing grants it there, `GRANT_SUPERSEDED` when a later grant replaced it.
-pub fn find_grant(engine: &Engine, artifact: &Digest, service: &ServiceName, environment: &EnvName) -> Result<PromotionId, Fault> {
+pub fn find_grant(
+    engine: &Engine,
+    artifact: &Digest,
+    service: &ServiceName,
+    environment: &EnvName,
+) -> Result<PromotionId, Fault> {
     let store = engine.store();
     let governance = engine.governance()?;
     if governance.policy.environment(environment).is_none() {
-        return Err(Fault::not_found("ENVIRONMENT_UNKNOWN", format!("the policy set has no environment `{environment}`")));
+        return Err(Fault::not_found(
+            "ENVIRONMENT_UNKNOWN",
+            format!("the policy set has no environment `{environment}`"),
+        ));
     }
     let mut before = None;
     let mut replaced = None;
@@ -110,9 +132,17 @@ pub fn find_grant(engine: &Engine, artifact: &Digest, service: &ServiceName, env
         }
     }
     match replaced {
-        Some((release, running)) => Err(Fault::new(Kind::Denied, "GRANT_SUPERSEDED", format!("{release} was replaced in {environment} by {} ({})", running.release, running.promotion))
-            .hint(format!("to go back: `lockgate rollback {release} --to {environment} --reason ...`"))),
-        None => Err(Fault::new(Kind::Denied, "DIGEST_NOT_GRANTED", format!("nothing grants {artifact} of {service} in {environment}"))
-            .hint(format!("`lockgate status {service}` shows what runs where"))),
+        Some((release, running)) => Err(Fault::new(
+            Kind::Denied,
+            "GRANT_SUPERSEDED",
+            format!("{release} was replaced in {environment} by {} ({})", running.release, running.promotion),
+        )
+        .hint(format!("to go back: `lockgate rollback {release} --to {environment} --reason ...`"))),
+        None => Err(Fault::new(
+            Kind::Denied,
+            "DIGEST_NOT_GRANTED",
+            format!("nothing grants {artifact} of {service} in {environment}"),
+        )
+        .hint(format!("`lockgate status {service}` shows what runs where"))),
     }
 }

@@ -78,10 +78,15 @@ fn components(engine: &Engine, release: &ReleaseState) -> Result<Option<BTreeMap
     let mut found: Option<BTreeMap<String, Vec<String>>> = None;
     for record in &release.evidence {
         let EvidenceForm::Report { format, .. } = &record.event.form else { continue };
-        let Some(format) = format.parse::<Format>().ok().filter(|format| matches!(format, Format::CycloneDx | Format::Spdx)) else { continue };
+        let Some(format) =
+            format.parse::<Format>().ok().filter(|format| matches!(format, Format::CycloneDx | Format::Spdx))
+        else {
+            continue;
+        };
         let bodies = StoreBodies(engine.store());
         let bytes = required(&bodies, &record.event.evidence)?;
-        let listed = report::components(format, &bytes, &Limits::DEFAULT).map_err(|error| Fault::invalid(error.code, error.message))?;
+        let listed = report::components(format, &bytes, &Limits::DEFAULT)
+            .map_err(|error| Fault::invalid(error.code, error.message))?;
         let known = found.get_or_insert_default();
         for component in listed {
             let versions = known.entry(component.name).or_default();
@@ -99,12 +104,19 @@ fn changes(mut before: BTreeMap<String, Vec<String>>, after: BTreeMap<String, Ve
         versions.sort();
         versions.join(", ")
     };
-    let mut changes: Vec<ComponentChange> = after.into_iter().filter_map(|(name, versions)| {
-        let after = join(versions);
-        let before = before.remove(&name).map(join);
-        (before.as_ref() != Some(&after)).then_some(ComponentChange { name, before, after: Some(after) })
-    }).collect();
-    changes.extend(before.into_iter().map(|(name, versions)| ComponentChange { name, before: Some(join(versions)), after: None }));
+    let mut changes: Vec<ComponentChange> = after
+        .into_iter()
+        .filter_map(|(name, versions)| {
+            let after = join(versions);
+            let before = before.remove(&name).map(join);
+            (before.as_ref() != Some(&after)).then_some(ComponentChange { name, before, after: Some(after) })
+        })
+        .collect();
+    changes.extend(before.into_iter().map(|(name, versions)| ComponentChange {
+        name,
+        before: Some(join(versions)),
+        after: None,
+    }));
     changes.sort_by(|a, b| a.name.cmp(&b.name));
     changes
 }

@@ -41,6 +41,9 @@ pub struct Published {
     pub time: UnixMillis,
 }
 
+/// Called after each new head.
+type Listener = Box<dyn Fn(&TreeHead) + Send + Sync>;
+
 /// Called once when the process has to stop: after a failed flush.
 pub type OnFatal = Box<dyn Fn(String) + Send + Sync>;
 
@@ -52,7 +55,7 @@ pub struct Inner {
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) claims: ClaimCache,
     published: RwLock<Published>,
-    listeners: RwLock<Vec<Box<dyn Fn(&TreeHead) + Send + Sync>>>,
+    listeners: RwLock<Vec<Listener>>,
     on_fatal: OnFatal,
 }
 
@@ -115,15 +118,20 @@ impl Engine {
         let Parts { store, keys, clock, entropy, on_fatal } = parts;
         let stored = store.head()?;
         let edge = |level: u8, index: u64, _width: u16| store.tile(level, index).ok().flatten();
-        let tree = Tree::restore(stored.size, edge)
-            .map_err(|error| Fault::new(Kind::Integrity, "HEAD_MISMATCH", format!("the right edge of the tree does not load: {error}")))?;
+        let tree = Tree::restore(stored.size, edge).map_err(|error| {
+            Fault::new(Kind::Integrity, "HEAD_MISMATCH", format!("the right edge of the tree does not load: {error}"))
+        })?;
         if tree.root() != stored.root {
             return Err(Fault::new(Kind::Integrity, "HEAD_MISMATCH", "the stored tiles do not give the stored root")
                 .hint("the store was changed from outside; run `lockgate audit`"));
         }
         let governance = reader::governance(&*store)?;
         if governance.as_ref().is_some_and(|governance| governance.identity.log_key != keys.log.vkey().to_string()) {
-            return Err(Fault::new(Kind::Integrity, "LOG_KEY_MISMATCH", "the keys beside the ledger are another ledger's"));
+            return Err(Fault::new(
+                Kind::Integrity,
+                "LOG_KEY_MISMATCH",
+                "the keys beside the ledger are another ledger's",
+            ));
         }
         let time = match stored.size.0.checked_sub(1) {
             Some(last) => newest_time(&*store, last)?,
@@ -132,7 +140,10 @@ impl Engine {
         let empty = Arc::new(TreeHead { size: TreeSize(0), root: stored.root, checkpoint: String::new() });
         let published = Published { head: empty, governance: governance.clone(), time };
         let inner = Arc::new(Inner {
-            store, keys, clock, entropy,
+            store,
+            keys,
+            clock,
+            entropy,
             claims: ClaimCache::default(),
             published: RwLock::new(published),
             listeners: RwLock::new(Vec::new()),
@@ -142,7 +153,9 @@ impl Engine {
         inner.publish(head, governance, time);
         let (queue, jobs) = sync_channel(QUEUE);
         let sequencer = Sequencer::new(inner.clone(), jobs, tree, time);
-        let sequencer = std::thread::Builder::new().name("sequencer".to_owned()).spawn(move || sequencer.run())
+        let sequencer = std::thread::Builder::new()
+            .name("sequencer".to_owned())
+            .spawn(move || sequencer.run())
             .map_err(|error| Fault::new(Kind::Unavailable, "THREAD_FAILED", error.to_string()))?;
         Ok(Self { inner, queue: Some(queue), sequencer: Some(sequencer) })
     }
@@ -150,9 +163,15 @@ impl Engine {
     /// Hands a request to the sequencer; `answer` is called once, from its thread.
     pub fn submit(&self, submission: Submission, answer: Answer) {
         let Some(queue) = &self.queue else { return };
-        if let Err(TrySendError::Full(job) | TrySendError::Disconnected(job)) = queue.try_send(Job { submission, answer }) {
-            (job.answer)(Err(Fault::new(Kind::Unavailable, "OVERLOADED", "too many requests wait for the ledger; nothing was changed")
-                .hint("try again in a moment, with the same idempotency key")));
+        if let Err(TrySendError::Full(job) | TrySendError::Disconnected(job)) =
+            queue.try_send(Job { submission, answer })
+        {
+            (job.answer)(Err(Fault::new(
+                Kind::Unavailable,
+                "OVERLOADED",
+                "too many requests wait for the ledger; nothing was changed",
+            )
+            .hint("try again in a moment, with the same idempotency key")));
         }
     }
 
@@ -162,10 +181,13 @@ impl Engine {
     /// The request's own fault.
     pub fn run(&self, submission: Submission) -> Result<Receipt, Fault> {
         let (sender, receiver) = std::sync::mpsc::channel();
-        self.submit(submission, Box::new(move |result| {
-            // The waiting side is below and outlives this.
-            let _ = sender.send(result);
-        }));
+        self.submit(
+            submission,
+            Box::new(move |result| {
+                // The waiting side is below and outlives this.
+                let _ = sender.send(result);
+            }),
+        );
         receiver.recv().unwrap_or_else(|_| Err(Fault::new(Kind::Unavailable, "STOPPING", "the server is stopping")))
     }
 
@@ -179,7 +201,9 @@ impl Engine {
     /// # Errors
     /// `LEDGER_EMPTY`.
     pub fn governance(&self) -> Result<Arc<Governance>, Fault> {
-        self.published().governance.ok_or_else(|| Fault::new(Kind::Unavailable, "LEDGER_EMPTY", "the ledger has no first entry"))
+        self.published()
+            .governance
+            .ok_or_else(|| Fault::new(Kind::Unavailable, "LEDGER_EMPTY", "the ledger has no first entry"))
     }
 
     /// The store, for reading.
@@ -204,8 +228,11 @@ impl Engine {
     /// # Errors
     /// `PROOF_FAILED` when the tiles are damaged.
     pub fn inclusion(&self, index: EntryIndex, leaf: &Digest, head: &TreeHead) -> Result<Vec<Digest>, Fault> {
-        let failed = |error: String| Fault::new(Kind::Integrity, "PROOF_FAILED", format!("entry {index} cannot be proven: {error}"));
-        let path = prove_inclusion(index, head.size, &Tiles(self.store())).map_err(|error| failed(error.to_string()))?;
+        let failed = |error: String| {
+            Fault::new(Kind::Integrity, "PROOF_FAILED", format!("entry {index} cannot be proven: {error}"))
+        };
+        let path =
+            prove_inclusion(index, head.size, &Tiles(self.store())).map_err(|error| failed(error.to_string()))?;
         verify_inclusion(index, head.size, leaf, &path, &head.root).map_err(|error| failed(error.to_string()))?;
         Ok(path)
     }
@@ -216,7 +243,10 @@ impl Engine {
     /// `PROOF_RANGE` when `old` is zero or larger than the ledger.
     pub fn consistency(&self, old: TreeSize, head: &TreeHead) -> Result<(Digest, Vec<Digest>), Fault> {
         if old.0 == 0 || old > head.size {
-            return Err(Fault::invalid("PROOF_RANGE", format!("a consistency proof starts between 1 and {} entries", head.size)));
+            return Err(Fault::invalid(
+                "PROOF_RANGE",
+                format!("a consistency proof starts between 1 and {} entries", head.size),
+            ));
         }
         let failed = |error: String| Fault::new(Kind::Integrity, "PROOF_FAILED", error);
         let tiles = Tiles(self.store());

@@ -3,7 +3,9 @@
 //! The only function that issues a grant. Everything that a decision rests on is read in the same batch.
 
 use lockgate_ledger::attestation::{self, PROMOTION_PREDICATE_TYPE};
-use lockgate_ledger::entry::{AttestationsIssued, CloseCause, DecisionRecorded, GateLine, GrantIssued, Issued, PromotionClosed};
+use lockgate_ledger::entry::{
+    AttestationsIssued, CloseCause, DecisionRecorded, GateLine, GrantIssued, Issued, PromotionClosed,
+};
 use lockgate_ledger::release::PromotionState;
 use lockgate_ledger::replay::{Deliberation, deliberate};
 use lockgate_ledger::{Actor, Event, PromotionStatus, approval, sigstore, vsa};
@@ -28,7 +30,12 @@ pub enum Record {
 ///
 /// # Errors
 /// When the facts cannot be gathered whole, or what follows cannot be written; the caller then goes back.
-pub fn evaluate(staging: &mut Staging<'_>, inner: &Inner, promotion: PromotionId, record: Record) -> Result<Outcome, Fault> {
+pub fn evaluate(
+    staging: &mut Staging<'_>,
+    inner: &Inner,
+    promotion: PromotionId,
+    record: Record,
+) -> Result<Outcome, Fault> {
     let release = staging.release_of(promotion)?;
     let asked = release.promotion(promotion)?.clone();
     if !asked.status().is_open() {
@@ -74,7 +81,14 @@ pub fn evaluate(staging: &mut Staging<'_>, inner: &Inner, promotion: PromotionId
 }
 
 /// What follows from a recorded decision.
-fn conclude(staging: &mut Staging<'_>, inner: &Inner, asked: &PromotionState, event: &DecisionRecorded, index: EntryIndex, deliberation: &Deliberation) -> Result<(), Fault> {
+fn conclude(
+    staging: &mut Staging<'_>,
+    inner: &Inner,
+    asked: &PromotionState,
+    event: &DecisionRecorded,
+    index: EntryIndex,
+    deliberation: &Deliberation,
+) -> Result<(), Fault> {
     let key = open_key(&event.environment, &event.release.service, event.promotion);
     let not_after = match event.outcome {
         Outcome::Allow => Some(grant_end(staging, event)?),
@@ -102,13 +116,21 @@ fn conclude(staging: &mut Staging<'_>, inner: &Inner, asked: &PromotionState, ev
 
 fn grant_end(staging: &Staging<'_>, event: &DecisionRecorded) -> Result<UnixMillis, Fault> {
     let governance = staging.governance()?;
-    let environment = governance.policy.environment(&event.environment)
-        .ok_or_else(|| Fault::not_found("ENVIRONMENT_UNKNOWN", format!("the policy set has no environment `{}`", event.environment)))?;
+    let environment = governance.policy.environment(&event.environment).ok_or_else(|| {
+        Fault::not_found("ENVIRONMENT_UNKNOWN", format!("the policy set has no environment `{}`", event.environment))
+    })?;
     Ok(staging.time().plus(environment.grant_ttl))
 }
 
 /// Signs the promotion statement and the VSA, each with a leaf of its own.
-fn attest(staging: &mut Staging<'_>, inner: &Inner, event: &DecisionRecorded, index: EntryIndex, deliberation: &Deliberation, not_after: Option<UnixMillis>) -> Result<(), Fault> {
+fn attest(
+    staging: &mut Staging<'_>,
+    inner: &Inner,
+    event: &DecisionRecorded,
+    index: EntryIndex,
+    deliberation: &Deliberation,
+    not_after: Option<UnixMillis>,
+) -> Result<(), Fault> {
     let governance = staging.governance()?.clone();
     let release = staging.release(&event.release)?;
     let subjects = approval::subjects(&release);
@@ -129,7 +151,8 @@ fn attest(staging: &mut Staging<'_>, inner: &Inner, event: &DecisionRecorded, in
         let envelope = staging.document(envelope.to_json());
         issued.push(Issued { predicate_type: predicate_type.to_owned(), envelope, leaf });
     }
-    let event = AttestationsIssued { promotion: event.promotion, release: event.release.clone(), decision: index, issued };
+    let event =
+        AttestationsIssued { promotion: event.promotion, release: event.release.clone(), decision: index, issued };
     staging.append(Actor::System, &[], Event::AttestationsIssued(event))?;
     Ok(())
 }
@@ -155,9 +178,20 @@ fn supersede(staging: &mut Staging<'_>, event: &DecisionRecorded) -> Result<(), 
 ///
 /// # Errors
 /// When it is not open any more.
-pub fn close(staging: &mut Staging<'_>, asked: &PromotionState, by: Actor, cause: CloseCause, reason: &str) -> Result<(), Fault> {
+pub fn close(
+    staging: &mut Staging<'_>,
+    asked: &PromotionState,
+    by: Actor,
+    cause: CloseCause,
+    reason: &str,
+) -> Result<(), Fault> {
     let request = &asked.request;
-    let event = PromotionClosed { promotion: request.promotion, release: request.release.clone(), cause, reason: reason.to_owned() };
+    let event = PromotionClosed {
+        promotion: request.promotion,
+        release: request.release.clone(),
+        cause,
+        reason: reason.to_owned(),
+    };
     staging.append(by, &[], Event::PromotionClosed(event))?;
     staging.project(OPEN_PROMOTIONS, open_key(&request.environment, &request.release.service, request.promotion), None);
     Ok(())
@@ -167,8 +201,15 @@ pub fn close(staging: &mut Staging<'_>, asked: &PromotionState, by: Actor, cause
 ///
 /// # Errors
 /// As [`evaluate`].
-pub fn evaluate_open(staging: &mut Staging<'_>, inner: &Inner, release: &lockgate_model::ReleaseName) -> Result<(), Fault> {
-    let open: Vec<PromotionId> = staging.release(release)?.promotions.values()
+pub fn evaluate_open(
+    staging: &mut Staging<'_>,
+    inner: &Inner,
+    release: &lockgate_model::ReleaseName,
+) -> Result<(), Fault> {
+    let open: Vec<PromotionId> = staging
+        .release(release)?
+        .promotions
+        .values()
         .filter(|promotion| promotion.status().is_open())
         .map(|promotion| promotion.request.promotion)
         .collect();

@@ -73,15 +73,16 @@ impl From<ApplyError> for Fault {
     fn from(error: ApplyError) -> Self {
         let kind = match error.code {
             "PROMOTION_UNKNOWN" | "RELEASE_UNKNOWN" | "PERSON_UNKNOWN" => Kind::NotFound,
-            "RELEASE_EXISTS" | "PROMOTION_OPEN" | "PROMOTION_CLOSED" | "PERSON_EXISTS" | "KEY_ALREADY_BOUND" | "POLICY_STALE"
-            | "APPROVAL_STALE" | "APPROVAL_REPLAYED" | "SETUP_DONE" => Kind::Conflict,
+            "RELEASE_EXISTS" | "PROMOTION_OPEN" | "PROMOTION_CLOSED" | "PERSON_EXISTS" | "KEY_ALREADY_BOUND"
+            | "POLICY_STALE" | "APPROVAL_STALE" | "APPROVAL_REPLAYED" | "SETUP_DONE" => Kind::Conflict,
             "NOT_PERMITTED" | "SETUP_CODE_WRONG" => Kind::NotPermitted,
-            "SIGNATURE_INVALID" | "KEY_UNKNOWN" | "KEY_REVOKED" | "KEY_MISMATCH" | "APPROVAL_TARGET" | "APPROVAL_DIGEST"
-            | "APPROVAL_EXPIRED" | "SOD_SELF" | "SOD_ROBOT" | "DOCUMENT_MISMATCH" => Kind::Denied,
+            "SIGNATURE_INVALID" | "KEY_UNKNOWN" | "KEY_REVOKED" | "KEY_MISMATCH" | "APPROVAL_TARGET"
+            | "APPROVAL_DIGEST" | "APPROVAL_EXPIRED" | "SOD_SELF" | "SOD_ROBOT" | "DOCUMENT_MISMATCH" => Kind::Denied,
             "DIGEST_MISMATCH" | "BODY_MISSING" | "BODY_UNREADABLE" | "STREAM_BROKEN" => Kind::Integrity,
             "TOO_MANY_APPROVALS" | "TOO_MANY_ATTESTATIONS" => Kind::TooLarge,
             "LEDGER_EMPTY" | "SETUP_NEEDED" => Kind::Unavailable,
-            "TIME_BACKWARDS" | "STREAM_MISSING" | "GRANT_UNFOUNDED" | "SIGNING_FAILED" | "FACTS_INVALID" | "DECISION_INVALID" => Kind::Bug,
+            "TIME_BACKWARDS" | "STREAM_MISSING" | "GRANT_UNFOUNDED" | "SIGNING_FAILED" | "FACTS_INVALID"
+            | "DECISION_INVALID" => Kind::Bug,
             _ => Kind::Invalid,
         };
         Self::new(kind, error.code, error.message)
@@ -100,9 +101,15 @@ impl From<StoreError> for Fault {
             StoreError::DigestMismatch { .. } => (Kind::Invalid, "DIGEST_MISMATCH", error.to_string()),
             StoreError::TooLarge { .. } => (Kind::TooLarge, "TOO_LARGE", error.to_string()),
             StoreError::Conflict { .. } => (Kind::Conflict, "CONFLICT", "the ledger moved on; try again".to_owned()),
-            StoreError::Full(_) => (Kind::Unavailable, "DISK_FULL", "the server's disk is full; nothing was changed".to_owned()),
-            StoreError::ReadOnly(_) => (Kind::Unavailable, "DISK_READ_ONLY", "the server's disk is read-only; nothing was changed".to_owned()),
-            StoreError::Corrupt(_) => (Kind::Integrity, "STORE_CORRUPT", "what is stored is damaged; run `lockgate audit`".to_owned()),
+            StoreError::Full(_) => {
+                (Kind::Unavailable, "DISK_FULL", "the server's disk is full; nothing was changed".to_owned())
+            }
+            StoreError::ReadOnly(_) => {
+                (Kind::Unavailable, "DISK_READ_ONLY", "the server's disk is read-only; nothing was changed".to_owned())
+            }
+            StoreError::Corrupt(_) => {
+                (Kind::Integrity, "STORE_CORRUPT", "what is stored is damaged; run `lockgate audit`".to_owned())
+            }
             _ => (Kind::Unavailable, "STORE_FAILED", "the server's store failed; nothing was acknowledged".to_owned()),
         };
         Self { context: Some(error.to_string()), ..Self::new(kind, code, message) }

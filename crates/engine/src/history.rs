@@ -25,10 +25,18 @@ pub struct Item {
 ///
 /// # Errors
 /// What the store says.
-pub fn history(engine: &Engine, stream: Option<&StreamName>, before: Option<u64>, most: usize) -> Result<Vec<Item>, Fault> {
+pub fn history(
+    engine: &Engine,
+    stream: Option<&StreamName>,
+    before: Option<u64>,
+    most: usize,
+) -> Result<Vec<Item>, Fault> {
     let most = most.clamp(1, PAGE_MAX);
     match stream {
-        Some(stream) => engine.store().stream_page_newest(stream, before, most)?.into_iter()
+        Some(stream) => engine
+            .store()
+            .stream_page_newest(stream, before, most)?
+            .into_iter()
             .map(|(seq, index)| Ok(Item { index, seq, entry: reader::entry(engine.store(), index)? }))
             .collect(),
         None => whole(engine, before, most),
@@ -44,8 +52,9 @@ fn whole(engine: &Engine, before: Option<u64>, most: usize) -> Result<Vec<Item>,
     let mut items = Vec::with_capacity(most);
     for (at, leaf) in leaves.iter().enumerate().rev() {
         let index = first + at as u64;
-        let decoded = Leaf::decode(leaf, &Limits::DEFAULT)
-            .map_err(|error| Fault::new(Kind::Integrity, "ENTRY_INVALID", format!("entry {index}: {error}")).hint("run `lockgate audit`"))?;
+        let decoded = Leaf::decode(leaf, &Limits::DEFAULT).map_err(|error| {
+            Fault::new(Kind::Integrity, "ENTRY_INVALID", format!("entry {index}: {error}")).hint("run `lockgate audit`")
+        })?;
         if let Leaf::Entry(entry) = decoded {
             items.push(Item { index: EntryIndex(index), seq: index, entry: *entry });
         }

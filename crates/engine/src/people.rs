@@ -14,9 +14,13 @@ use crate::sequencer::Submission;
 /// `NOT_PERMITTED` when the one-time code is used outside set-up, or the sponsor is not who is signed in.
 pub fn enrol(by: &PersonId, event: PersonEnrolled) -> Result<Submission, Fault> {
     match &event.sponsor {
-        Sponsor::Countersigned { by: sponsor, .. } if sponsor == by => Ok(append(by.clone(), Event::PersonEnrolled(event))),
+        Sponsor::Countersigned { by: sponsor, .. } if sponsor == by => {
+            Ok(append(by.clone(), Event::PersonEnrolled(event)))
+        }
         Sponsor::Countersigned { by: sponsor, .. } => Err(not_you(sponsor, by)),
-        Sponsor::SetupCode { .. } => Err(Fault::new(Kind::NotPermitted, "NOT_PERMITTED", "the one-time code is for set-up alone")),
+        Sponsor::SetupCode { .. } => {
+            Err(Fault::new(Kind::NotPermitted, "NOT_PERMITTED", "the one-time code is for set-up alone"))
+        }
     }
 }
 

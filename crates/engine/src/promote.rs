@@ -37,13 +37,16 @@ pub fn promote(by: PersonId, request: Promote) -> Result<Submission, Fault> {
             return Err(unknown_environment(&policy, &request.environment));
         }
         let release = staging.release(&request.release)?;
-        let mut path: Vec<EnvName> = policy.path_to(&request.environment).into_iter()
+        let mut path: Vec<EnvName> = policy
+            .path_to(&request.environment)
+            .into_iter()
             .filter(|environment| *environment != request.environment && !release.ran_in(environment))
             .collect();
         path.push(request.environment.clone());
         let mut done = Vec::new();
         for environment in path {
-            let asked = ask(staging, inner, &by, &request.release, &environment, PromotionKind::Promotion, &request.reason)?;
+            let asked =
+                ask(staging, inner, &by, &request.release, &environment, PromotionKind::Promotion, &request.reason)?;
             let granted = asked.get("status").and_then(Value::as_str) == Some("granted");
             done.push(asked);
             if !granted {
@@ -66,10 +69,15 @@ pub fn rollback(by: PersonId, request: Promote) -> Result<Submission, Fault> {
             return Err(unknown_environment(&policy, &request.environment));
         }
         if !staging.release(&request.release)?.ran_in(&request.environment) {
-            return Err(Fault::new(Kind::Denied, "ROLLBACK_NEVER_RAN", format!("{} has never been granted into {}", request.release, request.environment))
-                .hint(format!("`lockgate history --env {}` lists what has", request.environment)));
+            return Err(Fault::new(
+                Kind::Denied,
+                "ROLLBACK_NEVER_RAN",
+                format!("{} has never been granted into {}", request.release, request.environment),
+            )
+            .hint(format!("`lockgate history --env {}` lists what has", request.environment)));
         }
-        let asked = ask(staging, inner, &by, &request.release, &request.environment, PromotionKind::Rollback, &request.reason)?;
+        let asked =
+            ask(staging, inner, &by, &request.release, &request.environment, PromotionKind::Rollback, &request.reason)?;
         Ok(json!({ "promotions": [asked] }))
     }))
 }
@@ -80,7 +88,9 @@ fn check_reason(reason: &str) -> Result<(), Fault> {
     }
     match reason.len() <= Limits::DEFAULT.text_bytes {
         true => Ok(()),
-        false => Err(Fault::invalid("TEXT_TOO_LONG", format!("a reason has at most {} bytes", Limits::DEFAULT.text_bytes))),
+        false => {
+            Err(Fault::invalid("TEXT_TOO_LONG", format!("a reason has at most {} bytes", Limits::DEFAULT.text_bytes)))
+        }
     }
 }
 
@@ -90,7 +100,15 @@ fn unknown_environment(policy: &lockgate_policy::PolicySet, name: &EnvName) -> F
         .hint(format!("it has {}", known.join(", ")))
 }
 
-fn ask(staging: &mut Staging<'_>, inner: &Inner, by: &PersonId, release: &ReleaseName, environment: &EnvName, kind: PromotionKind, reason: &str) -> Result<Value, Fault> {
+fn ask(
+    staging: &mut Staging<'_>,
+    inner: &Inner,
+    by: &PersonId,
+    release: &ReleaseName,
+    environment: &EnvName,
+    kind: PromotionKind,
+    reason: &str,
+) -> Result<Value, Fault> {
     let state = staging.release(release)?;
     let open = state.open_promotion(environment).map(|open| open.request.promotion);
     let (promotion, repeated) = match open {
@@ -102,11 +120,22 @@ fn ask(staging: &mut Staging<'_>, inner: &Inner, by: &PersonId, release: &Releas
     Ok(json!({ "promotion": promotion, "environment": environment, "status": status.as_str(), "repeated": repeated }))
 }
 
-fn request(staging: &mut Staging<'_>, by: &PersonId, release: &ReleaseName, environment: &EnvName, kind: PromotionKind, reason: &str) -> Result<PromotionId, Fault> {
+fn request(
+    staging: &mut Staging<'_>,
+    by: &PersonId,
+    release: &ReleaseName,
+    environment: &EnvName,
+    kind: PromotionKind,
+    reason: &str,
+) -> Result<PromotionId, Fault> {
     let state = staging.release(release)?;
     let running = staging.running(environment, &release.service)?;
     if running.is_some_and(|running| running.manifest == state.manifest_digest) {
-        return Err(Fault::new(Kind::Conflict, "ALREADY_RUNNING", format!("{release} is what {environment} is granted to run already")));
+        return Err(Fault::new(
+            Kind::Conflict,
+            "ALREADY_RUNNING",
+            format!("{release} is what {environment} is granted to run already"),
+        ));
     }
     let number = staging.head(&StreamName::promotions())?.map_or(1, |head| head.seq + 2);
     let promotion = PromotionId(number);

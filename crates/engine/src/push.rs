@@ -44,14 +44,19 @@ pub fn publish(engine: &Engine, by: PersonId, request: Publish) -> Result<Submis
         source: request.source,
         notes: request.notes.as_ref().map(Upload::digest),
     };
-    let bytes = manifest.to_bytes(&Limits::DEFAULT).map_err(|error| Fault::invalid("MANIFEST_INVALID", error.to_string()))?;
+    let bytes =
+        manifest.to_bytes(&Limits::DEFAULT).map_err(|error| Fault::invalid("MANIFEST_INVALID", error.to_string()))?;
     let digest = Digest::of(&bytes);
     let Publish { release, notes, evidence, .. } = request;
     Ok(Submission::new(move |staging, inner| {
         let known = staging.release_if_any(&release)?;
         if known.as_ref().is_some_and(|known| known.manifest_digest != digest) {
-            return Err(Fault::new(Kind::Conflict, "RELEASE_EXISTS", format!("{release} is published already with other content"))
-                .hint("the same version never names other bytes; publish a new version"));
+            return Err(Fault::new(
+                Kind::Conflict,
+                "RELEASE_EXISTS",
+                format!("{release} is published already with other content"),
+            )
+            .hint("the same version never names other bytes; publish a new version"));
         }
         if known.is_none() {
             staging.document(bytes);
@@ -62,7 +67,8 @@ pub fn publish(engine: &Engine, by: PersonId, request: Publish) -> Result<Submis
             let event = ReleasePublished { release: release.clone(), manifest: digest };
             staging.append(Actor::Subject { id: by.clone() }, &streams, Event::ReleasePublished(event))?;
         }
-        let recorded = evidence.into_iter()
+        let recorded = evidence
+            .into_iter()
             .map(|checked| attest::record(staging, inner, &by, &release, checked))
             .collect::<Result<Vec<_>, _>>()?;
         crate::evaluate::evaluate_open(staging, inner, &release)?;
@@ -71,13 +77,23 @@ pub fn publish(engine: &Engine, by: PersonId, request: Publish) -> Result<Submis
 }
 
 fn check_artifact(engine: &Engine, artifact: &Artifact) -> Result<(), Fault> {
-    let size = engine.store().stat(&artifact.digest)?
-        .ok_or_else(|| Fault::not_found("BLOB_UNKNOWN", format!("the artifact {} has not been uploaded", artifact.digest)))?;
-    if artifact.name.is_empty() || artifact.name.len() > 256 || artifact.name.chars().any(|c| c.is_control() || c == '/' || c == '\\') {
-        return Err(Fault::invalid("NAME_INVALID", "an artifact's name is 1 to 256 bytes without `/` and control characters"));
+    let size = engine.store().stat(&artifact.digest)?.ok_or_else(|| {
+        Fault::not_found("BLOB_UNKNOWN", format!("the artifact {} has not been uploaded", artifact.digest))
+    })?;
+    if artifact.name.is_empty()
+        || artifact.name.len() > 256
+        || artifact.name.chars().any(|c| c.is_control() || c == '/' || c == '\\')
+    {
+        return Err(Fault::invalid(
+            "NAME_INVALID",
+            "an artifact's name is 1 to 256 bytes without `/` and control characters",
+        ));
     }
     match size == artifact.size_bytes {
         true => Ok(()),
-        false => Err(Fault::invalid("SIZE_MISMATCH", format!("{} has {size} bytes, not {}", artifact.digest, artifact.size_bytes))),
+        false => Err(Fault::invalid(
+            "SIZE_MISMATCH",
+            format!("{} has {size} bytes, not {}", artifact.digest, artifact.size_bytes),
+        )),
     }
 }

@@ -71,7 +71,11 @@ pub fn governance(store: &dyn Store) -> Result<Option<Arc<Governance>>, Fault> {
 ///
 /// # Errors
 /// What the fold refuses.
-pub fn release(store: &dyn Store, governance: &Arc<Governance>, name: &ReleaseName) -> Result<Option<Arc<ReleaseState>>, Fault> {
+pub fn release(
+    store: &dyn Store,
+    governance: &Arc<Governance>,
+    name: &ReleaseName,
+) -> Result<Option<Arc<ReleaseState>>, Fault> {
     let mut state = State::resume(Some(governance.clone()), [], None);
     for index in stream_indices(store, &StreamName::release(name))? {
         let entry = entry(store, index)?;
@@ -86,7 +90,8 @@ pub fn release(store: &dyn Store, governance: &Arc<Governance>, name: &ReleaseNa
 /// `PROMOTION_UNKNOWN`.
 pub fn release_of(store: &dyn Store, promotion: PromotionId) -> Result<ReleaseName, Fault> {
     let unknown = || {
-        Fault::not_found("PROMOTION_UNKNOWN", format!("{promotion} is not a promotion of this ledger")).hint("see `lockgate status`")
+        Fault::not_found("PROMOTION_UNKNOWN", format!("{promotion} is not a promotion of this ledger"))
+            .hint("see `lockgate status`")
     };
     let page = store.stream_page(&StreamName::promotion(promotion), 0, 1)?;
     let (_, index) = page.first().ok_or_else(unknown)?;
@@ -104,9 +109,12 @@ pub fn running(store: &dyn Store, environment: &EnvName, service: &ServiceName) 
     let Some(head) = store.stream_head(&StreamName::running(environment, service))? else { return Ok(None) };
     let entry = entry(store, head.index)?;
     Ok(match entry.event {
-        Event::GrantIssued(grant) => {
-            Some(Running { release: grant.release, manifest: grant.manifest, since: entry.time, promotion: grant.promotion })
-        }
+        Event::GrantIssued(grant) => Some(Running {
+            release: grant.release,
+            manifest: grant.manifest,
+            since: entry.time,
+            promotion: grant.promotion,
+        }),
         _ => None,
     })
 }

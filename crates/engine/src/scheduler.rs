@@ -20,7 +20,8 @@ const REPLIES_KEPT: Span = Span::from_secs(48 * 3600);
 /// # Errors
 /// What the store says; a promotion that cannot be decided is left as it is and logged.
 pub fn tick(engine: &Engine) -> Result<usize, Fault> {
-    let open: Vec<PromotionId> = reader::projections_under(engine.store(), OPEN_PROMOTIONS, "")?.iter()
+    let open: Vec<PromotionId> = reader::projections_under(engine.store(), OPEN_PROMOTIONS, "")?
+        .iter()
         .filter_map(|(key, value)| reader::open_promotion(key, value))
         .map(|(promotion, _)| promotion)
         .collect();

@@ -1,8 +1,14 @@
 //! The sequencer: one thread that takes all that has queued, commits once, signs, and answers everyone.
 //!
-//! 1. take the queue; 2. apply each request to the staged state, going back where one fails; 3. extend the tree;
-//! 4. commit: one flush; 5. sign the checkpoint of what is now durable; 6. answer. A crash before 4 leaves nothing;
-//! after 4 the head can be signed again, because signing is deterministic. Nothing is retried on a failed commit.
+//! 1. Take the queue.
+//! 2. Apply each request to the staged state, going back where one fails.
+//! 3. Extend a copy of the tree.
+//! 4. Commit: one flush.
+//! 5. Sign the checkpoint of what is now durable.
+//! 6. Answer everyone.
+//!
+//! A crash before 4 leaves nothing; after 4 the head can be signed again, because signing is deterministic. Nothing is
+//! retried on a failed commit.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -136,7 +142,11 @@ impl Sequencer {
         for entry in &staged.entries {
             tree.append(entry.leaf_hash);
         }
-        let tile = |tile: lockgate_tlog::tree::TileWrite| TileWrite { level: tile.level, index: tile.index, hashes: tile.hashes };
+        let tile = |tile: lockgate_tlog::tree::TileWrite| TileWrite {
+            level: tile.level,
+            index: tile.index,
+            hashes: tile.hashes,
+        };
         let batch = Batch {
             first: EntryIndex(size.0),
             tiles: tree.take_tiles().into_iter().map(tile).collect(),
@@ -194,11 +204,17 @@ impl Sequencer {
 }
 
 /// Applies one request; where it fails, nothing of it stays.
-fn one(staging: &mut Staging<'_>, inner: &Inner, submission: Submission, replies: &mut Vec<Reply>, now: UnixMillis) -> Result<Done, Fault> {
-    if let Some((key, request)) = &submission.idempotency {
-        if let Some(reply) = known_reply(inner, replies, key)? {
-            return repeat(&reply, *request);
-        }
+fn one(
+    staging: &mut Staging<'_>,
+    inner: &Inner,
+    submission: Submission,
+    replies: &mut Vec<Reply>,
+    now: UnixMillis,
+) -> Result<Done, Fault> {
+    if let Some((key, request)) = &submission.idempotency
+        && let Some(reply) = known_reply(inner, replies, key)?
+    {
+        return repeat(&reply, *request);
     }
     let mark = staging.mark();
     let first = staging.next_index();
@@ -213,7 +229,8 @@ fn one(staging: &mut Staging<'_>, inner: &Inner, submission: Submission, replies
     let done = Done { value, index: appended.then_some(first), leaf: staging.leaf_hash(first), repeated: false };
     if let (Some((key, request)), true) = (submission.idempotency, appended) {
         let body = serde_json::json!({ "value": done.value, "index": done.index, "leaf": done.leaf });
-        let body = canonical::to_vec(&body).map_err(|error| Fault::new(Kind::Bug, "REPLY_INVALID", error.to_string()))?;
+        let body =
+            canonical::to_vec(&body).map_err(|error| Fault::new(Kind::Bug, "REPLY_INVALID", error.to_string()))?;
         replies.push(Reply { key, request, body, at: now });
     }
     Ok(done)
@@ -228,8 +245,12 @@ fn known_reply(inner: &Inner, replies: &[Reply], key: &str) -> Result<Option<Rep
 
 fn repeat(reply: &Reply, request: Digest) -> Result<Done, Fault> {
     if reply.request != request {
-        return Err(Fault::new(Kind::Conflict, "IDEMPOTENCY_MISMATCH", "this idempotency key was used for another request")
-            .hint("use a new key for a new request"));
+        return Err(Fault::new(
+            Kind::Conflict,
+            "IDEMPOTENCY_MISMATCH",
+            "this idempotency key was used for another request",
+        )
+        .hint("use a new key for a new request"));
     }
     let broken = || Fault::new(Kind::Integrity, "REPLY_DAMAGED", "the kept reply is damaged");
     let mut body: Value = serde_json::from_slice(&reply.body).map_err(|_| broken())?;
@@ -241,7 +262,13 @@ fn repeat(reply: &Reply, request: Digest) -> Result<Done, Fault> {
 
 fn answer_all(answers: Vec<(Answer, Result<Done, Fault>)>, head: &Arc<TreeHead>) {
     for (answer, done) in answers {
-        answer(done.map(|done| Receipt { value: done.value, index: done.index, leaf: done.leaf, head: head.clone(), repeated: done.repeated }));
+        answer(done.map(|done| Receipt {
+            value: done.value,
+            index: done.index,
+            leaf: done.leaf,
+            head: head.clone(),
+            repeated: done.repeated,
+        }));
     }
 }
 

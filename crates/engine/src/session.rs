@@ -73,7 +73,11 @@ pub fn challenge(engine: &Engine, challenges: &Challenges, person: PersonId) -> 
         open.retain(|_, (_, until)| *until > now);
     }
     if open.len() >= CHALLENGES_MAX {
-        return Err(Fault::new(Kind::Unavailable, "OVERLOADED", "too many sign-ins are open; try again in two minutes"));
+        return Err(Fault::new(
+            Kind::Unavailable,
+            "OVERLOADED",
+            "too many sign-ins are open; try again in two minutes",
+        ));
     }
     open.insert(text.clone(), (person, now.plus(CHALLENGE_TTL)));
     Ok(text)
@@ -83,11 +87,21 @@ pub fn challenge(engine: &Engine, challenges: &Challenges, person: PersonId) -> 
 ///
 /// # Errors
 /// `SIGN_IN_FAILED`, the same for every cause, so that nothing is told about who is enrolled.
-pub fn sign_in(engine: &Engine, challenges: &Challenges, person: &PersonId, challenge: &str, signature: &str) -> Result<SignedIn, Fault> {
+pub fn sign_in(
+    engine: &Engine,
+    challenges: &Challenges,
+    person: &PersonId,
+    challenge: &str,
+    signature: &str,
+) -> Result<SignedIn, Fault> {
     let failed = |context: &str| Fault {
         context: Some(context.to_owned()),
-        ..Fault::new(Kind::Unauthenticated, "SIGN_IN_FAILED", "sign-in failed: the name, the key or the challenge does not fit")
-            .hint("sign in with a key that is enrolled for that name: `lockgate login NAME`")
+        ..Fault::new(
+            Kind::Unauthenticated,
+            "SIGN_IN_FAILED",
+            "sign-in failed: the name, the key or the challenge does not fit",
+        )
+        .hint("sign in with a key that is enrolled for that name: `lockgate login NAME`")
     };
     let now = engine.inner().clock.now();
     let known = challenges.0.lock().unwrap_or_else(PoisonError::into_inner).remove(challenge);
@@ -100,12 +114,20 @@ pub fn sign_in(engine: &Engine, challenges: &Challenges, person: &PersonId, chal
     let document = lockgate_ledger::governance::document_bytes(&document)?;
     // Sign-in asks whether the key is good now: after every entry so far.
     let next = EntryIndex(engine.published().head.size.0);
-    governance.verify_signature(person, signature, NAMESPACE, &document, next).map_err(|error| failed(&error.message))?;
+    governance
+        .verify_signature(person, signature, NAMESPACE, &document, next)
+        .map_err(|error| failed(&error.message))?;
     let mut bytes = [0u8; 32];
     engine.inner().entropy.fill(&mut bytes)?;
     let token = URL_SAFE_NO_PAD.encode(bytes);
     let expires = now.plus(ABSOLUTE);
-    let session = Session { token_hash: Digest::of(token.as_bytes()), subject: person.clone(), created: now, last_used: now, expires };
+    let session = Session {
+        token_hash: Digest::of(token.as_bytes()),
+        subject: person.clone(),
+        created: now,
+        last_used: now,
+        expires,
+    };
     engine.store().session_insert(&session)?;
     Ok(SignedIn { token, person: person.clone(), expires })
 }
@@ -117,10 +139,13 @@ pub fn sign_in(engine: &Engine, challenges: &Challenges, person: &PersonId, chal
 pub fn authenticate(engine: &Engine, token: &str) -> Result<PersonId, Fault> {
     let hash = Digest::of(token.as_bytes());
     let now = engine.inner().clock.now();
-    let session = engine.store().session_by_hash(&hash)?
-        .ok_or_else(|| Fault::new(Kind::Unauthenticated, "TOKEN_UNKNOWN", "this token is not known here").hint("sign in again: `lockgate login NAME`"))?;
+    let session = engine.store().session_by_hash(&hash)?.ok_or_else(|| {
+        Fault::new(Kind::Unauthenticated, "TOKEN_UNKNOWN", "this token is not known here")
+            .hint("sign in again: `lockgate login NAME`")
+    })?;
     if session.expires <= now || session.last_used.plus(IDLE) <= now {
-        return Err(Fault::new(Kind::Unauthenticated, "TOKEN_EXPIRED", "the session has ended").hint("sign in again: `lockgate login NAME`"));
+        return Err(Fault::new(Kind::Unauthenticated, "TOKEN_EXPIRED", "the session has ended")
+            .hint("sign in again: `lockgate login NAME`"));
     }
     // Written at most once a minute: a read must not cost a flush.
     if now.since(session.last_used).secs() >= 60 {

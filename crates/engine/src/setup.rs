@@ -19,7 +19,8 @@ pub fn fresh_code(entropy: &dyn Entropy) -> Result<String, Fault> {
     let mut bytes = [0u8; 10];
     entropy.fill(&mut bytes)?;
     let text = hex(&bytes);
-    let groups: Vec<String> = text.as_bytes().chunks(5).map(|group| String::from_utf8_lossy(group).into_owned()).collect();
+    let groups: Vec<String> =
+        text.as_bytes().chunks(5).map(|group| String::from_utf8_lossy(group).into_owned()).collect();
     Ok(groups.join("-"))
 }
 
@@ -54,7 +55,11 @@ pub fn create(engine: &Engine, policy: Vec<u8>, setup_code: &str) -> Result<Rece
 pub fn first_owner(event: PersonEnrolled) -> Result<Submission, Fault> {
     match &event.sponsor {
         Sponsor::SetupCode { .. } => Ok(crate::people::append(event.person.clone(), Event::PersonEnrolled(event))),
-        Sponsor::Countersigned { .. } => Err(Fault::new(Kind::NotPermitted, "NOT_PERMITTED", "set-up needs the one-time code from the server's console")),
+        Sponsor::Countersigned { .. } => Err(Fault::new(
+            Kind::NotPermitted,
+            "NOT_PERMITTED",
+            "set-up needs the one-time code from the server's console",
+        )),
     }
 }
 

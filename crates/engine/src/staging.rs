@@ -9,7 +9,9 @@ use lockgate_ledger::entry::{Entry, SCHEMA, StreamPosition};
 use lockgate_ledger::state::Slice;
 use lockgate_ledger::{Actor, Event, Governance, Link, ReleaseState, State};
 use lockgate_model::facts::Running;
-use lockgate_model::{Digest, EntryIndex, EnvName, Limits, PromotionId, ReleaseName, ServiceName, StreamName, UnixMillis};
+use lockgate_model::{
+    Digest, EntryIndex, EnvName, Limits, PromotionId, ReleaseName, ServiceName, StreamName, UnixMillis,
+};
 use lockgate_store::{NewEntry, Projection, Store};
 use lockgate_tlog::hash::leaf_hash;
 
@@ -67,7 +69,12 @@ pub struct Mark(usize);
 
 impl<'a> Staging<'a> {
     /// Starts a batch whose first entry will have index `first`, at ledger time `time`.
-    pub fn begin(store: &'a dyn Store, first: EntryIndex, time: UnixMillis, governance: Option<Arc<Governance>>) -> Self {
+    pub fn begin(
+        store: &'a dyn Store,
+        first: EntryIndex,
+        time: UnixMillis,
+        governance: Option<Arc<Governance>>,
+    ) -> Self {
         Self {
             store,
             first,
@@ -109,7 +116,8 @@ impl<'a> Staging<'a> {
     /// # Errors
     /// `LEDGER_EMPTY` before entry 0.
     pub fn governance(&self) -> Result<&Arc<Governance>, Fault> {
-        self.governance.as_ref()
+        self.governance
+            .as_ref()
             .ok_or_else(|| Fault::new(Kind::Unavailable, "LEDGER_EMPTY", "the ledger has no first entry"))
     }
 
@@ -213,14 +221,15 @@ impl<'a> Staging<'a> {
         streams.extend_from_slice(more);
         let mut state = self.state_with(&streams)?;
         let touched = event_release(&event).cloned();
-        if let Some(name) = &touched {
-            if let Some(release) = self.release_if_any(name)? {
-                state.adopt_release(release);
-            }
+        if let Some(name) = &touched
+            && let Some(release) = self.release_if_any(name)?
+        {
+            state.adopt_release(release);
         }
         let links: Vec<Link> = streams.iter().map(|stream| state.next_link(stream)).collect();
         let entry = Entry { schema: SCHEMA.to_owned(), time: self.time, actor, streams: links, event };
-        let bytes = entry.to_leaf(&Limits::DEFAULT)
+        let bytes = entry
+            .to_leaf(&Limits::DEFAULT)
             .map_err(|error| Fault::new(Kind::TooLarge, "ENTRY_TOO_LARGE", error.to_string()))?;
         let index = self.next_index();
         state.apply(index, &entry, &*self, Slice::Whole)?;
@@ -237,12 +246,12 @@ impl<'a> Staging<'a> {
             let before = self.releases.insert(release.name.clone(), release.clone());
             self.undo.push(Undo::Release(release.name.clone(), before));
         }
-        if let Event::GrantIssued(grant) = &entry.event {
-            if let Some(running) = state.running(&grant.environment, &grant.release.service) {
-                let key = (grant.environment.clone(), grant.release.service.clone());
-                let before = self.running.insert(key.clone(), running.clone());
-                self.undo.push(Undo::Running(key, before));
-            }
+        if let Event::GrantIssued(grant) = &entry.event
+            && let Some(running) = state.running(&grant.environment, &grant.release.service)
+        {
+            let key = (grant.environment.clone(), grant.release.service.clone());
+            let before = self.running.insert(key.clone(), running.clone());
+            self.undo.push(Undo::Running(key, before));
         }
         for link in &entry.streams {
             let position = StreamPosition { stream: link.stream.clone(), seq: link.seq, index };
@@ -278,9 +287,14 @@ impl<'a> Staging<'a> {
     ///
     /// # Errors
     /// What the store says.
-    pub fn open_promotions(&self, environment: &EnvName, service: &ServiceName) -> Result<Vec<(PromotionId, ReleaseName)>, Fault> {
+    pub fn open_promotions(
+        &self,
+        environment: &EnvName,
+        service: &ServiceName,
+    ) -> Result<Vec<(PromotionId, ReleaseName)>, Fault> {
         let prefix = format!("{environment}/{service}/");
-        let mut found: BTreeMap<String, Vec<u8>> = reader::projections_under(self.store, OPEN_PROMOTIONS, &prefix)?.into_iter().collect();
+        let mut found: BTreeMap<String, Vec<u8>> =
+            reader::projections_under(self.store, OPEN_PROMOTIONS, &prefix)?.into_iter().collect();
         for ((kind, key), value) in &self.projections {
             if *kind == OPEN_PROMOTIONS && key.starts_with(&prefix) {
                 match value {
@@ -357,8 +371,12 @@ fn event_release(event: &Event) -> Option<&ReleaseName> {
         Event::DecisionRecorded(event) => Some(&event.release),
         Event::AttestationsIssued(event) => Some(&event.release),
         Event::GrantIssued(event) => Some(&event.release),
-        Event::LedgerCreated(_) | Event::PersonEnrolled(_) | Event::KeyAdded(_) | Event::KeyRevoked(_)
-        | Event::PolicyActivated(_) | Event::WaiverGranted(_) => None,
+        Event::LedgerCreated(_)
+        | Event::PersonEnrolled(_)
+        | Event::KeyAdded(_)
+        | Event::KeyRevoked(_)
+        | Event::PolicyActivated(_)
+        | Event::WaiverGranted(_) => None,
     }
 }
 

@@ -40,7 +40,8 @@ pub fn services(engine: &Engine, after: Option<&ServiceName>, most: usize) -> Re
     let policy = engine.governance()?.policy.clone();
     let after = after.map(|service| format!("service:{service}"));
     let heads = store.stream_heads("service:", after.as_deref(), most.min(PAGE_MAX))?;
-    heads.iter()
+    heads
+        .iter()
         .filter_map(|(stream, _)| stream.as_str().strip_prefix("service:").and_then(|name| name.parse().ok()))
         .map(|service| row(engine, &policy, service))
         .collect()

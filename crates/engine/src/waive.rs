@@ -15,7 +15,11 @@ use crate::sequencer::Submission;
 /// `NOT_PERMITTED` when the grantor is not who is signed in.
 pub fn waive(by: &PersonId, event: WaiverGranted) -> Result<Submission, Fault> {
     if event.granted_by != *by {
-        return Err(Fault::new(Kind::NotPermitted, "NOT_PERMITTED", format!("this was granted by `{}`, but `{by}` is signed in", event.granted_by)));
+        return Err(Fault::new(
+            Kind::NotPermitted,
+            "NOT_PERMITTED",
+            format!("this was granted by `{}`, but `{by}` is signed in", event.granted_by),
+        ));
     }
     Ok(Submission::new(move |staging, inner| {
         let policy = staging.governance()?.policy.clone();

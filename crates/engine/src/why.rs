@@ -47,7 +47,9 @@ pub fn slice(engine: &Engine, promotion: PromotionId) -> Result<(State, Arc<Rele
     let asked = release.promotion(promotion)?.clone();
     let environment = asked.request.environment.clone();
     let mut heads = Vec::new();
-    for stream in [StreamName::governance(), StreamName::release(&name), StreamName::running(&environment, &name.service)] {
+    for stream in
+        [StreamName::governance(), StreamName::release(&name), StreamName::running(&environment, &name.service)]
+    {
         heads.extend(reader::head(store, &stream)?);
     }
     let mut state = State::resume(Some(governance), heads, Some(published.time));
@@ -70,8 +72,13 @@ pub fn why(engine: &Engine, promotion: PromotionId) -> Result<PromotionView, Fau
         (false, Some(last)) => (recorded(engine, &last.event.decision)?, last.time, Some(last.index)),
         _ => {
             let now = engine.inner().clock.now().max(engine.published().time);
-            let deliberation = deliberate(&state, promotion, now, &StoreBodies(engine.store()), &engine.inner().claims)?;
-            let index = asked.decisions.last().filter(|last| last.event.outcome == deliberation.decision.outcome).map(|last| last.index);
+            let deliberation =
+                deliberate(&state, promotion, now, &StoreBodies(engine.store()), &engine.inner().claims)?;
+            let index = asked
+                .decisions
+                .last()
+                .filter(|last| last.event.outcome == deliberation.decision.outcome)
+                .map(|last| last.index);
             (deliberation.decision, now, index)
         }
     };
@@ -81,6 +88,11 @@ pub fn why(engine: &Engine, promotion: PromotionId) -> Result<PromotionView, Fau
 fn recorded(engine: &Engine, digest: &lockgate_model::Digest) -> Result<Decision, Fault> {
     let bodies = StoreBodies(engine.store());
     let bytes = lockgate_ledger::bodies::required(&bodies, digest)?;
-    canonical::from_slice(&bytes, &Limits::DEFAULT)
-        .map_err(|error| Fault::new(Kind::Integrity, "DECISION_INVALID", format!("the recorded decision {digest} does not read: {error}")))
+    canonical::from_slice(&bytes, &Limits::DEFAULT).map_err(|error| {
+        Fault::new(
+            Kind::Integrity,
+            "DECISION_INVALID",
+            format!("the recorded decision {digest} does not read: {error}"),
+        )
+    })
 }

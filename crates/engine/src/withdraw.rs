@@ -16,7 +16,11 @@ pub fn withdraw(by: PersonId, promotion: PromotionId, reason: String) -> Submiss
         let release = staging.release_of(promotion)?;
         let asked = release.promotion(promotion)?.clone();
         if asked.requester != by && !staging.governance()?.may(&by, Permission::Keys) {
-            return Err(Fault::new(Kind::NotPermitted, "NOT_PERMITTED", format!("{promotion} was asked for by `{}`; only they can withdraw it", asked.requester)));
+            return Err(Fault::new(
+                Kind::NotPermitted,
+                "NOT_PERMITTED",
+                format!("{promotion} was asked for by `{}`; only they can withdraw it", asked.requester),
+            ));
         }
         let reason = if reason.trim().is_empty() { format!("withdrawn by {by}") } else { reason };
         close(staging, &asked, Actor::Subject { id: by }, CloseCause::Withdrawn, &reason)?;

@@ -31,9 +31,13 @@ impl Predicate {
             | "https://cyclonedx.org/bom/v1.5"
             | "https://cyclonedx.org/bom/v1.6"
             | "https://cyclonedx.org/bom/v1.7" => Some(Self::CycloneDx),
-            "https://spdx.dev/Document" | "https://spdx.dev/Document/v2.2" | "https://spdx.dev/Document/v2.3" => Some(Self::Spdx),
+            "https://spdx.dev/Document" | "https://spdx.dev/Document/v2.2" | "https://spdx.dev/Document/v2.3" => {
+                Some(Self::Spdx)
+            }
             "https://in-toto.io/attestation/test-result/v0.1" => Some(Self::TestResult),
-            "https://in-toto.io/attestation/vulns/v0.1" | "https://in-toto.io/attestation/vulns/v0.2" => Some(Self::Vulns),
+            "https://in-toto.io/attestation/vulns/v0.1" | "https://in-toto.io/attestation/vulns/v0.2" => {
+                Some(Self::Vulns)
+            }
             "https://cosign.sigstore.dev/attestation/vuln/v1" => Some(Self::CosignVuln),
             _ => None,
         }
@@ -74,8 +78,12 @@ mod tests {
     use serde_json::{Value, json};
 
     fn claim(predicate_type: &str, predicate: Value) -> Claim {
-        let statement =
-            Statement { version: StatementVersion::V1, subjects: Vec::new(), predicate_type: predicate_type.to_owned(), predicate };
+        let statement = Statement {
+            version: StatementVersion::V1,
+            subjects: Vec::new(),
+            predicate_type: predicate_type.to_owned(),
+            predicate,
+        };
         claim_of(&statement, &Limits::DEFAULT)
     }
 

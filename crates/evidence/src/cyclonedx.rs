@@ -102,7 +102,9 @@ impl Walk<'_> {
             None => name.to_owned(),
         };
         let version = component.text_or_empty("version")?.map(str::to_owned);
-        if component.text("versionRange")?.is_some() && (version.is_some() || component.flag("isExternal")? != Some(true)) {
+        if component.text("versionRange")?.is_some()
+            && (version.is_some() || component.flag("isExternal")? != Some(true))
+        {
             return Err(component.fault_at("versionRange", "is only for an external component without a `version`"));
         }
         if let Some(reference) = component.text("bom-ref")? {
@@ -110,7 +112,8 @@ impl Walk<'_> {
                 return Err(component.fault_at("bom-ref", "must not be empty"));
             }
             if !self.refs.insert(reference.to_owned()) {
-                return Err(component.fault_at("bom-ref", &format!("is `{}`, like that of another component", excerpt(reference))));
+                return Err(component
+                    .fault_at("bom-ref", &format!("is `{}`, like that of another component", excerpt(reference))));
             }
         }
         let purl = component.text("purl")?.and_then(sbom::purl);
@@ -146,7 +149,9 @@ fn completeness(root: &Object<'_>, walk: &Walk<'_>) -> Result<Completeness, Evid
             "unknown" | "not_specified" => unknown = true,
             aggregate if INCOMPLETE.contains(&aggregate) => incomplete = true,
             other => {
-                return Err(composition.fault_at("aggregate", &format!("is `{}`, which is no aggregate type", excerpt(other))));
+                return Err(
+                    composition.fault_at("aggregate", &format!("is `{}`, which is no aggregate type", excerpt(other)))
+                );
             }
         }
     }
@@ -233,7 +238,10 @@ mod tests {
             assert_eq!(claim(&json!({"bomFormat": "CycloneDX", "specVersion": version})), Err("SBOM_VERSION"));
         }
         assert_eq!(claim(&json!({"bomFormat": "CycloneDX", "specVersion": 1.6})), Err("EVIDENCE_MALFORMED"));
-        assert_eq!(claim(&json!({"bomFormat": "CycloneDX", "specVersion": "1.6", "Components": []})), Err("DUPLICATE_KEY"));
+        assert_eq!(
+            claim(&json!({"bomFormat": "CycloneDX", "specVersion": "1.6", "Components": []})),
+            Err("DUPLICATE_KEY")
+        );
     }
 
     #[test]
@@ -258,7 +266,12 @@ mod tests {
         check(json!([{"aggregate": "not_specified"}]), Completeness::Unstated);
         check(json!([{"aggregate": "complete"}, {"aggregate": "incomplete"}]), Completeness::Incomplete);
         check(json!([{"aggregate": "incomplete_third_party_only", "assemblies": ["a"]}]), Completeness::Incomplete);
-        for bad in [json!({}), json!([{}]), json!([{"aggregate": "Complete"}]), json!([{"aggregate": "complete", "assemblies": [1]}])] {
+        for bad in [
+            json!({}),
+            json!([{}]),
+            json!([{"aggregate": "Complete"}]),
+            json!([{"aggregate": "complete", "assemblies": [1]}]),
+        ] {
             let mut value = with(json!([]));
             value["compositions"] = bad.clone();
             assert_eq!(claim(&value), Err("EVIDENCE_MALFORMED"), "{bad}");

@@ -31,7 +31,11 @@ pub(crate) fn check_size(bytes: &[u8], limits: &Limits) -> Result<(), EvidenceEr
         true => Ok(()),
         false => Err(EvidenceError::new(
             "EVIDENCE_TOO_LARGE",
-            format!("{} bytes are more than the limit of {} for one piece of evidence", bytes.len(), limits.evidence_bytes),
+            format!(
+                "{} bytes are more than the limit of {} for one piece of evidence",
+                bytes.len(),
+                limits.evidence_bytes
+            ),
         )),
     }
 }

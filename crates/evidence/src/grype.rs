@@ -33,8 +33,9 @@ fn finding(found: &Object<'_>) -> Result<Finding, EvidenceError> {
     let artifact = found.required_object("artifact")?;
     let severity = match vulnerability.text("severity")? {
         None => Severity::Unknown,
-        Some(word) => severity::from_word(word)
-            .ok_or_else(|| vulnerability.fault_at("severity", &format!("is `{}`, which is no severity", excerpt(word))))?,
+        Some(word) => severity::from_word(word).ok_or_else(|| {
+            vulnerability.fault_at("severity", &format!("is `{}`, which is no severity", excerpt(word)))
+        })?,
     };
     Ok(Finding {
         id: vulnerability.required_text("id")?.to_owned(),
@@ -85,7 +86,8 @@ mod tests {
         let read = read(&report(), &Limits::DEFAULT).unwrap();
         assert_eq!((read.scanner.as_str(), read.scanner_version.as_deref()), ("grype", Some("0.116.0")));
         assert_eq!(read.scanned_at, Some("2026-11-20T10:00:00Z".parse().unwrap()));
-        let rows: Vec<_> = read.findings.iter().map(|f| (f.id.as_str(), f.severity, f.fixed.as_deref(), f.purl.as_deref())).collect();
+        let rows: Vec<_> =
+            read.findings.iter().map(|f| (f.id.as_str(), f.severity, f.fixed.as_deref(), f.purl.as_deref())).collect();
         assert_eq!(
             rows,
             [

@@ -282,7 +282,10 @@ impl<'l> Run<'l> {
         let name: &str = reference;
         match name {
             "amp" | "lt" | "gt" | "quot" | "apos" => Ok(()),
-            other => Err(EvidenceError::new("XML_ENTITY", format!("the entity `&{};` is not one of XML's own", excerpt(other)))),
+            other => Err(EvidenceError::new(
+                "XML_ENTITY",
+                format!("the entity `&{};` is not one of XML's own", excerpt(other)),
+            )),
         }
     }
 
@@ -294,7 +297,10 @@ impl<'l> Run<'l> {
         let encoding = encoding.map_err(|error| invalid(&error))?;
         match encoding.eq_ignore_ascii_case("utf-8") || encoding.eq_ignore_ascii_case("us-ascii") {
             true => Ok(()),
-            false => Err(EvidenceError::malformed(format!("the encoding is `{}`: write the report in UTF-8", excerpt(&encoding)))),
+            false => Err(EvidenceError::malformed(format!(
+                "the encoding is `{}`: write the report in UTF-8",
+                excerpt(&encoding)
+            ))),
         }
     }
 
@@ -302,7 +308,9 @@ impl<'l> Run<'l> {
         match (self.has_root, self.open.is_empty()) {
             (true, true) => Ok(self.tests),
             (false, _) => Err(EvidenceError::malformed("there is no element in it")),
-            (true, false) => Err(EvidenceError::malformed("the report ends before its root element does: it was cut short")),
+            (true, false) => {
+                Err(EvidenceError::malformed("the report ends before its root element does: it was cut short"))
+            }
         }
     }
 }
@@ -393,7 +401,8 @@ mod tests {
         let nested = |depth: usize| format!("{}{}", "<testsuite>".repeat(depth), "</testsuite>".repeat(depth));
         assert_eq!(code(&nested(64)), Ok((0, 0, 0)));
         assert_eq!(code(&nested(65)), Err("XML_TOO_DEEP"));
-        let wide = |count: usize| format!("<testsuite {}/>", (0..count).map(|n| format!("a{n}='' ")).collect::<String>());
+        let wide =
+            |count: usize| format!("<testsuite {}/>", (0..count).map(|n| format!("a{n}='' ")).collect::<String>());
         assert_eq!(code(&wide(64)), Ok((0, 0, 0)));
         assert_eq!(code(&wide(65)), Err("EVIDENCE_MALFORMED"));
         let few = Limits { tests_per_report: 2, ..Limits::DEFAULT };

@@ -129,7 +129,8 @@ fn git_sources(list: &List<'_>) -> Result<Vec<Source>, EvidenceError> {
 /// Reads one resource descriptor; `trusted_kind` says that it is a source, whatever its URI looks like.
 fn descriptor(item: &Object<'_>, trusted_kind: bool) -> Result<Option<Source>, EvidenceError> {
     let Some(uri) = item.text("uri")?.filter(|uri| !uri.is_empty()) else { return Ok(None) };
-    let looks_like_git = uri.starts_with("git+") || uri.starts_with("git://") || uri.contains(".git#") || uri.ends_with(".git");
+    let looks_like_git =
+        uri.starts_with("git+") || uri.starts_with("git://") || uri.contains(".git#") || uri.ends_with(".git");
     let mut commit = None;
     if let Some(digests) = item.object("digest")? {
         commit = digests.text("gitCommit")?;
@@ -192,7 +193,8 @@ fn agree(declared: Option<Source>, fetched: Vec<Source>) -> Source {
             && (source.reference.is_none() || declared.reference.is_none() || source.reference == declared.reference)
     };
     let matching: Vec<&Source> = fetched.iter().filter(same_place).collect();
-    let reference = declared.reference.clone().or_else(|| common(matching.iter().map(|source| source.reference.clone())));
+    let reference =
+        declared.reference.clone().or_else(|| common(matching.iter().map(|source| source.reference.clone())));
     let commit = declared.commit.clone().or_else(|| common(matching.iter().map(|source| source.commit.clone())));
     Source { repository: declared.repository, reference, commit }
 }
@@ -225,7 +227,8 @@ fn authors_in(parameters: &Object<'_>) -> Result<Vec<String>, EvidenceError> {
         }
     }
     for (key, value) in parameters.fields() {
-        let names_a_person = key.eq_ignore_ascii_case("github_actor") || key.eq_ignore_ascii_case("github_triggering_actor");
+        let names_a_person =
+            key.eq_ignore_ascii_case("github_actor") || key.eq_ignore_ascii_case("github_triggering_actor");
         if let (true, Some(name)) = (names_a_person, value.as_str()) {
             add(name);
         }
@@ -294,17 +297,31 @@ mod tests {
         let check = |uri: &str, repository: &str, reference: Option<&str>, commit: Option<&str>| {
             let found = split_uri(uri);
             let text = |part: Option<&str>| part.map(str::to_owned);
-            assert_eq!(found, Source { repository: text(Some(repository)), reference: text(reference), commit: text(commit) }, "{uri}");
+            assert_eq!(
+                found,
+                Source { repository: text(Some(repository)), reference: text(reference), commit: text(commit) },
+                "{uri}"
+            );
         };
         check("git+https://a.example/o/r@refs/heads/main", "https://a.example/o/r", Some("refs/heads/main"), None);
         check("git+https://a.example/o/r", "https://a.example/o/r", None, None);
         check("git+ssh://git@a.example/o/r@refs/heads/x", "ssh://git@a.example/o/r", Some("refs/heads/x"), None);
-        check("https://a.example/o/r.git#refs/heads/main:folder", "https://a.example/o/r.git", Some("refs/heads/main"), None);
+        check(
+            "https://a.example/o/r.git#refs/heads/main:folder",
+            "https://a.example/o/r.git",
+            Some("refs/heads/main"),
+            None,
+        );
         check(&format!("git+https://a.example/o/r@{COMMIT}"), "https://a.example/o/r", None, Some(COMMIT));
         check("git+https://a.example/o/r@", "https://a.example/o/r", None, None);
         check("https://a.example", "https://a.example", None, None);
         check("", "", None, None);
-        check("git+https://a.example/good/repo-evil@refs/heads/main", "https://a.example/good/repo-evil", Some("refs/heads/main"), None);
+        check(
+            "git+https://a.example/good/repo-evil@refs/heads/main",
+            "https://a.example/good/repo-evil",
+            Some("refs/heads/main"),
+            None,
+        );
     }
 
     #[test]
@@ -312,7 +329,8 @@ mod tests {
         let mut value = github();
         value["buildDefinition"]["externalParameters"] = json!({});
         assert_eq!(v1(&value).unwrap().source_commit.as_deref(), Some(COMMIT));
-        let second = json!({"uri": "git+https://github.com/other/repo@refs/heads/main", "digest": {"gitCommit": OTHER}});
+        let second =
+            json!({"uri": "git+https://github.com/other/repo@refs/heads/main", "digest": {"gitCommit": OTHER}});
         value["buildDefinition"]["resolvedDependencies"].as_array_mut().unwrap().push(second.clone());
         assert_eq!(v1(&value).unwrap().source_repository, None);
 
@@ -337,7 +355,11 @@ mod tests {
         check("/buildDefinition/externalParameters", json!(null), "EVIDENCE_MALFORMED");
         check("/buildDefinition/resolvedDependencies", json!({}), "EVIDENCE_MALFORMED");
         check("/buildDefinition/resolvedDependencies/0/digest/gitCommit", json!("main"), "EVIDENCE_MALFORMED");
-        check("/buildDefinition/resolvedDependencies/0/digest/gitCommit", json!(COMMIT.to_uppercase()), "EVIDENCE_MALFORMED");
+        check(
+            "/buildDefinition/resolvedDependencies/0/digest/gitCommit",
+            json!(COMMIT.to_uppercase()),
+            "EVIDENCE_MALFORMED",
+        );
         check("/runDetails/metadata/finishedOn", json!("2026-11-20T09:59:59Z"), "EVIDENCE_TIME");
         check("/runDetails/metadata/finishedOn", json!("2026-11-20T10:05:00"), "EVIDENCE_TIME");
         check("/runDetails/metadata/startedOn", json!("yesterday"), "EVIDENCE_TIME");

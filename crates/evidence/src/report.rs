@@ -73,7 +73,10 @@ impl FromStr for Format {
     fn from_str(text: &str) -> Result<Self, EvidenceError> {
         Self::ALL.into_iter().find(|format| format.as_str() == text).ok_or_else(|| {
             let known: Vec<&str> = Self::ALL.iter().map(|format| format.as_str()).collect();
-            EvidenceError::new("EVIDENCE_UNKNOWN", format!("`{}` is not a report format: use one of {}", excerpt(text), known.join(", ")))
+            EvidenceError::new(
+                "EVIDENCE_UNKNOWN",
+                format!("`{}` is not a report format: use one of {}", excerpt(text), known.join(", ")),
+            )
         })
     }
 }
@@ -103,7 +106,9 @@ struct TopLevel {
 pub fn detect(bytes: &[u8]) -> Option<Format> {
     let bytes = without_mark(bytes);
     match bytes.iter().find(|byte| !byte.is_ascii_whitespace())? {
-        b'<' => junit::root_name(bytes).filter(|name| matches!(name.as_str(), "testsuites" | "testsuite")).map(|_| Format::Junit),
+        b'<' => junit::root_name(bytes)
+            .filter(|name| matches!(name.as_str(), "testsuites" | "testsuite"))
+            .map(|_| Format::Junit),
         b'{' => {
             let top: TopLevel = serde_json::from_slice(bytes).ok()?;
             let marks = [
@@ -173,10 +178,16 @@ mod tests {
     use super::*;
 
     const SAMPLES: [(Format, &str); 6] = [
-        (Format::CycloneDx, r#"{"bomFormat":"CycloneDX","specVersion":"1.6","components":[{"type":"library","name":"a"}]}"#),
+        (
+            Format::CycloneDx,
+            r#"{"bomFormat":"CycloneDX","specVersion":"1.6","components":[{"type":"library","name":"a"}]}"#,
+        ),
         (Format::Spdx, r#"{"spdxVersion":"SPDX-2.3","packages":[{"SPDXID":"SPDXRef-a","name":"a"}]}"#),
         (Format::Junit, r#"<testsuite name="a"><testcase name="b"/></testsuite>"#),
-        (Format::Trivy, r#"{"SchemaVersion":2,"Results":[{"Vulnerabilities":[{"VulnerabilityID":"C","PkgName":"p"}]}]}"#),
+        (
+            Format::Trivy,
+            r#"{"SchemaVersion":2,"Results":[{"Vulnerabilities":[{"VulnerabilityID":"C","PkgName":"p"}]}]}"#,
+        ),
         (Format::Grype, r#"{"matches":[],"descriptor":{"name":"grype"}}"#),
         (Format::Sarif, r#"{"version":"2.1.0","runs":[{"tool":{"driver":{"name":"t"}},"results":[{}]}]}"#),
     ];
@@ -202,7 +213,18 @@ mod tests {
             assert_eq!(detect(format!("\u{feff}\n {text}\n").as_bytes()), Some(format), "{text}");
             assert!(read(format, text.as_bytes(), &Limits::DEFAULT).is_ok(), "{text}");
         }
-        for other in ["", "{}", "[]", "null", "\"bomFormat\"", "{\"version\":1}", "{\"matches\":[]}", "<html/>", "{\"bomFormat\":", "[1,2,3,4,5,6,7,8,9]"] {
+        for other in [
+            "",
+            "{}",
+            "[]",
+            "null",
+            "\"bomFormat\"",
+            "{\"version\":1}",
+            "{\"matches\":[]}",
+            "<html/>",
+            "{\"bomFormat\":",
+            "[1,2,3,4,5,6,7,8,9]",
+        ] {
             assert_eq!(detect(other.as_bytes()), None, "{other}");
         }
         assert_eq!(detect(br#"{"bomFormat":"CycloneDX","spdxVersion":"SPDX-2.3"}"#), None);
@@ -214,7 +236,11 @@ mod tests {
         for (format, text) in SAMPLES {
             for end in 0..text.len() {
                 assert!(read(format, &text.as_bytes()[..end], &Limits::DEFAULT).is_err(), "{format} {end}");
-                assert_eq!(detect(&text.as_bytes()[..end]).filter(|found| *found != Format::Junit), None, "{format} {end}");
+                assert_eq!(
+                    detect(&text.as_bytes()[..end]).filter(|found| *found != Format::Junit),
+                    None,
+                    "{format} {end}"
+                );
             }
         }
     }

@@ -43,7 +43,12 @@ pub(crate) fn read(value: &Value, limits: &Limits) -> Result<StaticAnalysis, Evi
     Ok(analysis)
 }
 
-fn read_run(run: &Object<'_>, analysis: &mut StaticAnalysis, seen: &mut usize, limits: &Limits) -> Result<(), EvidenceError> {
+fn read_run(
+    run: &Object<'_>,
+    analysis: &mut StaticAnalysis,
+    seen: &mut usize,
+    limits: &Limits,
+) -> Result<(), EvidenceError> {
     let rules = Rules::of(run)?;
     if let Some(external) = run.object("externalPropertyFileReferences")?
         && external.list("results")?.is_some_and(|list| !list.is_empty())
@@ -57,7 +62,10 @@ fn read_run(run: &Object<'_>, analysis: &mut StaticAnalysis, seen: &mut usize, l
     };
     *seen = seen.saturating_add(results.len());
     if *seen > limits.findings_per_report {
-        return Err(EvidenceError::new("TOO_MANY_FINDINGS", format!("more than {} results in one log", limits.findings_per_report)));
+        return Err(EvidenceError::new(
+            "TOO_MANY_FINDINGS",
+            format!("more than {} results in one log", limits.findings_per_report),
+        ));
     }
     for result in results.objects() {
         let result = result?;
@@ -123,7 +131,9 @@ fn is_suppressed(result: &Object<'_>) -> Result<bool, EvidenceError> {
             None | Some("accepted") => {}
             Some("rejected" | "underReview") => return Ok(false),
             Some(other) => {
-                return Err(suppression.fault_at("status", &format!("is `{}`, which is no suppression status", excerpt(other))));
+                return Err(
+                    suppression.fault_at("status", &format!("is `{}`, which is no suppression status", excerpt(other)))
+                );
             }
         }
     }
@@ -280,7 +290,10 @@ mod tests {
         check(json!({"level": "error", "suppressions": [{"kind": "inSource"}]}), (0, 0, 0, 1));
         check(json!({"level": "error", "suppressions": [{"kind": "external", "status": "accepted"}]}), (0, 0, 0, 1));
         check(json!({"level": "error", "suppressions": [{"status": "underReview"}]}), (1, 0, 0, 0));
-        check(json!({"level": "error", "suppressions": [{"status": "accepted"}, {"status": "rejected"}]}), (1, 0, 0, 0));
+        check(
+            json!({"level": "error", "suppressions": [{"status": "accepted"}, {"status": "rejected"}]}),
+            (1, 0, 0, 0),
+        );
     }
 
     #[test]

@@ -42,7 +42,12 @@ impl Bom {
     ///
     /// # Errors
     /// `TOO_MANY_COMPONENTS`.
-    pub(crate) fn add(&mut self, component: Component, cpe: Option<&str>, limits: &Limits) -> Result<(), EvidenceError> {
+    pub(crate) fn add(
+        &mut self,
+        component: Component,
+        cpe: Option<&str>,
+        limits: &Limits,
+    ) -> Result<(), EvidenceError> {
         if self.components.len() >= limits.components_per_sbom {
             return Err(EvidenceError::new(
                 "TOO_MANY_COMPONENTS",

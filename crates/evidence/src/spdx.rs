@@ -125,7 +125,10 @@ mod tests {
 
     fn check(value: &Value, components: u64, without_version: u64, without_identifier: u64) {
         let claim = read(value, &Limits::DEFAULT).unwrap().claim();
-        assert_eq!((claim.components, claim.without_version, claim.without_identifier), (components, without_version, without_identifier));
+        assert_eq!(
+            (claim.components, claim.without_version, claim.without_identifier),
+            (components, without_version, without_identifier)
+        );
         assert_eq!(claim.completeness, Completeness::Unstated);
     }
 

@@ -73,7 +73,11 @@ impl Statement {
             other => {
                 return Err(EvidenceError::new(
                     "STATEMENT_VERSION",
-                    format!("`{}` is not an in-toto statement type that is read: use {}", excerpt(other), StatementVersion::V1.as_str()),
+                    format!(
+                        "`{}` is not an in-toto statement type that is read: use {}",
+                        excerpt(other),
+                        StatementVersion::V1.as_str()
+                    ),
                 ));
             }
         };
@@ -90,13 +94,19 @@ impl Statement {
 
     /// Which of `artifacts` the statement is about, in their order; only SHA-256 digests decide.
     pub fn about(&self, artifacts: &[Digest]) -> Vec<Digest> {
-        let is_subject = |artifact: &Digest| self.subjects.iter().any(|subject| subject.sha256.as_ref() == Some(artifact));
+        let is_subject =
+            |artifact: &Digest| self.subjects.iter().any(|subject| subject.sha256.as_ref() == Some(artifact));
         artifacts.iter().filter(|artifact| is_subject(artifact)).copied().collect()
     }
 }
 
 fn subjects_of(root: &Object<'_>, limits: &Limits) -> Result<Vec<Subject>, EvidenceError> {
-    let missing = || EvidenceError::new("SUBJECT_MISSING", "the statement names no subject: list each artifact with its sha256 digest");
+    let missing = || {
+        EvidenceError::new(
+            "SUBJECT_MISSING",
+            "the statement names no subject: list each artifact with its sha256 digest",
+        )
+    };
     let Some(list) = root.list("subject")? else { return Err(missing()) };
     if list.is_empty() {
         return Err(missing());
@@ -104,7 +114,11 @@ fn subjects_of(root: &Object<'_>, limits: &Limits) -> Result<Vec<Subject>, Evide
     if list.len() > limits.statement_subjects {
         return Err(EvidenceError::new(
             "TOO_MANY_SUBJECTS",
-            format!("{} subjects are more than the limit of {}: split the statement", list.len(), limits.statement_subjects),
+            format!(
+                "{} subjects are more than the limit of {}: split the statement",
+                list.len(),
+                limits.statement_subjects
+            ),
         ));
     }
     list.objects().map(|subject| subject_of(&subject?)).collect()
@@ -145,7 +159,8 @@ mod tests {
     }
 
     fn with(subject: Value) -> String {
-        json!({"_type": "https://in-toto.io/Statement/v1", "subject": subject, "predicateType": "x", "predicate": {}}).to_string()
+        json!({"_type": "https://in-toto.io/Statement/v1", "subject": subject, "predicateType": "x", "predicate": {}})
+            .to_string()
     }
 
     fn hex(text: &str) -> String {
@@ -176,7 +191,10 @@ mod tests {
         let statement = parse(&text).unwrap();
         let ours = Digest::of(b"ours");
         assert!(statement.about(&[ours]).is_empty());
-        assert_eq!(statement.about(&[ours, Digest::of(b"b"), Digest::of(b"theirs")]), [Digest::of(b"b"), Digest::of(b"theirs")]);
+        assert_eq!(
+            statement.about(&[ours, Digest::of(b"b"), Digest::of(b"theirs")]),
+            [Digest::of(b"b"), Digest::of(b"theirs")]
+        );
     }
 
     #[test]

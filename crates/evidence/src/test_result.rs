@@ -35,7 +35,10 @@ pub(crate) fn read(predicate: &Value, limits: &Limits) -> Result<Tests, Evidence
     };
     match usize::try_from(tests.total()).is_ok_and(|total| total <= limits.tests_per_report) {
         true => Ok(tests),
-        false => Err(EvidenceError::new("TOO_MANY_TESTS", format!("more than {} tests in one report", limits.tests_per_report))),
+        false => Err(EvidenceError::new(
+            "TOO_MANY_TESTS",
+            format!("more than {} tests in one report", limits.tests_per_report),
+        )),
     }
 }
 

@@ -22,7 +22,10 @@ pub(crate) fn read(value: &Value, limits: &Limits) -> Result<Vulnerabilities, Ev
         Some(version) => {
             return Err(EvidenceError::new(
                 "REPORT_VERSION",
-                format!("schema version {} of Trivy is not read: write a report with Trivy 0.20 or newer", excerpt(&version.to_string())),
+                format!(
+                    "schema version {} of Trivy is not read: write a report with Trivy 0.20 or newer",
+                    excerpt(&version.to_string())
+                ),
             ));
         }
         None => return Err(root.fault("has no `SchemaVersion`")),
@@ -72,8 +75,9 @@ pub(crate) fn check_count(so_far: usize, more: usize, limits: &Limits) -> Result
 fn finding(vulnerability: &Object<'_>) -> Result<Finding, EvidenceError> {
     let severity = match vulnerability.text("Severity")? {
         None => Severity::Unknown,
-        Some(word) => severity::from_word(word)
-            .ok_or_else(|| vulnerability.fault_at("Severity", &format!("is `{}`, which is no severity", excerpt(word))))?,
+        Some(word) => severity::from_word(word).ok_or_else(|| {
+            vulnerability.fault_at("Severity", &format!("is `{}`, which is no severity", excerpt(word)))
+        })?,
     };
     let purl = match vulnerability.object("PkgIdentifier")? {
         Some(identifier) => identifier.text_or_empty("PURL")?.map(str::to_owned),

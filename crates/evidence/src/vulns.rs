@@ -21,7 +21,8 @@ pub(crate) fn in_toto(predicate: &Value, limits: &Limits) -> Result<Vulnerabilit
     };
     let results = scanner.required_list("result")?;
     trivy::check_count(0, results.len(), limits)?;
-    let findings = results.objects().map(|result| finding(&result?)).collect::<Result<Vec<Finding>, EvidenceError>>()?;
+    let findings =
+        results.objects().map(|result| finding(&result?)).collect::<Result<Vec<Finding>, EvidenceError>>()?;
     Ok(Vulnerabilities {
         scanner: scanner_name(scanner.required_text("uri")?),
         scanner_version: scanner.text_or_empty("version")?.map(str::to_owned),
@@ -44,7 +45,9 @@ pub(crate) fn cosign(predicate: &Value, limits: &Limits) -> Result<Vulnerabiliti
     } else if report.value("matches")?.is_some() {
         grype::read(inner, limits)?
     } else {
-        return Err(scanner.fault_at("result", "is neither a Trivy nor a Grype report: hand in the scanner's own JSON report"));
+        return Err(
+            scanner.fault_at("result", "is neither a Trivy nor a Grype report: hand in the scanner's own JSON report")
+        );
     };
     if let Some(metadata) = root.object("metadata")?
         && let Some(ended) = metadata.end_of("scanStartedOn", "scanFinishedOn")?
@@ -107,7 +110,8 @@ mod tests {
     #[test]
     fn reads_in_toto_findings() {
         let check = |severities: Value, expected: Severity| {
-            let read = in_toto(&predicate(json!([{"id": "CVE-2026-0001", "severity": severities}])), &Limits::DEFAULT).unwrap();
+            let read = in_toto(&predicate(json!([{"id": "CVE-2026-0001", "severity": severities}])), &Limits::DEFAULT)
+                .unwrap();
             assert_eq!(read.findings[0].severity, expected, "{severities}");
             assert_eq!((read.scanner.as_str(), read.scanner_version.as_deref()), ("trivy", Some("0.74.0")));
             assert!(read.scanned_at.is_some());
@@ -115,7 +119,10 @@ mod tests {
         check(json!([{"method": "nvd", "score": "medium"}]), Severity::Medium);
         check(json!([{"method": "cvss_score", "score": "5.2"}, {"method": "nvd", "score": "high"}]), Severity::High);
         check(json!([{"method": "cvss_score", "score": 9.8}]), Severity::Critical);
-        check(json!([{"method": "cvss", "score": "CVSS:3.1/AV:N/AC:L"}, {"method": "nvd", "score": "low"}]), Severity::Unknown);
+        check(
+            json!([{"method": "cvss", "score": "CVSS:3.1/AV:N/AC:L"}, {"method": "nvd", "score": "low"}]),
+            Severity::Unknown,
+        );
         check(json!([]), Severity::Unknown);
         check(json!([{"method": "nvd"}]), Severity::Unknown);
     }
@@ -146,7 +153,11 @@ mod tests {
         let grype = json!({"matches": [], "descriptor": {"name": "grype", "version": "0.116.0"}});
         assert_eq!(cosign(&predicate(grype), &Limits::DEFAULT).unwrap().scanner, "grype");
         for other in [json!({}), json!([]), json!(null), json!("report"), json!({"runs": []})] {
-            assert_eq!(cosign(&predicate(other.clone()), &Limits::DEFAULT).unwrap_err().code, "EVIDENCE_MALFORMED", "{other}");
+            assert_eq!(
+                cosign(&predicate(other.clone()), &Limits::DEFAULT).unwrap_err().code,
+                "EVIDENCE_MALFORMED",
+                "{other}"
+            );
         }
     }
 

@@ -9,7 +9,9 @@ use std::fmt::Write as _;
 use serde::{Deserialize, Serialize};
 
 use lockgate_model::facts::{PromotionKind, SubjectKind, Verdict};
-use lockgate_model::{Digest, EntryIndex, EnvName, Limits, PersonId, PromotionId, ReleaseName, TreeSize, UnixMillis, canonical};
+use lockgate_model::{
+    Digest, EntryIndex, EnvName, Limits, PersonId, PromotionId, ReleaseName, TreeSize, UnixMillis, canonical,
+};
 
 use crate::code_words::code_words;
 use crate::entry::ApprovalRecorded;
@@ -154,17 +156,22 @@ pub struct Consent {
 /// [`ApplyError`] when the promotion is unknown or closed, or a text is over the limit.
 pub fn document_for(state: &State, promotion: PromotionId, consent: Consent) -> Result<ApprovalDocument, ApplyError> {
     let governance = state.governance()?;
-    let name = state.release_of(promotion)
-        .ok_or_else(|| ApplyError::new("PROMOTION_UNKNOWN", format!("{promotion} is not a promotion of this ledger")))?;
+    let name = state.release_of(promotion).ok_or_else(|| {
+        ApplyError::new("PROMOTION_UNKNOWN", format!("{promotion} is not a promotion of this ledger"))
+    })?;
     let release = state.release(name)?;
     let asked = release.promotion(promotion)?;
     if !asked.status().is_open() {
         return Err(ApplyError::new("PROMOTION_CLOSED", format!("{promotion} is {} already", asked.status().as_str())));
     }
     if consent.comment.as_ref().is_some_and(|comment| comment.len() > Limits::DEFAULT.text_bytes) {
-        return Err(ApplyError::new("TEXT_TOO_LONG", format!("a comment has at most {} bytes", Limits::DEFAULT.text_bytes)));
+        return Err(ApplyError::new(
+            "TEXT_TOO_LONG",
+            format!("a comment has at most {} bytes", Limits::DEFAULT.text_bytes),
+        ));
     }
-    let replaces = state.running(&asked.request.environment, &name.service)
+    let replaces = state
+        .running(&asked.request.environment, &name.service)
         .map(|running| Replaced { release: running.release.clone(), manifest: running.manifest });
     Ok(ApprovalDocument {
         statement_type: "https://in-toto.io/Statement/v1".to_owned(),
@@ -193,7 +200,10 @@ pub fn document_for(state: &State, promotion: PromotionId, consent: Consent) -> 
 
 /// The artifacts of a release as in-toto subjects.
 pub fn subjects(release: &ReleaseState) -> Vec<Subject> {
-    let subject = |artifact: &lockgate_model::facts::Artifact| Subject { name: artifact.name.clone(), digest: DigestSet::of(&artifact.digest) };
+    let subject = |artifact: &lockgate_model::facts::Artifact| Subject {
+        name: artifact.name.clone(),
+        digest: DigestSet::of(&artifact.digest),
+    };
     release.manifest.artifacts.iter().map(subject).collect()
 }
 
@@ -224,10 +234,13 @@ impl ApprovalDocument {
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, ApplyError> {
         let document: Self = canonical::from_slice(bytes, &Limits::DEFAULT)
             .map_err(|error| ApplyError::new("DOCUMENT_INVALID", format!("not an approval document: {error}")))?;
-        let known = document.statement_type == "https://in-toto.io/Statement/v1" && document.predicate_type == PREDICATE_TYPE;
+        let known =
+            document.statement_type == "https://in-toto.io/Statement/v1" && document.predicate_type == PREDICATE_TYPE;
         match known {
             true => Ok(document),
-            false => Err(ApplyError::new("DOCUMENT_INVALID", format!("`{}` is not an approval", document.predicate_type))),
+            false => {
+                Err(ApplyError::new("DOCUMENT_INVALID", format!("`{}` is not an approval", document.predicate_type)))
+            }
         }
     }
 }
@@ -249,10 +262,13 @@ pub fn render(document: &ApprovalDocument, code: &Digest) -> String {
     line("verdict", format!("{verb} {}", predicate.promotion));
     line("release", predicate.release.to_string());
     line("into", predicate.environment.to_string());
-    line("replaces", match &predicate.replaces {
-        Some(replaced) => format!("{} (runs there now)", replaced.release),
-        None => "nothing: the service does not run there yet".to_owned(),
-    });
+    line(
+        "replaces",
+        match &predicate.replaces {
+            Some(replaced) => format!("{} (runs there now)", replaced.release),
+            None => "nothing: the service does not run there yet".to_owned(),
+        },
+    );
     for subject in &document.subject {
         line("artifact", format!("{} sha256:{}", visible(&subject.name), subject.digest.sha256));
     }
@@ -275,7 +291,10 @@ pub fn render(document: &ApprovalDocument, code: &Digest) -> String {
 
 /// The text with control characters, line breaks and direction marks escaped, so that it cannot imitate other lines.
 pub fn visible(text: &str) -> String {
-    let hidden = |c: char| c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
+    let hidden = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+    };
     text.chars().fold(String::with_capacity(text.len()), |mut out, character| {
         match hidden(character) {
             true => out.extend(character.escape_unicode()),
@@ -302,7 +321,12 @@ impl Approval {
     /// # Errors
     /// `DOCUMENT_MISMATCH`, `DOCUMENT_INVALID`, `APPROVAL_TARGET`, `SOD_ROBOT`, or those of
     /// [`Governance::verify_signature`].
-    pub fn verify(event: &ApprovalRecorded, bytes: &[u8], governance: &Governance, index: EntryIndex) -> Result<Self, ApplyError> {
+    pub fn verify(
+        event: &ApprovalRecorded,
+        bytes: &[u8],
+        governance: &Governance,
+        index: EntryIndex,
+    ) -> Result<Self, ApplyError> {
         // 1. The entry names these bytes.
         if Digest::of(bytes) != event.document {
             return Err(ApplyError::new("DOCUMENT_MISMATCH", "the approval names other bytes".to_owned()));
@@ -310,16 +334,24 @@ impl Approval {
         // 2. They are an approval document, and the entry repeats it truly.
         let document = ApprovalDocument::from_bytes(bytes)?;
         let ApprovalDocument { subject, predicate, .. } = document;
-        let same = predicate.promotion == event.promotion && predicate.release == event.release
-            && predicate.verdict == event.verdict && predicate.approver == event.approver;
+        let same = predicate.promotion == event.promotion
+            && predicate.release == event.release
+            && predicate.verdict == event.verdict
+            && predicate.approver == event.approver;
         if !same || predicate.ledger != governance.origin() {
-            return Err(ApplyError::new("APPROVAL_TARGET", "the signed document is for another promotion, person or ledger".to_owned()));
+            return Err(ApplyError::new(
+                "APPROVAL_TARGET",
+                "the signed document is for another promotion, person or ledger".to_owned(),
+            ));
         }
         // 3. People approve, machines never do.
         match governance.person(&event.approver).map(|person| person.kind) {
             Some(SubjectKind::Person) => {}
             Some(SubjectKind::Machine) => {
-                return Err(ApplyError::new("SOD_ROBOT", format!("`{}` is a machine; machines never approve", event.approver)));
+                return Err(ApplyError::new(
+                    "SOD_ROBOT",
+                    format!("`{}` is a machine; machines never approve", event.approver),
+                ));
             }
             None => return Err(ApplyError::new("PERSON_UNKNOWN", format!("`{}` is not enrolled", event.approver))),
         }
@@ -338,10 +370,15 @@ impl Approval {
     pub fn check_current(&self, state: &State, promotion: &PromotionState, now: UnixMillis) -> Result<(), ApplyError> {
         let predicate = &self.predicate;
         let request = &promotion.request;
-        if predicate.environment != request.environment || predicate.kind != request.kind || predicate.reason != request.reason
+        if predicate.environment != request.environment
+            || predicate.kind != request.kind
+            || predicate.reason != request.reason
             || predicate.requester != promotion.requester
         {
-            return Err(ApplyError::new("APPROVAL_TARGET", "the signed document is for another target or request".to_owned()));
+            return Err(ApplyError::new(
+                "APPROVAL_TARGET",
+                "the signed document is for another target or request".to_owned(),
+            ));
         }
         if predicate.manifest != request.manifest {
             return Err(ApplyError::new("APPROVAL_DIGEST", "the signed document is for other bytes".to_owned()));
@@ -349,20 +386,32 @@ impl Approval {
         let release = state.release(&request.release)?;
         let known = evidence_lines(release);
         if self.subject != subjects(release) || !predicate.evidence.iter().all(|line| known.contains(line)) {
-            return Err(ApplyError::new("APPROVAL_DIGEST", "the signed document lists other artifacts or evidence".to_owned()));
+            return Err(ApplyError::new(
+                "APPROVAL_DIGEST",
+                "the signed document lists other artifacts or evidence".to_owned(),
+            ));
         }
         let governance = state.governance()?;
         if predicate.policy != governance.policy_digest {
-            return Err(ApplyError::new("APPROVAL_STALE", "the policy set has changed since this was shown; look again and sign again".to_owned()));
+            return Err(ApplyError::new(
+                "APPROVAL_STALE",
+                "the policy set has changed since this was shown; look again and sign again".to_owned(),
+            ));
         }
         let running = state.running(&request.environment, &request.release.service).map(|running| running.manifest);
         if predicate.replaces.as_ref().map(|replaced| replaced.manifest) != running {
-            return Err(ApplyError::new("APPROVAL_STALE", "what runs in the target has changed since this was shown; look again and sign again".to_owned()));
+            return Err(ApplyError::new(
+                "APPROVAL_STALE",
+                "what runs in the target has changed since this was shown; look again and sign again".to_owned(),
+            ));
         }
         let latest = now.plus(governance.policy.settings().approval_ttl);
         match predicate.expires_at > now && predicate.expires_at <= latest.plus(lockgate_model::Span::from_secs(300)) {
             true => Ok(()),
-            false => Err(ApplyError::new("APPROVAL_EXPIRED", "the approval's end is past, or later than the policy set allows".to_owned())),
+            false => Err(ApplyError::new(
+                "APPROVAL_EXPIRED",
+                "the approval's end is past, or later than the policy set allows".to_owned(),
+            )),
         }
     }
 }

@@ -31,14 +31,23 @@ pub fn statement(subjects: &Subjects, predicate_type: &str, predicate: Value) ->
 }
 
 /// The predicate of a promotion's outcome.
-pub fn promotion_predicate(event: &DecisionRecorded, facts: &Facts, origin: &str, index: EntryIndex, time: UnixMillis, not_after: Option<UnixMillis>) -> Value {
+pub fn promotion_predicate(
+    event: &DecisionRecorded,
+    facts: &Facts,
+    origin: &str,
+    index: EntryIndex,
+    time: UnixMillis,
+    not_after: Option<UnixMillis>,
+) -> Value {
     let check = |line: &crate::entry::GateLine| json!({ "gate": line.gate, "result": outcome_word(line.outcome) });
-    let approval = |approval: &lockgate_model::facts::ApprovalFact| json!({
-        "approver": approval.person,
-        "keyId": approval.key,
-        "index": approval.index,
-        "verdict": match approval.verdict { Verdict::Approve => "approve", Verdict::Reject => "reject" },
-    });
+    let approval = |approval: &lockgate_model::facts::ApprovalFact| {
+        json!({
+            "approver": approval.person,
+            "keyId": approval.key,
+            "index": approval.index,
+            "verdict": match approval.verdict { Verdict::Approve => "approve", Verdict::Reject => "reject" },
+        })
+    };
     let mut predicate = json!({
         "decisionId": format!("{}#{index}", event.promotion),
         "result": match event.outcome { Outcome::Allow => "allowed", Outcome::Deny => "denied", Outcome::Pending => "pending" },
@@ -60,7 +69,10 @@ pub fn promotion_predicate(event: &DecisionRecorded, facts: &Facts, origin: &str
     });
     if let Some(object) = predicate.as_object_mut() {
         if let Some(running) = &facts.running {
-            object.insert("from".to_owned(), json!({ "release": running.release, "manifest": running.manifest, "promotion": running.promotion }));
+            object.insert(
+                "from".to_owned(),
+                json!({ "release": running.release, "manifest": running.manifest, "promotion": running.promotion }),
+            );
         }
         if let Some(not_after) = not_after {
             object.insert("grant".to_owned(), json!({ "notBefore": time, "notAfter": not_after }));

@@ -10,8 +10,8 @@ use serde::Serialize;
 use lockgate_model::{Digest, EntryIndex, Limits, StreamName, TreeSize};
 use lockgate_policy::Outcome;
 use lockgate_sign::dsse::Envelope;
-use lockgate_sign::public_key::PublicKey;
 use lockgate_sign::note::Note;
+use lockgate_sign::public_key::PublicKey;
 use lockgate_tlog::checkpoint::Checkpoint;
 use lockgate_tlog::hash::leaf_hash;
 use lockgate_tlog::tree::Tree;
@@ -123,7 +123,12 @@ struct Audit<'a, S: AuditSource> {
 }
 
 /// Audits a whole ledger. `progress` is called with the number of entries read so far.
-pub fn audit<S: AuditSource>(source: &S, trust: Option<&TrustFile>, anchors: Vec<Anchor>, mut progress: impl FnMut(u64, u64)) -> Report {
+pub fn audit<S: AuditSource>(
+    source: &S,
+    trust: Option<&TrustFile>,
+    anchors: Vec<Anchor>,
+    mut progress: impl FnMut(u64, u64),
+) -> Report {
     let mut audit = Audit {
         source,
         state: State::default(),
@@ -149,7 +154,11 @@ pub fn audit<S: AuditSource>(source: &S, trust: Option<&TrustFile>, anchors: Vec
         let leaves = match source.leaves(first, PAGE) {
             Ok(leaves) if !leaves.is_empty() => leaves,
             Ok(_) => {
-                audit.problem("ENTRY_MISSING", Some(first), format!("entry {first} is missing, though the head counts {size}"));
+                audit.problem(
+                    "ENTRY_MISSING",
+                    Some(first),
+                    format!("entry {first} is missing, though the head counts {size}"),
+                );
                 break;
             }
             Err(error) => {
@@ -208,10 +217,10 @@ impl<S: AuditSource> Audit<'_, S> {
         }
         self.report.signatures += signatures_of(&entry.event);
         self.check_bodies(index, entry);
-        if let Event::AttestationsIssued(event) = &entry.event {
-            if let Err(error) = self.attestations(event) {
-                self.problem(error.code, Some(index), error.message);
-            }
+        if let Event::AttestationsIssued(event) = &entry.event
+            && let Err(error) = self.attestations(event)
+        {
+            self.problem(error.code, Some(index), error.message);
         }
     }
 
@@ -230,7 +239,11 @@ impl<S: AuditSource> Audit<'_, S> {
         for digest in release.manifest.artifact_digests() {
             match self.source.artifact(&digest) {
                 Ok(true) => self.report.artifacts += 1,
-                Ok(false) => self.problem("BLOB_MISSING", Some(index), format!("the artifact {digest} of {} is missing", release.name)),
+                Ok(false) => self.problem(
+                    "BLOB_MISSING",
+                    Some(index),
+                    format!("the artifact {digest} of {} is missing", release.name),
+                ),
                 Err(error) => self.problem("DIGEST_MISMATCH", Some(index), error),
             }
         }
@@ -246,13 +259,19 @@ impl<S: AuditSource> Audit<'_, S> {
             let envelope = Envelope::parse(&bytes, &Limits::DEFAULT)
                 .map_err(|error| ApplyError::new("ATTESTATION_INVALID", error.to_string()))?;
             if envelope.verify(std::slice::from_ref(&key)).is_empty() {
-                return Err(ApplyError::new("ATTESTATION_INVALID", format!("the attestation {} is not signed by the ledger's key", issued.envelope)));
+                return Err(ApplyError::new(
+                    "ATTESTATION_INVALID",
+                    format!("the attestation {} is not signed by the ledger's key", issued.envelope),
+                ));
             }
             self.report.signatures += 1;
             let expected = crate::sigstore::leaf_for(&envelope, &key)
                 .map_err(|error| ApplyError::new("ATTESTATION_INVALID", error.to_string()))?;
             if self.hashed_rekords.remove(&issued.leaf).as_ref() != Some(&expected) {
-                return Err(ApplyError::new("LOG_ENTRY_MISMATCH", format!("leaf {} is not the one of attestation {}", issued.leaf, issued.envelope)));
+                return Err(ApplyError::new(
+                    "LOG_ENTRY_MISMATCH",
+                    format!("leaf {} is not the one of attestation {}", issued.leaf, issued.envelope),
+                ));
             }
         }
         Ok(())
@@ -264,7 +283,11 @@ impl<S: AuditSource> Audit<'_, S> {
         let body = Note::parse(&bytes, &Limits::DEFAULT).ok().and_then(|note| Checkpoint::parse_body(&note.text).ok());
         match body {
             Some(checkpoint) => {
-                self.anchors.push(Anchor { source: "the stored checkpoint".to_owned(), size: checkpoint.size, root: checkpoint.root });
+                self.anchors.push(Anchor {
+                    source: "the stored checkpoint".to_owned(),
+                    size: checkpoint.size,
+                    root: checkpoint.root,
+                });
             }
             None => self.problem("CHECKPOINT_INVALID", None, "the stored checkpoint does not parse".to_owned()),
         }
@@ -278,7 +301,11 @@ impl<S: AuditSource> Audit<'_, S> {
         for anchor in reached {
             match anchor.root == root {
                 true => self.report.anchors += 1,
-                false => self.problem("HISTORY_CHANGED", None, format!("{} kept another root for the first {size} entries", anchor.source)),
+                false => self.problem(
+                    "HISTORY_CHANGED",
+                    None,
+                    format!("{} kept another root for the first {size} entries", anchor.source),
+                ),
             }
         }
     }
@@ -287,7 +314,11 @@ impl<S: AuditSource> Audit<'_, S> {
         for tile in self.tree.take_tiles() {
             match self.source.tile(tile.level, tile.index) {
                 Ok(Some(stored)) if stored.starts_with(&tile.hashes) => {}
-                Ok(_) => self.problem("TILE_MISMATCH", None, format!("tile {} of level {} is not what the entries give", tile.index, tile.level)),
+                Ok(_) => self.problem(
+                    "TILE_MISMATCH",
+                    None,
+                    format!("tile {} of level {} is not what the entries give", tile.index, tile.level),
+                ),
                 Err(error) => self.problem("TILE_UNREADABLE", None, error),
             }
         }
@@ -300,9 +331,17 @@ impl<S: AuditSource> Audit<'_, S> {
                 Err(error) => return self.problem("STREAM_UNREADABLE", None, error),
             };
             let same = stored.len() == expected.len()
-                && stored.iter().zip(&expected).enumerate().all(|(at, ((seq, index), expected))| *seq == at as u64 && index == expected);
+                && stored
+                    .iter()
+                    .zip(&expected)
+                    .enumerate()
+                    .all(|(at, ((seq, index), expected))| *seq == at as u64 && index == expected);
             if !same {
-                self.problem("STREAM_INDEX_MISMATCH", None, format!("the index of `{stream}` is not what the entries give"));
+                self.problem(
+                    "STREAM_INDEX_MISMATCH",
+                    None,
+                    format!("the index of `{stream}` is not what the entries give"),
+                );
             }
         }
     }
@@ -313,13 +352,21 @@ impl<S: AuditSource> Audit<'_, S> {
         let own = self.tree.root();
         self.report.root = Some(own);
         if self.report.entries == size.0 && own != root {
-            self.problem("ROOT_MISMATCH", None, format!("the entries have the root {own}, but the stored head says {root}"));
+            self.problem(
+                "ROOT_MISMATCH",
+                None,
+                format!("the entries have the root {own}, but the stored head says {root}"),
+            );
         }
         for (index, _) in std::mem::take(&mut self.hashed_rekords) {
             self.problem("LEAF_UNCLAIMED", Some(index), format!("leaf {index} belongs to no attestation"));
         }
         for anchor in std::mem::take(&mut self.anchors) {
-            self.problem("ROLLBACK_DETECTED", None, format!("{} has seen {} entries, but the ledger has {size}", anchor.source, anchor.size));
+            self.problem(
+                "ROLLBACK_DETECTED",
+                None,
+                format!("{} has seen {} entries, but the ledger has {size}", anchor.source, anchor.size),
+            );
         }
         if let Err(error) = self.check_trust(size, trust) {
             self.problem(error.code, None, error.message);
@@ -339,15 +386,20 @@ impl<S: AuditSource> Audit<'_, S> {
             (None, Ok(own)) => own,
             (None, Err(_)) => return Ok(()),
         };
-        let stored = self.source.checkpoint().map_err(|error| ApplyError::new("CHECKPOINT_UNREADABLE", error))?
-            .ok_or_else(|| ApplyError::new("CHECKPOINT_MISSING", "the ledger has no signed checkpoint".to_owned()))?;
+        let stored =
+            self.source.checkpoint().map_err(|error| ApplyError::new("CHECKPOINT_UNREADABLE", error))?.ok_or_else(
+                || ApplyError::new("CHECKPOINT_MISSING", "the ledger has no signed checkpoint".to_owned()),
+            )?;
         let (signed, _) = trust.open_checkpoint(&stored)?;
         self.report.signatures += 1;
         // It is signed after the commit: after a crash it may be one batch behind, never ahead. Its root was compared
         // as an anchor on the way.
         match signed.checkpoint.size <= size {
             true => Ok(()),
-            false => Err(ApplyError::new("ROLLBACK_DETECTED", format!("the stored checkpoint counts {} entries, the ledger {size}", signed.checkpoint.size))),
+            false => Err(ApplyError::new(
+                "ROLLBACK_DETECTED",
+                format!("the stored checkpoint counts {} entries, the ledger {size}", signed.checkpoint.size),
+            )),
         }
     }
 }
@@ -356,7 +408,13 @@ fn signatures_of(event: &Event) -> u64 {
     match event {
         Event::PersonEnrolled(_) | Event::KeyAdded(_) | Event::WaiverGranted(_) => 2,
         Event::KeyRevoked(_) | Event::PolicyActivated(_) | Event::ApprovalRecorded(_) => 1,
-        Event::LedgerCreated(_) | Event::ReleasePublished(_) | Event::EvidenceRecorded(_) | Event::PromotionRequested(_)
-        | Event::PromotionClosed(_) | Event::DecisionRecorded(_) | Event::AttestationsIssued(_) | Event::GrantIssued(_) => 0,
+        Event::LedgerCreated(_)
+        | Event::ReleasePublished(_)
+        | Event::EvidenceRecorded(_)
+        | Event::PromotionRequested(_)
+        | Event::PromotionClosed(_)
+        | Event::DecisionRecorded(_)
+        | Event::AttestationsIssued(_)
+        | Event::GrantIssued(_) => 0,
     }
 }

@@ -11,7 +11,9 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
 use lockgate_model::facts::Running;
-use lockgate_model::{Digest, EntryIndex, EnvName, Limits, PromotionId, ServiceName, StreamName, UnixMillis, canonical, json};
+use lockgate_model::{
+    Digest, EntryIndex, EnvName, Limits, PromotionId, ServiceName, StreamName, UnixMillis, canonical, json,
+};
 use lockgate_policy::{Decision, Outcome};
 use lockgate_tlog::hash::leaf_hash;
 use lockgate_tlog::proof::verify_inclusion;
@@ -133,7 +135,8 @@ impl Bundle {
         if bytes.len() > limits.bundle_bytes {
             return Err(invalid(format!("{} bytes are over the limit of {}", bytes.len(), limits.bundle_bytes)));
         }
-        let bundle: Self = json::read_as(bytes, limits, json::Numbers::Integers).map_err(|error| invalid(error.to_string()))?;
+        let bundle: Self =
+            json::read_as(bytes, limits, json::Numbers::Integers).map_err(|error| invalid(error.to_string()))?;
         match bundle.schema == Self::SCHEMA {
             true => Ok(bundle),
             false => Err(invalid(format!("the schema `{}` is not known", bundle.schema.escape_debug()))),
@@ -203,17 +206,25 @@ pub fn open(bytes: &[u8], trust: &TrustFile, checks: &mut Vec<Check>) -> Result<
     let proven = prove(&bundle, &checkpoint)?;
     pass("inclusion", format!("{} entries are in the ledger", proven.len()));
     // 4. The governance chain starts at the pinned first entry.
-    let genesis = proven.first().filter(|first| first.index == EntryIndex(0)).map(|first| first.hash)
-        .ok_or_else(|| ApplyError::new("GENESIS_MISSING", "the bundle does not start with the ledger's first entry".to_owned()))?;
+    let genesis =
+        proven.first().filter(|first| first.index == EntryIndex(0)).map(|first| first.hash).ok_or_else(|| {
+            ApplyError::new("GENESIS_MISSING", "the bundle does not start with the ledger's first entry".to_owned())
+        })?;
     // 5. Fold; every enrolment, policy change and approval is verified on the way, and the last decision replayed.
     let folded = fold(&proven, bundle.promotion, &bodies)?;
     let governance = folded.state.governance()?.clone();
     trust.check_governance(&governance, genesis)?;
-    pass("governance", format!("{} people and machines, each countersigned since the pinned first owner", governance.people().count()));
+    pass(
+        "governance",
+        format!("{} people and machines, each countersigned since the pinned first owner", governance.people().count()),
+    );
     // 6. Nothing was left out of what the decision relied on.
     check_complete(&folded.decision, bundle.promotion, &folded.state)?;
     pass("completeness", "every entry of the streams that the decision relied on is here".to_owned());
-    pass("replay", format!("decision {} comes out as {} again, byte for byte", folded.index, folded.replayed.outcome.as_str()));
+    pass(
+        "replay",
+        format!("decision {} comes out as {} again, byte for byte", folded.index, folded.replayed.outcome.as_str()),
+    );
     let release = folded.state.release(&folded.decision.release)?.clone();
     let promotion = release.promotion(bundle.promotion)?;
     check_still_valid(&folded.state, &promotion.approvals)?;
@@ -239,13 +250,20 @@ fn prove(bundle: &Bundle, checkpoint: &lockgate_tlog::checkpoint::Checkpoint) ->
     let mut proven: Vec<Proven> = Vec::with_capacity(bundle.entries.len());
     for entry in &bundle.entries {
         if proven.last().is_some_and(|last| last.index >= entry.index) {
-            return Err(ApplyError::new("BUNDLE_INVALID", format!("entry {} is out of order or stands twice", entry.index)));
+            return Err(ApplyError::new(
+                "BUNDLE_INVALID",
+                format!("entry {} is out of order or stands twice", entry.index),
+            ));
         }
         let bytes = decode(&entry.leaf)?;
         let hash = leaf_hash(&bytes);
         let path = entry.proof.iter().map(|text| proof_hash(text)).collect::<Result<Vec<_>, _>>()?;
-        verify_inclusion(entry.index, checkpoint.size, &hash, &path, &checkpoint.root)
-            .map_err(|error| ApplyError::new("INCLUSION_PROOF", format!("entry {} is not proven to be in the ledger: {error}", entry.index)))?;
+        verify_inclusion(entry.index, checkpoint.size, &hash, &path, &checkpoint.root).map_err(|error| {
+            ApplyError::new(
+                "INCLUSION_PROOF",
+                format!("entry {} is not proven to be in the ledger: {error}", entry.index),
+            )
+        })?;
         let leaf = Leaf::decode(&bytes, limits)
             .map_err(|error| ApplyError::new("ENTRY_INVALID", format!("entry {}: {error}", entry.index)))?;
         proven.push(Proven { index: entry.index, hash, leaf });
@@ -254,7 +272,8 @@ fn prove(bundle: &Bundle, checkpoint: &lockgate_tlog::checkpoint::Checkpoint) ->
 }
 
 fn proof_hash(text: &str) -> Result<Digest, ApplyError> {
-    let bytes: [u8; 32] = decode(text)?.try_into()
+    let bytes: [u8; 32] = decode(text)?
+        .try_into()
         .map_err(|_| ApplyError::new("INCLUSION_PROOF", "a proof hash has another length than 32 bytes".to_owned()))?;
     Ok(Digest::from_bytes(bytes))
 }
@@ -268,14 +287,18 @@ struct Folded {
 
 /// Folds the entries in order; the promotion's last decision is replayed on the state just before it.
 fn fold(proven: &[Proven], promotion: PromotionId, bodies: &BodyMap) -> Result<Folded, ApplyError> {
-    let entries = || proven.iter().filter_map(|proven| match &proven.leaf {
-        Leaf::Entry(entry) => Some((proven.index, entry.as_ref())),
-        Leaf::HashedRekord => None,
-    });
-    let last = entries().filter_map(|(index, entry)| match &entry.event {
-        Event::DecisionRecorded(event) if event.promotion == promotion => Some((index, event.clone())),
-        _ => None,
-    }).last();
+    let entries = || {
+        proven.iter().filter_map(|proven| match &proven.leaf {
+            Leaf::Entry(entry) => Some((proven.index, entry.as_ref())),
+            Leaf::HashedRekord => None,
+        })
+    };
+    let last = entries()
+        .filter_map(|(index, entry)| match &entry.event {
+            Event::DecisionRecorded(event) if event.promotion == promotion => Some((index, event.clone())),
+            _ => None,
+        })
+        .next_back();
     let (decision_index, decision) = last
         .ok_or_else(|| ApplyError::new("DECISION_MISSING", format!("the bundle holds no decision on {promotion}")))?;
     let target = StreamName::running(&decision.environment, &decision.release.service);
@@ -287,11 +310,14 @@ fn fold(proven: &[Proven], promotion: PromotionId, bodies: &BodyMap) -> Result<F
             replayed = Some(replay(&state, index, &decision, entry.time, bodies, &cache)?.decision);
         }
         match &entry.event {
-            Event::GrantIssued(grant) if grant.release != decision.release => adopt_other(&mut state, index, entry, &target)?,
+            Event::GrantIssued(grant) if grant.release != decision.release => {
+                adopt_other(&mut state, index, entry, &target)?
+            }
             _ => state.apply(index, entry, bodies, Slice::Partial)?,
         }
     }
-    let replayed = replayed.ok_or_else(|| ApplyError::new("DECISION_MISSING", format!("the bundle holds no decision on {promotion}")))?;
+    let replayed = replayed
+        .ok_or_else(|| ApplyError::new("DECISION_MISSING", format!("the bundle holds no decision on {promotion}")))?;
     Ok(Folded { state, index: decision_index, decision, replayed })
 }
 
@@ -301,7 +327,12 @@ fn adopt_other(state: &mut State, index: EntryIndex, entry: &Entry, target: &Str
         return Err(ApplyError::new("BUNDLE_INVALID", format!("entry {index} does not belong to this bundle")));
     };
     state.adopt_head(StreamPosition { stream: target.clone(), seq: link.seq, index });
-    let running = Running { release: grant.release.clone(), manifest: grant.manifest, since: entry.time, promotion: grant.promotion };
+    let running = Running {
+        release: grant.release.clone(),
+        manifest: grant.manifest,
+        since: entry.time,
+        promotion: grant.promotion,
+    };
     state.adopt_running(grant.environment.clone(), running);
     Ok(())
 }
@@ -310,7 +341,10 @@ fn adopt_other(state: &mut State, index: EntryIndex, entry: &Entry, target: &Str
 /// chains are here from their first entry.
 fn check_complete(decision: &DecisionRecorded, promotion: PromotionId, state: &State) -> Result<(), ApplyError> {
     let incomplete = |stream: &StreamName| {
-        Err(ApplyError::new("BUNDLE_INCOMPLETE", format!("the decision on {promotion} does not rest on the whole of `{stream}`")))
+        Err(ApplyError::new(
+            "BUNDLE_INCOMPLETE",
+            format!("the decision on {promotion} does not rest on the whole of `{stream}`"),
+        ))
     };
     for stream in [StreamName::governance(), StreamName::release(&decision.release)] {
         let named = decision.relied_on.iter().any(|position| position.stream == stream);
@@ -341,7 +375,10 @@ fn check_still_valid(state: &State, approvals: &[crate::release::ApprovalRecord]
         if !key.is_some_and(|key| key.valid_at(approval.index)) {
             return Err(ApplyError::new(
                 "KEY_REVOKED",
-                format!("the key {} of `{}` was found compromised since before this approval", approval.event.key, approval.event.approver),
+                format!(
+                    "the key {} of `{}` was found compromised since before this approval",
+                    approval.event.key, approval.event.approver
+                ),
             ));
         }
     }
@@ -352,23 +389,44 @@ fn check_query(verified: &Verified, query: &Query<'_>, checks: &mut Vec<Check>) 
     let mut pass = |name: &'static str, found: String| checks.push(Check { name, found });
     let release = &verified.release;
     if release.name.service != *query.service {
-        return Err(ApplyError::new("SERVICE_MISMATCH", format!("the bundle is about {}, not `{}`", release.name, query.service)));
+        return Err(ApplyError::new(
+            "SERVICE_MISMATCH",
+            format!("the bundle is about {}, not `{}`", release.name, query.service),
+        ));
     }
-    let artifact = release.manifest.artifacts.iter().find(|artifact| artifact.digest == query.artifact)
-        .ok_or_else(|| ApplyError::new("DIGEST_NOT_GRANTED", format!("{} is no artifact of {}", query.artifact, release.name)))?;
+    let artifact =
+        release.manifest.artifacts.iter().find(|artifact| artifact.digest == query.artifact).ok_or_else(|| {
+            ApplyError::new("DIGEST_NOT_GRANTED", format!("{} is no artifact of {}", query.artifact, release.name))
+        })?;
     pass("artifact", format!("{} is {} of {}", query.artifact, artifact.name, release.name));
-    let grant = verified.grant.as_ref().filter(|_| verified.decision.outcome == Outcome::Allow)
-        .ok_or_else(|| ApplyError::new("NOT_GRANTED", format!("{} was not granted: {}", verified.promotion, verified.decision.outcome.as_str())))?;
+    let grant = verified.grant.as_ref().filter(|_| verified.decision.outcome == Outcome::Allow).ok_or_else(|| {
+        ApplyError::new(
+            "NOT_GRANTED",
+            format!("{} was not granted: {}", verified.promotion, verified.decision.outcome.as_str()),
+        )
+    })?;
     if grant.event.environment != *query.environment {
-        return Err(ApplyError::new("ENVIRONMENT_MISMATCH", format!("{} was granted into {}, not {}", verified.promotion, grant.event.environment, query.environment)));
+        return Err(ApplyError::new(
+            "ENVIRONMENT_MISMATCH",
+            format!("{} was granted into {}, not {}", verified.promotion, grant.event.environment, query.environment),
+        ));
     }
     if grant.event.not_after <= query.now {
-        return Err(ApplyError::new("GRANT_EXPIRED", format!("the grant of {} ended at {}", verified.promotion, grant.event.not_after)));
+        return Err(ApplyError::new(
+            "GRANT_EXPIRED",
+            format!("the grant of {} ended at {}", verified.promotion, grant.event.not_after),
+        ));
     }
     if grant.time > query.now.plus(lockgate_model::Span::from_secs(300)) {
-        return Err(ApplyError::new("CLOCK_BEHIND", format!("the grant is from {}, later than this machine's clock", grant.time)));
+        return Err(ApplyError::new(
+            "CLOCK_BEHIND",
+            format!("the grant is from {}, later than this machine's clock", grant.time),
+        ));
     }
-    pass("grant", format!("{} lets it run in {} until {}", verified.promotion, grant.event.environment, grant.event.not_after));
+    pass(
+        "grant",
+        format!("{} lets it run in {} until {}", verified.promotion, grant.event.environment, grant.event.not_after),
+    );
     Ok(())
 }
 
@@ -394,8 +452,13 @@ impl Event {
             Self::ApprovalRecorded(event) => vec![event.document],
             Self::DecisionRecorded(event) => vec![event.decision, event.facts],
             Self::AttestationsIssued(event) => event.issued.iter().map(|issued| issued.envelope).collect(),
-            Self::PersonEnrolled(_) | Self::KeyAdded(_) | Self::KeyRevoked(_) | Self::WaiverGranted(_)
-            | Self::PromotionRequested(_) | Self::PromotionClosed(_) | Self::GrantIssued(_) => Vec::new(),
+            Self::PersonEnrolled(_)
+            | Self::KeyAdded(_)
+            | Self::KeyRevoked(_)
+            | Self::WaiverGranted(_)
+            | Self::PromotionRequested(_)
+            | Self::PromotionClosed(_)
+            | Self::GrantIssued(_) => Vec::new(),
         }
     }
 }

@@ -21,7 +21,10 @@ const CACHE_ITEMS: usize = 512;
 
 /// What was read from evidence before, by digest: reading is pure, so remembering is safe.
 #[derive(Debug, Default)]
-pub struct ClaimCache(Mutex<HashMap<(Digest, Digest, Option<Format>), Read>>);
+pub struct ClaimCache(Mutex<HashMap<ReadKey, Read>>);
+
+/// The evidence, what it was read with (the policy set, for signatures), and as what.
+type ReadKey = (Digest, Digest, Option<Format>);
 
 /// What one piece of evidence says, before it is matched with a release.
 #[derive(Debug, Clone)]
@@ -35,14 +38,23 @@ struct Read {
 ///
 /// # Errors
 /// [`ApplyError`] when the promotion is unknown or a body cannot be had: without all evidence nothing is decided.
-pub fn facts_for(state: &State, promotion: PromotionId, time: UnixMillis, bodies: &dyn Bodies, cache: &ClaimCache) -> Result<Facts, ApplyError> {
+pub fn facts_for(
+    state: &State,
+    promotion: PromotionId,
+    time: UnixMillis,
+    bodies: &dyn Bodies,
+    cache: &ClaimCache,
+) -> Result<Facts, ApplyError> {
     let governance = state.governance()?;
-    let name = state.release_of(promotion)
-        .ok_or_else(|| ApplyError::new("PROMOTION_UNKNOWN", format!("{promotion} is not a promotion of this ledger")))?;
+    let name = state.release_of(promotion).ok_or_else(|| {
+        ApplyError::new("PROMOTION_UNKNOWN", format!("{promotion} is not a promotion of this ledger"))
+    })?;
     let release = state.release(name)?;
     let asked = release.promotion(promotion)?;
     let artifacts = release.manifest.artifact_digests();
-    let evidence = release.evidence.iter()
+    let evidence = release
+        .evidence
+        .iter()
         .map(|record| evidence_fact(record, &artifacts, &governance.policy, governance.policy_digest, bodies, cache))
         .collect::<Result<Vec<_>, _>>()?;
     Ok(Facts {
@@ -84,7 +96,8 @@ fn release_facts(release: &ReleaseState) -> ReleaseFacts {
 
 fn approval_fact(record: &ApprovalRecord, governance: &Governance) -> ApprovalFact {
     let predicate = &record.approval.predicate;
-    let key_valid = governance.key(&record.event.approver, &record.event.key).is_some_and(|key| key.valid_at(record.index));
+    let key_valid =
+        governance.key(&record.event.approver, &record.event.key).is_some_and(|key| key.valid_at(record.index));
     ApprovalFact {
         person: record.event.approver.clone(),
         key: record.event.key.clone(),
@@ -104,7 +117,12 @@ fn approval_fact(record: &ApprovalRecord, governance: &Governance) -> ApprovalFa
 }
 
 fn evidence_fact(
-    record: &EvidenceRecord, release_artifacts: &[Digest], policy: &PolicySet, policy_digest: Digest, bodies: &dyn Bodies, cache: &ClaimCache,
+    record: &EvidenceRecord,
+    release_artifacts: &[Digest],
+    policy: &PolicySet,
+    policy_digest: Digest,
+    bodies: &dyn Bodies,
+    cache: &ClaimCache,
 ) -> Result<EvidenceFact, ApplyError> {
     let (artifacts, origin, claim) = match &record.event.form {
         EvidenceForm::Envelope => {
@@ -116,12 +134,20 @@ fn evidence_fact(
         EvidenceForm::Report { format, artifacts, .. } => {
             let parsed = format.parse::<Format>().ok();
             let key = (record.event.evidence, record.event.evidence, parsed);
-            let read = cache.read(key, || Ok(read_report(&required(bodies, &record.event.evidence)?, parsed, format)))?;
+            let read =
+                cache.read(key, || Ok(read_report(&required(bodies, &record.event.evidence)?, parsed, format)))?;
             let about = release_artifacts.iter().filter(|artifact| artifacts.contains(artifact)).copied().collect();
             (about, Origin::OnBehalf { by: record.by.clone() }, read.claim)
         }
     };
-    Ok(EvidenceFact { evidence: record.event.evidence, index: record.index, recorded_at: record.time, artifacts, origin, claim })
+    Ok(EvidenceFact {
+        evidence: record.event.evidence,
+        index: record.index,
+        recorded_at: record.time,
+        artifacts,
+        origin,
+        claim,
+    })
 }
 
 /// Reads an envelope: which trusted signers' signatures verify, which artifacts it is about, what it says.
@@ -129,17 +155,22 @@ fn evidence_fact(
 /// An envelope that does not parse, or that no trusted key signed, still yields a fact, so that a denial can say what
 /// was found; it can satisfy nothing.
 fn read_envelope(bytes: &[u8], policy: &PolicySet) -> Read {
-    let malformed = |reason: String| Read { signers: Vec::new(), subjects: Vec::new(), claim: Claim::Malformed { reason } };
+    let malformed =
+        |reason: String| Read { signers: Vec::new(), subjects: Vec::new(), claim: Claim::Malformed { reason } };
     let envelope = match Envelope::parse(bytes, &Limits::DEFAULT) {
         Ok(envelope) => envelope,
         Err(error) => return malformed(error.to_string()),
     };
     if !is_statement_type(&envelope.payload_type) {
-        return malformed(format!("the payload type `{}` is not an in-toto statement", envelope.payload_type.escape_debug()));
+        return malformed(format!(
+            "the payload type `{}` is not an in-toto statement",
+            envelope.payload_type.escape_debug()
+        ));
     }
     let trusted = policy.signers();
     let keys: Vec<_> = trusted.iter().map(|signer| signer.key.clone()).collect();
-    let signers = envelope.verify(&keys).into_iter().filter_map(|at| trusted.get(at)).map(|signer| signer.name.clone()).collect();
+    let signers =
+        envelope.verify(&keys).into_iter().filter_map(|at| trusted.get(at)).map(|signer| signer.name.clone()).collect();
     match Statement::parse(&envelope.payload, &Limits::DEFAULT) {
         Err(error) => Read { signers, ..malformed(error.message) },
         Ok(statement) => {
@@ -157,14 +188,17 @@ pub fn is_statement_type(payload_type: &str) -> bool {
 
 fn read_report(bytes: &[u8], format: Option<Format>, name: &str) -> Read {
     let claim = match format {
-        None => Claim::Malformed { reason: format!("`{}` is not a report format that this version reads", name.escape_debug()) },
-        Some(format) => report::read(format, bytes, &Limits::DEFAULT).unwrap_or_else(|error| Claim::Malformed { reason: error.message }),
+        None => Claim::Malformed {
+            reason: format!("`{}` is not a report format that this version reads", name.escape_debug()),
+        },
+        Some(format) => report::read(format, bytes, &Limits::DEFAULT)
+            .unwrap_or_else(|error| Claim::Malformed { reason: error.message }),
     };
     Read { signers: Vec::new(), subjects: Vec::new(), claim }
 }
 
 impl ClaimCache {
-    fn read(&self, key: (Digest, Digest, Option<Format>), read: impl FnOnce() -> Result<Read, ApplyError>) -> Result<Read, ApplyError> {
+    fn read(&self, key: ReadKey, read: impl FnOnce() -> Result<Read, ApplyError>) -> Result<Read, ApplyError> {
         let lock = || self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some(known) = lock().get(&key) {
             return Ok(known.clone());

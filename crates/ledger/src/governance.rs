@@ -10,9 +10,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use lockgate_model::facts::{PersonFact, SubjectKind, WaiverFact};
-use lockgate_model::{
-    Digest, EntryIndex, EnvName, GateName, GroupName, PersonId, ServiceName, UnixMillis, canonical,
-};
+use lockgate_model::{Digest, EntryIndex, EnvName, GateName, GroupName, PersonId, ServiceName, UnixMillis, canonical};
 use lockgate_policy::{Permission, PolicySet};
 use lockgate_sign::ssh::{SshPublicKey, SshSignature};
 
@@ -100,7 +98,13 @@ pub struct EnrolmentDocument<'a> {
 
 impl<'a> EnrolmentDocument<'a> {
     /// The document for these fields.
-    pub fn new(ledger: &'a str, person: &'a PersonId, subject: SubjectKind, groups: &'a [GroupName], key: &'a SshPublicKey) -> Self {
+    pub fn new(
+        ledger: &'a str,
+        person: &'a PersonId,
+        subject: SubjectKind,
+        groups: &'a [GroupName],
+        key: &'a SshPublicKey,
+    ) -> Self {
         Self { schema: "https://lockgate.dev/enrolment/v1", ledger, person, subject, groups, key }
     }
 }
@@ -240,21 +244,32 @@ impl Governance {
     /// `PERSON_UNKNOWN`, `SIGNATURE_MALFORMED`, `KEY_UNKNOWN`, `KEY_REVOKED` or `SIGNATURE_INVALID`: a bad signature
     /// is never reported as an unknown key.
     pub fn verify_signature(
-        &self, person: &PersonId, armored: &str, namespace: &str, message: &[u8], index: EntryIndex,
+        &self,
+        person: &PersonId,
+        armored: &str,
+        namespace: &str,
+        message: &[u8],
+        index: EntryIndex,
     ) -> Result<String, ApplyError> {
         let signature = SshSignature::parse_armored(armored)
             .map_err(|error| ApplyError::new("SIGNATURE_MALFORMED", error.to_string()))?;
-        let record = self.people.get(person)
+        let record = self
+            .people
+            .get(person)
             .ok_or_else(|| ApplyError::new("PERSON_UNKNOWN", format!("`{person}` is not enrolled")))?;
         let fingerprint = signature.public_key().fingerprint();
         let key = record.keys.iter().find(|key| key.fingerprint == fingerprint).ok_or_else(|| {
             ApplyError::new("KEY_UNKNOWN", format!("the key {fingerprint} is not enrolled for `{person}`"))
         })?;
-        signature.verify(message, namespace, &key.public)
-            .map_err(|error| ApplyError::new("SIGNATURE_INVALID", format!("the signature by `{person}` does not verify: {error}")))?;
+        signature.verify(message, namespace, &key.public).map_err(|error| {
+            ApplyError::new("SIGNATURE_INVALID", format!("the signature by `{person}` does not verify: {error}"))
+        })?;
         match key.valid_at(index) {
             true => Ok(fingerprint),
-            false => Err(ApplyError::new("KEY_REVOKED", format!("the key {fingerprint} of `{person}` does not count any more"))),
+            false => Err(ApplyError::new(
+                "KEY_REVOKED",
+                format!("the key {fingerprint} of `{person}` does not count any more"),
+            )),
         }
     }
 
@@ -281,8 +296,9 @@ impl Governance {
     fn prove_possession(key: &SshPublicKey, proof: &str, document: &[u8]) -> Result<(), ApplyError> {
         let signature = SshSignature::parse_armored(proof)
             .map_err(|error| ApplyError::new("SIGNATURE_MALFORMED", error.to_string()))?;
-        signature.verify(document, ENROLMENT_NAMESPACE, key)
-            .map_err(|error| ApplyError::new("SIGNATURE_INVALID", format!("the new key's own signature does not verify: {error}")))
+        signature.verify(document, ENROLMENT_NAMESPACE, key).map_err(|error| {
+            ApplyError::new("SIGNATURE_INVALID", format!("the new key's own signature does not verify: {error}"))
+        })
     }
 
     /// Applies `person.enrolled`.
@@ -304,10 +320,16 @@ impl Governance {
         match &event.sponsor {
             Sponsor::SetupCode { code } => {
                 if !self.people.is_empty() {
-                    return Err(ApplyError::new("SETUP_DONE", "the one-time code enrols the first owner only".to_owned()));
+                    return Err(ApplyError::new(
+                        "SETUP_DONE",
+                        "the one-time code enrols the first owner only".to_owned(),
+                    ));
                 }
                 if Digest::of(code.as_bytes()) != self.identity.setup_code {
-                    return Err(ApplyError::new("SETUP_CODE_WRONG", "this is not the one-time code of this ledger".to_owned()));
+                    return Err(ApplyError::new(
+                        "SETUP_CODE_WRONG",
+                        "this is not the one-time code of this ledger".to_owned(),
+                    ));
                 }
             }
             Sponsor::Countersigned { by, signature } => {
@@ -315,7 +337,12 @@ impl Governance {
                 self.verify_signature(by, signature, ENROLMENT_NAMESPACE, &document, index)?;
             }
         }
-        let key = Key { fingerprint: event.key.fingerprint(), public: event.key.clone(), enrolled_at: index, invalid_from: None };
+        let key = Key {
+            fingerprint: event.key.fingerprint(),
+            public: event.key.clone(),
+            enrolled_at: index,
+            invalid_from: None,
+        };
         let person = Person { kind: event.subject, groups: event.groups.clone(), keys: vec![key] };
         self.people.insert(event.person.clone(), person);
         Ok(())
@@ -335,7 +362,12 @@ impl Governance {
         Self::prove_possession(&event.key, &event.proof, &document)?;
         self.require(&event.by, Permission::Keys)?;
         self.verify_signature(&event.by, &event.signature, ENROLMENT_NAMESPACE, &document, index)?;
-        let key = Key { fingerprint: event.key.fingerprint(), public: event.key.clone(), enrolled_at: index, invalid_from: None };
+        let key = Key {
+            fingerprint: event.key.fingerprint(),
+            public: event.key.clone(),
+            enrolled_at: index,
+            invalid_from: None,
+        };
         if let Some(person) = self.people.get_mut(&event.person) {
             person.keys.push(key);
         }
@@ -359,7 +391,9 @@ impl Governance {
             reason: &event.reason,
         };
         self.verify_signature(&event.by, &event.signature, ENROLMENT_NAMESPACE, &document_bytes(&document)?, index)?;
-        let key = self.people.get_mut(&event.person)
+        let key = self
+            .people
+            .get_mut(&event.person)
             .and_then(|person| person.keys.iter_mut().find(|key| key.fingerprint == event.key))
             .ok_or_else(|| ApplyError::new("KEY_UNKNOWN", format!("`{}` has no key {}", event.person, event.key)))?;
         let from = event.compromised_since.unwrap_or(index).min(index);
@@ -371,9 +405,17 @@ impl Governance {
     ///
     /// # Errors
     /// [`ApplyError`] naming what is wrong; nothing changes then.
-    pub fn activate(&mut self, event: &PolicyActivated, index: EntryIndex, bodies: &dyn Bodies) -> Result<(), ApplyError> {
+    pub fn activate(
+        &mut self,
+        event: &PolicyActivated,
+        index: EntryIndex,
+        bodies: &dyn Bodies,
+    ) -> Result<(), ApplyError> {
         if event.previous != self.policy_digest {
-            return Err(ApplyError::new("POLICY_STALE", "another policy set has become active since this was signed".to_owned()));
+            return Err(ApplyError::new(
+                "POLICY_STALE",
+                "another policy set has become active since this was signed".to_owned(),
+            ));
         }
         self.require(&event.by, Permission::Policy)?;
         let document = ActivationDocument {
@@ -395,10 +437,16 @@ impl Governance {
     /// [`ApplyError`] naming what is wrong; nothing changes then.
     pub fn waive(&mut self, event: &WaiverGranted, index: EntryIndex, time: UnixMillis) -> Result<(), ApplyError> {
         if event.asked_by == event.granted_by {
-            return Err(ApplyError::new("SOD_SELF", "a waiver is asked for by one person and granted by another".to_owned()));
+            return Err(ApplyError::new(
+                "SOD_SELF",
+                "a waiver is asked for by one person and granted by another".to_owned(),
+            ));
         }
         if event.expires_at <= time || event.expires_at.since(time).days() > WAIVER_MAX_DAYS {
-            return Err(ApplyError::new("WAIVER_EXPIRY", format!("a waiver ends within {WAIVER_MAX_DAYS} days, and not in the past")));
+            return Err(ApplyError::new(
+                "WAIVER_EXPIRY",
+                format!("a waiver ends within {WAIVER_MAX_DAYS} days, and not in the past"),
+            ));
         }
         if event.finding.is_empty() || event.reason.trim().is_empty() {
             return Err(ApplyError::new("WAIVER_SCOPE", "a waiver names one finding and a reason".to_owned()));

@@ -72,7 +72,11 @@ impl Manifest {
             return error("a release needs at least one artifact".to_owned());
         }
         if self.artifacts.len() > limits.artifacts_per_release {
-            return error(format!("{} artifacts are over the limit of {}", self.artifacts.len(), limits.artifacts_per_release));
+            return error(format!(
+                "{} artifacts are over the limit of {}",
+                self.artifacts.len(),
+                limits.artifacts_per_release
+            ));
         }
         let mut digests = self.artifact_digests();
         digests.sort_unstable();

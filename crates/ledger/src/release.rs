@@ -8,7 +8,8 @@ use lockgate_policy::Outcome;
 
 use crate::approval::Approval;
 use crate::entry::{
-    ApprovalRecorded, AttestationsIssued, CloseCause, DecisionRecorded, EvidenceRecorded, GrantIssued, PromotionRequested,
+    ApprovalRecorded, AttestationsIssued, CloseCause, DecisionRecorded, EvidenceRecorded, GrantIssued,
+    PromotionRequested,
 };
 use crate::manifest::Manifest;
 use crate::state::ApplyError;
@@ -178,7 +179,8 @@ impl ReleaseState {
 
     /// The open promotion into this environment, if there is one.
     pub fn open_promotion(&self, environment: &EnvName) -> Option<&PromotionState> {
-        let fits = |promotion: &&PromotionState| promotion.request.environment == *environment && promotion.status().is_open();
+        let fits =
+            |promotion: &&PromotionState| promotion.request.environment == *environment && promotion.status().is_open();
         self.promotions.values().find(fits)
     }
 
@@ -187,25 +189,43 @@ impl ReleaseState {
     /// # Errors
     /// `PROMOTION_UNKNOWN`.
     pub fn promotion(&self, id: PromotionId) -> Result<&PromotionState, ApplyError> {
-        self.promotions.get(&id).ok_or_else(|| ApplyError::new("PROMOTION_UNKNOWN", format!("{id} is not a promotion of {}", self.name)))
+        self.promotions
+            .get(&id)
+            .ok_or_else(|| ApplyError::new("PROMOTION_UNKNOWN", format!("{id} is not a promotion of {}", self.name)))
     }
 
     pub(crate) fn open_promotion_mut(&mut self, id: PromotionId) -> Result<&mut PromotionState, ApplyError> {
         let name = self.name.clone();
-        let promotion = self.promotions.get_mut(&id)
+        let promotion = self
+            .promotions
+            .get_mut(&id)
             .ok_or_else(|| ApplyError::new("PROMOTION_UNKNOWN", format!("{id} is not a promotion of {name}")))?;
         match promotion.status().is_open() {
             true => Ok(promotion),
-            false => Err(ApplyError::new("PROMOTION_CLOSED", format!("{id} is {} already", promotion.status().as_str()))),
+            false => {
+                Err(ApplyError::new("PROMOTION_CLOSED", format!("{id} is {} already", promotion.status().as_str())))
+            }
         }
     }
 
-    pub(crate) fn request(&mut self, event: &PromotionRequested, by: &PersonId, time: UnixMillis, index: EntryIndex) -> Result<(), ApplyError> {
+    pub(crate) fn request(
+        &mut self,
+        event: &PromotionRequested,
+        by: &PersonId,
+        time: UnixMillis,
+        index: EntryIndex,
+    ) -> Result<(), ApplyError> {
         if event.manifest != self.manifest_digest {
-            return Err(ApplyError::new("MANIFEST_MISMATCH", format!("{} asks for another manifest than the release has", event.promotion)));
+            return Err(ApplyError::new(
+                "MANIFEST_MISMATCH",
+                format!("{} asks for another manifest than the release has", event.promotion),
+            ));
         }
         if let Some(open) = self.open_promotion(&event.environment) {
-            return Err(ApplyError::new("PROMOTION_OPEN", format!("{} asks for the same and is open", open.request.promotion)));
+            return Err(ApplyError::new(
+                "PROMOTION_OPEN",
+                format!("{} asks for the same and is open", open.request.promotion),
+            ));
         }
         let state = PromotionState {
             request: event.clone(),
@@ -224,12 +244,23 @@ impl ReleaseState {
         }
     }
 
-    pub(crate) fn approve(&mut self, event: &ApprovalRecorded, approval: Approval, time: UnixMillis, index: EntryIndex, limit: usize) -> Result<(), ApplyError> {
+    pub(crate) fn approve(
+        &mut self,
+        event: &ApprovalRecorded,
+        approval: Approval,
+        time: UnixMillis,
+        index: EntryIndex,
+        limit: usize,
+    ) -> Result<(), ApplyError> {
         let promotion = self.open_promotion_mut(event.promotion)?;
         if promotion.approvals.len() >= limit {
-            return Err(ApplyError::new("TOO_MANY_APPROVALS", format!("{} has {limit} approvals, which is the limit", event.promotion)));
+            return Err(ApplyError::new(
+                "TOO_MANY_APPROVALS",
+                format!("{} has {limit} approvals, which is the limit", event.promotion),
+            ));
         }
-        let repeated = |record: &ApprovalRecord| record.event.document == event.document && record.event.key == event.key;
+        let repeated =
+            |record: &ApprovalRecord| record.event.document == event.document && record.event.key == event.key;
         if promotion.approvals.iter().any(repeated) {
             return Err(ApplyError::new("APPROVAL_REPLAYED", "this very approval is recorded already".to_owned()));
         }
@@ -237,10 +268,18 @@ impl ReleaseState {
         Ok(())
     }
 
-    pub(crate) fn decide(&mut self, event: &DecisionRecorded, time: UnixMillis, index: EntryIndex) -> Result<(), ApplyError> {
+    pub(crate) fn decide(
+        &mut self,
+        event: &DecisionRecorded,
+        time: UnixMillis,
+        index: EntryIndex,
+    ) -> Result<(), ApplyError> {
         let promotion = self.open_promotion_mut(event.promotion)?;
         if event.environment != promotion.request.environment {
-            return Err(ApplyError::new("DECISION_TARGET", format!("the decision on {} names another environment", event.promotion)));
+            return Err(ApplyError::new(
+                "DECISION_TARGET",
+                format!("the decision on {} names another environment", event.promotion),
+            ));
         }
         promotion.decisions.push(DecisionRecord { index, time, event: event.clone() });
         Ok(())
@@ -249,10 +288,15 @@ impl ReleaseState {
     pub(crate) fn grant(&mut self, event: &GrantIssued, time: UnixMillis, index: EntryIndex) -> Result<(), ApplyError> {
         let manifest = self.manifest_digest;
         let promotion = self.open_promotion_mut(event.promotion)?;
-        let allowed = promotion.decisions.last()
+        let allowed = promotion
+            .decisions
+            .last()
             .is_some_and(|decision| decision.event.outcome == Outcome::Allow && decision.index == event.decision);
         if !allowed || event.manifest != manifest || event.environment != promotion.request.environment {
-            return Err(ApplyError::new("GRANT_UNFOUNDED", format!("no decision allows what {} was granted", event.promotion)));
+            return Err(ApplyError::new(
+                "GRANT_UNFOUNDED",
+                format!("no decision allows what {} was granted", event.promotion),
+            ));
         }
         let record = GrantRecord { index, time, event: event.clone() };
         promotion.grant = Some(record.clone());

@@ -29,11 +29,18 @@ pub struct Deliberation {
 ///
 /// # Errors
 /// [`ApplyError`] when the facts cannot be gathered whole.
-pub fn deliberate(state: &State, promotion: lockgate_model::PromotionId, time: UnixMillis, bodies: &dyn Bodies, cache: &ClaimCache) -> Result<Deliberation, ApplyError> {
+pub fn deliberate(
+    state: &State,
+    promotion: lockgate_model::PromotionId,
+    time: UnixMillis,
+    bodies: &dyn Bodies,
+    cache: &ClaimCache,
+) -> Result<Deliberation, ApplyError> {
     let facts = facts_for(state, promotion, time, bodies, cache)?;
     let decision = decide(&state.governance()?.policy, &facts);
     let facts_bytes = canonical::to_vec(&facts).map_err(|error| ApplyError::new("FACTS_INVALID", error.to_string()))?;
-    let decision_bytes = canonical::to_vec(&decision).map_err(|error| ApplyError::new("DECISION_INVALID", error.to_string()))?;
+    let decision_bytes =
+        canonical::to_vec(&decision).map_err(|error| ApplyError::new("DECISION_INVALID", error.to_string()))?;
     Ok(Deliberation {
         facts_digest: Digest::of(&facts_bytes),
         decision_digest: Digest::of(&decision_bytes),
@@ -48,12 +55,24 @@ pub fn deliberate(state: &State, promotion: lockgate_model::PromotionId, time: U
 ///
 /// # Errors
 /// `REPLAY_FACTS`, `REPLAY_DECISION`, `REPLAY_POLICY` or `REPLAY_HEADS` when it does not come out the same.
-pub fn replay(state: &State, index: EntryIndex, event: &DecisionRecorded, time: UnixMillis, bodies: &dyn Bodies, cache: &ClaimCache) -> Result<Deliberation, ApplyError> {
-    let differs = |code: &'static str, what: &str| Err(ApplyError::new(code, format!("decision {index} on {}: {what}", event.promotion)));
+pub fn replay(
+    state: &State,
+    index: EntryIndex,
+    event: &DecisionRecorded,
+    time: UnixMillis,
+    bodies: &dyn Bodies,
+    cache: &ClaimCache,
+) -> Result<Deliberation, ApplyError> {
+    let differs = |code: &'static str, what: &str| {
+        Err(ApplyError::new(code, format!("decision {index} on {}: {what}", event.promotion)))
+    };
     // 1. It relied on the newest entry of each stream.
     for position in &event.relied_on {
         if state.head(&position.stream) != Some(position) {
-            return differs("REPLAY_HEADS", &format!("it names another head of `{}` than the ledger has", position.stream));
+            return differs(
+                "REPLAY_HEADS",
+                &format!("it names another head of `{}` than the ledger has", position.stream),
+            );
         }
     }
     // 2. It was made by the policy set that was active.

@@ -116,7 +116,13 @@ pub struct Inclusion<'a> {
 }
 
 /// A Sigstore bundle v0.3 with the envelope, its leaf and the proof that the ledger holds it.
-pub fn bundle(envelope: &Envelope, leaf: &[u8], log_key: &VerifierKey, key: &PublicKey, inclusion: &Inclusion<'_>) -> Value {
+pub fn bundle(
+    envelope: &Envelope,
+    leaf: &[u8],
+    log_key: &VerifierKey,
+    key: &PublicKey,
+    inclusion: &Inclusion<'_>,
+) -> Value {
     let signature = envelope.signatures.first().map(|signature| STANDARD.encode(&signature.sig)).unwrap_or_default();
     let hint = key.keyid_sigstore();
     json!({

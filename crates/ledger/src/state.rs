@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use lockgate_model::facts::Running;
-use lockgate_model::{Digest, EntryIndex, EnvName, Limits, PersonId, PromotionId, ReleaseName, ServiceName, StreamName, UnixMillis};
+use lockgate_model::{
+    Digest, EntryIndex, EnvName, Limits, PersonId, PromotionId, ReleaseName, ServiceName, StreamName, UnixMillis,
+};
 
 use crate::approval::Approval;
 use crate::bodies::{Bodies, BodyError, required};
@@ -62,7 +64,9 @@ impl State {
     /// # Errors
     /// `LEDGER_EMPTY` before entry 0.
     pub fn governance(&self) -> Result<&Arc<Governance>, ApplyError> {
-        self.governance.as_ref().ok_or_else(|| ApplyError::new("LEDGER_EMPTY", "the ledger has no first entry".to_owned()))
+        self.governance
+            .as_ref()
+            .ok_or_else(|| ApplyError::new("LEDGER_EMPTY", "the ledger has no first entry".to_owned()))
     }
 
     /// One release.
@@ -70,7 +74,9 @@ impl State {
     /// # Errors
     /// `RELEASE_UNKNOWN`.
     pub fn release(&self, name: &ReleaseName) -> Result<&Arc<ReleaseState>, ApplyError> {
-        self.releases.get(name).ok_or_else(|| ApplyError::new("RELEASE_UNKNOWN", format!("no release {name} is published")))
+        self.releases
+            .get(name)
+            .ok_or_else(|| ApplyError::new("RELEASE_UNKNOWN", format!("no release {name} is published")))
     }
 
     /// Every release of the slice.
@@ -118,7 +124,11 @@ impl State {
 
     /// Starts a slice from parts that were folded before: the governance state and, of streams that the slice does
     /// not hold from their start, the heads.
-    pub fn resume(governance: Option<Arc<Governance>>, heads: impl IntoIterator<Item = StreamPosition>, time: Option<UnixMillis>) -> Self {
+    pub fn resume(
+        governance: Option<Arc<Governance>>,
+        heads: impl IntoIterator<Item = StreamPosition>,
+        time: Option<UnixMillis>,
+    ) -> Self {
         let streams = heads.into_iter().map(|head| (head.stream.clone(), head)).collect();
         Self { governance, streams, time, ..Self::default() }
     }
@@ -148,7 +158,13 @@ impl State {
     ///
     /// # Errors
     /// [`ApplyError`] naming what is wrong; the state is unchanged then.
-    pub fn apply(&mut self, index: EntryIndex, entry: &Entry, bodies: &dyn Bodies, slice: Slice) -> Result<(), ApplyError> {
+    pub fn apply(
+        &mut self,
+        index: EntryIndex,
+        entry: &Entry,
+        bodies: &dyn Bodies,
+        slice: Slice,
+    ) -> Result<(), ApplyError> {
         self.check_frame(index, entry, slice)?;
         self.apply_event(index, entry, bodies)?;
         for link in &entry.streams {
@@ -168,7 +184,10 @@ impl State {
 
     fn check_frame(&self, index: EntryIndex, entry: &Entry, slice: Slice) -> Result<(), ApplyError> {
         if entry.schema != SCHEMA {
-            return Err(ApplyError::new("ENTRY_SCHEMA", format!("`{}` is not an entry schema that this version knows", entry.schema)));
+            return Err(ApplyError::new(
+                "ENTRY_SCHEMA",
+                format!("`{}` is not an entry schema that this version knows", entry.schema),
+            ));
         }
         if self.time.is_some_and(|time| entry.time < time) {
             return Err(ApplyError::new("TIME_BACKWARDS", format!("entry {index} is earlier than the one before it")));
@@ -180,7 +199,10 @@ impl State {
             if !fits || seen.contains(&&link.stream) || link.prev.is_some_and(|prev| prev >= index) {
                 return Err(ApplyError::new(
                     "STREAM_BROKEN",
-                    format!("entry {index} is number {} of `{}`, but number {} comes next", link.seq, link.stream, expected.seq),
+                    format!(
+                        "entry {index} is number {} of `{}`, but number {} comes next",
+                        link.seq, link.stream, expected.seq
+                    ),
                 ));
             }
             seen.push(&link.stream);
@@ -188,7 +210,10 @@ impl State {
         let expected = entry.event.streams(&entry.actor);
         match expected.iter().all(|stream| seen.contains(&stream)) {
             true => Ok(()),
-            false => Err(ApplyError::new("STREAM_MISSING", format!("entry {index} does not stand in every stream that it belongs to"))),
+            false => Err(ApplyError::new(
+                "STREAM_MISSING",
+                format!("entry {index} does not stand in every stream that it belongs to"),
+            )),
         }
     }
 
@@ -201,12 +226,16 @@ impl State {
     }
 
     fn governance_mut(&mut self) -> Result<&mut Governance, ApplyError> {
-        self.governance.as_mut().map(Arc::make_mut)
+        self.governance
+            .as_mut()
+            .map(Arc::make_mut)
             .ok_or_else(|| ApplyError::new("LEDGER_EMPTY", "the ledger has no first entry".to_owned()))
     }
 
     fn release_mut(&mut self, name: &ReleaseName) -> Result<&mut ReleaseState, ApplyError> {
-        self.releases.get_mut(name).map(Arc::make_mut)
+        self.releases
+            .get_mut(name)
+            .map(Arc::make_mut)
             .ok_or_else(|| ApplyError::new("RELEASE_UNKNOWN", format!("no release {name} is published")))
     }
 
@@ -215,7 +244,10 @@ impl State {
         match &entry.event {
             Event::LedgerCreated(event) => {
                 if self.governance.is_some() || index != EntryIndex(0) {
-                    return Err(ApplyError::new("LEDGER_EXISTS", format!("entry {index} creates a ledger inside a ledger")));
+                    return Err(ApplyError::new(
+                        "LEDGER_EXISTS",
+                        format!("entry {index} creates a ledger inside a ledger"),
+                    ));
                 }
                 self.governance = Some(Arc::new(Governance::create(event, bodies)?));
                 Ok(())
@@ -230,7 +262,10 @@ impl State {
                 let by = actor(entry)?;
                 let release = self.release_mut(&event.release)?;
                 if release.evidence.len() >= Limits::DEFAULT.evidence_per_release {
-                    return Err(ApplyError::new("TOO_MANY_ATTESTATIONS", format!("{} has as much evidence as a release may have", event.release)));
+                    return Err(ApplyError::new(
+                        "TOO_MANY_ATTESTATIONS",
+                        format!("{} has as much evidence as a release may have", event.release),
+                    ));
                 }
                 release.evidence.push(EvidenceRecord { index, time, by, event: event.clone() });
                 Ok(())
@@ -255,33 +290,58 @@ impl State {
             Event::DecisionRecorded(event) => self.release_mut(&event.release)?.decide(event, time, index),
             Event::AttestationsIssued(event) => {
                 let release = self.release_mut(&event.release)?;
-                let promotion = release.promotions.get_mut(&event.promotion)
+                let promotion = release
+                    .promotions
+                    .get_mut(&event.promotion)
                     .ok_or_else(|| ApplyError::new("PROMOTION_UNKNOWN", format!("{} is unknown", event.promotion)))?;
                 promotion.attestations.push(event.clone());
                 Ok(())
             }
             Event::GrantIssued(event) => {
                 self.release_mut(&event.release)?.grant(event, time, index)?;
-                let running = Running { release: event.release.clone(), manifest: event.manifest, since: time, promotion: event.promotion };
+                let running = Running {
+                    release: event.release.clone(),
+                    manifest: event.manifest,
+                    since: time,
+                    promotion: event.promotion,
+                };
                 self.adopt_running(event.environment.clone(), running);
                 Ok(())
             }
         }
     }
 
-    fn publish(&mut self, index: EntryIndex, entry: &Entry, event: &ReleasePublished, bodies: &dyn Bodies) -> Result<(), ApplyError> {
+    fn publish(
+        &mut self,
+        index: EntryIndex,
+        entry: &Entry,
+        event: &ReleasePublished,
+        bodies: &dyn Bodies,
+    ) -> Result<(), ApplyError> {
         if self.releases.contains_key(&event.release) {
-            return Err(ApplyError::new("RELEASE_EXISTS", format!("{} is published already; the same version never names other bytes", event.release)));
+            return Err(ApplyError::new(
+                "RELEASE_EXISTS",
+                format!("{} is published already; the same version never names other bytes", event.release),
+            ));
         }
         let bytes = required(bodies, &event.manifest)?;
         let manifest = Manifest::from_bytes(&bytes, &Limits::DEFAULT)
             .map_err(|error| ApplyError::new("MANIFEST_INVALID", error.to_string()))?;
         if manifest.release != event.release {
-            return Err(ApplyError::new("MANIFEST_MISMATCH", format!("the manifest names {}, not {}", manifest.release, event.release)));
+            return Err(ApplyError::new(
+                "MANIFEST_MISMATCH",
+                format!("the manifest names {}, not {}", manifest.release, event.release),
+            ));
         }
-        let artifacts_listed = manifest.artifact_digests().iter().all(|digest: &Digest| entry.link(&StreamName::artifact(digest)).is_some());
+        let artifacts_listed = manifest
+            .artifact_digests()
+            .iter()
+            .all(|digest: &Digest| entry.link(&StreamName::artifact(digest)).is_some());
         if !artifacts_listed {
-            return Err(ApplyError::new("STREAM_MISSING", format!("entry {index} does not stand in the stream of each artifact")));
+            return Err(ApplyError::new(
+                "STREAM_MISSING",
+                format!("entry {index} does not stand in the stream of each artifact"),
+            ));
         }
         let state = ReleaseState {
             name: event.release.clone(),
@@ -309,7 +369,10 @@ pub enum Slice {
 }
 
 fn actor(entry: &Entry) -> Result<PersonId, ApplyError> {
-    entry.actor.person().cloned()
+    entry
+        .actor
+        .person()
+        .cloned()
         .ok_or_else(|| ApplyError::new("ACTOR_MISSING", format!("`{}` needs a person or machine", entry.event.name())))
 }
 
@@ -317,15 +380,29 @@ impl Event {
     /// The streams that an entry of this event stands in; a release's artifacts come on top.
     pub fn streams(&self, by: &crate::entry::Actor) -> Vec<StreamName> {
         let mut streams = match self {
-            Self::LedgerCreated(_) | Self::PersonEnrolled(_) | Self::KeyAdded(_) | Self::KeyRevoked(_)
-            | Self::PolicyActivated(_) | Self::WaiverGranted(_) => vec![StreamName::governance()],
-            Self::ReleasePublished(event) => vec![StreamName::release(&event.release), StreamName::service(&event.release.service)],
+            Self::LedgerCreated(_)
+            | Self::PersonEnrolled(_)
+            | Self::KeyAdded(_)
+            | Self::KeyRevoked(_)
+            | Self::PolicyActivated(_)
+            | Self::WaiverGranted(_) => vec![StreamName::governance()],
+            Self::ReleasePublished(event) => {
+                vec![StreamName::release(&event.release), StreamName::service(&event.release.service)]
+            }
             Self::EvidenceRecorded(event) => vec![StreamName::release(&event.release)],
             Self::PromotionRequested(event) => {
-                vec![StreamName::promotions(), StreamName::promotion(event.promotion), StreamName::release(&event.release)]
+                vec![
+                    StreamName::promotions(),
+                    StreamName::promotion(event.promotion),
+                    StreamName::release(&event.release),
+                ]
             }
-            Self::ApprovalRecorded(event) => vec![StreamName::promotion(event.promotion), StreamName::release(&event.release)],
-            Self::PromotionClosed(event) => vec![StreamName::promotion(event.promotion), StreamName::release(&event.release)],
+            Self::ApprovalRecorded(event) => {
+                vec![StreamName::promotion(event.promotion), StreamName::release(&event.release)]
+            }
+            Self::PromotionClosed(event) => {
+                vec![StreamName::promotion(event.promotion), StreamName::release(&event.release)]
+            }
             Self::DecisionRecorded(event) => vec![
                 StreamName::promotion(event.promotion),
                 StreamName::release(&event.release),

@@ -42,7 +42,8 @@ impl TrustFile {
     /// `TRUST_INVALID`.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, ApplyError> {
         let invalid = |message: String| ApplyError::new("TRUST_INVALID", format!("not a trust file: {message}"));
-        let file: Self = json::read_as(bytes, &Limits::DEFAULT, json::Numbers::Integers).map_err(|error| invalid(error.to_string()))?;
+        let file: Self = json::read_as(bytes, &Limits::DEFAULT, json::Numbers::Integers)
+            .map_err(|error| invalid(error.to_string()))?;
         if file.schema != Self::SCHEMA {
             return Err(invalid(format!("the schema `{}` is not known", file.schema)));
         }
@@ -58,7 +59,8 @@ impl TrustFile {
     /// # Errors
     /// `SETUP_NEEDED` before the first owner is enrolled.
     pub fn of(governance: &Governance, genesis: Digest) -> Result<Self, ApplyError> {
-        let first = governance.people()
+        let first = governance
+            .people()
             .flat_map(|(_, person)| person.keys.first())
             .min_by_key(|key| key.enrolled_at)
             .ok_or_else(|| ApplyError::new("SETUP_NEEDED", "no owner is enrolled yet".to_owned()))?;
@@ -76,7 +78,9 @@ impl TrustFile {
     /// # Errors
     /// `TRUST_INVALID`.
     pub fn policy(&self) -> Result<TrustPolicy, ApplyError> {
-        self.tlog_policy.parse().map_err(|error| ApplyError::new("TRUST_INVALID", format!("the log policy does not parse: {error}")))
+        self.tlog_policy
+            .parse()
+            .map_err(|error| ApplyError::new("TRUST_INVALID", format!("the log policy does not parse: {error}")))
     }
 
     /// The attestation key.
@@ -95,11 +99,14 @@ impl TrustFile {
     pub fn open_checkpoint(&self, bytes: &[u8]) -> Result<(SignedCheckpoint, VerifierKey), ApplyError> {
         let policy = self.policy()?;
         let origin = std::str::from_utf8(bytes).ok().and_then(|text| text.lines().next()).unwrap_or_default();
-        let mut last = ApplyError::new("LOG_KEY_UNKNOWN", format!("no pinned log key is named `{}`", origin.escape_debug()));
+        let mut last =
+            ApplyError::new("LOG_KEY_UNKNOWN", format!("no pinned log key is named `{}`", origin.escape_debug()));
         for log in policy.logs().iter().filter(|log| log.vkey.name() == origin) {
             match SignedCheckpoint::open(bytes, &log.vkey, &Limits::DEFAULT) {
                 Ok(signed) => {
-                    policy.quorum_met(&signed.note).map_err(|error| ApplyError::new("WITNESS_QUORUM", error.to_string()))?;
+                    policy
+                        .quorum_met(&signed.note)
+                        .map_err(|error| ApplyError::new("WITNESS_QUORUM", error.to_string()))?;
                     return Ok((signed, log.vkey.clone()));
                 }
                 Err(error) => last = ApplyError::new("CHECKPOINT_INVALID", error.to_string()),
@@ -114,19 +121,31 @@ impl TrustFile {
     /// `GENESIS_MISMATCH`, `ROOT_KEY_UNKNOWN`, `LOG_KEY_UNKNOWN` or `ATTESTATION_KEY_UNKNOWN`.
     pub fn check_governance(&self, governance: &Governance, genesis: Digest) -> Result<(), ApplyError> {
         if genesis != self.genesis {
-            return Err(ApplyError::new("GENESIS_MISMATCH", "the ledger has another first entry than the pinned one".to_owned()));
+            return Err(ApplyError::new(
+                "GENESIS_MISMATCH",
+                "the ledger has another first entry than the pinned one".to_owned(),
+            ));
         }
         let own = Self::of(governance, genesis)?;
         if !own.root_keys.iter().all(|key| self.root_keys.contains(key)) {
-            return Err(ApplyError::new("ROOT_KEY_UNKNOWN", "the first owner's key is not a pinned root key".to_owned()));
+            return Err(ApplyError::new(
+                "ROOT_KEY_UNKNOWN",
+                "the first owner's key is not a pinned root key".to_owned(),
+            ));
         }
         let log_key = governance.identity.log_key.as_str();
         if !self.policy()?.logs().iter().any(|log| log.vkey.to_string() == log_key) {
-            return Err(ApplyError::new("LOG_KEY_UNKNOWN", "the ledger names another log key than the pinned one".to_owned()));
+            return Err(ApplyError::new(
+                "LOG_KEY_UNKNOWN",
+                "the ledger names another log key than the pinned one".to_owned(),
+            ));
         }
         match governance.identity.attestation_key == self.attestation_key {
             true => Ok(()),
-            false => Err(ApplyError::new("ATTESTATION_KEY_UNKNOWN", "the ledger names another attestation key than the pinned one".to_owned())),
+            false => Err(ApplyError::new(
+                "ATTESTATION_KEY_UNKNOWN",
+                "the ledger names another attestation key than the pinned one".to_owned(),
+            )),
         }
     }
 }

@@ -15,16 +15,24 @@ pub const PREDICATE_TYPE: &str = "https://slsa.dev/verification_summary/v1";
 ///
 /// Levels never start with `SLSA_` unless provenance proves one: `slsa-verifier` refuses a VSA whose `SLSA_` levels it
 /// cannot parse, and nothing is claimed here that the policy did not check.
-pub fn predicate(event: &DecisionRecorded, policy: &PolicySet, origin: &str, time: UnixMillis, evidence: &[Digest]) -> Value {
+pub fn predicate(
+    event: &DecisionRecorded,
+    policy: &PolicySet,
+    origin: &str,
+    time: UnixMillis,
+    evidence: &[Digest],
+) -> Value {
     let settings = policy.settings();
     let (result, levels) = match event.outcome {
         Outcome::Allow => ("PASSED", vec![promoted_level(event.environment.as_str())]),
         Outcome::Deny | Outcome::Pending => ("FAILED", Vec::new()),
     };
-    let attestation = |digest: &Digest| json!({
-        "uri": format!("https://{origin}/v1/blobs/{digest}"),
-        "digest": { "sha256": digest.hex() },
-    });
+    let attestation = |digest: &Digest| {
+        json!({
+            "uri": format!("https://{origin}/v1/blobs/{digest}"),
+            "digest": { "sha256": digest.hex() },
+        })
+    };
     json!({
         "verifier": { "id": settings.verifier_id, "version": { "lockgate": env!("CARGO_PKG_VERSION") } },
         "timeVerified": time.rfc3339_secs(),
@@ -39,7 +47,8 @@ pub fn predicate(event: &DecisionRecorded, policy: &PolicySet, origin: &str, tim
 
 /// The level that says in which environment a release was allowed, such as `LOCKGATE_PROMOTED_PRODUCTION`.
 pub fn promoted_level(environment: &str) -> String {
-    let upper: String = environment.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect();
+    let upper: String =
+        environment.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect();
     format!("LOCKGATE_PROMOTED_{upper}")
 }
 

@@ -51,7 +51,12 @@ impl Failure {
 
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
-        Self { exit: error.exit(), code: error.code().to_owned(), message: error.to_string(), hint: error.hint().map(str::to_owned) }
+        Self {
+            exit: error.exit(),
+            code: error.code().to_owned(),
+            message: error.to_string(),
+            hint: error.hint().map(str::to_owned),
+        }
     }
 }
 

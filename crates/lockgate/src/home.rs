@@ -49,8 +49,9 @@ impl Home {
     /// # Errors
     /// When there is neither.
     pub fn find(named: Option<PathBuf>, user_home: Option<PathBuf>) -> Result<Self, Failure> {
-        let path = named.or_else(|| user_home.map(|home| home.join(".lockgate")))
-            .ok_or_else(|| Failure::usage("HOME_MISSING", "there is no home directory").hint("name one with --home or LOCKGATE_HOME"))?;
+        let path = named.or_else(|| user_home.map(|home| home.join(".lockgate"))).ok_or_else(|| {
+            Failure::usage("HOME_MISSING", "there is no home directory").hint("name one with --home or LOCKGATE_HOME")
+        })?;
         let absolute = std::path::absolute(&path).map_err(|error| Failure::file(&path, &error))?;
         Ok(Self(absolute))
     }
@@ -77,7 +78,8 @@ impl Home {
     }
     /// The newest checkpoint of a ledger that this CLI has seen.
     pub fn checkpoint(&self, origin: &str) -> PathBuf {
-        let safe: String = origin.chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' || c == '-' { c } else { '_' }).collect();
+        let safe: String =
+            origin.chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' || c == '-' { c } else { '_' }).collect();
         self.0.join("checkpoints").join(safe)
     }
     /// The newest head that the server has signed, kept beside the data and not in it.
@@ -104,7 +106,8 @@ impl Home {
     pub fn context(&self) -> Result<Context, Failure> {
         let path = self.0.join("context.toml");
         match fs::read_to_string(&path) {
-            Ok(text) => toml::from_str(&text).map_err(|error| Failure::usage("CONTEXT_INVALID", format!("{}: {error}", path.display()))),
+            Ok(text) => toml::from_str(&text)
+                .map_err(|error| Failure::usage("CONTEXT_INVALID", format!("{}: {error}", path.display()))),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Context::default()),
             Err(error) => Err(Failure::file(&path, &error)),
         }
@@ -149,7 +152,8 @@ pub fn write_file(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Failure> {
         fs::create_dir_all(parent).map_err(fail)?;
     }
     let temporary = path.with_extension(format!("tmp{}", std::process::id()));
-    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&temporary).map_err(fail)?;
+    let mut file =
+        fs::OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&temporary).map_err(fail)?;
     file.write_all(bytes).and_then(|()| file.sync_all()).map_err(fail)?;
     fs::rename(&temporary, path).map_err(fail)
 }
@@ -169,6 +173,8 @@ pub fn read_file(path: &Path, most: u64) -> Result<Vec<u8>, Failure> {
     read.map_err(fail)?;
     match bytes.len() as u64 <= most {
         true => Ok(bytes),
-        false => Err(Failure::new(Exit::Usage, "TOO_LARGE", format!("{} is over the limit of {most} bytes", path.display()))),
+        false => {
+            Err(Failure::new(Exit::Usage, "TOO_LARGE", format!("{} is over the limit of {most} bytes", path.display())))
+        }
     }
 }

@@ -26,14 +26,19 @@ impl Keyring {
     ///
     /// # Errors
     /// `KEY_MISSING` when there is none, or what the key file or agent says.
-    pub fn signer(&self, context: &Context, person: &PersonId, named: Option<&Path>) -> Result<Box<dyn SshSigner>, Failure> {
+    pub fn signer(
+        &self,
+        context: &Context,
+        person: &PersonId,
+        named: Option<&Path>,
+    ) -> Result<Box<dyn SshSigner>, Failure> {
         if let Some(path) = named {
-            return self.from_file(path);
+            return self.file_signer(path);
         }
         match context.keys.get(person) {
             Some(entry) => match entry.strip_prefix("agent:") {
-                Some(fingerprint) => self.from_agent(Some(fingerprint)),
-                None => self.from_file(&self.home.path().join(entry)),
+                Some(fingerprint) => self.agent_signer(Some(fingerprint)),
+                None => self.file_signer(&self.home.path().join(entry)),
             },
             None => self.own(),
         }
@@ -44,15 +49,18 @@ impl Keyring {
     /// # Errors
     /// As [`Self::signer`].
     pub fn own(&self) -> Result<Box<dyn SshSigner>, Failure> {
-        if self.agent.is_some() {
-            if let Ok(signer) = self.from_agent(None) {
-                return Ok(signer);
-            }
+        if self.agent.is_some()
+            && let Ok(signer) = self.agent_signer(None)
+        {
+            return Ok(signer);
         }
-        let missing = || Failure::usage("KEY_MISSING", "no SSH key was found: no agent holds one, and there is no ~/.ssh/id_ed25519")
-            .hint("name one with --key, or make one with `ssh-keygen -t ed25519`");
-        let path = self.ssh_dir.as_ref().map(|dir| dir.join("id_ed25519")).filter(|path| path.exists()).ok_or_else(missing)?;
-        self.from_file(&path)
+        let missing = || {
+            Failure::usage("KEY_MISSING", "no SSH key was found: no agent holds one, and there is no ~/.ssh/id_ed25519")
+                .hint("name one with --key, or make one with `ssh-keygen -t ed25519`")
+        };
+        let path =
+            self.ssh_dir.as_ref().map(|dir| dir.join("id_ed25519")).filter(|path| path.exists()).ok_or_else(missing)?;
+        self.file_signer(&path)
     }
 
     /// How the context names a key that was found.
@@ -67,27 +75,33 @@ impl Keyring {
         }
     }
 
-    fn from_file(&self, path: &Path) -> Result<Box<dyn SshSigner>, Failure> {
+    fn file_signer(&self, path: &Path) -> Result<Box<dyn SshSigner>, Failure> {
         match FileSigner::load(path) {
             Ok(signer) => Ok(Box::new(signer)),
             Err(error) => {
                 // A key with a passphrase, or one that lives in hardware: the agent may hold it.
-                let public = std::fs::read_to_string(path.with_extension("pub")).ok().and_then(|text| text.parse::<SshPublicKey>().ok());
-                if let Some(public) = public {
-                    if let Ok(signer) = self.from_agent(Some(&public.fingerprint())) {
-                        return Ok(signer);
-                    }
+                let public = std::fs::read_to_string(path.with_extension("pub"))
+                    .ok()
+                    .and_then(|text| text.parse::<SshPublicKey>().ok());
+                if let Some(public) = public
+                    && let Ok(signer) = self.agent_signer(Some(&public.fingerprint()))
+                {
+                    return Ok(signer);
                 }
                 Err(Failure::usage("KEY_INVALID", format!("{}: {error}", path.display())))
             }
         }
     }
 
-    fn from_agent(&self, fingerprint: Option<&str>) -> Result<Box<dyn SshSigner>, Failure> {
-        let missing = |message: String| Failure::usage("KEY_MISSING", message).hint("add it with `ssh-add`, or name a key file with --key");
+    fn agent_signer(&self, fingerprint: Option<&str>) -> Result<Box<dyn SshSigner>, Failure> {
+        let missing = |message: String| {
+            Failure::usage("KEY_MISSING", message).hint("add it with `ssh-add`, or name a key file with --key")
+        };
         let socket = self.agent.as_ref().ok_or_else(|| missing("no ssh-agent is running".to_owned()))?;
         let keys = AgentSigner::list(socket).map_err(|error| missing(error.to_string()))?;
-        let key = keys.into_iter().find(|key| fingerprint.is_none_or(|wanted| key.fingerprint() == wanted))
+        let key = keys
+            .into_iter()
+            .find(|key| fingerprint.is_none_or(|wanted| key.fingerprint() == wanted))
             .ok_or_else(|| missing(format!("the agent does not hold {}", fingerprint.unwrap_or("any key"))))?;
         Ok(Box::new(AgentSigner::new(socket, key)))
     }
@@ -98,6 +112,7 @@ impl Keyring {
 /// # Errors
 /// `SIGNING_FAILED`.
 pub fn sign(signer: &dyn SshSigner, namespace: &str, message: &[u8]) -> Result<String, Failure> {
-    signer.sign(namespace, message).map(|signature| signature.to_armored())
-        .map_err(|error| Failure::new(lockgate_api::Exit::Failed, "SIGNING_FAILED", format!("the key did not sign: {error}")))
+    signer.sign(namespace, message).map(|signature| signature.to_armored()).map_err(|error| {
+        Failure::new(lockgate_api::Exit::Failed, "SIGNING_FAILED", format!("the key did not sign: {error}"))
+    })
 }

@@ -39,13 +39,20 @@ const TICK: Duration = Duration::from_secs(5);
 pub fn serve(world: &World, options: &cli::Serve) -> Outcome {
     start_log(world);
     let home = &world.home;
-    let address = options.listen.parse::<std::net::SocketAddr>()
-        .map_err(|_| Failure::usage("ADDRESS_INVALID", format!("`{}` is not an address: write 127.0.0.1:7430", options.listen)))?;
+    let address = options.listen.parse::<std::net::SocketAddr>().map_err(|_| {
+        Failure::usage("ADDRESS_INVALID", format!("`{}` is not an address: write 127.0.0.1:7430", options.listen))
+    })?;
     if (options.demo || is_demo(home)) && !address.ip().is_loopback() {
-        return Err(Failure::usage("DEMO_NOT_LOOPBACK", "a demo instance listens on loopback only: its keys lie on this disk"));
+        return Err(Failure::usage(
+            "DEMO_NOT_LOOPBACK",
+            "a demo instance listens on loopback only: its keys lie on this disk",
+        ));
     }
     let engine = Arc::new(open(home, options)?);
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
         .map_err(|error| Failure::new(Exit::Failed, "RUNTIME_FAILED", error.to_string()))?;
     let app = App::new(engine.clone(), is_demo(home));
     let (stop, stopped) = channel::<()>();
@@ -73,22 +80,26 @@ pub fn serve(world: &World, options: &cli::Serve) -> Outcome {
 
 async fn listen(world: &World, address: std::net::SocketAddr, app: Arc<App>) -> Result<(), Failure> {
     let listener = TcpListener::bind(address).await.map_err(|error| match error.kind() {
-        std::io::ErrorKind::AddrInUse => Failure::new(Exit::Conflict, "PORT_TAKEN", format!("something else listens on {address}"))
-            .hint("choose another port with --listen 127.0.0.1:0"),
+        std::io::ErrorKind::AddrInUse => {
+            Failure::new(Exit::Conflict, "PORT_TAKEN", format!("something else listens on {address}"))
+                .hint("choose another port with --listen 127.0.0.1:0")
+        }
         _ => Failure::new(Exit::Unavailable, "LISTEN_FAILED", format!("cannot listen on {address}: {error}")),
     })?;
-    let local = listener.local_addr().map_err(|error| Failure::new(Exit::Unavailable, "LISTEN_FAILED", error.to_string()))?;
+    let local =
+        listener.local_addr().map_err(|error| Failure::new(Exit::Unavailable, "LISTEN_FAILED", error.to_string()))?;
     let url = format!("http://{local}");
     let running = serde_json::to_vec(&Running { pid: std::process::id(), url: url.clone() })
         .map_err(|error| Failure::new(Exit::Bug, "OUTPUT_INVALID", error.to_string()))?;
     write_file(&world.home.running_file(), &running, 0o600)?;
     tracing::info!(%url, "listening");
-    if setup::is_needed(&app.engine)? {
-        if let Ok(code) = fs::read_to_string(setup_code_file(&world.home)) {
-            world.terminal.say(format!("no owner is enrolled yet; the one-time code is {}", code.trim()));
-        }
+    if setup::is_needed(&app.engine)?
+        && let Ok(code) = fs::read_to_string(setup_code_file(&world.home))
+    {
+        world.terminal.say(format!("no owner is enrolled yet; the one-time code is {}", code.trim()));
     }
-    lockgate_server::serve(listener, app, &Limits::DEFAULT, until_told()).await
+    lockgate_server::serve(listener, app, &Limits::DEFAULT, until_told())
+        .await
         .map_err(|error| Failure::new(Exit::Bug, "ROUTES_INVALID", error))
 }
 
@@ -114,7 +125,11 @@ fn start_log(world: &World) {
         _ => tracing::Level::TRACE,
     };
     // A log that is set up already stays.
-    let _ = tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).with_ansi(world.terminal.colour).try_init();
+    let _ = tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(std::io::stderr)
+        .with_ansi(world.terminal.colour)
+        .try_init();
 }
 
 /// Opens the ledger, or begins a new one in an empty home.
@@ -124,8 +139,12 @@ fn open(home: &Home, options: &cli::Serve) -> Result<Engine, Failure> {
     let store = LocalStore::open(&data, Options::default())?;
     let begun = store.head()?.size > TreeSize(0);
     if !fresh && !begun && home.high_water().exists() {
-        return Err(Failure::new(Exit::Integrity, "LEDGER_MISSING", "this home has signed a ledger before, but its data is empty")
-            .hint("restore the data directory; a ledger is never begun twice"));
+        return Err(Failure::new(
+            Exit::Integrity,
+            "LEDGER_MISSING",
+            "this home has signed a ledger before, but its data is empty",
+        )
+        .hint("restore the data directory; a ledger is never begun twice"));
     }
     let keys = match begun || home.keys().join("log.key").exists() {
         true => load_keys(home)?,
@@ -186,7 +205,9 @@ const LOG_KEY_HEADER: &str = "lockgate-log-key-v1";
 fn create_keys(home: &Home, origin: Option<&str>) -> Result<LedgerKeys, Failure> {
     let mut seed = [0u8; 32];
     let mut tag = [0u8; 4];
-    let random = |error: lockgate_engine::clock::EntropyError| Failure::new(Exit::Unavailable, "RANDOM_FAILED", error.to_string());
+    let random = |error: lockgate_engine::clock::EntropyError| {
+        Failure::new(Exit::Unavailable, "RANDOM_FAILED", error.to_string())
+    };
     SystemEntropy.fill(&mut seed).map_err(random)?;
     SystemEntropy.fill(&mut tag).map_err(random)?;
     let origin = match origin {
@@ -194,7 +215,8 @@ fn create_keys(home: &Home, origin: Option<&str>) -> Result<LedgerKeys, Failure>
         None => format!("log1.{}.lockgate.internal", lockgate_model::digest::hex(&tag)),
     };
     check_origin(&origin)?;
-    let attestation = AttestationKey::generate().map_err(|error| Failure::new(Exit::Failed, "KEY_FAILED", error.to_string()))?;
+    let attestation =
+        AttestationKey::generate().map_err(|error| Failure::new(Exit::Failed, "KEY_FAILED", error.to_string()))?;
     let text = format!("{LOG_KEY_HEADER} {origin} {}\n", STANDARD.encode(seed));
     write_file(&home.keys().join("log.key"), text.as_bytes(), 0o600)?;
     write_file(&home.keys().join("attestation.key"), STANDARD.encode(attestation.to_pkcs8()).as_bytes(), 0o600)?;
@@ -203,10 +225,17 @@ fn create_keys(home: &Home, origin: Option<&str>) -> Result<LedgerKeys, Failure>
 
 /// One DNS-shaped name, without path or port: Sigstore clients derive the note's key name from a bare host.
 fn check_origin(origin: &str) -> Result<(), Failure> {
-    let label = |label: &str| !label.is_empty() && label.len() <= 63 && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+    let label = |label: &str| {
+        !label.is_empty()
+            && label.len() <= 63
+            && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+    };
     match origin.len() <= 253 && origin.contains('.') && origin.split('.').all(label) {
         true => Ok(()),
-        false => Err(Failure::usage("ORIGIN_INVALID", format!("`{origin}` is not a DNS-shaped name such as log1.lockgate.example"))),
+        false => Err(Failure::usage(
+            "ORIGIN_INVALID",
+            format!("`{origin}` is not a DNS-shaped name such as log1.lockgate.example"),
+        )),
     }
 }
 
@@ -215,13 +244,18 @@ fn load_keys(home: &Home) -> Result<LedgerKeys, Failure> {
     let invalid = |what: &str| Failure::new(Exit::Failed, "KEY_INVALID", format!("{}: {what}", path.display()));
     let text = String::from_utf8(read_file(&path, 4096)?).map_err(|_| invalid("not text"))?;
     let mut parts = text.split_whitespace();
-    let (Some(LOG_KEY_HEADER), Some(origin), Some(seed), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
+    let (Some(LOG_KEY_HEADER), Some(origin), Some(seed), None) =
+        (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
         return Err(invalid("not a log key"));
     };
-    let seed: [u8; 32] = STANDARD.decode(seed).ok().and_then(|seed| seed.try_into().ok()).ok_or_else(|| invalid("not a log key"))?;
-    let log = NoteSigner::from_seed(origin, NoteKeyKind::Ed25519, &seed).map_err(|error| invalid(&error.to_string()))?;
+    let seed: [u8; 32] =
+        STANDARD.decode(seed).ok().and_then(|seed| seed.try_into().ok()).ok_or_else(|| invalid("not a log key"))?;
+    let log =
+        NoteSigner::from_seed(origin, NoteKeyKind::Ed25519, &seed).map_err(|error| invalid(&error.to_string()))?;
     let attestation = read_file(&home.keys().join("attestation.key"), 4096)?;
-    let attestation = STANDARD.decode(attestation.trim_ascii()).map_err(|_| invalid("the attestation key is not base64"))?;
+    let attestation =
+        STANDARD.decode(attestation.trim_ascii()).map_err(|_| invalid("the attestation key is not base64"))?;
     let attestation = AttestationKey::from_pkcs8(&attestation).map_err(|error| invalid(&error.to_string()))?;
     Ok(LedgerKeys { log, attestation })
 }
@@ -230,8 +264,10 @@ fn load_keys(home: &Home) -> Result<LedgerKeys, Failure> {
 fn check_high_water(home: &Home, store: &LocalStore) -> Result<(), Failure> {
     let Some(seen) = read_checkpoint(&home.high_water())? else { return Ok(()) };
     let head = store.head()?;
-    let behind = |message: String| Failure::new(Exit::Integrity, "LEDGER_ROLLED_BACK", message)
-        .hint("the data directory is older than what was signed; restore the newer one, and run `lockgate audit`");
+    let behind = |message: String| {
+        Failure::new(Exit::Integrity, "LEDGER_ROLLED_BACK", message)
+            .hint("the data directory is older than what was signed; restore the newer one, and run `lockgate audit`")
+    };
     if head.size < seen.size {
         return Err(behind(format!("this server has signed {} entries, but the ledger has {}", seen.size, head.size)));
     }
@@ -254,7 +290,8 @@ pub fn read_checkpoint(path: &Path) -> Result<Option<Checkpoint>, Failure> {
     if !path.exists() {
         return Ok(None);
     }
-    let invalid = |error: String| Failure::from(ApplyError::new("CHECKPOINT_INVALID", format!("{}: {error}", path.display())));
+    let invalid =
+        |error: String| Failure::from(ApplyError::new("CHECKPOINT_INVALID", format!("{}: {error}", path.display())));
     let bytes = read_file(path, Limits::DEFAULT.note_bytes as u64)?;
     let note = Note::parse(&bytes, &Limits::DEFAULT).map_err(|error| invalid(error.to_string()))?;
     Checkpoint::parse_body(&note.text).map(Some).map_err(|error| invalid(error.to_string()))

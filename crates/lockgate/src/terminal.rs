@@ -28,7 +28,9 @@ impl Terminal {
     /// When standard output is closed: a result that nobody got is no success.
     pub fn result(&self, text: impl AsRef<str>) -> Result<(), Failure> {
         let mut out = std::io::stdout().lock();
-        writeln!(out, "{}", text.as_ref()).and_then(|()| out.flush()).map_err(|error| Failure::new(Exit::Failed, "OUTPUT_CLOSED", error.to_string()))
+        writeln!(out, "{}", text.as_ref())
+            .and_then(|()| out.flush())
+            .map_err(|error| Failure::new(Exit::Failed, "OUTPUT_CLOSED", error.to_string()))
     }
 
     /// Prints raw bytes as the result.
@@ -37,7 +39,9 @@ impl Terminal {
     /// As [`Self::result`].
     pub fn bytes(&self, bytes: &[u8]) -> Result<(), Failure> {
         let mut out = std::io::stdout().lock();
-        out.write_all(bytes).and_then(|()| out.flush()).map_err(|error| Failure::new(Exit::Failed, "OUTPUT_CLOSED", error.to_string()))
+        out.write_all(bytes)
+            .and_then(|()| out.flush())
+            .map_err(|error| Failure::new(Exit::Failed, "OUTPUT_CLOSED", error.to_string()))
     }
 
     /// Prints a value as JSON, or as text.
@@ -47,7 +51,8 @@ impl Terminal {
     pub fn show<T: Serialize>(&self, value: &T, text: impl FnOnce() -> String) -> Result<(), Failure> {
         match self.format {
             Format::Json => {
-                let json = serde_json::to_string_pretty(value).map_err(|error| Failure::new(Exit::Bug, "OUTPUT_INVALID", error.to_string()))?;
+                let json = serde_json::to_string_pretty(value)
+                    .map_err(|error| Failure::new(Exit::Bug, "OUTPUT_INVALID", error.to_string()))?;
                 self.result(json)
             }
             Format::Table => self.result(text().trim_end()),
@@ -98,12 +103,15 @@ impl Terminal {
     /// When there is no terminal to ask on.
     pub fn confirm(&self, question: &str) -> Result<bool, Failure> {
         if !std::io::stdin().is_terminal() {
-            return Err(Failure::usage("CONFIRMATION_NEEDED", "this needs a yes, and there is no terminal to ask on").hint("add --yes once you have read what is signed"));
+            return Err(Failure::usage("CONFIRMATION_NEEDED", "this needs a yes, and there is no terminal to ask on")
+                .hint("add --yes once you have read what is signed"));
         }
         let _ = write!(std::io::stderr(), "{question} [y/N] ");
         let _ = std::io::stderr().flush();
         let mut answer = String::new();
-        std::io::stdin().read_line(&mut answer).map_err(|error| Failure::new(Exit::Failed, "INPUT_CLOSED", error.to_string()))?;
+        std::io::stdin()
+            .read_line(&mut answer)
+            .map_err(|error| Failure::new(Exit::Failed, "INPUT_CLOSED", error.to_string()))?;
         Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
     }
 }
@@ -116,7 +124,8 @@ pub fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> St
     for row in rows {
         table.add_row(row.iter().map(|cell| printable(cell)));
     }
-    let lines: Vec<String> = table.lines().map(|line| line.trim_end().strip_prefix(' ').unwrap_or(line.trim_end()).to_owned()).collect();
+    let lines: Vec<String> =
+        table.lines().map(|line| line.trim_end().strip_prefix(' ').unwrap_or(line.trim_end()).to_owned()).collect();
     lines.join("\n")
 }
 

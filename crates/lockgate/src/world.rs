@@ -76,9 +76,15 @@ impl World {
     pub fn new(global: Global) -> Result<Self, Failure> {
         let user_home = variable("HOME").map(PathBuf::from);
         let home = Home::find(global.home.clone(), user_home.clone())?;
-        let colour = std::io::IsTerminal::is_terminal(&std::io::stderr()) && variable("NO_COLOR").is_none() && variable("TERM").as_deref() != Some("dumb");
+        let colour = std::io::IsTerminal::is_terminal(&std::io::stderr())
+            && variable("NO_COLOR").is_none()
+            && variable("TERM").as_deref() != Some("dumb");
         let terminal = Terminal { format: global.output, quiet: global.quiet, colour };
-        let keyring = Keyring { home: home.clone(), agent: variable("SSH_AUTH_SOCK").map(PathBuf::from), ssh_dir: user_home.map(|home| home.join(".ssh")) };
+        let keyring = Keyring {
+            home: home.clone(),
+            agent: variable("SSH_AUTH_SOCK").map(PathBuf::from),
+            ssh_dir: user_home.map(|home| home.join(".ssh")),
+        };
         Ok(Self { global, home, terminal, keyring, user: variable("USER") })
     }
 
@@ -93,7 +99,9 @@ impl World {
     /// When the generator fails.
     pub fn random_hex(&self) -> Result<String, Failure> {
         let mut bytes = [0u8; 16];
-        SystemEntropy.fill(&mut bytes).map_err(|error| Failure::new(Exit::Unavailable, "RANDOM_FAILED", error.to_string()))?;
+        SystemEntropy
+            .fill(&mut bytes)
+            .map_err(|error| Failure::new(Exit::Unavailable, "RANDOM_FAILED", error.to_string()))?;
         Ok(lockgate_model::digest::hex(&bytes))
     }
 
@@ -114,7 +122,10 @@ impl World {
             Some(server) => Some(server.clone()),
             None => self.context()?.server,
         };
-        let server = server.ok_or_else(|| Failure::usage("SERVER_UNKNOWN", "no server is known here").hint("start one with `lockgate up`, or name one with --server"))?;
+        let server = server.ok_or_else(|| {
+            Failure::usage("SERVER_UNKNOWN", "no server is known here")
+                .hint("start one with `lockgate up`, or name one with --server")
+        })?;
         Ok(Client::new(&server, None))
     }
 
@@ -125,8 +136,10 @@ impl World {
     pub fn person(&self) -> Result<PersonId, Failure> {
         match &self.global.person {
             Some(person) => Ok(person.clone()),
-            None => self.context()?.person
-                .ok_or_else(|| Failure::new(Exit::NotPermitted, "SIGN_IN_NEEDED", "nobody is signed in here").hint("sign in with `lockgate login NAME`, or say who with --as NAME")),
+            None => self.context()?.person.ok_or_else(|| {
+                Failure::new(Exit::NotPermitted, "SIGN_IN_NEEDED", "nobody is signed in here")
+                    .hint("sign in with `lockgate login NAME`, or say who with --as NAME")
+            }),
         }
     }
 
@@ -144,8 +157,12 @@ impl World {
     /// When sign-in fails.
     pub fn signed_in_as(&self, person: &PersonId) -> Result<Client, Failure> {
         let mut client = self.client()?;
-        let cached = std::fs::read(self.home.session(person)).ok().and_then(|bytes| serde_json::from_slice::<CachedSession>(&bytes).ok());
-        if let Some(session) = cached.filter(|session| session.server == client.base() && session.expires_at > self.now()) {
+        let cached = std::fs::read(self.home.session(person))
+            .ok()
+            .and_then(|bytes| serde_json::from_slice::<CachedSession>(&bytes).ok());
+        if let Some(session) =
+            cached.filter(|session| session.server == client.base() && session.expires_at > self.now())
+        {
             client.sign_in_with(session.token);
             // A session that the server has ended is noticed here, and renewed below.
             if client.get::<lockgate_api::wire::Whoami>("/v1/whoami").is_ok() {
@@ -162,7 +179,12 @@ impl World {
     ///
     /// # Errors
     /// `SIGN_IN_FAILED`.
-    pub fn sign_in(&self, client: &mut Client, person: &PersonId, signer: &dyn SshSigner) -> Result<SessionReply, Failure> {
+    pub fn sign_in(
+        &self,
+        client: &mut Client,
+        person: &PersonId,
+        signer: &dyn SshSigner,
+    ) -> Result<SessionReply, Failure> {
         let challenge: Challenge = client.post("/v1/challenges", &ChallengeRequest { person: person.clone() }, None)?;
         self.check_ledger(&challenge.ledger)?;
         let document = document_bytes(&ChallengeDocument::new(&challenge.ledger, person, &challenge.challenge))?;
@@ -170,8 +192,13 @@ impl World {
         let request = SessionRequest { person: person.clone(), challenge: challenge.challenge, signature };
         let session: SessionReply = client.post("/v1/sessions", &request, None)?;
         client.sign_in_with(session.token.clone());
-        let cached = CachedSession { server: client.base().to_owned(), token: session.token.clone(), expires_at: session.expires_at };
-        let bytes = serde_json::to_vec(&cached).map_err(|error| Failure::new(Exit::Bug, "OUTPUT_INVALID", error.to_string()))?;
+        let cached = CachedSession {
+            server: client.base().to_owned(),
+            token: session.token.clone(),
+            expires_at: session.expires_at,
+        };
+        let bytes = serde_json::to_vec(&cached)
+            .map_err(|error| Failure::new(Exit::Bug, "OUTPUT_INVALID", error.to_string()))?;
         write_file(&self.home.session(person), &bytes, 0o600)?;
         Ok(session)
     }
@@ -183,7 +210,11 @@ impl World {
         let pinned = trust.policy()?.logs().iter().any(|log| log.vkey.name() == ledger);
         match pinned {
             true => Ok(()),
-            false => Err(Failure::new(Exit::Integrity, "LEDGER_UNKNOWN", format!("the server speaks for the ledger `{ledger}`, which is not the pinned one"))),
+            false => Err(Failure::new(
+                Exit::Integrity,
+                "LEDGER_UNKNOWN",
+                format!("the server speaks for the ledger `{ledger}`, which is not the pinned one"),
+            )),
         }
     }
 

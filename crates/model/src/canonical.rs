@@ -44,8 +44,7 @@ pub fn from_slice<T: DeserializeOwned>(bytes: &[u8], limits: &Limits) -> Result<
     if again != bytes {
         return Err(CanonicalError::NotCanonical);
     }
-    serde_json::from_value(value)
-        .map_err(|error| JsonError { code: "JSON_FIELD", message: error.to_string() }.into())
+    serde_json::from_value(value).map_err(|error| JsonError { code: "JSON_FIELD", message: error.to_string() }.into())
 }
 
 fn write(value: &Value, out: &mut Vec<u8>) -> Result<(), CanonicalError> {
@@ -56,7 +55,9 @@ fn write(value: &Value, out: &mut Vec<u8>) -> Result<(), CanonicalError> {
         Value::Number(number) => {
             let magnitude = number.as_u64().or_else(|| number.as_i64().map(i64::unsigned_abs));
             match magnitude {
-                Some(magnitude) if magnitude <= MAX_SAFE_INTEGER => out.extend_from_slice(number.to_string().as_bytes()),
+                Some(magnitude) if magnitude <= MAX_SAFE_INTEGER => {
+                    out.extend_from_slice(number.to_string().as_bytes())
+                }
                 _ => return Err(CanonicalError::NoForm(format!("{number} is not an integer within 2^53 - 1"))),
             }
         }
@@ -147,7 +148,8 @@ mod tests {
         leaf.prop_recursive(4, 32, 6, |inner| {
             prop_oneof![
                 prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
-                prop::collection::btree_map(".{0,6}", inner, 0..6).prop_map(|map| Value::Object(map.into_iter().collect())),
+                prop::collection::btree_map(".{0,6}", inner, 0..6)
+                    .prop_map(|map| Value::Object(map.into_iter().collect())),
             ]
         })
     }

@@ -49,8 +49,7 @@ pub fn read(bytes: &[u8], limits: &Limits, numbers: Numbers) -> Result<Value, Js
 /// As [`read`], or `JSON_FIELD` when the document has another shape than the type.
 pub fn read_as<T: DeserializeOwned>(bytes: &[u8], limits: &Limits, numbers: Numbers) -> Result<T, JsonError> {
     let value = read(bytes, limits, numbers)?;
-    serde_json::from_value(value)
-        .map_err(|error| JsonError { code: "JSON_FIELD", message: error.to_string() })
+    serde_json::from_value(value).map_err(|error| JsonError { code: "JSON_FIELD", message: error.to_string() })
 }
 
 fn from_serde(error: serde_json::Error) -> JsonError {

@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::Request;
-use tower::ServiceExt as _;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use lockgate_model::Limits;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tower::ServiceExt as _;
 
 use crate::app::App;
 use crate::dispatch;
@@ -28,7 +28,12 @@ const DRAIN: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 /// When a route has no handler; a connection's own errors end that connection alone.
-pub async fn serve(listener: TcpListener, app: Arc<App>, limits: &Limits, stop: impl Future<Output = ()>) -> Result<(), String> {
+pub async fn serve(
+    listener: TcpListener,
+    app: Arc<App>,
+    limits: &Limits,
+    stop: impl Future<Output = ()>,
+) -> Result<(), String> {
     let router = dispatch::router(app)?;
     let total = Arc::new(Semaphore::new(limits.connections));
     let per_address = Arc::new(Addresses { most: limits.connections_per_address, open: Mutex::default() });
@@ -48,11 +53,13 @@ pub async fn serve(listener: TcpListener, app: Arc<App>, limits: &Limits, stop: 
                 continue;
             }
         };
-        let (Ok(permit), Some(place)) = (total.clone().try_acquire_owned(), per_address.clone().take(address.ip())) else {
+        let (Ok(permit), Some(place)) = (total.clone().try_acquire_owned(), per_address.clone().take(address.ip()))
+        else {
             tracing::warn!(%address, "too many connections");
             continue;
         };
-        let (router, closed, header_bytes, header_count) = (router.clone(), closed.clone(), limits.header_bytes, limits.header_count);
+        let (router, closed, header_bytes, header_count) =
+            (router.clone(), closed.clone(), limits.header_bytes, limits.header_count);
         tokio::spawn(async move {
             connection(stream, address.ip(), router, closed, header_bytes, header_count).await;
             drop((permit, place));
@@ -68,7 +75,14 @@ pub async fn serve(listener: TcpListener, app: Arc<App>, limits: &Limits, stop: 
     Ok(())
 }
 
-async fn connection(stream: TcpStream, address: IpAddr, router: Router, mut closed: tokio::sync::watch::Receiver<bool>, header_bytes: usize, header_count: usize) {
+async fn connection(
+    stream: TcpStream,
+    address: IpAddr,
+    router: Router,
+    mut closed: tokio::sync::watch::Receiver<bool>,
+    header_bytes: usize,
+    header_count: usize,
+) {
     // Small replies must not wait for more to send.
     let _ = stream.set_nodelay(true);
     let service = TowerToHyperService::new(router.map_request(move |request: hyper::Request<Incoming>| {

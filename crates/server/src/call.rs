@@ -55,7 +55,8 @@ impl Call {
     /// # Errors
     /// The reader's reason code.
     pub fn body<T: DeserializeOwned>(&self) -> Result<T, Fault> {
-        json::read_as(&self.json, &Limits::DEFAULT, Numbers::Integers).map_err(|error| Fault::invalid(error.code, format!("the request does not read: {}", error.message)))
+        json::read_as(&self.json, &Limits::DEFAULT, Numbers::Integers)
+            .map_err(|error| Fault::invalid(error.code, format!("the request does not read: {}", error.message)))
     }
 
     /// A part of the path, parsed.
@@ -72,7 +73,9 @@ impl Call {
     /// # Errors
     /// `QUERY_INVALID`.
     pub fn query<T: std::str::FromStr<Err: std::fmt::Display>>(&self, name: &str) -> Result<Option<T>, Fault> {
-        let parse = |text: &String| text.parse().map_err(|error: T::Err| Fault::invalid("QUERY_INVALID", format!("`{name}`: {error}")));
+        let parse = |text: &String| {
+            text.parse().map_err(|error: T::Err| Fault::invalid("QUERY_INVALID", format!("`{name}`: {error}")))
+        };
         self.query.get(name).map(parse).transpose()
     }
 
@@ -90,8 +93,13 @@ impl Call {
     /// `IDEMPOTENCY_KEY_INVALID`.
     pub fn idempotency(&self) -> Result<Option<(String, Digest)>, Fault> {
         let Some(value) = self.headers.get("idempotency-key") else { return Ok(None) };
-        let key = value.to_str().ok().filter(|key| (1..=128).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic()))
-            .ok_or_else(|| Fault::invalid("IDEMPOTENCY_KEY_INVALID", "an idempotency key is 1 to 128 printable ASCII characters"))?;
+        let key = value
+            .to_str()
+            .ok()
+            .filter(|key| (1..=128).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic()))
+            .ok_or_else(|| {
+                Fault::invalid("IDEMPOTENCY_KEY_INVALID", "an idempotency key is 1 to 128 printable ASCII characters")
+            })?;
         let person = self.person.as_ref().map(PersonId::as_str).unwrap_or_default();
         let path: String = self.path.values().map(|part| format!("/{part}")).collect();
         let digest = request_digest(&[self.route.name.as_bytes(), path.as_bytes(), &self.json]);

@@ -33,7 +33,8 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 pub fn router(app: Arc<App>) -> Result<Router, String> {
     let mut router = Router::new();
     for route in ROUTES {
-        let handler = handlers::by_name(route.name).ok_or_else(|| format!("the route `{}` has no handler", route.name))?;
+        let handler =
+            handlers::by_name(route.name).ok_or_else(|| format!("the route `{}` has no handler", route.name))?;
         let method = Method::from_bytes(route.method.as_bytes()).map_err(|error| error.to_string())?;
         let filter = MethodFilter::try_from(method).map_err(|error| error.to_string())?;
         let app = app.clone();
@@ -43,7 +44,9 @@ pub fn router(app: Arc<App>) -> Result<Router, String> {
         };
         router = router.route(route.path, on(filter, serve));
     }
-    let unknown = || async { reply::problem(&Fault::not_found("ROUTE_UNKNOWN", "there is nothing here").hint("see /openapi.json")) };
+    let unknown = || async {
+        reply::problem(&Fault::not_found("ROUTE_UNKNOWN", "there is nothing here").hint("see /openapi.json"))
+    };
     let method = || async {
         let mut response = reply::problem(&Fault::invalid("METHOD_UNKNOWN", "this path has other methods"));
         *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
@@ -52,7 +55,13 @@ pub fn router(app: Arc<App>) -> Result<Router, String> {
     Ok(router.fallback(unknown).method_not_allowed_fallback(method))
 }
 
-async fn dispatch(app: Arc<App>, route: &'static Route, handler: Handler, path: BTreeMap<String, String>, request: Request) -> Response {
+async fn dispatch(
+    app: Arc<App>,
+    route: &'static Route,
+    handler: Handler,
+    path: BTreeMap<String, String>,
+    request: Request,
+) -> Response {
     let address = request.extensions().get::<IpAddr>().copied().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
     let (result, person) = match admit(app, route, path, address, request).await {
         Ok(call) => {
@@ -74,11 +83,21 @@ async fn dispatch(app: Arc<App>, route: &'static Route, handler: Handler, path: 
 }
 
 /// Finds out who calls and whether they may, and takes in the body within its limit.
-async fn admit(app: Arc<App>, route: &'static Route, path: BTreeMap<String, String>, address: IpAddr, request: Request) -> Result<Call, Fault> {
+async fn admit(
+    app: Arc<App>,
+    route: &'static Route,
+    path: BTreeMap<String, String>,
+    address: IpAddr,
+    request: Request,
+) -> Result<Call, Fault> {
     let (parts, body) = request.into_parts();
     let now = app.engine.inner().now();
     if route.rate == Rate::SignIn && !app.may_sign_in(address, now) {
-        return Err(Fault::new(Kind::Unavailable, "RATE_LIMITED", "too many sign-ins from this address; wait a minute"));
+        return Err(Fault::new(
+            Kind::Unavailable,
+            "RATE_LIMITED",
+            "too many sign-ins from this address; wait a minute",
+        ));
     }
     let token = bearer(&parts.headers)?;
     let person = match route.access {
@@ -105,7 +124,8 @@ async fn admit(app: Arc<App>, route: &'static Route, path: BTreeMap<String, Stri
 }
 
 fn bearer(headers: &HeaderMap) -> Result<Option<String>, Fault> {
-    let invalid = || Fault::new(Kind::Unauthenticated, "TOKEN_INVALID", "the authorization header is not `Bearer TOKEN`");
+    let invalid =
+        || Fault::new(Kind::Unauthenticated, "TOKEN_INVALID", "the authorization header is not `Bearer TOKEN`");
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let Some(value) = values.next() else { return Ok(None) };
     if values.next().is_some() {
@@ -116,23 +136,35 @@ fn bearer(headers: &HeaderMap) -> Result<Option<String>, Fault> {
 }
 
 fn authenticate(app: &App, token: Option<&str>) -> Result<PersonId, Fault> {
-    let token = token.ok_or_else(|| Fault::new(Kind::Unauthenticated, "SIGN_IN_NEEDED", "nobody is signed in").hint("sign in: `lockgate login NAME`"))?;
+    let token = token.ok_or_else(|| {
+        Fault::new(Kind::Unauthenticated, "SIGN_IN_NEEDED", "nobody is signed in")
+            .hint("sign in: `lockgate login NAME`")
+    })?;
     session::authenticate(&app.engine, token)
 }
 
 /// The one authorisation function.
 fn authorise(app: &App, person: &PersonId, name: &'static str) -> Result<(), Fault> {
-    let permission: Permission = name.parse().map_err(|_| Fault::new(Kind::Bug, "PERMISSION_UNKNOWN", format!("`{name}` is not a permission")))?;
+    let permission: Permission = name
+        .parse()
+        .map_err(|_| Fault::new(Kind::Bug, "PERMISSION_UNKNOWN", format!("`{name}` is not a permission")))?;
     match app.engine.governance()?.may(person, permission) {
         true => Ok(()),
-        false => Err(Fault::new(Kind::NotPermitted, "NOT_PERMITTED", format!("`{person}` has no role with the permission `{name}`"))
-            .hint("`lockgate whoami` lists what you may do; `lockgate policy show` lists who may")),
+        false => Err(Fault::new(
+            Kind::NotPermitted,
+            "NOT_PERMITTED",
+            format!("`{person}` has no role with the permission `{name}`"),
+        )
+        .hint("`lockgate whoami` lists what you may do; `lockgate policy show` lists who may")),
     }
 }
 
 fn check_length(headers: &HeaderMap, most: u64) -> Result<(), Fault> {
     let Some(value) = headers.get(header::CONTENT_LENGTH) else { return Ok(()) };
-    let length: u64 = value.to_str().ok().and_then(|text| text.parse().ok())
+    let length: u64 = value
+        .to_str()
+        .ok()
+        .and_then(|text| text.parse().ok())
         .ok_or_else(|| Fault::invalid("LENGTH_INVALID", "the content length is not a number"))?;
     match length <= most {
         true => Ok(()),
@@ -142,7 +174,8 @@ fn check_length(headers: &HeaderMap, most: u64) -> Result<(), Fault> {
 
 async fn read(body: Body, headers: &HeaderMap, most: usize) -> Result<Bytes, Fault> {
     check_length(headers, most as u64)?;
-    let whole = tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, most).collect()).await
+    let whole = tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, most).collect())
+        .await
         .map_err(|_| Fault::invalid("BODY_TIMEOUT", "the body took too long"))?;
     match whole {
         Ok(whole) => Ok(whole.to_bytes()),

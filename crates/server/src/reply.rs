@@ -67,7 +67,8 @@ pub fn acknowledged(engine: &Engine, receipt: Receipt) -> Result<Response, Fault
     let mut reply = serde_json::Map::new();
     reply.insert("result".to_owned(), receipt.value.clone());
     if let Some(logged) = logged(engine, &receipt)? {
-        let logged = serde_json::to_value(logged).map_err(|error| Fault::new(Kind::Bug, "REPLY_INVALID", error.to_string()))?;
+        let logged =
+            serde_json::to_value(logged).map_err(|error| Fault::new(Kind::Bug, "REPLY_INVALID", error.to_string()))?;
         reply.insert("logged".to_owned(), logged);
     }
     json(&Value::Object(reply))

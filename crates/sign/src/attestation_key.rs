@@ -34,8 +34,8 @@ impl AttestationKey {
     pub fn from_pkcs8(bytes: &[u8]) -> Result<Self, SignatureError> {
         let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, bytes)
             .map_err(|_| SignatureError::BadPrivateKey)?;
-        let public = PublicKey::from_p256_uncompressed(pair.public_key().as_ref())
-            .map_err(|_| SignatureError::BadPrivateKey)?;
+        let public =
+            PublicKey::from_p256_uncompressed(pair.public_key().as_ref()).map_err(|_| SignatureError::BadPrivateKey)?;
         Ok(Self { pair, pkcs8: bytes.to_vec(), public })
     }
 

@@ -70,14 +70,13 @@ impl Envelope {
             let message = format!("the envelope has {} bytes, more than {}", bytes.len(), limits.evidence_bytes);
             return Err(DsseError::new("ENVELOPE_TOO_LARGE", message));
         }
-        let value = json::read(bytes, limits, Numbers::Any).map_err(|error| DsseError::new(error.code, error.message))?;
+        let value =
+            json::read(bytes, limits, Numbers::Any).map_err(|error| DsseError::new(error.code, error.message))?;
         let envelope = value.as_object().ok_or_else(|| field("", "be a JSON object"))?;
         let payload = base64(text(envelope, "payload")?, "payload")?;
         let payload_type = text(envelope, "payloadType")?.to_owned();
-        let items = envelope
-            .get("signatures")
-            .and_then(Value::as_array)
-            .ok_or_else(|| field("signatures", "be an array"))?;
+        let items =
+            envelope.get("signatures").and_then(Value::as_array).ok_or_else(|| field("signatures", "be an array"))?;
         if items.is_empty() {
             return Err(DsseError::new("NO_SIGNATURE", "the envelope holds no signature: sign it first"));
         }
@@ -255,7 +254,10 @@ mod tests {
         check(r#"{"payload":"","payloadType":"t","signatures":[]}"#, "NO_SIGNATURE");
         check(r#"{"payload":"","payload":"","payloadType":"t","signatures":[{"sig":"AA=="}]}"#, "DUPLICATE_KEY");
         for bad in ["AB==", "AA", "A A=", "+_==", "AA==\\n"] {
-            check(&format!(r#"{{"payload":"{bad}","payloadType":"t","signatures":[{{"sig":""}}]}}"#), "ENVELOPE_BASE64");
+            check(
+                &format!(r#"{{"payload":"{bad}","payloadType":"t","signatures":[{{"sig":""}}]}}"#),
+                "ENVELOPE_BASE64",
+            );
         }
     }
 

@@ -270,8 +270,9 @@ impl Note {
         }
         // The last empty line separates; the text may hold others.
         let split = note.rfind("\n\n").ok_or(NoteError::Malformed("no empty line separates text and signatures"))?;
-        let (text, rest) =
-            note.split_at_checked(split + 1).ok_or(NoteError::Malformed("no empty line separates text and signatures"))?;
+        let (text, rest) = note
+            .split_at_checked(split + 1)
+            .ok_or(NoteError::Malformed("no empty line separates text and signatures"))?;
         let lines = rest
             .strip_prefix('\n')
             .and_then(|lines| lines.strip_suffix('\n'))
@@ -382,7 +383,8 @@ mod tests {
         assert_eq!(log.vkey().to_string(), VKEY);
         assert_eq!(log.vkey(), &VKEY.parse::<VerifierKey>().unwrap());
         assert_eq!(log.vkey().log_id()[..4], log.vkey().key_id());
-        let witness = NoteSigner::from_seed("witness.example/w1", NoteKeyKind::CosignatureEd25519, &seed(0x20)).unwrap();
+        let witness =
+            NoteSigner::from_seed("witness.example/w1", NoteKeyKind::CosignatureEd25519, &seed(0x20)).unwrap();
         assert_eq!(witness.vkey().to_string(), WITNESS);
         assert_eq!(witness.vkey(), &WITNESS.parse::<VerifierKey>().unwrap());
 
@@ -446,7 +448,8 @@ mod tests {
     fn stops_at_the_limits_and_not_before() {
         let line = LINES.lines().next().unwrap();
         let limits = Limits { note_signatures: 2, note_bytes: 1000, ..Limits::DEFAULT };
-        let parse = |count: usize| Note::parse(format!("a\n\n{}", format!("{line}\n").repeat(count)).as_bytes(), &limits);
+        let parse =
+            |count: usize| Note::parse(format!("a\n\n{}", format!("{line}\n").repeat(count)).as_bytes(), &limits);
         assert!(parse(2).is_ok());
         assert_eq!(parse(3), Err(NoteError::TooManySignatures { limit: 2 }));
         assert!(matches!(parse(100), Err(NoteError::TooLarge { limit: 1000, .. })));

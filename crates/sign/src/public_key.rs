@@ -39,7 +39,9 @@ pub enum Algorithm {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PublicKeyError {
     /// Not exactly one PEM block of the right kind.
-    #[error("not a public key in PEM: write exactly one `-----BEGIN PUBLIC KEY-----` block with lines of 64 characters")]
+    #[error(
+        "not a public key in PEM: write exactly one `-----BEGIN PUBLIC KEY-----` block with lines of 64 characters"
+    )]
     NotPem,
     /// Not a SubjectPublicKeyInfo of an accepted kind.
     #[error("not an accepted public key: use ECDSA P-256 or P-384, Ed25519, or RSA, as SubjectPublicKeyInfo in DER")]
@@ -213,9 +215,7 @@ impl PublicKey {
                 return Err(SignatureError::Invalid);
             }
         };
-        UnparsedPublicKey::new(algorithm, &self.spki)
-            .verify(message, signature)
-            .map_err(|_| SignatureError::Invalid)
+        UnparsedPublicKey::new(algorithm, &self.spki).verify(message, signature).map_err(|_| SignatureError::Invalid)
     }
 
     fn from_point(

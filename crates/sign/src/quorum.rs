@@ -66,9 +66,8 @@ mod tests {
     }
 
     fn some_signers() -> impl Strategy<Value = Vec<(PersonId, String)>> {
-        prop::collection::vec(("[a-d]", "k[1-4]"), 0..12).prop_map(|pairs| {
-            pairs.into_iter().map(|(person, key)| (person.parse().unwrap(), key)).collect()
-        })
+        prop::collection::vec(("[a-d]", "k[1-4]"), 0..12)
+            .prop_map(|pairs| pairs.into_iter().map(|(person, key)| (person.parse().unwrap(), key)).collect())
     }
 
     proptest! {

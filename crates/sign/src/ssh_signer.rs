@@ -82,7 +82,9 @@ pub enum SignerError {
     #[error("the SSH agent gave an answer that cannot be read: restart the agent")]
     BadAnswer,
     /// The agent does not hold the key, or its owner declined.
-    #[error("the SSH agent will not sign with `{fingerprint}`: check `ssh-add -l`, and touch the security key if it is one")]
+    #[error(
+        "the SSH agent will not sign with `{fingerprint}`: check `ssh-add -l`, and touch the security key if it is one"
+    )]
     Declined {
         /// The fingerprint of the key.
         fingerprint: String,

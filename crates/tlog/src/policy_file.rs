@@ -405,7 +405,8 @@ impl FromStr for TrustPolicy {
         if text.len() > POLICY_MAX_BYTES {
             return Err(PolicyFileError::Whole(format!("it is longer than {POLICY_MAX_BYTES} bytes")));
         }
-        let lines = text.strip_suffix('\n').ok_or_else(|| whole("its last line has no line feed: it may be cut off"))?;
+        let lines =
+            text.strip_suffix('\n').ok_or_else(|| whole("its last line has no line feed: it may be cut off"))?;
         let mut policy = Self::unfinished();
         let mut quorum = None;
         for (number, line) in (1usize..).zip(lines.split('\n')) {

@@ -132,12 +132,7 @@ impl ProofFile {
     ///
     /// # Errors
     /// [`ProofFileError::Trust`] for the checkpoint, [`ProofFileError::Proof`] for the path.
-    pub fn verify(
-        &self,
-        entry: &[u8],
-        policy: &TrustPolicy,
-        limits: &Limits,
-    ) -> Result<VerifiedEntry, ProofFileError> {
+    pub fn verify(&self, entry: &[u8], policy: &TrustPolicy, limits: &Limits) -> Result<VerifiedEntry, ProofFileError> {
         // Step 1: the leaf hash is computed here, never taken from the file.
         let leaf = leaf_hash(entry);
         // Steps 2 and 3: origin and signature of the log, then the quorum of witnesses.

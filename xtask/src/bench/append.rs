@@ -103,11 +103,13 @@ impl Appender<'_> {
 impl Run<'_> {
     fn client(&self, number: usize) -> Result<Vec<f64>> {
         let client = self.appender.client();
-        let mut release = self.release(number, 0)?;
-        let published = self.appender.publish(&client, &release);
+        let first = self.release(number, 0).and_then(|release| {
+            self.appender.publish(&client, &release)?;
+            Ok(release)
+        });
         // Everyone comes here, also who cannot go on: the others wait.
         self.start.wait();
-        published?;
+        let mut release = first?;
         let started = Instant::now();
         let mut latencies = Vec::new();
         let mut count = 0u64;

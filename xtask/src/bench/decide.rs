@@ -162,7 +162,7 @@ fn evidence(artifact: Digest) -> Result<Vec<EvidenceFact>> {
 fn finding(number: u64) -> Finding {
     let severity = match number % 50 {
         0 => Severity::High,
-        rest if rest % 3 == 0 => Severity::Low,
+        rest if rest.is_multiple_of(3) => Severity::Low,
         _ => Severity::Medium,
     };
     Finding {

@@ -57,7 +57,7 @@ impl<'a> Writer<'a> {
     /// When its key or its journal cannot be opened.
     pub fn open(ground: &'a Ground, arena: &'a Arena, number: u64) -> Result<Self> {
         let [ci, dana] = identity::NAMES;
-        let name = if number % 2 == 0 { ci } else { dana };
+        let name = if number.is_multiple_of(2) { ci } else { dana };
         Ok(Self {
             ground,
             arena,

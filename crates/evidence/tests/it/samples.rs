@@ -44,7 +44,8 @@ fn scans_find_what_they_should() {
     assert_eq!(fixed, [Some("1.2.9"), Some("2.8.6"), None]);
     assert!(bad.findings.iter().all(|finding| finding.disclosed_at.is_some() && finding.purl.is_some()));
     let Claim::Vulnerabilities(grype) = claim(Format::Grype, GRYPE) else { panic!("not a scan") };
-    let rows: Vec<(&str, Severity)> = grype.findings.iter().map(|finding| (finding.id.as_str(), finding.severity)).collect();
+    let rows: Vec<(&str, Severity)> =
+        grype.findings.iter().map(|finding| (finding.id.as_str(), finding.severity)).collect();
     assert_eq!(rows, [("CVE-2099-10001", Severity::High), ("CVE-2099-10004", Severity::Low)]);
 }
 

@@ -11,8 +11,10 @@ use serde_json::Value;
 /// The files of one set with their bytes, sorted by path; none when the vectors are not on this machine.
 fn files_of(set: &str) -> Option<Vec<(PathBuf, Vec<u8>)>> {
     #[expect(clippy::disallowed_methods, reason = "a test finds its vectors through the environment")]
-    let (folder, in_ci) = (std::env::var("LOCKGATE_VECTORS").ok(), std::env::var("CI").is_ok_and(|value| value == "true"));
-    let folder = folder.map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/vectors")), PathBuf::from);
+    let (folder, in_ci) =
+        (std::env::var("LOCKGATE_VECTORS").ok(), std::env::var("CI").is_ok_and(|value| value == "true"));
+    let folder = folder
+        .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/vectors")), PathBuf::from);
     let folder = folder.join(set);
     if !folder.is_dir() {
         assert!(!in_ci, "no vectors in {}: set LOCKGATE_VECTORS", folder.display());
@@ -42,8 +44,14 @@ fn name_of(path: &Path) -> &str {
 #[test]
 fn vectors_cyclonedx() {
     // What makes a count, a name or an identity untrue has to be refused, not only survived.
-    const MUST_FAIL: [&str; 6] =
-        ["bomformat", "component-ref", "component-type", "empty-component", "missing-component-type", "component-versionRange"];
+    const MUST_FAIL: [&str; 6] = [
+        "bomformat",
+        "component-ref",
+        "component-type",
+        "empty-component",
+        "missing-component-type",
+        "component-versionRange",
+    ];
     let Some(files) = files_of("cyclonedx") else { return };
     let (mut valid, mut invalid, mut refused) = (0, 0, 0);
     for (path, bytes) in &files {
@@ -65,7 +73,9 @@ fn vectors_cyclonedx() {
         }
     }
     assert!(valid > 0 && invalid > 0, "no documents");
-    eprintln!("cyclonedx: {valid} valid ones read, {invalid} invalid ones survived, {refused} of them refused as they must be");
+    eprintln!(
+        "cyclonedx: {valid} valid ones read, {invalid} invalid ones survived, {refused} of them refused as they must be"
+    );
 }
 
 fn recount_components(list: &Value) -> u64 {
@@ -84,7 +94,8 @@ fn vectors_trivy_and_grype() {
                 continue;
             };
             *seen.entry(format!("{set}: {format}")).or_default() += 1;
-            let claim = read(format, bytes, &Limits::DEFAULT).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            let claim =
+                read(format, bytes, &Limits::DEFAULT).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
             let document: Value = serde_json::from_slice(bytes).unwrap();
             match (format, claim) {
                 (Format::Trivy, Claim::Vulnerabilities(found)) => {

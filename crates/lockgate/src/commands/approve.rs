@@ -47,16 +47,24 @@ fn consent(world: &World, options: &cli::Approve, verdict: Verdict) -> Outcome {
     if verified.promotion != options.promotion {
         return Err(Failure::new(Exit::Integrity, "BUNDLE_MISMATCH", "the server sent the proof of another promotion"));
     }
-    let seen = Checkpoint { origin: verified.state.governance()?.origin().to_owned(), size: verified.checkpoint_size, root: verified.checkpoint_root };
+    let seen = Checkpoint {
+        origin: verified.state.governance()?.origin().to_owned(),
+        size: verified.checkpoint_size,
+        root: verified.checkpoint_root,
+    };
     remember(world, &client, &trust, &seen, &verified.checkpoint)?;
     let ttl = verified.state.governance()?.policy.settings().approval_ttl;
-    let document = document_for(&verified.state, options.promotion, Consent {
-        approver: person.clone(),
-        verdict,
-        comment: options.comment.clone(),
-        expires_at: world.now().plus(ttl),
-        anchor: Anchor { size: verified.checkpoint_size, root: verified.checkpoint_root },
-    })?;
+    let document = document_for(
+        &verified.state,
+        options.promotion,
+        Consent {
+            approver: person.clone(),
+            verdict,
+            comment: options.comment.clone(),
+            expires_at: world.now().plus(ttl),
+            anchor: Anchor { size: verified.checkpoint_size, root: verified.checkpoint_root },
+        },
+    )?;
     let bytes = document.to_bytes()?;
     let digest = Digest::of(&bytes);
     world.terminal.say(format!("You are about to sign:\n{}", render(&document, &digest)));
@@ -65,12 +73,19 @@ fn consent(world: &World, options: &cli::Approve, verdict: Verdict) -> Outcome {
     }
     let signer = world.keyring.signer(&world.context()?, &person, options.key.as_deref())?;
     let signature = sign(signer.as_ref(), NAMESPACE, &bytes)?;
-    let document = String::from_utf8(bytes).map_err(|error| Failure::new(Exit::Bug, "DOCUMENT_INVALID", error.to_string()))?;
+    let document =
+        String::from_utf8(bytes).map_err(|error| Failure::new(Exit::Bug, "DOCUMENT_INVALID", error.to_string()))?;
     let path = format!("/v1/promotions/{}/approvals", options.promotion);
-    let reply: Acknowledged<Approved> = client.post(&path, &ApprovalRequest { document, signature }, Some(&world.random_hex()?))?;
+    let reply: Acknowledged<Approved> =
+        client.post(&path, &ApprovalRequest { document, signature }, Some(&world.random_hex()?))?;
     world.terminal.show(&reply, || {
         let verb = if verdict == Verdict::Approve { "approved" } else { "rejected" };
-        format!("{person} {verb} {}: it is {}\n{}", reply.result.promotion, reply.result.status, logged_line(reply.logged.as_ref()))
+        format!(
+            "{person} {verb} {}: it is {}\n{}",
+            reply.result.promotion,
+            reply.result.status,
+            logged_line(reply.logged.as_ref())
+        )
     })?;
     match verdict {
         Verdict::Approve => Ok(outcome_exit(&reply.result.status)),
@@ -82,16 +97,26 @@ fn consent(world: &World, options: &cli::Approve, verdict: Verdict) -> Outcome {
 ///
 /// # Errors
 /// `ROLLBACK_DETECTED` or `EQUIVOCATION` when the ledger did not grow from what was seen.
-pub fn remember(world: &World, client: &Client, trust: &TrustFile, now: &Checkpoint, text: &str) -> Result<(), Failure> {
+pub fn remember(
+    world: &World,
+    client: &Client,
+    trust: &TrustFile,
+    now: &Checkpoint,
+    text: &str,
+) -> Result<(), Failure> {
     let path = world.home.checkpoint(&now.origin);
     let alarm = |code: &str, message: String| {
-        Failure::new(Exit::Integrity, code, message).hint(format!("keep {} and what the server sends: together they are the proof", path.display()))
+        Failure::new(Exit::Integrity, code, message)
+            .hint(format!("keep {} and what the server sends: together they are the proof", path.display()))
     };
     let Some(seen) = read_checkpoint(&path)? else {
         return write_file(&path, text.as_bytes(), 0o600);
     };
     if seen.size == now.size && seen.root != now.root {
-        return Err(alarm("EQUIVOCATION", format!("the ledger shows another root for {} entries than it showed before", now.size)));
+        return Err(alarm(
+            "EQUIVOCATION",
+            format!("the ledger shows another root for {} entries than it showed before", now.size),
+        ));
     }
     if seen.size == now.size || seen.size == TreeSize(0) {
         return write_file(&path, text.as_bytes(), 0o600);
@@ -99,7 +124,10 @@ pub fn remember(world: &World, client: &Client, trust: &TrustFile, now: &Checkpo
     if seen.size > now.size {
         let newest: lockgate_api::wire::ServerInfo = client.get("/v1/server")?;
         if newest.entries < seen.size.0 {
-            return Err(alarm("ROLLBACK_DETECTED", format!("this machine has seen {} entries, but the ledger has {}", seen.size, newest.entries)));
+            return Err(alarm(
+                "ROLLBACK_DETECTED",
+                format!("this machine has seen {} entries, but the ledger has {}", seen.size, newest.entries),
+            ));
         }
         return grew(client, trust, now, &seen).map_err(|message| alarm("EQUIVOCATION", message));
     }
@@ -110,14 +138,21 @@ pub fn remember(world: &World, client: &Client, trust: &TrustFile, now: &Checkpo
 /// Checks that one tree grew from the other: both grew into the server's newest.
 fn grew(client: &Client, trust: &TrustFile, old: &Checkpoint, new: &Checkpoint) -> Result<(), String> {
     for one in [old, new] {
-        let reply: ConsistencyReply = client.get(&format!("/v1/consistency?from={}", one.size)).map_err(|error| error.to_string())?;
+        let reply: ConsistencyReply =
+            client.get(&format!("/v1/consistency?from={}", one.size)).map_err(|error| error.to_string())?;
         let (newest, _) = trust.open_checkpoint(reply.checkpoint.as_bytes()).map_err(|error| error.to_string())?;
-        let path = reply.proof.iter().map(|text| {
-            let bytes: [u8; 32] = STANDARD.decode(text).ok()?.try_into().ok()?;
-            Some(Digest::from_bytes(bytes))
-        }).collect::<Option<Vec<_>>>().ok_or("the consistency proof is not base64 of 32-byte hashes")?;
-        verify_consistency(one.size, newest.checkpoint.size, &path, &one.root, &newest.checkpoint.root)
-            .map_err(|error| format!("the ledger did not grow from its first {} entries as they were seen: {error}", one.size))?;
+        let path = reply
+            .proof
+            .iter()
+            .map(|text| {
+                let bytes: [u8; 32] = STANDARD.decode(text).ok()?.try_into().ok()?;
+                Some(Digest::from_bytes(bytes))
+            })
+            .collect::<Option<Vec<_>>>()
+            .ok_or("the consistency proof is not base64 of 32-byte hashes")?;
+        verify_consistency(one.size, newest.checkpoint.size, &path, &one.root, &newest.checkpoint.root).map_err(
+            |error| format!("the ledger did not grow from its first {} entries as they were seen: {error}", one.size),
+        )?;
     }
     Ok(())
 }

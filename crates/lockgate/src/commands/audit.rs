@@ -18,7 +18,10 @@ pub struct Tiles<'a>(pub &'a LocalStore);
 impl TileSource for Tiles<'_> {
     type Error = String;
     fn tile(&self, level: u8, index: u64, _width: u16) -> Result<Vec<u8>, String> {
-        self.0.tile(level, index).map_err(|error| error.to_string())?.ok_or_else(|| format!("tile {index} of level {level} is missing"))
+        self.0
+            .tile(level, index)
+            .map_err(|error| error.to_string())?
+            .ok_or_else(|| format!("tile {index} of level {level} is missing"))
     }
 }
 
@@ -41,8 +44,10 @@ pub fn audit(world: &World, options: &cli::Audit) -> Outcome {
     world.terminal.show(&report, || shown(&report, &data.display().to_string()))?;
     match report.problems.is_empty() {
         true => Ok(Exit::Done),
-        false => Err(Failure::new(Exit::Integrity, "AUDIT_FAILED", format!("{} problems were found", report.problems.len()))
-            .hint("keep this directory as it is; compare it with a backup, a mirror or an older checkpoint")),
+        false => {
+            Err(Failure::new(Exit::Integrity, "AUDIT_FAILED", format!("{} problems were found", report.problems.len()))
+                .hint("keep this directory as it is; compare it with a backup, a mirror or an older checkpoint"))
+        }
     }
 }
 
@@ -71,12 +76,25 @@ fn shown(report: &Report, data: &str) -> String {
         false => format!("the ledger in {data} is NOT SOUND\n"),
     };
     let mut line = |name: &str, value: String| text.push_str(&format!("  {name:<11} {value}\n"));
-    line("entries", format!("{}, root {}", report.entries, report.root.map_or("-".to_owned(), |root| root.to_string())));
-    line("decisions", format!("{} came out byte for byte again, {} of them allowed", report.decisions_replayed, report.allowed));
+    line(
+        "entries",
+        format!("{}, root {}", report.entries, report.root.map_or("-".to_owned(), |root| root.to_string())),
+    );
+    line(
+        "decisions",
+        format!("{} came out byte for byte again, {} of them allowed", report.decisions_replayed, report.allowed),
+    );
     line("signatures", format!("{} verified", report.signatures));
     line("bodies", format!("{} read and hashed, and {} artifacts", report.bodies, report.artifacts));
     line("anchors", format!("{} kept checkpoints agree", report.anchors));
-    line("keys", if report.pinned { "as pinned in the trust file".to_owned() } else { "as the ledger states them; no trust file was pinned".to_owned() });
+    line(
+        "keys",
+        if report.pinned {
+            "as pinned in the trust file".to_owned()
+        } else {
+            "as the ledger states them; no trust file was pinned".to_owned()
+        },
+    );
     for problem in &report.problems {
         let place = problem.index.map_or(String::new(), |index| format!("entry {index}: "));
         text.push_str(&format!("  x {} {place}{}\n", problem.code, crate::terminal::printable(&problem.message)));

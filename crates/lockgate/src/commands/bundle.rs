@@ -61,12 +61,22 @@ fn show(world: &World, file: &Path, trust: Option<&Path>) -> Outcome {
         "decision": verified.decision, "checks": verified.checks,
     });
     world.terminal.show(&shown, || {
-        let mut text = format!("{}  {} into {}: {}\n", verified.promotion, verified.release.name, verified.decision.environment, verified.decision.outcome);
+        let mut text = format!(
+            "{}  {} into {}: {}\n",
+            verified.promotion, verified.release.name, verified.decision.environment, verified.decision.outcome
+        );
         for check in &verified.checks {
             text.push_str(&format!("  + {:<13} {}\n", check.name, crate::terminal::printable(&check.found)));
         }
         for gate in &verified.decision.gates {
-            text.push_str(&format!("  {:<8} {} ({}:{}): {}\n", gate.outcome.as_str(), gate.gate, gate.rule.file, gate.rule.line, crate::terminal::printable(&gate.found)));
+            text.push_str(&format!(
+                "  {:<8} {} ({}:{}): {}\n",
+                gate.outcome.as_str(),
+                gate.gate,
+                gate.rule.file,
+                gate.rule.line,
+                crate::terminal::printable(&gate.found)
+            ));
         }
         text
     })?;
@@ -85,23 +95,40 @@ fn extract(world: &World, file: &Path, to: &Path, trust: Option<&Path>) -> Outco
     for entry in &bundle.entries {
         let leaf = STANDARD.decode(&entry.leaf).map_err(|error| Failure::usage("BUNDLE_INVALID", error.to_string()))?;
         text(&format!("entries/{}.json", entry.index), &leaf)?;
-        let proof = ProofFile { extra: None, index: entry.index, hashes: path_of(&entry.proof)?, checkpoint: bundle.checkpoint.clone() };
+        let proof = ProofFile {
+            extra: None,
+            index: entry.index,
+            hashes: path_of(&entry.proof)?,
+            checkpoint: bundle.checkpoint.clone(),
+        };
         text(&format!("entries/{}.tlog-proof", entry.index), proof.to_text().as_bytes())?;
     }
-    if let Some(attestations) = promotion.attestations.iter().rfind(|issued| issued.decision == verified.decision_index) {
+    if let Some(attestations) = promotion.attestations.iter().rfind(|issued| issued.decision == verified.decision_index)
+    {
         for issued in &attestations.issued {
             let name = if issued.predicate_type == PROMOTION_PREDICATE_TYPE { "promotion" } else { "vsa" };
             let bytes = required(&bodies, &issued.envelope).map_err(lockgate_ledger::ApplyError::from)?;
-            let envelope = Envelope::parse(&bytes, &Limits::DEFAULT).map_err(|error| Failure::usage("ATTESTATION_INVALID", error.to_string()))?;
+            let envelope = Envelope::parse(&bytes, &Limits::DEFAULT)
+                .map_err(|error| Failure::usage("ATTESTATION_INVALID", error.to_string()))?;
             text(&format!("{name}.dsse.json"), &bytes)?;
-            let entry = bundle.entries.iter().find(|entry| entry.index == issued.leaf)
-                .ok_or_else(|| Failure::new(Exit::Denied, "LEAF_MISSING", format!("the bundle lacks leaf {}", issued.leaf)))?;
-            let leaf = STANDARD.decode(&entry.leaf).map_err(|error| Failure::usage("BUNDLE_INVALID", error.to_string()))?;
+            let entry = bundle.entries.iter().find(|entry| entry.index == issued.leaf).ok_or_else(|| {
+                Failure::new(Exit::Denied, "LEAF_MISSING", format!("the bundle lacks leaf {}", issued.leaf))
+            })?;
+            let leaf =
+                STANDARD.decode(&entry.leaf).map_err(|error| Failure::usage("BUNDLE_INVALID", error.to_string()))?;
             if !matches!(Leaf::decode(&leaf, &Limits::DEFAULT), Ok(Leaf::HashedRekord)) {
-                return Err(Failure::new(Exit::Denied, "LOG_ENTRY_MISMATCH", format!("entry {} is not the leaf of an attestation", issued.leaf)));
+                return Err(Failure::new(
+                    Exit::Denied,
+                    "LOG_ENTRY_MISMATCH",
+                    format!("entry {} is not the leaf of an attestation", issued.leaf),
+                ));
             }
             let inclusion = Inclusion {
-                index: issued.leaf, size: signed.checkpoint.size, root: signed.checkpoint.root, path: path_of(&entry.proof)?, checkpoint: &bundle.checkpoint,
+                index: issued.leaf,
+                size: signed.checkpoint.size,
+                root: signed.checkpoint.root,
+                path: path_of(&entry.proof)?,
+                checkpoint: &bundle.checkpoint,
             };
             let sigstore = sigstore::bundle(&envelope, &leaf, &log_key, &key, &inclusion);
             text(&format!("{name}.sigstore.json"), sigstore.to_string().as_bytes())?;
@@ -114,15 +141,24 @@ fn extract(world: &World, file: &Path, to: &Path, trust: Option<&Path>) -> Outco
     }
     write_pins(to, &trust, verified.state.governance()?)?;
     text("VERIFY.md", verify_text(&verified).as_bytes())?;
-    world.terminal.say(format!("{} is taken apart in {}; VERIFY.md says how to check it with other tools", file.display(), to.display()));
+    world.terminal.say(format!(
+        "{} is taken apart in {}; VERIFY.md says how to check it with other tools",
+        file.display(),
+        to.display()
+    ));
     Ok(Exit::Done)
 }
 
 fn path_of(proof: &[String]) -> Result<Vec<Digest>, Failure> {
-    proof.iter().map(|text| {
-        let bytes: Option<[u8; 32]> = STANDARD.decode(text).ok().and_then(|bytes| bytes.try_into().ok());
-        bytes.map(Digest::from_bytes).ok_or_else(|| Failure::usage("BUNDLE_INVALID", "a proof hash is not 32 bytes of base64"))
-    }).collect()
+    proof
+        .iter()
+        .map(|text| {
+            let bytes: Option<[u8; 32]> = STANDARD.decode(text).ok().and_then(|bytes| bytes.try_into().ok());
+            bytes
+                .map(Digest::from_bytes)
+                .ok_or_else(|| Failure::usage("BUNDLE_INVALID", "a proof hash is not 32 bytes of base64"))
+        })
+        .collect()
 }
 
 fn verify_text(verified: &Verified) -> String {
@@ -132,7 +168,8 @@ fn verify_text(verified: &Verified) -> String {
             approval.event.approver, lockgate_ledger::approval::NAMESPACE
         )).collect()
     }).unwrap_or_default();
-    let artifact = verified.release.manifest.artifacts.first().map(|artifact| artifact.name.clone()).unwrap_or_default();
+    let artifact =
+        verified.release.manifest.artifacts.first().map(|artifact| artifact.name.clone()).unwrap_or_default();
     format!(
         "# How to check this without Lockgate\n\n\
          Compare `trust.json`, `lockgate.pub`, `trusted_root.json` and `allowed_signers` with the ones you pinned before.\n\n\

@@ -33,7 +33,12 @@ pub fn demo(world: &World, options: &cli::Demo) -> Outcome {
     let told = story.tell();
     let left = match options.keep && told.is_ok() {
         true => {
-            story.step("The instance stays, for you to look around.", &["up", "--demo", "--detach", "--listen", "127.0.0.1:0"], Exit::Done, "")?;
+            story.step(
+                "The instance stays, for you to look around.",
+                &["up", "--demo", "--detach", "--listen", "127.0.0.1:0"],
+                Exit::Done,
+                "",
+            )?;
             world.terminal.say(format!("  next  LOCKGATE_HOME={} lockgate status", story.home.display()));
             true
         }
@@ -51,7 +56,8 @@ pub fn demo(world: &World, options: &cli::Demo) -> Outcome {
 }
 
 fn own_binary() -> Result<PathBuf, Failure> {
-    std::env::current_exe().map_err(|error| Failure::new(Exit::Failed, "DEMO_FAILED", format!("this program cannot find itself: {error}")))
+    std::env::current_exe()
+        .map_err(|error| Failure::new(Exit::Failed, "DEMO_FAILED", format!("this program cannot find itself: {error}")))
 }
 
 struct Story<'a> {
@@ -84,25 +90,82 @@ impl Story<'_> {
             bytes.extend_from_slice(version.as_bytes());
             write_file(&self.dir.join(format!("lockgate-{version}")), &bytes, 0o755)?;
         }
-        self.step("A server of its own, with two people who have real SSH keys.", &["up", "--demo", "--detach", "--listen", "127.0.0.1:0"], Exit::Done, "lockgate is up")
+        self.step(
+            "A server of its own, with two people who have real SSH keys.",
+            &["up", "--demo", "--detach", "--listen", "127.0.0.1:0"],
+            Exit::Done,
+            "lockgate is up",
+        )
     }
 
     fn push(&self, what: &str, file: &str, version: &str, scan: &str) -> Result<(), Failure> {
-        self.step(what, &["push", file, "--service", SERVICE, "--version", version, "--tests", "junit.xml", "--sbom", "sbom.cdx.json", "--scan", scan], Exit::Done, "is published")
+        self.step(
+            what,
+            &[
+                "push",
+                file,
+                "--service",
+                SERVICE,
+                "--version",
+                version,
+                "--tests",
+                "junit.xml",
+                "--sbom",
+                "sbom.cdx.json",
+                "--scan",
+                scan,
+            ],
+            Exit::Done,
+            "is published",
+        )
     }
 
     fn promote_with_two_people(&self) -> Result<(), Failure> {
-        self.push("CI hands in this very program, with its real dependency list as SBOM.", "lockgate", "1.0.0", "scan.json")?;
-        self.step("dana asks for production; development and staging pass on the way, production waits for a second person.",
-            &["promote", "lockgate/cli@1.0.0", "--to", "production", "--reason", "first release"], Exit::Pending, "P-3")?;
-        self.step("dana tries to approve what she asked for herself, and is refused.", &["approve", "P-3", "--as", "dana", "--yes"], Exit::Denied, "SOD_SELF")?;
-        self.step("sam sees the exact document and signs it with his own key.", &["approve", "P-3", "--as", "sam", "--yes"], Exit::Done, "granted")?;
-        self.step("A deployer checks the file: signatures, proofs, and the decision run again.", &["verify", "lockgate", "--service", SERVICE, "--env", "production"], Exit::Done, "VERIFIED")
+        self.push(
+            "CI hands in this very program, with its real dependency list as SBOM.",
+            "lockgate",
+            "1.0.0",
+            "scan.json",
+        )?;
+        self.step(
+            "dana asks for production; development and staging pass on the way, production waits for a second person.",
+            &["promote", "lockgate/cli@1.0.0", "--to", "production", "--reason", "first release"],
+            Exit::Pending,
+            "P-3",
+        )?;
+        self.step(
+            "dana tries to approve what she asked for herself, and is refused.",
+            &["approve", "P-3", "--as", "dana", "--yes"],
+            Exit::Denied,
+            "SOD_SELF",
+        )?;
+        self.step(
+            "sam sees the exact document and signs it with his own key.",
+            &["approve", "P-3", "--as", "sam", "--yes"],
+            Exit::Done,
+            "granted",
+        )?;
+        self.step(
+            "A deployer checks the file: signatures, proofs, and the decision run again.",
+            &["verify", "lockgate", "--service", SERVICE, "--env", "production"],
+            Exit::Done,
+            "VERIFIED",
+        )
     }
 
     fn stop_what_is_vulnerable(&self) -> Result<(), Failure> {
-        self.push("The next build has a known critical vulnerability.", "lockgate-second", "1.1.0", "scan-vulnerable.json")?;
-        self.step("Policy stops it, and says what to upgrade.", &["promote", "lockgate/cli@1.1.0", "--to", "production", "--reason", "new feature"], Exit::Denied, "denied")
+        self.push(
+            "The next build has a known critical vulnerability.",
+            "lockgate-second",
+            "1.1.0",
+            "scan-vulnerable.json",
+        )?;
+        self.step(
+            "Policy stops it, and says what to upgrade.",
+            &["promote", "lockgate/cli@1.1.0", "--to", "production", "--reason", "new feature"],
+            Exit::Denied,
+            "denied",
+        )
     }
 
     fn catch_tampering(&self) -> Result<(), Failure> {
@@ -111,25 +174,60 @@ impl Story<'_> {
             *byte ^= 1;
         }
         write_file(&self.dir.join("lockgate-tampered"), &bytes, 0o755)?;
-        self.step("Someone flips one bit of the file on its way.", &["verify", "lockgate-tampered", "--service", SERVICE, "--env", "production"], Exit::Denied, "DIGEST_NOT_GRANTED")
+        self.step(
+            "Someone flips one bit of the file on its way.",
+            &["verify", "lockgate-tampered", "--service", SERVICE, "--env", "production"],
+            Exit::Denied,
+            "DIGEST_NOT_GRANTED",
+        )
     }
 
     fn roll_back(&self) -> Result<(), Failure> {
         self.push("A mended build follows.", "lockgate-third", "1.2.0", "scan.json")?;
-        self.step("It asks for production,", &["promote", "lockgate/cli@1.2.0", "--to", "production", "--reason", "mended"], Exit::Pending, "pending")?;
+        self.step(
+            "It asks for production,",
+            &["promote", "lockgate/cli@1.2.0", "--to", "production", "--reason", "mended"],
+            Exit::Pending,
+            "pending",
+        )?;
         let promotion = self.open_promotion("1.2.0")?;
         self.step("and sam lets it in.", &["approve", &promotion, "--as", "sam", "--yes"], Exit::Done, "granted")?;
-        self.step("The first build has been replaced: it may not be deployed any more.", &["verify", "lockgate", "--service", SERVICE, "--env", "production"], Exit::Denied, "GRANT_SUPERSEDED")?;
-        self.step("Something is wrong at night. Going back is a decision of its own,", &["rollback", "lockgate/cli@1.0.0", "--to", "production", "--reason", "errors since 1.2.0"], Exit::Pending, "pending")?;
+        self.step(
+            "The first build has been replaced: it may not be deployed any more.",
+            &["verify", "lockgate", "--service", SERVICE, "--env", "production"],
+            Exit::Denied,
+            "GRANT_SUPERSEDED",
+        )?;
+        self.step(
+            "Something is wrong at night. Going back is a decision of its own,",
+            &["rollback", "lockgate/cli@1.0.0", "--to", "production", "--reason", "errors since 1.2.0"],
+            Exit::Pending,
+            "pending",
+        )?;
         let promotion = self.open_promotion("1.0.0")?;
         self.step("with its own approval.", &["approve", &promotion, "--as", "sam", "--yes"], Exit::Done, "granted")?;
-        self.step("The proof of it goes into one file.", &["bundle", "get", &promotion, "--file", "proof.lockgate"], Exit::Done, "proves")
+        self.step(
+            "The proof of it goes into one file.",
+            &["bundle", "get", &promotion, "--file", "proof.lockgate"],
+            Exit::Done,
+            "proves",
+        )
     }
 
     fn verify_without_the_server(&self) -> Result<(), Failure> {
         self.step("The server stops.", &["down"], Exit::Done, "stopped")?;
-        self.step("The proof still verifies.", &["verify", "lockgate", "--service", SERVICE, "--env", "production", "--bundle", "proof.lockgate"], Exit::Done, "VERIFIED")?;
-        self.step("An auditor re-verifies everything and runs every decision again.", &["audit"], Exit::Done, "is sound")
+        self.step(
+            "The proof still verifies.",
+            &["verify", "lockgate", "--service", SERVICE, "--env", "production", "--bundle", "proof.lockgate"],
+            Exit::Done,
+            "VERIFIED",
+        )?;
+        self.step(
+            "An auditor re-verifies everything and runs every decision again.",
+            &["audit"],
+            Exit::Done,
+            "is sound",
+        )
     }
 
     fn catch_an_edited_row(&self) -> Result<(), Failure> {
@@ -139,11 +237,20 @@ impl Story<'_> {
         let mut bytes = fs::read(&database).map_err(|error| Failure::file(&database, &error))?;
         let edited = replace_all(&mut bytes, b"errors since 1.2.0", b"errors since 1.9.9");
         if edited == 0 {
-            return Err(Failure::new(Exit::Failed, "DEMO_FAILED", "the row to be edited was not found in the database"));
+            return Err(Failure::new(
+                Exit::Failed,
+                "DEMO_FAILED",
+                "the row to be edited was not found in the database",
+            ));
         }
         write_file(&database, &bytes, 0o600)?;
         let copy = copy.display().to_string();
-        self.step("An administrator edits one row of the database, in a copy.", &["audit", "--data", &copy], Exit::Integrity, "NOT SOUND")
+        self.step(
+            "An administrator edits one row of the database, in a copy.",
+            &["audit", "--data", &copy],
+            Exit::Integrity,
+            "NOT SOUND",
+        )
     }
 
     fn open_promotion(&self, version: &str) -> Result<String, Failure> {
@@ -157,16 +264,26 @@ impl Story<'_> {
             release: String,
         }
         let (_, text) = self.run(&["--output", "json", "status"])?;
-        let status: Status = serde_json::from_str(&text).map_err(|error| Failure::new(Exit::Failed, "DEMO_FAILED", error.to_string()))?;
+        let status: Status = serde_json::from_str(&text)
+            .map_err(|error| Failure::new(Exit::Failed, "DEMO_FAILED", error.to_string()))?;
         let name = format!("{SERVICE}@{version}");
-        status.open.into_iter().rev().find(|open| open.release == name).map(|open| open.promotion)
+        status
+            .open
+            .into_iter()
+            .rev()
+            .find(|open| open.release == name)
+            .map(|open| open.promotion)
             .ok_or_else(|| Failure::new(Exit::Failed, "DEMO_FAILED", format!("no promotion of {name} is open")))
     }
 
     fn run(&self, arguments: &[&str]) -> Result<(Option<i32>, String), Failure> {
-        let output = Command::new(&self.binary).args(arguments)
-            .env("LOCKGATE_HOME", &self.home).env_remove("SSH_AUTH_SOCK").current_dir(&self.dir)
-            .output().map_err(|error| Failure::file(&self.binary, &error))?;
+        let output = Command::new(&self.binary)
+            .args(arguments)
+            .env("LOCKGATE_HOME", &self.home)
+            .env_remove("SSH_AUTH_SOCK")
+            .current_dir(&self.dir)
+            .output()
+            .map_err(|error| Failure::file(&self.binary, &error))?;
         let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         Ok((output.status.code(), text))
     }
@@ -174,7 +291,10 @@ impl Story<'_> {
     /// Runs one step and holds it against what the story says.
     fn step(&self, told: &str, arguments: &[&str], exit: Exit, words: &str) -> Result<(), Failure> {
         self.world.terminal.say(format!("\n{told}"));
-        let shown: Vec<String> = arguments.iter().map(|argument| if argument.contains(' ') { format!("{argument:?}") } else { (*argument).to_owned() }).collect();
+        let shown: Vec<String> = arguments
+            .iter()
+            .map(|argument| if argument.contains(' ') { format!("{argument:?}") } else { (*argument).to_owned() })
+            .collect();
         self.world.terminal.say(format!("$ lockgate {}", shown.join(" ")));
         let (code, text) = self.run(arguments)?;
         for line in text.trim_end().lines() {
@@ -183,7 +303,11 @@ impl Story<'_> {
         self.world.terminal.say(format!("  [exit {}: {}]", exit.code(), exit.meaning()));
         match code == Some(i32::from(exit.code())) && text.contains(words) {
             true => Ok(()),
-            false => Err(Failure::new(Exit::Failed, "DEMO_FAILED", format!("this step ended with {code:?} instead of {} and `{words}`", exit.code()))),
+            false => Err(Failure::new(
+                Exit::Failed,
+                "DEMO_FAILED",
+                format!("this step ended with {code:?} instead of {} and `{words}`", exit.code()),
+            )),
         }
     }
 }
@@ -207,11 +331,12 @@ fn replace_all(bytes: &mut [u8], from: &[u8], to: &[u8]) -> usize {
     let mut count = 0;
     let last = bytes.len().saturating_sub(from.len());
     for at in 0..=last {
-        if let Some(window) = bytes.get_mut(at..at + from.len()) {
-            if window == from && to.len() == from.len() {
-                window.copy_from_slice(to);
-                count += 1;
-            }
+        if let Some(window) = bytes.get_mut(at..at + from.len())
+            && window == from
+            && to.len() == from.len()
+        {
+            window.copy_from_slice(to);
+            count += 1;
         }
     }
     count

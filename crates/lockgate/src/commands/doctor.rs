@@ -24,7 +24,8 @@ enum Health {
 /// `DOCTOR_FAILED` with the number of failed checks.
 pub fn doctor(world: &World) -> Outcome {
     let mut rows: Vec<(Health, &str, String, String)> = Vec::new();
-    let mut row = |health: Health, name: &'static str, found: String, fix: &str| rows.push((health, name, found, fix.to_owned()));
+    let mut row =
+        |health: Health, name: &'static str, found: String, fix: &str| rows.push((health, name, found, fix.to_owned()));
     row(Health::Ok, "version", format!("lockgate {}", env!("CARGO_PKG_VERSION")), "");
     match world.context() {
         Ok(context) => row(Health::Ok, "context", context.server.unwrap_or_else(|| "no server yet".to_owned()), ""),
@@ -44,15 +45,26 @@ pub fn doctor(world: &World) -> Outcome {
         None => row(Health::Ok, "ssh-agent", "none runs; key files are used".to_owned(), ""),
     }
     for (name, _) in lockgate_policy::STARTERS {
-        let failed = PolicySet::starter(name).and_then(|files| PolicySet::from_files(files).ok())
+        let failed = PolicySet::starter(name)
+            .and_then(|files| PolicySet::from_files(files).ok())
             .map_or(1, |set| run_tests(&set).iter().filter(|test| !test.passed).count());
         let health = if failed == 0 { Health::Ok } else { Health::Fail };
-        row(health, "dry promotion", format!("starter `{name}`: {failed} of its tests fail"), "reinstall: this binary is damaged");
+        row(
+            health,
+            "dry promotion",
+            format!("starter `{name}`: {failed} of its tests fail"),
+            "reinstall: this binary is damaged",
+        );
     }
     match world.server_info() {
         Ok(info) => {
             let same = info.version == env!("CARGO_PKG_VERSION");
-            row(if same { Health::Ok } else { Health::Warn }, "server", format!("{}, version {}, {} entries", info.origin, info.version, info.entries), "use the same version on both sides");
+            row(
+                if same { Health::Ok } else { Health::Warn },
+                "server",
+                format!("{}, version {}, {} entries", info.origin, info.version, info.entries),
+                "use the same version on both sides",
+            );
             match world.signed_in().and_then(|client| Ok(client.get::<Whoami>("/v1/whoami")?)) {
                 Ok(me) => row(Health::Ok, "sign-in", format!("{}: {}", me.person, me.permissions.join(", ")), ""),
                 Err(failure) => row(Health::Warn, "sign-in", failure.message, "lockgate login NAME"),
@@ -66,12 +78,18 @@ pub fn doctor(world: &World) -> Outcome {
         Health::Warn => "warn",
         Health::Fail => "FAIL",
     };
-    let shown: Vec<_> = rows.iter().map(|(health, name, found, fix)| json!({ "check": name, "state": word(health), "found": found, "fix": fix })).collect();
+    let shown: Vec<_> = rows
+        .iter()
+        .map(|(health, name, found, fix)| json!({ "check": name, "state": word(health), "found": found, "fix": fix }))
+        .collect();
     world.terminal.show(&shown, || {
-        table(&["", "check", "found", "fix"], rows.iter().map(|(health, name, found, fix)| {
-            let fix = if matches!(health, Health::Ok) { String::new() } else { fix.clone() };
-            vec![word(health).to_owned(), (*name).to_owned(), found.clone(), fix]
-        }))
+        table(
+            &["", "check", "found", "fix"],
+            rows.iter().map(|(health, name, found, fix)| {
+                let fix = if matches!(health, Health::Ok) { String::new() } else { fix.clone() };
+                vec![word(health).to_owned(), (*name).to_owned(), found.clone(), fix]
+            }),
+        )
     })?;
     match failed {
         0 => Ok(Exit::Done),

@@ -27,40 +27,95 @@ pub fn explain(world: &World, options: &cli::Explain) -> Outcome {
             world.terminal.result(format!("{code}\n{text}"))?;
             Ok(Exit::Done)
         }
-        None => Err(Failure::new(Exit::NotFound, "REASON_UNKNOWN", format!("`{}` has no page", options.code)).hint("codes stand in brackets behind `error`, and behind `reason` in `lockgate why`")),
+        None => Err(Failure::new(Exit::NotFound, "REASON_UNKNOWN", format!("`{}` has no page", options.code))
+            .hint("codes stand in brackets behind `error`, and behind `reason` in `lockgate why`")),
     }
 }
 
 /// Reason codes that commands and the server give, beside those of the gates.
 pub const REASONS: &[(&str, &str)] = &[
-    ("DIGEST_NOT_GRANTED", "Nothing lets these bytes run in that environment. Either the file was changed after it was promoted, or it was never promoted there. Compare its digest with `lockgate status` and `lockgate history --artifact DIGEST`."),
-    ("GRANT_SUPERSEDED", "These bytes were granted there, but a later grant of the same service replaced them. To go back, ask for a rollback: it is a decision of its own."),
+    (
+        "DIGEST_NOT_GRANTED",
+        "Nothing lets these bytes run in that environment. Either the file was changed after it was promoted, or it was never promoted there. Compare its digest with `lockgate status` and `lockgate history --artifact DIGEST`.",
+    ),
+    (
+        "GRANT_SUPERSEDED",
+        "These bytes were granted there, but a later grant of the same service replaced them. To go back, ask for a rollback: it is a decision of its own.",
+    ),
     ("GRANT_EXPIRED", "The grant has ended. Promote the release again; the gates are evaluated on today's facts."),
     ("NOT_GRANTED", "The promotion was denied, or is still pending. `lockgate why P-N` names every gate."),
-    ("DIGEST_MISMATCH", "Bytes are not what their name says. On an upload: send the file again. On a read: the store is damaged; run `lockgate audit` and restore the blob from a copy."),
-    ("INCLUSION_PROOF", "An entry is not proven to be in the ledger that the checkpoint signs. The bundle was changed, or made up."),
-    ("CHECKPOINT_INVALID", "The checkpoint is not signed by the pinned log key. The bundle was changed, or comes from another ledger."),
-    ("LOG_KEY_UNKNOWN", "The log is not one that your trust file pins. Compare the trust file over another channel; never take a new key from the server that it is to check."),
-    ("GENESIS_MISMATCH", "The ledger begins with another entry than the pinned one: it is another ledger, even if the key is the same."),
+    (
+        "DIGEST_MISMATCH",
+        "Bytes are not what their name says. On an upload: send the file again. On a read: the store is damaged; run `lockgate audit` and restore the blob from a copy.",
+    ),
+    (
+        "INCLUSION_PROOF",
+        "An entry is not proven to be in the ledger that the checkpoint signs. The bundle was changed, or made up.",
+    ),
+    (
+        "CHECKPOINT_INVALID",
+        "The checkpoint is not signed by the pinned log key. The bundle was changed, or comes from another ledger.",
+    ),
+    (
+        "LOG_KEY_UNKNOWN",
+        "The log is not one that your trust file pins. Compare the trust file over another channel; never take a new key from the server that it is to check.",
+    ),
+    (
+        "GENESIS_MISMATCH",
+        "The ledger begins with another entry than the pinned one: it is another ledger, even if the key is the same.",
+    ),
     ("ROOT_KEY_UNKNOWN", "The first owner's key is not the pinned one. Whoever made this ledger is not who you trust."),
-    ("BUNDLE_INCOMPLETE", "Entries were left out of a chain that the decision rests on. Get the bundle again from the server or another copy."),
+    (
+        "BUNDLE_INCOMPLETE",
+        "Entries were left out of a chain that the decision rests on. Get the bundle again from the server or another copy.",
+    ),
     ("BUNDLE_INVALID", "The file is not a bundle of this version, or it is damaged."),
-    ("REPLAY_FACTS", "The facts come out differently from the ledger's entries and evidence than when the decision was made. The bundle was changed, or the decision was not made from what it names."),
+    (
+        "REPLAY_FACTS",
+        "The facts come out differently from the ledger's entries and evidence than when the decision was made. The bundle was changed, or the decision was not made from what it names.",
+    ),
     ("REPLAY_DECISION", "The decision comes out differently on the same facts and policy set."),
-    ("ROLLBACK_DETECTED", "This machine has seen a longer ledger than is shown now. Entries were taken back: restore the newer data, and keep both checkpoints as proof."),
-    ("EQUIVOCATION", "Two checkpoints of one ledger contradict each other. Keep both: together they prove that the log's owner showed different histories."),
-    ("LEDGER_ROLLED_BACK", "The data directory is older than what this server has signed. Serving it would fork history. Restore the newer data directory."),
+    (
+        "ROLLBACK_DETECTED",
+        "This machine has seen a longer ledger than is shown now. Entries were taken back: restore the newer data, and keep both checkpoints as proof.",
+    ),
+    (
+        "EQUIVOCATION",
+        "Two checkpoints of one ledger contradict each other. Keep both: together they prove that the log's owner showed different histories.",
+    ),
+    (
+        "LEDGER_ROLLED_BACK",
+        "The data directory is older than what this server has signed. Serving it would fork history. Restore the newer data directory.",
+    ),
     ("LEDGER_UNKNOWN", "The server speaks for another ledger than the one pinned here. Nothing was signed for it."),
     ("STORE_LOCKED", "Another process uses this data directory. Two writers of one ledger would fork it."),
     ("PORT_TAKEN", "Something else listens on that address. Choose another with --listen."),
-    ("TRUST_MISSING", "A verifier needs a trust file from a channel that it trusts; the server's own word is not enough."),
-    ("RELEASE_EXISTS", "That version is published with other content. The same version never names other bytes: publish a new version."),
+    (
+        "TRUST_MISSING",
+        "A verifier needs a trust file from a channel that it trusts; the server's own word is not enough.",
+    ),
+    (
+        "RELEASE_EXISTS",
+        "That version is published with other content. The same version never names other bytes: publish a new version.",
+    ),
     ("SUBJECT_MISMATCH", "The evidence is about other artifacts. Evidence binds by digest; a name never matches."),
-    ("UNSIGNED", "Where a signature is due, a bare statement is refused. Hand in the DSSE envelope that the builder signed."),
+    (
+        "UNSIGNED",
+        "Where a signature is due, a bare statement is refused. Hand in the DSSE envelope that the builder signed.",
+    ),
     ("EVIDENCE_KIND", "The file is evidence of another kind than the option says."),
-    ("DUPLICATE_KEY", "A JSON document has one key twice, so that two readers could see two documents. It is refused whole."),
-    ("APPROVAL_TARGET", "The signed document is for another promotion, environment, person or ledger than the one it was handed in for."),
-    ("APPROVAL_STALE", "What runs in the target, or the policy set, has changed since the document was shown. Look again and sign again."),
+    (
+        "DUPLICATE_KEY",
+        "A JSON document has one key twice, so that two readers could see two documents. It is refused whole.",
+    ),
+    (
+        "APPROVAL_TARGET",
+        "The signed document is for another promotion, environment, person or ledger than the one it was handed in for.",
+    ),
+    (
+        "APPROVAL_STALE",
+        "What runs in the target, or the policy set, has changed since the document was shown. Look again and sign again.",
+    ),
     ("APPROVAL_EXPIRED", "The approval's end is past, or later than the policy set allows."),
     ("APPROVAL_REPLAYED", "This very approval is recorded already."),
     ("KEY_REVOKED", "The key's signatures do not count any more, or did not at that point of the ledger."),
@@ -69,9 +124,18 @@ pub const REASONS: &[(&str, &str)] = &[
     ("SIGNATURE_INVALID", "The signature is not over these bytes, for this purpose, by that key."),
     ("PROMOTION_CLOSED", "The promotion has ended; nothing can be added to it. Ask again with `lockgate promote`."),
     ("IDEMPOTENCY_MISMATCH", "An idempotency key stands for one request. Use a new key for a new request."),
-    ("DISK_FULL", "The server's disk is full. Nothing was acknowledged and nothing is half-written; make room and try again."),
-    ("SERVER_UNREACHABLE", "The server did not answer. Verification of a bundle works without it: `lockgate verify FILE --bundle B ...`."),
-    ("AUDIT_FAILED", "The ledger contradicts itself, its signatures or what was kept of it. Each problem is listed with its entry."),
+    (
+        "DISK_FULL",
+        "The server's disk is full. Nothing was acknowledged and nothing is half-written; make room and try again.",
+    ),
+    (
+        "SERVER_UNREACHABLE",
+        "The server did not answer. Verification of a bundle works without it: `lockgate verify FILE --bundle B ...`.",
+    ),
+    (
+        "AUDIT_FAILED",
+        "The ledger contradicts itself, its signatures or what was kept of it. Each problem is listed with its entry.",
+    ),
 ];
 
 /// `lockgate completions`.
@@ -98,7 +162,10 @@ pub fn man(world: &World, dir: &Path) -> Outcome {
 
 fn pages(command: &clap::Command, name: &str, dir: &Path, count: &mut usize) -> Result<(), Failure> {
     let mut bytes = Vec::new();
-    clap_mangen::Man::new(command.clone()).title(name).render(&mut bytes).map_err(|error| Failure::file(dir, &error))?;
+    clap_mangen::Man::new(command.clone())
+        .title(name)
+        .render(&mut bytes)
+        .map_err(|error| Failure::file(dir, &error))?;
     write_file(&dir.join(format!("{name}.1")), &bytes, 0o644)?;
     *count += 1;
     for sub in command.get_subcommands().filter(|sub| !sub.is_hide_set()) {

@@ -50,25 +50,38 @@ pub fn key(world: &World, options: &cli::Key) -> Outcome {
             Ok(Exit::Done)
         }
         cli::Key::Add { name, key } => add(world, name, key),
-        cli::Key::Revoke { name, fingerprint, compromised_since, reason } => revoke(world, name, fingerprint, *compromised_since, reason),
+        cli::Key::Revoke { name, fingerprint, compromised_since, reason } => {
+            revoke(world, name, fingerprint, *compromised_since, reason)
+        }
     }
 }
 
 fn write_json<T: serde::Serialize>(path: &Path, value: &T) -> Result<(), Failure> {
-    let bytes = serde_json::to_vec_pretty(value).map_err(|error| Failure::new(Exit::Bug, "OUTPUT_INVALID", error.to_string()))?;
+    let bytes = serde_json::to_vec_pretty(value)
+        .map_err(|error| Failure::new(Exit::Bug, "OUTPUT_INVALID", error.to_string()))?;
     write_file(path, &bytes, 0o644)
 }
 
 fn list(world: &World) -> Outcome {
     let people: Vec<PersonRow> = world.signed_in()?.get("/v1/people")?;
     world.terminal.show(&people, || {
-        let rows = people.iter().flat_map(|person| person.keys.iter().map(move |key| {
-            let kind = key.key.split(' ').next().unwrap_or_default().to_owned();
-            let groups: Vec<&str> = person.groups.iter().map(lockgate_model::GroupName::as_str).collect();
-            let state = key.invalid_from.map_or("valid".to_owned(), |from| format!("ended at entry {from}"));
-            let subject = if person.subject == SubjectKind::Machine { "machine" } else { "person" };
-            vec![person.person.to_string(), subject.to_owned(), groups.join(","), kind, key.fingerprint.clone(), format!("entry {}", key.enrolled_at), state]
-        }));
+        let rows = people.iter().flat_map(|person| {
+            person.keys.iter().map(move |key| {
+                let kind = key.key.split(' ').next().unwrap_or_default().to_owned();
+                let groups: Vec<&str> = person.groups.iter().map(lockgate_model::GroupName::as_str).collect();
+                let state = key.invalid_from.map_or("valid".to_owned(), |from| format!("ended at entry {from}"));
+                let subject = if person.subject == SubjectKind::Machine { "machine" } else { "person" };
+                vec![
+                    person.person.to_string(),
+                    subject.to_owned(),
+                    groups.join(","),
+                    kind,
+                    key.fingerprint.clone(),
+                    format!("entry {}", key.enrolled_at),
+                    state,
+                ]
+            })
+        });
         table(&["name", "kind", "groups", "key", "fingerprint", "enrolled", "state"], rows)
     })?;
     Ok(Exit::Done)
@@ -80,8 +93,12 @@ fn list(world: &World) -> Outcome {
 /// What the request, the key or the server refuses.
 pub fn invite(world: &World, options: &cli::Invite) -> Outcome {
     let bytes = read_file(&options.request, Limits::DEFAULT.json_body_bytes as u64)?;
-    let request: Enrolment = json::read_as(&bytes, &Limits::DEFAULT, json::Numbers::Integers)
-        .map_err(|error| Failure::usage(error.code, format!("{} is not an enrolment request: {}", options.request.display(), error.message)))?;
+    let request: Enrolment = json::read_as(&bytes, &Limits::DEFAULT, json::Numbers::Integers).map_err(|error| {
+        Failure::usage(
+            error.code,
+            format!("{} is not an enrolment request: {}", options.request.display(), error.message),
+        )
+    })?;
     let by = world.person()?;
     let client = world.signed_in_as(&by)?;
     let info: ServerInfo = client.get("/v1/server")?;
@@ -90,7 +107,11 @@ pub fn invite(world: &World, options: &cli::Invite) -> Outcome {
     let key: SshPublicKey = request.key.parse().map_err(|error| Failure::usage("KEY_INVALID", format!("{error}")))?;
     world.terminal.say(format!(
         "You are about to let in:\n  name       {}\n  groups     {}\n  key        {}\n  ledger     {}\n  code       {}",
-        request.person, groups.join(", "), key.fingerprint(), info.origin, code_words(&Digest::of(&document))
+        request.person,
+        groups.join(", "),
+        key.fingerprint(),
+        info.origin,
+        code_words(&Digest::of(&document))
     ));
     if !options.yes && !world.terminal.confirm("Countersign this?")? {
         return Err(Failure::new(Exit::Failed, "NOT_CONFIRMED", "nothing was signed"));
@@ -106,7 +127,9 @@ pub fn invite(world: &World, options: &cli::Invite) -> Outcome {
 
 fn person_row(client: &lockgate_api::Client, name: &PersonId) -> Result<PersonRow, Failure> {
     let people: Vec<PersonRow> = client.get("/v1/people")?;
-    people.into_iter().find(|row| row.person == *name)
+    people
+        .into_iter()
+        .find(|row| row.person == *name)
         .ok_or_else(|| Failure::new(Exit::NotFound, "PERSON_UNKNOWN", format!("`{name}` is not enrolled")))
 }
 
@@ -117,7 +140,8 @@ fn add(world: &World, name: &PersonId, path: &Path) -> Outcome {
     let row = person_row(&client, name)?;
     let context = world.context()?;
     let new = world.keyring.signer(&context, name, Some(path))?;
-    let document = document_bytes(&EnrolmentDocument::new(&info.origin, name, row.subject, &row.groups, new.public_key()))?;
+    let document =
+        document_bytes(&EnrolmentDocument::new(&info.origin, name, row.subject, &row.groups, new.public_key()))?;
     let sponsor = world.keyring.signer(&context, &by, None)?;
     let request = NewKey {
         person: name.clone(),
@@ -127,7 +151,9 @@ fn add(world: &World, name: &PersonId, path: &Path) -> Outcome {
         by,
     };
     let reply: Acknowledged<Changed> = client.post("/v1/keys", &request, Some(&world.random_hex()?))?;
-    world.terminal.show(&reply, || format!("{name} has a further key {}\n{}", new.public_key().fingerprint(), logged_line(reply.logged.as_ref())))?;
+    world.terminal.show(&reply, || {
+        format!("{name} has a further key {}\n{}", new.public_key().fingerprint(), logged_line(reply.logged.as_ref()))
+    })?;
     Ok(Exit::Done)
 }
 
@@ -136,14 +162,25 @@ fn revoke(world: &World, name: &PersonId, fingerprint: &str, since: Option<u64>,
     let client = world.signed_in_as(&by)?;
     let info: ServerInfo = client.get("/v1/server")?;
     let document = document_bytes(&RevocationDocument {
-        schema: "https://lockgate.dev/revocation/v1", ledger: &info.origin, person: name, key: fingerprint, compromised_since: since.map(EntryIndex), reason,
+        schema: "https://lockgate.dev/revocation/v1",
+        ledger: &info.origin,
+        person: name,
+        key: fingerprint,
+        compromised_since: since.map(EntryIndex),
+        reason,
     })?;
     let signer = world.keyring.signer(&world.context()?, &by, None)?;
     let request = Revocation {
-        person: name.clone(), key: fingerprint.to_owned(), compromised_since: since, reason: reason.to_owned(),
-        signature: sign(signer.as_ref(), ENROLMENT_NAMESPACE, &document)?, by,
+        person: name.clone(),
+        key: fingerprint.to_owned(),
+        compromised_since: since,
+        reason: reason.to_owned(),
+        signature: sign(signer.as_ref(), ENROLMENT_NAMESPACE, &document)?,
+        by,
     };
     let reply: Acknowledged<Changed> = client.post("/v1/keys/revocations", &request, Some(&world.random_hex()?))?;
-    world.terminal.show(&reply, || format!("the key {fingerprint} of {name} has ended\n{}", logged_line(reply.logged.as_ref())))?;
+    world.terminal.show(&reply, || {
+        format!("the key {fingerprint} of {name} has ended\n{}", logged_line(reply.logged.as_ref()))
+    })?;
     Ok(Exit::Done)
 }

@@ -49,7 +49,13 @@ pub fn whoami(world: &World) -> Outcome {
     let me: Whoami = client.get("/v1/whoami")?;
     world.terminal.show(&me, || {
         let groups: Vec<&str> = me.groups.iter().map(lockgate_model::GroupName::as_str).collect();
-        format!("{} at {}\n  groups     {}\n  may        {}", me.person, client.base(), groups.join(", "), me.permissions.join(", "))
+        format!(
+            "{} at {}\n  groups     {}\n  may        {}",
+            me.person,
+            client.base(),
+            groups.join(", "),
+            me.permissions.join(", ")
+        )
     })?;
     Ok(Exit::Done)
 }

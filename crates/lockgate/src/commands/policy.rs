@@ -27,8 +27,17 @@ pub fn policy(world: &World, options: &cli::Policy) -> Outcome {
     match options {
         cli::Policy::Check { dir } => {
             let set = read_policy(dir)?;
-            let shown = json!({ "digest": set.digest(), "environments": set.environments().len(), "gates": set.gates().len() });
-            world.terminal.show(&shown, || format!("{} loads: {} environments, {} gates\n  digest     {}", dir.display(), set.environments().len(), set.gates().len(), set.digest()))?;
+            let shown =
+                json!({ "digest": set.digest(), "environments": set.environments().len(), "gates": set.gates().len() });
+            world.terminal.show(&shown, || {
+                format!(
+                    "{} loads: {} environments, {} gates\n  digest     {}",
+                    dir.display(),
+                    set.environments().len(),
+                    set.gates().len(),
+                    set.digest()
+                )
+            })?;
             Ok(Exit::Done)
         }
         cli::Policy::Test { dir } => test(world, dir),
@@ -45,10 +54,15 @@ pub fn policy(world: &World, options: &cli::Policy) -> Outcome {
 pub fn init(world: &World, options: &cli::Init) -> Outcome {
     let files = PolicySet::starter(&options.starter).ok_or_else(|| {
         let known: Vec<&str> = lockgate_policy::STARTERS.iter().map(|(name, _)| *name).collect();
-        Failure::usage("STARTER_UNKNOWN", format!("there is no starter policy set `{}`", options.starter)).hint(format!("there are {}", known.join(" and ")))
+        Failure::usage("STARTER_UNKNOWN", format!("there is no starter policy set `{}`", options.starter))
+            .hint(format!("there are {}", known.join(" and ")))
     })?;
     if fs::read_dir(&options.dir).is_ok_and(|mut entries| entries.next().is_some()) {
-        return Err(Failure::new(Exit::Conflict, "DIRECTORY_NOT_EMPTY", format!("{} is not empty", options.dir.display())));
+        return Err(Failure::new(
+            Exit::Conflict,
+            "DIRECTORY_NOT_EMPTY",
+            format!("{} is not empty", options.dir.display()),
+        ));
     }
     for (path, text) in &files {
         write_file(&options.dir.join(path), text.as_bytes(), 0o644)?;
@@ -65,7 +79,8 @@ pub fn init(world: &World, options: &cli::Init) -> Outcome {
 pub fn read_policy(dir: &Path) -> Result<PolicySet, Failure> {
     let mut files = BTreeMap::new();
     if !dir.is_dir() {
-        return Err(Failure::new(Exit::NotFound, "POLICY_MISSING", format!("{} is no directory", dir.display())).hint("`lockgate init` writes a starter policy set"));
+        return Err(Failure::new(Exit::NotFound, "POLICY_MISSING", format!("{} is no directory", dir.display()))
+            .hint("`lockgate init` writes a starter policy set"));
     }
     collect(dir, "", &mut files)?;
     PolicySet::from_files(files).map_err(|errors| invalid(&errors))
@@ -75,7 +90,10 @@ fn collect(dir: &Path, prefix: &str, files: &mut BTreeMap<String, String>) -> Re
     let entries = fs::read_dir(dir).map_err(|error| Failure::file(dir, &error))?;
     for entry in entries {
         let entry = entry.map_err(|error| Failure::file(dir, &error))?;
-        let name = entry.file_name().into_string().map_err(|_| Failure::usage("NAME_INVALID", format!("a name in {} is not UTF-8", dir.display())))?;
+        let name = entry
+            .file_name()
+            .into_string()
+            .map_err(|_| Failure::usage("NAME_INVALID", format!("a name in {} is not UTF-8", dir.display())))?;
         let kind = entry.file_type().map_err(|error| Failure::file(&entry.path(), &error))?;
         if name.starts_with('.') {
             continue;
@@ -84,7 +102,8 @@ fn collect(dir: &Path, prefix: &str, files: &mut BTreeMap<String, String>) -> Re
             collect(&entry.path(), &format!("{name}/"), files)?;
         } else if kind.is_file() && name.ends_with(".toml") {
             let bytes = read_file(&entry.path(), Limits::DEFAULT.policy_bytes as u64)?;
-            let text = String::from_utf8(bytes).map_err(|_| Failure::usage("POLICY_INVALID", format!("{} is not UTF-8", entry.path().display())))?;
+            let text = String::from_utf8(bytes)
+                .map_err(|_| Failure::usage("POLICY_INVALID", format!("{} is not UTF-8", entry.path().display())))?;
             files.insert(format!("{prefix}{name}"), text);
         }
     }
@@ -105,15 +124,25 @@ fn test(world: &World, dir: &Path) -> Outcome {
         "name": result.name, "file": result.file, "line": result.line, "passed": result.passed, "expected": result.expected, "found": result.found, "detail": result.detail,
     })).collect();
     world.terminal.show(&shown, || {
-        let row = |result: &lockgate_policy::TestResult| vec![
-            if result.passed { "pass" } else { "FAIL" }.to_owned(), format!("{}:{}", result.file, result.line), result.name.clone(),
-            format!("expected {}, found {}", result.expected, result.found), result.detail.clone(),
-        ];
-        format!("{}\n{} passed, {failed} failed", table(&["", "where", "test", "outcome", ""], results.iter().map(row)), results.len() - failed)
+        let row = |result: &lockgate_policy::TestResult| {
+            vec![
+                if result.passed { "pass" } else { "FAIL" }.to_owned(),
+                format!("{}:{}", result.file, result.line),
+                result.name.clone(),
+                format!("expected {}, found {}", result.expected, result.found),
+                result.detail.clone(),
+            ]
+        };
+        format!(
+            "{}\n{} passed, {failed} failed",
+            table(&["", "where", "test", "outcome", ""], results.iter().map(row)),
+            results.len() - failed
+        )
     })?;
     match (failed, results.is_empty()) {
         (0, false) => Ok(Exit::Done),
-        (0, true) => Err(Failure::usage("POLICY_TESTS_MISSING", "the policy set has no tests").hint("put some beside it, in tests/*.toml")),
+        (0, true) => Err(Failure::usage("POLICY_TESTS_MISSING", "the policy set has no tests")
+            .hint("put some beside it, in tests/*.toml")),
         _ => Err(Failure::new(Exit::Denied, "POLICY_TESTS_FAILED", format!("{failed} policy tests fail"))),
     }
 }
@@ -130,11 +159,16 @@ fn show(world: &World, set: &PolicySet) -> Outcome {
             .collect();
         json!({ "environment": environment.name, "purpose": environment.purpose, "risk": environment.risk.as_str(), "after": environment.after, "owners": environment.owners, "gates": gates })
     }).collect();
-    let groups: BTreeMap<String, Vec<String>> = set.groups().iter()
-        .map(|(name, group)| (name.to_string(), group.permissions.iter().map(|permission| permission.as_str().to_owned()).collect()))
+    let groups: BTreeMap<String, Vec<String>> = set
+        .groups()
+        .iter()
+        .map(|(name, group)| {
+            (name.to_string(), group.permissions.iter().map(|permission| permission.as_str().to_owned()).collect())
+        })
         .collect();
     let settings = set.settings();
-    let shown = json!({ "name": settings.name, "digest": set.digest(), "environments": environments, "groups": groups });
+    let shown =
+        json!({ "name": settings.name, "digest": set.digest(), "environments": environments, "groups": groups });
     world.terminal.show(&shown, || {
         let mut text = format!("{}  {}\n{}\n", settings.name, set.digest(), settings.description);
         for environment in set.environments() {
@@ -142,7 +176,13 @@ fn show(world: &World, set: &PolicySet) -> Outcome {
             let after = if after.is_empty() { String::new() } else { format!(", after {}", after.join(", ")) };
             text.push_str(&format!("\n{} (risk {}{after})\n", environment.name, environment.risk.as_str()));
             for gate in set.gates().iter().filter(|gate| gate.environments.contains(&environment.name)) {
-                text.push_str(&format!("  {:<24} {:<16} {}:{}\n", gate.name, gate.kind.name(), gate.rule.file, gate.rule.line));
+                text.push_str(&format!(
+                    "  {:<24} {:<16} {}:{}\n",
+                    gate.name,
+                    gate.kind.name(),
+                    gate.rule.file,
+                    gate.rule.line
+                ));
             }
         }
         text.push('\n');
@@ -162,13 +202,20 @@ fn activate(world: &World, dir: &Path, reason: &str) -> Outcome {
     let previous = Digest::of(&client.get_bytes("/v1/policy")?);
     let document = set.document();
     let signed = document_bytes(&ActivationDocument {
-        schema: "https://lockgate.dev/policy-activation/v1", ledger: &info.origin, policy: Digest::of(&document), previous, reason,
+        schema: "https://lockgate.dev/policy-activation/v1",
+        ledger: &info.origin,
+        policy: Digest::of(&document),
+        previous,
+        reason,
     })?;
     let signer = world.keyring.signer(&world.context()?, &person, None)?;
     let signature = sign(signer.as_ref(), POLICY_NAMESPACE, &signed)?;
-    let document = String::from_utf8(document).map_err(|error| Failure::new(Exit::Bug, "DOCUMENT_INVALID", error.to_string()))?;
+    let document =
+        String::from_utf8(document).map_err(|error| Failure::new(Exit::Bug, "DOCUMENT_INVALID", error.to_string()))?;
     let request = Activation { document, previous, reason: reason.to_owned(), by: person, signature };
     let reply: Acknowledged<Changed> = client.post("/v1/policy", &request, Some(&world.random_hex()?))?;
-    world.terminal.show(&reply, || format!("the policy set {} is active\n{}", set.digest(), logged_line(reply.logged.as_ref())))?;
+    world.terminal.show(&reply, || {
+        format!("the policy set {} is active\n{}", set.digest(), logged_line(reply.logged.as_ref()))
+    })?;
     Ok(Exit::Done)
 }

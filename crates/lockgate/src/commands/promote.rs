@@ -1,7 +1,9 @@
 //! Promote, roll back, withdraw.
 
 use lockgate_api::Exit;
-use lockgate_api::wire::{Acknowledged, PromoteRequest, Promoted, PromotedRow, PromotionReply, WithdrawRequest, Withdrawn};
+use lockgate_api::wire::{
+    Acknowledged, PromoteRequest, Promoted, PromotedRow, PromotionReply, WithdrawRequest, Withdrawn,
+};
 
 use crate::cli;
 use crate::commands::push::logged_line;
@@ -27,14 +29,30 @@ pub fn rollback(world: &World, options: &cli::Promote) -> Outcome {
 
 fn ask(world: &World, options: &cli::Promote, route: &str) -> Outcome {
     let client = world.signed_in()?;
-    let request = PromoteRequest { release: options.release.clone(), environment: options.to.clone(), reason: options.reason.clone() };
+    let request = PromoteRequest {
+        release: options.release.clone(),
+        environment: options.to.clone(),
+        reason: options.reason.clone(),
+    };
     let reply: Acknowledged<Promoted> = client.post(route, &request, Some(&world.random_hex()?))?;
-    let last = reply.result.promotions.last()
+    let last = reply
+        .result
+        .promotions
+        .last()
         .ok_or_else(|| Failure::new(Exit::Failed, "SERVER_PROTOCOL", "the server answered without a promotion"))?;
     let explained: PromotionReply = client.get(&format!("/v1/promotions/{}", last.promotion))?;
     let shown = serde_json::json!({ "promotions": reply.result.promotions, "logged": reply.logged, "why": explained });
     world.terminal.show(&shown, || {
-        let line = |row: &PromotedRow| format!("{:<6} {} into {}: {}{}\n", row.promotion, options.release, row.environment, row.status, if row.repeated { " (asked before)" } else { "" });
+        let line = |row: &PromotedRow| {
+            format!(
+                "{:<6} {} into {}: {}{}\n",
+                row.promotion,
+                options.release,
+                row.environment,
+                row.status,
+                if row.repeated { " (asked before)" } else { "" }
+            )
+        };
         let mut text: String = reply.result.promotions.iter().map(line).collect();
         text.push_str(&blocking(&explained));
         text.push_str(&logged_line(reply.logged.as_ref()));
@@ -57,7 +75,10 @@ fn ask(world: &World, options: &cli::Promote, route: &str) -> Outcome {
 pub fn withdraw(world: &World, options: &cli::Withdraw) -> Outcome {
     let client = world.signed_in()?;
     let path = format!("/v1/promotions/{}/withdrawal", options.promotion);
-    let reply: Acknowledged<Withdrawn> = client.post(&path, &WithdrawRequest { reason: options.reason.clone() }, Some(&world.random_hex()?))?;
-    world.terminal.show(&reply, || format!("{} is {}\n{}", reply.result.promotion, reply.result.status, logged_line(reply.logged.as_ref())))?;
+    let reply: Acknowledged<Withdrawn> =
+        client.post(&path, &WithdrawRequest { reason: options.reason.clone() }, Some(&world.random_hex()?))?;
+    world.terminal.show(&reply, || {
+        format!("{} is {}\n{}", reply.result.promotion, reply.result.status, logged_line(reply.logged.as_ref()))
+    })?;
     Ok(Exit::Done)
 }

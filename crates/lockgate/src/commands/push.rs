@@ -6,7 +6,10 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use lockgate_api::wire::{Acknowledged, ArtifactRef, AttestRequest, Attested, Body, EvidenceBody, EvidenceRow, Logged, PublishRequest, Published, SourceRef};
+use lockgate_api::wire::{
+    Acknowledged, ArtifactRef, AttestRequest, Attested, Body, EvidenceBody, EvidenceRow, Logged, PublishRequest,
+    Published, SourceRef,
+};
 use lockgate_api::{Client, Exit};
 use lockgate_model::{Digest, Hasher, Limits, PersonId, ReleaseName};
 
@@ -34,7 +37,10 @@ pub fn push(world: &World, options: &cli::Push) -> Outcome {
         artifacts.push(upload_artifact(world, &client, file, options.digest.as_ref())?);
     }
     let notes = options.notes.as_ref().map(|path| body(&client, path)).transpose()?;
-    let source = options.source_repository.clone().zip(options.source_commit.clone())
+    let source = options
+        .source_repository
+        .clone()
+        .zip(options.source_commit.clone())
         .map(|(repository, commit)| SourceRef { repository, commit });
     let request = PublishRequest { release, artifacts, source, notes, evidence: evidence(&client, &options.evidence)? };
     let reply: Acknowledged<Published> = client.post("/v1/releases", &request, Some(&world.random_hex()?))?;
@@ -43,7 +49,10 @@ pub fn push(world: &World, options: &cli::Push) -> Outcome {
         let word = if published.repeated { "was published already, the same" } else { "is published" };
         let mut text = format!("{} {word}\n", published.release);
         for artifact in &request.artifacts {
-            text.push_str(&format!("  artifact   {}  {}  {} bytes\n", artifact.digest, artifact.name, artifact.size_bytes));
+            text.push_str(&format!(
+                "  artifact   {}  {}  {} bytes\n",
+                artifact.digest, artifact.name, artifact.size_bytes
+            ));
         }
         text.push_str(&evidence_lines(&published.evidence));
         text.push_str(&logged_line(reply.logged.as_ref()));
@@ -60,12 +69,18 @@ pub fn attest(world: &World, options: &cli::Attest) -> Outcome {
     let client = world.signed_in_as(&pusher(world)?)?;
     let evidence = evidence(&client, &options.evidence)?;
     if evidence.is_empty() {
-        return Err(Failure::usage("EVIDENCE_MISSING", "there is no evidence to hand in").hint("add --tests, --sbom, --scan, --sarif, --provenance or --attestation"));
+        return Err(Failure::usage("EVIDENCE_MISSING", "there is no evidence to hand in")
+            .hint("add --tests, --sbom, --scan, --sarif, --provenance or --attestation"));
     }
     let request = AttestRequest { release: options.release.clone(), evidence };
     let reply: Acknowledged<Attested> = client.post("/v1/evidence", &request, Some(&world.random_hex()?))?;
     world.terminal.show(&reply, || {
-        format!("evidence for {}\n{}{}", reply.result.release, evidence_lines(&reply.result.evidence), logged_line(reply.logged.as_ref()))
+        format!(
+            "evidence for {}\n{}{}",
+            reply.result.release,
+            evidence_lines(&reply.result.evidence),
+            logged_line(reply.logged.as_ref())
+        )
     })?;
     Ok(Exit::Done)
 }
@@ -79,7 +94,14 @@ fn pusher(world: &World) -> Result<PersonId, Failure> {
 }
 
 fn evidence_lines(rows: &[EvidenceRow]) -> String {
-    let row = |row: &EvidenceRow| vec!["  evidence ".to_owned(), row.kind.clone(), row.digest.to_string(), if row.repeated { "known".to_owned() } else { String::new() }];
+    let row = |row: &EvidenceRow| {
+        vec![
+            "  evidence ".to_owned(),
+            row.kind.clone(),
+            row.digest.to_string(),
+            if row.repeated { "known".to_owned() } else { String::new() },
+        ]
+    };
     let lines = table(&["", "", "", ""], rows.iter().map(row));
     lines.lines().skip(1).map(|line| format!("  {line}\n")).collect()
 }
@@ -89,14 +111,23 @@ pub fn logged_line(logged: Option<&Logged>) -> String {
     match logged {
         Some(logged) => {
             let size = logged.checkpoint.lines().nth(1).unwrap_or("?");
-            format!("  logged     entry {} of {size}, with {} proof hashes and a signed checkpoint\n", logged.index, logged.proof.len())
+            format!(
+                "  logged     entry {} of {size}, with {} proof hashes and a signed checkpoint\n",
+                logged.index,
+                logged.proof.len()
+            )
         }
         None => "  logged     nothing new\n".to_owned(),
     }
 }
 
 /// Reads a file once: hashes what is sent, and compares with what the server hashed.
-fn upload_artifact(world: &World, client: &Client, path: &Path, declared: Option<&Digest>) -> Result<ArtifactRef, Failure> {
+fn upload_artifact(
+    world: &World,
+    client: &Client,
+    path: &Path,
+    declared: Option<&Digest>,
+) -> Result<ArtifactRef, Failure> {
     let fail = |error: std::io::Error| Failure::file(path, &error);
     let file = File::open(path).map_err(fail)?;
     let facts = file.metadata().map_err(fail)?;
@@ -107,8 +138,11 @@ fn upload_artifact(world: &World, client: &Client, path: &Path, declared: Option
     if size_bytes == 0 {
         return Err(Failure::usage("FILE_EMPTY", format!("{} is empty", path.display())));
     }
-    let name = path.file_name().and_then(|name| name.to_str())
-        .ok_or_else(|| Failure::usage("NAME_INVALID", format!("{} has no name in UTF-8", path.display())))?.to_owned();
+    let name = path
+        .file_name()
+        .and_then(|name| name.to_str())
+        .ok_or_else(|| Failure::usage("NAME_INVALID", format!("{} has no name in UTF-8", path.display())))?
+        .to_owned();
     let bar = world.terminal.progress(&name, size_bytes, true);
     let mut hashing = Hashing { inner: bar.wrap_read(file.take(size_bytes)), hasher: Some(Hasher::new()), sent: 0 };
     let stored = client.upload(&mut hashing, size_bytes, declared)?;
@@ -116,7 +150,11 @@ fn upload_artifact(world: &World, client: &Client, path: &Path, declared: Option
     let sent = hashing.sent;
     let digest = hashing.hasher.take().map(Hasher::finish).unwrap_or_else(|| Digest::of(b""));
     if stored.digest != digest || sent != size_bytes {
-        return Err(Failure::new(Exit::Integrity, "DIGEST_MISMATCH", format!("{digest} was sent, but the server stored {}", stored.digest)));
+        return Err(Failure::new(
+            Exit::Integrity,
+            "DIGEST_MISMATCH",
+            format!("{digest} was sent, but the server stored {}", stored.digest),
+        ));
     }
     Ok(ArtifactRef { digest, name, size_bytes })
 }
@@ -151,7 +189,12 @@ fn evidence(client: &Client, options: &EvidenceArgs) -> Result<Vec<EvidenceBody>
     let mut bodies = Vec::new();
     for (paths, signed, expect) in kinds {
         for path in paths {
-            bodies.push(EvidenceBody { body: body(client, path)?, signed, format: None, expect: expect.map(str::to_owned) });
+            bodies.push(EvidenceBody {
+                body: body(client, path)?,
+                signed,
+                format: None,
+                expect: expect.map(str::to_owned),
+            });
         }
     }
     Ok(bodies)

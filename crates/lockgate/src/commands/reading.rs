@@ -16,7 +16,11 @@ use crate::world::World;
 /// When the server cannot be reached.
 pub fn status(world: &World, options: &cli::Status) -> Outcome {
     let client = world.signed_in()?;
-    let query = options.service.as_ref().map(|service| format!("?service={}", query_value(service.as_str()))).unwrap_or_default();
+    let query = options
+        .service
+        .as_ref()
+        .map(|service| format!("?service={}", query_value(service.as_str())))
+        .unwrap_or_default();
     let mut reply: StatusReply = client.get(&format!("/v1/status{query}"))?;
     while let Some(after) = reply.next.take() {
         let page: StatusReply = client.get(&format!("/v1/status?after={}", query_value(after.as_str())))?;
@@ -74,7 +78,12 @@ pub fn diff(world: &World, options: &cli::Diff) -> Outcome {
                     (_, None) => "-",
                     _ => "~",
                 };
-                vec![format!("  {mark}"), change.name.clone(), change.before.clone().unwrap_or_default(), change.after.clone().unwrap_or_default()]
+                vec![
+                    format!("  {mark}"),
+                    change.name.clone(),
+                    change.before.clone().unwrap_or_default(),
+                    change.after.clone().unwrap_or_default(),
+                ]
             };
             if !reply.components.is_empty() {
                 text.push_str(&table(&["", "component", "before", "after"], reply.components.iter().map(row)));
@@ -92,7 +101,10 @@ pub fn diff(world: &World, options: &cli::Diff) -> Outcome {
 pub fn history(world: &World, options: &cli::History) -> Outcome {
     let client = world.signed_in()?;
     let filter = &options.filter;
-    let stream = filter.release.as_ref().map(StreamName::release)
+    let stream = filter
+        .release
+        .as_ref()
+        .map(StreamName::release)
         .or_else(|| filter.promotion.map(StreamName::promotion))
         .or_else(|| filter.env.as_ref().map(StreamName::environment))
         .or_else(|| filter.person.as_ref().map(StreamName::person))
@@ -108,7 +120,15 @@ pub fn history(world: &World, options: &cli::History) -> Outcome {
     }
     let reply: HistoryReply = client.get(&path)?;
     world.terminal.show(&reply, || {
-        let rows = reply.items.iter().map(|item| vec![item.index.to_string(), item.time.to_string(), item.actor.clone(), item.event.clone(), item.summary.clone()]);
+        let rows = reply.items.iter().map(|item| {
+            vec![
+                item.index.to_string(),
+                item.time.to_string(),
+                item.actor.clone(),
+                item.event.clone(),
+                item.summary.clone(),
+            ]
+        });
         let mut text = table(&["entry", "time", "who", "event", "what"], rows);
         if let Some(next) = reply.next {
             text.push_str(&format!("\n  older      --before {next}"));

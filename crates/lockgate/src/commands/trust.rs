@@ -30,11 +30,19 @@ fn export(world: &World, to: &Path) -> Outcome {
     let mut signers = String::new();
     for person in &people {
         for key in person.keys.iter().filter(|key| key.invalid_from.is_none()) {
-            signers.push_str(&format!("{} namespaces=\"{}\" {}\n", person.person, lockgate_ledger::approval::NAMESPACE, key.key));
+            signers.push_str(&format!(
+                "{} namespaces=\"{}\" {}\n",
+                person.person,
+                lockgate_ledger::approval::NAMESPACE,
+                key.key
+            ));
         }
     }
     write_file(&to.join("allowed_signers"), signers.as_bytes(), 0o644)?;
-    world.terminal.say(format!("trust.json, trusted_root.json, lockgate.pub, allowed_signers and tlog-policy are in {}", to.display()));
+    world.terminal.say(format!(
+        "trust.json, trusted_root.json, lockgate.pub, allowed_signers and tlog-policy are in {}",
+        to.display()
+    ));
     Ok(Exit::Done)
 }
 
@@ -48,7 +56,9 @@ pub fn write_pins(to: &Path, trust: &TrustFile, governance: &Governance) -> Resu
 }
 
 fn write_keys(to: &Path, trust: &TrustFile) -> Result<(), Failure> {
-    let json = |value: &serde_json::Value| serde_json::to_vec_pretty(value).map_err(|error| Failure::new(Exit::Bug, "OUTPUT_INVALID", error.to_string()));
+    let json = |value: &serde_json::Value| {
+        serde_json::to_vec_pretty(value).map_err(|error| Failure::new(Exit::Bug, "OUTPUT_INVALID", error.to_string()))
+    };
     let policy = trust.policy()?;
     let log = policy.logs().first().ok_or_else(|| Failure::usage("TRUST_INVALID", "the trust file names no log"))?;
     // Keys count by ledger order, not by clocks; clients that ask for a start get the earliest.
@@ -56,7 +66,8 @@ fn write_keys(to: &Path, trust: &TrustFile) -> Result<(), Failure> {
     write_file(&to.join("trusted_root.json"), &json(&root)?, 0o644)?;
     write_file(&to.join("lockgate.pub"), trust.attestation_key.as_bytes(), 0o644)?;
     write_file(&to.join("tlog-policy"), trust.tlog_policy.as_bytes(), 0o644)?;
-    let own = serde_json::to_vec_pretty(trust).map_err(|error| Failure::new(Exit::Bug, "OUTPUT_INVALID", error.to_string()))?;
+    let own = serde_json::to_vec_pretty(trust)
+        .map_err(|error| Failure::new(Exit::Bug, "OUTPUT_INVALID", error.to_string()))?;
     write_file(&to.join("trust.json"), &own, 0o644)
 }
 
@@ -68,12 +79,15 @@ fn pin(world: &World, file: Option<&Path>, yes: bool) -> Outcome {
     let keys: Vec<String> = trust.root_keys.iter().map(lockgate_sign::ssh::SshPublicKey::fingerprint).collect();
     world.terminal.say(format!(
         "You are about to trust:\n  {}\n  genesis    {}\n  root keys  {}",
-        trust.tlog_policy.trim().replace('\n', "\n  "), trust.genesis, keys.join(", ")
+        trust.tlog_policy.trim().replace('\n', "\n  "),
+        trust.genesis,
+        keys.join(", ")
     ));
     if !yes && !world.terminal.confirm("Did you compare this over another channel, and trust it?")? {
         return Err(Failure::new(Exit::Failed, "NOT_CONFIRMED", "nothing was pinned"));
     }
-    let bytes = serde_json::to_vec_pretty(&trust).map_err(|error| Failure::new(Exit::Bug, "OUTPUT_INVALID", error.to_string()))?;
+    let bytes = serde_json::to_vec_pretty(&trust)
+        .map_err(|error| Failure::new(Exit::Bug, "OUTPUT_INVALID", error.to_string()))?;
     write_file(&world.home.trust(), &bytes, 0o644)?;
     world.terminal.say(format!("pinned in {}", world.home.trust().display()));
     Ok(Exit::Done)

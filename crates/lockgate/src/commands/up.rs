@@ -34,8 +34,12 @@ const LOOK: Duration = Duration::from_millis(20);
 /// When the server does not start, or set-up is refused.
 pub fn up(world: &World, options: &cli::Up) -> Outcome {
     if let Some(running) = alive(world) {
-        return Err(Failure::new(Exit::Conflict, "SERVER_RUNNING", format!("a server of this home runs already at {} (process {})", running.url, running.pid))
-            .hint("stop it with `lockgate down`"));
+        return Err(Failure::new(
+            Exit::Conflict,
+            "SERVER_RUNNING",
+            format!("a server of this home runs already at {} (process {})", running.url, running.pid),
+        )
+        .hint("stop it with `lockgate down`"));
     }
     let mut child = start(world, options)?;
     let running = match wait_ready(world, &mut child) {
@@ -59,12 +63,21 @@ pub fn up(world: &World, options: &cli::Up) -> Outcome {
 }
 
 fn start(world: &World, options: &cli::Up) -> Result<Child, Failure> {
-    let fail = |error: std::io::Error| Failure::new(Exit::Failed, "START_FAILED", format!("the server did not start: {error}"));
+    let fail = |error: std::io::Error| {
+        Failure::new(Exit::Failed, "START_FAILED", format!("the server did not start: {error}"))
+    };
     // A leftover of a killed server must not be taken for the new one's.
     let _ = fs::remove_file(world.home.running_file());
     fs::create_dir_all(world.home.path()).map_err(|error| Failure::file(world.home.path(), &error))?;
     let mut command = Command::new(std::env::current_exe().map_err(fail)?);
-    command.arg("--home").arg(world.home.path()).arg("serve").arg("--listen").arg(&options.listen).arg("--policy").arg(&options.policy);
+    command
+        .arg("--home")
+        .arg(world.home.path())
+        .arg("serve")
+        .arg("--listen")
+        .arg(&options.listen)
+        .arg("--policy")
+        .arg(&options.policy);
     if let Some(origin) = &options.origin {
         command.arg("--origin").arg(origin);
     }
@@ -87,13 +100,14 @@ fn wait_ready(world: &World, child: &mut Child) -> Result<Running, Failure> {
         if let Ok(Some(status)) = child.try_wait() {
             return Err(ended(world, status));
         }
-        if let Some(running) = world.home.running().filter(|running| running.pid == child.id()) {
-            if Client::new(&running.url, None).get::<serde_json::Value>("/healthz").is_ok() {
-                return Ok(running);
-            }
+        if let Some(running) = world.home.running().filter(|running| running.pid == child.id())
+            && Client::new(&running.url, None).get::<serde_json::Value>("/healthz").is_ok()
+        {
+            return Ok(running);
         }
         if Instant::now() > deadline {
-            return Err(Failure::new(Exit::Unavailable, "START_TIMEOUT", "the server did not answer in time").hint(format!("its log is {}", world.home.log_file().display())));
+            return Err(Failure::new(Exit::Unavailable, "START_TIMEOUT", "the server did not answer in time")
+                .hint(format!("its log is {}", world.home.log_file().display())));
         }
         std::thread::park_timeout(LOOK);
     }
@@ -105,8 +119,10 @@ fn ended(world: &World, status: std::process::ExitStatus) -> Failure {
     let last: Vec<&str> = log.lines().rev().take_while(|line| !line.starts_with("error[")).collect();
     let shown = log.lines().rev().nth(last.len()).unwrap_or("it said nothing").trim_start_matches("error").to_owned();
     let code = status.code().and_then(|code| u8::try_from(code).ok());
-    let exit = Exit::ALL.into_iter().find(|exit| Some(exit.code()) == code && *exit != Exit::Done).unwrap_or(Exit::Failed);
-    let (reason, message) = shown.strip_prefix('[').and_then(|rest| rest.split_once("]: ")).unwrap_or(("START_FAILED", shown.as_str()));
+    let exit =
+        Exit::ALL.into_iter().find(|exit| Some(exit.code()) == code && *exit != Exit::Done).unwrap_or(Exit::Failed);
+    let (reason, message) =
+        shown.strip_prefix('[').and_then(|rest| rest.split_once("]: ")).unwrap_or(("START_FAILED", shown.as_str()));
     let failure = Failure::new(exit, reason, message.to_owned());
     match last.iter().rev().find_map(|line| line.trim().strip_prefix("next  ")) {
         Some(hint) => failure.hint(hint),
@@ -123,7 +139,8 @@ fn set_up(world: &World, options: &cli::Up, url: &str) -> Result<(), Failure> {
     if !info.setup_needed {
         return Ok(());
     }
-    let code = fs::read_to_string(setup_code_file(&world.home)).map_err(|error| Failure::file(&setup_code_file(&world.home), &error))?;
+    let code = fs::read_to_string(setup_code_file(&world.home))
+        .map_err(|error| Failure::file(&setup_code_file(&world.home), &error))?;
     let code = code.trim();
     match options.demo {
         true => demo_people(world, &mut context, &info.origin, url, code)?,
@@ -131,7 +148,8 @@ fn set_up(world: &World, options: &cli::Up, url: &str) -> Result<(), Failure> {
     }
     world.home.write_context(&context)?;
     let trust: TrustFile = Client::new(url, None).get("/v1/trust")?;
-    let bytes = serde_json::to_vec_pretty(&trust).map_err(|error| Failure::new(Exit::Bug, "OUTPUT_INVALID", error.to_string()))?;
+    let bytes = serde_json::to_vec_pretty(&trust)
+        .map_err(|error| Failure::new(Exit::Bug, "OUTPUT_INVALID", error.to_string()))?;
     write_file(&world.home.trust(), &bytes, 0o644)?;
     // Used: it would be refused from now on.
     let _ = fs::remove_file(setup_code_file(&world.home));
@@ -139,14 +157,29 @@ fn set_up(world: &World, options: &cli::Up, url: &str) -> Result<(), Failure> {
 }
 
 fn groups(names: &[&str]) -> Result<Vec<GroupName>, Failure> {
-    names.iter().map(|name| name.parse().map_err(|error: lockgate_model::NameError| Failure::new(Exit::Bug, "NAME_INVALID", error.to_string()))).collect()
+    names
+        .iter()
+        .map(|name| {
+            name.parse()
+                .map_err(|error: lockgate_model::NameError| Failure::new(Exit::Bug, "NAME_INVALID", error.to_string()))
+        })
+        .collect()
 }
 
 fn name(text: &str) -> Result<PersonId, Failure> {
-    text.parse().map_err(|error: lockgate_model::NameError| Failure::usage("NAME_INVALID", error.to_string()).hint("choose one with --name"))
+    text.parse().map_err(|error: lockgate_model::NameError| {
+        Failure::usage("NAME_INVALID", error.to_string()).hint("choose one with --name")
+    })
 }
 
-fn first_owner(world: &World, options: &cli::Up, context: &mut Context, origin: &str, url: &str, code: &str) -> Result<(), Failure> {
+fn first_owner(
+    world: &World,
+    options: &cli::Up,
+    context: &mut Context,
+    origin: &str,
+    url: &str,
+    code: &str,
+) -> Result<(), Failure> {
     let person = match &options.name {
         Some(person) => person.clone(),
         None => name(&world.user.clone().unwrap_or_default().to_lowercase())?,
@@ -174,14 +207,16 @@ fn demo_people(world: &World, context: &mut Context, origin: &str, url: &str, co
         }
         context.keys.insert(person.clone(), format!("people/{person}"));
     }
-    let sams = FileSigner::load(&world.home.person_key(&sam)).map_err(|error| Failure::usage("KEY_INVALID", error.to_string()))?;
+    let sams = FileSigner::load(&world.home.person_key(&sam))
+        .map_err(|error| Failure::usage("KEY_INVALID", error.to_string()))?;
     let request = enrolment(origin, &sam, SubjectKind::Person, &groups(&["owners", "approvers"])?, &sams)?;
     let request = Enrolment { code: Some(code.to_owned()), ..request };
     let _: Acknowledged<Changed> = Client::new(url, None).post("/v1/setup", &request, None)?;
     world.home.write_context(context)?;
     let client = world.signed_in_as(&sam)?;
     for (person, kind, group) in [(&dana, SubjectKind::Person, "developers"), (&ci, SubjectKind::Machine, "ci")] {
-        let key = FileSigner::load(&world.home.person_key(person)).map_err(|error| Failure::usage("KEY_INVALID", error.to_string()))?;
+        let key = FileSigner::load(&world.home.person_key(person))
+            .map_err(|error| Failure::usage("KEY_INVALID", error.to_string()))?;
         let request = enrolment(origin, person, kind, &groups(&[group])?, &key)?;
         let signature = sign(&sams, ENROLMENT_NAMESPACE, &enrolment_bytes(origin, &request)?)?;
         let request = Enrolment { by: Some(sam.clone()), signature: Some(signature), ..request };
@@ -196,7 +231,13 @@ fn demo_people(world: &World, context: &mut Context, origin: &str, url: &str, co
 ///
 /// # Errors
 /// When the key does not sign.
-pub fn enrolment(origin: &str, person: &PersonId, subject: SubjectKind, groups: &[GroupName], signer: &dyn SshSigner) -> Result<Enrolment, Failure> {
+pub fn enrolment(
+    origin: &str,
+    person: &PersonId,
+    subject: SubjectKind,
+    groups: &[GroupName],
+    signer: &dyn SshSigner,
+) -> Result<Enrolment, Failure> {
     let document = document_bytes(&EnrolmentDocument::new(origin, person, subject, groups, signer.public_key()))?;
     Ok(Enrolment {
         person: person.clone(),
@@ -237,7 +278,9 @@ fn told(world: &World, options: &cli::Up, running: &Running) -> Result<(), Failu
     let context = world.context()?;
     let home = world.home.path().display();
     let next = match options.demo {
-        true => "lockgate push app.tar.gz --service shop/web --version 1.4.2 --tests junit.xml --sbom sbom.cdx.json --scan trivy.json",
+        true => {
+            "lockgate push app.tar.gz --service shop/web --version 1.4.2 --tests junit.xml --sbom sbom.cdx.json --scan trivy.json"
+        }
         false => "lockgate key enrol NAME --group approvers   (on the second person's machine)",
     };
     let person = context.person.as_ref().map(PersonId::as_str).unwrap_or("-").to_owned();
@@ -248,7 +291,10 @@ fn told(world: &World, options: &cli::Up, running: &Running) -> Result<(), Failu
             false => format!("  owner      {person}\n"),
         };
         let stop = if options.detach { "lockgate down" } else { "Ctrl-C" };
-        format!("lockgate is up\n  url        {}\n  home       {home}\n{people}  stop       {stop}\n  next       {next}", running.url)
+        format!(
+            "lockgate is up\n  url        {}\n  home       {home}\n{people}  stop       {stop}\n  next       {next}",
+            running.url
+        )
     })
 }
 
@@ -270,7 +316,10 @@ fn alive(world: &World) -> Option<Running> {
 }
 
 fn stop(pid: u32) -> Result<(), Failure> {
-    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or_else(|| Failure::new(Exit::Failed, "SERVER_UNKNOWN", "the process id is not one"))?;
+    let pid = i32::try_from(pid)
+        .ok()
+        .and_then(Pid::from_raw)
+        .ok_or_else(|| Failure::new(Exit::Failed, "SERVER_UNKNOWN", "the process id is not one"))?;
     kill_process(pid, Signal::TERM).map_err(|error| Failure::new(Exit::Failed, "STOP_FAILED", error.to_string()))?;
     let deadline = Instant::now() + STOP;
     while test_kill_process(pid).is_ok() && !is_zombie(pid) {
@@ -293,8 +342,13 @@ fn is_zombie(pid: Pid) -> bool {
 /// # Errors
 /// `SERVER_UNKNOWN` when none runs, or when it does not stop.
 pub fn down(world: &World) -> Outcome {
-    let running = alive(world).ok_or_else(|| Failure::new(Exit::NotFound, "SERVER_UNKNOWN", "no server of this home runs"))?;
+    let running =
+        alive(world).ok_or_else(|| Failure::new(Exit::NotFound, "SERVER_UNKNOWN", "no server of this home runs"))?;
     stop(running.pid)?;
-    world.terminal.say(format!("the server at {} has stopped; everything is in {}", running.url, world.home.path().display()));
+    world.terminal.say(format!(
+        "the server at {} has stopped; everything is in {}",
+        running.url,
+        world.home.path().display()
+    ));
     Ok(Exit::Done)
 }

@@ -29,7 +29,9 @@ pub fn verify(world: &World, options: &cli::Verify) -> Outcome {
     let artifact = hash_file(world, &options.file)?;
     let query = Query { artifact, service: &options.service, environment: &options.env, now: world.now() };
     let verified = match &options.bundle {
-        Some(path) => check(&read_file(path, Limits::DEFAULT.bundle_bytes as u64)?, &trust, &query, world, &options.file)?,
+        Some(path) => {
+            check(&read_file(path, Limits::DEFAULT.bundle_bytes as u64)?, &trust, &query, world, &options.file)?
+        }
         None => match online(world, options, &trust, &query) {
             Err(failure) if failure.exit == Exit::Denied => {
                 not_verified(world, &options.file, &artifact, &failure.code, &failure.message, &[])?;
@@ -45,7 +47,9 @@ fn online(world: &World, options: &cli::Verify, trust: &TrustFile, query: &Query
     let client = world.signed_in()?;
     let path = format!(
         "/v1/grants?artifact={}&service={}&environment={}",
-        query_value(&query.artifact.to_string()), query_value(query.service.as_str()), query_value(query.environment.as_str())
+        query_value(&query.artifact.to_string()),
+        query_value(query.service.as_str()),
+        query_value(query.environment.as_str())
     );
     let grant: GrantReply = client.get(&path)?;
     let bytes = client.get_bytes(&format!("/v1/promotions/{}/bundle", grant.promotion))?;
@@ -65,10 +69,18 @@ fn check(bytes: &[u8], trust: &TrustFile, query: &Query<'_>, world: &World, file
 }
 
 fn refused(refusal: &Refusal) -> Failure {
-    Failure::new(Exit::Denied, refusal.code, refusal.message.clone()).hint(format!("`lockgate explain {}` says more", refusal.code))
+    Failure::new(Exit::Denied, refusal.code, refusal.message.clone())
+        .hint(format!("`lockgate explain {}` says more", refusal.code))
 }
 
-fn not_verified(world: &World, file: &Path, artifact: &Digest, code: &str, message: &str, checks: &[bundle::Check]) -> Result<(), Failure> {
+fn not_verified(
+    world: &World,
+    file: &Path,
+    artifact: &Digest,
+    code: &str,
+    message: &str,
+    checks: &[bundle::Check],
+) -> Result<(), Failure> {
     if world.terminal.format == cli::Format::Json {
         return Ok(());
     }
@@ -97,7 +109,11 @@ fn report(world: &World, options: &cli::Verify, artifact: &Digest, verified: &Ve
         for check in &verified.checks {
             text.push_str(&format!("  + {:<13} {}\n", check.name, crate::terminal::printable(&check.found)));
         }
-        let how = if options.bundle.is_some() { "offline; what happened later is not known here" } else { "with the server's newest state" };
+        let how = if options.bundle.is_some() {
+            "offline; what happened later is not known here"
+        } else {
+            "with the server's newest state"
+        };
         text.push_str(&format!("  as of a ledger of {} entries, {how}", verified.checkpoint_size));
         text
     })?;

@@ -31,8 +31,17 @@ pub fn outcome_exit(status: &str) -> Exit {
 fn explained(reply: &PromotionReply) -> String {
     let mut text = format!("{}  {} into {}: {}\n", reply.promotion, reply.release, reply.environment, reply.status);
     let mut line = |name: &str, value: String| text.push_str(&format!("  {name:<11} {value}\n"));
-    line("asked by", format!("{} at {}: {}", reply.requester, reply.requested_at, crate::terminal::printable(&reply.reason)));
-    line("replaces", reply.running.as_ref().map_or("nothing".to_owned(), |running| format!("{} since {}", running.release, running.since)));
+    line(
+        "asked by",
+        format!("{} at {}: {}", reply.requester, reply.requested_at, crate::terminal::printable(&reply.reason)),
+    );
+    line(
+        "replaces",
+        reply
+            .running
+            .as_ref()
+            .map_or("nothing".to_owned(), |running| format!("{} since {}", running.release, running.since)),
+    );
     for artifact in &reply.artifacts {
         line("artifact", format!("{} {}", artifact.digest, crate::terminal::printable(&artifact.name)));
     }
@@ -68,7 +77,10 @@ fn gate_text(gate: &GateRow) -> String {
     let mut text = format!("{mark} {} {} ({}:{})\n", gate.outcome, gate.gate, gate.file, gate.line);
     let mut line = |name: &str, value: &str| {
         if !value.is_empty() {
-            text.push_str(&format!("    {name:<9} {}\n", crate::terminal::printable(value).replace('\n', "\n              ")));
+            text.push_str(&format!(
+                "    {name:<9} {}\n",
+                crate::terminal::printable(value).replace('\n', "\n              ")
+            ));
         }
     };
     line("needed", &gate.needed);

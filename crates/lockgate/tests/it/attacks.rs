@@ -116,7 +116,8 @@ fn cases() -> Vec<Case> {
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
     paths.sort();
     let parse = |path: &PathBuf| {
-        let case: Case = serde_json::from_str(&read(path)).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let case: Case =
+            serde_json::from_str(&read(path)).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let name = path.file_stem().unwrap().to_str().unwrap();
         assert!(name.starts_with(&format!("{}-", case.id)), "{name} holds {}", case.id);
         case
@@ -162,7 +163,12 @@ fn every_case_is_listed_in_the_readme() {
     for case in cases() {
         assert!(readme.contains(&format!("| {} |", case.id)), "{} is missing in tests/attacks/README.md", case.id);
         let promise = case.property.strip_prefix('P').and_then(|number| number.parse::<u8>().ok());
-        assert!(promise.is_some_and(|number| (1..=10).contains(&number)), "{}: `{}` is no promise", case.id, case.property);
+        assert!(
+            promise.is_some_and(|number| (1..=10).contains(&number)),
+            "{}: `{}` is no promise",
+            case.id,
+            case.property
+        );
     }
 }
 
@@ -206,9 +212,8 @@ fn bytes(input: &Value) -> Vec<u8> {
         return STANDARD.decode(text).unwrap();
     }
     let parts = input["parts"].as_array().unwrap_or_else(|| panic!("not bytes: {input}"));
-    let part = |part: &Value| {
-        part["text"].as_str().unwrap().repeat(usize::try_from(part["times"].as_u64().unwrap()).unwrap())
-    };
+    let part =
+        |part: &Value| part["text"].as_str().unwrap().repeat(usize::try_from(part["times"].as_u64().unwrap()).unwrap());
     parts.iter().map(part).collect::<String>().into_bytes()
 }
 
@@ -248,8 +253,8 @@ fn statement(input: &Value) -> Result<(), Answer> {
 }
 
 fn envelope(input: &Value) -> Result<(), Answer> {
-    let envelope = Envelope::parse(&bytes(&input["envelope"]), LIMITS)
-        .map_err(|error| Answer::refused(error.code(), &error))?;
+    let envelope =
+        Envelope::parse(&bytes(&input["envelope"]), LIMITS).map_err(|error| Answer::refused(error.code(), &error))?;
     if let Some(pem) = input["key"].as_str()
         && envelope.verify(&[PublicKey::from_pem(pem).unwrap()]).is_empty()
     {
@@ -274,7 +279,8 @@ fn evidence_report(input: &Value) -> Result<(), Answer> {
 fn policy(files: &Value, gates: Option<&str>) -> Result<PolicySet, Answer> {
     let base = folder().join("base/policy");
     let paths = ["policy.toml", "environments.toml", "people.toml", "trust.toml", "gates/base.toml"];
-    let mut set: BTreeMap<String, String> = paths.iter().map(|path| ((*path).to_owned(), read(&base.join(path)))).collect();
+    let mut set: BTreeMap<String, String> =
+        paths.iter().map(|path| ((*path).to_owned(), read(&base.join(path)))).collect();
     for (path, over) in files.as_object().into_iter().flatten() {
         match over {
             Value::Null => set.remove(path),
@@ -351,7 +357,8 @@ fn consistency(input: &Value) -> Result<(), Answer> {
     let old = checkpoint(&input["vkey"], &input["old"])?.checkpoint;
     let new = checkpoint(&input["vkey"], &input["new"])?.checkpoint;
     let hash = |hash: &Value| hash_from_slice(&STANDARD.decode(hash.as_str().unwrap()).unwrap());
-    let path = input["path"].as_array().unwrap().iter().map(hash).collect::<Result<Vec<Digest>, _>>().map_err(refused)?;
+    let path =
+        input["path"].as_array().unwrap().iter().map(hash).collect::<Result<Vec<Digest>, _>>().map_err(refused)?;
     verify_consistency(old.size, new.size, &path, &old.root, &new.root).map_err(refused)
 }
 

@@ -36,17 +36,25 @@ pub async fn put(mut call: Call) -> Result<Response, Fault> {
         while let Some(piece) = receiver.blocking_recv() {
             // An empty piece stands for a body that broke: what was staged is dropped.
             if piece.is_empty() {
-                return Err(Fault::invalid("BODY_BROKEN", "the upload ended early; nothing was kept").hint("upload it again"));
+                return Err(
+                    Fault::invalid("BODY_BROKEN", "the upload ended early; nothing was kept").hint("upload it again")
+                );
             }
-            left = left.checked_sub(piece.len() as u64).ok_or_else(|| Fault::new(Kind::TooLarge, "TOO_LARGE", "the upload is over the limit"))?;
+            left = left
+                .checked_sub(piece.len() as u64)
+                .ok_or_else(|| Fault::new(Kind::TooLarge, "TOO_LARGE", "the upload is over the limit"))?;
             staged.write(&piece)?;
         }
         Ok(staged.commit(declared)?)
     });
     pump(body, &sender).await;
     drop(sender);
-    let (digest, size_bytes) = storing.await
-        .unwrap_or_else(|error| Err(Fault { context: Some(error.to_string()), ..Fault::new(Kind::Bug, "TASK_FAILED", "the upload failed inside the server") }))?;
+    let (digest, size_bytes) = storing.await.unwrap_or_else(|error| {
+        Err(Fault {
+            context: Some(error.to_string()),
+            ..Fault::new(Kind::Bug, "TASK_FAILED", "the upload failed inside the server")
+        })
+    })?;
     reply::json(&Stored { digest, size_bytes })
 }
 
@@ -73,14 +81,20 @@ async fn pump(mut body: Body, sender: &mpsc::Sender<Bytes>) {
 fn declared(call: &Call) -> Result<Option<Digest>, Fault> {
     let Some(value) = call.headers.get("lockgate-digest") else { return Ok(None) };
     let text = value.to_str().unwrap_or_default();
-    text.parse().map(Some).map_err(|error: lockgate_model::DigestError| Fault::invalid("DIGEST_INVALID", error.to_string()))
+    text.parse()
+        .map(Some)
+        .map_err(|error: lockgate_model::DigestError| Fault::invalid("DIGEST_INVALID", error.to_string()))
 }
 
 /// `HEAD /v1/blobs/{digest}`.
 pub async fn head(call: Call) -> Result<Response, Fault> {
     let digest: Digest = call.part("digest")?;
     let known = call.engine().store().stat(&digest)?.is_some() || call.engine().store().document(&digest)?.is_some();
-    Ok(reply::typed(if known { StatusCode::OK } else { StatusCode::NOT_FOUND }, "application/octet-stream", Body::empty()))
+    Ok(reply::typed(
+        if known { StatusCode::OK } else { StatusCode::NOT_FOUND },
+        "application/octet-stream",
+        Body::empty(),
+    ))
 }
 
 /// `GET /v1/blobs/{digest}`: the bytes are hashed on the way; where they are others, the connection breaks before the
@@ -91,7 +105,9 @@ pub async fn get(call: Call) -> Result<Response, Fault> {
     if let Some(bytes) = store.store().document(&digest)? {
         return match Digest::of(&bytes) == digest {
             true => Ok(reply::typed(StatusCode::OK, "application/octet-stream", bytes)),
-            false => Err(Fault::new(Kind::Integrity, "DIGEST_MISMATCH", format!("the bytes stored as {digest} are others"))),
+            false => {
+                Err(Fault::new(Kind::Integrity, "DIGEST_MISMATCH", format!("the bytes stored as {digest} are others")))
+            }
         };
     }
     let reader = heavy(move || Ok(store.store().open(&digest)?)).await?;

@@ -19,7 +19,10 @@ fn key(text: &str) -> Result<SshPublicKey, Fault> {
 fn check_reason(reason: &str) -> Result<(), Fault> {
     match !reason.trim().is_empty() && reason.len() <= Limits::DEFAULT.text_bytes {
         true => Ok(()),
-        false => Err(Fault::invalid("REASON_MISSING", format!("a reason is needed, of at most {} bytes", Limits::DEFAULT.text_bytes))),
+        false => Err(Fault::invalid(
+            "REASON_MISSING",
+            format!("a reason is needed, of at most {} bytes", Limits::DEFAULT.text_bytes),
+        )),
     }
 }
 
@@ -27,9 +30,21 @@ fn enrolment(request: Enrolment) -> Result<PersonEnrolled, Fault> {
     let sponsor = match (request.code, request.by, request.signature) {
         (Some(code), None, None) => Sponsor::SetupCode { code },
         (None, Some(by), Some(signature)) => Sponsor::Countersigned { by, signature },
-        _ => return Err(Fault::invalid("SPONSOR_INVALID", "an enrolment has either a one-time code, or a sponsor with a signature")),
+        _ => {
+            return Err(Fault::invalid(
+                "SPONSOR_INVALID",
+                "an enrolment has either a one-time code, or a sponsor with a signature",
+            ));
+        }
     };
-    Ok(PersonEnrolled { person: request.person, subject: request.subject, groups: request.groups, key: key(&request.key)?, proof: request.proof, sponsor })
+    Ok(PersonEnrolled {
+        person: request.person,
+        subject: request.subject,
+        groups: request.groups,
+        key: key(&request.key)?,
+        proof: request.proof,
+        sponsor,
+    })
 }
 
 /// `POST /v1/setup`.
@@ -47,12 +62,15 @@ pub async fn people(call: Call) -> Result<Response, Fault> {
         enrolled_at: key.enrolled_at.0,
         invalid_from: key.invalid_from.map(|index| index.0),
     };
-    let rows: Vec<PersonRow> = governance.people().map(|(id, person)| PersonRow {
-        person: id.clone(),
-        subject: person.kind,
-        groups: person.groups.clone(),
-        keys: person.keys.iter().map(row).collect(),
-    }).collect();
+    let rows: Vec<PersonRow> = governance
+        .people()
+        .map(|(id, person)| PersonRow {
+            person: id.clone(),
+            subject: person.kind,
+            groups: person.groups.clone(),
+            keys: person.keys.iter().map(row).collect(),
+        })
+        .collect();
     reply::json(&rows)
 }
 
@@ -65,7 +83,13 @@ pub async fn enrol(call: Call) -> Result<Response, Fault> {
 /// `POST /v1/keys`.
 pub async fn key_add(call: Call) -> Result<Response, Fault> {
     let request: NewKey = call.body()?;
-    let event = KeyAdded { person: request.person, key: key(&request.key)?, proof: request.proof, by: request.by, signature: request.signature };
+    let event = KeyAdded {
+        person: request.person,
+        key: key(&request.key)?,
+        proof: request.proof,
+        by: request.by,
+        signature: request.signature,
+    };
     write(&call, people::add_key(&call.person()?, event)?).await
 }
 
@@ -111,7 +135,10 @@ pub async fn policy_activate(call: Call) -> Result<Response, Fault> {
 pub async fn waive(call: Call) -> Result<Response, Fault> {
     let request: Waiver = call.body()?;
     check_reason(&request.reason)?;
-    let gate = request.gate.parse().map_err(|error: lockgate_model::NameError| Fault::invalid("NAME_INVALID", error.to_string()))?;
+    let gate = request
+        .gate
+        .parse()
+        .map_err(|error: lockgate_model::NameError| Fault::invalid("NAME_INVALID", error.to_string()))?;
     let event = WaiverGranted {
         gate,
         finding: request.finding,

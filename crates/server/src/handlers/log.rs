@@ -38,9 +38,12 @@ pub async fn tile(call: Call) -> Result<Response, Fault> {
     let bytes = heavy(move || match path.starts_with("tile/entries/") {
         true => entry_bundle(&engine, &path),
         false => hash_tile(&engine, &path),
-    }).await?;
+    })
+    .await?;
     let mut response = reply::typed(StatusCode::OK, "application/octet-stream", bytes);
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=31536000, immutable"));
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=31536000, immutable"));
     Ok(response)
 }
 
@@ -75,7 +78,9 @@ fn entry_bundle(engine: &Engine, path: &str) -> Result<Vec<u8>, Fault> {
 pub async fn trust(call: Call) -> Result<Response, Fault> {
     let engine = call.engine();
     let governance = engine.governance()?;
-    let first = engine.store().entry(EntryIndex(0))?
+    let first = engine
+        .store()
+        .entry(EntryIndex(0))?
         .ok_or_else(|| Fault::new(Kind::Unavailable, "LEDGER_EMPTY", "the ledger has no first entry"))?;
     reply::json(&TrustFile::of(&governance, leaf_hash(&first))?)
 }
@@ -89,13 +94,18 @@ pub async fn consistency(call: Call) -> Result<Response, Fault> {
         let (_, path) = engine.consistency(TreeSize(from), &head)?;
         let proof = path.iter().map(|hash| STANDARD.encode(hash.as_bytes())).collect();
         Ok(ConsistencyReply { from, proof, checkpoint: head.checkpoint.clone() })
-    }).await?;
+    })
+    .await?;
     reply::json(&reply)
 }
 
 /// `GET /v1/events`: entries from an index on, then live; resumes by `Last-Event-ID`.
 pub async fn events(call: Call) -> Result<Response, Fault> {
-    let resumed = call.headers.get("last-event-id").and_then(|value| value.to_str().ok()?.parse::<u64>().ok()).map(|last| last.saturating_add(1));
+    let resumed = call
+        .headers
+        .get("last-event-id")
+        .and_then(|value| value.to_str().ok()?.parse::<u64>().ok())
+        .map(|last| last.saturating_add(1));
     let from = match (resumed, call.query::<u64>("from")?) {
         (Some(from), _) | (None, Some(from)) => from,
         (None, None) => call.engine().published().head.size.0,
@@ -139,5 +149,6 @@ async fn event_page(engine: &Arc<Engine>, from: u64, target: u64) -> Result<Byte
             }
         }
         Ok(Bytes::from(page))
-    }).await
+    })
+    .await
 }

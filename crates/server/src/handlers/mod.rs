@@ -76,17 +76,24 @@ pub fn by_name(name: &str) -> Option<Handler> {
 
 /// Runs what may take long or read much away from the network threads.
 async fn heavy<T: Send + 'static>(work: impl FnOnce() -> Result<T, Fault> + Send + 'static) -> Result<T, Fault> {
-    tokio::task::spawn_blocking(work).await
-        .unwrap_or_else(|error| Err(Fault { context: Some(error.to_string()), ..Fault::new(Kind::Bug, "TASK_FAILED", "the request failed inside the server") }))
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
+        Err(Fault {
+            context: Some(error.to_string()),
+            ..Fault::new(Kind::Bug, "TASK_FAILED", "the request failed inside the server")
+        })
+    })
 }
 
 /// Hands a write to the sequencer and waits until it is durable and covered by a signed checkpoint.
 async fn submit(engine: &Arc<Engine>, submission: Submission) -> Result<Receipt, Fault> {
     let (sender, receiver) = tokio::sync::oneshot::channel();
-    engine.submit(submission, Box::new(move |result| {
-        // A caller that went away is told nothing; what was written stays.
-        let _ = sender.send(result);
-    }));
+    engine.submit(
+        submission,
+        Box::new(move |result| {
+            // A caller that went away is told nothing; what was written stays.
+            let _ = sender.send(result);
+        }),
+    );
     receiver.await.unwrap_or_else(|_| Err(Fault::new(Kind::Unavailable, "STOPPING", "the server is stopping")))
 }
 

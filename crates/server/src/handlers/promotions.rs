@@ -3,7 +3,8 @@
 use axum::http::StatusCode;
 use axum::response::Response;
 use lockgate_api::wire::{
-    ApprovalRequest, ApprovalRow, ArtifactRef, GateRow, GrantReply, PromoteRequest, PromotionReply, RunningCell, WithdrawRequest,
+    ApprovalRequest, ApprovalRow, ArtifactRef, GateRow, GrantReply, PromoteRequest, PromotionReply, RunningCell,
+    WithdrawRequest,
 };
 use lockgate_engine::promote::Promote;
 use lockgate_engine::why::{PromotionView, why as explain};
@@ -35,7 +36,8 @@ pub async fn rollback(call: Call) -> Result<Response, Fault> {
 pub async fn approve(call: Call) -> Result<Response, Fault> {
     let promotion: PromotionId = call.part("id")?;
     let request: ApprovalRequest = call.body()?;
-    let approve = approving::Approve { promotion, document: request.document.into_bytes(), signature: request.signature };
+    let approve =
+        approving::Approve { promotion, document: request.document.into_bytes(), signature: request.signature };
     write(&call, approving::approve(call.person()?, approve)?).await
 }
 
@@ -101,7 +103,9 @@ fn shown(view: PromotionView) -> PromotionReply {
         expires_at: record.approval.predicate.expires_at,
     };
     let artifact = |artifact: &lockgate_model::facts::Artifact| ArtifactRef {
-        digest: artifact.digest, name: artifact.name.clone(), size_bytes: artifact.size_bytes,
+        digest: artifact.digest,
+        name: artifact.name.clone(),
+        size_bytes: artifact.size_bytes,
     };
     PromotionReply {
         promotion: request.promotion,

@@ -3,7 +3,9 @@
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use lockgate_api::openapi as document;
-use lockgate_api::wire::{ArtifactRef, ComponentRow, DiffReply, HistoryItem, HistoryReply, OpenRow, ServerInfo, ServiceRow, StatusReply};
+use lockgate_api::wire::{
+    ArtifactRef, ComponentRow, DiffReply, HistoryItem, HistoryReply, OpenRow, ServerInfo, ServiceRow, StatusReply,
+};
 use lockgate_engine::{Fault, Kind, diff as diffs, history as histories, setup, status as statuses};
 use lockgate_model::facts::Artifact;
 use lockgate_model::{ReleaseName, ServiceName, StreamName};
@@ -18,7 +20,8 @@ use crate::summary::summary;
 pub async fn home(call: Call) -> Result<Response, Fault> {
     let head = call.engine().published().head;
     let origin = call.engine().governance().map(|governance| governance.origin().to_owned()).unwrap_or_default();
-    let demo = if call.app.demo { "<p><strong>This is a demo instance: its keys mean nothing.</strong></p>" } else { "" };
+    let demo =
+        if call.app.demo { "<p><strong>This is a demo instance: its keys mean nothing.</strong></p>" } else { "" };
     // The origin is a DNS-shaped name that this server made; nothing else here comes from outside.
     let page = format!(
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Lockgate</title>\
@@ -28,7 +31,10 @@ pub async fn home(call: Call) -> Result<Response, Fault> {
         head.size
     );
     let mut response = reply::typed(StatusCode::OK, "text/html; charset=utf-8", page);
-    response.headers_mut().insert("content-security-policy", HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"));
+    response.headers_mut().insert(
+        "content-security-policy",
+        HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"),
+    );
     Ok(response)
 }
 
@@ -77,7 +83,8 @@ pub async fn status(call: Call) -> Result<Response, Fault> {
             service: row.service,
             running: row.cells.into_iter().map(|(_, running)| running.map(running_cell)).collect(),
         };
-        let open = statuses::open_promotions(&engine, statuses::PAGE_MAX)?.into_iter()
+        let open = statuses::open_promotions(&engine, statuses::PAGE_MAX)?
+            .into_iter()
             .filter(|open| only.as_ref().is_none_or(|service| open.release.service == *service))
             .map(|open| OpenRow { promotion: open.promotion, release: open.release, environment: open.environment })
             .collect();
@@ -89,7 +96,8 @@ pub async fn status(call: Call) -> Result<Response, Fault> {
             open,
             entries: engine.published().head.size.0,
         })
-    }).await?;
+    })
+    .await?;
     reply::json(&reply)
 }
 
@@ -103,7 +111,8 @@ pub async fn history(call: Call) -> Result<Response, Fault> {
         let items = histories::history(&engine, stream.as_ref(), before, most)?;
         let next = items.last().map(|item| item.seq).filter(|seq| *seq > 0 && items.len() == most);
         let item = |item: histories::Item| {
-            let entry = serde_json::to_value(&item.entry).map_err(|error| Fault::new(Kind::Bug, "REPLY_INVALID", error.to_string()))?;
+            let entry = serde_json::to_value(&item.entry)
+                .map_err(|error| Fault::new(Kind::Bug, "REPLY_INVALID", error.to_string()))?;
             Ok(HistoryItem {
                 index: item.index.0,
                 time: item.entry.time,
@@ -114,7 +123,8 @@ pub async fn history(call: Call) -> Result<Response, Fault> {
             })
         };
         Ok(HistoryReply { items: items.into_iter().map(item).collect::<Result<_, Fault>>()?, next })
-    }).await?;
+    })
+    .await?;
     reply::json(&reply)
 }
 
@@ -124,7 +134,11 @@ pub async fn diff(call: Call) -> Result<Response, Fault> {
     let to: ReleaseName = call.required_query("to")?;
     let engine = call.engine().clone();
     let diff = heavy(move || diffs::diff(&engine, &from, &to)).await?;
-    let artifact = |artifact: Artifact| ArtifactRef { digest: artifact.digest, name: artifact.name, size_bytes: artifact.size_bytes };
+    let artifact = |artifact: Artifact| ArtifactRef {
+        digest: artifact.digest,
+        name: artifact.name,
+        size_bytes: artifact.size_bytes,
+    };
     reply::json(&DiffReply {
         from: diff.from,
         to: diff.to,
@@ -132,6 +146,10 @@ pub async fn diff(call: Call) -> Result<Response, Fault> {
         artifacts_removed: diff.artifacts_removed.into_iter().map(artifact).collect(),
         artifacts_added: diff.artifacts_added.into_iter().map(artifact).collect(),
         sboms: diff.sboms,
-        components: diff.components.into_iter().map(|change| ComponentRow { name: change.name, before: change.before, after: change.after }).collect(),
+        components: diff
+            .components
+            .into_iter()
+            .map(|change| ComponentRow { name: change.name, before: change.before, after: change.after })
+            .collect(),
     })
 }

@@ -17,10 +17,17 @@ fn upload(body: Body) -> Result<Upload, Fault> {
     match body {
         Body::Stored(digest) => Ok(Upload::Stored(digest)),
         Body::Inline(text) => {
-            let bytes = STANDARD.decode(text).map_err(|error| Fault::invalid("BASE64_INVALID", format!("the inline body is not base64: {error}")))?;
+            let bytes = STANDARD
+                .decode(text)
+                .map_err(|error| Fault::invalid("BASE64_INVALID", format!("the inline body is not base64: {error}")))?;
             match bytes.len() <= ROW_BYTES {
                 true => Ok(Upload::Inline(bytes)),
-                false => Err(Fault::new(Kind::TooLarge, "TOO_LARGE", format!("an inline body has at most {ROW_BYTES} bytes")).hint("upload it as a blob and name its digest")),
+                false => Err(Fault::new(
+                    Kind::TooLarge,
+                    "TOO_LARGE",
+                    format!("an inline body has at most {ROW_BYTES} bytes"),
+                )
+                .hint("upload it as a blob and name its digest")),
             }
         }
     }
@@ -28,7 +35,11 @@ fn upload(body: Body) -> Result<Upload, Fault> {
 
 fn checked(engine: &Engine, evidence: Vec<EvidenceBody>) -> Result<Vec<Checked>, Fault> {
     let one = |body: EvidenceBody| {
-        let format = body.format.as_deref().map(str::parse).transpose()
+        let format = body
+            .format
+            .as_deref()
+            .map(str::parse)
+            .transpose()
             .map_err(|error: lockgate_evidence::EvidenceError| Fault::invalid(error.code, error.message))?;
         let form = if body.signed { Form::Envelope } else { Form::Report(format) };
         check(engine, Evidence { upload: upload(body.body)?, form, expect: body.expect })
@@ -42,7 +53,11 @@ pub async fn publish(call: Call) -> Result<Response, Fault> {
     let person = call.person()?;
     let engine = call.engine().clone();
     let submission = heavy(move || {
-        let artifact = |artifact: lockgate_api::wire::ArtifactRef| Artifact { digest: artifact.digest, name: artifact.name, size_bytes: artifact.size_bytes };
+        let artifact = |artifact: lockgate_api::wire::ArtifactRef| Artifact {
+            digest: artifact.digest,
+            name: artifact.name,
+            size_bytes: artifact.size_bytes,
+        };
         let publish = Publish {
             release: request.release,
             artifacts: request.artifacts.into_iter().map(artifact).collect(),
@@ -51,7 +66,8 @@ pub async fn publish(call: Call) -> Result<Response, Fault> {
             evidence: checked(&engine, request.evidence)?,
         };
         publishing(&engine, person, publish)
-    }).await?;
+    })
+    .await?;
     write(&call, submission).await
 }
 

@@ -22,7 +22,8 @@ pub async fn sign_in(call: Call) -> Result<Response, Fault> {
     let app = call.app.clone();
     let signed_in = heavy(move || {
         session::sign_in(&app.engine, &app.challenges, &request.person, &request.challenge, &request.signature)
-    }).await?;
+    })
+    .await?;
     reply::json(&SessionReply { token: signed_in.token, person: signed_in.person, expires_at: signed_in.expires })
 }
 
@@ -38,7 +39,9 @@ pub async fn sign_out(call: Call) -> Result<Response, Fault> {
 pub async fn whoami(call: Call) -> Result<Response, Fault> {
     let person = call.person()?;
     let governance = call.engine().governance()?;
-    let record = governance.person(&person).ok_or_else(|| Fault::new(Kind::Unauthenticated, "PERSON_UNKNOWN", format!("`{person}` is not enrolled")))?;
+    let record = governance
+        .person(&person)
+        .ok_or_else(|| Fault::new(Kind::Unauthenticated, "PERSON_UNKNOWN", format!("`{person}` is not enrolled")))?;
     let permissions = governance.policy.permissions_of(&record.groups);
     reply::json(&Whoami {
         subject: record.kind,

@@ -331,10 +331,7 @@ impl FromStr for SshPublicKey {
         let key = Self::from_wire(&wire)?;
         match name == key.kind.name() {
             true => Ok(key),
-            false => Err(SshKeyError::KindMismatch {
-                line: name.chars().take(64).collect(),
-                inside: key.kind.name(),
-            }),
+            false => Err(SshKeyError::KindMismatch { line: name.chars().take(64).collect(), inside: key.kind.name() }),
         }
     }
 }

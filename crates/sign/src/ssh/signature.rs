@@ -52,7 +52,9 @@ impl HashAlgorithm {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SshSigError {
     /// Not one armored block.
-    #[error("not an SSH signature: write exactly one `-----BEGIN SSH SIGNATURE-----` block, as `ssh-keygen -Y sign` does")]
+    #[error(
+        "not an SSH signature: write exactly one `-----BEGIN SSH SIGNATURE-----` block, as `ssh-keygen -Y sign` does"
+    )]
     NotArmored,
     /// The bytes are cut short, too long, or not an SSHSIG of version 1.
     #[error("the SSH signature is damaged or of another version: sign again")]
@@ -72,7 +74,9 @@ pub enum SshSigError {
         expected: String,
     },
     /// The signature was made for another purpose.
-    #[error("signed for the namespace `{found}`, but `{expected}` was expected: a signature counts for one purpose only")]
+    #[error(
+        "signed for the namespace `{found}`, but `{expected}` was expected: a signature counts for one purpose only"
+    )]
     OtherNamespace {
         /// The namespace inside the signature.
         found: String,
@@ -282,9 +286,8 @@ mod tests {
     #[test]
     fn security_keys_count_only_when_touched() {
         for kind in ["sk-ssh-ed25519@openssh.com", "sk-ecdsa-sha2-nistp256@openssh.com"] {
-            let check = |signature: &SshSignature, message: &[u8]| {
-                signature.verify(message, NAMESPACE, &signature.public_key)
-            };
+            let check =
+                |signature: &SshSignature, message: &[u8]| signature.verify(message, NAMESPACE, &signature.public_key);
             let good = touch(kind, 0x01, 42);
             assert_eq!(check(&good, b"message"), Ok(()), "{kind}");
             assert_eq!(check(&touch(kind, 0x05, 0), b"message"), Ok(()), "{kind}");

@@ -168,7 +168,8 @@ mod tests {
 
     #[test]
     fn refuses_answers_that_are_not_in_the_protocol() {
-        let check = |answer: &[u8]| assert_eq!(against(answer, AgentSigner::list), Err(SignerError::BadAnswer), "{answer:?}");
+        let check =
+            |answer: &[u8]| assert_eq!(against(answer, AgentSigner::list), Err(SignerError::BadAnswer), "{answer:?}");
         check(&framed(&[5]));
         check(&framed(&[IDENTITIES_ANSWER, 0, 0, 0, 1]));
         check(&framed(&[IDENTITIES_ANSWER, 0, 0, 0, 0, 9]));

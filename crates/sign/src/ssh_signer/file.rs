@@ -195,9 +195,7 @@ mod tests {
     fn refuses_every_changed_or_cut_file() {
         let pem = FileSigner::ed25519_from_seed(&[7; 32], "").unwrap().to_openssh_pem().to_owned();
         let bytes = crate::armor::decode("OPENSSH PRIVATE KEY", &pem).unwrap();
-        let load = |bytes: &[u8]| {
-            FileSigner::from_openssh_pem(&crate::armor::encode("OPENSSH PRIVATE KEY", bytes, 70))
-        };
+        let load = |bytes: &[u8]| FileSigner::from_openssh_pem(&crate::armor::encode("OPENSSH PRIVATE KEY", bytes, 70));
         assert!(load(&bytes).is_ok());
         for at in 0..bytes.len() {
             let mut changed = bytes.clone();

@@ -62,8 +62,12 @@ fn the_agent_signs_with_every_kind_it_can_hold() {
     let agent = Agent::start(folder.path());
     assert_eq!(AgentSigner::list(&agent.socket), Ok(vec![]));
 
-    let kinds: [&[&str]; 4] =
-        [&["-t", "ed25519"], &["-t", "ecdsa", "-b", "256"], &["-t", "ecdsa", "-b", "384"], &["-t", "rsa", "-b", "3072"]];
+    let kinds: [&[&str]; 4] = [
+        &["-t", "ed25519"],
+        &["-t", "ecdsa", "-b", "256"],
+        &["-t", "ecdsa", "-b", "384"],
+        &["-t", "rsa", "-b", "3072"],
+    ];
     let mut keys = Vec::new();
     for (number, arguments) in kinds.into_iter().enumerate() {
         let path = generate(folder.path(), &format!("key{number}"), arguments, "");

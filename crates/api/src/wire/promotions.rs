@@ -1,0 +1,215 @@
+//! Promotions, gates, approvals.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::wire::ArtifactRef;
+use crate::wire::RunningCell;
+use lockgate_model::facts::{PromotionKind, Verdict};
+use lockgate_model::{Digest, EnvName, PersonId, PromotionId, ReleaseName, UnixMillis};
+
+/// `POST /v1/promotions` and `POST /v1/rollbacks`.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PromoteRequest {
+    /// `service@version`.
+    #[schemars(with = "String")]
+    pub release: ReleaseName,
+    /// The target.
+    #[schemars(with = "String")]
+    pub environment: EnvName,
+    /// Why.
+    pub reason: String,
+}
+
+/// The promotions that a request led to; the last is the answer.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Promoted {
+    /// In order.
+    pub promotions: Vec<PromotedRow>,
+}
+
+/// One of them.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PromotedRow {
+    /// Its id.
+    #[schemars(with = "String")]
+    pub promotion: PromotionId,
+    /// Its target.
+    #[schemars(with = "String")]
+    pub environment: EnvName,
+    /// `granted`, `pending`, `denied`, ...
+    pub status: String,
+    /// Whether it had been asked for before.
+    pub repeated: bool,
+}
+
+/// `GET /v1/promotions/{id}`: every gate at once.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PromotionReply {
+    /// Its id.
+    #[schemars(with = "String")]
+    pub promotion: PromotionId,
+    /// What.
+    #[schemars(with = "String")]
+    pub release: ReleaseName,
+    /// Its manifest.
+    #[schemars(with = "String")]
+    pub manifest: Digest,
+    /// Its artifacts.
+    pub artifacts: Vec<ArtifactRef>,
+    /// Where to.
+    #[schemars(with = "String")]
+    pub environment: EnvName,
+    /// `promotion` or `rollback`.
+    #[schemars(with = "String")]
+    pub kind: PromotionKind,
+    /// Who asked.
+    #[schemars(with = "String")]
+    pub requester: PersonId,
+    /// Why.
+    pub reason: String,
+    /// When.
+    #[schemars(with = "u64")]
+    pub requested_at: UnixMillis,
+    /// Until when it stays open.
+    #[schemars(with = "u64")]
+    pub expires_at: UnixMillis,
+    /// `pending`, `denied`, `granted`, `rejected`, `withdrawn`, `expired`, `superseded`.
+    pub status: String,
+    /// Why it ended, if it ended without a grant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closed: Option<String>,
+    /// What runs in the target.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub running: Option<RunningCell>,
+    /// `allow`, `deny` or `pending`.
+    pub outcome: String,
+    /// The policy set that decided.
+    #[schemars(with = "String")]
+    pub policy: Digest,
+    /// When.
+    #[schemars(with = "u64")]
+    pub decided_at: UnixMillis,
+    /// Where that decision is recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decision_index: Option<u64>,
+    /// Every gate.
+    pub gates: Vec<GateRow>,
+    /// Approvals and rejections.
+    pub approvals: Vec<ApprovalRow>,
+    /// Until when the grant lasts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<u64>")]
+    pub granted_until: Option<UnixMillis>,
+}
+
+/// One gate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GateRow {
+    /// The gate.
+    pub gate: String,
+    /// Its kind.
+    pub kind: String,
+    /// `pass`, `fail`, `pending` or `waived`.
+    pub outcome: String,
+    /// A stable reason code.
+    pub reason: String,
+    /// The file of the policy set.
+    pub file: String,
+    /// The line.
+    pub line: u64,
+    /// What it demands.
+    pub needed: String,
+    /// What there is.
+    pub found: String,
+    /// The evidence it looked at.
+    #[schemars(with = "Vec<String>")]
+    pub evidence: Vec<Digest>,
+    /// Who can do something about it.
+    pub who: String,
+    /// What to do.
+    pub fix: String,
+}
+
+/// One approval or rejection.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ApprovalRow {
+    /// Who.
+    #[schemars(with = "String")]
+    pub person: PersonId,
+    /// `approve` or `reject`.
+    #[schemars(with = "String")]
+    pub verdict: Verdict,
+    /// With which key.
+    pub key: String,
+    /// Where it is recorded.
+    pub index: u64,
+    /// When.
+    #[schemars(with = "u64")]
+    pub recorded_at: UnixMillis,
+    /// Until when it counts.
+    #[schemars(with = "u64")]
+    pub expires_at: UnixMillis,
+}
+
+/// `POST /v1/promotions/{id}/approvals`.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ApprovalRequest {
+    /// The exact canonical document that was signed.
+    pub document: String,
+    /// The signature (SSHSIG, armored).
+    pub signature: String,
+}
+
+/// A recorded approval.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Approved {
+    /// Which promotion.
+    #[schemars(with = "String")]
+    pub promotion: PromotionId,
+    /// `approve` or `reject`.
+    #[schemars(with = "String")]
+    pub verdict: Verdict,
+    /// Where the promotion stands now.
+    pub status: String,
+    /// The digest of the document.
+    #[schemars(with = "String")]
+    pub document: Digest,
+}
+
+/// `POST /v1/promotions/{id}/withdrawal`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WithdrawRequest {
+    /// Why.
+    #[serde(default)]
+    pub reason: String,
+}
+
+/// A withdrawn promotion.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Withdrawn {
+    /// Which.
+    #[schemars(with = "String")]
+    pub promotion: PromotionId,
+    /// Its status.
+    pub status: String,
+}
+
+/// `GET /v1/grants`.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GrantReply {
+    /// The promotion by which the artifact may run there.
+    #[schemars(with = "String")]
+    pub promotion: PromotionId,
+}

@@ -1,0 +1,4 @@
+//! Tests of the whole program, as a user runs it.
+
+#[cfg(test)]
+mod attacks;
