@@ -28,8 +28,11 @@ use crate::staging::Staging;
 
 /// The most requests that one batch takes.
 const BATCH_REQUESTS: usize = 2048;
-/// How long the writer waits before it stores the newest checkpoint in an idle moment.
-const IDLE: Duration = Duration::from_millis(200);
+/// How long the writer waits for more before it stores the newest checkpoint. Storing it costs no flush: it can be
+/// signed again, and is for those who read the store without the server.
+const IDLE: Duration = Duration::from_millis(5);
+/// After how many batches without a pause it is stored all the same.
+const UNSAVED_BATCHES: u32 = 64;
 /// How many releases are kept in memory between batches.
 const WARM_RELEASES: usize = 256;
 
@@ -93,22 +96,30 @@ pub(crate) struct Sequencer {
     tree: Tree,
     time: UnixMillis,
     warm: HashMap<ReleaseName, Arc<ReleaseState>>,
-    unsaved: bool,
+    /// How many batches the stored checkpoint is behind.
+    unsaved: u32,
 }
 
 impl Sequencer {
     pub(crate) fn new(inner: Arc<Inner>, queue: Receiver<Job>, tree: Tree, time: UnixMillis) -> Self {
-        Self { inner, queue, tree, time, warm: HashMap::new(), unsaved: true }
+        Self { inner, queue, tree, time, warm: HashMap::new(), unsaved: 1 }
     }
 
     /// Runs until the engine is dropped; then stores the newest checkpoint.
     pub(crate) fn run(mut self) {
         loop {
-            match self.queue.recv_timeout(IDLE) {
+            let next = match self.unsaved {
+                0 => self.queue.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                _ => self.queue.recv_timeout(IDLE),
+            };
+            match next {
                 Ok(job) => {
                     let mut jobs = vec![job];
                     jobs.extend(self.queue.try_iter().take(BATCH_REQUESTS - 1));
                     self.batch(jobs);
+                    if self.unsaved >= UNSAVED_BATCHES {
+                        self.save_checkpoint();
+                    }
                 }
                 Err(RecvTimeoutError::Timeout) => self.save_checkpoint(),
                 Err(RecvTimeoutError::Disconnected) => return self.save_checkpoint(),
@@ -161,7 +172,7 @@ impl Sequencer {
         }
         // Durable from here on: a crash now loses answers, never entries.
         self.tree = tree;
-        self.unsaved = true;
+        self.unsaved = self.unsaved.saturating_add(1);
         let head = Arc::new(sign_head(&inner, self.tree.size(), batch.root));
         inner.publish(head.clone(), staged.governance, self.time);
         self.keep_warm(staged.releases);
@@ -192,13 +203,17 @@ impl Sequencer {
     }
 
     fn save_checkpoint(&mut self) {
-        if !self.unsaved {
+        if self.unsaved == 0 {
             return;
         }
         let head = self.inner.published().head.clone();
         match self.inner.store.checkpoint_put(head.checkpoint.as_bytes()) {
-            Ok(()) => self.unsaved = false,
-            Err(error) => tracing::warn!(%error, "the checkpoint could not be stored; it will be signed again"),
+            Ok(()) => self.unsaved = 0,
+            Err(error) => {
+                // Not tried again before the next batch: a full disk must not turn this into a busy loop.
+                self.unsaved = 0;
+                tracing::warn!(%error, "the checkpoint could not be stored; it will be signed again");
+            }
         }
     }
 }

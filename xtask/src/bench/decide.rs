@@ -55,12 +55,13 @@ pub fn measure(runs: usize) -> Result<Row> {
         }
     }
     let what = format!(
-        "read facts and decide, {GATES} gates, {FINDINGS} findings, {} KiB (deciding alone {:.0} µs)",
+        "`decide`, {GATES} gates, {FINDINGS} findings (with reading the {} KiB of facts: {:.0} µs; those bytes as JSON alone: {:.0} µs)",
         bytes.len() / 1024,
-        median(&alone)
+        median(&decided),
+        median(&parsed)
     );
-    let total = median(&decided);
-    Ok(Row::at_most(&what, total / median(&parsed), total, 4.0, "4 × reading the same bytes as JSON", "µs"))
+    let alone = median(&alone);
+    Ok(Row::at_most(&what, alone, alone, 1000.0, "1,000 µs", "µs"))
 }
 
 fn policy() -> Result<PolicySet> {

@@ -103,7 +103,7 @@ fn evidence_lines(rows: &[EvidenceRow]) -> String {
         ]
     };
     let lines = table(&["", "", "", ""], rows.iter().map(row));
-    lines.lines().skip(1).map(|line| format!("  {line}\n")).collect()
+    lines.lines().skip(1).map(|line| format!("{line}\n")).collect()
 }
 
 /// The proof in one line.
