@@ -15,6 +15,7 @@ use crate::fault::{Fault, Kind};
 use crate::keys::LedgerKeys;
 use crate::reader;
 use crate::sequencer::{Answer, Job, Receipt, Sequencer, Submission, sign_head};
+use crate::session::SessionCache;
 
 /// How many requests may wait for the sequencer.
 const QUEUE: usize = 8192;
@@ -54,6 +55,7 @@ pub struct Inner {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) claims: ClaimCache,
+    pub(crate) sessions: SessionCache,
     published: RwLock<Published>,
     listeners: RwLock<Vec<Listener>>,
     on_fatal: OnFatal,
@@ -145,6 +147,7 @@ impl Engine {
             clock,
             entropy,
             claims: ClaimCache::default(),
+            sessions: SessionCache::default(),
             published: RwLock::new(published),
             listeners: RwLock::new(Vec::new()),
             on_fatal,

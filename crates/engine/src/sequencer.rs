@@ -10,13 +10,11 @@
 //! A crash before 4 leaves nothing; after 4 the head can be signed again, because signing is deterministic. Nothing is
 //! retried on a failed commit.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
-use lockgate_ledger::ReleaseState;
-use lockgate_model::{Digest, EntryIndex, Hasher, ReleaseName, TreeSize, UnixMillis, canonical};
+use lockgate_model::{Digest, EntryIndex, Hasher, TreeSize, UnixMillis, canonical};
 use lockgate_store::{Batch, Reply, StoreError, TileWrite};
 use lockgate_tlog::checkpoint::Checkpoint;
 use lockgate_tlog::tree::Tree;
@@ -24,7 +22,7 @@ use serde_json::Value;
 
 use crate::engine::{Inner, TreeHead};
 use crate::fault::{Fault, Kind};
-use crate::staging::Staging;
+use crate::staging::{Staging, Warm};
 
 /// The most requests that one batch takes.
 const BATCH_REQUESTS: usize = 2048;
@@ -33,8 +31,6 @@ const BATCH_REQUESTS: usize = 2048;
 const IDLE: Duration = Duration::from_millis(5);
 /// After how many batches without a pause it is stored all the same.
 const UNSAVED_BATCHES: u32 = 64;
-/// How many releases are kept in memory between batches.
-const WARM_RELEASES: usize = 256;
 
 /// What a request wants to append: runs inside the sequencer, on current state.
 pub type Plan = Box<dyn FnOnce(&mut Staging<'_>, &Inner) -> Result<Value, Fault> + Send>;
@@ -95,14 +91,14 @@ pub(crate) struct Sequencer {
     queue: Receiver<Job>,
     tree: Tree,
     time: UnixMillis,
-    warm: HashMap<ReleaseName, Arc<ReleaseState>>,
+    warm: Warm,
     /// How many batches the stored checkpoint is behind.
     unsaved: u32,
 }
 
 impl Sequencer {
     pub(crate) fn new(inner: Arc<Inner>, queue: Receiver<Job>, tree: Tree, time: UnixMillis) -> Self {
-        Self { inner, queue, tree, time, warm: HashMap::new(), unsaved: 1 }
+        Self { inner, queue, tree, time, warm: Warm::default(), unsaved: 1 }
     }
 
     /// Runs until the engine is dropped; then stores the newest checkpoint.
@@ -132,10 +128,8 @@ impl Sequencer {
         self.time = self.time.max(inner.clock.now());
         let size = self.tree.size();
         let governance = inner.published().governance.clone();
-        let mut staging = Staging::begin(&*inner.store, EntryIndex(size.0), self.time, governance);
-        for release in self.warm.values() {
-            staging.adopt_release(release.clone());
-        }
+        let mut staging =
+            Staging::begin(&*inner.store, EntryIndex(size.0), self.time, governance, std::mem::take(&mut self.warm));
         let mut replies: Vec<Reply> = Vec::new();
         let mut answers = Vec::with_capacity(jobs.len());
         for job in jobs {
@@ -144,7 +138,7 @@ impl Sequencer {
         }
         let staged = staging.finish();
         if staged.entries.is_empty() {
-            self.keep_warm(staged.releases);
+            self.warm = staged.warm.bounded();
             let head = inner.published().head.clone();
             return answer_all(answers, &head);
         }
@@ -175,21 +169,13 @@ impl Sequencer {
         self.unsaved = self.unsaved.saturating_add(1);
         let head = Arc::new(sign_head(&inner, self.tree.size(), batch.root));
         inner.publish(head.clone(), staged.governance, self.time);
-        self.keep_warm(staged.releases);
+        self.warm = staged.warm.bounded();
         answer_all(answers, &head);
-    }
-
-    fn keep_warm(&mut self, releases: HashMap<ReleaseName, Arc<ReleaseState>>) {
-        self.warm = match releases.len() <= WARM_RELEASES {
-            true => releases,
-            false => HashMap::new(),
-        };
     }
 
     /// The commit failed: nothing was appended. A failed flush stops the process, because the kernel may have
     /// dropped the pages that it could not write; whoever restarts reads what really is there.
     fn refuse_all(&mut self, answers: Vec<(Answer, Result<Done, Fault>)>, error: &StoreError) {
-        self.warm.clear();
         let fault = Fault::from(error.clone());
         for (answer, done) in answers {
             answer(Err(done.err().unwrap_or_else(|| fault.clone())));

@@ -21,6 +21,8 @@ const CHALLENGE_TTL: Span = Span::from_secs(120);
 pub const IDLE: Span = Span::from_secs(30 * 60);
 /// How long a session may last.
 pub const ABSOLUTE: Span = Span::from_secs(12 * 3600);
+/// How many sessions are kept in memory.
+const SESSIONS_CACHED: usize = 4096;
 /// How many challenges may be open.
 const CHALLENGES_MAX: usize = 4096;
 
@@ -47,6 +49,33 @@ impl<'a> ChallengeDocument<'a> {
 /// Open challenges; each is answered once, by the person it was made for.
 #[derive(Debug, Default)]
 pub struct Challenges(Mutex<HashMap<String, (PersonId, UnixMillis)>>);
+
+/// Sessions in memory: a request costs no read. Each is also stored, so that a restart ends nobody's session.
+#[derive(Debug, Default)]
+pub struct SessionCache(Mutex<HashMap<Digest, Session>>);
+
+impl SessionCache {
+    fn locked(&self) -> std::sync::MutexGuard<'_, HashMap<Digest, Session>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn find(&self, engine: &Engine, hash: &Digest) -> Result<Option<Session>, Fault> {
+        if let Some(session) = self.locked().get(hash) {
+            return Ok(Some(session.clone()));
+        }
+        let Some(session) = engine.store().session_by_hash(hash)? else { return Ok(None) };
+        self.keep(&session);
+        Ok(Some(session))
+    }
+
+    fn keep(&self, session: &Session) {
+        let mut known = self.locked();
+        if known.len() >= SESSIONS_CACHED {
+            known.clear();
+        }
+        known.insert(session.token_hash, session.clone());
+    }
+}
 
 /// A new session.
 #[derive(Debug, Clone)]
@@ -139,7 +168,8 @@ pub fn sign_in(
 pub fn authenticate(engine: &Engine, token: &str) -> Result<PersonId, Fault> {
     let hash = Digest::of(token.as_bytes());
     let now = engine.inner().clock.now();
-    let session = engine.store().session_by_hash(&hash)?.ok_or_else(|| {
+    let cache = &engine.inner().sessions;
+    let session = cache.find(engine, &hash)?.ok_or_else(|| {
         Fault::new(Kind::Unauthenticated, "TOKEN_UNKNOWN", "this token is not known here")
             .hint("sign in again: `lockgate login NAME`")
     })?;
@@ -147,9 +177,10 @@ pub fn authenticate(engine: &Engine, token: &str) -> Result<PersonId, Fault> {
         return Err(Fault::new(Kind::Unauthenticated, "TOKEN_EXPIRED", "the session has ended")
             .hint("sign in again: `lockgate login NAME`"));
     }
-    // Written at most once a minute: a read must not cost a flush.
+    // Written at most once a minute: a read must not cost a write.
     if now.since(session.last_used).secs() >= 60 {
         engine.store().session_touch(&hash, now)?;
+        cache.keep(&Session { last_used: now, ..session.clone() });
     }
     match engine.governance()?.person(&session.subject) {
         Some(person) if person.keys.iter().any(|key| key.invalid_from.is_none()) => Ok(session.subject),
@@ -162,6 +193,8 @@ pub fn authenticate(engine: &Engine, token: &str) -> Result<PersonId, Fault> {
 /// # Errors
 /// What the store says.
 pub fn sign_out(engine: &Engine, token: &str) -> Result<(), Fault> {
-    engine.store().session_remove(&Digest::of(token.as_bytes()))?;
+    let hash = Digest::of(token.as_bytes());
+    engine.inner().sessions.locked().remove(&hash);
+    engine.store().session_remove(&hash)?;
     Ok(())
 }

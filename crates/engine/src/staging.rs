@@ -59,8 +59,33 @@ pub struct Staged {
     pub projections: Vec<Projection>,
     /// The governance state after the batch.
     pub governance: Option<Arc<Governance>>,
-    /// The releases that the batch read or changed.
-    pub releases: HashMap<ReleaseName, Arc<ReleaseState>>,
+    /// What the batch read or changed.
+    pub warm: Warm,
+}
+
+/// What is kept from batch to batch, so that it is not read again: only the sequencer writes, so it stays exact.
+#[derive(Default)]
+pub struct Warm {
+    releases: HashMap<ReleaseName, Arc<ReleaseState>>,
+    heads: HashMap<StreamName, StreamPosition>,
+}
+
+impl Warm {
+    /// How many releases and stream heads are kept.
+    const RELEASES: usize = 256;
+    const HEADS: usize = 4096;
+
+    /// Forgets everything once there is too much of it.
+    #[must_use]
+    pub fn bounded(mut self) -> Self {
+        if self.releases.len() > Self::RELEASES {
+            self.releases = HashMap::new();
+        }
+        if self.heads.len() > Self::HEADS {
+            self.heads = HashMap::new();
+        }
+        self
+    }
 }
 
 /// A point to go back to when a request fails half-way: how many entries were staged then.
@@ -74,6 +99,7 @@ impl<'a> Staging<'a> {
         first: EntryIndex,
         time: UnixMillis,
         governance: Option<Arc<Governance>>,
+        warm: Warm,
     ) -> Self {
         Self {
             store,
@@ -82,9 +108,9 @@ impl<'a> Staging<'a> {
             entries: Vec::new(),
             documents: BTreeMap::new(),
             projections: BTreeMap::new(),
-            heads: HashMap::new(),
+            heads: warm.heads,
             governance,
-            releases: HashMap::new(),
+            releases: warm.releases,
             running: HashMap::new(),
             undo: Vec::new(),
         }
@@ -144,11 +170,6 @@ impl<'a> Staging<'a> {
             self.releases.insert(name.clone(), release.clone());
         }
         Ok(release)
-    }
-
-    /// Remembers a release that the engine had in memory.
-    pub fn adopt_release(&mut self, release: Arc<ReleaseState>) {
-        self.releases.insert(release.name.clone(), release);
     }
 
     /// The release that a promotion is about.
@@ -337,7 +358,7 @@ impl<'a> Staging<'a> {
             documents: self.documents.into_iter().collect(),
             projections: self.projections.into_iter().map(projection).collect(),
             governance: self.governance,
-            releases: self.releases,
+            warm: Warm { releases: self.releases, heads: self.heads },
         }
     }
 }

@@ -208,7 +208,7 @@ pub fn subjects(release: &ReleaseState) -> Vec<Subject> {
 }
 
 fn evidence_lines(release: &ReleaseState) -> Vec<EvidenceLine> {
-    let line = |record: &crate::release::EvidenceRecord| EvidenceLine {
+    let line = |record: &std::sync::Arc<crate::release::EvidenceRecord>| EvidenceLine {
         kind: match &record.event.form {
             crate::entry::EvidenceForm::Envelope => "envelope".to_owned(),
             crate::entry::EvidenceForm::Report { format, .. } => format.clone(),

@@ -1,6 +1,7 @@
 //! One release: its manifest, evidence, promotions, decisions and grants, folded from its own stream.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use lockgate_model::facts::{Certified, PromotionKind};
 use lockgate_model::{Digest, EntryIndex, EnvName, PersonId, PromotionId, ReleaseName, UnixMillis};
@@ -29,8 +30,8 @@ pub struct ReleaseState {
     pub published_at: UnixMillis,
     /// Where.
     pub published_index: EntryIndex,
-    /// Its evidence, in ledger order.
-    pub evidence: Vec<EvidenceRecord>,
+    /// Its evidence, in ledger order; shared, because a release is copied when it changes.
+    pub evidence: Vec<Arc<EvidenceRecord>>,
     /// Its promotions.
     pub promotions: BTreeMap<PromotionId, PromotionState>,
     /// Its grants, in ledger order.

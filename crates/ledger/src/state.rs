@@ -267,7 +267,7 @@ impl State {
                         format!("{} has as much evidence as a release may have", event.release),
                     ));
                 }
-                release.evidence.push(EvidenceRecord { index, time, by, event: event.clone() });
+                release.evidence.push(Arc::new(EvidenceRecord { index, time, by, event: event.clone() }));
                 Ok(())
             }
             Event::PromotionRequested(event) => {
