@@ -84,7 +84,7 @@ routes! {
     "GET" "/v1/whoami" "whoami" SignedIn, None, Read, "whoami", "Who is signed in, and what they may do";
     "GET" "/v1/people" "people" Permission("read"), None, Read, "people.list", "Everyone enrolled, with their keys";
     "POST" "/v1/people" "enrol" Permission("keys"), Json, Write, "people.enrol", "Enrol a person or machine that the caller countersigned";
-    "POST" "/v1/keys" "key-add" Permission("keys"), Json, Write, "keys.add", "Add a further key to someone";
+    "POST" "/v1/keys" "key-add" SignedIn, Json, Write, "keys.add", "Add a further key to oneself, vouched for by an earlier one";
     "POST" "/v1/keys/revocations" "key-revoke" SignedIn, Json, Write, "keys.revoke", "End a key: one's own, or with the permission to manage keys";
     "GET" "/v1/policy" "policy" Permission("read"), None, Read, "policy.show", "The active policy set's document";
     "POST" "/v1/policy" "policy-activate" Permission("policy"), LargeJson, Write, "policy.activate", "Activate a policy set that the caller signed";

@@ -90,6 +90,14 @@ fn record(
     let state = staging.slice(&release, &asked.request.environment)?;
     let approval = Approval::verify(&event, &document, &governance, staging.next_index())?;
     approval.check_current(&state, &asked, staging.time())?;
+    let key = governance.key(&event.approver, &event.key);
+    if !key.is_some_and(|key| key.valid_at(staging.next_index())) {
+        return Err(Fault::new(
+            Kind::Denied,
+            "KEY_REVOKED",
+            format!("the key {} of `{}` does not count any more", event.key, event.approver),
+        ));
+    }
     let actor = Actor::Subject { id: event.approver.clone() };
     let digest = staging.document(document);
     staging.append(actor.clone(), &[], Event::ApprovalRecorded(event.clone()))?;

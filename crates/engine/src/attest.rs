@@ -154,6 +154,14 @@ pub fn record(
     if known.is_some() {
         return Ok(shown);
     }
+    let held: u64 = release.evidence.iter().map(|record| record.event.size_bytes).sum();
+    if held.saturating_add(checked.size_bytes) > Limits::DEFAULT.evidence_bytes_per_release {
+        return Err(Fault::new(
+            Kind::TooLarge,
+            "TOO_LARGE",
+            format!("{name} has as much evidence as one bundle can carry"),
+        ));
+    }
     let mut event = EvidenceRecorded {
         release: name.clone(),
         evidence: checked.digest,

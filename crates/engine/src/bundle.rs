@@ -5,13 +5,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use lockgate_ledger::bodies::required;
-use lockgate_ledger::bundle::{Bundle, BundleEntry, bodies_of};
+use lockgate_ledger::bundle::{Bundle, BundleAnchor, BundleEntry, bodies_of};
+use lockgate_ledger::entry::DecisionRecorded;
+use lockgate_ledger::release::PromotionState;
 use lockgate_ledger::{Entry, Event};
-use lockgate_model::{Digest, EntryIndex, EnvName, PromotionId, ServiceName, StreamName};
+use lockgate_model::{Digest, EntryIndex, EnvName, PromotionId, ServiceName, StreamName, TreeSize};
+use lockgate_policy::Outcome;
 use lockgate_tlog::hash::leaf_hash;
 
 use crate::bodies::StoreBodies;
-use crate::engine::Engine;
+use crate::engine::{Engine, TreeHead};
 use crate::fault::{Fault, Kind};
 use crate::reader;
 
@@ -41,9 +44,14 @@ pub fn build(engine: &Engine, promotion: PromotionId) -> Result<Vec<u8>, Fault> 
         .next_back()
         .ok_or_else(|| Fault::not_found("DECISION_MISSING", format!("{promotion} has no decision yet")))?;
     let target = StreamName::running(&last.environment, &name.service);
-    indices.extend(last.relied_on.iter().filter(|position| position.stream == target).map(|position| position.index));
-    // The newest grant of the target too: an approver has to see what runs there now.
+    for event in entries.values().filter_map(|entry| replayed(&entry.event, promotion)) {
+        let ran = event.relied_on.iter().filter(|position| position.stream.as_str().starts_with("running:"));
+        indices.extend(ran.map(|position| position.index));
+    }
+    // The newest grant of the target too: an approver has to see what runs there now. And the newest entry of all: it
+    // names the governance head, so that no later revocation can be left out.
     indices.extend(reader::head(store, &target)?.map(|position| position.index).filter(|index| index.0 < head.size.0));
+    indices.extend(head.size.0.checked_sub(1).map(EntryIndex));
     indices.extend(entries.values().flat_map(|entry| leaves_of(&entry.event, promotion)));
     let needed = bodies_of(entries.values().filter(|entry| is_needed(&entry.event, promotion)));
     let mut bodies = BTreeMap::new();
@@ -60,11 +68,17 @@ pub fn build(engine: &Engine, promotion: PromotionId) -> Result<Vec<u8>, Fault> 
         let proof = path.iter().map(|hash| STANDARD.encode(hash.as_bytes())).collect();
         proven.push(BundleEntry { index, leaf: STANDARD.encode(&bytes), proof });
     }
+    let release = reader::release(store, &engine.governance()?, &name)?;
+    let anchors = match release.as_ref().and_then(|release| release.promotions.get(&promotion)) {
+        Some(asked) => anchors(engine, &head, asked)?,
+        None => Vec::new(),
+    };
     let bundle = Bundle {
         schema: Bundle::SCHEMA.to_owned(),
         promotion,
         checkpoint: head.checkpoint.clone(),
         entries: proven,
+        anchors,
         bodies,
     };
     Ok(bundle.to_bytes()?)
@@ -79,13 +93,35 @@ fn leaves_of(event: &Event, promotion: PromotionId) -> Vec<EntryIndex> {
     }
 }
 
-/// Documents of other promotions' decisions are not used when this one is replayed.
+/// A decision that a verifier runs again: the promotion's own, and every one that allowed the same release.
+fn replayed(event: &Event, promotion: PromotionId) -> Option<&DecisionRecorded> {
+    match event {
+        Event::DecisionRecorded(event) if event.promotion == promotion || event.outcome == Outcome::Allow => {
+            Some(event)
+        }
+        _ => None,
+    }
+}
+
+/// Documents of decisions that are not run again are left out.
 fn is_needed(event: &Event, promotion: PromotionId) -> bool {
     match event {
-        Event::DecisionRecorded(event) => event.promotion == promotion,
+        Event::DecisionRecorded(_) => replayed(event, promotion).is_some(),
         Event::AttestationsIssued(event) => event.promotion == promotion,
         _ => true,
     }
+}
+
+/// Proofs that the ledgers which the approvers saw grew into this one.
+fn anchors(engine: &Engine, head: &TreeHead, asked: &PromotionState) -> Result<Vec<BundleAnchor>, Fault> {
+    let mut sizes: Vec<TreeSize> = asked.approvals.iter().map(|record| record.approval.predicate.anchor.size).collect();
+    sizes.sort_unstable();
+    sizes.dedup();
+    let anchor = |size| {
+        let (_, path) = engine.consistency(size, head)?;
+        Ok(BundleAnchor { size, proof: path.iter().map(|hash| STANDARD.encode(hash.as_bytes())).collect() })
+    };
+    sizes.into_iter().filter(|size| *size <= head.size).map(anchor).collect()
 }
 
 /// Finds the promotion by which an artifact may run in an environment now.

@@ -2,16 +2,15 @@
 //!
 //! The only function that issues a grant. Everything that a decision rests on is read in the same batch.
 
-use lockgate_ledger::attestation::{self, PROMOTION_PREDICATE_TYPE};
+use lockgate_ledger::attestation;
 use lockgate_ledger::entry::{
     AttestationsIssued, CloseCause, DecisionRecorded, GateLine, GrantIssued, Issued, PromotionClosed,
 };
 use lockgate_ledger::release::PromotionState;
 use lockgate_ledger::replay::{Deliberation, deliberate};
-use lockgate_ledger::{Actor, Event, PromotionStatus, approval, sigstore, vsa};
-use lockgate_model::{EntryIndex, PromotionId, StreamName, UnixMillis};
+use lockgate_ledger::{Actor, Event, PromotionStatus, sigstore};
+use lockgate_model::{EntryIndex, PromotionId, StreamName};
 use lockgate_policy::Outcome;
-use serde_json::Value;
 
 use crate::engine::Inner;
 use crate::fault::Fault;
@@ -90,12 +89,9 @@ fn conclude(
     deliberation: &Deliberation,
 ) -> Result<(), Fault> {
     let key = open_key(&event.environment, &event.release.service, event.promotion);
-    let not_after = match event.outcome {
-        Outcome::Allow => Some(grant_end(staging, event)?),
-        Outcome::Deny | Outcome::Pending => None,
-    };
+    let not_after = attestation::grant_end(event, staging.governance()?, staging.time());
     if event.outcome != Outcome::Pending {
-        attest(staging, inner, event, index, deliberation, not_after)?;
+        attest(staging, inner, event, index, deliberation)?;
     }
     let Some(not_after) = not_after else {
         staging.project(OPEN_PROMOTIONS, key, Some(event.release.to_string().into_bytes()));
@@ -114,14 +110,6 @@ fn conclude(
     supersede(staging, event)
 }
 
-fn grant_end(staging: &Staging<'_>, event: &DecisionRecorded) -> Result<UnixMillis, Fault> {
-    let governance = staging.governance()?;
-    let environment = governance.policy.environment(&event.environment).ok_or_else(|| {
-        Fault::not_found("ENVIRONMENT_UNKNOWN", format!("the policy set has no environment `{}`", event.environment))
-    })?;
-    Ok(staging.time().plus(environment.grant_ttl))
-}
-
 /// Signs the promotion statement and the VSA, each with a leaf of its own.
 fn attest(
     staging: &mut Staging<'_>,
@@ -129,19 +117,11 @@ fn attest(
     event: &DecisionRecorded,
     index: EntryIndex,
     deliberation: &Deliberation,
-    not_after: Option<UnixMillis>,
 ) -> Result<(), Fault> {
     let governance = staging.governance()?.clone();
     let release = staging.release(&event.release)?;
-    let subjects = approval::subjects(&release);
     let time = staging.time();
-    let facts = &deliberation.facts;
-    let promotion = attestation::promotion_predicate(event, facts, governance.origin(), index, time, not_after);
-    let summary = vsa::predicate(event, &governance.policy, governance.origin(), time, &attestation::inputs(facts));
-    let statements: [(&str, Value); 2] = [
-        (PROMOTION_PREDICATE_TYPE, attestation::statement(&subjects, PROMOTION_PREDICATE_TYPE, promotion)),
-        (vsa::PREDICATE_TYPE, vsa::statement(&subjects, summary)),
-    ];
+    let statements = attestation::outcome_statements(event, &deliberation.facts, &governance, &release, index, time);
     let mut issued = Vec::with_capacity(statements.len());
     for (predicate_type, statement) in statements {
         let envelope = attestation::sign(&statement, &inner.keys.attestation)?;

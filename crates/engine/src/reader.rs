@@ -8,6 +8,7 @@ use lockgate_ledger::{Entry, Event, Governance, Leaf, ReleaseState, State};
 use lockgate_model::facts::Running;
 use lockgate_model::{EntryIndex, EnvName, Limits, PromotionId, ReleaseName, ServiceName, StreamName};
 use lockgate_store::{Store, StoreError};
+use lockgate_tlog::hash::leaf_hash;
 
 use crate::bodies::StoreBodies;
 use crate::fault::{Fault, Kind};
@@ -22,6 +23,12 @@ const PAGE: usize = 512;
 pub fn entry(store: &dyn Store, index: EntryIndex) -> Result<Entry, Fault> {
     let damaged = |code, message: String| Fault::new(Kind::Integrity, code, message).hint("run `lockgate audit`");
     let bytes = store.entry(index)?.ok_or_else(|| damaged("ENTRY_MISSING", format!("entry {index} is missing")))?;
+    // INVARIANT (rows are not believed): an edited row is not what the tree was made of.
+    let tile = store.tile(0, index.0 / 256)?.unwrap_or_default();
+    let at = usize::try_from(index.0 % 256).unwrap_or_default() * 32;
+    if tile.get(at..at + 32) != Some(leaf_hash(&bytes).as_bytes().as_slice()) {
+        return Err(damaged("ENTRY_CHANGED", format!("entry {index} is not what the tree was made of")));
+    }
     match Leaf::decode(&bytes, &Limits::DEFAULT) {
         Ok(Leaf::Entry(entry)) => Ok(*entry),
         Ok(Leaf::HashedRekord) => Err(damaged("ENTRY_INVALID", format!("entry {index} is a leaf of an attestation"))),

@@ -177,8 +177,9 @@ impl Sequencer {
     /// dropped the pages that it could not write; whoever restarts reads what really is there.
     fn refuse_all(&mut self, answers: Vec<(Answer, Result<Done, Fault>)>, error: &StoreError) {
         let fault = Fault::from(error.clone());
-        for (answer, done) in answers {
-            answer(Err(done.err().unwrap_or_else(|| fault.clone())));
+        // Also what was refused is told so: it may have been refused because of what was staged and is gone now.
+        for (answer, _) in answers {
+            answer(Err(fault.clone()));
         }
         if matches!(error, StoreError::Fatal(_)) {
             tracing::error!(%error, "a commit failed; stopping");
@@ -230,9 +231,13 @@ fn one(
     let done = Done { value, index: appended.then_some(first), leaf: staging.leaf_hash(first), repeated: false };
     if let (Some((key, request)), true) = (submission.idempotency, appended) {
         let body = serde_json::json!({ "value": done.value, "index": done.index, "leaf": done.leaf });
-        let body =
-            canonical::to_vec(&body).map_err(|error| Fault::new(Kind::Bug, "REPLY_INVALID", error.to_string()))?;
-        replies.push(Reply { key, request, body, at: now });
+        match canonical::to_vec(&body) {
+            Ok(body) => replies.push(Reply { key, request, body, at: now }),
+            Err(error) => {
+                staging.go_back(mark);
+                return Err(Fault::new(Kind::Bug, "REPLY_INVALID", error.to_string()));
+            }
+        }
     }
     Ok(done)
 }

@@ -60,20 +60,23 @@ impl SessionCache {
     }
 
     fn find(&self, engine: &Engine, hash: &Digest) -> Result<Option<Session>, Fault> {
-        if let Some(session) = self.locked().get(hash) {
+        // Held while the store is read: a sign-out in between cannot be undone by what was read before it.
+        let mut known = self.locked();
+        if let Some(session) = known.get(hash) {
             return Ok(Some(session.clone()));
         }
         let Some(session) = engine.store().session_by_hash(hash)? else { return Ok(None) };
-        self.keep(&session);
-        Ok(Some(session))
-    }
-
-    fn keep(&self, session: &Session) {
-        let mut known = self.locked();
         if known.len() >= SESSIONS_CACHED {
             known.clear();
         }
         known.insert(session.token_hash, session.clone());
+        Ok(Some(session))
+    }
+
+    fn touch(&self, hash: &Digest, now: UnixMillis) {
+        if let Some(session) = self.locked().get_mut(hash) {
+            session.last_used = now;
+        }
     }
 }
 
@@ -180,12 +183,23 @@ pub fn authenticate(engine: &Engine, token: &str) -> Result<PersonId, Fault> {
     // Written at most once a minute: a read must not cost a write.
     if now.since(session.last_used).secs() >= 60 {
         engine.store().session_touch(&hash, now)?;
-        cache.keep(&Session { last_used: now, ..session.clone() });
+        cache.touch(&hash, now);
     }
     match engine.governance()?.person(&session.subject) {
         Some(person) if person.keys.iter().any(|key| key.invalid_from.is_none()) => Ok(session.subject),
         _ => Err(Fault::new(Kind::Unauthenticated, "KEY_REVOKED", "no key of this person counts any more")),
     }
+}
+
+/// Ends every session of a person: after one of their keys was revoked, whoever signed in with it is out.
+///
+/// # Errors
+/// What the store says.
+pub fn sign_out_everywhere(engine: &Engine, person: &PersonId) -> Result<(), Fault> {
+    let mut known = engine.inner().sessions.locked();
+    engine.store().sessions_remove_for(person)?;
+    known.retain(|_, session| session.subject != *person);
+    Ok(())
 }
 
 /// Ends a session.
@@ -194,7 +208,8 @@ pub fn authenticate(engine: &Engine, token: &str) -> Result<PersonId, Fault> {
 /// What the store says.
 pub fn sign_out(engine: &Engine, token: &str) -> Result<(), Fault> {
     let hash = Digest::of(token.as_bytes());
-    engine.inner().sessions.locked().remove(&hash);
+    let mut known = engine.inner().sessions.locked();
     engine.store().session_remove(&hash)?;
+    known.remove(&hash);
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use lockgate_ledger::bodies::{Bodies, BodyError};
-use lockgate_ledger::entry::{Entry, SCHEMA, StreamPosition};
+use lockgate_ledger::entry::{Entry, Position, SCHEMA, StreamPosition};
 use lockgate_ledger::state::Slice;
 use lockgate_ledger::{Actor, Event, Governance, Link, ReleaseState, State};
 use lockgate_model::facts::Running;
@@ -240,15 +240,19 @@ impl<'a> Staging<'a> {
     pub fn append(&mut self, actor: Actor, more: &[StreamName], event: Event) -> Result<EntryIndex, Fault> {
         let mut streams = event.streams(&actor);
         streams.extend_from_slice(more);
-        let mut state = self.state_with(&streams)?;
-        let touched = event_release(&event).cloned();
+        let mut needed = streams.clone();
+        needed.push(StreamName::governance());
+        let mut state = self.state_with(&needed)?;
+        let touched = event.release().cloned();
         if let Some(name) = &touched
             && let Some(release) = self.release_if_any(name)?
         {
             state.adopt_release(release);
         }
         let links: Vec<Link> = streams.iter().map(|stream| state.next_link(stream)).collect();
-        let entry = Entry { schema: SCHEMA.to_owned(), time: self.time, actor, streams: links, event };
+        let governance =
+            state.head(&StreamName::governance()).map(|head| Position { seq: head.seq, index: head.index });
+        let entry = Entry { schema: SCHEMA.to_owned(), time: self.time, actor, governance, streams: links, event };
         let bytes = entry
             .to_leaf(&Limits::DEFAULT)
             .map_err(|error| Fault::new(Kind::TooLarge, "ENTRY_TOO_LARGE", error.to_string()))?;
@@ -324,7 +328,9 @@ impl<'a> Staging<'a> {
                 };
             }
         }
-        Ok(found.iter().filter_map(|(key, value)| reader::open_promotion(key, value)).collect())
+        // The key of `shop` is a prefix of that of `shop/web`: the release tells which service it is.
+        let open = found.iter().filter_map(|(key, value)| reader::open_promotion(key, value));
+        Ok(open.filter(|(_, release)| release.service == *service).collect())
     }
 
     /// Remembers this point; only the newest mark can be gone back to.
@@ -380,25 +386,6 @@ fn restore_in_tree<K: Ord, V>(map: &mut BTreeMap<K, V>, key: K, before: Option<V
 /// The key of an open promotion's projection.
 pub fn open_key(environment: &EnvName, service: &ServiceName, promotion: PromotionId) -> String {
     format!("{environment}/{service}/{promotion}")
-}
-
-fn event_release(event: &Event) -> Option<&ReleaseName> {
-    match event {
-        Event::ReleasePublished(event) => Some(&event.release),
-        Event::EvidenceRecorded(event) => Some(&event.release),
-        Event::PromotionRequested(event) => Some(&event.release),
-        Event::ApprovalRecorded(event) => Some(&event.release),
-        Event::PromotionClosed(event) => Some(&event.release),
-        Event::DecisionRecorded(event) => Some(&event.release),
-        Event::AttestationsIssued(event) => Some(&event.release),
-        Event::GrantIssued(event) => Some(&event.release),
-        Event::LedgerCreated(_)
-        | Event::PersonEnrolled(_)
-        | Event::KeyAdded(_)
-        | Event::KeyRevoked(_)
-        | Event::PolicyActivated(_)
-        | Event::WaiverGranted(_) => None,
-    }
 }
 
 impl Bodies for Staging<'_> {

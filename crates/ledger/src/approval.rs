@@ -355,11 +355,55 @@ impl Approval {
             }
             None => return Err(ApplyError::new("PERSON_UNKNOWN", format!("`{}` is not enrolled", event.approver))),
         }
-        // 4. The signature is theirs, over these bytes, for this purpose, by a key that counts at this index.
-        let key = governance.verify_signature(&event.approver, &event.signature, NAMESPACE, bytes, index)?;
-        match key == event.key {
+        // 4. The signature is theirs, over these bytes, for this purpose, by a key that was enrolled before. Whether the
+        //    key counts is asked when the approval is handed in and when it is counted: a later finding that the key
+        //    was stolen must not make the entry unreadable.
+        let key = governance.verify_made(&event.approver, &event.signature, NAMESPACE, bytes)?;
+        if key.enrolled_at >= index {
+            return Err(ApplyError::new("KEY_UNKNOWN", format!("the key {} was enrolled later", key.fingerprint)));
+        }
+        match key.fingerprint == event.key {
             true => Ok(Self { subject, predicate }),
             false => Err(ApplyError::new("KEY_MISMATCH", "the entry names another key than the signature".to_owned())),
+        }
+    }
+
+    /// Checks that what was signed is what was asked: whenever the entry is read.
+    ///
+    /// INVARIANT (an approval fits its request): requester, reason, kind, target, artifacts and evidence in the signed
+    /// document are those of the entries, and the request was in the ledger that the approver verified.
+    ///
+    /// # Errors
+    /// `APPROVAL_TARGET` or `APPROVAL_DIGEST`.
+    pub fn check_binding(&self, release: &ReleaseState, promotion: &PromotionState) -> Result<(), ApplyError> {
+        let predicate = &self.predicate;
+        let request = &promotion.request;
+        let same_request = predicate.promotion == request.promotion
+            && predicate.environment == request.environment
+            && predicate.kind == request.kind
+            && predicate.reason == request.reason
+            && predicate.requester == promotion.requester;
+        if !same_request {
+            return Err(ApplyError::new(
+                "APPROVAL_TARGET",
+                "the signed document is for another target or request".to_owned(),
+            ));
+        }
+        if predicate.anchor.size.0 <= promotion.requested_index.0 {
+            return Err(ApplyError::new(
+                "APPROVAL_TARGET",
+                "the approver's ledger did not hold this request when the document was signed".to_owned(),
+            ));
+        }
+        let known = evidence_lines(release);
+        let same_bytes = predicate.manifest == request.manifest
+            && self.subject == subjects(release)
+            && predicate.evidence.iter().all(|line| known.contains(line));
+        match same_bytes {
+            true => Ok(()),
+            false => {
+                Err(ApplyError::new("APPROVAL_DIGEST", "the signed document is for other bytes or evidence".to_owned()))
+            }
         }
     }
 
@@ -370,27 +414,7 @@ impl Approval {
     pub fn check_current(&self, state: &State, promotion: &PromotionState, now: UnixMillis) -> Result<(), ApplyError> {
         let predicate = &self.predicate;
         let request = &promotion.request;
-        if predicate.environment != request.environment
-            || predicate.kind != request.kind
-            || predicate.reason != request.reason
-            || predicate.requester != promotion.requester
-        {
-            return Err(ApplyError::new(
-                "APPROVAL_TARGET",
-                "the signed document is for another target or request".to_owned(),
-            ));
-        }
-        if predicate.manifest != request.manifest {
-            return Err(ApplyError::new("APPROVAL_DIGEST", "the signed document is for other bytes".to_owned()));
-        }
-        let release = state.release(&request.release)?;
-        let known = evidence_lines(release);
-        if self.subject != subjects(release) || !predicate.evidence.iter().all(|line| known.contains(line)) {
-            return Err(ApplyError::new(
-                "APPROVAL_DIGEST",
-                "the signed document lists other artifacts or evidence".to_owned(),
-            ));
-        }
+        self.check_binding(state.release(&request.release)?, promotion)?;
         let governance = state.governance()?;
         if predicate.policy != governance.policy_digest {
             return Err(ApplyError::new(

@@ -8,9 +8,12 @@ use lockgate_policy::{GateOutcome, Outcome};
 use lockgate_sign::attestation_key::AttestationKey;
 use lockgate_sign::dsse::Envelope;
 
-use crate::approval::Subject;
+use crate::approval::{self, Subject};
 use crate::entry::{DecisionRecorded, EvidenceRecorded};
+use crate::governance::Governance;
+use crate::release::ReleaseState;
 use crate::state::ApplyError;
+use crate::vsa;
 
 /// The in-toto predicate type of a promotion's outcome.
 pub const PROMOTION_PREDICATE_TYPE: &str = "https://lockgate.dev/promotion/v1";
@@ -88,6 +91,32 @@ fn outcome_word(outcome: GateOutcome) -> &'static str {
         GateOutcome::Pending => "pending",
         GateOutcome::Waived => "waived",
     }
+}
+
+/// Until when a grant lasts that follows from this decision; `None` when it allows nothing.
+pub fn grant_end(event: &DecisionRecorded, governance: &Governance, time: UnixMillis) -> Option<UnixMillis> {
+    let environment = governance.policy.environment(&event.environment)?;
+    (event.outcome == Outcome::Allow).then(|| time.plus(environment.grant_ttl))
+}
+
+/// Both statements about a decision: the promotion's outcome and the VSA. The same state gives the same statements,
+/// which is how an audit checks what was signed.
+pub fn outcome_statements(
+    event: &DecisionRecorded,
+    facts: &Facts,
+    governance: &Governance,
+    release: &ReleaseState,
+    index: EntryIndex,
+    time: UnixMillis,
+) -> [(&'static str, Value); 2] {
+    let subjects = approval::subjects(release);
+    let end = grant_end(event, governance, time);
+    let promotion = promotion_predicate(event, facts, governance.origin(), index, time, end);
+    let summary = vsa::predicate(event, &governance.policy, governance.origin(), time, &inputs(facts));
+    [
+        (PROMOTION_PREDICATE_TYPE, statement(&subjects, PROMOTION_PREDICATE_TYPE, promotion)),
+        (vsa::PREDICATE_TYPE, vsa::statement(&subjects, summary)),
+    ]
 }
 
 /// The statement that wraps an unsigned report: Lockgate says who handed it in, and nothing more.

@@ -7,19 +7,21 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use lockgate_model::{Digest, EntryIndex, Limits, StreamName, TreeSize};
+use lockgate_model::{Digest, EntryIndex, Limits, StreamName, TreeSize, UnixMillis, canonical};
 use lockgate_policy::Outcome;
 use lockgate_sign::dsse::Envelope;
 use lockgate_sign::note::Note;
 use lockgate_sign::public_key::PublicKey;
 use lockgate_tlog::checkpoint::Checkpoint;
 use lockgate_tlog::hash::leaf_hash;
+use lockgate_tlog::proof::{TileSource, root_at};
 use lockgate_tlog::tree::Tree;
 
+use crate::attestation::outcome_statements;
 use crate::bodies::{Bodies, required};
-use crate::entry::{AttestationsIssued, Entry, Event, Leaf};
+use crate::entry::{ApprovalRecorded, AttestationsIssued, DecisionRecorded, Entry, Event, Leaf};
 use crate::facts::ClaimCache;
-use crate::replay::replay;
+use crate::replay::{Deliberation, replay};
 use crate::state::{ApplyError, Slice, State};
 use crate::trust::TrustFile;
 
@@ -55,6 +57,11 @@ pub trait AuditSource: Bodies {
     /// # Errors
     /// A text for people.
     fn stream(&self, stream: &StreamName, from_seq: u64, most: usize) -> Result<Vec<(u64, EntryIndex)>, String>;
+    /// Up to `most` names of stored streams after `after`, in order.
+    ///
+    /// # Errors
+    /// A text for people.
+    fn stream_names(&self, after: Option<&StreamName>, most: usize) -> Result<Vec<StreamName>, String>;
     /// Re-hashes an artifact without holding it in memory; `false` when it is missing.
     ///
     /// # Errors
@@ -118,6 +125,10 @@ struct Audit<'a, S: AuditSource> {
     anchors: Vec<Anchor>,
     streams: BTreeMap<StreamName, Vec<EntryIndex>>,
     hashed_rekords: BTreeMap<EntryIndex, Vec<u8>>,
+    /// What has to be signed about each decision: predicate types and payloads.
+    statements: BTreeMap<EntryIndex, Vec<(&'static str, Vec<u8>)>>,
+    /// The tree heads that approvers signed.
+    seen: Vec<(EntryIndex, TreeSize, Digest)>,
     genesis: Option<Digest>,
     report: Report,
 }
@@ -137,6 +148,8 @@ pub fn audit<S: AuditSource>(
         anchors,
         streams: BTreeMap::new(),
         hashed_rekords: BTreeMap::new(),
+        statements: BTreeMap::new(),
+        seen: Vec::new(),
         genesis: None,
         report: Report::default(),
     };
@@ -205,12 +218,16 @@ impl<S: AuditSource> Audit<'_, S> {
                 Ok(again) => {
                     self.report.decisions_replayed += 1;
                     self.report.allowed += u64::from(again.decision.outcome == Outcome::Allow);
+                    self.expect_statements(index, event, &again, entry.time);
                 }
                 Err(error) => self.problem(error.code, Some(index), error.message),
             }
         }
         if let Err(error) = self.state.apply(index, entry, self.source, Slice::Whole) {
             self.problem(error.code, Some(index), format!("{}: {}", entry.event.name(), error.message));
+        }
+        if let Event::ApprovalRecorded(event) = &entry.event {
+            self.see(index, event);
         }
         for link in &entry.streams {
             self.streams.entry(link.stream.clone()).or_default().push(index);
@@ -221,6 +238,49 @@ impl<S: AuditSource> Audit<'_, S> {
             && let Err(error) = self.attestations(event)
         {
             self.problem(error.code, Some(index), error.message);
+        }
+    }
+
+    /// Remembers the tree head that an approver signed.
+    fn see(&mut self, index: EntryIndex, event: &ApprovalRecorded) {
+        let promotion =
+            self.state.release(&event.release).ok().and_then(|release| release.promotions.get(&event.promotion));
+        if let Some(record) = promotion.and_then(|promotion| promotion.approvals.last()) {
+            let anchor = &record.approval.predicate.anchor;
+            self.seen.push((index, anchor.size, anchor.root));
+        }
+    }
+
+    /// Every approver's ledger is the beginning of this one.
+    fn check_seen(&mut self) {
+        for (index, size, root) in std::mem::take(&mut self.seen) {
+            let known = root_at(size, &SourceTiles(self.source));
+            if known.as_ref().ok() != Some(&root) || size.0 > self.report.entries {
+                self.problem(
+                    "HISTORY_CHANGED",
+                    Some(index),
+                    format!("the approver of entry {index} saw another ledger of {size} entries"),
+                );
+            }
+        }
+    }
+
+    /// Remembers what Lockgate has to have signed about a decision.
+    fn expect_statements(
+        &mut self,
+        index: EntryIndex,
+        event: &DecisionRecorded,
+        again: &Deliberation,
+        time: UnixMillis,
+    ) {
+        let (Ok(governance), Ok(release)) = (self.state.governance(), self.state.release(&event.release)) else {
+            return;
+        };
+        let statements = outcome_statements(event, &again.facts, governance, release, index, time);
+        let payload =
+            |(kind, statement): &(&'static str, serde_json::Value)| Some((*kind, canonical::to_vec(statement).ok()?));
+        if event.outcome != Outcome::Pending {
+            self.statements.insert(index, statements.iter().filter_map(payload).collect());
         }
     }
 
@@ -254,7 +314,14 @@ impl<S: AuditSource> Audit<'_, S> {
         let governance = self.state.governance()?.clone();
         let key = PublicKey::from_pem(&governance.identity.attestation_key)
             .map_err(|error| ApplyError::new("ATTESTATION_KEY_UNKNOWN", error.to_string()))?;
-        for issued in &event.issued {
+        let expected = self.statements.remove(&event.decision).unwrap_or_default();
+        if expected.len() != event.issued.len() {
+            return Err(ApplyError::new(
+                "ATTESTATION_INVALID",
+                format!("entry {} is no decision that these are about", event.decision),
+            ));
+        }
+        for (issued, (kind, payload)) in event.issued.iter().zip(expected) {
             let bytes = required(self.source, &issued.envelope)?;
             let envelope = Envelope::parse(&bytes, &Limits::DEFAULT)
                 .map_err(|error| ApplyError::new("ATTESTATION_INVALID", error.to_string()))?;
@@ -262,6 +329,15 @@ impl<S: AuditSource> Audit<'_, S> {
                 return Err(ApplyError::new(
                     "ATTESTATION_INVALID",
                     format!("the attestation {} is not signed by the ledger's key", issued.envelope),
+                ));
+            }
+            if issued.predicate_type != kind || envelope.payload != payload {
+                return Err(ApplyError::new(
+                    "ATTESTATION_INVALID",
+                    format!(
+                        "the attestation {} does not say what decision {} came to",
+                        issued.envelope, event.decision
+                    ),
                 ));
             }
             self.report.signatures += 1;
@@ -295,6 +371,9 @@ impl<S: AuditSource> Audit<'_, S> {
 
     fn check_anchors(&mut self) {
         let size = TreeSize(self.report.entries);
+        if !self.anchors.iter().any(|anchor| anchor.size == size) {
+            return;
+        }
         let root = self.tree.root();
         let reached: Vec<Anchor> = self.anchors.iter().filter(|anchor| anchor.size == size).cloned().collect();
         self.anchors.retain(|anchor| anchor.size != size);
@@ -346,8 +425,29 @@ impl<S: AuditSource> Audit<'_, S> {
         }
     }
 
+    /// No stored stream is without entries.
+    fn check_stream_names(&mut self) {
+        let mut after: Option<StreamName> = None;
+        loop {
+            let page = match self.source.stream_names(after.as_ref(), PAGE) {
+                Ok(page) => page,
+                Err(error) => return self.problem("STREAM_UNREADABLE", None, error),
+            };
+            for stream in page.iter().filter(|stream| !self.streams.contains_key(*stream)).cloned().collect::<Vec<_>>()
+            {
+                self.problem("STREAM_INDEX_MISMATCH", None, format!("no entry stands in the stored stream `{stream}`"));
+            }
+            after = page.last().cloned();
+            if page.len() < PAGE {
+                return;
+            }
+        }
+    }
+
     fn finish(&mut self, size: TreeSize, root: Digest, trust: Option<&TrustFile>) {
         self.check_tiles();
+        self.check_seen();
+        self.check_stream_names();
         self.check_streams();
         let own = self.tree.root();
         self.report.root = Some(own);
@@ -401,6 +501,16 @@ impl<S: AuditSource> Audit<'_, S> {
                 format!("the stored checkpoint counts {} entries, the ledger {size}", signed.checkpoint.size),
             )),
         }
+    }
+}
+
+/// The stored tiles, for roots of older sizes; they have been compared with the entries.
+struct SourceTiles<'a, S: AuditSource>(&'a S);
+
+impl<S: AuditSource> TileSource for SourceTiles<'_, S> {
+    type Error = String;
+    fn tile(&self, level: u8, index: u64, _width: u16) -> Result<Vec<u8>, String> {
+        self.0.tile(level, index)?.ok_or_else(|| format!("tile {index} of level {level} is missing"))
     }
 }
 

@@ -12,16 +12,17 @@ use serde::{Deserialize, Serialize};
 
 use lockgate_model::facts::Running;
 use lockgate_model::{
-    Digest, EntryIndex, EnvName, Limits, PromotionId, ServiceName, StreamName, UnixMillis, canonical, json,
+    Digest, EntryIndex, EnvName, Limits, PromotionId, ServiceName, StreamName, TreeSize, UnixMillis, canonical, json,
 };
 use lockgate_policy::{Decision, Outcome};
+use lockgate_tlog::checkpoint::Checkpoint;
 use lockgate_tlog::hash::leaf_hash;
-use lockgate_tlog::proof::verify_inclusion;
+use lockgate_tlog::proof::{verify_consistency, verify_inclusion};
 
 use crate::bodies::{BodyError, BodyMap};
-use crate::entry::{DecisionRecorded, Entry, Event, Leaf, StreamPosition};
+use crate::entry::{DecisionRecorded, Entry, Event, GrantIssued, Leaf, StreamPosition};
 use crate::facts::ClaimCache;
-use crate::release::{GrantRecord, ReleaseState};
+use crate::release::{ApprovalRecord, GrantRecord, ReleaseState};
 use crate::replay::replay;
 use crate::state::{ApplyError, Slice, State};
 use crate::trust::TrustFile;
@@ -38,8 +39,20 @@ pub struct Bundle {
     pub checkpoint: String,
     /// The entries, in ledger order.
     pub entries: Vec<BundleEntry>,
+    /// Proofs that the ledgers which the approvers saw grew into this one.
+    pub anchors: Vec<BundleAnchor>,
     /// The bodies, by digest, base64.
     pub bodies: BTreeMap<Digest, String>,
+}
+
+/// A consistency proof from an older size.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BundleAnchor {
+    /// The older size.
+    pub size: TreeSize,
+    /// The consistency path, base64.
+    pub proof: Vec<String>,
 }
 
 /// A leaf with its inclusion proof.
@@ -205,6 +218,10 @@ pub fn open(bytes: &[u8], trust: &TrustFile, checks: &mut Vec<Check>) -> Result<
     // 3. Every entry is in that tree.
     let proven = prove(&bundle, &checkpoint)?;
     pass("inclusion", format!("{} entries are in the ledger", proven.len()));
+    let newest = proven.last().map(|last| last.index.0 + 1);
+    if newest != Some(checkpoint.size.0) {
+        return Err(ApplyError::new("BUNDLE_INCOMPLETE", "the ledger's newest entry is missing".to_owned()));
+    }
     // 4. The governance chain starts at the pinned first entry.
     let genesis =
         proven.first().filter(|first| first.index == EntryIndex(0)).map(|first| first.hash).ok_or_else(|| {
@@ -219,7 +236,7 @@ pub fn open(bytes: &[u8], trust: &TrustFile, checks: &mut Vec<Check>) -> Result<
         format!("{} people and machines, each countersigned since the pinned first owner", governance.people().count()),
     );
     // 6. Nothing was left out of what the decision relied on.
-    check_complete(&folded.decision, bundle.promotion, &folded.state)?;
+    check_complete(&folded)?;
     pass("completeness", "every entry of the streams that the decision relied on is here".to_owned());
     pass(
         "replay",
@@ -228,6 +245,7 @@ pub fn open(bytes: &[u8], trust: &TrustFile, checks: &mut Vec<Check>) -> Result<
     let release = folded.state.release(&folded.decision.release)?.clone();
     let promotion = release.promotion(bundle.promotion)?;
     check_still_valid(&folded.state, &promotion.approvals)?;
+    check_anchors(&bundle, &checkpoint, &promotion.approvals)?;
     for approval in &promotion.approvals {
         pass("approval", format!("{} signed with {}", approval.event.approver, approval.event.key));
     }
@@ -245,7 +263,7 @@ pub fn open(bytes: &[u8], trust: &TrustFile, checks: &mut Vec<Check>) -> Result<
     })
 }
 
-fn prove(bundle: &Bundle, checkpoint: &lockgate_tlog::checkpoint::Checkpoint) -> Result<Vec<Proven>, ApplyError> {
+fn prove(bundle: &Bundle, checkpoint: &Checkpoint) -> Result<Vec<Proven>, ApplyError> {
     let limits = &Limits::DEFAULT;
     let mut proven: Vec<Proven> = Vec::with_capacity(bundle.entries.len());
     for entry in &bundle.entries {
@@ -283,9 +301,14 @@ struct Folded {
     index: EntryIndex,
     decision: DecisionRecorded,
     replayed: Decision,
+    /// What ran in the target just before the decision.
+    ran: Option<StreamPosition>,
+    /// The place of this promotion's own grant in the target's stream.
+    granted: Option<u64>,
 }
 
-/// Folds the entries in order; the promotion's last decision is replayed on the state just before it.
+/// Folds the entries in order. The promotion's last decision is run again on the state just before it, and so is every
+/// decision that allowed the same release anywhere: what is certified rests on them.
 fn fold(proven: &[Proven], promotion: PromotionId, bodies: &BodyMap) -> Result<Folded, ApplyError> {
     let entries = || {
         proven.iter().filter_map(|proven| match &proven.leaf {
@@ -293,40 +316,63 @@ fn fold(proven: &[Proven], promotion: PromotionId, bodies: &BodyMap) -> Result<F
             Leaf::HashedRekord => None,
         })
     };
-    let last = entries()
-        .filter_map(|(index, entry)| match &entry.event {
-            Event::DecisionRecorded(event) if event.promotion == promotion => Some((index, event.clone())),
-            _ => None,
-        })
-        .next_back();
-    let (decision_index, decision) = last
-        .ok_or_else(|| ApplyError::new("DECISION_MISSING", format!("the bundle holds no decision on {promotion}")))?;
+    let missing = || ApplyError::new("DECISION_MISSING", format!("the bundle holds no decision on {promotion}"));
+    let last = entries().filter_map(|(index, entry)| match &entry.event {
+        Event::DecisionRecorded(event) if event.promotion == promotion => Some((index, event.clone())),
+        _ => None,
+    });
+    let (decision_index, decision) = last.last().ok_or_else(missing)?;
+    let newest = proven.last().map(|last| last.index);
     let target = StreamName::running(&decision.environment, &decision.release.service);
     let cache = ClaimCache::default();
     let mut state = State::default();
-    let mut replayed = None;
+    let (mut replayed, mut ran, mut granted) = (None, None, None);
     for (index, entry) in entries() {
-        if index == decision_index {
-            replayed = Some(replay(&state, index, &decision, entry.time, bodies, &cache)?.decision);
-        }
-        match &entry.event {
-            Event::GrantIssued(grant) if grant.release != decision.release => {
-                adopt_other(&mut state, index, entry, &target)?
+        if let Event::DecisionRecorded(event) = &entry.event {
+            let counts = index == decision_index || event.outcome == Outcome::Allow;
+            if counts && event.release == decision.release {
+                let again = replay(&state, index, event, entry.time, bodies, &cache)?;
+                if index == decision_index {
+                    ran = state.head(&target).cloned();
+                    replayed = Some(again.decision);
+                }
             }
-            _ => state.apply(index, entry, bodies, Slice::Partial)?,
+        }
+        match (&entry.event, entry.event.release()) {
+            (_, None) => state.apply(index, entry, bodies, Slice::Partial)?,
+            (event, Some(release)) if *release == decision.release => {
+                state.apply(index, entry, bodies, Slice::Partial)?;
+                if let Event::GrantIssued(grant) = event {
+                    if grant.promotion == promotion {
+                        granted = entry.link(&target).map(|link| link.seq);
+                    }
+                }
+            }
+            (Event::GrantIssued(grant), Some(release)) if release.service == decision.release.service => {
+                adopt_other(&mut state, index, entry, grant)?;
+            }
+            _ if Some(index) == newest => state.check_governance_head(index, entry)?,
+            _ => {
+                return Err(ApplyError::new("BUNDLE_INVALID", format!("entry {index} does not belong to this bundle")));
+            }
         }
     }
-    let replayed = replayed
-        .ok_or_else(|| ApplyError::new("DECISION_MISSING", format!("the bundle holds no decision on {promotion}")))?;
-    Ok(Folded { state, index: decision_index, decision, replayed })
+    let replayed = replayed.ok_or_else(missing)?;
+    Ok(Folded { state, index: decision_index, decision, replayed, ran, granted })
 }
 
-/// Takes what runs in the target from a grant of another release of the same service.
-fn adopt_other(state: &mut State, index: EntryIndex, entry: &Entry, target: &StreamName) -> Result<(), ApplyError> {
-    let (Event::GrantIssued(grant), Some(link)) = (&entry.event, entry.link(target)) else {
-        return Err(ApplyError::new("BUNDLE_INVALID", format!("entry {index} does not belong to this bundle")));
-    };
-    state.adopt_head(StreamPosition { stream: target.clone(), seq: link.seq, index });
+/// Takes what runs in an environment from a grant of another release of the same service.
+///
+/// That grant's own decision is not in the bundle; it only says what would be replaced, and the full audit checks it.
+fn adopt_other(state: &mut State, index: EntryIndex, entry: &Entry, grant: &GrantIssued) -> Result<(), ApplyError> {
+    let stream = StreamName::running(&grant.environment, &grant.release.service);
+    let foreign = || ApplyError::new("BUNDLE_INVALID", format!("entry {index} does not belong to this bundle"));
+    let link = entry.link(&stream).filter(|_| entry.schema == crate::entry::SCHEMA).ok_or_else(foreign)?;
+    state.check_governance_head(index, entry)?;
+    if state.head(&stream).is_some_and(|head| link.seq <= head.seq) {
+        return Err(foreign());
+    }
+    state.adopt_head(StreamPosition { stream, seq: link.seq, index });
     let running = Running {
         release: grant.release.clone(),
         manifest: grant.manifest,
@@ -338,37 +384,48 @@ fn adopt_other(state: &mut State, index: EntryIndex, entry: &Entry, target: &Str
 }
 
 /// Replay has compared every head that the decision names; here: that it names all that it had to, and that the
-/// chains are here from their first entry.
-fn check_complete(decision: &DecisionRecorded, promotion: PromotionId, state: &State) -> Result<(), ApplyError> {
+/// chains are here from their first entry, without a gap.
+fn check_complete(folded: &Folded) -> Result<(), ApplyError> {
+    let decision = &folded.decision;
     let incomplete = |stream: &StreamName| {
-        Err(ApplyError::new(
-            "BUNDLE_INCOMPLETE",
-            format!("the decision on {promotion} does not rest on the whole of `{stream}`"),
-        ))
+        let message = format!("the decision on {} does not rest on the whole of `{stream}`", decision.promotion);
+        Err(ApplyError::new("BUNDLE_INCOMPLETE", message))
     };
+    let named = |stream: &StreamName| decision.relied_on.iter().any(|position| position.stream == *stream);
     for stream in [StreamName::governance(), StreamName::release(&decision.release)] {
-        let named = decision.relied_on.iter().any(|position| position.stream == stream);
-        if !named || !state.holds_whole(&stream) {
+        if !named(&stream) || !folded.state.holds_whole(&stream) {
             return incomplete(&stream);
         }
     }
-    // What ran in the target is named, or nothing ever ran there: then a grant is the first of its stream.
+    // What ran in the target is named, or nothing had ever run there: then a grant is the first of its stream.
     let target = StreamName::running(&decision.environment, &decision.release.service);
-    let named = decision.relied_on.iter().any(|position| position.stream == target);
-    let granted = state.release(&decision.release)?.promotion(promotion)?.grant.is_some();
-    let first = match (granted, state.head(&target)) {
-        (true, Some(head)) => head.seq == 0,
-        (false, None) => true,
-        _ => false,
-    };
-    match named || first {
+    let first = folded.ran.is_none() && folded.granted.is_none_or(|seq| seq == 0);
+    match named(&target) || first {
         true => Ok(()),
         false => incomplete(&target),
     }
 }
 
+/// The ledger that each approver verified before signing is the beginning of this one.
+fn check_anchors(bundle: &Bundle, checkpoint: &Checkpoint, approvals: &[ApprovalRecord]) -> Result<(), ApplyError> {
+    for approval in approvals {
+        let anchor = &approval.approval.predicate.anchor;
+        let proof = bundle.anchors.iter().find(|known| known.size == anchor.size);
+        let path = proof.map(|known| known.proof.iter().map(|text| proof_hash(text)).collect::<Result<Vec<_>, _>>());
+        let path = path.transpose()?.unwrap_or_default();
+        verify_consistency(anchor.size, checkpoint.size, &path, &anchor.root, &checkpoint.root).map_err(|error| {
+            let approver = &approval.event.approver;
+            ApplyError::new(
+                "ANCHOR_UNPROVEN",
+                format!("the ledger that `{approver}` saw is not proven to be the beginning of this one: {error}"),
+            )
+        })?;
+    }
+    Ok(())
+}
+
 /// An approval whose key was later found compromised since before it was given counts no more.
-fn check_still_valid(state: &State, approvals: &[crate::release::ApprovalRecord]) -> Result<(), ApplyError> {
+fn check_still_valid(state: &State, approvals: &[ApprovalRecord]) -> Result<(), ApplyError> {
     let governance = state.governance()?;
     for approval in approvals {
         let key = governance.key(&approval.event.approver, &approval.event.key);

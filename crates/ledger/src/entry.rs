@@ -28,6 +28,12 @@ pub struct Entry {
     pub time: UnixMillis,
     /// Who acted.
     pub actor: Actor,
+    /// The newest entry of the governance stream before this one; absent in entry 0.
+    ///
+    /// INVARIANT (governance cannot be left out): every entry names it, so whoever shows a later entry shows whether
+    /// a revocation or another policy set came before it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub governance: Option<Position>,
     /// The entry's place in each stream that it belongs to.
     pub streams: Vec<Link>,
     /// What happened.
@@ -64,6 +70,16 @@ impl std::fmt::Display for Actor {
             Self::System => f.write_str("lockgate"),
         }
     }
+}
+
+/// The newest entry of a stream that is named elsewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Position {
+    /// The position in the stream, from 0.
+    pub seq: u64,
+    /// The ledger index of that entry.
+    pub index: EntryIndex,
 }
 
 /// A place in a stream.
@@ -145,6 +161,28 @@ impl Event {
             Self::DecisionRecorded(_) => "decision.recorded",
             Self::AttestationsIssued(_) => "attestations.issued",
             Self::GrantIssued(_) => "grant.issued",
+        }
+    }
+}
+
+impl Event {
+    /// The release that the event is about, if it is about one.
+    pub fn release(&self) -> Option<&ReleaseName> {
+        match self {
+            Self::ReleasePublished(event) => Some(&event.release),
+            Self::EvidenceRecorded(event) => Some(&event.release),
+            Self::PromotionRequested(event) => Some(&event.release),
+            Self::ApprovalRecorded(event) => Some(&event.release),
+            Self::PromotionClosed(event) => Some(&event.release),
+            Self::DecisionRecorded(event) => Some(&event.release),
+            Self::AttestationsIssued(event) => Some(&event.release),
+            Self::GrantIssued(event) => Some(&event.release),
+            Self::LedgerCreated(_)
+            | Self::PersonEnrolled(_)
+            | Self::KeyAdded(_)
+            | Self::KeyRevoked(_)
+            | Self::PolicyActivated(_)
+            | Self::WaiverGranted(_) => None,
         }
     }
 }
@@ -246,6 +284,8 @@ pub struct PolicyActivated {
     pub policy: Digest,
     /// The one it replaces.
     pub previous: Digest,
+    /// The entry that had made that one active: a signature cannot be used again after the sets changed back.
+    pub previous_at: EntryIndex,
     /// Why.
     pub reason: String,
     /// Someone who may change policy.

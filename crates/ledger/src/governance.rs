@@ -37,6 +37,8 @@ pub struct Governance {
     pub policy: Arc<PolicySet>,
     /// Its digest.
     pub policy_digest: Digest,
+    /// The entry that made it active.
+    pub policy_at: EntryIndex,
     people: BTreeMap<PersonId, Person>,
     waivers: Vec<Waiver>,
 }
@@ -135,8 +137,10 @@ pub struct ActivationDocument<'a> {
     pub ledger: &'a str,
     /// The new set.
     pub policy: Digest,
-    /// The set it replaces: a later one cannot be replaced by this signature.
+    /// The set it replaces.
     pub previous: Digest,
+    /// The entry that had made that one active: the signature is good for this change alone.
+    pub previous_at: EntryIndex,
     /// Why.
     pub reason: &'a str,
 }
@@ -190,6 +194,7 @@ impl Governance {
             identity: event.clone(),
             policy: policy_set(&event.policy, bodies)?,
             policy_digest: event.policy,
+            policy_at: EntryIndex(0),
             people: BTreeMap::new(),
             waivers: Vec::new(),
         })
@@ -251,6 +256,27 @@ impl Governance {
         message: &[u8],
         index: EntryIndex,
     ) -> Result<String, ApplyError> {
+        let key = self.verify_made(person, armored, namespace, message)?;
+        match key.valid_at(index) {
+            true => Ok(key.fingerprint.clone()),
+            false => Err(ApplyError::new(
+                "KEY_REVOKED",
+                format!("the key {} of `{person}` does not count any more", key.fingerprint),
+            )),
+        }
+    }
+
+    /// Verifies that a person's enrolled key made this signature, whether or not the key still counts.
+    ///
+    /// # Errors
+    /// As [`Self::verify_signature`], without `KEY_REVOKED`.
+    pub fn verify_made(
+        &self,
+        person: &PersonId,
+        armored: &str,
+        namespace: &str,
+        message: &[u8],
+    ) -> Result<&Key, ApplyError> {
         let signature = SshSignature::parse_armored(armored)
             .map_err(|error| ApplyError::new("SIGNATURE_MALFORMED", error.to_string()))?;
         let record = self
@@ -264,13 +290,7 @@ impl Governance {
         signature.verify(message, namespace, &key.public).map_err(|error| {
             ApplyError::new("SIGNATURE_INVALID", format!("the signature by `{person}` does not verify: {error}"))
         })?;
-        match key.valid_at(index) {
-            true => Ok(fingerprint),
-            false => Err(ApplyError::new(
-                "KEY_REVOKED",
-                format!("the key {fingerprint} of `{person}` does not count any more"),
-            )),
-        }
+        Ok(key)
     }
 
     fn require(&self, person: &PersonId, permission: Permission) -> Result<(), ApplyError> {
@@ -360,7 +380,12 @@ impl Governance {
         let document = EnrolmentDocument::new(self.origin(), &event.person, person.kind, &person.groups, &event.key);
         let document = document_bytes(&document)?;
         Self::prove_possession(&event.key, &event.proof, &document)?;
-        self.require(&event.by, Permission::Keys)?;
+        if event.by != event.person {
+            return Err(ApplyError::new(
+                "NOT_PERMITTED",
+                "a further key is vouched for by the same person's earlier key, and by nobody else".to_owned(),
+            ));
+        }
         self.verify_signature(&event.by, &event.signature, ENROLMENT_NAMESPACE, &document, index)?;
         let key = Key {
             fingerprint: event.key.fingerprint(),
@@ -411,7 +436,7 @@ impl Governance {
         index: EntryIndex,
         bodies: &dyn Bodies,
     ) -> Result<(), ApplyError> {
-        if event.previous != self.policy_digest {
+        if event.previous != self.policy_digest || event.previous_at != self.policy_at {
             return Err(ApplyError::new(
                 "POLICY_STALE",
                 "another policy set has become active since this was signed".to_owned(),
@@ -423,11 +448,13 @@ impl Governance {
             ledger: self.origin(),
             policy: event.policy,
             previous: event.previous,
+            previous_at: event.previous_at,
             reason: &event.reason,
         };
         self.verify_signature(&event.by, &event.signature, POLICY_NAMESPACE, &document_bytes(&document)?, index)?;
         self.policy = policy_set(&event.policy, bodies)?;
         self.policy_digest = event.policy;
+        self.policy_at = index;
         Ok(())
     }
 

@@ -222,6 +222,12 @@ impl ReleaseState {
                 format!("{} asks for another manifest than the release has", event.promotion),
             ));
         }
+        if event.kind == PromotionKind::Rollback && !self.ran_in(&event.environment) {
+            return Err(ApplyError::new(
+                "ROLLBACK_NEVER_RAN",
+                format!("{} has never been granted into {}", self.name, event.environment),
+            ));
+        }
         if let Some(open) = self.open_promotion(&event.environment) {
             return Err(ApplyError::new(
                 "PROMOTION_OPEN",
@@ -289,10 +295,9 @@ impl ReleaseState {
     pub(crate) fn grant(&mut self, event: &GrantIssued, time: UnixMillis, index: EntryIndex) -> Result<(), ApplyError> {
         let manifest = self.manifest_digest;
         let promotion = self.open_promotion_mut(event.promotion)?;
-        let allowed = promotion
-            .decisions
-            .last()
-            .is_some_and(|decision| decision.event.outcome == Outcome::Allow && decision.index == event.decision);
+        let allowed = promotion.decisions.last().is_some_and(|decision| {
+            decision.event.outcome == Outcome::Allow && decision.index == event.decision && decision.time == time
+        });
         if !allowed || event.manifest != manifest || event.environment != promotion.request.environment {
             return Err(ApplyError::new(
                 "GRANT_UNFOUNDED",

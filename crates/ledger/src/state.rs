@@ -192,6 +192,7 @@ impl State {
         if self.time.is_some_and(|time| entry.time < time) {
             return Err(ApplyError::new("TIME_BACKWARDS", format!("entry {index} is earlier than the one before it")));
         }
+        self.check_governance_head(index, entry)?;
         let mut seen: Vec<&StreamName> = Vec::with_capacity(entry.streams.len());
         for link in &entry.streams {
             let expected = self.next_link(&link.stream);
@@ -213,6 +214,21 @@ impl State {
             false => Err(ApplyError::new(
                 "STREAM_MISSING",
                 format!("entry {index} does not stand in every stream that it belongs to"),
+            )),
+        }
+    }
+
+    /// The entry must name the governance head that the state has, where the state has one.
+    ///
+    /// # Errors
+    /// `GOVERNANCE_GAP` when governance entries were left out, or made up.
+    pub fn check_governance_head(&self, index: EntryIndex, entry: &Entry) -> Result<(), ApplyError> {
+        match (self.streams.get(&StreamName::governance()), entry.governance) {
+            (None, _) => Ok(()),
+            (Some(head), Some(named)) if head.seq == named.seq && head.index == named.index => Ok(()),
+            _ => Err(ApplyError::new(
+                "GOVERNANCE_GAP",
+                format!("entry {index} names another newest governance entry than the chain has"),
             )),
         }
     }
@@ -272,6 +288,13 @@ impl State {
             }
             Event::PromotionRequested(event) => {
                 let by = actor(entry)?;
+                let number = entry.link(&StreamName::promotions()).map(|link| link.seq + 1);
+                if number != Some(event.promotion.0) {
+                    return Err(ApplyError::new(
+                        "PROMOTION_NUMBER",
+                        format!("{} is not the next number", event.promotion),
+                    ));
+                }
                 self.release_mut(&event.release)?.request(event, &by, time, index)?;
                 self.promotions.insert(event.promotion, event.release.clone());
                 Ok(())
@@ -279,6 +302,8 @@ impl State {
             Event::ApprovalRecorded(event) => {
                 let document = required(bodies, &event.document)?;
                 let approval = Approval::verify(event, &document, self.governance()?, index)?;
+                let release = self.release(&event.release)?;
+                approval.check_binding(release, release.promotion(event.promotion)?)?;
                 let limit = Limits::DEFAULT.approvals_per_promotion;
                 self.release_mut(&event.release)?.approve(event, approval, time, index, limit)
             }
@@ -298,6 +323,14 @@ impl State {
                 Ok(())
             }
             Event::GrantIssued(event) => {
+                let latest =
+                    self.governance()?.policy.environment(&event.environment).map(|known| time.plus(known.grant_ttl));
+                if latest.is_none_or(|latest| event.not_after > latest) {
+                    return Err(ApplyError::new(
+                        "GRANT_UNFOUNDED",
+                        format!("the grant of {} lasts longer than the policy set allows", event.promotion),
+                    ));
+                }
                 self.release_mut(&event.release)?.grant(event, time, index)?;
                 let running = Running {
                     release: event.release.clone(),

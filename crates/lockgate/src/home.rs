@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use lockgate_api::Exit;
@@ -148,14 +148,18 @@ impl Home {
 /// When it cannot be written.
 pub fn write_file(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Failure> {
     let fail = |error: std::io::Error| Failure::file(path, &error);
-    if let Some(parent) = path.parent() {
-        fs::create_dir_all(parent).map_err(fail)?;
-    }
-    let temporary = path.with_extension(format!("tmp{}", std::process::id()));
-    let mut file =
-        fs::OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&temporary).map_err(fail)?;
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // What is private lies in private directories.
+    let private = mode & 0o077 == 0;
+    fs::DirBuilder::new().recursive(true).mode(if private { 0o700 } else { 0o755 }).create(parent).map_err(fail)?;
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let temporary = parent.join(format!(".{name}.{}.tmp", std::process::id()));
+    // A leftover of an earlier process with the same id is not written into.
+    let _ = fs::remove_file(&temporary);
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&temporary).map_err(fail)?;
     file.write_all(bytes).and_then(|()| file.sync_all()).map_err(fail)?;
-    fs::rename(&temporary, path).map_err(fail)
+    fs::rename(&temporary, path).map_err(fail)?;
+    fs::File::open(parent).and_then(|directory| directory.sync_all()).map_err(fail)
 }
 
 /// Reads a whole file of at most `most` bytes; `-` is standard input.

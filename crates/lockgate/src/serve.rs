@@ -135,16 +135,15 @@ fn start_log(world: &World) {
 /// Opens the ledger, or begins a new one in an empty home.
 fn open(home: &Home, options: &cli::Serve) -> Result<Engine, Failure> {
     let data = home.data();
-    let fresh = !data.join("ledger.db").exists();
     let store = LocalStore::open(&data, Options::default())?;
     let begun = store.head()?.size > TreeSize(0);
-    if !fresh && !begun && home.high_water().exists() {
+    if !begun && begun_marker(home).exists() {
         return Err(Failure::new(
             Exit::Integrity,
             "LEDGER_MISSING",
-            "this home has signed a ledger before, but its data is empty",
+            "the keys of this home have begun a ledger before, but its data is empty",
         )
-        .hint("restore the data directory; a ledger is never begun twice"));
+        .hint("restore the data directory; a ledger is never begun twice with one key"));
     }
     let keys = match begun || home.keys().join("log.key").exists() {
         true => load_keys(home)?,
@@ -165,6 +164,11 @@ fn open(home: &Home, options: &cli::Serve) -> Result<Engine, Failure> {
     if !begun {
         begin(home, options, &engine)?;
     }
+    if !begun_marker(home).exists() {
+        // From here on an empty store beside these keys is an alarm.
+        write_file(&begun_marker(home), b"a ledger was begun with these keys\n", 0o600)?;
+    }
+    keep_high_water(home, &engine);
     Ok(engine)
 }
 
@@ -178,6 +182,10 @@ fn begin(home: &Home, options: &cli::Serve, engine: &Engine) -> Result<(), Failu
     }
     setup::create(engine, policy.document(), &code)?;
     Ok(())
+}
+
+fn begun_marker(home: &Home) -> std::path::PathBuf {
+    home.keys().join("begun")
 }
 
 /// The one-time code, until the first owner has used it.

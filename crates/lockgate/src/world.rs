@@ -206,7 +206,11 @@ impl World {
     /// The server must be the one whose ledger is pinned here: a signature for another ledger is worth nothing there,
     /// and is not made.
     fn check_ledger(&self, ledger: &str) -> Result<(), Failure> {
-        let Ok(trust) = self.trust(None) else { return Ok(()) };
+        // Before anything is pinned there is nothing to compare with; a pinned file that does not read is an error.
+        if !self.home.trust().exists() {
+            return Ok(());
+        }
+        let trust = self.trust(None)?;
         let pinned = trust.policy()?.logs().iter().any(|log| log.vkey.name() == ledger);
         match pinned {
             true => Ok(()),

@@ -23,6 +23,8 @@ pub struct Limits {
     pub envelope_signatures: usize,
     /// Evidence considered for one release.
     pub evidence_per_release: usize,
+    /// All evidence of one release together: a bundle has to carry it.
+    pub evidence_bytes_per_release: u64,
     /// Artifacts in one release.
     pub artifacts_per_release: usize,
     /// Subjects of one statement.
@@ -70,6 +72,7 @@ impl Limits {
         json_items: 1_000_000,
         envelope_signatures: 16,
         evidence_per_release: 1000,
+        evidence_bytes_per_release: 320 * 1024 * 1024,
         artifacts_per_release: 64,
         statement_subjects: 1024,
         entry_bytes: 16 * 1024,

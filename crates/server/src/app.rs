@@ -7,8 +7,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use lockgate_engine::Engine;
 use lockgate_engine::session::Challenges;
 use lockgate_model::UnixMillis;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
+/// How many uploads and downloads may go on at the same time.
+const TRANSFERS: usize = 128;
 /// How many sign-in and set-up requests one address may make in a minute.
 const SIGN_INS_PER_MINUTE: u32 = 240;
 
@@ -22,6 +24,8 @@ pub struct App {
     pub demo: bool,
     /// The ledger's size, for whoever waits for more.
     pub size: watch::Receiver<u64>,
+    /// Places for uploads and downloads: each holds a thread.
+    pub transfers: Arc<Semaphore>,
     sign_ins: Mutex<HashMap<IpAddr, (u64, u32)>>,
 }
 
@@ -33,7 +37,14 @@ impl App {
             // Without listeners there is nobody to tell.
             let _ = sender.send(head.size.0);
         });
-        Arc::new(Self { engine, challenges: Challenges::default(), demo, size, sign_ins: Mutex::new(HashMap::new()) })
+        Arc::new(Self {
+            engine,
+            challenges: Challenges::default(),
+            demo,
+            size,
+            transfers: Arc::new(Semaphore::new(TRANSFERS)),
+            sign_ins: Mutex::new(HashMap::new()),
+        })
     }
 
     /// Whether one more sign-in request from this address is acceptable.

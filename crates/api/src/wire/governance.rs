@@ -18,6 +18,11 @@ pub struct ServerInfo {
     pub log_key: String,
     /// How many entries the ledger has.
     pub entries: u64,
+    /// The active policy set.
+    #[schemars(with = "String")]
+    pub policy: Digest,
+    /// The entry that made it active.
+    pub policy_at: u64,
     /// Whether the first owner is still to be enrolled.
     pub setup_needed: bool,
     /// Whether this is a demo instance, whose keys mean nothing.
@@ -101,6 +106,8 @@ pub struct Activation {
     /// The digest of the set that it replaces.
     #[schemars(with = "String")]
     pub previous: Digest,
+    /// The entry that had made that one active.
+    pub previous_at: u64,
     /// Why.
     pub reason: String,
     /// Who signs.

@@ -7,7 +7,7 @@ use std::path::Path;
 use lockgate_api::Exit;
 use lockgate_api::wire::{Acknowledged, Activation, Changed, ServerInfo};
 use lockgate_ledger::governance::{ActivationDocument, POLICY_NAMESPACE, document_bytes};
-use lockgate_model::{Digest, Limits};
+use lockgate_model::{Digest, EntryIndex, Limits};
 use lockgate_policy::{PolicyError, PolicySet, run_tests};
 use serde_json::json;
 
@@ -199,20 +199,21 @@ fn activate(world: &World, dir: &Path, reason: &str) -> Outcome {
     let person = world.person()?;
     let client = world.signed_in_as(&person)?;
     let info: ServerInfo = client.get("/v1/server")?;
-    let previous = Digest::of(&client.get_bytes("/v1/policy")?);
+    let (previous, previous_at) = (info.policy, info.policy_at);
     let document = set.document();
     let signed = document_bytes(&ActivationDocument {
         schema: "https://lockgate.dev/policy-activation/v1",
         ledger: &info.origin,
         policy: Digest::of(&document),
         previous,
+        previous_at: EntryIndex(previous_at),
         reason,
     })?;
     let signer = world.keyring.signer(&world.context()?, &person, None)?;
     let signature = sign(signer.as_ref(), POLICY_NAMESPACE, &signed)?;
     let document =
         String::from_utf8(document).map_err(|error| Failure::new(Exit::Bug, "DOCUMENT_INVALID", error.to_string()))?;
-    let request = Activation { document, previous, reason: reason.to_owned(), by: person, signature };
+    let request = Activation { document, previous, previous_at, reason: reason.to_owned(), by: person, signature };
     let reply: Acknowledged<Changed> = client.post("/v1/policy", &request, Some(&world.random_hex()?))?;
     world.terminal.show(&reply, || {
         format!("the policy set {} is active\n{}", set.digest(), logged_line(reply.logged.as_ref()))

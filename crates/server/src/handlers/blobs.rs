@@ -24,13 +24,23 @@ const PIECES: usize = 8;
 /// How large the pieces of a download are.
 const READ_BYTES: usize = 256 * 1024;
 
+/// A place for one transfer.
+fn place(call: &Call) -> Result<tokio::sync::OwnedSemaphorePermit, Fault> {
+    call.app.transfers.clone().try_acquire_owned().map_err(|_| {
+        Fault::new(Kind::Unavailable, "OVERLOADED", "too many uploads and downloads go on")
+            .hint("try again in a moment")
+    })
+}
+
 /// `PUT /v1/blobs`.
 pub async fn put(mut call: Call) -> Result<Response, Fault> {
+    let place = place(&call)?;
     let declared = declared(&call)?;
     let body = call.stream.take().unwrap_or_else(Body::empty);
     let (sender, mut receiver) = mpsc::channel::<Bytes>(PIECES);
     let engine = call.engine().clone();
     let storing = tokio::task::spawn_blocking(move || {
+        let _place = place;
         let mut staged = engine.store().stage()?;
         let mut left = Limits::DEFAULT.artifact_bytes;
         while let Some(piece) = receiver.blocking_recv() {
@@ -114,7 +124,11 @@ pub async fn get(call: Call) -> Result<Response, Fault> {
     let reader = reader.ok_or_else(|| Fault::not_found("BLOB_UNKNOWN", format!("no bytes are stored as {digest}")))?;
     let size = reader.len();
     let (sender, body) = ChannelBody::new(4);
-    tokio::task::spawn_blocking(move || send_blob(reader, &sender));
+    let place = place(&call)?;
+    tokio::task::spawn_blocking(move || {
+        let _place = place;
+        send_blob(reader, &sender);
+    });
     let mut response = reply::typed(StatusCode::OK, "application/octet-stream", Body::new(body));
     response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(size));
     Ok(response)

@@ -3,7 +3,7 @@
 use axum::http::StatusCode;
 use axum::response::Response;
 use lockgate_api::wire::{Activation, Enrolment, KeyRow, NewKey, PersonRow, Revocation, Waiver};
-use lockgate_engine::{Fault, people, policy as policies, setup as setups, waive as waivers};
+use lockgate_engine::{Fault, people, policy as policies, session, setup as setups, waive as waivers};
 use lockgate_ledger::entry::{KeyAdded, KeyRevoked, PersonEnrolled, PolicyActivated, Sponsor, WaiverGranted};
 use lockgate_model::{Digest, EntryIndex, Limits};
 use lockgate_sign::ssh::SshPublicKey;
@@ -105,7 +105,10 @@ pub async fn key_revoke(call: Call) -> Result<Response, Fault> {
         by: request.by,
         signature: request.signature,
     };
-    write(&call, people::revoke_key(&call.person()?, event)?).await
+    let (engine, owner) = (call.engine().clone(), event.person.clone());
+    let reply = write(&call, people::revoke_key(&call.person()?, event)?).await?;
+    heavy(move || session::sign_out_everywhere(&engine, &owner)).await?;
+    Ok(reply)
 }
 
 /// `GET /v1/policy`.
@@ -122,6 +125,7 @@ pub async fn policy_activate(call: Call) -> Result<Response, Fault> {
     let event = PolicyActivated {
         policy: Digest::of(&document),
         previous: request.previous,
+        previous_at: EntryIndex(request.previous_at),
         reason: request.reason,
         by: request.by,
         signature: request.signature,

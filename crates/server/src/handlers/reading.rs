@@ -62,6 +62,8 @@ pub async fn server(call: Call) -> Result<Response, Fault> {
         origin: governance.origin().to_owned(),
         log_key: governance.identity.log_key.clone(),
         entries: engine.published().head.size.0,
+        policy: governance.policy_digest,
+        policy_at: governance.policy_at.0,
         setup_needed: setup::is_needed(engine)?,
         demo: call.app.demo,
     })
