@@ -317,11 +317,11 @@ fn fold(proven: &[Proven], promotion: PromotionId, bodies: &BodyMap) -> Result<F
         })
     };
     let missing = || ApplyError::new("DECISION_MISSING", format!("the bundle holds no decision on {promotion}"));
-    let last = entries().filter_map(|(index, entry)| match &entry.event {
+    let mut last = entries().filter_map(|(index, entry)| match &entry.event {
         Event::DecisionRecorded(event) if event.promotion == promotion => Some((index, event.clone())),
         _ => None,
     });
-    let (decision_index, decision) = last.last().ok_or_else(missing)?;
+    let (decision_index, decision) = last.next_back().ok_or_else(missing)?;
     let newest = proven.last().map(|last| last.index);
     let target = StreamName::running(&decision.environment, &decision.release.service);
     let cache = ClaimCache::default();
@@ -342,10 +342,10 @@ fn fold(proven: &[Proven], promotion: PromotionId, bodies: &BodyMap) -> Result<F
             (_, None) => state.apply(index, entry, bodies, Slice::Partial)?,
             (event, Some(release)) if *release == decision.release => {
                 state.apply(index, entry, bodies, Slice::Partial)?;
-                if let Event::GrantIssued(grant) = event {
-                    if grant.promotion == promotion {
-                        granted = entry.link(&target).map(|link| link.seq);
-                    }
+                if let Event::GrantIssued(grant) = event
+                    && grant.promotion == promotion
+                {
+                    granted = entry.link(&target).map(|link| link.seq);
                 }
             }
             (Event::GrantIssued(grant), Some(release)) if release.service == decision.release.service => {
