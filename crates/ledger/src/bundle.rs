@@ -218,7 +218,8 @@ pub fn open(bytes: &[u8], trust: &TrustFile, checks: &mut Vec<Check>) -> Result<
     // 3. Every entry is in that tree.
     let proven = prove(&bundle, &checkpoint)?;
     pass("inclusion", format!("{} entries are in the ledger", proven.len()));
-    let newest = proven.last().map(|last| last.index.0 + 1);
+    // The newest entry names the governance head; a batch never ends with the leaf of an attestation.
+    let newest = proven.last().filter(|last| matches!(last.leaf, Leaf::Entry(_))).map(|last| last.index.0 + 1);
     if newest != Some(checkpoint.size.0) {
         return Err(ApplyError::new("BUNDLE_INCOMPLETE", "the ledger's newest entry is missing".to_owned()));
     }

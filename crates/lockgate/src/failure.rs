@@ -1,7 +1,7 @@
 //! Failures: how a command ends when it does not end well.
 
-use lockgate_api::{ClientError, Exit, ProblemKind};
-use lockgate_engine::{Fault, Kind};
+use lockgate_api::{ClientError, Exit};
+use lockgate_engine::Fault;
 use lockgate_ledger::ApplyError;
 use lockgate_store::StoreError;
 
@@ -62,18 +62,7 @@ impl From<ClientError> for Failure {
 
 impl From<Fault> for Failure {
     fn from(fault: Fault) -> Self {
-        let kind = match fault.kind {
-            Kind::Invalid => ProblemKind::Invalid,
-            Kind::TooLarge => ProblemKind::TooLarge,
-            Kind::Unauthenticated => ProblemKind::Unauthenticated,
-            Kind::NotPermitted => ProblemKind::NotPermitted,
-            Kind::Denied => ProblemKind::Denied,
-            Kind::NotFound => ProblemKind::NotFound,
-            Kind::Conflict => ProblemKind::Conflict,
-            Kind::Unavailable => ProblemKind::Unavailable,
-            Kind::Integrity => ProblemKind::Integrity,
-            Kind::Bug => ProblemKind::Bug,
-        };
+        let kind = lockgate_server::problem_kind(fault.kind);
         let message = match &fault.context {
             Some(context) => format!("{} ({context})", fault.message),
             None => fault.message.clone(),

@@ -15,3 +15,4 @@ mod summary;
 
 pub use accept::serve;
 pub use app::App;
+pub use reply::problem_kind;

@@ -71,6 +71,38 @@ pub const REASONS: &[(&str, &str)] = &[
     ),
     ("BUNDLE_INVALID", "The file is not a bundle of this version, or it is damaged."),
     (
+        "GOVERNANCE_GAP",
+        "An entry names a newer governance entry than the bundle holds: a revocation, an enrolment or a policy change was left out, or made up. Get the bundle again from another source.",
+    ),
+    (
+        "ANCHOR_UNPROVEN",
+        "The ledger that an approver verified before signing is not proven to be the beginning of this one. The history before the approval was rewritten, or the bundle lacks the proof.",
+    ),
+    ("GENESIS_MISSING", "The bundle does not start with the ledger's first entry."),
+    ("DECISION_MISSING", "There is no decision on that promotion."),
+    ("GRANT_UNFOUNDED", "A grant is longer than the policy set allows, or no decision allows what it grants."),
+    ("WITNESS_QUORUM", "The trust file demands cosignatures of witnesses that the checkpoint does not carry."),
+    (
+        "ENTRY_CHANGED",
+        "A row of the database is not what the tree was made of. Stop the server, run `lockgate audit`, and restore the database from a copy.",
+    ),
+    (
+        "HISTORY_CHANGED",
+        "The entries before a kept checkpoint, or before what an approver saw, are others now. Keep both; together they are the proof.",
+    ),
+    (
+        "STREAM_BROKEN",
+        "An entry does not follow the one before it in its chain: an entry was removed, inserted or moved.",
+    ),
+    ("ROOT_MISMATCH", "The entries do not have the root that the database says."),
+    (
+        "LEDGER_MISSING",
+        "The server's keys have begun a ledger before, but its data is gone. A ledger is never begun twice with one key: restore the data directory.",
+    ),
+    ("SERVICE_MISMATCH", "The bundle is about another service than the one that was asked for."),
+    ("ENVIRONMENT_MISMATCH", "The grant is for another environment than the one that was asked for."),
+    ("CLOCK_BEHIND", "The grant is later than this machine's clock. Set the clock, or find out who set it back."),
+    (
         "REPLAY_FACTS",
         "The facts come out differently from the ledger's entries and evidence than when the decision was made. The bundle was changed, or the decision was not made from what it names.",
     ),

@@ -17,6 +17,7 @@ use crate::cli;
 use crate::commands::approve::remember;
 use crate::failure::{Failure, Outcome};
 use crate::home::read_file;
+use crate::serve::read_checkpoint;
 use crate::world::World;
 
 /// `lockgate verify`. Exit 0 only when every check ran and passed.
@@ -30,7 +31,10 @@ pub fn verify(world: &World, options: &cli::Verify) -> Outcome {
     let query = Query { artifact, service: &options.service, environment: &options.env, now: world.now() };
     let verified = match &options.bundle {
         Some(path) => {
-            check(&read_file(path, Limits::DEFAULT.bundle_bytes as u64)?, &trust, &query, world, &options.file)?
+            let bytes = read_file(path, Limits::DEFAULT.bundle_bytes as u64)?;
+            let verified = check(&bytes, &trust, &query, world, &options.file)?;
+            compare_with_seen(world, &verified)?;
+            verified
         }
         None => match online(world, options, &trust, &query) {
             Err(failure) if failure.exit == Exit::Denied => {
@@ -58,6 +62,24 @@ fn online(world: &World, options: &cli::Verify, trust: &TrustFile, query: &Query
     let now = Checkpoint { origin, size: verified.checkpoint_size, root: verified.checkpoint_root };
     remember(world, &client, trust, &now, &verified.checkpoint)?;
     Ok(verified)
+}
+
+/// Offline, a bundle can be held against what this machine has seen only where both have the same size.
+fn compare_with_seen(world: &World, verified: &Verified) -> Result<(), Failure> {
+    let path = world.home.checkpoint(verified.state.governance()?.origin());
+    let Some(seen) = read_checkpoint(&path)? else { return Ok(()) };
+    if seen.size == verified.checkpoint_size && seen.root != verified.checkpoint_root {
+        let message = format!("the bundle has another root for {} entries than this machine has seen", seen.size);
+        return Err(Failure::new(Exit::Integrity, "EQUIVOCATION", message)
+            .hint(format!("keep {} and the bundle: together they are the proof", path.display())));
+    }
+    if seen.size > verified.checkpoint_size {
+        world.terminal.say(format!(
+            "note: this machine has seen the ledger with {} entries; the bundle knows {}",
+            seen.size, verified.checkpoint_size
+        ));
+    }
+    Ok(())
 }
 
 fn check(bytes: &[u8], trust: &TrustFile, query: &Query<'_>, world: &World, file: &Path) -> Result<Verified, Failure> {

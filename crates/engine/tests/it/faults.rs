@@ -1,0 +1,95 @@
+//! Faults at commits, repeated requests, and requests that fail half-way.
+
+use lockgate_engine::Submission;
+use lockgate_engine::sequencer::request_digest;
+use lockgate_store::memory::Faults;
+use serde_json::json;
+
+use crate::world::World;
+
+fn keyed(submission: Submission, key: &str) -> Submission {
+    submission.keyed(Some((key.to_owned(), request_digest(&[key.as_bytes()]))))
+}
+
+#[test]
+fn a_commit_that_fails_before_persisting_leaves_nothing() {
+    let mut world = World::starter();
+    let size = world.size();
+    let submission = world.publication("shop/web@1.0.0");
+    world.store.faults_set(Faults { fail_before: Some(1), fail_after: None });
+    assert!(world.engine().run(submission).is_err());
+    world.store.faults_set(Faults::default());
+    assert_eq!(world.size(), size);
+    world.reopen().unwrap();
+    assert_eq!(world.size(), size);
+    world.push("shop/web@1.0.0");
+}
+
+#[test]
+fn a_commit_that_fails_after_persisting_is_found_again_by_its_key() {
+    let mut world = World::starter();
+    let size = world.size();
+    let submission = keyed(world.publication("shop/web@1.0.0"), "once");
+    world.store.faults_set(Faults { fail_before: None, fail_after: Some(1) });
+    assert!(world.engine().run(submission).is_err(), "an unknown outcome is never an acknowledgement");
+    world.store.faults_set(Faults::default());
+    world.reopen().unwrap();
+    assert_eq!(world.size(), size + 4, "the release and its three pieces of evidence");
+    let again = keyed(world.publication("shop/web@1.0.0"), "once");
+    let receipt = world.engine().run(again).unwrap();
+    assert!(receipt.repeated);
+    assert_eq!((receipt.index.unwrap().0, world.size()), (size, size + 4));
+}
+
+#[test]
+fn the_same_key_gives_the_same_reply_and_refuses_another_request() {
+    let world = World::starter();
+    let first = world.engine().run(keyed(world.publication("shop/web@1.0.0"), "k")).unwrap();
+    let second = world.engine().run(keyed(world.publication("shop/web@1.0.0"), "k")).unwrap();
+    assert_eq!((first.index, first.value), (second.index, second.value));
+    let other = world.publication("shop/web@1.0.1").keyed(Some(("k".to_owned(), request_digest(&[b"other"]))));
+    assert_eq!(world.engine().run(other).unwrap_err().code, "IDEMPOTENCY_MISMATCH");
+}
+
+#[test]
+fn a_request_that_fails_half_way_leaves_nothing_of_itself() {
+    let world = World::starter();
+    let size = world.size();
+    let half = Submission::new(|staging, inner| {
+        let plan = promote_unknown(staging, inner);
+        plan.map(|()| json!({}))
+    });
+    assert_eq!(world.engine().run(half).unwrap_err().code, "TEST");
+    assert_eq!(world.size(), size);
+    world.push("shop/web@1.0.0");
+    assert_eq!(world.size(), size + 4);
+}
+
+/// Appends, and then fails.
+fn promote_unknown(
+    staging: &mut lockgate_engine::staging::Staging<'_>,
+    _inner: &lockgate_engine::engine::Inner,
+) -> Result<(), lockgate_engine::Fault> {
+    staging.append_leaf(b"never seen".to_vec());
+    staging.document(b"never kept".to_vec());
+    staging.project("open-promotion", "production/shop/web/P-1".to_owned(), Some(b"shop/web@1.0.0".to_vec()));
+    Err(lockgate_engine::Fault::invalid("TEST", "on purpose"))
+}
+
+#[test]
+fn a_newer_checkpoint_that_was_kept_is_an_alarm() {
+    let mut world = World::starter();
+    world.push("shop/web@1.0.0");
+    world.damaged();
+    let report = lockgate_ledger::audit::audit(
+        &lockgate_engine::audit::StoreSource(&world.store),
+        None,
+        vec![lockgate_ledger::audit::Anchor {
+            source: "a checkpoint from tomorrow".to_owned(),
+            size: lockgate_model::TreeSize(1000),
+            root: lockgate_model::Digest::of(b"x"),
+        }],
+        |_, _| {},
+    );
+    assert!(report.problems.iter().any(|problem| problem.code == "ROLLBACK_DETECTED"), "{:?}", report.problems);
+}

@@ -1,0 +1,10 @@
+//! The engine over the strict memory store: a world with a fixed clock, seeded randomness, and faults at every commit.
+//!
+//! When a world is dropped, it re-verifies the whole ledger with the code of `lockgate audit`.
+
+#[cfg(test)]
+mod faults;
+#[cfg(test)]
+mod promotions;
+#[cfg(test)]
+mod world;

@@ -1,0 +1,253 @@
+//! The audit, on copies of a data directory in which somebody changed something.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use lockgate_model::Digest;
+use rusqlite::Connection;
+use serde_json::json;
+
+use crate::instance::{Instance, Ran, artifact, copy_dir};
+
+/// A stopped instance whose ledger has let 1.4.2 into production.
+fn stopped() -> Instance {
+    let lockgate = Instance::granted();
+    lockgate.stop();
+    lockgate
+}
+
+fn copy(lockgate: &Instance, name: &str) -> PathBuf {
+    let to = lockgate.file(name);
+    copy_dir(&lockgate.home().join("data"), &to);
+    to
+}
+
+fn audit(lockgate: &Instance, data: &Path, more: &[&str]) -> Ran {
+    let data = data.display().to_string();
+    lockgate.run(&[&["audit", "--data", &data][..], more].concat())
+}
+
+/// Changes a database past the triggers that guard it, as whoever owns the file can.
+fn sql(data: &Path, statements: &str) {
+    let connection = Connection::open(data.join("ledger.db")).unwrap();
+    connection.execute_batch(statements).unwrap();
+    let changed = connection.total_changes();
+    assert!(changed > 0, "nothing was changed: {statements}");
+}
+
+fn blob(data: &Path) -> PathBuf {
+    let name = Digest::of(&artifact("1.4.2")).hex();
+    data.join("blobs/sha256").join(&name[..2]).join(&name[2..4]).join(&name)
+}
+
+/// The audit finds this, says where, and ends with exit 9.
+#[track_caller]
+fn check_alarm(lockgate: &Instance, data: &Path, code: &str, names: &str) {
+    let ran = audit(lockgate, data, &[]).refused(9, "AUDIT_FAILED").says("NOT SOUND");
+    let line = ran.stdout.lines().find(|line| line.trim_start().starts_with(&format!("x {code} ")));
+    assert!(line.is_some_and(|line| line.contains(names)), "wanted {code} with `{names}`: {ran}");
+}
+
+#[test]
+fn triggers_stand_in_the_way_of_an_edit() {
+    let lockgate = stopped();
+    let connection = Connection::open(copy(&lockgate, "guarded").join("ledger.db")).unwrap();
+    for statement in [
+        "UPDATE entry SET bytes = bytes WHERE idx = 3",
+        "DELETE FROM entry WHERE idx = 3",
+        "INSERT INTO entry (idx, bytes, leaf_hash) VALUES (1000, x'00', zeroblob(32))",
+        "REPLACE INTO entry (idx, bytes, leaf_hash) VALUES (3, x'00', zeroblob(32))",
+        "UPDATE head SET size = size - 1",
+        "DELETE FROM document",
+    ] {
+        assert!(connection.execute_batch(statement).is_err(), "{statement}");
+    }
+}
+
+#[test]
+fn edited_rows_are_named() {
+    let lockgate = stopped();
+    let edit = |name: &str, statements: &str| {
+        let data = copy(&lockgate, name);
+        sql(&data, statements);
+        data
+    };
+    let replace = "DROP TRIGGER entry_stands; UPDATE entry SET bytes = CAST(replace(CAST(bytes AS TEXT), ";
+    let text = edit("text", &format!("{replace}'weekly release', 'secret release') AS BLOB);"));
+    check_alarm(&lockgate, &text, "HISTORY_CHANGED", "another root");
+    let decision = edit(
+        "decision",
+        &format!(
+            "{replace}'\"pending\"', '\"allow\"') AS BLOB) WHERE instr(CAST(bytes AS TEXT), 'decision.recorded');"
+        ),
+    );
+    check_alarm(&lockgate, &decision, "HISTORY_CHANGED", "another root");
+    let swapped = edit(
+        "swapped",
+        "DROP TRIGGER entry_stands; CREATE TABLE kept AS SELECT * FROM entry;
+         UPDATE entry SET bytes = (SELECT bytes FROM kept WHERE kept.idx = 11 - entry.idx),
+             leaf_hash = (SELECT leaf_hash FROM kept WHERE kept.idx = 11 - entry.idx) WHERE idx IN (5, 6);
+         DROP TABLE kept;",
+    );
+    check_alarm(&lockgate, &swapped, "STREAM_BROKEN", "entry 5");
+    let document = edit(
+        "document",
+        "DROP TRIGGER document_stands;
+         UPDATE document SET bytes = CAST('{}' AS BLOB) WHERE rowid = (SELECT max(rowid) FROM document);",
+    );
+    check_alarm(&lockgate, &document, "DIGEST_MISMATCH", "sha256:");
+    let tile = edit("tile", "DROP TRIGGER tile_extends; UPDATE tile SET hashes = zeroblob(length(hashes));");
+    check_alarm(&lockgate, &tile, "TILE_MISMATCH", "tile 0 of level 0");
+    let head = edit("head", "DROP TRIGGER head_grows; UPDATE head SET root = zeroblob(32);");
+    check_alarm(&lockgate, &head, "ROOT_MISMATCH", "sha256:");
+    let stream = edit(
+        "stream",
+        "DROP TRIGGER stream_entry_stays; DELETE FROM stream_entry WHERE stream_id =
+             (SELECT id FROM stream WHERE name = 'governance') AND seq = 2;",
+    );
+    check_alarm(&lockgate, &stream, "STREAM_INDEX_MISMATCH", "governance");
+    let note = edit("note", "UPDATE checkpoint SET note = CAST(replace(CAST(note AS TEXT), '=', '+') AS BLOB);");
+    audit(&lockgate, &note, &[]).exits(9);
+    // The original is what it was.
+    lockgate.run(&["audit"]).exits(0);
+}
+
+#[test]
+fn removed_entries_are_named() {
+    let lockgate = stopped();
+    for (name, condition) in [("first", "idx = 0"), ("middle", "idx = 21"), ("last", "idx >= 24")] {
+        let data = copy(&lockgate, name);
+        sql(&data, &format!("DROP TRIGGER entry_stays; DELETE FROM entry WHERE {condition};"));
+        audit(&lockgate, &data, &[]).refused(9, "AUDIT_FAILED").says("NOT SOUND").says("missing");
+    }
+    let half = copy(&lockgate, "half");
+    let length = fs::metadata(half.join("ledger.db")).unwrap().len();
+    fs::File::options().write(true).open(half.join("ledger.db")).unwrap().set_len(length / 2).unwrap();
+    audit(&lockgate, &half, &[]).exits(9);
+    let none = copy(&lockgate, "none");
+    fs::remove_file(none.join("ledger.db")).unwrap();
+    assert_ne!(audit(&lockgate, &none, &[]).code, 0);
+    assert_ne!(audit(&lockgate, Path::new("nowhere"), &[]).code, 0);
+}
+
+#[test]
+fn changed_and_missing_artifacts_are_named() {
+    let lockgate = stopped();
+    let changed = copy(&lockgate, "changed");
+    let mut bytes = fs::read(blob(&changed)).unwrap();
+    bytes[77] ^= 1;
+    fs::remove_file(blob(&changed)).unwrap();
+    fs::write(blob(&changed), bytes).unwrap();
+    check_alarm(&lockgate, &changed, "DIGEST_MISMATCH", &Digest::of(&artifact("1.4.2")).to_string());
+    let missing = copy(&lockgate, "missing");
+    fs::remove_file(blob(&missing)).unwrap();
+    check_alarm(&lockgate, &missing, "BLOB_MISSING", "shop/web@1.4.2");
+}
+
+#[test]
+fn yesterdays_copy_is_sound_until_someone_remembers_today() {
+    let lockgate = Instance::pending();
+    lockgate.stop();
+    let yesterday = copy(&lockgate, "yesterday");
+    lockgate.start(&[]).exits(0);
+    lockgate.run(&["approve", "P-3", "--as", "sam", "--yes"]).exits(0);
+    lockgate.verify("1.4.2", &[]).exits(0);
+    let today = lockgate.get("/checkpoint", None).body;
+    lockgate.write("today", today);
+    lockgate.stop();
+    let laptop = Instance::new();
+    audit(&laptop, &yesterday, &[]).exits(0);
+    let kept = lockgate.file("today").display().to_string();
+    audit(&laptop, &yesterday, &["--checkpoint", &kept]).refused(9, "AUDIT_FAILED").says("ROLLBACK_DETECTED");
+    assert_ne!(
+        audit(&laptop, &yesterday, &["--checkpoint", "forgotten"]).code,
+        0,
+        "a kept checkpoint that is not there"
+    );
+    // The home itself remembers; and so does the server, which does not sign on top of an older ledger.
+    audit(&lockgate, &yesterday, &[]).refused(9, "AUDIT_FAILED").says("ROLLBACK_DETECTED");
+    let data = lockgate.home().join("data");
+    fs::remove_dir_all(&data).unwrap();
+    copy_dir(&yesterday, &data);
+    lockgate.tampered();
+    lockgate.start(&[]).refused(9, "LEDGER_ROLLED_BACK");
+    // Without the server's own memory it starts, and whoever has seen more notices.
+    fs::remove_file(lockgate.home().join("high-water")).unwrap();
+    lockgate.start(&[]).exits(0);
+    lockgate.run(&["approve", "P-3", "--as", "sam", "--yes"]).refused(9, "ROLLBACK_DETECTED");
+}
+
+#[test]
+fn an_empty_store_beside_old_keys_is_an_alarm() {
+    let lockgate = stopped();
+    fs::rename(lockgate.home().join("data"), lockgate.file("away")).unwrap();
+    lockgate.tampered();
+    lockgate.start(&[]).refused(9, "LEDGER_MISSING");
+}
+
+#[test]
+fn an_auditor_needs_nothing_but_a_copy() {
+    let lockgate = stopped();
+    let data = copy(&lockgate, "handed-over");
+    let laptop = Instance::new();
+    laptop.write("trust.json", fs::read(lockgate.home().join("trust.json")).unwrap());
+    let moved = laptop.file("data");
+    fs::rename(data, &moved).unwrap();
+    fs::remove_dir_all(lockgate.home()).unwrap();
+    audit(&laptop, &moved, &[]).exits(0).says("no trust file was pinned");
+    let path = moved.display().to_string();
+    let report = laptop.json(&["audit", "--data", &path, "--trust", "trust.json"], 0);
+    assert_eq!(
+        (&report["problems"], &report["pinned"], &report["decisions_replayed"]),
+        (&json!([]), &json!(true), &json!(4))
+    );
+    assert!(!laptop.home().exists(), "an audit writes nothing");
+    let stranger = Instance::demo();
+    let other = stranger.home().join("trust.json").display().to_string();
+    audit(&laptop, &moved, &["--trust", &other]).exits(9);
+}
+
+/// An audit beside a busy server looks at one moment of it, and is not alarmed by what comes later.
+#[test]
+fn an_audit_beside_a_busy_server_is_sound() {
+    let lockgate = Instance::granted();
+    let ci = lockgate.token("ci");
+    let artifact = json!({
+        "digest": Digest::of(&artifact("1.4.2")),
+        "name": "app.tar.gz",
+        "size_bytes": artifact("1.4.2").len(),
+    });
+    let done = std::sync::atomic::AtomicBool::new(false);
+    let address = lockgate.address();
+    std::thread::scope(|scope| {
+        let done = &done;
+        let writer = scope.spawn(move || {
+            let mut count = 0_u32;
+            while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                let body = json!({ "release": format!("shop/n{count}@1.0.0"), "artifacts": [artifact] }).to_string();
+                publish(&address, &ci, &body);
+                count += 1;
+            }
+            count
+        });
+        let audits: Vec<Ran> = (0..4).map(|_| lockgate.run(&["audit"])).collect();
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert!(writer.join().unwrap() > 4, "the server was not busy");
+        for ran in audits {
+            ran.exits(0);
+        }
+    });
+}
+
+fn publish(address: &str, token: &str, body: &str) {
+    use std::io::Write as _;
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    let head = format!(
+        "POST /v1/releases HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
+         Authorization: Bearer {token}\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    stream.write_all(body.as_bytes()).unwrap();
+    assert_eq!(crate::instance::Reply::read(&mut stream).status, 200);
+}

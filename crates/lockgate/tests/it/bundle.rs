@@ -1,0 +1,96 @@
+//! Bundles on their own: without the server, without the home, and with a byte changed.
+
+use std::fs;
+
+use lockgate_ledger::bundle::{self, Query};
+use lockgate_model::{Digest, EnvName, ServiceName};
+use serde_json::Value;
+
+use crate::instance::{Instance, artifact, artifact_name};
+
+/// How many bytes are changed, one at a time.
+const MUTATIONS: u64 = 200;
+
+fn fetch(lockgate: &Instance) -> Vec<u8> {
+    lockgate.run(&["bundle", "get", "P-3", "--file", "p3.lockgate"]).exits(0);
+    fs::read(lockgate.file("p3.lockgate")).unwrap()
+}
+
+#[test]
+fn a_bundle_verifies_where_nothing_else_is() {
+    let lockgate = Instance::granted();
+    let bundle = fetch(&lockgate);
+    lockgate.stop();
+    let laptop = Instance::new();
+    laptop.write("p3.lockgate", &bundle);
+    laptop.write("trust.json", fs::read(lockgate.home().join("trust.json")).unwrap());
+    laptop.write(&artifact_name("1.4.2"), artifact("1.4.2"));
+    laptop.write(&artifact_name("1.4.3"), artifact("1.4.3"));
+    fs::remove_dir_all(lockgate.home()).unwrap();
+
+    let offline = ["--bundle", "p3.lockgate", "--trust", "trust.json"];
+    laptop.verify("1.4.2", &offline).exits(0).says("VERIFIED").says("offline; what happened later is not known here");
+    laptop.verify("1.4.3", &offline).refused(3, "DIGEST_NOT_GRANTED");
+    let other = |service: &str, env: &str| {
+        let file = artifact_name("1.4.2");
+        laptop.run(&[&["verify", &file, "--service", service, "--env", env][..], &offline].concat())
+    };
+    other("shop/web", "staging").refused(3, "ENVIRONMENT_MISMATCH");
+    other("shop/api", "production").refused(3, "SERVICE_MISMATCH");
+    laptop.run(&["bundle", "show", "p3.lockgate", "--trust", "trust.json"]).exits(0).says("P-3");
+    assert!(!laptop.home().exists(), "verifying writes nothing");
+
+    // Trust is never taken from the bundle, the server or the working directory.
+    laptop.verify("1.4.2", &["--bundle", "p3.lockgate"]).refused(2, "TRUST_MISSING");
+    let stranger = Instance::granted();
+    let trust = stranger.home().join("trust.json").display().to_string();
+    let ran = laptop.verify("1.4.2", &["--bundle", "p3.lockgate", "--trust", &trust]).exits(3);
+    assert!(!ran.stdout.lines().any(|line| line.starts_with("VERIFIED")), "{ran}");
+}
+
+#[test]
+fn a_bundle_of_what_was_not_granted_proves_no_grant() {
+    let lockgate = Instance::pending();
+    fetch(&lockgate);
+    lockgate.verify("1.4.2", &["--bundle", "p3.lockgate"]).refused(3, "NOT_GRANTED");
+    lockgate.write("empty", "");
+    lockgate.write("cut", &fs::read(lockgate.file("p3.lockgate")).unwrap()[..1000]);
+    for bad in ["empty", "cut", "junit.xml"] {
+        lockgate.verify("1.4.2", &["--bundle", bad]).refused(3, "BUNDLE_INVALID");
+    }
+    lockgate.verify("1.4.2", &["--bundle", "absent"]).refused(6, "FILE_FAILED");
+}
+
+#[test]
+fn no_changed_byte_goes_unnoticed() {
+    let lockgate = Instance::granted();
+    let bytes = fetch(&lockgate);
+    let trust = lockgate.trust();
+    let value: Value = serde_json::from_slice(&bytes).unwrap();
+    let (service, environment): (ServiceName, EnvName) = ("shop/web".parse().unwrap(), "production".parse().unwrap());
+    let now = bundle::open(&bytes, &trust, &mut Vec::new()).unwrap().grant.unwrap().time;
+    let query = Query { artifact: Digest::of(&artifact("1.4.2")), service: &service, environment: &environment, now };
+    bundle::verify(&bytes, &trust, &query).unwrap();
+
+    let mut random = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut draw = |below: u64| {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        random % below
+    };
+    let mut tried = 0;
+    while tried < MUTATIONS {
+        let at = usize::try_from(draw(bytes.len() as u64)).unwrap();
+        let by = u8::try_from(1 + draw(255)).unwrap();
+        let mut changed = bytes.clone();
+        changed[at] ^= by;
+        // Another spelling of the same JSON is no change: `\u0041` and `A`, a space more.
+        if serde_json::from_slice::<Value>(&changed).is_ok_and(|changed| changed == value) {
+            continue;
+        }
+        tried += 1;
+        let verified = bundle::verify(&changed, &trust, &query);
+        assert!(verified.is_err(), "byte {at} of {} changed by {by:#04x}, and nobody noticed", bytes.len());
+    }
+}

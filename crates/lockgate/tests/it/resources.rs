@@ -1,0 +1,200 @@
+//! What runs out, breaks or is taken: connections, ports, disks, standard output.
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use tempfile::TempDir;
+
+use crate::instance::{Instance, Ran, artifact_name, skipped, until};
+
+#[test]
+fn a_length_that_cannot_be_is_refused_at_once() {
+    let lockgate = Instance::demo();
+    let ci = lockgate.token("ci");
+    let entries = lockgate.entries();
+    let put = |length: &str| {
+        let head = format!(
+            "PUT /v1/blobs HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
+             Authorization: Bearer {ci}\r\nContent-Length: {length}\r\n\r\nabc"
+        );
+        lockgate.raw(head.as_bytes())
+    };
+    for length in ["10000000000000", "53687091201"] {
+        put(length).refused(413, "TOO_LARGE");
+    }
+    for length in ["-1", "ten", "99999999999999999999999999"] {
+        assert_eq!(put(length).status, 400, "{length}");
+    }
+    // Ten gigabytes are allowed, but three bytes are not ten gigabytes.
+    let mut stream = lockgate.connect();
+    let head = format!(
+        "PUT /v1/blobs HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {ci}\r\nContent-Length: 10000000000\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    stream.write_all(b"abc").unwrap();
+    until("the upload has begun", || lockgate.staged() == 1);
+    drop(stream);
+    until("nothing of it is kept", || lockgate.staged() == 0);
+    assert_eq!(blobs(&lockgate.home().join("data/blobs")), 0);
+    assert_eq!(lockgate.entries(), entries);
+}
+
+fn blobs(dir: &Path) -> usize {
+    let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    entries.map(|path| if path.is_dir() { blobs(&path) } else { 1 }).sum()
+}
+
+/// Begins an upload of 10 MB and leaves it hanging.
+fn half_an_upload(lockgate: &Instance) -> std::net::TcpStream {
+    let ci = lockgate.token("ci");
+    let mut stream = lockgate.connect();
+    let head = format!(
+        "PUT /v1/blobs HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {ci}\r\nContent-Length: 10000000\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    stream.write_all(&vec![7; 2_000_000]).unwrap();
+    until("the upload has begun", || lockgate.staged() == 1);
+    stream
+}
+
+#[test]
+fn a_connection_that_breaks_leaves_nothing() {
+    let lockgate = Instance::granted();
+    let (entries, before) = (lockgate.entries(), blobs(&lockgate.home().join("data/blobs")));
+    drop(half_an_upload(&lockgate));
+    until("nothing of it is kept", || lockgate.staged() == 0);
+    assert_eq!((lockgate.entries(), blobs(&lockgate.home().join("data/blobs"))), (entries, before));
+    lockgate.verify("1.4.2", &[]).exits(0);
+}
+
+#[test]
+fn a_server_that_is_killed_leaves_nothing_half_done() {
+    let lockgate = Instance::granted();
+    let (entries, before) = (lockgate.entries(), blobs(&lockgate.home().join("data/blobs")));
+    let stream = half_an_upload(&lockgate);
+    lockgate.kill();
+    drop(stream);
+    lockgate.run(&["audit"]).exits(0);
+    lockgate.start(&[]).exits(0);
+    assert_eq!(lockgate.staged(), 0, "the start cleans up");
+    assert_eq!((lockgate.entries(), blobs(&lockgate.home().join("data/blobs"))), (entries, before));
+    lockgate.verify("1.4.2", &[]).exits(0);
+    lockgate.push("1.5.0", "trivy.json").exits(0);
+}
+
+#[test]
+fn a_port_and_a_data_directory_have_one_server() {
+    let lockgate = Instance::pending();
+    let entries = lockgate.entries();
+    let other = Instance::new();
+    other.run(&["up", "--demo", "--detach", "--listen", &lockgate.address()]).refused(7, "PORT_TAKEN");
+    other.run(&["serve", "--demo", "--listen", "0.0.0.0:0"]).refused(2, "DEMO_NOT_LOOPBACK");
+    other.run(&["serve", "--listen", "nowhere"]).refused(2, "ADDRESS_INVALID");
+    lockgate.run(&["serve", "--listen", "127.0.0.1:0"]).refused(7, "STORE_LOCKED");
+    lockgate.run(&["up", "--detach", "--listen", "127.0.0.1:0"]).refused(7, "SERVER_RUNNING");
+    assert_eq!(lockgate.entries(), entries);
+    lockgate.run(&["why", "P-3"]).exits(5);
+}
+
+/// A small file system in memory; it needs the right to mount.
+struct Disk(TempDir);
+
+impl Disk {
+    fn new(megabytes: u32) -> Option<Self> {
+        let dir = TempDir::new().unwrap();
+        let size = format!("size={megabytes}m");
+        let mounted = mount(&["-t", "tmpfs", "-o", &size, "tmpfs"], dir.path());
+        mounted.then_some(Self(dir))
+    }
+
+    fn remount(&self, how: &str) -> bool {
+        mount(&["-o", &format!("remount,{how}")], self.0.path())
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        // Without it the directory is not empty, and stays; that is no failure of the test.
+        let _ = Command::new("umount").arg("-l").arg(self.0.path()).stderr(Stdio::null()).status();
+    }
+}
+
+fn mount(arguments: &[&str], path: &Path) -> bool {
+    let mounted = Command::new("mount").args(arguments).arg(path).stderr(Stdio::null()).status();
+    mounted.is_ok_and(|status| status.success())
+}
+
+#[test]
+fn a_full_disk_refuses_writes_and_still_reads() {
+    let Some(disk) = Disk::new(96) else { return eprintln!("not checked: a full disk needs the right to mount") };
+    let lockgate = Instance::with_home(&disk.0.path().join("home"));
+    lockgate.start(&["--demo"]).exits(0);
+    lockgate.push("1.4.2", "trivy.json").exits(0);
+    lockgate.promote("1.4.2").exits(5);
+    lockgate.run(&["whoami", "--as", "sam"]).exits(0);
+    let entries = lockgate.entries();
+    let filler = disk.0.path().join("filler");
+    fs::write(&filler, vec![0; 50 * 1024 * 1024]).unwrap();
+    lockgate.push("1.5.0", "trivy.json").refused(8, "DISK_FULL");
+    lockgate.run(&["approve", "P-3", "--as", "sam", "--yes"]).refused(8, "DISK_FULL");
+    assert_eq!((lockgate.entries(), lockgate.staged()), (entries, 0));
+    lockgate.run(&["why", "P-3"]).exits(5);
+    lockgate.run(&["audit"]).exits(0);
+    // With room again, everything goes on.
+    fs::remove_file(&filler).unwrap();
+    lockgate.push("1.5.0", "trivy.json").exits(0);
+    lockgate.run(&["approve", "P-3", "--as", "sam", "--yes"]).exits(0);
+    lockgate.verify("1.4.2", &[]).exits(0);
+}
+
+#[test]
+fn a_read_only_disk_starts_no_server_and_can_be_audited() {
+    let Some(disk) = Disk::new(96) else { return eprintln!("not checked: a read-only disk needs the right to mount") };
+    let lockgate = Instance::with_home(&disk.0.path().join("home"));
+    lockgate.start(&["--demo"]).exits(0);
+    lockgate.push("1.4.2", "trivy.json").exits(0);
+    lockgate.stop();
+    assert!(disk.remount("ro"));
+    lockgate.run(&["serve", "--listen", "127.0.0.1:0"]).refused(8, "DISK_READ_ONLY");
+    let up = lockgate.run(&["up", "--detach", "--listen", "127.0.0.1:0"]);
+    assert!(up.code != 0 && up.stderr.contains("error["), "{up}");
+    lockgate.run(&["audit"]).exits(0).says("is sound");
+    assert!(disk.remount("rw"));
+    lockgate.start(&[]).exits(0);
+}
+
+/// A result that nobody got is no success.
+#[test]
+fn a_closed_or_full_output_is_no_success() {
+    let lockgate = Instance::granted();
+    let file = artifact_name("1.4.2");
+    let commands: [&[&str]; 10] = [
+        &["status"],
+        &["why", "P-3"],
+        &["history"],
+        &["--output", "json", "status"],
+        &["verify", &file, "--service", "shop/web", "--env", "production"],
+        &["audit"],
+        &["bundle", "get", "P-3", "--file", "-"],
+        &["completions", "bash"],
+        &["--version"],
+        &["--help"],
+    ];
+    for arguments in commands {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let closed = lockgate.command().args(arguments).stdout(writer).output().unwrap();
+        let ran = Ran::of(arguments, &closed);
+        assert_eq!(ran.code, 1, "a closed pipe: {ran}");
+        match fs::File::options().write(true).open("/dev/full") {
+            Ok(full) => {
+                let full = lockgate.command().args(arguments).stdout(full).output().unwrap();
+                let ran = Ran::of(arguments, &full);
+                assert_eq!(ran.code, 1, "a full disk: {ran}");
+            }
+            Err(_) => skipped("output to /dev/full, which is not there"),
+        }
+    }
+}
