@@ -1,13 +1,13 @@
 //! Promote and roll back: ask that a release be let into an environment.
 
-use lockgate_ledger::entry::PromotionRequested;
+use lockgate_ledger::entry::{CloseCause, PromotionRequested};
 use lockgate_ledger::{Actor, Event};
 use lockgate_model::facts::PromotionKind;
 use lockgate_model::{EnvName, Limits, PersonId, PromotionId, ReleaseName, StreamName};
 use serde_json::{Value, json};
 
 use crate::engine::Inner;
-use crate::evaluate::{Record, evaluate, status};
+use crate::evaluate::{Record, close, evaluate, status};
 use crate::fault::{Fault, Kind};
 use crate::sequencer::Submission;
 use crate::staging::Staging;
@@ -110,9 +110,13 @@ fn ask(
     reason: &str,
 ) -> Result<Value, Fault> {
     let state = staging.release(release)?;
-    let open = state.open_promotion(environment).map(|open| open.request.promotion);
+    let mut open = state.open_promotion(environment).cloned();
+    if let Some(other) = open.take_if(|open| open.request.kind != kind) {
+        // Forward and back are different requests with different gates: the newer one stands.
+        close(staging, &other, Actor::System, CloseCause::Superseded, "the opposite was asked for")?;
+    }
     let (promotion, repeated) = match open {
-        Some(open) => (open, true),
+        Some(open) => (open.request.promotion, true),
         None => (request(staging, by, release, environment, kind, reason)?, false),
     };
     evaluate(staging, inner, promotion, if repeated { Record::Changes } else { Record::Always })?;

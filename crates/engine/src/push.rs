@@ -89,6 +89,9 @@ fn check_artifact(engine: &Engine, artifact: &Artifact) -> Result<(), Fault> {
             "an artifact's name is 1 to 256 bytes without `/` and control characters",
         ));
     }
+    if size == 0 {
+        return Err(Fault::invalid("ARTIFACT_EMPTY", "an artifact without content is no artifact"));
+    }
     match size == artifact.size_bytes {
         true => Ok(()),
         false => Err(Fault::invalid(

@@ -130,6 +130,9 @@ struct Audit<'a, S: AuditSource> {
     /// The tree heads that approvers signed.
     seen: Vec<(EntryIndex, TreeSize, Digest)>,
     genesis: Option<Digest>,
+    /// The stored checkpoint, read before the head: the ledger may grow while it is audited.
+    checkpoint: Result<Option<Vec<u8>>, String>,
+    size: TreeSize,
     report: Report,
 }
 
@@ -151,6 +154,8 @@ pub fn audit<S: AuditSource>(
         statements: BTreeMap::new(),
         seen: Vec::new(),
         genesis: None,
+        checkpoint: source.checkpoint(),
+        size: TreeSize(0),
         report: Report::default(),
     };
     let (size, root) = match source.head() {
@@ -160,6 +165,7 @@ pub fn audit<S: AuditSource>(
             return audit.report;
         }
     };
+    audit.size = size;
     audit.check_stored_checkpoint();
     audit.check_anchors();
     while audit.report.entries < size.0 && audit.report.problems.len() < MAX_PROBLEMS {
@@ -355,8 +361,8 @@ impl<S: AuditSource> Audit<'_, S> {
 
     /// The stored checkpoint is an anchor like any other; its signature is checked at the end, when the key is known.
     fn check_stored_checkpoint(&mut self) {
-        let Ok(Some(bytes)) = self.source.checkpoint() else { return };
-        let body = Note::parse(&bytes, &Limits::DEFAULT).ok().and_then(|note| Checkpoint::parse_body(&note.text).ok());
+        let Ok(Some(bytes)) = &self.checkpoint else { return };
+        let body = Note::parse(bytes, &Limits::DEFAULT).ok().and_then(|note| Checkpoint::parse_body(&note.text).ok());
         match body {
             Some(checkpoint) => {
                 self.anchors.push(Anchor {
@@ -409,7 +415,10 @@ impl<S: AuditSource> Audit<'_, S> {
                 Ok(stored) => stored,
                 Err(error) => return self.problem("STREAM_UNREADABLE", None, error),
             };
-            let same = stored.len() == expected.len()
+            // What was appended since the audit began is no part of it.
+            let newer = |(_, index): &(u64, EntryIndex)| index.0 >= self.size.0;
+            let same = stored.len() >= expected.len()
+                && stored.iter().skip(expected.len()).all(newer)
                 && stored
                     .iter()
                     .zip(&expected)
@@ -433,8 +442,12 @@ impl<S: AuditSource> Audit<'_, S> {
                 Ok(page) => page,
                 Err(error) => return self.problem("STREAM_UNREADABLE", None, error),
             };
-            for stream in page.iter().filter(|stream| !self.streams.contains_key(*stream)).cloned().collect::<Vec<_>>()
-            {
+            let known = |stream: &&StreamName| !self.streams.contains_key(*stream);
+            for stream in page.iter().filter(known).cloned().collect::<Vec<_>>() {
+                let begun = self.source.stream(&stream, 0, 1).unwrap_or_default();
+                if begun.first().is_some_and(|(_, index)| index.0 >= self.size.0) {
+                    continue;
+                }
                 self.problem("STREAM_INDEX_MISMATCH", None, format!("no entry stands in the stored stream `{stream}`"));
             }
             after = page.last().cloned();
@@ -487,7 +500,7 @@ impl<S: AuditSource> Audit<'_, S> {
             (None, Err(_)) => return Ok(()),
         };
         let stored =
-            self.source.checkpoint().map_err(|error| ApplyError::new("CHECKPOINT_UNREADABLE", error))?.ok_or_else(
+            self.checkpoint.clone().map_err(|error| ApplyError::new("CHECKPOINT_UNREADABLE", error))?.ok_or_else(
                 || ApplyError::new("CHECKPOINT_MISSING", "the ledger has no signed checkpoint".to_owned()),
             )?;
         let (signed, _) = trust.open_checkpoint(&stored)?;

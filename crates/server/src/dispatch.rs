@@ -8,7 +8,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{RawPathParams, Request};
-use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::http::{HeaderMap, Method, header};
 use axum::response::Response;
 use axum::routing::{MethodFilter, on};
 use http_body_util::{BodyExt as _, Limited};
@@ -47,11 +47,7 @@ pub fn router(app: Arc<App>) -> Result<Router, String> {
     let unknown = || async {
         reply::problem(&Fault::not_found("ROUTE_UNKNOWN", "there is nothing here").hint("see /openapi.json"))
     };
-    let method = || async {
-        let mut response = reply::problem(&Fault::invalid("METHOD_UNKNOWN", "this path has other methods"));
-        *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
-        response
-    };
+    let method = || async { reply::method_unknown() };
     Ok(router.fallback(unknown).method_not_allowed_fallback(method))
 }
 

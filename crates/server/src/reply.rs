@@ -47,6 +47,14 @@ pub fn json<T: Serialize>(value: &T) -> Result<Response, Fault> {
     Ok(typed(StatusCode::OK, "application/json", bytes))
 }
 
+/// The problem body for a method that a path does not have.
+pub fn method_unknown() -> Response {
+    let mut problem = Problem::new(ProblemKind::Invalid, "METHOD_UNKNOWN", "this path has other methods", None);
+    problem.status = StatusCode::METHOD_NOT_ALLOWED.as_u16();
+    let bytes = serde_json::to_vec(&problem).unwrap_or_default();
+    typed(StatusCode::METHOD_NOT_ALLOWED, "application/problem+json", bytes)
+}
+
 /// A fault as a problem body; its context stays in the server's log.
 pub fn problem(fault: &Fault) -> Response {
     let problem = Problem::new(problem_kind(fault.kind), fault.code, fault.message.clone(), fault.hint.clone());

@@ -189,8 +189,7 @@ pub struct Approved {
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WithdrawRequest {
-    /// Why.
-    #[serde(default)]
+    /// Why; may be empty.
     pub reason: String,
 }
 

@@ -251,15 +251,19 @@ impl Instance {
 
     /// Signs anyone in with a key file.
     pub fn token_by(&self, person: &str, key: &Path) -> String {
+        let reply = self.post("/v1/sessions", None, &self.answer(person, key));
+        assert_eq!(reply.status, 200, "{reply:?}");
+        text(&reply.json()["token"])
+    }
+
+    /// Asks for a challenge and answers it: the body of a sign-in.
+    pub fn answer(&self, person: &str, key: &Path) -> Value {
         let asked = self.post("/v1/challenges", None, &json!({ "person": person })).json();
         let id: PersonId = person.parse().unwrap();
         let (ledger, challenge) = (text(&asked["ledger"]), text(&asked["challenge"]));
         let document = document_bytes(&ChallengeDocument::new(&ledger, &id, &challenge)).unwrap();
         let signature = FileSigner::load(key).unwrap().sign(NAMESPACE, &document).unwrap().to_armored();
-        let request = json!({ "person": person, "challenge": challenge, "signature": signature });
-        let reply = self.post("/v1/sessions", None, &request);
-        assert_eq!(reply.status, 200, "{reply:?}");
-        text(&reply.json()["token"])
+        json!({ "person": person, "challenge": challenge, "signature": signature })
     }
 
     /// `GET`.
@@ -430,6 +434,10 @@ fn head_end(bytes: &[u8]) -> Option<usize> {
 fn is_whole(bytes: &[u8]) -> bool {
     let Some(end) = head_end(bytes) else { return false };
     let head = String::from_utf8_lossy(&bytes[..end]).to_lowercase();
+    if head.contains("content-type: text/event-stream") {
+        // It never ends by itself; whoever wants events reads on.
+        return true;
+    }
     let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.trim().parse::<usize>().ok());
     length.is_some_and(|length| bytes.len() >= end + length)
 }

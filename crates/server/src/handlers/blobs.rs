@@ -19,6 +19,8 @@ use crate::reply;
 
 /// How long a client may take to send the next piece.
 const PIECE_TIMEOUT: Duration = Duration::from_secs(60);
+/// How much of a refused upload is taken in before the connection ends.
+const DRAIN_BYTES: usize = 1 << 30;
 /// How many pieces wait for the disk.
 const PIECES: usize = 8;
 /// How large the pieces of a download are.
@@ -76,7 +78,7 @@ async fn pump(mut body: Body, sender: &mpsc::Sender<Bytes>) {
             Ok(Some(Ok(frame))) => {
                 let Ok(data) = frame.into_data() else { continue };
                 if !data.is_empty() && sender.send(data).await.is_err() {
-                    return;
+                    return drain(body).await;
                 }
             }
             Ok(Some(Err(_))) | Err(_) => {
@@ -86,6 +88,22 @@ async fn pump(mut body: Body, sender: &mpsc::Sender<Bytes>) {
             }
         }
     }
+}
+
+/// Takes in the rest of a body that was refused, so that the client reads the answer instead of a broken connection;
+/// in bounded time and size.
+async fn drain(mut body: Body) {
+    let mut left = DRAIN_BYTES;
+    let reading = async {
+        while let Some(Ok(frame)) = body.frame().await {
+            left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
+            if left == 0 {
+                return;
+            }
+        }
+    };
+    // A client that is still sending after that sees the connection end.
+    let _ = tokio::time::timeout(PIECE_TIMEOUT, reading).await;
 }
 
 fn declared(call: &Call) -> Result<Option<Digest>, Fault> {
