@@ -8,9 +8,10 @@ use lockgate_ledger::entry::{EvidenceForm, EvidenceRecorded};
 use lockgate_ledger::facts::is_statement_type;
 use lockgate_ledger::{Actor, Event, ReleaseState, approval};
 use lockgate_model::facts::Claim;
+use lockgate_model::json::{self, Numbers};
 use lockgate_model::{Digest, Limits, PersonId, ReleaseName, StreamName};
 use lockgate_sign::dsse::Envelope;
-use serde_json::{Value, json};
+use serde_json::{Value, json as value};
 
 use crate::bodies::{StoreBodies, Upload};
 use crate::engine::{Engine, Inner};
@@ -114,7 +115,13 @@ fn check_envelope(bytes: &[u8]) -> Result<(CheckedForm, &'static str), Fault> {
 }
 
 fn check_report(bytes: &[u8], format: Option<Format>) -> Result<(CheckedForm, &'static str), Fault> {
-    let format = format.or_else(|| report::detect(bytes)).ok_or_else(|| {
+    let format = format.or_else(|| report::detect(bytes));
+    if format.is_none() && bytes.trim_ascii_start().starts_with(b"{") {
+        // What does not even read as JSON is told so, and not that it is unknown.
+        json::read(bytes, &Limits::DEFAULT, Numbers::Any)
+            .map_err(|error| Fault::invalid(error.code, format!("the report does not read: {}", error.message)))?;
+    }
+    let format = format.ok_or_else(|| {
         Fault::invalid("EVIDENCE_UNKNOWN", "this is no report that Lockgate reads")
             .hint("it reads CycloneDX, SPDX, JUnit, Trivy, Grype and SARIF; signed evidence goes in as a DSSE envelope")
     })?;
@@ -133,7 +140,7 @@ pub fn attest(by: PersonId, release: ReleaseName, evidence: Vec<Checked>) -> Sub
             .map(|checked| record(staging, inner, &by, &release, checked))
             .collect::<Result<Vec<_>, _>>()?;
         evaluate_open(staging, inner, &release)?;
-        Ok(json!({ "release": release, "evidence": recorded }))
+        Ok(value!({ "release": release, "evidence": recorded }))
     })
 }
 
@@ -150,7 +157,7 @@ pub fn record(
 ) -> Result<Value, Fault> {
     let release = staging.release(name)?;
     let known = release.evidence.iter().find(|known| known.event.evidence == checked.digest);
-    let shown = json!({ "kind": checked.kind, "digest": checked.digest, "repeated": known.is_some() });
+    let shown = value!({ "kind": checked.kind, "digest": checked.digest, "repeated": known.is_some() });
     if known.is_some() {
         return Ok(shown);
     }

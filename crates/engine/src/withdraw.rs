@@ -3,19 +3,18 @@
 use lockgate_ledger::Actor;
 use lockgate_ledger::entry::CloseCause;
 use lockgate_model::{PersonId, PromotionId};
-use lockgate_policy::Permission;
 use serde_json::json;
 
 use crate::evaluate::close;
 use crate::fault::{Fault, Kind};
 use crate::sequencer::Submission;
 
-/// Ends an open promotion: for its requester, or an owner of governance.
+/// Ends an open promotion, for its requester alone.
 pub fn withdraw(by: PersonId, promotion: PromotionId, reason: String) -> Submission {
     Submission::new(move |staging, _| {
         let release = staging.release_of(promotion)?;
         let asked = release.promotion(promotion)?.clone();
-        if asked.requester != by && !staging.governance()?.may(&by, Permission::Keys) {
+        if asked.requester != by {
             return Err(Fault::new(
                 Kind::NotPermitted,
                 "NOT_PERMITTED",

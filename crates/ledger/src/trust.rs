@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use lockgate_model::facts::SubjectKind;
 use lockgate_model::{Digest, Limits, json};
 use lockgate_sign::note::VerifierKey;
 use lockgate_sign::public_key::PublicKey;
@@ -153,7 +154,9 @@ impl TrustFile {
 /// `allowed_signers` for `ssh-keygen -Y verify`: everyone's valid keys, for approvals alone.
 pub fn allowed_signers(governance: &Governance) -> String {
     let mut text = String::new();
-    for (id, person) in governance.people() {
+    // Machines never approve, so their keys are not listed for approvals.
+    let people = governance.people().filter(|(_, person)| person.kind == SubjectKind::Person);
+    for (id, person) in people {
         for key in person.keys.iter().filter(|key| key.invalid_from.is_none()) {
             text.push_str(&format!("{id} namespaces=\"{}\" {}\n", crate::approval::NAMESPACE, key.public));
         }

@@ -130,7 +130,7 @@ fn test(world: &World, dir: &Path) -> Outcome {
                 format!("{}:{}", result.file, result.line),
                 result.name.clone(),
                 format!("expected {}, found {}", result.expected, result.found),
-                result.detail.clone(),
+                if result.passed { String::new() } else { result.detail.clone() },
             ]
         };
         format!(

@@ -5,6 +5,7 @@ use std::path::Path;
 use lockgate_api::Exit;
 use lockgate_ledger::trust::allowed_signers;
 use lockgate_ledger::{Governance, TrustFile, sigstore};
+use lockgate_model::facts::SubjectKind;
 use lockgate_model::{Limits, UnixMillis};
 
 use crate::cli;
@@ -28,7 +29,7 @@ fn export(world: &World, to: &Path) -> Outcome {
     let people: Vec<lockgate_api::wire::PersonRow> = world.signed_in()?.get("/v1/people")?;
     write_keys(to, &trust)?;
     let mut signers = String::new();
-    for person in &people {
+    for person in people.iter().filter(|person| person.subject == SubjectKind::Person) {
         for key in person.keys.iter().filter(|key| key.invalid_from.is_none()) {
             signers.push_str(&format!(
                 "{} namespaces=\"{}\" {}\n",

@@ -202,7 +202,7 @@ impl Events {
 
     /// Reads until the event of this index has come; gives all since the connection was opened.
     fn until(&mut self, last: u64) -> Vec<(u64, Value)> {
-        let mut piece = vec![0; 64 * 1024];
+        let mut piece = vec![0u8; 64 * 1024];
         loop {
             let events = parse_events(&unchunked(&self.raw));
             if events.last().is_some_and(|(index, _)| *index >= last) {

@@ -54,7 +54,7 @@ fn half_an_upload(lockgate: &Instance) -> std::net::TcpStream {
         "PUT /v1/blobs HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {ci}\r\nContent-Length: 10000000\r\n\r\n"
     );
     stream.write_all(head.as_bytes()).unwrap();
-    stream.write_all(&vec![7; 2_000_000]).unwrap();
+    stream.write_all(&vec![7u8; 2_000_000]).unwrap();
     until("the upload has begun", || lockgate.staged() == 1);
     stream
 }
@@ -136,7 +136,7 @@ fn a_full_disk_refuses_writes_and_still_reads() {
     lockgate.run(&["whoami", "--as", "sam"]).exits(0);
     let entries = lockgate.entries();
     let filler = disk.0.path().join("filler");
-    fs::write(&filler, vec![0; 50 * 1024 * 1024]).unwrap();
+    fs::write(&filler, vec![0u8; 50 * 1024 * 1024]).unwrap();
     lockgate.push("1.5.0", "trivy.json").refused(8, "DISK_FULL");
     lockgate.run(&["approve", "P-3", "--as", "sam", "--yes"]).refused(8, "DISK_FULL");
     assert_eq!((lockgate.entries(), lockgate.staged()), (entries, 0));

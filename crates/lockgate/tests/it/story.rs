@@ -86,7 +86,10 @@ fn the_same_for_programs() {
     let row = |row: &Value| (text(&row["promotion"]), text(&row["environment"]), text(&row["status"]));
     let rows: Vec<(String, String, String)> = items(&promoted["promotions"]).iter().map(row).collect();
     let wanted = [("P-1", "dev", "granted"), ("P-2", "staging", "granted"), ("P-3", "production", "pending")];
-    assert_eq!(rows, wanted.map(|(id, environment, status)| (id.into(), environment.into(), status.into())));
+    assert_eq!(
+        rows,
+        wanted.map(|(id, environment, status)| (id.to_owned(), environment.to_owned(), status.to_owned()))
+    );
     assert_eq!(
         (&promoted["why"]["outcome"], &promoted["why"]["artifacts"][0]["digest"]),
         (&json!("pending"), &json!(digest))

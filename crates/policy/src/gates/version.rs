@@ -46,8 +46,11 @@ impl VersionGate {
         let same = running.release == ctx.facts.release.name && running.manifest == ctx.facts.release.manifest;
         if self.newer_than_running && !rollback && !same && version <= current {
             let found = format!("{version}, while {current} runs");
-            let fix =
-                format!("to go back on purpose: lockgate rollback {} --to {}", ctx.release(), ctx.environment.name);
+            let fix = format!(
+                "to go back on purpose: lockgate rollback {} --to {} --reason \"...\"",
+                ctx.release(),
+                ctx.environment.name
+            );
             return self.fail(ctx, Reason::VersionNotNewer, found, fix);
         }
         let found = match (rollback, same) {
