@@ -4,6 +4,7 @@
 //! was measured beside it. Rows say whether they meet their goal, also when they do not.
 
 mod append;
+mod approvals;
 mod commands;
 mod decide;
 mod growth;
@@ -61,7 +62,7 @@ pub struct Sizes {
     pub limit_window: Duration,
     /// How long the clients append.
     pub append_window: Duration,
-    /// How often a decision is made.
+    /// How often a decision is made, and an approval verified.
     pub decisions: usize,
     /// How often each command is run.
     pub commands: usize,
@@ -144,6 +145,8 @@ impl Bench {
         rows.extend(limits.rows());
         say("decisions");
         rows.push(decide::measure(self.sizes.decisions)?);
+        say("approvals");
+        rows.extend(approvals::measure(self.sizes.decisions)?);
         self.bytes_and_commands(&mut rows)?;
         self.entries(&limits, &mut rows)?;
         Ok(Report { command: command.to_owned(), machine, rows })

@@ -81,6 +81,7 @@ impl Client {
             .http_status_as_error(false)
             .max_redirects(0)
             .proxy(None)
+            .tls_config(crate::https::tls())
             .timeout_connect(Some(Duration::from_secs(10)))
             .timeout_recv_response(Some(Duration::from_secs(120)))
             .user_agent(concat!("lockgate/", env!("CARGO_PKG_VERSION")))
@@ -194,6 +195,19 @@ impl Client {
         }
         let reply = request.call().map_err(|error| self.unreachable(&error))?;
         self.check(reply).map(|_| ())
+    }
+
+    /// `DELETE` with a JSON reply.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub fn delete_for<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+        let mut request = self.agent.delete(self.url(path));
+        if let Some(token) = &self.token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        let reply = request.call().map_err(|error| self.unreachable(&error))?;
+        self.parse(self.check(reply)?)
     }
 
     fn get_reply(&self, path: &str) -> Result<Reply, ClientError> {

@@ -83,12 +83,12 @@ impl Exit {
 impl From<ProblemKind> for Exit {
     fn from(kind: ProblemKind) -> Self {
         match kind {
-            ProblemKind::Invalid | ProblemKind::TooLarge => Self::Usage,
+            ProblemKind::Invalid | ProblemKind::TooLarge | ProblemKind::Misdirected => Self::Usage,
             ProblemKind::Unauthenticated | ProblemKind::NotPermitted => Self::NotPermitted,
             ProblemKind::Denied => Self::Denied,
             ProblemKind::NotFound => Self::NotFound,
             ProblemKind::Conflict => Self::Conflict,
-            ProblemKind::Unavailable => Self::Unavailable,
+            ProblemKind::RateLimited | ProblemKind::Unavailable => Self::Unavailable,
             ProblemKind::Integrity => Self::Integrity,
             ProblemKind::Bug => Self::Bug,
         }

@@ -6,12 +6,15 @@
 
 pub mod client;
 pub mod exit;
+pub mod https;
 pub mod openapi;
 pub mod problem;
 pub mod routes;
+pub mod step_up;
 pub mod wire;
 
 pub use client::{Client, ClientError};
 pub use exit::Exit;
 pub use problem::{Problem, ProblemKind};
 pub use routes::{Access, ROUTES, Route};
+pub use step_up::{STEP_UP, StepUp};

@@ -21,6 +21,10 @@ pub enum ProblemKind {
     NotFound,
     /// It contradicts what exists.
     Conflict,
+    /// It is for another server's name.
+    Misdirected,
+    /// Too many requests from there; the same one is welcome later.
+    RateLimited,
     /// The server cannot do it now.
     Unavailable,
     /// What is stored contradicts what was signed or hashed.
@@ -39,6 +43,8 @@ impl ProblemKind {
             Self::NotPermitted | Self::Denied => 403,
             Self::NotFound => 404,
             Self::Conflict => 409,
+            Self::Misdirected => 421,
+            Self::RateLimited => 429,
             Self::Unavailable => 503,
             Self::Integrity => 502,
             Self::Bug => 500,
@@ -55,6 +61,8 @@ impl ProblemKind {
             Self::Denied => "denied",
             Self::NotFound => "not found",
             Self::Conflict => "conflict",
+            Self::Misdirected => "for another server",
+            Self::RateLimited => "too many requests",
             Self::Unavailable => "unavailable",
             Self::Integrity => "integrity alarm",
             Self::Bug => "internal error",

@@ -35,6 +35,17 @@ pub enum Rate {
     SignIn,
 }
 
+/// How a route is kept from requests that another site makes in somebody's browser.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Csrf {
+    /// It changes nothing, so that there is nothing to forge.
+    Safe,
+    /// A cookie never authenticates it; the token stands in the `Authorization` header, which no other site can set.
+    BearerOnly,
+    /// A cookie may authenticate it, and then the request has to say that it comes from this server's own pages.
+    CookieChecked,
+}
+
 /// One route.
 #[derive(Debug, Clone, Copy)]
 pub struct Route {
@@ -50,6 +61,8 @@ pub struct Route {
     pub body: BodyLimit,
     /// How it is rate-limited.
     pub rate: Rate,
+    /// How it is kept from requests of other sites.
+    pub csrf: Csrf,
     /// What the access log calls it.
     pub event: &'static str,
     /// What it does.
@@ -57,11 +70,11 @@ pub struct Route {
 }
 
 macro_rules! routes {
-    ($($method:literal $path:literal $name:literal $access:expr, $body:ident, $rate:ident, $event:literal, $summary:literal;)*) => {
+    ($($method:literal $path:literal $name:literal $access:expr, $body:ident, $rate:ident, $csrf:ident, $event:literal, $summary:literal;)*) => {
         /// Every route.
         pub const ROUTES: &[Route] = &[$(Route {
             method: $method, path: $path, name: $name, access: $access,
-            body: BodyLimit::$body, rate: Rate::$rate, event: $event, summary: $summary,
+            body: BodyLimit::$body, rate: Rate::$rate, csrf: Csrf::$csrf, event: $event, summary: $summary,
         }),*];
     };
 }
@@ -69,42 +82,85 @@ macro_rules! routes {
 use Access::{Permission, Public, SignedIn};
 
 routes! {
-    "GET" "/" "home" Public, None, Read, "page.home", "What this server is, for a browser";
-    "GET" "/healthz" "health" Public, None, Read, "health", "Whether the server can answer";
-    "GET" "/openapi.json" "openapi" Public, None, Read, "openapi", "This document";
-    "GET" "/checkpoint" "checkpoint" Public, None, Read, "log.checkpoint", "The newest signed checkpoint (C2SP tlog-tiles)";
-    "GET" "/tile/{*path}" "tile" Public, None, Read, "log.tile", "A tile or entry bundle (C2SP tlog-tiles)";
-    "GET" "/v1/server" "server" Public, None, Read, "server", "The ledger's identity and size";
-    "GET" "/v1/trust" "trust" Public, None, Read, "trust", "What the ledger states a verifier should pin; compare it over another channel";
-    "GET" "/v1/consistency" "consistency" Public, None, Read, "log.consistency", "Proof that the ledger grew from an older size";
-    "POST" "/v1/setup" "setup" Public, Json, SignIn, "setup", "Enrol the first owner with the one-time code";
-    "POST" "/v1/challenges" "challenge" Public, Json, SignIn, "sign-in.challenge", "Ask for a challenge to sign in with an SSH key";
-    "POST" "/v1/sessions" "sign-in" Public, Json, SignIn, "sign-in", "Answer a challenge; gives a short-lived token";
-    "DELETE" "/v1/sessions" "sign-out" SignedIn, None, Write, "sign-out", "End this session";
-    "GET" "/v1/whoami" "whoami" SignedIn, None, Read, "whoami", "Who is signed in, and what they may do";
-    "GET" "/v1/people" "people" Permission("read"), None, Read, "people.list", "Everyone enrolled, with their keys";
-    "POST" "/v1/people" "enrol" Permission("keys"), Json, Write, "people.enrol", "Enrol a person or machine that the caller countersigned";
-    "POST" "/v1/keys" "key-add" SignedIn, Json, Write, "keys.add", "Add a further key to oneself, vouched for by an earlier one";
-    "POST" "/v1/keys/revocations" "key-revoke" SignedIn, Json, Write, "keys.revoke", "End a key: one's own, or with the permission to manage keys";
-    "GET" "/v1/policy" "policy" Permission("read"), None, Read, "policy.show", "The active policy set's document";
-    "POST" "/v1/policy" "policy-activate" Permission("policy"), LargeJson, Write, "policy.activate", "Activate a policy set that the caller signed";
-    "POST" "/v1/waivers" "waive" Permission("waive"), Json, Write, "waivers.grant", "Grant a waiver that another person asked for and signed";
-    "PUT" "/v1/blobs" "blob-put" Permission("push"), Blob, Write, "blobs.put", "Upload an artifact or a report; `Lockgate-Digest` may declare its digest";
-    "GET" "/v1/blobs/{digest}" "blob-get" Permission("read"), None, Read, "blobs.get", "Download bytes by digest";
-    "HEAD" "/v1/blobs/{digest}" "blob-head" Permission("read"), None, Read, "blobs.head", "Whether bytes are here";
-    "POST" "/v1/releases" "publish" Permission("push"), LargeJson, Write, "releases.publish", "Publish a release with its evidence";
-    "POST" "/v1/evidence" "attest" Permission("attest"), LargeJson, Write, "evidence.record", "Record evidence about a release";
-    "POST" "/v1/promotions" "promote" Permission("request"), Json, Write, "promotions.request", "Ask that a release be let into an environment";
-    "POST" "/v1/rollbacks" "rollback" Permission("rollback"), Json, Write, "rollbacks.request", "Ask to go back to an earlier release";
-    "GET" "/v1/promotions/{id}" "why" Permission("read"), None, Read, "promotions.show", "A promotion with every gate";
-    "GET" "/v1/promotions/{id}/bundle" "bundle" Permission("read"), None, Read, "promotions.bundle", "One file that proves the decision, offline";
-    "POST" "/v1/promotions/{id}/approvals" "approve" SignedIn, Json, Write, "promotions.approve", "Hand in a signed approval or rejection";
-    "POST" "/v1/promotions/{id}/withdrawal" "withdraw" Permission("withdraw"), Json, Write, "promotions.withdraw", "Take a promotion back";
-    "GET" "/v1/grants" "grant" Permission("read"), None, Read, "grants.find", "By which promotion an artifact may run in an environment now";
-    "GET" "/v1/status" "status" Permission("read"), None, Read, "status", "What runs where, and what is open";
-    "GET" "/v1/history" "history" Permission("read"), None, Read, "history", "One stream of the ledger, newest first";
-    "GET" "/v1/diff" "diff" Permission("read"), None, Read, "diff", "What changes between two releases";
-    "GET" "/v1/events" "events" Permission("read"), None, Read, "events", "The ledger's entries as server-sent events, from an index on";
+    "GET" "/" "home" Public, None, Read, Safe, "page.home", "What this server is, for a browser";
+    "GET" "/enrol" "page-enrol" Public, None, Read, Safe, "page.enrol", "The page that makes a passkey and asks to have it enrolled";
+    "GET" "/sign-in" "page-sign-in" Public, None, Read, Safe, "page.sign-in", "The page that signs in with a passkey";
+    "GET" "/approve/{id}" "page-approve" Public, None, Read, Safe, "page.approve", "The page that shows what an approval says and signs it with a passkey";
+    "GET" "/assets/{name}" "asset" Public, None, Read, Safe, "page.asset", "A script, style or icon of the pages";
+    "GET" "/healthz" "health" Public, None, Read, Safe, "health", "Whether the server can answer";
+    "GET" "/openapi.json" "openapi" Public, None, Read, Safe, "openapi", "This document";
+    "GET" "/checkpoint" "checkpoint" Public, None, Read, Safe, "log.checkpoint", "The newest signed checkpoint (C2SP tlog-tiles)";
+    "GET" "/tile/{*path}" "tile" Public, None, Read, Safe, "log.tile", "A tile or entry bundle (C2SP tlog-tiles)";
+    "GET" "/v1/server" "server" Public, None, Read, Safe, "server", "The ledger's identity and size";
+    "GET" "/v1/trust" "trust" Public, None, Read, Safe, "trust", "What the ledger states a verifier should pin; compare it over another channel";
+    "GET" "/v1/consistency" "consistency" Public, None, Read, Safe, "log.consistency", "Proof that the ledger grew from an older size";
+    "POST" "/v1/setup" "setup" Public, Json, SignIn, BearerOnly, "setup", "Enrol the first owner with the one-time code";
+    "POST" "/v1/challenges" "challenge" Public, Json, SignIn, BearerOnly, "sign-in.challenge", "Ask for a challenge to sign in with an SSH key";
+    "POST" "/v1/sessions" "sign-in" Public, Json, SignIn, BearerOnly, "sign-in", "Answer a challenge; gives a short-lived token";
+    "GET" "/v1/oidc/start" "oidc-start" Public, None, SignIn, Safe, "sign-in.oidc.start", "Go to the identity provider to sign in; comes back to `return`, or to a command line";
+    "GET" "/v1/oidc/callback" "oidc-callback" Public, None, SignIn, Safe, "sign-in.oidc.callback", "Where the identity provider sends the browser back to";
+    "POST" "/v1/oidc/sessions" "oidc-session" Public, Json, SignIn, BearerOnly, "sign-in.oidc", "Exchange what the browser brought to the command line for a session";
+    "POST" "/v1/oidc/accounts" "oidc-account" SignedIn, Json, Write, BearerOnly, "identities.prove", "Show that one has just signed in to an account, so that it can be bound";
+    "GET" "/v1/identities" "identities" SignedIn, None, Read, Safe, "identities.list", "The accounts of identity providers that are bound to oneself; with `person`, to someone else";
+    "POST" "/v1/identities" "identity-bind" SignedIn, Json, Write, CookieChecked, "identities.bind", "Bind an account to oneself, by a signature of one's own key";
+    "POST" "/v1/identities/ends" "identity-unbind" SignedIn, Json, Write, CookieChecked, "identities.unbind", "End a binding: one's own, or with the permission to manage keys";
+    "GET" "/v1/sessions" "sessions" SignedIn, None, Read, Safe, "sessions.list", "One's own sessions; with `person`, someone else's";
+    "DELETE" "/v1/sessions/{id}" "session-end" SignedIn, None, Write, CookieChecked, "sessions.end", "End one session, or `all`; with `person`, someone else's";
+    "DELETE" "/v1/sessions" "sign-out" SignedIn, None, Write, CookieChecked, "sign-out", "End this session";
+    "GET" "/v1/whoami" "whoami" SignedIn, None, Read, Safe, "whoami", "Who is signed in, and what they may do";
+    "POST" "/v1/passkeys/document" "passkey-document" Public, Json, SignIn, BearerOnly, "passkeys.document", "What a new passkey signs to be enrolled";
+    "POST" "/v1/passkeys" "passkey-hand-in" Public, Json, SignIn, BearerOnly, "passkeys.hand-in", "Leave a new passkey for somebody to vouch for; waits ten minutes and counts for nothing before";
+    "GET" "/v1/passkeys/{code}" "passkey-waiting" SignedIn, None, Read, Safe, "passkeys.show", "A passkey that waits";
+    "GET" "/v1/passkeys/keys/{person}" "passkey-keys" Public, None, Read, Safe, "passkeys.keys", "The passkeys of a person that count, as the public ledger holds them";
+    "GET" "/v1/people" "people" Permission("read"), None, Read, Safe, "people.list", "Everyone enrolled, with their keys";
+    "POST" "/v1/people" "enrol" Permission("keys"), Json, Write, CookieChecked, "people.enrol", "Enrol a person or machine that the caller countersigned";
+    "POST" "/v1/keys" "key-add" SignedIn, Json, Write, CookieChecked, "keys.add", "Add a further key to oneself, vouched for by an earlier one";
+    "POST" "/v1/keys/revocations" "key-revoke" SignedIn, Json, Write, CookieChecked, "keys.revoke", "End a key: one's own, or with the permission to manage keys";
+    "GET" "/v1/policy" "policy" Permission("read"), None, Read, Safe, "policy.show", "The active policy set's document";
+    "POST" "/v1/policy" "policy-activate" Permission("policy"), LargeJson, Write, CookieChecked, "policy.activate", "Activate a policy set that the caller signed";
+    "POST" "/v1/keys/rotations" "key-rotate" SignedIn, Json, Write, CookieChecked, "keys.rotate", "Put a new key in the place of one's own, signed by both";
+    "POST" "/v1/keys/recoveries" "key-recover" Permission("keys"), Json, Write, CookieChecked, "keys.recover", "Give someone who lost their keys a new one";
+    "POST" "/v1/people/suspensions" "suspend" Permission("keys"), Json, Write, CookieChecked, "people.suspend", "Suspend someone: their signatures and sessions stop counting";
+    "POST" "/v1/people/reinstatements" "reinstate" Permission("keys"), Json, Write, CookieChecked, "people.reinstate", "Reinstate someone";
+    "GET" "/v1/suspects" "suspects" Permission("read"), None, Read, Safe, "suspects.list", "What rested on keys that were found compromised later";
+    "GET" "/v1/changes" "changes" Permission("read"), None, Read, Safe, "changes.list", "Proposed changes of keys, people and policy, newest first";
+    "GET" "/v1/changes/{id}" "change" Permission("read"), None, Read, Safe, "changes.show", "One proposed change, with everything that a signer needs";
+    "POST" "/v1/changes/{id}/signatures" "change-sign" SignedIn, Json, Write, CookieChecked, "changes.sign", "Sign a proposed change; the last signature makes it happen";
+    "POST" "/v1/changes/{id}/rejection" "change-reject" SignedIn, Json, Write, CookieChecked, "changes.reject", "Reject a proposed change, which ends it";
+    "POST" "/v1/ci/tokens" "ci-token" Public, Json, SignIn, BearerOnly, "ci.token", "Exchange the token of a CI job for a short-lived one that is scoped to its services";
+    "GET" "/v1/ci/trusts" "ci-trusts" Permission("read"), None, Read, Safe, "ci.trusts", "Which pipelines count, and for which services";
+    "POST" "/v1/ci/trusts" "ci-trust" Permission("keys"), Json, Write, BearerOnly, "ci.trust", "Trust pipelines, by a signature of the caller";
+    "POST" "/v1/ci/trusts/removals" "ci-untrust" Permission("keys"), Json, Write, BearerOnly, "ci.untrust", "End a trust, by a signature of the caller";
+    "POST" "/v1/waivers" "waive" Permission("waive"), Json, Write, CookieChecked, "waivers.grant", "Grant a waiver that another person asked for and signed";
+    "PUT" "/v1/blobs" "blob-put" Permission("push"), Blob, Write, BearerOnly, "blobs.put", "Upload an artifact or a report; `Lockgate-Digest` may declare its digest";
+    "GET" "/v1/blobs/{digest}" "blob-get" Permission("read"), None, Read, Safe, "blobs.get", "Download bytes by digest";
+    "HEAD" "/v1/blobs/{digest}" "blob-head" Permission("read"), None, Read, Safe, "blobs.head", "Whether bytes are here";
+    "POST" "/v1/releases" "publish" Permission("push"), LargeJson, Write, BearerOnly, "releases.publish", "Publish a release with its evidence";
+    "POST" "/v1/evidence" "attest" Permission("attest"), LargeJson, Write, BearerOnly, "evidence.record", "Record evidence about a release";
+    "POST" "/v1/promotions" "promote" Permission("request"), Json, Write, CookieChecked, "promotions.request", "Ask that a release be let into an environment";
+    "POST" "/v1/rollbacks" "rollback" Permission("rollback"), Json, Write, CookieChecked, "rollbacks.request", "Ask to go back to an earlier release";
+    "GET" "/v1/promotions/{id}" "why" Permission("read"), None, Read, Safe, "promotions.show", "A promotion with every gate";
+    "GET" "/v1/promotions/{id}/document" "approval-document" Permission("read"), None, Read, Safe, "promotions.document", "What the caller would sign to approve or reject, and how it reads";
+    "GET" "/v1/promotions/{id}/bundle" "bundle" Permission("read"), None, Read, Safe, "promotions.bundle", "One file that proves the decision, offline";
+    "POST" "/v1/promotions/{id}/approvals" "approve" SignedIn, Json, Write, CookieChecked, "promotions.approve", "Hand in a signed approval or rejection";
+    "POST" "/v1/promotions/{id}/withdrawal" "withdraw" Permission("withdraw"), Json, Write, CookieChecked, "promotions.withdraw", "Take a promotion back";
+    "POST" "/v1/promotions/{id}/approvals/withdrawal" "approval-withdraw" SignedIn, Json, Write, CookieChecked, "promotions.take-back", "Take one's own approvals back, by a signature";
+    "GET" "/v1/delegations" "delegations" Permission("read"), None, Read, Safe, "delegations.list", "Who has lent whom the right to approve, newest first";
+    "POST" "/v1/delegations" "delegate" SignedIn, Json, Write, CookieChecked, "delegations.grant", "Lend someone the right to approve, by a signature of the lender";
+    "POST" "/v1/delegations/ends" "delegation-end" SignedIn, Json, Write, CookieChecked, "delegations.end", "End a delegation, by a signature of the lender, the delegate or a manager of keys";
+    "GET" "/v1/approvers" "approvers" Permission("audit"), None, Read, Safe, "approvers.list", "How fast people approve, and whose requests";
+    "GET" "/v1/grants" "grant" Permission("read"), None, Read, Safe, "grants.find", "By which promotion an artifact may run in an environment now";
+    "GET" "/v1/status" "status" Permission("read"), None, Read, Safe, "status", "What runs where, and what is open";
+    "GET" "/v1/history" "history" Permission("read"), None, Read, Safe, "history", "One stream of the ledger, newest first";
+    "GET" "/v1/people/{person}/access" "access-of" Permission("read"), None, Read, Safe, "rights.show", "What someone may do, where, and by which line of the policy set";
+    "GET" "/v1/permissions/{permission}" "access-who" Permission("read"), None, Read, Safe, "rights.who", "Who has a permission, for a service in an environment";
+    "GET" "/v1/access-reviews" "access-review" Permission("read"), None, Read, Safe, "reviews.show", "Who may do what and what lies idle, as a reviewer would sign it now";
+    "POST" "/v1/access-reviews" "access-review-sign" SignedIn, LargeJson, Write, CookieChecked, "reviews.sign", "Hand in a signed access review";
+    "GET" "/v1/diff" "diff" Permission("read"), None, Read, Safe, "diff", "What changes between two releases";
+    "GET" "/v1/access" "access-log" Permission("audit"), None, Read, Safe, "access.list", "The access log, newest first";
+    "GET" "/v1/access/checkpoint" "access-checkpoint" Permission("audit"), None, Read, Safe, "access.checkpoint", "The newest signed checkpoint of the access log";
+    "GET" "/v1/access/entries" "access-entries" Permission("audit"), None, Read, Safe, "access.export", "Entries of the access log as they were hashed, one a line, oldest first";
+    "GET" "/v1/events" "events" Permission("read"), None, Read, Safe, "events", "The ledger's entries as server-sent events, from an index on";
 }
 
 #[cfg(test)]
@@ -119,6 +175,8 @@ mod tests {
         assert_eq!((names.len(), paths.len()), (ROUTES.len(), ROUTES.len()));
         for route in ROUTES {
             assert!(!route.event.is_empty() && !route.summary.is_empty(), "{}", route.path);
+            let safe = matches!(route.method, "GET" | "HEAD");
+            assert_eq!(route.csrf == Csrf::Safe, safe, "{}", route.path);
             assert_eq!(
                 route.body == BodyLimit::None,
                 matches!(route.method, "GET" | "HEAD" | "DELETE"),
@@ -136,6 +194,10 @@ mod tests {
             public,
             [
                 "home",
+                "page-enrol",
+                "page-sign-in",
+                "page-approve",
+                "asset",
                 "health",
                 "openapi",
                 "checkpoint",
@@ -145,7 +207,14 @@ mod tests {
                 "consistency",
                 "setup",
                 "challenge",
-                "sign-in"
+                "sign-in",
+                "oidc-start",
+                "oidc-callback",
+                "oidc-session",
+                "passkey-document",
+                "passkey-hand-in",
+                "passkey-keys",
+                "ci-token"
             ]
         );
     }

@@ -1,16 +1,20 @@
 //! Approve and reject: record a person's signature, and decide again in the same batch.
 
-use lockgate_ledger::approval::{Approval, ApprovalDocument};
+use lockgate_ledger::approval::{Anchor, Approval, ApprovalDocument, describes};
 use lockgate_ledger::entry::{ApprovalRecorded, CloseCause};
 use lockgate_ledger::release::{PromotionState, ReleaseState};
 use lockgate_ledger::{Actor, Event, Governance};
-use lockgate_model::facts::Verdict;
-use lockgate_model::{Digest, Limits, PersonId, PromotionId};
-use lockgate_policy::{Permission, approver_objection};
+use lockgate_model::facts::{Facts, Verdict};
+use lockgate_model::{Digest, Limits, PersonId, PromotionId, UnixMillis};
+use lockgate_policy::{Object, Permission, approver_objection, review_objection};
 use lockgate_sign::ssh::SshSignature;
+use lockgate_store::Store;
+use lockgate_tlog::proof::root_at;
 use serde_json::json;
 
-use crate::engine::Inner;
+use crate::approvers::{self, Given};
+use crate::authorise::{self, promotion_unknown};
+use crate::engine::{Inner, Tiles};
 use crate::evaluate::{Record, close, evaluate, status};
 use crate::fault::{Fault, Kind};
 use crate::sequencer::Submission;
@@ -75,6 +79,18 @@ fn record(
 ) -> Result<serde_json::Value, Fault> {
     let governance = staging.governance()?.clone();
     let release = staging.release_of(event.promotion)?;
+    let asked = release.promotion(event.promotion)?.clone();
+    let permission = match event.verdict {
+        Verdict::Approve => Permission::Approve,
+        Verdict::Reject => Permission::Reject,
+    };
+    let target = Object::Target(&release.name.service, &asked.request.environment);
+    let (service, environment) = (&release.name.service, &asked.request.environment);
+    let lent = event.verdict == Verdict::Approve
+        && governance.lends_approval(&event.approver, service, environment, staging.time());
+    if !lent {
+        authorise::hide(&governance, &event.approver, permission, target, promotion_unknown(event.promotion))?;
+    }
     if release.name != event.release {
         return Err(Fault::new(
             Kind::Denied,
@@ -82,27 +98,37 @@ fn record(
             format!("{} is about {}, not {}", event.promotion, release.name, event.release),
         ));
     }
-    let asked = release.promotion(event.promotion)?.clone();
-    if event.verdict == Verdict::Approve {
-        check_duties(&governance, &release, &asked, &event.approver, staging, inner)?;
+    let facts = match event.verdict {
+        Verdict::Approve => Some(check_duties(&governance, &release, &asked, &event.approver, staging, inner)?),
+        Verdict::Reject => None,
+    };
+    if !lent {
+        authorise::permit(staging, &event.approver, permission, target, None)?;
     }
-    check_right(&governance, &event)?;
     let state = staging.slice(&release, &asked.request.environment)?;
     let approval = Approval::verify(&event, &document, &governance, staging.next_index())?;
     approval.check_current(&state, &asked, staging.time())?;
-    let key = governance.key(&event.approver, &event.key);
-    if !key.is_some_and(|key| key.valid_at(staging.next_index())) {
-        return Err(Fault::new(
-            Kind::Denied,
-            "KEY_REVOKED",
-            format!("the key {} of `{}` does not count any more", event.key, event.approver),
-        ));
+    check_anchor(staging.store(), &approval.predicate.anchor)?;
+    if let Some(facts) = &facts {
+        check_shown(&governance, facts, &approval, staging.time())?;
     }
+    governance.check_counts(&event.approver, &event.key, staging.next_index(), staging.time())?;
+    governance.check_scope(&event.approver, &event.key, Some(&asked.request.environment))?;
     let actor = Actor::Subject { id: event.approver.clone() };
     let digest = staging.document(document);
-    staging.append(actor.clone(), &[], Event::ApprovalRecorded(event.clone()))?;
+    let index = staging.append(actor.clone(), &[], Event::ApprovalRecorded(event.clone()))?;
     match event.verdict {
         Verdict::Approve => {
+            let given = Given {
+                requester: asked.requester.clone(),
+                approver: event.approver.clone(),
+                promotion: event.promotion,
+                index,
+                review_seconds: approval.review_seconds(staging.time()),
+                opened: approval.predicate.evidence_opened.len(),
+                listed: approval.predicate.evidence.len(),
+            };
+            approvers::remember(staging, &given);
             evaluate(staging, inner, event.promotion, Record::Changes)?;
         }
         Verdict::Reject => {
@@ -114,22 +140,6 @@ fn record(
     Ok(json!({ "promotion": event.promotion, "verdict": event.verdict, "status": status.as_str(), "document": digest }))
 }
 
-fn check_right(governance: &Governance, event: &ApprovalRecorded) -> Result<(), Fault> {
-    let permission = match event.verdict {
-        Verdict::Approve => Permission::Approve,
-        Verdict::Reject => Permission::Reject,
-    };
-    match governance.may(&event.approver, permission) {
-        true => Ok(()),
-        false => Err(Fault::new(
-            Kind::NotPermitted,
-            "NOT_PERMITTED",
-            format!("`{}` has no role with the permission `{}`", event.approver, permission.as_str()),
-        )
-        .hint("`lockgate policy show` lists roles and groups")),
-    }
-}
-
 /// Says no at once where the policy set would not count the approval anyway: the same rule as the gate's.
 fn check_duties(
     governance: &Governance,
@@ -138,13 +148,41 @@ fn check_duties(
     approver: &PersonId,
     staging: &Staging<'_>,
     inner: &Inner,
-) -> Result<(), Fault> {
+) -> Result<Facts, Fault> {
     let release = std::sync::Arc::new(release.clone());
     let state = staging.slice(&release, &asked.request.environment)?;
     let facts = lockgate_ledger::facts_for(&state, asked.request.promotion, staging.time(), staging, &inner.claims)?;
     match approver_objection(&governance.policy, &facts, approver) {
-        None => Ok(()),
+        None => Ok(facts),
         Some((reason, message)) => Err(Fault::new(Kind::Denied, reason.as_str(), message)
             .hint(format!("`lockgate why {}` says whose approval is needed", asked.request.promotion))),
+    }
+}
+
+/// What the signed document says of evidence, waivers and the target has to be so, and looked at for long enough.
+fn check_shown(governance: &Governance, facts: &Facts, approval: &Approval, now: UnixMillis) -> Result<(), Fault> {
+    if !describes(&approval.predicate, &facts.evidence, &facts.waivers, facts.running.as_ref()) {
+        return Err(Fault::new(
+            Kind::Conflict,
+            "APPROVAL_STALE",
+            "what the document says of evidence or waivers is not what the ledger holds; look again and sign again",
+        ));
+    }
+    match review_objection(&governance.policy, facts, approval.review_seconds(now)) {
+        None => Ok(()),
+        Some((reason, message)) => Err(Fault::new(Kind::Denied, reason.as_str(), message)
+            .hint("read it with `lockgate approve --open`, and sign once the time has passed")),
+    }
+}
+
+/// The tree head that the approver signed has to be one of this ledger.
+fn check_anchor(store: &dyn Store, anchor: &Anchor) -> Result<(), Fault> {
+    match root_at(anchor.size, &Tiles(store)) {
+        Ok(root) if root == anchor.root => Ok(()),
+        _ => Err(Fault::new(
+            Kind::Denied,
+            "APPROVAL_TARGET",
+            format!("the signed document names a ledger of {} entries that this one did not grow from", anchor.size),
+        )),
     }
 }

@@ -10,9 +10,11 @@ use lockgate_ledger::{Actor, Event, ReleaseState, approval};
 use lockgate_model::facts::Claim;
 use lockgate_model::json::{self, Numbers};
 use lockgate_model::{Digest, Limits, PersonId, ReleaseName, StreamName};
+use lockgate_policy::{Object, Permission};
 use lockgate_sign::dsse::Envelope;
 use serde_json::{Value, json as value};
 
+use crate::authorise::{belongs, permit, release_unknown};
 use crate::bodies::{StoreBodies, Upload};
 use crate::engine::{Engine, Inner};
 use crate::evaluate::evaluate_open;
@@ -135,6 +137,8 @@ fn check_report(bytes: &[u8], format: Option<Format>) -> Result<(CheckedForm, &'
 /// The value is `{"release", "evidence": [{"kind", "digest"}]}`.
 pub fn attest(by: PersonId, release: ReleaseName, evidence: Vec<Checked>) -> Submission {
     Submission::new(move |staging, inner| {
+        let unknown = Some(release_unknown(&release));
+        permit(staging, &by, Permission::Attest, Object::Service(&release.service), unknown)?;
         let recorded = evidence
             .into_iter()
             .map(|checked| record(staging, inner, &by, &release, checked))
@@ -186,6 +190,10 @@ pub fn record(
     };
     if let Upload::Inline(bytes) = checked.upload {
         staging.document(bytes);
+    }
+    belongs(staging, &event.evidence, &name.service);
+    if let EvidenceForm::Report { statement, .. } = &event.form {
+        belongs(staging, statement, &name.service);
     }
     let streams: Vec<StreamName> = about.iter().map(StreamName::artifact).collect();
     staging.append(Actor::Subject { id: by.clone() }, &streams, Event::EvidenceRecorded(event))?;

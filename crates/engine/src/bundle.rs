@@ -174,11 +174,16 @@ pub fn find_grant(
             format!("{release} was replaced in {environment} by {} ({})", running.release, running.promotion),
         )
         .hint(format!("to go back: `lockgate rollback {release} --to {environment} --reason ...`"))),
-        None => Err(Fault::new(
-            Kind::Denied,
-            "DIGEST_NOT_GRANTED",
-            format!("nothing grants {artifact} of {service} in {environment}"),
-        )
-        .hint(format!("`lockgate status {service}` shows what runs where"))),
+        None => Err(not_granted(artifact, service, environment)),
     }
+}
+
+/// What is told about an artifact that nothing grants, or whose service the caller may not read.
+pub fn not_granted(artifact: &Digest, service: &ServiceName, environment: &EnvName) -> Fault {
+    Fault::new(
+        Kind::Denied,
+        "DIGEST_NOT_GRANTED",
+        format!("nothing grants {artifact} of {service} in {environment}"),
+    )
+    .hint(format!("`lockgate status {service}` shows what runs where"))
 }

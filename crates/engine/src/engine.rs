@@ -10,6 +10,7 @@ use lockgate_store::Store;
 use lockgate_tlog::proof::{TileSource, prove_consistency, prove_inclusion, root_at, verify_inclusion};
 use lockgate_tlog::tree::Tree;
 
+use crate::ci::CiSessions;
 use crate::clock::{Clock, Entropy};
 use crate::fault::{Fault, Kind};
 use crate::keys::LedgerKeys;
@@ -56,6 +57,7 @@ pub struct Inner {
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) claims: ClaimCache,
     pub(crate) sessions: SessionCache,
+    pub(crate) ci: CiSessions,
     published: RwLock<Published>,
     listeners: RwLock<Vec<Listener>>,
     on_fatal: OnFatal,
@@ -65,6 +67,11 @@ impl Inner {
     /// What readers see now.
     pub fn published(&self) -> Published {
         self.published.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+
+    /// Where randomness comes from.
+    pub fn entropy(&self) -> &dyn Entropy {
+        &*self.entropy
     }
 
     /// The time now, as the engine's clock says; the ledger's own time may be later.
@@ -148,6 +155,7 @@ impl Engine {
             entropy,
             claims: ClaimCache::default(),
             sessions: SessionCache::default(),
+            ci: CiSessions::default(),
             published: RwLock::new(published),
             listeners: RwLock::new(Vec::new()),
             on_fatal,
@@ -280,7 +288,7 @@ fn newest_time(store: &dyn Store, last: u64) -> Result<UnixMillis, Fault> {
 }
 
 /// The store's tile rows as a source for proofs.
-struct Tiles<'a>(&'a dyn Store);
+pub(crate) struct Tiles<'a>(pub(crate) &'a dyn Store);
 
 impl TileSource for Tiles<'_> {
     type Error = String;

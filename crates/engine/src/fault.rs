@@ -21,6 +21,10 @@ pub enum Kind {
     NotFound,
     /// It contradicts what exists.
     Conflict,
+    /// It is for another server's name.
+    Misdirected,
+    /// Too many requests from there; the same one is welcome later.
+    RateLimited,
     /// The server cannot do it now.
     Unavailable,
     /// What is stored contradicts what was signed or hashed.
@@ -43,12 +47,14 @@ pub struct Fault {
     pub hint: Option<String>,
     /// What happened, for the operator's log.
     pub context: Option<String>,
+    /// After how many seconds the same request is welcome again, where that is known.
+    pub retry_after_secs: Option<u64>,
 }
 
 impl Fault {
     /// A fault.
     pub fn new(kind: Kind, code: &'static str, message: impl Into<String>) -> Self {
-        Self { kind, code, message: message.into(), hint: None, context: None }
+        Self { kind, code, message: message.into(), hint: None, context: None, retry_after_secs: None }
     }
 
     /// With what to do next.
@@ -72,12 +78,23 @@ impl Fault {
 impl From<ApplyError> for Fault {
     fn from(error: ApplyError) -> Self {
         let kind = match error.code {
-            "PROMOTION_UNKNOWN" | "RELEASE_UNKNOWN" | "PERSON_UNKNOWN" => Kind::NotFound,
+            "PROMOTION_UNKNOWN" | "RELEASE_UNKNOWN" | "PERSON_UNKNOWN" | "IDENTITY_UNKNOWN" => Kind::NotFound,
             "RELEASE_EXISTS" | "PROMOTION_OPEN" | "PROMOTION_CLOSED" | "PERSON_EXISTS" | "KEY_ALREADY_BOUND"
-            | "POLICY_STALE" | "APPROVAL_STALE" | "APPROVAL_REPLAYED" | "SETUP_DONE" => Kind::Conflict,
+            | "POLICY_STALE" | "REVIEW_STALE" | "APPROVAL_STALE" | "APPROVAL_REPLAYED" | "SETUP_DONE" => Kind::Conflict,
+            "APPROVAL_UNKNOWN" | "DELEGATION_OVER" | "DELEGATION_REPLAYED" => Kind::Conflict,
+            "REVIEW_TIME" | "DELEGATION_SELF" => Kind::Denied,
+            "CHANGE_UNKNOWN" | "DELEGATION_UNKNOWN" => Kind::NotFound,
+            "CHANGE_OPEN" | "CHANGE_CLOSED" | "CHANGE_EXPIRED" | "CHANGE_SIGNED" | "STANDING_STALE" | "STANDING_SAME"
+            | "REVOCATION_UNDERCUT" => Kind::Conflict,
+            "QUORUM_GOVERNANCE" | "CHANGE_UNSIGNED" | "KEY_EXPIRED" | "KEY_SCOPE" | "PERSON_SUSPENDED" => Kind::Denied,
+            "TOO_MANY_SIGNATURES" => Kind::TooLarge,
+            "CHANGE_NUMBER" => Kind::Bug,
+            "CI_TRUST_UNKNOWN" => Kind::NotFound,
+            "CI_TRUST_EXISTS" | "CI_TRUST_REPLAYED" | "CI_TRUST_KEYS" | "CI_TRUST_LIMIT" => Kind::Conflict,
             "NOT_PERMITTED" | "SETUP_CODE_WRONG" => Kind::NotPermitted,
-            "SIGNATURE_INVALID" | "KEY_UNKNOWN" | "KEY_REVOKED" | "KEY_MISMATCH" | "APPROVAL_TARGET"
+            "SIGNATURE_INVALID" | "KEY_UNKNOWN" | "KEY_REVOKED" | "KEY_MISMATCH" | "APPROVAL_TARGET" | "REVIEW_TARGET"
             | "APPROVAL_DIGEST" | "APPROVAL_EXPIRED" | "SOD_SELF" | "SOD_ROBOT" | "DOCUMENT_MISMATCH" => Kind::Denied,
+            code if code.starts_with("WEBAUTHN_") => Kind::Denied,
             "DIGEST_MISMATCH" | "BODY_MISSING" | "BODY_UNREADABLE" | "STREAM_BROKEN" => Kind::Integrity,
             "TOO_MANY_APPROVALS" | "TOO_MANY_ATTESTATIONS" => Kind::TooLarge,
             "LEDGER_EMPTY" | "SETUP_NEEDED" => Kind::Unavailable,

@@ -1,14 +1,17 @@
 //! History: one stream, newest first, a page at a time.
 
 use lockgate_ledger::{Entry, Leaf};
-use lockgate_model::{EntryIndex, Limits, StreamName};
+use lockgate_model::{EntryIndex, Limits, PersonId, StreamName};
 
+use crate::authorise::{may_read_event, may_read_stream};
 use crate::engine::Engine;
 use crate::fault::{Fault, Kind};
 use crate::reader;
 
 /// The most entries of one page.
 pub const PAGE_MAX: usize = 200;
+/// How many pages of what a reader may not see are passed over at once.
+const HIDDEN_PAGES_MAX: usize = 16;
 
 /// One event.
 #[derive(Debug, Clone)]
@@ -41,6 +44,38 @@ pub fn history(
             .collect(),
         None => whole(engine, before, most),
     }
+}
+
+/// The same, of what somebody may read, with the number that the next page starts before, if there is one.
+///
+/// # Errors
+/// What the store says.
+pub fn history_for(
+    engine: &Engine,
+    principal: &PersonId,
+    stream: Option<&StreamName>,
+    before: Option<u64>,
+    most: usize,
+) -> Result<(Vec<Item>, Option<u64>), Fault> {
+    if let Some(stream) = stream
+        && !may_read_stream(engine, principal, stream)?
+    {
+        return Ok((Vec::new(), None));
+    }
+    let governance = engine.governance()?;
+    let most = most.clamp(1, PAGE_MAX);
+    let mut before = before;
+    for _ in 0..HIDDEN_PAGES_MAX {
+        let page = history(engine, stream, before, most)?;
+        let next = page.last().map(|item| item.seq).filter(|seq| *seq > 0 && page.len() == most);
+        let readable = |item: &Item| may_read_event(&governance, principal, &item.entry.event);
+        let shown: Vec<Item> = page.into_iter().filter(readable).collect();
+        if next.is_none() || !shown.is_empty() {
+            return Ok((shown, next));
+        }
+        before = next;
+    }
+    Ok((Vec::new(), before))
 }
 
 fn whole(engine: &Engine, before: Option<u64>, most: usize) -> Result<Vec<Item>, Fault> {

@@ -4,18 +4,31 @@
 //! all that has queued, applies each to current state, commits once, signs the checkpoint, and answers everyone. No
 //! request scans history: what a verb needs is read by stream, and costs what that release's own history costs.
 
+pub mod access;
+pub mod access_log;
 pub mod approve;
+pub mod approvers;
 pub mod attest;
 pub mod audit;
+pub mod authorise;
 pub mod bodies;
 pub mod bundle;
+pub mod challenge;
+pub mod change;
+pub mod ci;
 pub mod clock;
+pub mod consent;
+pub mod delegate;
 pub mod diff;
 pub mod engine;
 pub mod evaluate;
 pub mod fault;
 pub mod history;
+pub mod issuer;
+pub mod identity;
 pub mod keys;
+pub mod passkeys;
+pub mod outbound;
 pub mod people;
 pub mod policy;
 pub mod promote;
@@ -27,6 +40,9 @@ pub mod session;
 pub mod setup;
 pub mod staging;
 pub mod status;
+pub mod suspects;
+pub mod step_up;
+pub mod take_back;
 pub mod waive;
 pub mod why;
 pub mod withdraw;

@@ -1,10 +1,14 @@
-//! People: enrol, add a key, revoke a key. Every signature is made elsewhere and verified by the fold.
+//! People: enrol, add, rotate, end and recover keys, suspend and reinstate. Every signature is made elsewhere and
+//! verified by the fold; what takes several of them goes through [`crate::change`].
 
+use lockgate_ledger::change::{KeyRecovered, KeyRotated, StandingChanged};
 use lockgate_ledger::entry::{KeyAdded, KeyRevoked, PersonEnrolled, Sponsor};
 use lockgate_ledger::{Actor, Event};
 use lockgate_model::PersonId;
 use serde_json::json;
 
+use crate::authorise::remember_governing;
+use crate::change;
 use crate::fault::{Fault, Kind};
 use crate::sequencer::Submission;
 
@@ -15,7 +19,7 @@ use crate::sequencer::Submission;
 pub fn enrol(by: &PersonId, event: PersonEnrolled) -> Result<Submission, Fault> {
     match &event.sponsor {
         Sponsor::Countersigned { by: sponsor, .. } if sponsor == by => {
-            Ok(append(by.clone(), Event::PersonEnrolled(event)))
+            Ok(change::submit(by.clone(), Event::PersonEnrolled(event), Vec::new()))
         }
         Sponsor::Countersigned { by: sponsor, .. } => Err(not_you(sponsor, by)),
         Sponsor::SetupCode { .. } => {
@@ -41,18 +45,53 @@ pub fn add_key(by: &PersonId, event: KeyAdded) -> Result<Submission, Fault> {
 /// `NOT_PERMITTED` when the signer is not who is signed in.
 pub fn revoke_key(by: &PersonId, event: KeyRevoked) -> Result<Submission, Fault> {
     match event.by == *by {
-        true => Ok(append(by.clone(), Event::KeyRevoked(event))),
+        true => Ok(change::submit(by.clone(), Event::KeyRevoked(event), Vec::new())),
         false => Err(not_you(&event.by, by)),
     }
 }
 
-fn not_you(named: &PersonId, by: &PersonId) -> Fault {
+/// Puts a new key in the place of one's own old one.
+///
+/// # Errors
+/// `NOT_PERMITTED` when it is not the caller's own key.
+pub fn rotate_key(by: &PersonId, event: KeyRotated) -> Result<Submission, Fault> {
+    match event.person == *by {
+        true => Ok(change::submit(by.clone(), Event::KeyRotated(event), Vec::new())),
+        false => Err(not_you(&event.person, by)),
+    }
+}
+
+/// Gives someone who lost their keys a new one, and ends the others.
+///
+/// # Errors
+/// `NOT_PERMITTED` when the signer is not who is signed in.
+pub fn recover_key(by: &PersonId, event: KeyRecovered) -> Result<Submission, Fault> {
+    match event.by == *by {
+        true => Ok(change::submit(by.clone(), Event::KeyRecovered(event), Vec::new())),
+        false => Err(not_you(&event.by, by)),
+    }
+}
+
+/// Suspends someone, or reinstates them.
+///
+/// # Errors
+/// `NOT_PERMITTED` when the signer is not who is signed in.
+pub fn change_standing(by: &PersonId, event: StandingChanged, suspended: bool) -> Result<Submission, Fault> {
+    if event.by != *by {
+        return Err(not_you(&event.by, by));
+    }
+    let event = if suspended { Event::PersonSuspended(event) } else { Event::PersonReinstated(event) };
+    Ok(change::submit(by.clone(), event, Vec::new()))
+}
+
+pub(crate) fn not_you(named: &PersonId, by: &PersonId) -> Fault {
     Fault::new(Kind::NotPermitted, "NOT_PERMITTED", format!("this was signed by `{named}`, but `{by}` is signed in"))
 }
 
 pub(crate) fn append(by: PersonId, event: Event) -> Submission {
     Submission::new(move |staging, _| {
         let name = event.name();
+        remember_governing(staging, &event);
         let index = staging.append(Actor::Subject { id: by }, &[], event)?;
         Ok(json!({ "event": name, "index": index }))
     })

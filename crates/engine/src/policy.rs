@@ -1,15 +1,15 @@
 //! Policy: activate another policy set.
 
 use lockgate_ledger::entry::PolicyActivated;
-use lockgate_ledger::{Actor, Event};
+use lockgate_ledger::Event;
 use lockgate_model::{Digest, PersonId};
 use lockgate_policy::{PolicySet, run_tests};
-use serde_json::json;
 
+use crate::change;
 use crate::fault::{Fault, Kind};
 use crate::sequencer::Submission;
 
-/// Activates a policy set that loads and whose own tests pass. Open promotions are decided again by the scheduler;
+/// Activates a policy set that loads and whose own tests pass, or proposes it where several people have to sign. Open promotions are decided again by the scheduler;
 /// approvals given under the old set do not count under the new one.
 ///
 /// # Errors
@@ -38,10 +38,5 @@ pub fn activate(by: &PersonId, document: Vec<u8>, event: PolicyActivated) -> Res
         return Err(Fault::invalid("POLICY_TESTS_FAILED", format!("{failed} of the policy set's own tests fail"))
             .hint("`lockgate policy test DIR` shows them"));
     }
-    Ok(Submission::new(move |staging, _| {
-        let digest = staging.document(document);
-        let actor = Actor::Subject { id: event.by.clone() };
-        let index = staging.append(actor, &[], Event::PolicyActivated(event))?;
-        Ok(json!({ "event": "policy.activated", "policy": digest, "index": index }))
-    }))
+    Ok(change::submit(by.clone(), Event::PolicyActivated(event), vec![document]))
 }

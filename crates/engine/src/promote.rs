@@ -4,8 +4,10 @@ use lockgate_ledger::entry::{CloseCause, PromotionRequested};
 use lockgate_ledger::{Actor, Event};
 use lockgate_model::facts::PromotionKind;
 use lockgate_model::{EnvName, Limits, PersonId, PromotionId, ReleaseName, StreamName};
+use lockgate_policy::{Object, Permission};
 use serde_json::{Value, json};
 
+use crate::authorise::{check, permit, release_unknown};
 use crate::engine::Inner;
 use crate::evaluate::{Record, close, evaluate, status};
 use crate::fault::{Fault, Kind};
@@ -36,6 +38,10 @@ pub fn promote(by: PersonId, request: Promote) -> Result<Submission, Fault> {
         if policy.environment(&request.environment).is_none() {
             return Err(unknown_environment(&policy, &request.environment));
         }
+        // Whoever may not read the service is told nothing about it.
+        let target = Object::Target(&request.release.service, &request.environment);
+        let unknown = Some(release_unknown(&request.release));
+        check(&staging.governance()?.clone(), &by, Permission::Request, target, unknown)?;
         let release = staging.release(&request.release)?;
         let mut path: Vec<EnvName> = policy
             .path_to(&request.environment)
@@ -45,6 +51,8 @@ pub fn promote(by: PersonId, request: Promote) -> Result<Submission, Fault> {
         path.push(request.environment.clone());
         let mut done = Vec::new();
         for environment in path {
+            let object = Object::Target(&request.release.service, &environment);
+            permit(staging, &by, Permission::Request, object, None)?;
             let asked =
                 ask(staging, inner, &by, &request.release, &environment, PromotionKind::Promotion, &request.reason)?;
             let granted = asked.get("status").and_then(Value::as_str) == Some("granted");
@@ -68,6 +76,8 @@ pub fn rollback(by: PersonId, request: Promote) -> Result<Submission, Fault> {
         if policy.environment(&request.environment).is_none() {
             return Err(unknown_environment(&policy, &request.environment));
         }
+        let target = Object::Target(&request.release.service, &request.environment);
+        permit(staging, &by, Permission::Rollback, target, Some(release_unknown(&request.release)))?;
         if !staging.release(&request.release)?.ran_in(&request.environment) {
             return Err(Fault::new(
                 Kind::Denied,

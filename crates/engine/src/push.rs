@@ -4,9 +4,11 @@ use lockgate_ledger::entry::ReleasePublished;
 use lockgate_ledger::{Actor, Event, Manifest};
 use lockgate_model::facts::{Artifact, Source};
 use lockgate_model::{Digest, Limits, PersonId, ReleaseName, StreamName};
+use lockgate_policy::{Object, Permission};
 use serde_json::json;
 
 use crate::attest::{self, Checked};
+use crate::authorise::{belongs, permit};
 use crate::bodies::Upload;
 use crate::engine::Engine;
 use crate::fault::{Fault, Kind};
@@ -49,6 +51,7 @@ pub fn publish(engine: &Engine, by: PersonId, request: Publish) -> Result<Submis
     let digest = Digest::of(&bytes);
     let Publish { release, notes, evidence, .. } = request;
     Ok(Submission::new(move |staging, inner| {
+        permit(staging, &by, Permission::Push, Object::Service(&release.service), None)?;
         let known = staging.release_if_any(&release)?;
         if known.as_ref().is_some_and(|known| known.manifest_digest != digest) {
             return Err(Fault::new(
@@ -59,7 +62,11 @@ pub fn publish(engine: &Engine, by: PersonId, request: Publish) -> Result<Submis
             .hint("the same version never names other bytes; publish a new version"));
         }
         if known.is_none() {
-            staging.document(bytes);
+            let manifest_bytes = staging.document(bytes);
+            belongs(staging, &manifest_bytes, &release.service);
+            for artifact in manifest.artifact_digests().iter().chain(&manifest.notes) {
+                belongs(staging, artifact, &release.service);
+            }
             if let Some(Upload::Inline(notes)) = notes {
                 staging.document(notes);
             }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use lockgate_ledger::entry::StreamPosition;
+use lockgate_ledger::entry::{PromotionRequested, StreamPosition};
 use lockgate_ledger::state::Slice;
 use lockgate_ledger::{Entry, Event, Governance, Leaf, ReleaseState, State};
 use lockgate_model::facts::Running;
@@ -10,6 +10,7 @@ use lockgate_model::{EntryIndex, EnvName, Limits, PromotionId, ReleaseName, Serv
 use lockgate_store::{Store, StoreError};
 use lockgate_tlog::hash::leaf_hash;
 
+use crate::authorise::promotion_unknown;
 use crate::bodies::StoreBodies;
 use crate::fault::{Fault, Kind};
 
@@ -96,14 +97,19 @@ pub fn release(
 /// # Errors
 /// `PROMOTION_UNKNOWN`.
 pub fn release_of(store: &dyn Store, promotion: PromotionId) -> Result<ReleaseName, Fault> {
-    let unknown = || {
-        Fault::not_found("PROMOTION_UNKNOWN", format!("{promotion} is not a promotion of this ledger"))
-            .hint("see `lockgate status`")
-    };
+    Ok(request_of(store, promotion)?.release)
+}
+
+/// What was asked for in a promotion.
+///
+/// # Errors
+/// `PROMOTION_UNKNOWN`.
+pub fn request_of(store: &dyn Store, promotion: PromotionId) -> Result<PromotionRequested, Fault> {
+    let unknown = || promotion_unknown(promotion);
     let page = store.stream_page(&StreamName::promotion(promotion), 0, 1)?;
     let (_, index) = page.first().ok_or_else(unknown)?;
     match entry(store, *index)?.event {
-        Event::PromotionRequested(event) => Ok(event.release),
+        Event::PromotionRequested(event) => Ok(event),
         _ => Err(unknown()),
     }
 }

@@ -36,6 +36,6 @@ pub fn tick(engine: &Engine) -> Result<usize, Fault> {
     }
     let now = engine.inner().clock.now();
     engine.store().replies_expire(UnixMillis(now.0.saturating_sub(REPLIES_KEPT.millis())))?;
-    engine.store().sessions_expire(now)?;
+    crate::session::tidy(engine)?;
     Ok(open.len())
 }

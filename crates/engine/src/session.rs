@@ -1,30 +1,40 @@
-//! Sessions: signing in with an SSH key. A session can read and request; it can never approve.
+//! Sessions: signing in, and what a session is worth. A session can read and request; it can never approve.
+//!
+//! INVARIANT (a session is worth what opened it): every request looks again, in the governance state of that moment,
+//! whether the key or bound identity that opened the session still counts, and whether its person still may what they
+//! might. There is no list of revoked sessions that could be late.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+mod cache;
+pub mod proof;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use lockgate_model::digest::hex;
-use lockgate_model::{Digest, EntryIndex, PersonId, Span, UnixMillis};
+use lockgate_ledger::{ApplyError, Governance, identity};
+use lockgate_model::facts::SubjectKind;
+use lockgate_model::{Digest, EntryIndex, PersonId, RoleName, Span, UnixMillis};
+use lockgate_policy::effective;
+use lockgate_sign::ssh::SshSignature;
 use lockgate_store::Session;
 use serde::Serialize;
 
+use crate::ci::{self, Scope};
 use crate::engine::Engine;
 use crate::fault::{Fault, Kind};
 
+use cache::Held;
+pub use cache::SessionCache;
+pub use proof::{Amr, Method, Proof};
+
+pub use crate::challenge::Challenges;
+
 /// The SSHSIG namespace of sign-in challenges.
 pub const NAMESPACE: &str = "sign-in.v1@lockgate.dev";
-/// How long a challenge may be answered.
-const CHALLENGE_TTL: Span = Span::from_secs(120);
+/// What challenges to sign in with a key are made for.
+const PURPOSE: &str = "ssh";
 /// How long a session may be idle.
 pub const IDLE: Span = Span::from_secs(30 * 60);
 /// How long a session may last.
 pub const ABSOLUTE: Span = Span::from_secs(12 * 3600);
-/// How many sessions are kept in memory.
-const SESSIONS_CACHED: usize = 4096;
-/// How many challenges may be open.
-const CHALLENGES_MAX: usize = 4096;
 
 /// What is signed to sign in.
 #[derive(Debug, Serialize)]
@@ -46,42 +56,8 @@ impl<'a> ChallengeDocument<'a> {
     }
 }
 
-/// Open challenges; each is answered once, by the person it was made for.
-#[derive(Debug, Default)]
-pub struct Challenges(Mutex<HashMap<String, (PersonId, UnixMillis)>>);
-
-/// Sessions in memory: a request costs no read. Each is also stored, so that a restart ends nobody's session.
-#[derive(Debug, Default)]
-pub struct SessionCache(Mutex<HashMap<Digest, Session>>);
-
-impl SessionCache {
-    fn locked(&self) -> std::sync::MutexGuard<'_, HashMap<Digest, Session>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn find(&self, engine: &Engine, hash: &Digest) -> Result<Option<Session>, Fault> {
-        // Held while the store is read: a sign-out in between cannot be undone by what was read before it.
-        let mut known = self.locked();
-        if let Some(session) = known.get(hash) {
-            return Ok(Some(session.clone()));
-        }
-        let Some(session) = engine.store().session_by_hash(hash)? else { return Ok(None) };
-        if known.len() >= SESSIONS_CACHED {
-            known.clear();
-        }
-        known.insert(session.token_hash, session.clone());
-        Ok(Some(session))
-    }
-
-    fn touch(&self, hash: &Digest, now: UnixMillis) {
-        if let Some(session) = self.locked().get_mut(hash) {
-            session.last_used = now;
-        }
-    }
-}
-
 /// A new session.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct SignedIn {
     /// The secret; shown once, stored only as a hash.
     pub token: String,
@@ -91,31 +67,58 @@ pub struct SignedIn {
     pub expires: UnixMillis,
 }
 
+/// Who calls, and what their session rests on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// Who.
+    pub person: PersonId,
+    /// How they proved it.
+    pub proof: Proof,
+    /// Which session: the first digits of the hash of its token, which is no secret.
+    pub session: String,
+    /// What the session is good for, where that is less than what its person or machine may do.
+    pub scope: Option<Scope>,
+}
+
+/// One session, as its owner sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionView {
+    /// As [`Caller::session`].
+    pub id: String,
+    /// How it began.
+    pub proof: Proof,
+    /// When it began.
+    pub created: UnixMillis,
+    /// When it was last used, give or take a minute.
+    pub last_used: UnixMillis,
+    /// When it ends at the latest.
+    pub expires: UnixMillis,
+    /// Whether it would survive a restart of the server.
+    pub stored: bool,
+}
+
 /// Makes a challenge. It is made for unknown names too, so that an answer does not tell who is enrolled.
 ///
 /// # Errors
-/// `OVERLOADED` when too many are open, or when the generator fails.
+/// `RANDOM_FAILED`.
 pub fn challenge(engine: &Engine, challenges: &Challenges, person: PersonId) -> Result<String, Fault> {
-    let mut bytes = [0u8; 32];
-    engine.inner().entropy.fill(&mut bytes)?;
-    let text = hex(&bytes);
-    let now = engine.inner().clock.now();
-    let mut open = challenges.0.lock().unwrap_or_else(PoisonError::into_inner);
-    if open.len() >= CHALLENGES_MAX {
-        open.retain(|_, (_, until)| *until > now);
-    }
-    if open.len() >= CHALLENGES_MAX {
-        return Err(Fault::new(
-            Kind::Unavailable,
-            "OVERLOADED",
-            "too many sign-ins are open; try again in two minutes",
-        ));
-    }
-    open.insert(text.clone(), (person, now.plus(CHALLENGE_TTL)));
-    Ok(text)
+    challenges.issue(&*engine.inner().entropy, engine.inner().clock.now(), PURPOSE, person.as_str())
 }
 
-/// Answers a challenge with a signature by an enrolled key.
+/// A sign-in that failed: one answer for every cause, so that nothing is told about who is enrolled.
+pub(crate) fn failed(context: impl Into<String>) -> Fault {
+    Fault {
+        context: Some(context.into()),
+        ..Fault::new(
+            Kind::Unauthenticated,
+            "SIGN_IN_FAILED",
+            "sign-in failed: the name, the key or the challenge does not fit",
+        )
+        .hint("sign in with a key that is enrolled for that name: `lockgate login NAME`")
+    }
+}
+
+/// Answers a challenge with a signature by an enrolled key: SSH key, security key or passkey.
 ///
 /// # Errors
 /// `SIGN_IN_FAILED`, the same for every cause, so that nothing is told about who is enrolled.
@@ -126,32 +129,74 @@ pub fn sign_in(
     challenge: &str,
     signature: &str,
 ) -> Result<SignedIn, Fault> {
-    let failed = |context: &str| Fault {
-        context: Some(context.to_owned()),
-        ..Fault::new(
-            Kind::Unauthenticated,
-            "SIGN_IN_FAILED",
-            "sign-in failed: the name, the key or the challenge does not fit",
-        )
-        .hint("sign in with a key that is enrolled for that name: `lockgate login NAME`")
-    };
     let now = engine.inner().clock.now();
-    let known = challenges.0.lock().unwrap_or_else(PoisonError::into_inner).remove(challenge);
-    match known {
-        Some((named, until)) if named == *person && until > now => {}
-        _ => return Err(failed("the challenge is unknown, used, expired or another person's")),
+    let spent = || failed("the challenge is unknown, used, expired or another person's");
+    if !challenges.is_open(challenge, PURPOSE, person.as_str(), now) {
+        return Err(spent());
     }
     let governance = engine.governance()?;
     let document = ChallengeDocument::new(governance.origin(), person, challenge);
     let document = lockgate_ledger::governance::document_bytes(&document)?;
     // Sign-in asks whether the key is good now: after every entry so far.
-    let next = EntryIndex(engine.published().head.size.0);
     governance
-        .verify_signature(person, signature, NAMESPACE, &document, next)
-        .map_err(|error| failed(&error.message))?;
+        .verify_signature(person, signature, NAMESPACE, &document, next_index(engine))
+        .map_err(|error| failed(error.message))?;
+    let signature = SshSignature::parse_armored(signature).map_err(|error| failed(error.to_string()))?;
+    let fingerprint = signature.public_key().fingerprint();
+    governance
+        .check_counts(person, &fingerprint, next_index(engine), now)
+        .map_err(|error| failed(error.message))?;
+    if !challenges.answer(challenge, PURPOSE, person.as_str(), now) {
+        return Err(spent());
+    }
+    let credential = Digest::of(signature.public_key().wire());
+    let proof = Proof { method: Method::Key, amr: strength(&signature), auth_time: now, credential };
+    open(engine, person.clone(), proof)
+}
+
+/// Opens a session for whoever an account of an identity provider is bound to. Its token was verified by the caller.
+///
+/// INVARIANT (accounts are compared whole): the person is found by issuer and subject, and by nothing else that a
+/// token says.
+///
+/// # Errors
+/// `IDENTITY_UNBOUND` when it is bound to nobody who counts.
+pub fn sign_in_by_account(
+    engine: &Engine,
+    issuer: &str,
+    subject: &str,
+    amr: Amr,
+    auth_time: UnixMillis,
+) -> Result<SignedIn, Fault> {
+    let now = engine.inner().clock.now();
+    let credential = identity::credential(issuer, subject);
+    let governance = engine.governance()?;
+    let person = governance.identity_owner(&credential, now).cloned().ok_or_else(|| {
+        Fault::new(Kind::Unauthenticated, "IDENTITY_UNBOUND", "this account is bound to nobody here")
+            .hint("bind it once, signed with your own key: `lockgate login NAME --bind-oidc`")
+    })?;
+    let proof = Proof { method: Method::Oidc, amr, auth_time: auth_time.min(now), credential };
+    open(engine, person, proof)
+}
+
+/// How strong a verified signature is: what a security key or passkey says beside it is signed too.
+fn strength(signature: &SshSignature) -> Amr {
+    match signature.presence() {
+        None => Amr::SOFTWARE_KEY,
+        Some(presence) if presence.user_verified => Amr::HARDWARE_KEY.and(Amr::USER_VERIFIED),
+        Some(_) => Amr::HARDWARE_KEY,
+    }
+}
+
+/// Opens a session for someone who has proven who they are.
+///
+/// # Errors
+/// What the store says, except that it is full: then the session lives in memory.
+pub(crate) fn open(engine: &Engine, person: PersonId, proof: Proof) -> Result<SignedIn, Fault> {
     let mut bytes = [0u8; 32];
     engine.inner().entropy.fill(&mut bytes)?;
-    let token = URL_SAFE_NO_PAD.encode(bytes);
+    let token = format!("{}.{}", URL_SAFE_NO_PAD.encode(bytes), proof.encode());
+    let now = engine.inner().clock.now();
     let expires = now.plus(ABSOLUTE);
     let session = Session {
         token_hash: Digest::of(token.as_bytes()),
@@ -160,56 +205,178 @@ pub fn sign_in(
         last_used: now,
         expires,
     };
-    engine.store().session_insert(&session)?;
-    Ok(SignedIn { token, person: person.clone(), expires })
+    // What was lost before this moment must not end what begins now.
+    sweep(engine)?;
+    engine.inner().sessions.insert(engine.store(), session, proof)?;
+    Ok(SignedIn { token, person, expires })
 }
 
-/// Who a token belongs to.
+/// Who a token belongs to; notes that it was used.
 ///
 /// # Errors
-/// `TOKEN_UNKNOWN` or `TOKEN_EXPIRED`.
+/// As [`caller`].
 pub fn authenticate(engine: &Engine, token: &str) -> Result<PersonId, Fault> {
+    caller(engine, token).map(|caller| caller.person)
+}
+
+/// Who a token belongs to and how they proved it; notes that it was used.
+///
+/// # Errors
+/// `TOKEN_UNKNOWN`, `TOKEN_EXPIRED`, or `KEY_REVOKED` when what opened the session counts no more.
+pub fn caller(engine: &Engine, token: &str) -> Result<Caller, Fault> {
+    let caller = look(engine, token)?;
+    engine.inner().sessions.touch(engine.store(), &Digest::of(token.as_bytes()), engine.inner().clock.now());
+    Ok(caller)
+}
+
+/// The same without noting it: for streams that are open, which nobody uses by leaving them open.
+///
+/// # Errors
+/// As [`caller`].
+pub fn look(engine: &Engine, token: &str) -> Result<Caller, Fault> {
     let hash = Digest::of(token.as_bytes());
     let now = engine.inner().clock.now();
-    let cache = &engine.inner().sessions;
-    let session = cache.find(engine, &hash)?.ok_or_else(|| {
-        Fault::new(Kind::Unauthenticated, "TOKEN_UNKNOWN", "this token is not known here")
+    if let Some(pipeline) = ci::caller(engine, token)? {
+        let (proof, scope) = (pipeline.proof(), Some(pipeline.scope));
+        return Ok(Caller { person: pipeline.machine, proof, session: id_of(&hash), scope });
+    }
+    sweep(engine)?;
+    let unknown = || {
+        Fault::new(Kind::Unauthenticated, "TOKEN_UNKNOWN", "this token is not known here, or its session was ended")
             .hint("sign in again: `lockgate login NAME`")
-    })?;
-    if session.expires <= now || session.last_used.plus(IDLE) <= now {
+    };
+    let held = engine.inner().sessions.find(engine.store(), &hash, token)?.ok_or_else(unknown)?;
+    if held.session.expires <= now || held.session.last_used.plus(IDLE) <= now {
         return Err(Fault::new(Kind::Unauthenticated, "TOKEN_EXPIRED", "the session has ended")
             .hint("sign in again: `lockgate login NAME`"));
     }
-    // Written at most once a minute: a read must not cost a write.
-    if now.since(session.last_used).secs() >= 60 {
-        engine.store().session_touch(&hash, now)?;
-        cache.touch(&hash, now);
-    }
-    match engine.governance()?.person(&session.subject) {
-        Some(person) if person.keys.iter().any(|key| key.invalid_from.is_none()) => Ok(session.subject),
-        _ => Err(Fault::new(Kind::Unauthenticated, "KEY_REVOKED", "no key of this person counts any more")),
+    check_standing(&*engine.governance()?, &held, next_index(engine), now).map_err(|error| {
+        // Whoever asks is told, because they hold the token: it is about themselves.
+        Fault::new(Kind::Unauthenticated, error.code, error.message)
+            .hint("sign in with a key that counts: `lockgate login NAME --key FILE`")
+    })?;
+    Ok(Caller { person: held.session.subject, proof: held.proof, session: id_of(&hash), scope: None })
+}
+
+/// Checks that what opened a session still counts.
+fn check_standing(
+    governance: &Governance,
+    held: &Held,
+    next: EntryIndex,
+    now: UnixMillis,
+) -> Result<(), ApplyError> {
+    let person = &held.session.subject;
+    match held.proof.method {
+        Method::Key => governance.check_counts(person, &held.proof.fingerprint(), next, now),
+        Method::Oidc if governance.identity_owner(&held.proof.credential, now) == Some(person) => Ok(()),
+        Method::Oidc => Err(ApplyError::new(
+            "KEY_REVOKED",
+            "the account that opened this session is bound to nobody who counts any more".to_owned(),
+        )),
     }
 }
 
-/// Ends every session of a person: after one of their keys was revoked, whoever signed in with it is out.
+fn next_index(engine: &Engine) -> EntryIndex {
+    EntryIndex(engine.published().head.size.0)
+}
+
+fn sweep(engine: &Engine) -> Result<(), Fault> {
+    engine.inner().sessions.sweep(engine.store(), &engine.governance()?, engine.inner().clock.now())
+}
+
+fn id_of(hash: &Digest) -> String {
+    hash.hex().chars().take(16).collect()
+}
+
+/// Whether the active policy set demands a second factor of this person, and their session has none.
 ///
 /// # Errors
-/// What the store says.
-pub fn sign_out_everywhere(engine: &Engine, person: &PersonId) -> Result<(), Fault> {
-    let mut known = engine.inner().sessions.locked();
-    engine.store().sessions_remove_for(person)?;
-    known.retain(|_, session| session.subject != *person);
-    Ok(())
+/// `MFA_REQUIRED`.
+pub fn check_factors(governance: &Governance, caller: &Caller) -> Result<(), Fault> {
+    let Some(person) = governance.person(&caller.person) else { return Ok(()) };
+    // A machine has no second factor; its own token is short-lived and scoped instead.
+    if person.kind == SubjectKind::Machine || caller.proof.amr.is_multi_factor() {
+        return Ok(());
+    }
+    let held = effective(&governance.policy, &caller.person, &person.groups);
+    let roles: Vec<RoleName> = held.into_iter().map(|effective| effective.because.role).collect();
+    match governance.policy.settings().sign_in.mfa.is_for(&roles) {
+        false => Ok(()),
+        true => Err(Fault::new(
+            Kind::Unauthenticated,
+            "MFA_REQUIRED",
+            "the policy set demands a second factor of you for anything beyond reading",
+        )
+        .hint(
+            "sign in with a passkey or a security key that asks for a PIN or fingerprint, or through your identity \
+             provider with a second factor",
+        )),
+    }
+}
+
+/// The sessions of someone that were used since the server started, newest first.
+///
+/// A session that nobody has used since then is not listed; [`sign_out_everywhere`] ends it too.
+pub fn list(engine: &Engine, person: &PersonId) -> Vec<SessionView> {
+    let now = engine.inner().clock.now();
+    let view = |held: Held| SessionView {
+        id: id_of(&held.session.token_hash),
+        proof: held.proof,
+        created: held.session.created,
+        last_used: held.session.last_used,
+        expires: held.session.expires.min(held.session.last_used.plus(IDLE)),
+        stored: held.stored,
+    };
+    let mut views: Vec<SessionView> = engine.inner().sessions.of(person).into_iter().map(view).collect();
+    views.retain(|view| view.expires > now);
+    views.sort_by(|a, b| (b.created, &b.id).cmp(&(a.created, &a.id)));
+    views
+}
+
+/// Ends one session of someone, by the id that [`list`] gives.
+///
+/// # Errors
+/// `SESSION_UNKNOWN`, or what the store says.
+pub fn end(engine: &Engine, person: &PersonId, id: &str) -> Result<(), Fault> {
+    let cache = &engine.inner().sessions;
+    let held = cache.of(person).into_iter().find(|held| id_of(&held.session.token_hash) == id).ok_or_else(|| {
+        Fault::not_found("SESSION_UNKNOWN", format!("`{person}` has no session `{id}` that was used lately"))
+            .hint("`lockgate session list` lists them; `lockgate session end --all` ends every one")
+    })?;
+    cache.end(engine.store(), &held.session.token_hash, held.session.expires)
+}
+
+/// Ends every session of a person, those that nobody has used since the server started included; counts the others.
+///
+/// # Errors
+/// What the store says, except that it is full: then the sessions have ended all the same.
+pub fn sign_out_everywhere(engine: &Engine, person: &PersonId) -> Result<usize, Fault> {
+    engine.inner().sessions.end_all(engine.store(), person, engine.inner().clock.now())
 }
 
 /// Ends a session.
 ///
 /// # Errors
-/// What the store says.
+/// What the store says, except that it is full: then the session has ended all the same.
 pub fn sign_out(engine: &Engine, token: &str) -> Result<(), Fault> {
-    let hash = Digest::of(token.as_bytes());
-    let mut known = engine.inner().sessions.locked();
-    engine.store().session_remove(&hash)?;
-    known.remove(&hash);
+    if ci::sign_out(engine, token) {
+        return Ok(());
+    }
+    let now = engine.inner().clock.now();
+    engine.inner().sessions.end(engine.store(), &Digest::of(token.as_bytes()), now.plus(ABSOLUTE))
+}
+
+/// Ends what governance took away and what has expired, here and in the store.
+///
+/// # Errors
+/// What the store says.
+pub fn tidy(engine: &Engine) -> Result<(), Fault> {
+    // Before entry 0 nobody has a session.
+    if engine.published().governance.is_some() {
+        sweep(engine)?;
+    }
+    let now = engine.inner().clock.now();
+    engine.inner().sessions.tidy(engine.store(), now)?;
+    engine.store().sessions_expire(now)?;
     Ok(())
 }

@@ -1,8 +1,11 @@
 //! Status: what runs where, and what waits.
 
+use lockgate_ledger::Governance;
 use lockgate_model::facts::Running;
-use lockgate_model::{EnvName, PromotionId, ReleaseName, ServiceName};
+use lockgate_model::{EnvName, PersonId, PromotionId, ReleaseName, ServiceName};
+use lockgate_policy::Object;
 
+use crate::authorise::may_read;
 use crate::engine::Engine;
 use crate::fault::Fault;
 use crate::reader;
@@ -72,6 +75,70 @@ pub fn service(engine: &Engine, service: &ServiceName) -> Result<Option<ServiceR
     }
     let policy = engine.governance()?.policy.clone();
     row(engine, &policy, service.clone()).map(Some)
+}
+
+/// A page of the services that somebody may read, with what runs in the environments that they may read, and the name
+/// that the next page starts after, if there is one.
+///
+/// # Errors
+/// What the store says.
+pub fn services_for(
+    engine: &Engine,
+    principal: &PersonId,
+    after: Option<&ServiceName>,
+    most: usize,
+) -> Result<(Vec<ServiceRow>, Option<ServiceName>), Fault> {
+    let governance = engine.governance()?;
+    let most = most.clamp(1, PAGE_MAX);
+    let mut after = after.cloned();
+    loop {
+        let page = services(engine, after.as_ref(), most)?;
+        let full = page.len() == most;
+        let last = page.last().map(|row| row.service.clone());
+        let shown: Vec<ServiceRow> = page.into_iter().filter_map(|row| visible(&governance, principal, row)).collect();
+        if !full {
+            return Ok((shown, None));
+        }
+        // The cursor is a name that the reader has seen; one that is hidden would tell that it exists.
+        if let Some(seen) = shown.last() {
+            let next = Some(seen.service.clone());
+            return Ok((shown, next));
+        }
+        after = last;
+    }
+}
+
+/// One service, if it has a release that somebody may read.
+///
+/// # Errors
+/// What the store says.
+pub fn service_for(engine: &Engine, principal: &PersonId, name: &ServiceName) -> Result<Option<ServiceRow>, Fault> {
+    let governance = engine.governance()?;
+    Ok(service(engine, name)?.and_then(|row| visible(&governance, principal, row)))
+}
+
+/// The open promotions that somebody may read.
+///
+/// # Errors
+/// What the store says.
+pub fn open_promotions_for(engine: &Engine, principal: &PersonId, most: usize) -> Result<Vec<OpenRow>, Fault> {
+    let governance = engine.governance()?;
+    let mut rows = open_promotions(engine, most)?;
+    rows.retain(|row| may_read(&governance, principal, Object::Target(&row.release.service, &row.environment)));
+    Ok(rows)
+}
+
+fn visible(governance: &Governance, principal: &PersonId, row: ServiceRow) -> Option<ServiceRow> {
+    if !may_read(governance, principal, Object::Service(&row.service)) {
+        return None;
+    }
+    let ServiceRow { service, cells } = row;
+    let cell = |(environment, running): (EnvName, Option<Running>)| {
+        let seen = may_read(governance, principal, Object::Target(&service, &environment));
+        (environment, running.filter(|_| seen))
+    };
+    let cells = cells.into_iter().map(cell).collect();
+    Some(ServiceRow { service, cells })
 }
 
 fn row(engine: &Engine, policy: &lockgate_policy::PolicySet, service: ServiceName) -> Result<ServiceRow, Fault> {

@@ -3,8 +3,10 @@
 use lockgate_ledger::entry::WaiverGranted;
 use lockgate_ledger::{Actor, Event};
 use lockgate_model::PersonId;
+use lockgate_policy::{Object, Permission};
 use serde_json::json;
 
+use crate::authorise::permit;
 use crate::evaluate::{Record, evaluate};
 use crate::fault::{Fault, Kind};
 use crate::sequencer::Submission;
@@ -27,6 +29,7 @@ pub fn waive(by: &PersonId, event: WaiverGranted) -> Result<Submission, Fault> {
             return Err(Fault::not_found("GATE_UNKNOWN", format!("the policy set has no gate `{}`", event.gate)));
         }
         let (service, environment) = (event.service.clone(), event.environment.clone());
+        permit(staging, &event.granted_by, Permission::Waive, Object::Target(&service, &environment), None)?;
         let actor = Actor::Subject { id: event.granted_by.clone() };
         let index = staging.append(actor, &[], Event::WaiverGranted(event))?;
         for (promotion, _) in staging.open_promotions(&environment, &service)? {

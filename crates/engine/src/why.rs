@@ -1,14 +1,17 @@
 //! Why: what keeps a promotion from its environment, every gate at once.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use lockgate_ledger::release::{PromotionState, ReleaseState};
 use lockgate_ledger::replay::deliberate;
+use lockgate_ledger::suspect::{self, Suspect};
 use lockgate_ledger::{PromotionStatus, State};
 use lockgate_model::facts::Running;
 use lockgate_model::{EntryIndex, Limits, PromotionId, StreamName, UnixMillis, canonical};
 use lockgate_policy::Decision;
 
+use crate::approvers::burst_at;
 use crate::bodies::StoreBodies;
 use crate::engine::Engine;
 use crate::fault::{Fault, Kind};
@@ -31,6 +34,10 @@ pub struct PromotionView {
     pub decision_index: Option<EntryIndex>,
     /// What runs in the target.
     pub running: Option<Running>,
+    /// The approvals that were given faster than anybody can read, each with how many came together.
+    pub stamped: BTreeMap<EntryIndex, usize>,
+    /// What of it rested on keys that were found compromised later.
+    pub suspects: Vec<Suspect>,
 }
 
 /// The slice of state that a decision about a promotion rests on, as the ledger stands.
@@ -82,7 +89,29 @@ pub fn why(engine: &Engine, promotion: PromotionId) -> Result<PromotionView, Fau
             (deliberation.decision, now, index)
         }
     };
-    Ok(PromotionView { release, status, promotion: asked, decision, decided_at, decision_index, running })
+    let own = |index: EntryIndex| {
+        asked.approvals.iter().any(|record| record.index == index)
+            || asked.decisions.iter().any(|record| record.index == index)
+    };
+    let mut suspects = suspect::in_release(state.governance()?, &release);
+    suspects.retain(|suspect| own(suspect.index));
+    let mut stamped = BTreeMap::new();
+    for record in &asked.approvals {
+        if let Some(burst) = burst_at(engine, &record.event.approver, record.time)? {
+            stamped.insert(record.index, burst.approvals);
+        }
+    }
+    Ok(PromotionView {
+        release,
+        status,
+        promotion: asked,
+        decision,
+        decided_at,
+        decision_index,
+        running,
+        stamped,
+        suspects,
+    })
 }
 
 fn recorded(engine: &Engine, digest: &lockgate_model::Digest) -> Result<Decision, Fault> {

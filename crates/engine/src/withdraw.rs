@@ -3,8 +3,10 @@
 use lockgate_ledger::Actor;
 use lockgate_ledger::entry::CloseCause;
 use lockgate_model::{PersonId, PromotionId};
+use lockgate_policy::{Object, Permission};
 use serde_json::json;
 
+use crate::authorise::{permit, promotion_unknown};
 use crate::evaluate::close;
 use crate::fault::{Fault, Kind};
 use crate::sequencer::Submission;
@@ -14,6 +16,8 @@ pub fn withdraw(by: PersonId, promotion: PromotionId, reason: String) -> Submiss
     Submission::new(move |staging, _| {
         let release = staging.release_of(promotion)?;
         let asked = release.promotion(promotion)?.clone();
+        let target = Object::Target(&release.name.service, &asked.request.environment);
+        permit(staging, &by, Permission::Withdraw, target, Some(promotion_unknown(promotion)))?;
         if asked.requester != by {
             return Err(Fault::new(
                 Kind::NotPermitted,

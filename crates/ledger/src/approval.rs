@@ -1,22 +1,35 @@
 //! Approvals: a person's signed consent to, or refusal of, one promotion.
 //!
 //! The signed bytes are a canonical in-toto statement. [`document_for`] builds it from state, so that the approver's
-//! own machine can build it from entries that it verified itself; [`render`] is the one text that CLI and pages show;
-//! [`Approval::verify`] checks every field again when it is recorded, audited or carried in a bundle.
-
-use std::fmt::Write as _;
+//! own machine can build it from entries that it verified itself;
+//! [`approval_text`](crate::approval_text::approval_text) is the one text that CLI and pages show.
+//!
+//! Every field of a document is checked again, and not only where it is handed in:
+//!
+//! | field | against what | when the entry is read, by whoever reads it |
+//! |---|---|---|
+//! | `_type`, `predicateType`, spelling | this version's | [`ApprovalDocument::from_bytes`] |
+//! | `ledger`, `promotion`, `release`, `verdict`, `approver` | the entry, the ledger | [`Approval::verify`] |
+//! | `kind`, `environment`, `requester`, `reason`, `manifest`, `subject` | the request, the manifest | [`Approval::check_binding`] |
+//! | `evidence` | what is recorded: all that the approver's ledger held, and nothing else | [`Approval::check_binding`] |
+//! | `openedAt`, `evidenceOpened` | request and entry; the listed evidence | [`Approval::check_review`] |
+//! | `policy`, `replaces` (manifest), `expiresAt` | the facts, each time a decision is made | the gate, through [`Binding`](lockgate_model::facts::Binding) |
+//! | claims, signers and `by` of `evidence`, `waivers`, `replaces` (release) | the facts | [`describes`], through `misdescribed` |
+//! | `anchor` | the tree: a consistency proof, or the tiles | bundle and audit |
+//!
+//! `comment` is the approver's own. [`Approval::check_current`] asks all of it once more when an approval is handed in.
 
 use serde::{Deserialize, Serialize};
 
-use lockgate_model::facts::{PromotionKind, SubjectKind, Verdict};
+use lockgate_model::facts::{EvidenceFact, Facts, Origin, PromotionKind, Running, SubjectKind, Verdict, WaiverFact};
 use lockgate_model::{
-    Digest, EntryIndex, EnvName, Limits, PersonId, PromotionId, ReleaseName, TreeSize, UnixMillis, canonical,
+    Digest, EntryIndex, EnvName, GateName, Limits, PersonId, PromotionId, ReleaseName, SignerName, Span, TreeSize,
+    UnixMillis, canonical,
 };
 
-use crate::code_words::code_words;
 use crate::entry::ApprovalRecorded;
 use crate::governance::Governance;
-use crate::release::{PromotionState, ReleaseState};
+use crate::release::{EvidenceRecord, PromotionState, ReleaseState};
 use crate::state::{ApplyError, State};
 
 /// The SSHSIG namespace of approvals.
@@ -88,6 +101,9 @@ pub struct ApprovalPredicate {
     pub policy: Digest,
     /// The evidence recorded so far.
     pub evidence: Vec<EvidenceLine>,
+    /// The waivers in force.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waivers: Vec<WaiverLine>,
     /// Who asked.
     pub requester: PersonId,
     /// Why, in the requester's words.
@@ -99,6 +115,12 @@ pub struct ApprovalPredicate {
     /// The approver's own words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub comment: Option<String>,
+    /// When the approver opened this document.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opened_at: Option<UnixMillis>,
+    /// Which of the evidence the approver opened.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub evidence_opened: Vec<Digest>,
     /// Until when the approval counts.
     pub expires_at: UnixMillis,
     /// A state of the ledger that existed when this was signed.
@@ -123,6 +145,61 @@ pub struct EvidenceLine {
     pub kind: String,
     /// Its digest.
     pub digest: Digest,
+    /// What kind of thing it says, such as `provenance`; absent where nobody read it for the approver.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claim: Option<String>,
+    /// Whose signatures on it the policy set trusts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub signers: Vec<SignerName>,
+    /// Who handed it in, where nobody signed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<PersonId>,
+}
+
+impl EvidenceLine {
+    fn new(kind: String, digest: Digest) -> Self {
+        Self { kind, digest, claim: None, signers: Vec::new(), by: None }
+    }
+
+    /// The same piece of evidence, whatever is said of it.
+    fn is_about(&self, other: &Self) -> bool {
+        self.kind == other.kind && self.digest == other.digest
+    }
+
+    /// The line with what the evidence says and who stands behind it.
+    fn described(self, fact: &EvidenceFact) -> Self {
+        let (signers, by) = match &fact.origin {
+            Origin::Signed { signers } => (signers.clone(), None),
+            Origin::OnBehalf { by } => (Vec::new(), Some(by.clone())),
+        };
+        Self { claim: Some(fact.claim.kind().to_owned()), signers, by, ..self }
+    }
+}
+
+/// One waiver in force, as the approver saw it listed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct WaiverLine {
+    /// The gate it is for.
+    pub gate: GateName,
+    /// The finding it is for; absent for the whole gate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finding: Option<String>,
+    /// Who granted it.
+    pub granted_by: PersonId,
+    /// Until when.
+    pub expires_at: UnixMillis,
+}
+
+impl WaiverLine {
+    fn of(fact: &WaiverFact) -> Self {
+        Self {
+            gate: fact.gate.clone(),
+            finding: fact.finding.clone(),
+            granted_by: fact.granted_by.clone(),
+            expires_at: fact.expires_at,
+        }
+    }
 }
 
 /// A tree head: "not before" for whoever doubts the clock.
@@ -173,6 +250,8 @@ pub fn document_for(state: &State, promotion: PromotionId, consent: Consent) -> 
     let replaces = state
         .running(&asked.request.environment, &name.service)
         .map(|running| Replaced { release: running.release.clone(), manifest: running.manifest });
+    let in_force = |waiver: &&WaiverFact| state.time().is_none_or(|time| time < waiver.expires_at);
+    let waivers = governance.waivers_for(&name.service, &asked.request.environment);
     Ok(ApprovalDocument {
         statement_type: "https://in-toto.io/Statement/v1".to_owned(),
         subject: subjects(release),
@@ -187,11 +266,14 @@ pub fn document_for(state: &State, promotion: PromotionId, consent: Consent) -> 
             replaces,
             policy: governance.policy_digest,
             evidence: evidence_lines(release),
+            waivers: waivers.iter().filter(in_force).map(WaiverLine::of).collect(),
             requester: asked.requester.clone(),
             reason: asked.request.reason.clone(),
             approver: consent.approver,
             verdict: consent.verdict,
             comment: consent.comment,
+            opened_at: None,
+            evidence_opened: Vec::new(),
             expires_at: consent.expires_at,
             anchor: consent.anchor,
         },
@@ -208,17 +290,68 @@ pub fn subjects(release: &ReleaseState) -> Vec<Subject> {
 }
 
 fn evidence_lines(release: &ReleaseState) -> Vec<EvidenceLine> {
-    let line = |record: &std::sync::Arc<crate::release::EvidenceRecord>| EvidenceLine {
-        kind: match &record.event.form {
-            crate::entry::EvidenceForm::Envelope => "envelope".to_owned(),
-            crate::entry::EvidenceForm::Report { format, .. } => format.clone(),
-        },
-        digest: record.event.evidence,
+    release.evidence.iter().map(|record| evidence_line(record)).collect()
+}
+
+fn evidence_line(record: &EvidenceRecord) -> EvidenceLine {
+    let kind = match &record.event.form {
+        crate::entry::EvidenceForm::Envelope => "envelope".to_owned(),
+        crate::entry::EvidenceForm::Report { format, .. } => format.clone(),
     };
-    release.evidence.iter().map(line).collect()
+    EvidenceLine::new(kind, record.event.evidence)
+}
+
+/// Whether what a document says of evidence, waivers and the target is what the facts say.
+///
+/// Only what the document says is compared: a line without a claim says nothing of it.
+pub fn describes(
+    predicate: &ApprovalPredicate,
+    evidence: &[EvidenceFact],
+    waivers: &[WaiverFact],
+    running: Option<&Running>,
+) -> bool {
+    let true_line = |line: &EvidenceLine| {
+        let bare = EvidenceLine::new(line.kind.clone(), line.digest);
+        bare == *line
+            || evidence.iter().any(|fact| fact.evidence == line.digest && bare.clone().described(fact) == *line)
+    };
+    // Where something else runs now, the approval does not count in any case; here only the name is compared.
+    let named = match (&predicate.replaces, running) {
+        (Some(replaced), Some(running)) => replaced.manifest != running.manifest || replaced.release == running.release,
+        _ => true,
+    };
+    named
+        && predicate.evidence.iter().all(true_line)
+        && predicate.waivers.iter().all(|line| waivers.iter().any(|fact| WaiverLine::of(fact) == *line))
 }
 
 impl ApprovalDocument {
+    /// The same document with what each piece of evidence says and who stands behind it, as the facts of the same
+    /// promotion have it.
+    #[must_use]
+    pub fn described(mut self, facts: &Facts) -> Self {
+        let lines = std::mem::take(&mut self.predicate.evidence);
+        let described = |line: EvidenceLine| match facts.evidence.iter().find(|fact| fact.evidence == line.digest) {
+            Some(fact) => line.described(fact),
+            None => line,
+        };
+        self.predicate.evidence = lines.into_iter().map(described).collect();
+        self
+    }
+
+    /// The same document with when it was opened, and which evidence the approver opened. What is not listed in the
+    /// document cannot have been opened from it, and is left out.
+    #[must_use]
+    pub fn reviewed(mut self, opened_at: UnixMillis, opened: &[Digest]) -> Self {
+        let mut listed: Vec<Digest> = self.predicate.evidence.iter().map(|line| line.digest).collect();
+        listed.retain(|digest| opened.contains(digest));
+        listed.sort_unstable();
+        listed.dedup();
+        self.predicate.opened_at = Some(opened_at);
+        self.predicate.evidence_opened = listed;
+        self
+    }
+
     /// The canonical bytes: what is signed.
     ///
     /// # Errors
@@ -236,57 +369,19 @@ impl ApprovalDocument {
             .map_err(|error| ApplyError::new("DOCUMENT_INVALID", format!("not an approval document: {error}")))?;
         let known =
             document.statement_type == "https://in-toto.io/Statement/v1" && document.predicate_type == PREDICATE_TYPE;
-        match known {
+        if !known {
+            let found = visible(&document.predicate_type);
+            return Err(ApplyError::new("DOCUMENT_INVALID", format!("`{found}` is not an approval")));
+        }
+        // An optional field that is written though it says nothing would be a second spelling of one document.
+        match document.to_bytes()? == bytes {
             true => Ok(document),
             false => {
-                Err(ApplyError::new("DOCUMENT_INVALID", format!("`{}` is not an approval", document.predicate_type)))
+                let message = "not an approval document: it writes an empty field".to_owned();
+                Err(ApplyError::new("DOCUMENT_INVALID", message))
             }
         }
     }
-}
-
-/// Shows the document as the text that people read before they sign; one function for CLI and pages.
-///
-/// Control characters and text direction marks in names and reasons are shown as escapes.
-pub fn render(document: &ApprovalDocument, code: &Digest) -> String {
-    let predicate = &document.predicate;
-    let verb = match (predicate.verdict, predicate.kind) {
-        (Verdict::Approve, PromotionKind::Promotion) => "APPROVE",
-        (Verdict::Approve, PromotionKind::Rollback) => "APPROVE THE ROLLBACK",
-        (Verdict::Reject, _) => "REJECT",
-    };
-    let mut text = String::new();
-    let mut line = |name: &str, value: String| {
-        let _ = writeln!(text, "  {name:<11} {value}");
-    };
-    line("verdict", format!("{verb} {}", predicate.promotion));
-    line("release", predicate.release.to_string());
-    line("into", predicate.environment.to_string());
-    line(
-        "replaces",
-        match &predicate.replaces {
-            Some(replaced) => format!("{} (runs there now)", replaced.release),
-            None => "nothing: the service does not run there yet".to_owned(),
-        },
-    );
-    for subject in &document.subject {
-        line("artifact", format!("{} sha256:{}", visible(&subject.name), subject.digest.sha256));
-    }
-    line("manifest", predicate.manifest.to_string());
-    for evidence in &predicate.evidence {
-        line("evidence", format!("{} {}", visible(&evidence.kind), evidence.digest));
-    }
-    line("policy", predicate.policy.to_string());
-    line("asked by", predicate.requester.to_string());
-    line("reason", visible(&predicate.reason));
-    line("signed by", predicate.approver.to_string());
-    if let Some(comment) = &predicate.comment {
-        line("comment", visible(comment));
-    }
-    line("counts until", predicate.expires_at.to_string());
-    line("ledger", format!("{} at {} entries", visible(&predicate.ledger), predicate.anchor.size));
-    line("code", code_words(code));
-    text
 }
 
 /// The text with control characters, line breaks and direction marks escaped, so that it cannot imitate other lines.
@@ -396,9 +491,15 @@ impl Approval {
             ));
         }
         let known = evidence_lines(release);
+        let seen = |record: &EvidenceRecord| {
+            let line = evidence_line(record);
+            record.index.0 >= predicate.anchor.size.0 || predicate.evidence.iter().any(|shown| shown.is_about(&line))
+        };
+        // Nothing that was there is left out, and nothing is made up.
         let same_bytes = predicate.manifest == request.manifest
             && self.subject == subjects(release)
-            && predicate.evidence.iter().all(|line| known.contains(line));
+            && release.evidence.iter().all(|record| seen(record))
+            && predicate.evidence.iter().all(|line| known.iter().any(|other| line.is_about(other)));
         match same_bytes {
             true => Ok(()),
             false => {
@@ -407,14 +508,50 @@ impl Approval {
         }
     }
 
+    /// Checks what the document says of its own review, recorded at ledger time `time`: whenever the entry is read.
+    ///
+    /// Nobody opens a document before what it is about was asked, or after it was recorded. An approver's clock may be
+    /// ahead by five minutes; that only makes the review shorter.
+    ///
+    /// # Errors
+    /// `REVIEW_TIME` or `APPROVAL_DIGEST`.
+    pub fn check_review(&self, promotion: &PromotionState, time: UnixMillis) -> Result<(), ApplyError> {
+        let predicate = &self.predicate;
+        let possible =
+            |opened: UnixMillis| opened >= promotion.requested_at && opened <= time.plus(Span::from_secs(300));
+        if predicate.opened_at.is_some_and(|opened| !possible(opened)) {
+            return Err(ApplyError::new(
+                "REVIEW_TIME",
+                "the document was opened before the request, or after it was handed in".to_owned(),
+            ));
+        }
+        let mut seen: Vec<&Digest> = Vec::with_capacity(predicate.evidence_opened.len());
+        for digest in &predicate.evidence_opened {
+            if seen.contains(&digest) || !predicate.evidence.iter().any(|line| line.digest == *digest) {
+                return Err(ApplyError::new(
+                    "APPROVAL_DIGEST",
+                    format!("{digest} was opened, but is not listed once in the document"),
+                ));
+            }
+            seen.push(digest);
+        }
+        Ok(())
+    }
+
+    /// How long the approver had the document open, in whole seconds, if it says so.
+    pub fn review_seconds(&self, recorded_at: UnixMillis) -> Option<u64> {
+        self.predicate.opened_at.map(|opened| recorded_at.since(opened).secs())
+    }
+
     /// Checks that the document still says what the promotion is about: used when an approval is handed in.
     ///
     /// # Errors
-    /// `APPROVAL_TARGET`, `APPROVAL_DIGEST`, `APPROVAL_STALE`, `APPROVAL_EXPIRED`.
+    /// `APPROVAL_TARGET`, `APPROVAL_DIGEST`, `REVIEW_TIME`, `APPROVAL_STALE`, `APPROVAL_EXPIRED`.
     pub fn check_current(&self, state: &State, promotion: &PromotionState, now: UnixMillis) -> Result<(), ApplyError> {
         let predicate = &self.predicate;
         let request = &promotion.request;
         self.check_binding(state.release(&request.release)?, promotion)?;
+        self.check_review(promotion, now)?;
         let governance = state.governance()?;
         if predicate.policy != governance.policy_digest {
             return Err(ApplyError::new(
@@ -422,15 +559,16 @@ impl Approval {
                 "the policy set has changed since this was shown; look again and sign again".to_owned(),
             ));
         }
-        let running = state.running(&request.environment, &request.release.service).map(|running| running.manifest);
-        if predicate.replaces.as_ref().map(|replaced| replaced.manifest) != running {
+        let running = state.running(&request.environment, &request.release.service);
+        let running = running.map(|running| (&running.release, running.manifest));
+        if predicate.replaces.as_ref().map(|replaced| (&replaced.release, replaced.manifest)) != running {
             return Err(ApplyError::new(
                 "APPROVAL_STALE",
                 "what runs in the target has changed since this was shown; look again and sign again".to_owned(),
             ));
         }
         let latest = now.plus(governance.policy.settings().approval_ttl);
-        match predicate.expires_at > now && predicate.expires_at <= latest.plus(lockgate_model::Span::from_secs(300)) {
+        match predicate.expires_at > now && predicate.expires_at <= latest.plus(Span::from_secs(300)) {
             true => Ok(()),
             false => Err(ApplyError::new(
                 "APPROVAL_EXPIRED",
@@ -441,12 +579,5 @@ impl Approval {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn hidden_characters_are_shown() {
-        assert_eq!(visible("a\u{202e}b\n\u{1b}[2J"), "a\\u{202e}b\\u{a}\\u{1b}[2J");
-        assert_eq!(visible("weekly release – ok"), "weekly release – ok");
-    }
-}
+#[path = "approval_tests.rs"]
+pub(crate) mod tests;

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use lockgate_model::{Digest, EntryIndex, Limits, StreamName, TreeSize, UnixMillis, canonical};
+use lockgate_model::facts::Verdict;
+use lockgate_model::{Digest, EntryIndex, Limits, PersonId, StreamName, TreeSize, UnixMillis, canonical};
 use lockgate_policy::Outcome;
 use lockgate_sign::dsse::Envelope;
 use lockgate_sign::note::Note;
@@ -21,8 +22,10 @@ use crate::attestation::outcome_statements;
 use crate::bodies::{Bodies, required};
 use crate::entry::{ApprovalRecorded, AttestationsIssued, DecisionRecorded, Entry, Event, Leaf};
 use crate::facts::ClaimCache;
+use crate::pace::bursts;
 use crate::replay::{Deliberation, replay};
 use crate::state::{ApplyError, Slice, State};
+use crate::suspect::{self, Suspect};
 use crate::trust::TrustFile;
 
 /// How many entries are read at a time.
@@ -103,6 +106,12 @@ pub struct Report {
     pub pinned: bool,
     /// Everything that is wrong.
     pub problems: Vec<Problem>,
+    /// What is no fault, and worth a look: approvals that nobody can have read.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<Problem>,
+    /// What rested on a key that was found compromised later: no fault of the ledger, but to be looked at again.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub suspects: Vec<Suspect>,
 }
 
 /// One discrepancy.
@@ -127,6 +136,8 @@ struct Audit<'a, S: AuditSource> {
     hashed_rekords: BTreeMap<EntryIndex, Vec<u8>>,
     /// What has to be signed about each decision: predicate types and payloads.
     statements: BTreeMap<EntryIndex, Vec<(&'static str, Vec<u8>)>>,
+    /// When each person approved, in ledger order.
+    approved: BTreeMap<PersonId, Vec<UnixMillis>>,
     /// The tree heads that approvers signed.
     seen: Vec<(EntryIndex, TreeSize, Digest)>,
     genesis: Option<Digest>,
@@ -152,6 +163,7 @@ pub fn audit<S: AuditSource>(
         streams: BTreeMap::new(),
         hashed_rekords: BTreeMap::new(),
         statements: BTreeMap::new(),
+        approved: BTreeMap::new(),
         seen: Vec::new(),
         genesis: None,
         checkpoint: source.checkpoint(),
@@ -234,6 +246,9 @@ impl<S: AuditSource> Audit<'_, S> {
         }
         if let Event::ApprovalRecorded(event) = &entry.event {
             self.see(index, event);
+            if event.verdict == Verdict::Approve {
+                self.approved.entry(event.approver.clone()).or_default().push(entry.time);
+            }
         }
         for link in &entry.streams {
             self.streams.entry(link.stream.clone()).or_default().push(index);
@@ -471,6 +486,8 @@ impl<S: AuditSource> Audit<'_, S> {
                 format!("the entries have the root {own}, but the stored head says {root}"),
             );
         }
+        self.list_suspects();
+        self.list_rubber_stamps();
         for (index, _) in std::mem::take(&mut self.hashed_rekords) {
             self.problem("LEAF_UNCLAIMED", Some(index), format!("leaf {index} belongs to no attestation"));
         }
@@ -484,6 +501,28 @@ impl<S: AuditSource> Audit<'_, S> {
         if let Err(error) = self.check_trust(size, trust) {
             self.problem(error.code, None, error.message);
         }
+    }
+
+    /// Notes where one person approved faster than anybody can read (`security.md`, A-51).
+    fn list_rubber_stamps(&mut self) {
+        for (person, times) in std::mem::take(&mut self.approved) {
+            for burst in bursts(&times).into_iter().take(MAX_PROBLEMS) {
+                let (approvals, first, last) = (burst.approvals, burst.first, burst.last);
+                let message = format!("`{person}` gave {approvals} approvals between {first} and {last}");
+                self.report.notes.push(Problem { code: "RUBBER_STAMP", index: None, message });
+            }
+        }
+    }
+
+    /// Lists what rested on keys that were found compromised, in ledger order.
+    fn list_suspects(&mut self) {
+        let Ok(governance) = self.state.governance() else { return };
+        let mut suspects = suspect::in_governance(governance);
+        for release in self.state.releases() {
+            suspects.extend(suspect::in_release(governance, release));
+        }
+        suspects.sort_by_key(|suspect| suspect.index);
+        self.report.suspects = suspects;
     }
 
     fn check_trust(&mut self, size: TreeSize, trust: Option<&TrustFile>) -> Result<(), ApplyError> {
@@ -529,8 +568,18 @@ impl<S: AuditSource> TileSource for SourceTiles<'_, S> {
 
 fn signatures_of(event: &Event) -> u64 {
     match event {
-        Event::PersonEnrolled(_) | Event::KeyAdded(_) | Event::WaiverGranted(_) => 2,
-        Event::KeyRevoked(_) | Event::PolicyActivated(_) | Event::ApprovalRecorded(_) => 1,
+        Event::PersonEnrolled(event) => 2 + event.countersigned.len() as u64,
+        Event::KeyAdded(_) | Event::KeyRotated(_) | Event::WaiverGranted(_) => 2,
+        Event::KeyRecovered(event) => 2 + event.countersigned.len() as u64,
+        Event::KeyRevoked(event) => 1 + event.countersigned.len() as u64,
+        Event::PolicyActivated(event) => 1 + event.countersigned.len() as u64,
+        Event::PersonSuspended(event) | Event::PersonReinstated(event) => 1 + event.countersigned.len() as u64,
+        Event::CiTrusted(event) => 1 + event.countersigned.len() as u64,
+        Event::CiUntrusted(_) => 1,
+        Event::DelegationGranted(_) | Event::DelegationEnded(_) | Event::ApprovalWithdrawn(_) => 1,
+        Event::AccessReviewed(_) => 1,
+        Event::ApprovalRecorded(_) | Event::ChangeProposed(_) | Event::ChangeSigned(_) | Event::ChangeRejected(_) => 1,
+        Event::IdentityBound(_) | Event::IdentityUnbound(_) => 1,
         Event::LedgerCreated(_)
         | Event::ReleasePublished(_)
         | Event::EvidenceRecorded(_)

@@ -22,9 +22,11 @@ use lockgate_tlog::proof::{verify_consistency, verify_inclusion};
 use crate::bodies::{BodyError, BodyMap};
 use crate::entry::{DecisionRecorded, Entry, Event, GrantIssued, Leaf, StreamPosition};
 use crate::facts::ClaimCache;
+use crate::passkey::presence_words;
 use crate::release::{ApprovalRecord, GrantRecord, ReleaseState};
 use crate::replay::replay;
 use crate::state::{ApplyError, Slice, State};
+use crate::suspect::{self, Suspect};
 use crate::trust::TrustFile;
 
 /// One decision with everything that it rests on.
@@ -101,6 +103,8 @@ pub struct Verified {
     pub checkpoint_root: Digest,
     /// The state that the bundle's entries fold to.
     pub state: State,
+    /// What rested on a key that was found compromised later, in ledger order; empty when the bundle is older.
+    pub suspects: Vec<Suspect>,
     /// Every check that was made and passed, in order.
     pub checks: Vec<Check>,
 }
@@ -196,7 +200,7 @@ pub fn verify(bytes: &[u8], trust: &TrustFile, query: &Query<'_>) -> Result<Veri
         Ok(verified) => verified,
         Err(error) => return Err(refuse(error, checks)),
     };
-    match check_query(&verified, query, &mut checks) {
+    match check_not_suspect(&verified).and_then(|()| check_query(&verified, query, &mut checks)) {
         Ok(()) => Ok(Verified { checks, ..verified }),
         Err(error) => Err(refuse(error, checks)),
     }
@@ -245,10 +249,13 @@ pub fn open(bytes: &[u8], trust: &TrustFile, checks: &mut Vec<Check>) -> Result<
     );
     let release = folded.state.release(&folded.decision.release)?.clone();
     let promotion = release.promotion(bundle.promotion)?;
-    check_still_valid(&folded.state, &promotion.approvals)?;
+    let suspects = suspect::in_release(&governance, &release);
     check_anchors(&bundle, &checkpoint, &promotion.approvals)?;
     for approval in &promotion.approvals {
-        pass("approval", format!("{} signed with {}", approval.event.approver, approval.event.key));
+        let void = suspects.iter().find(|suspect| suspect.index == approval.index);
+        let void = void.map(|suspect| format!("; suspect since entry {}", suspect.since)).unwrap_or_default();
+        let device = presence_words(&approval.event.signature);
+        pass("approval", format!("{} signed with {}{device}{void}", approval.event.approver, approval.event.key));
     }
     Ok(Verified {
         promotion: bundle.promotion,
@@ -260,6 +267,7 @@ pub fn open(bytes: &[u8], trust: &TrustFile, checks: &mut Vec<Check>) -> Result<
         checkpoint_root: checkpoint.root,
         release,
         state: folded.state,
+        suspects,
         checks: Vec::new(),
     })
 }
@@ -425,22 +433,15 @@ fn check_anchors(bundle: &Bundle, checkpoint: &Checkpoint, approvals: &[Approval
     Ok(())
 }
 
-/// An approval whose key was later found compromised since before it was given counts no more.
-fn check_still_valid(state: &State, approvals: &[ApprovalRecord]) -> Result<(), ApplyError> {
-    let governance = state.governance()?;
-    for approval in approvals {
-        let key = governance.key(&approval.event.approver, &approval.event.key);
-        if !key.is_some_and(|key| key.valid_at(approval.index)) {
-            return Err(ApplyError::new(
-                "KEY_REVOKED",
-                format!(
-                    "the key {} of `{}` was found compromised since before this approval",
-                    approval.event.key, approval.event.approver
-                ),
-            ));
-        }
+/// A decision that counted a signature which was found void later is not relied on any more.
+fn check_not_suspect(verified: &Verified) -> Result<(), ApplyError> {
+    match verified.suspects.iter().find(|suspect| suspect.index == verified.decision_index) {
+        None => Ok(()),
+        Some(suspect) => Err(ApplyError::new(
+            "SUSPECT_KEY",
+            format!("the decision on {} is suspect since entry {}: {}", verified.promotion, suspect.since, suspect.why),
+        )),
     }
-    Ok(())
 }
 
 fn check_query(verified: &Verified, query: &Query<'_>, checks: &mut Vec<Check>) -> Result<(), ApplyError> {
@@ -510,10 +511,25 @@ impl Event {
             Self::ApprovalRecorded(event) => vec![event.document],
             Self::DecisionRecorded(event) => vec![event.decision, event.facts],
             Self::AttestationsIssued(event) => event.issued.iter().map(|issued| issued.envelope).collect(),
+            Self::ChangeProposed(event) => vec![event.draft],
+            Self::AccessReviewed(event) => vec![event.review],
             Self::PersonEnrolled(_)
             | Self::KeyAdded(_)
             | Self::KeyRevoked(_)
+            | Self::KeyRotated(_)
+            | Self::KeyRecovered(_)
+            | Self::PersonSuspended(_)
+            | Self::PersonReinstated(_)
+            | Self::IdentityBound(_)
+            | Self::IdentityUnbound(_)
+            | Self::ChangeSigned(_)
+            | Self::ChangeRejected(_)
             | Self::WaiverGranted(_)
+            | Self::CiTrusted(_)
+            | Self::CiUntrusted(_)
+            | Self::DelegationGranted(_)
+            | Self::DelegationEnded(_)
+            | Self::ApprovalWithdrawn(_)
             | Self::PromotionRequested(_)
             | Self::PromotionClosed(_)
             | Self::GrantIssued(_) => Vec::new(),

@@ -10,7 +10,8 @@ pub fn code_words(digest: &Digest) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
-const WORDS: [&str; 256] = [
+/// The words: one for each byte.
+pub const WORDS: [&str; 256] = [
     "acorn", "actor", "adult", "alarm", "album", "amber", "angle", "ankle", "apple", "april", "arena", "armor",
     "arrow", "aspen", "atlas", "attic", "audio", "autumn", "badge", "bagel", "baker", "bamboo", "banjo", "barrel",
     "basil", "basket", "beacon", "beaver", "bench", "berry", "bison", "blanket", "blossom", "bonfire", "border",

@@ -15,6 +15,16 @@ use lockgate_model::{
 use lockgate_policy::{GateOutcome, Outcome};
 use lockgate_sign::ssh::SshPublicKey;
 
+use crate::access_review::AccessReviewed;
+use crate::change::{
+    ChangeProposed, ChangeRejected, ChangeSigned, Countersignature, KeyRecovered, KeyRotated, StandingChanged,
+};
+use crate::identity::{IdentityBound, IdentityUnbound};
+
+use crate::ci_trust::{CiTrusted, CiUntrusted};
+use crate::delegation::{DelegationEnded, DelegationGranted};
+use crate::withdrawal::ApprovalWithdrawn;
+
 /// The schema that every entry of this version names.
 pub const SCHEMA: &str = "https://lockgate.dev/entry/v1";
 
@@ -111,12 +121,54 @@ pub enum Event {
     /// A key stopped counting.
     #[serde(rename = "key.revoked")]
     KeyRevoked(KeyRevoked),
+    /// A new key took the place of an old one.
+    #[serde(rename = "key.rotated")]
+    KeyRotated(KeyRotated),
+    /// Someone who lost their keys has a new one.
+    #[serde(rename = "key.recovered")]
+    KeyRecovered(KeyRecovered),
+    /// Someone's signatures and sessions stopped counting.
+    #[serde(rename = "person.suspended")]
+    PersonSuspended(StandingChanged),
+    /// They count again.
+    #[serde(rename = "person.reinstated")]
+    PersonReinstated(StandingChanged),
+    /// A person bound an account of an identity provider to sign in with.
+    #[serde(rename = "identity.bound")]
+    IdentityBound(IdentityBound),
+    /// It opens nothing any more.
+    #[serde(rename = "identity.unbound")]
+    IdentityUnbound(IdentityUnbound),
+    /// A change that several people have to sign was proposed.
+    #[serde(rename = "change.proposed")]
+    ChangeProposed(ChangeProposed),
+    /// Someone signed a proposed change.
+    #[serde(rename = "change.signed")]
+    ChangeSigned(ChangeSigned),
+    /// Someone rejected a proposed change, which ends it.
+    #[serde(rename = "change.rejected")]
+    ChangeRejected(ChangeRejected),
     /// Another policy set became active.
     #[serde(rename = "policy.activated")]
     PolicyActivated(PolicyActivated),
     /// An exception to one gate was granted.
     #[serde(rename = "waiver.granted")]
     WaiverGranted(WaiverGranted),
+    /// Pipelines of a CI issuer may act as a machine.
+    #[serde(rename = "ci.trusted")]
+    CiTrusted(CiTrusted),
+    /// They may no more.
+    #[serde(rename = "ci.untrusted")]
+    CiUntrusted(CiUntrusted),
+    /// Someone reviewed who may do what.
+    #[serde(rename = "access.reviewed")]
+    AccessReviewed(AccessReviewed),
+    /// A person lent another the right to approve, for a while.
+    #[serde(rename = "delegation.granted")]
+    DelegationGranted(DelegationGranted),
+    /// A delegation ended before its time.
+    #[serde(rename = "delegation.ended")]
+    DelegationEnded(DelegationEnded),
     /// A release was published.
     #[serde(rename = "release.published")]
     ReleasePublished(ReleasePublished),
@@ -129,6 +181,9 @@ pub enum Event {
     /// A person approved or rejected.
     #[serde(rename = "approval.recorded")]
     ApprovalRecorded(ApprovalRecorded),
+    /// A person took their approval back.
+    #[serde(rename = "approval.withdrawn")]
+    ApprovalWithdrawn(ApprovalWithdrawn),
     /// A promotion ended without a grant.
     #[serde(rename = "promotion.closed")]
     PromotionClosed(PromotionClosed),
@@ -151,12 +206,27 @@ impl Event {
             Self::PersonEnrolled(_) => "person.enrolled",
             Self::KeyAdded(_) => "key.added",
             Self::KeyRevoked(_) => "key.revoked",
+            Self::KeyRotated(_) => "key.rotated",
+            Self::KeyRecovered(_) => "key.recovered",
+            Self::PersonSuspended(_) => "person.suspended",
+            Self::PersonReinstated(_) => "person.reinstated",
+            Self::IdentityBound(_) => "identity.bound",
+            Self::IdentityUnbound(_) => "identity.unbound",
+            Self::ChangeProposed(_) => "change.proposed",
+            Self::ChangeSigned(_) => "change.signed",
+            Self::ChangeRejected(_) => "change.rejected",
             Self::PolicyActivated(_) => "policy.activated",
             Self::WaiverGranted(_) => "waiver.granted",
+            Self::CiTrusted(_) => "ci.trusted",
+            Self::CiUntrusted(_) => "ci.untrusted",
+            Self::AccessReviewed(_) => "access.reviewed",
+            Self::DelegationGranted(_) => "delegation.granted",
+            Self::DelegationEnded(_) => "delegation.ended",
             Self::ReleasePublished(_) => "release.published",
             Self::EvidenceRecorded(_) => "evidence.recorded",
             Self::PromotionRequested(_) => "promotion.requested",
             Self::ApprovalRecorded(_) => "approval.recorded",
+            Self::ApprovalWithdrawn(_) => "approval.withdrawn",
             Self::PromotionClosed(_) => "promotion.closed",
             Self::DecisionRecorded(_) => "decision.recorded",
             Self::AttestationsIssued(_) => "attestations.issued",
@@ -173,6 +243,7 @@ impl Event {
             Self::EvidenceRecorded(event) => Some(&event.release),
             Self::PromotionRequested(event) => Some(&event.release),
             Self::ApprovalRecorded(event) => Some(&event.release),
+            Self::ApprovalWithdrawn(event) => Some(&event.release),
             Self::PromotionClosed(event) => Some(&event.release),
             Self::DecisionRecorded(event) => Some(&event.release),
             Self::AttestationsIssued(event) => Some(&event.release),
@@ -181,8 +252,22 @@ impl Event {
             | Self::PersonEnrolled(_)
             | Self::KeyAdded(_)
             | Self::KeyRevoked(_)
+            | Self::KeyRotated(_)
+            | Self::KeyRecovered(_)
+            | Self::PersonSuspended(_)
+            | Self::PersonReinstated(_)
+            | Self::IdentityBound(_)
+            | Self::IdentityUnbound(_)
+            | Self::ChangeProposed(_)
+            | Self::ChangeSigned(_)
+            | Self::ChangeRejected(_)
             | Self::PolicyActivated(_)
-            | Self::WaiverGranted(_) => None,
+            | Self::WaiverGranted(_)
+            | Self::AccessReviewed(_)
+            | Self::CiTrusted(_)
+            | Self::CiUntrusted(_)
+            | Self::DelegationGranted(_)
+            | Self::DelegationEnded(_) => None,
         }
     }
 }
@@ -221,6 +306,15 @@ pub struct PersonEnrolled {
     pub proof: String,
     /// Who vouches.
     pub sponsor: Sponsor,
+    /// Further signatures over the same document, up to the quorum of the policy set.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub countersigned: Vec<Countersignature>,
+    /// From when on, in ledger time, the key's signatures do not count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<UnixMillis>,
+    /// The environments that the key approves for; empty means all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub environments: Vec<EnvName>,
 }
 
 /// Who vouches for an enrolment.
@@ -251,10 +345,16 @@ pub struct KeyAdded {
     pub key: SshPublicKey,
     /// The further key's own signature.
     pub proof: String,
-    /// Who vouches: someone who may manage keys.
+    /// Who vouches: the same person, with an earlier key.
     pub by: PersonId,
     /// Their signature over the same document.
     pub signature: String,
+    /// From when on, in ledger time, the key's signatures do not count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<UnixMillis>,
+    /// The environments that the key approves for; empty means all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub environments: Vec<EnvName>,
 }
 
 /// Body of `key.revoked`.
@@ -274,6 +374,9 @@ pub struct KeyRevoked {
     pub by: PersonId,
     /// Their signature over the revocation document.
     pub signature: String,
+    /// Further signatures, up to the quorum of the policy set.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub countersigned: Vec<Countersignature>,
 }
 
 /// Body of `policy.activated`.
@@ -292,6 +395,9 @@ pub struct PolicyActivated {
     pub by: PersonId,
     /// Their signature over the activation document.
     pub signature: String,
+    /// Further signatures, up to the quorum of the policy set that is active until then.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub countersigned: Vec<Countersignature>,
 }
 
 /// Body of `waiver.granted`.

@@ -1,15 +1,18 @@
 //! From state and evidence to facts.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Mutex;
 
 use lockgate_evidence::report::{self, Format};
 use lockgate_evidence::statement::Statement;
-use lockgate_model::facts::{ApprovalFact, Binding, Claim, EvidenceFact, Facts, Origin, PromotionFacts, ReleaseFacts};
-use lockgate_model::{Digest, Limits, PromotionId, SignerName, UnixMillis};
+use lockgate_model::facts::{
+    ApprovalFact, Binding, Claim, EvidenceFact, Facts, Origin, PersonFact, PromotionFacts, ReleaseFacts, SubjectKind,
+};
+use lockgate_model::{Digest, Limits, PersonId, PromotionId, SignerName, UnixMillis};
 use lockgate_policy::PolicySet;
 use lockgate_sign::dsse::Envelope;
 
+use crate::approval::describes;
 use crate::bodies::{Bodies, required};
 use crate::entry::EvidenceForm;
 use crate::governance::Governance;
@@ -57,18 +60,38 @@ pub fn facts_for(
         .iter()
         .map(|record| evidence_fact(record, &artifacts, &governance.policy, governance.policy_digest, bodies, cache))
         .collect::<Result<Vec<_>, _>>()?;
+    let running = state.running(&asked.request.environment, &name.service).cloned();
+    let waivers = governance.waivers_for(&name.service, &asked.request.environment);
+    let approvals = asked
+        .approvals
+        .iter()
+        .map(|record| ApprovalFact {
+            misdescribed: !describes(&record.approval.predicate, &evidence, &waivers, running.as_ref()),
+            ..approval_fact(record, governance)
+        })
+        .collect();
     Ok(Facts {
         schema: Facts::SCHEMA.to_owned(),
         time,
         promotion: promotion_facts(asked),
         release: release_facts(release),
         evidence,
-        running: state.running(&asked.request.environment, &name.service).cloned(),
+        running,
         certified: release.certified(),
-        approvals: asked.approvals.iter().map(|record| approval_fact(record, governance)).collect(),
-        waivers: governance.waivers_for(&name.service, &asked.request.environment),
-        people: governance.people_facts(),
+        approvals,
+        waivers,
+        delegations: governance.delegations_for(&name.service, &asked.request.environment, time),
+        people: people_facts(governance, time),
     })
+}
+
+/// Everyone enrolled; whoever has no key that counts at that time can be asked for nothing.
+fn people_facts(governance: &Governance, time: UnixMillis) -> BTreeMap<PersonId, PersonFact> {
+    let mut people = governance.people_facts();
+    for (id, fact) in &mut people {
+        fact.keyless = fact.kind == SubjectKind::Person && !governance.can_act(id, time);
+    }
+    people
 }
 
 fn promotion_facts(asked: &PromotionState) -> PromotionFacts {
@@ -96,8 +119,8 @@ fn release_facts(release: &ReleaseState) -> ReleaseFacts {
 
 fn approval_fact(record: &ApprovalRecord, governance: &Governance) -> ApprovalFact {
     let predicate = &record.approval.predicate;
-    let key_valid =
-        governance.key(&record.event.approver, &record.event.key).is_some_and(|key| key.valid_at(record.index));
+    let (person, key) = (&record.event.approver, &record.event.key);
+    let key_valid = governance.approval_counts(person, key, record.index, record.time, &predicate.environment);
     ApprovalFact {
         person: record.event.approver.clone(),
         key: record.event.key.clone(),
@@ -113,6 +136,9 @@ fn approval_fact(record: &ApprovalRecord, governance: &Governance) -> ApprovalFa
             replaces: predicate.replaces.as_ref().map(|replaced| replaced.manifest),
         },
         key_valid,
+        review_seconds: record.approval.review_seconds(record.time),
+        withdrawn: record.withdrawn.is_some(),
+        misdescribed: false,
     }
 }
 

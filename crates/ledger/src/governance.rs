@@ -3,6 +3,18 @@
 //! INVARIANT (governance is countersigned): every change after the first owner carries a signature by a key that
 //! was enrolled before it, made by someone whom the policy set of that moment gives the right. Whoever can write to
 //! the server's disk can therefore not enrol an approver.
+//!
+//! INVARIANT (two people where there are enough): such a change carries as many signatures by different people as
+//! [`Governance::effective_quorum`] says. Only what people do to their own keys needs nobody else.
+
+mod ci;
+mod keys;
+mod lifecycle;
+mod proposals;
+mod quorum;
+mod rights;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,12 +23,22 @@ use serde::Serialize;
 
 use lockgate_model::facts::{PersonFact, SubjectKind, WaiverFact};
 use lockgate_model::{Digest, EntryIndex, EnvName, GateName, GroupName, PersonId, ServiceName, UnixMillis, canonical};
-use lockgate_policy::{Permission, PolicySet};
+use lockgate_policy::{Object, Permission, PolicySet};
 use lockgate_sign::ssh::{SshPublicKey, SshSignature};
 
+use crate::access_review::LastReview;
 use crate::bodies::{Bodies, required};
-use crate::entry::{KeyAdded, KeyRevoked, LedgerCreated, PersonEnrolled, PolicyActivated, Sponsor, WaiverGranted};
+use crate::ci_trust::CiTrusts;
+use crate::change::none_listed;
+use crate::delegation::Delegations;
+use crate::entry::{KeyAdded, LedgerCreated, PersonEnrolled, PolicyActivated, Sponsor, WaiverGranted};
+use crate::identity::Identities;
+use crate::passkey::check_passkey;
 use crate::state::ApplyError;
+
+pub use keys::{Ended, Key, KeyEnd, Person, Suspension};
+pub use proposals::{Change, ChangeSignature, ChangeStatus};
+pub(crate) use quorum::{Signed, Vouched, Vouching};
 
 /// The SSHSIG namespace of enrolments, further keys and revocations.
 pub const ENROLMENT_NAMESPACE: &str = "key-enrolment.v1@lockgate.dev";
@@ -40,7 +62,20 @@ pub struct Governance {
     /// The entry that made it active.
     pub policy_at: EntryIndex,
     people: BTreeMap<PersonId, Person>,
+    ci: CiTrusts,
     waivers: Vec<Waiver>,
+    /// What people lent each other.
+    pub(crate) delegations: Delegations,
+    /// The newest access review.
+    pub(crate) last_review: Option<LastReview>,
+    /// Accounts of identity providers, and whose they are.
+    pub(crate) identities: Identities,
+    /// The ledger time of the newest governance entry.
+    time: UnixMillis,
+    /// What rests on whose signatures, in ledger order.
+    vouchings: Vec<Vouching>,
+    /// Every proposed change, `C-1` first.
+    changes: Vec<Change>,
 }
 
 #[derive(Debug, Clone)]
@@ -48,37 +83,8 @@ struct Waiver {
     fact: WaiverFact,
     service: ServiceName,
     environment: EnvName,
-}
-
-/// Someone enrolled.
-#[derive(Debug, Clone)]
-pub struct Person {
-    /// A person or a machine.
-    pub kind: SubjectKind,
-    /// The groups, as enrolled.
-    pub groups: Vec<GroupName>,
-    /// Every key ever enrolled, in order.
-    pub keys: Vec<Key>,
-}
-
-/// A key in the directory.
-#[derive(Debug, Clone)]
-pub struct Key {
-    /// The key.
-    pub public: SshPublicKey,
-    /// Its `SHA256:` fingerprint.
-    pub fingerprint: String,
-    /// The entry that enrolled it.
-    pub enrolled_at: EntryIndex,
-    /// From which index on its signatures do not count; absent while it is good.
-    pub invalid_from: Option<EntryIndex>,
-}
-
-impl Key {
-    /// Whether a signature that the ledger recorded at `index` counts: decided by ledger order, not by clocks.
-    pub fn valid_at(&self, index: EntryIndex) -> bool {
-        self.enrolled_at < index && self.invalid_from.is_none_or(|from| index < from)
-    }
+    /// The keys that signed it.
+    signed: Vec<Signed>,
 }
 
 /// What the new key and its sponsor sign.
@@ -96,6 +102,12 @@ pub struct EnrolmentDocument<'a> {
     pub groups: &'a [GroupName],
     /// The key.
     pub key: &'a SshPublicKey,
+    /// From when on the key's signatures do not count; absent where they have no end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<UnixMillis>,
+    /// The environments that the key approves for; absent where that is all.
+    #[serde(skip_serializing_if = "none_listed")]
+    pub environments: &'a [EnvName],
 }
 
 impl<'a> EnrolmentDocument<'a> {
@@ -107,7 +119,14 @@ impl<'a> EnrolmentDocument<'a> {
         groups: &'a [GroupName],
         key: &'a SshPublicKey,
     ) -> Self {
-        Self { schema: "https://lockgate.dev/enrolment/v1", ledger, person, subject, groups, key }
+        let schema = "https://lockgate.dev/enrolment/v1";
+        Self { schema, ledger, person, subject, groups, key, expires_at: None, environments: &[] }
+    }
+
+    /// The same for a key that ends by itself, or approves for some environments alone.
+    #[must_use]
+    pub fn limited(self, expires_at: Option<UnixMillis>, environments: &'a [EnvName]) -> Self {
+        Self { expires_at, environments, ..self }
     }
 }
 
@@ -196,8 +215,20 @@ impl Governance {
             policy_digest: event.policy,
             policy_at: EntryIndex(0),
             people: BTreeMap::new(),
+            ci: CiTrusts::default(),
             waivers: Vec::new(),
+            delegations: Delegations::default(),
+            last_review: None,
+            identities: Identities::default(),
+            time: UnixMillis(0),
+            vouchings: Vec::new(),
+            changes: Vec::new(),
         })
+    }
+
+    /// Takes the ledger time of the governance entry that is applied next: keys may have an end in time.
+    pub(crate) fn advance(&mut self, time: UnixMillis) {
+        self.time = self.time.max(time);
     }
 
     /// The ledger's origin.
@@ -217,19 +248,26 @@ impl Governance {
 
     /// Everyone enrolled, as facts.
     pub fn people_facts(&self) -> BTreeMap<PersonId, PersonFact> {
-        let fact = |person: &Person| PersonFact { kind: person.kind, groups: person.groups.clone() };
+        // Whoever is suspended belongs nowhere until reinstated.
+        let groups = |person: &Person| if person.is_suspended() { Vec::new() } else { person.groups.clone() };
+        let fact = |person: &Person| PersonFact { kind: person.kind, groups: groups(person), keyless: false };
         self.people.iter().map(|(id, person)| (id.clone(), fact(person))).collect()
     }
 
-    /// The waivers that were granted for this service and environment, expired ones included.
+    /// The waivers that were granted for this service and environment, expired ones included; not those that a key
+    /// signed which turned out to be in someone else's hands then.
     pub fn waivers_for(&self, service: &ServiceName, environment: &EnvName) -> Vec<WaiverFact> {
-        let fits = |waiver: &&Waiver| waiver.service == *service && waiver.environment == *environment;
+        let fits = |waiver: &&Waiver| {
+            waiver.service == *service
+                && waiver.environment == *environment
+                && waiver.signed.iter().all(|signed| self.counted_at(signed, waiver.fact.index))
+        };
         self.waivers.iter().filter(fits).map(|waiver| waiver.fact.clone()).collect()
     }
 
-    /// Whether the active policy set gives this person the permission.
+    /// Whether the active policy set gives this person the permission everywhere; whoever is suspended has none.
     pub fn may(&self, id: &PersonId, permission: Permission) -> bool {
-        self.people.get(id).is_some_and(|person| self.policy.permissions_of(&person.groups).contains(&permission))
+        self.allows(id, permission, Object::Ledger).is_ok()
     }
 
     /// Finds a person's key by fingerprint.
@@ -246,8 +284,9 @@ impl Governance {
     /// Verifies a person's signature, recorded at `index`, over `message`.
     ///
     /// # Errors
-    /// `PERSON_UNKNOWN`, `SIGNATURE_MALFORMED`, `KEY_UNKNOWN`, `KEY_REVOKED` or `SIGNATURE_INVALID`: a bad signature
-    /// is never reported as an unknown key.
+    /// `PERSON_UNKNOWN`, `SIGNATURE_MALFORMED`, `KEY_UNKNOWN`, `SIGNATURE_INVALID`, `PERSON_SUSPENDED`, `KEY_REVOKED`
+    /// or `KEY_EXPIRED`: a bad signature is never reported as an unknown key. A passkey's signature that is bad, or that
+    /// the policy set does not count, has a code that begins with `WEBAUTHN_`.
     pub fn verify_signature(
         &self,
         person: &PersonId,
@@ -256,20 +295,15 @@ impl Governance {
         message: &[u8],
         index: EntryIndex,
     ) -> Result<String, ApplyError> {
-        let key = self.verify_made(person, armored, namespace, message)?;
-        match key.valid_at(index) {
-            true => Ok(key.fingerprint.clone()),
-            false => Err(ApplyError::new(
-                "KEY_REVOKED",
-                format!("the key {} of `{person}` does not count any more", key.fingerprint),
-            )),
-        }
+        let fingerprint = self.verify_made(person, armored, namespace, message)?.fingerprint.clone();
+        self.check_counts(person, &fingerprint, index, self.time)?;
+        Ok(fingerprint)
     }
 
     /// Verifies that a person's enrolled key made this signature, whether or not the key still counts.
     ///
     /// # Errors
-    /// As [`Self::verify_signature`], without `KEY_REVOKED`.
+    /// As [`Self::verify_signature`], without `PERSON_SUSPENDED`, `KEY_REVOKED` and `KEY_EXPIRED`.
     pub fn verify_made(
         &self,
         person: &PersonId,
@@ -287,9 +321,10 @@ impl Governance {
         let key = record.keys.iter().find(|key| key.fingerprint == fingerprint).ok_or_else(|| {
             ApplyError::new("KEY_UNKNOWN", format!("the key {fingerprint} is not enrolled for `{person}`"))
         })?;
-        signature.verify(message, namespace, &key.public).map_err(|error| {
-            ApplyError::new("SIGNATURE_INVALID", format!("the signature by `{person}` does not verify: {error}"))
+        let presence = signature.verify_presence(message, namespace, &key.public).map_err(|error| {
+            ApplyError::new(error.code(), format!("the signature by `{person}` does not verify: {error}"))
         })?;
+        check_passkey(&self.policy.settings().passkeys, presence.as_ref())?;
         Ok(key)
     }
 
@@ -304,21 +339,24 @@ impl Governance {
     }
 
     fn refuse_bound_key(&self, key: &SshPublicKey) -> Result<(), ApplyError> {
-        match self.owner_of_key(&key.fingerprint()) {
+        let material = key.material();
+        let holds = |person: &Person| person.keys.iter().any(|known| known.public.material() == material);
+        match self.people.iter().find(|(_, person)| holds(person)) {
             None => Ok(()),
-            Some(owner) => Err(ApplyError::new(
+            Some((owner, _)) => Err(ApplyError::new(
                 "KEY_ALREADY_BOUND",
                 format!("the key {} belongs to `{owner}`; one key belongs to one person", key.fingerprint()),
             )),
         }
     }
 
-    fn prove_possession(key: &SshPublicKey, proof: &str, document: &[u8]) -> Result<(), ApplyError> {
+    fn prove_possession(&self, key: &SshPublicKey, proof: &str, document: &[u8]) -> Result<(), ApplyError> {
         let signature = SshSignature::parse_armored(proof)
             .map_err(|error| ApplyError::new("SIGNATURE_MALFORMED", error.to_string()))?;
-        signature.verify(document, ENROLMENT_NAMESPACE, key).map_err(|error| {
-            ApplyError::new("SIGNATURE_INVALID", format!("the new key's own signature does not verify: {error}"))
-        })
+        let presence = signature.verify_presence(document, ENROLMENT_NAMESPACE, key).map_err(|error| {
+            ApplyError::new(error.code(), format!("the new key's own signature does not verify: {error}"))
+        })?;
+        check_passkey(&self.policy.settings().passkeys, presence.as_ref())
     }
 
     /// Applies `person.enrolled`.
@@ -334,38 +372,37 @@ impl Governance {
         if let Some(group) = event.groups.iter().find(|group| !known.contains_key(*group)) {
             return Err(ApplyError::new("GROUP_UNKNOWN", format!("the policy set has no group `{group}`")));
         }
-        let document = EnrolmentDocument::new(self.origin(), &event.person, event.subject, &event.groups, &event.key);
-        let document = document_bytes(&document)?;
-        Self::prove_possession(&event.key, &event.proof, &document)?;
-        match &event.sponsor {
+        self.prove_possession(&event.key, &event.proof, &event.document(self.origin())?)?;
+        let demand = event.demand(self.origin())?;
+        let vouching = match &event.sponsor {
             Sponsor::SetupCode { code } => {
-                if !self.people.is_empty() {
-                    return Err(ApplyError::new(
-                        "SETUP_DONE",
-                        "the one-time code enrols the first owner only".to_owned(),
-                    ));
-                }
-                if Digest::of(code.as_bytes()) != self.identity.setup_code {
-                    return Err(ApplyError::new(
-                        "SETUP_CODE_WRONG",
-                        "this is not the one-time code of this ledger".to_owned(),
-                    ));
-                }
+                self.check_setup(event, code)?;
+                None
             }
-            Sponsor::Countersigned { by, signature } => {
-                self.require(by, Permission::Keys)?;
-                self.verify_signature(by, signature, ENROLMENT_NAMESPACE, &document, index)?;
+            Sponsor::Countersigned { .. } => demand.as_ref().map(|demand| self.check_demand(demand, index)).transpose()?,
+        };
+        self.settle(demand.as_ref(), index);
+        self.insert_person(event, index, vouching);
+        Ok(())
+    }
+
+    /// The first owner needs the one-time code, and no signature but their own.
+    fn check_setup(&self, event: &PersonEnrolled, code: &str) -> Result<(), ApplyError> {
+        if !self.people.is_empty() {
+            return Err(ApplyError::new("SETUP_DONE", "the one-time code enrols the first owner only".to_owned()));
+        }
+        if Digest::of(code.as_bytes()) != self.identity.setup_code {
+            return Err(ApplyError::new(
+                "SETUP_CODE_WRONG",
+                "this is not the one-time code of this ledger".to_owned(),
+            ));
+        }
+        match event.countersigned.is_empty() {
+            true => Ok(()),
+            false => {
+                Err(ApplyError::new("SPONSOR_INVALID", "nobody countersigns the first owner's enrolment".to_owned()))
             }
         }
-        let key = Key {
-            fingerprint: event.key.fingerprint(),
-            public: event.key.clone(),
-            enrolled_at: index,
-            invalid_from: None,
-        };
-        let person = Person { kind: event.subject, groups: event.groups.clone(), keys: vec![key] };
-        self.people.insert(event.person.clone(), person);
-        Ok(())
     }
 
     /// Applies `key.added`.
@@ -378,51 +415,21 @@ impl Governance {
             return Err(ApplyError::new("PERSON_UNKNOWN", format!("`{}` is not enrolled", event.person)));
         };
         let document = EnrolmentDocument::new(self.origin(), &event.person, person.kind, &person.groups, &event.key);
-        let document = document_bytes(&document)?;
-        Self::prove_possession(&event.key, &event.proof, &document)?;
+        let document = document_bytes(&document.limited(event.expires_at, &event.environments))?;
+        self.prove_possession(&event.key, &event.proof, &document)?;
         if event.by != event.person {
             return Err(ApplyError::new(
                 "NOT_PERMITTED",
                 "a further key is vouched for by the same person's earlier key, and by nobody else".to_owned(),
             ));
         }
-        self.verify_signature(&event.by, &event.signature, ENROLMENT_NAMESPACE, &document, index)?;
-        let key = Key {
-            fingerprint: event.key.fingerprint(),
-            public: event.key.clone(),
-            enrolled_at: index,
-            invalid_from: None,
-        };
+        let by = self.verify_signature(&event.by, &event.signature, ENROLMENT_NAMESPACE, &document, index)?;
+        self.check_within(&event.by, &by, &event.environments)?;
+        let key = Key::new(&event.key, index).limited(event.expires_at, &event.environments);
+        self.vouch_key("key.added", &event.person, &key, index, 1, vec![Signed { person: event.by.clone(), key: by }]);
         if let Some(person) = self.people.get_mut(&event.person) {
             person.keys.push(key);
         }
-        Ok(())
-    }
-
-    /// Applies `key.revoked`.
-    ///
-    /// # Errors
-    /// [`ApplyError`] naming what is wrong; nothing changes then.
-    pub fn revoke_key(&mut self, event: &KeyRevoked, index: EntryIndex) -> Result<(), ApplyError> {
-        if event.by != event.person {
-            self.require(&event.by, Permission::Keys)?;
-        }
-        let document = RevocationDocument {
-            schema: "https://lockgate.dev/revocation/v1",
-            ledger: self.origin(),
-            person: &event.person,
-            key: &event.key,
-            compromised_since: event.compromised_since,
-            reason: &event.reason,
-        };
-        self.verify_signature(&event.by, &event.signature, ENROLMENT_NAMESPACE, &document_bytes(&document)?, index)?;
-        let key = self
-            .people
-            .get_mut(&event.person)
-            .and_then(|person| person.keys.iter_mut().find(|key| key.fingerprint == event.key))
-            .ok_or_else(|| ApplyError::new("KEY_UNKNOWN", format!("`{}` has no key {}", event.person, event.key)))?;
-        let from = event.compromised_since.unwrap_or(index).min(index);
-        key.invalid_from = Some(key.invalid_from.map_or(from, |earlier| earlier.min(from)));
         Ok(())
     }
 
@@ -442,17 +449,14 @@ impl Governance {
                 "another policy set has become active since this was signed".to_owned(),
             ));
         }
-        self.require(&event.by, Permission::Policy)?;
-        let document = ActivationDocument {
-            schema: "https://lockgate.dev/policy-activation/v1",
-            ledger: self.origin(),
-            policy: event.policy,
-            previous: event.previous,
-            previous_at: event.previous_at,
-            reason: &event.reason,
-        };
-        self.verify_signature(&event.by, &event.signature, POLICY_NAMESPACE, &document_bytes(&document)?, index)?;
-        self.policy = policy_set(&event.policy, bodies)?;
+        let demand = event.demand(self.origin())?;
+        let signed = self.verify_signers(&demand, index)?;
+        let policy = policy_set(&event.policy, bodies)?;
+        let quorum = self.check_quorum(&demand, &signed)?;
+        self.settle(Some(&demand), index);
+        let what = Vouched::Policy { policy: event.policy };
+        self.vouchings.push(Vouching { index, event: "policy.activated", quorum, signed, what });
+        self.policy = policy;
         self.policy_digest = event.policy;
         self.policy_at = index;
         Ok(())
@@ -463,7 +467,8 @@ impl Governance {
     /// # Errors
     /// [`ApplyError`] naming what is wrong; nothing changes then.
     pub fn waive(&mut self, event: &WaiverGranted, index: EntryIndex, time: UnixMillis) -> Result<(), ApplyError> {
-        if event.asked_by == event.granted_by {
+        let aliases = self.policy.aliases();
+        if aliases.person(&event.asked_by) == aliases.person(&event.granted_by) {
             return Err(ApplyError::new(
                 "SOD_SELF",
                 "a waiver is asked for by one person and granted by another".to_owned(),
@@ -478,7 +483,7 @@ impl Governance {
         if event.finding.is_empty() || event.reason.trim().is_empty() {
             return Err(ApplyError::new("WAIVER_SCOPE", "a waiver names one finding and a reason".to_owned()));
         }
-        self.require(&event.granted_by, Permission::Waive)?;
+        self.require_for(&event.granted_by, Permission::Waive, &event.service, &event.environment)?;
         for person in [&event.asked_by, &event.granted_by] {
             if self.people.get(person).is_some_and(|person| person.kind == SubjectKind::Machine) {
                 return Err(ApplyError::new("SOD_ROBOT", format!("`{person}` is a machine; people sign waivers")));
@@ -496,8 +501,14 @@ impl Governance {
             asked_by: &event.asked_by,
         };
         let document = document_bytes(&document)?;
-        self.verify_signature(&event.asked_by, &event.asked_signature, WAIVER_NAMESPACE, &document, index)?;
-        self.verify_signature(&event.granted_by, &event.granted_signature, WAIVER_NAMESPACE, &document, index)?;
+        let mut signed = Vec::with_capacity(2);
+        for (person, signature) in
+            [(&event.asked_by, &event.asked_signature), (&event.granted_by, &event.granted_signature)]
+        {
+            let key = self.verify_signature(person, signature, WAIVER_NAMESPACE, &document, index)?;
+            self.check_scope(person, &key, Some(&event.environment))?;
+            signed.push(Signed { person: person.clone(), key });
+        }
         let fact = WaiverFact {
             gate: event.gate.clone(),
             finding: Some(event.finding.clone()),
@@ -506,7 +517,15 @@ impl Governance {
             expires_at: event.expires_at,
             index,
         };
-        self.waivers.push(Waiver { fact, service: event.service.clone(), environment: event.environment.clone() });
+        let what = Vouched::Waiver {
+            gate: event.gate.clone(),
+            finding: event.finding.clone(),
+            service: event.service.clone(),
+            environment: event.environment.clone(),
+        };
+        self.vouchings.push(Vouching { index, event: "waiver.granted", quorum: 2, signed: signed.clone(), what });
+        let (service, environment) = (event.service.clone(), event.environment.clone());
+        self.waivers.push(Waiver { fact, service, environment, signed });
         Ok(())
     }
 }

@@ -5,22 +5,33 @@
 //! pure function of policy and facts. The same code runs in the server, in the CLI and on an auditor's laptop; it
 //! reads no clock, no file and no socket.
 
+pub mod access_log;
+pub mod access_review;
 pub mod approval;
+pub mod approval_text;
 pub mod attestation;
 pub mod audit;
 pub mod bodies;
 pub mod bundle;
+pub mod change;
+pub mod ci_trust;
 pub mod code_words;
+pub mod delegation;
 pub mod entry;
 pub mod facts;
 pub mod governance;
+pub mod identity;
 pub mod manifest;
+pub mod pace;
+pub mod passkey;
 pub mod release;
 pub mod replay;
 pub mod sigstore;
 pub mod state;
+pub mod suspect;
 pub mod trust;
 pub mod vsa;
+pub mod withdrawal;
 
 pub use approval::{ApprovalDocument, ApprovalPredicate};
 pub use bodies::{Bodies, BodyMap};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use lockgate_model::facts::{Certified, PromotionKind};
+use lockgate_model::facts::{Certified, PromotionKind, Verdict};
 use lockgate_model::{Digest, EntryIndex, EnvName, PersonId, PromotionId, ReleaseName, UnixMillis};
 use lockgate_policy::Outcome;
 
@@ -14,6 +14,7 @@ use crate::entry::{
 };
 use crate::manifest::Manifest;
 use crate::state::ApplyError;
+use crate::withdrawal::ApprovalWithdrawn;
 
 /// The state of one release at one point of the ledger.
 #[derive(Debug, Clone)]
@@ -84,6 +85,15 @@ pub struct ApprovalRecord {
     pub event: ApprovalRecorded,
     /// What was signed.
     pub approval: Approval,
+    /// The entry by which the approver took it back.
+    pub withdrawn: Option<EntryIndex>,
+}
+
+impl ApprovalRecord {
+    /// Whether this is somebody's approval, and they have not taken it back.
+    pub fn is_open_approval_by(&self, approver: &PersonId) -> bool {
+        self.event.approver == *approver && self.event.verdict == Verdict::Approve && self.withdrawn.is_none()
+    }
 }
 
 /// One promotion of the release.
@@ -271,7 +281,37 @@ impl ReleaseState {
         if promotion.approvals.iter().any(repeated) {
             return Err(ApplyError::new("APPROVAL_REPLAYED", "this very approval is recorded already".to_owned()));
         }
-        promotion.approvals.push(ApprovalRecord { index, time, event: event.clone(), approval });
+        promotion.approvals.push(ApprovalRecord { index, time, event: event.clone(), approval, withdrawn: None });
+        Ok(())
+    }
+
+    pub(crate) fn take_back(&mut self, event: &ApprovalWithdrawn, index: EntryIndex) -> Result<(), ApplyError> {
+        let promotion = self.open_promotion_mut(event.promotion)?;
+        let mut taken: Vec<&Digest> = Vec::with_capacity(event.approvals.len());
+        for document in &event.approvals {
+            let known = promotion
+                .approvals
+                .iter()
+                .any(|record| record.event.document == *document && record.is_open_approval_by(&event.approver));
+            if !known || taken.contains(&document) {
+                return Err(ApplyError::new(
+                    "APPROVAL_UNKNOWN",
+                    format!("{document} is no approval of {} by `{}` that counts", event.promotion, event.approver),
+                ));
+            }
+            taken.push(document);
+        }
+        if taken.is_empty() {
+            return Err(ApplyError::new(
+                "APPROVAL_UNKNOWN",
+                format!("`{}` has no approval of {} to take back", event.approver, event.promotion),
+            ));
+        }
+        for record in &mut promotion.approvals {
+            if record.is_open_approval_by(&event.approver) && event.approvals.contains(&record.event.document) {
+                record.withdrawn = Some(index);
+            }
+        }
         Ok(())
     }
 

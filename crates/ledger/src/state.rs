@@ -257,6 +257,11 @@ impl State {
 
     fn apply_event(&mut self, index: EntryIndex, entry: &Entry, bodies: &dyn Bodies) -> Result<(), ApplyError> {
         let time = entry.time;
+        if let Some(governance) = &mut self.governance
+            && entry.link(&StreamName::governance()).is_some()
+        {
+            Arc::make_mut(governance).advance(time);
+        }
         match &entry.event {
             Event::LedgerCreated(event) => {
                 if self.governance.is_some() || index != EntryIndex(0) {
@@ -271,8 +276,22 @@ impl State {
             Event::PersonEnrolled(event) => self.governance_mut()?.enrol(event, index),
             Event::KeyAdded(event) => self.governance_mut()?.add_key(event, index),
             Event::KeyRevoked(event) => self.governance_mut()?.revoke_key(event, index),
+            Event::KeyRotated(event) => self.governance_mut()?.rotate_key(event, index),
+            Event::KeyRecovered(event) => self.governance_mut()?.recover_key(event, index),
+            Event::PersonSuspended(event) => self.governance_mut()?.suspend(event, index),
+            Event::PersonReinstated(event) => self.governance_mut()?.reinstate(event, index),
+            Event::IdentityBound(event) => self.governance_mut()?.bind_identity(event, index),
+            Event::IdentityUnbound(event) => self.governance_mut()?.unbind_identity(event, index),
+            Event::ChangeProposed(event) => self.governance_mut()?.propose(event, index, bodies),
+            Event::ChangeSigned(event) => self.governance_mut()?.sign_change(event, index),
+            Event::ChangeRejected(event) => self.governance_mut()?.reject_change(event, index),
             Event::PolicyActivated(event) => self.governance_mut()?.activate(event, index, bodies),
             Event::WaiverGranted(event) => self.governance_mut()?.waive(event, index, time),
+            Event::AccessReviewed(event) => self.governance_mut()?.review(event, index, time, bodies),
+            Event::CiTrusted(event) => self.governance_mut()?.trust_ci(event, index),
+            Event::CiUntrusted(event) => self.governance_mut()?.untrust_ci(event, index),
+            Event::DelegationGranted(event) => self.governance_mut()?.delegate(event, index, time),
+            Event::DelegationEnded(event) => self.governance_mut()?.end_delegation(event, index),
             Event::ReleasePublished(event) => self.publish(index, entry, event, bodies),
             Event::EvidenceRecorded(event) => {
                 let by = actor(entry)?;
@@ -303,9 +322,20 @@ impl State {
                 let document = required(bodies, &event.document)?;
                 let approval = Approval::verify(event, &document, self.governance()?, index)?;
                 let release = self.release(&event.release)?;
-                approval.check_binding(release, release.promotion(event.promotion)?)?;
+                let promotion = release.promotion(event.promotion)?;
+                approval.check_binding(release, promotion)?;
+                approval.check_review(promotion, time)?;
+                // Asked only where the governance state is that of the entry: a right that was lost later must not make
+                // the entry unreadable. Every slice that starts with the governance stream knows its head.
+                if self.head(&StreamName::governance()).is_some() {
+                    self.governance()?.require_verdict(&approval.predicate, time)?;
+                }
                 let limit = Limits::DEFAULT.approvals_per_promotion;
                 self.release_mut(&event.release)?.approve(event, approval, time, index, limit)
+            }
+            Event::ApprovalWithdrawn(event) => {
+                event.verify(self.governance()?, index)?;
+                self.release_mut(&event.release)?.take_back(event, index)
             }
             Event::PromotionClosed(event) => {
                 let promotion = self.release_mut(&event.release)?.open_promotion_mut(event.promotion)?;
@@ -417,8 +447,22 @@ impl Event {
             | Self::PersonEnrolled(_)
             | Self::KeyAdded(_)
             | Self::KeyRevoked(_)
+            | Self::KeyRotated(_)
+            | Self::KeyRecovered(_)
+            | Self::PersonSuspended(_)
+            | Self::PersonReinstated(_)
+            | Self::IdentityBound(_)
+            | Self::IdentityUnbound(_)
+            | Self::ChangeProposed(_)
+            | Self::ChangeSigned(_)
+            | Self::ChangeRejected(_)
             | Self::PolicyActivated(_)
-            | Self::WaiverGranted(_) => vec![StreamName::governance()],
+            | Self::WaiverGranted(_)
+            | Self::AccessReviewed(_)
+            | Self::CiTrusted(_)
+            | Self::CiUntrusted(_)
+            | Self::DelegationGranted(_)
+            | Self::DelegationEnded(_) => vec![StreamName::governance()],
             Self::ReleasePublished(event) => {
                 vec![StreamName::release(&event.release), StreamName::service(&event.release.service)]
             }
@@ -431,6 +475,9 @@ impl Event {
                 ]
             }
             Self::ApprovalRecorded(event) => {
+                vec![StreamName::promotion(event.promotion), StreamName::release(&event.release)]
+            }
+            Self::ApprovalWithdrawn(event) => {
                 vec![StreamName::promotion(event.promotion), StreamName::release(&event.release)]
             }
             Self::PromotionClosed(event) => {

@@ -10,7 +10,7 @@ use lockgate_sign::ssh::SshPublicKey;
 use lockgate_tlog::checkpoint::SignedCheckpoint;
 use lockgate_tlog::policy_file::TrustPolicy;
 
-use crate::governance::Governance;
+use crate::governance::{Governance, Person};
 use crate::state::ApplyError;
 
 /// What a verifier pins: the log key and witness quorum, the ledger's first entry, the first owner's key, and the key
@@ -155,9 +155,10 @@ impl TrustFile {
 pub fn allowed_signers(governance: &Governance) -> String {
     let mut text = String::new();
     // Machines never approve, so their keys are not listed for approvals.
-    let people = governance.people().filter(|(_, person)| person.kind == SubjectKind::Person);
+    let approves = |person: &Person| person.kind == SubjectKind::Person && !person.is_suspended();
+    let people = governance.people().filter(|(_, person)| approves(person));
     for (id, person) in people {
-        for key in person.keys.iter().filter(|key| key.invalid_from.is_none()) {
+        for key in person.keys.iter().filter(|key| key.is_good()) {
             text.push_str(&format!("{id} namespaces=\"{}\" {}\n", crate::approval::NAMESPACE, key.public));
         }
     }

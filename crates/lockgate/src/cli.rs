@@ -1,9 +1,23 @@
 //! The command line.
 
+mod access_log;
+mod ci;
+mod delegate;
+mod keys;
+mod sign_in;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use lockgate_model::{Digest, EnvName, GroupName, PersonId, PromotionId, ReleaseName, ServiceName, Span, Version};
+use lockgate_model::{Digest, EnvName, PersonId, PromotionId, ReleaseName, ServiceName, Span, Version};
+use lockgate_policy::Permission;
+
+pub use access_log::AccessLog;
+
+pub use ci::{Ci, CiTrust, CiTrustAdd, CiTrustCommon};
+pub use delegate::Delegate;
+pub use keys::{Change, Key, KeyLimits};
+pub use sign_in::{FrontArgs, Identity, Session};
 
 /// Promote artifacts with proof.
 ///
@@ -73,6 +87,9 @@ pub enum Command {
     Promote(Promote),
     /// Approve a promotion with your own key
     Approve(Approve),
+    /// Lend your right to approve to someone, for a while
+    #[command(subcommand)]
+    Delegate(Delegate),
     /// Reject a promotion with your own key; ends it
     Reject(Approve),
     /// Take your own promotion back
@@ -100,15 +117,30 @@ pub enum Command {
     /// People's keys
     #[command(subcommand)]
     Key(Key),
-    /// Countersign an enrolment request, which lets someone in
+    /// Countersign an enrolment request, which lets someone in, or a request to recover lost keys
     Invite(Invite),
+    /// Changes of keys, people and policy that several people sign
+    #[command(subcommand)]
+    Change(Change),
     /// Ask for, or grant, an exception to one finding of one gate
     #[command(subcommand)]
     Waive(Waive),
-    /// Sign in with an SSH key
+    /// Who may do what, and who asked for what
+    #[command(subcommand)]
+    Access(Access),
+    /// Pipelines: whose tokens count, and for which services
+    #[command(subcommand)]
+    Ci(Ci),
+    /// Sign in with an SSH key, through the server's identity provider, or as a CI job
     Login(Login),
     /// End the session
     Logout,
+    /// Sessions: which there are, and how to end them
+    #[command(subcommand)]
+    Session(Session),
+    /// Accounts of identity providers that open sessions
+    #[command(subcommand)]
+    Identity(Identity),
     /// Who is signed in, and what they may do
     Whoami,
     /// What verifiers pin
@@ -157,6 +189,9 @@ pub struct Up {
     /// The log's origin: one DNS-shaped name, without path or port [default: made up]
     #[arg(long, value_name = "NAME")]
     pub origin: Option<String>,
+    /// How people reach it
+    #[command(flatten)]
+    pub front: FrontArgs,
 }
 
 /// `serve`.
@@ -174,6 +209,15 @@ pub struct Serve {
     /// Mark a new ledger as a demo
     #[arg(long)]
     pub demo: bool,
+    /// How many requests a second each person or machine may make [default: 20000]
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub signed_in_rate: Option<u32>,
+    /// How many requests a second each address may make without a session [default: 200]
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub anonymous_rate: Option<u32>,
+    /// How people reach it
+    #[command(flatten)]
+    pub front: FrontArgs,
 }
 
 /// `init`.
@@ -281,6 +325,12 @@ pub struct Approve {
     /// Your own words, signed with it
     #[arg(long)]
     pub comment: Option<String>,
+    /// Open the evidence first, piece by piece; what you opened is signed with it
+    #[arg(long)]
+    pub open: bool,
+    /// Take your own approval back, as long as nothing was granted
+    #[arg(long, conflicts_with = "open")]
+    pub withdraw: bool,
     /// Do not ask; for scripts
     #[arg(long, short = 'y')]
     pub yes: bool,
@@ -313,6 +363,9 @@ pub struct Why {
 pub struct Status {
     /// One service only
     pub service: Option<ServiceName>,
+    /// How fast people approve, and whose requests, instead
+    #[arg(long, conflicts_with = "service")]
+    pub approvers: bool,
 }
 
 /// `diff`.
@@ -441,6 +494,9 @@ pub enum Policy {
         /// Its directory
         #[arg(default_value = ".")]
         dir: PathBuf,
+        /// Also compare the people it names with those who are enrolled
+        #[arg(long)]
+        enrolled: bool,
     },
     /// Run a policy set's own tests
     Test {
@@ -463,64 +519,10 @@ pub enum Policy {
     },
 }
 
-/// `key`.
-#[derive(Debug, Clone, Subcommand)]
-pub enum Key {
-    /// Everyone's keys
-    List,
-    /// Make an SSH key without a passphrase, for machines and trials
-    Generate {
-        /// Where to write it; the public half gets `.pub`
-        file: PathBuf,
-        /// Its comment
-        #[arg(long, default_value = "lockgate")]
-        comment: String,
-    },
-    /// Ask to be enrolled: writes a request that an owner countersigns with `invite`
-    Enrol {
-        /// Your name
-        name: PersonId,
-        /// Your groups
-        #[arg(long = "group", required = true)]
-        groups: Vec<GroupName>,
-        /// For a CI identity or service
-        #[arg(long)]
-        machine: bool,
-        /// Your SSH key [default: the agent's first key, else ~/.ssh/id_ed25519]
-        #[arg(long, value_name = "FILE")]
-        key: Option<PathBuf>,
-        /// Where to write the request [default: NAME.enrolment.json]
-        #[arg(long, value_name = "FILE")]
-        file: Option<PathBuf>,
-    },
-    /// Add a further key to someone: signed by that key and by you
-    Add {
-        /// Whose
-        name: PersonId,
-        /// The further key
-        #[arg(long, value_name = "FILE")]
-        key: PathBuf,
-    },
-    /// End a key
-    Revoke {
-        /// Whose
-        name: PersonId,
-        /// Its fingerprint
-        #[arg(long, value_name = "SHA256:...")]
-        fingerprint: String,
-        /// Signatures recorded at this index or later do not count
-        #[arg(long, value_name = "INDEX")]
-        compromised_since: Option<u64>,
-        /// Why
-        #[arg(long)]
-        reason: String,
-    },
-}
-
 /// `invite`.
 #[derive(Debug, Clone, Args)]
 pub struct Invite {
-    /// The request that `key enrol` wrote
+    /// The request that `key enrol` or `key recover` wrote
     pub request: PathBuf,
     /// Do not ask; for scripts
     #[arg(long, short = 'y')]
@@ -564,11 +566,69 @@ pub enum Waive {
     },
 }
 
+/// `access`.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Access {
+    /// What someone may do, where, and by which line of the policy set
+    Show {
+        /// Who; you, without it
+        name: Option<PersonId>,
+    },
+    /// Who has a permission
+    Who {
+        /// The permission, such as approve
+        permission: Permission,
+        /// For this service
+        #[arg(long)]
+        service: Option<ServiceName>,
+        /// In this environment
+        #[arg(long)]
+        environment: Option<EnvName>,
+    },
+    /// Who may do what, and what has lain idle for 90 days
+    Review {
+        /// Sign what is shown, and log that it was reviewed
+        #[arg(long)]
+        sign: bool,
+        /// Do not ask; for scripts
+        #[arg(long, short = 'y', requires = "sign")]
+        yes: bool,
+    },
+    /// Who asked for what, and what came of it, newest first
+    Log(AccessLog),
+    /// Write the whole access log to a file, one entry a line, and its signed checkpoint beside it
+    Export {
+        /// Where to write it; the checkpoint gets `.checkpoint`
+        file: PathBuf,
+    },
+    /// Verify an export of the access log; needs no server
+    Verify {
+        /// What `access export` wrote
+        file: PathBuf,
+        /// What to trust [default: the home's trust.json]
+        #[arg(long, value_name = "FILE")]
+        trust: Option<PathBuf>,
+    },
+}
+
 /// `login`.
 #[derive(Debug, Clone, Args)]
 pub struct Login {
     /// Who
-    pub name: PersonId,
+    #[arg(required_unless_present_any = ["ci", "oidc"])]
+    pub name: Option<PersonId>,
+    /// Sign in through the server's identity provider: prints an address to open in a browser on this machine
+    #[arg(long, conflicts_with_all = ["ci", "key"])]
+    pub oidc: bool,
+    /// Sign in with a key, then bind an account of the identity provider to yourself, for `--oidc` from then on
+    #[arg(long, conflicts_with_all = ["ci", "oidc"])]
+    pub bind_oidc: bool,
+    /// In a CI job: exchange the token that the CI system issued to it
+    #[arg(long, conflicts_with_all = ["name", "key"])]
+    pub ci: bool,
+    /// The audience to ask the CI system for [default: the ledger's origin]
+    #[arg(long, requires = "ci")]
+    pub audience: Option<String>,
     /// The SSH key [default: the context's, else the agent's first key, else ~/.ssh/id_ed25519]
     #[arg(long, value_name = "FILE")]
     pub key: Option<PathBuf>,

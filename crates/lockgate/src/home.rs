@@ -86,6 +86,10 @@ impl Home {
     pub fn high_water(&self) -> PathBuf {
         self.0.join("high-water")
     }
+    /// The same of the access log.
+    pub fn access_high_water(&self) -> PathBuf {
+        self.0.join("access-high-water")
+    }
     /// A cached session.
     pub fn session(&self, name: &PersonId) -> PathBuf {
         self.0.join("sessions").join(name.as_str())

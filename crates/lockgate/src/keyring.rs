@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use lockgate_model::PersonId;
+use lockgate_sign::passkey::SoftPasskey;
 use lockgate_sign::ssh::SshPublicKey;
 use lockgate_sign::ssh_signer::{AgentSigner, FileSigner, SshSigner};
 
@@ -75,7 +76,15 @@ impl Keyring {
         }
     }
 
+    /// The key in a file. A file `*.passkey.json` is a software passkey, which has no hardware and asks nobody: it is
+    /// there for demonstrations and tests.
     fn file_signer(&self, path: &Path) -> Result<Box<dyn SshSigner>, Failure> {
+        if path.to_string_lossy().ends_with(SoftPasskey::FILE_SUFFIX) {
+            return match SoftPasskey::load(path) {
+                Ok(passkey) => Ok(Box::new(passkey)),
+                Err(error) => Err(Failure::usage("KEY_INVALID", error.to_string())),
+            };
+        }
         match FileSigner::load(path) {
             Ok(signer) => Ok(Box::new(signer)),
             Err(error) => {

@@ -1,5 +1,6 @@
 //! The `lockgate` binary: command line, configuration and wiring. The only composition root.
 
+mod access_log;
 mod cli;
 mod commands;
 mod failure;
@@ -64,6 +65,7 @@ fn run(world: &World, command: Command) -> Outcome {
         Command::Rollback(options) => commands::promote::rollback(world, &options),
         Command::Withdraw(options) => commands::promote::withdraw(world, &options),
         Command::Approve(options) => commands::approve::approve(world, &options),
+        Command::Delegate(options) => commands::delegate::delegate(world, &options),
         Command::Reject(options) => commands::approve::reject(world, &options),
         Command::Why(options) => commands::why::why(world, &options),
         Command::Status(options) => commands::reading::status(world, &options),
@@ -75,9 +77,23 @@ fn run(world: &World, command: Command) -> Outcome {
         Command::Policy(options) => commands::policy::policy(world, &options),
         Command::Key(options) => commands::key::key(world, &options),
         Command::Invite(options) => commands::key::invite(world, &options),
+        Command::Change(options) => commands::change::change(world, &options),
         Command::Waive(options) => commands::waive::waive(world, &options),
+        Command::Access(cli::Access::Show { name }) => commands::access::show(world, name.as_ref()),
+        Command::Access(cli::Access::Who { permission, service, environment }) => {
+            commands::access::who(world, permission, service.as_ref(), environment.as_ref())
+        }
+        Command::Access(cli::Access::Review { sign, yes }) => commands::access::review(world, sign, yes),
+        Command::Access(cli::Access::Log(options)) => commands::access_log::log(world, &options),
+        Command::Access(cli::Access::Export { file }) => commands::access_log::export(world, &file),
+        Command::Access(cli::Access::Verify { file, trust }) => {
+            commands::access_log::verify(world, &file, trust.as_deref())
+        }
+        Command::Ci(options) => commands::ci::ci(world, &options),
         Command::Login(options) => commands::login::login(world, &options),
         Command::Logout => commands::login::logout(world),
+        Command::Session(options) => commands::login::session(world, &options),
+        Command::Identity(options) => commands::oidc::identity(world, &options),
         Command::Whoami => commands::login::whoami(world),
         Command::Trust(options) => commands::trust::trust(world, &options),
         Command::Doctor => commands::doctor::doctor(world),

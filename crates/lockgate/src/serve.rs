@@ -10,12 +10,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use lockgate_api::Exit;
 use lockgate_engine::clock::Entropy as _;
-use lockgate_engine::engine::Parts;
+use lockgate_engine::engine::{OnFatal, Parts, TreeHead};
 use lockgate_engine::{Engine, LedgerKeys, scheduler, setup};
 use lockgate_ledger::ApplyError;
 use lockgate_model::{Limits, TreeSize};
 use lockgate_policy::PolicySet;
-use lockgate_server::App;
+use lockgate_server::rate::Limit;
+use lockgate_server::{App, Front, Hosts, Rates, oidc};
 use lockgate_sign::attestation_key::AttestationKey;
 use lockgate_sign::note::{Note, NoteKeyKind, NoteSigner};
 use lockgate_store::LedgerStore;
@@ -23,6 +24,7 @@ use lockgate_store_local::{LocalStore, Options};
 use lockgate_tlog::checkpoint::Checkpoint;
 use tokio::net::TcpListener;
 
+use crate::access_log;
 use crate::cli;
 use crate::commands::policy::read_policy;
 use crate::failure::{Failure, Outcome};
@@ -48,22 +50,27 @@ pub fn serve(world: &World, options: &cli::Serve) -> Outcome {
             "a demo instance listens on loopback only: its keys lie on this disk",
         ));
     }
+    let front = front(&options.front, address.ip())?;
+    let remembered = home.high_water().exists();
     let engine = Arc::new(open(home, options)?);
+    let access = Arc::new(access_log::open(home, remembered)?);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .map_err(|error| Failure::new(Exit::Failed, "RUNTIME_FAILED", error.to_string()))?;
-    let app = App::new(engine.clone(), is_demo(home));
+    let app = App::new(engine.clone(), access.clone(), rates(options), front, is_demo(home));
+    app.issuers.connect(Arc::new(lockgate_server::outbound::Network::new()));
     let (stop, stopped) = channel::<()>();
     let ticking = {
-        let (engine, home) = (engine.clone(), home.clone());
+        let (engine, access, home) = (engine.clone(), access.clone(), home.clone());
         std::thread::spawn(move || {
             while stopped.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
                 if let Err(fault) = scheduler::tick(&engine) {
                     tracing::warn!(code = fault.code, "the scheduler could not run");
                 }
-                keep_high_water(&home, &engine);
+                keep_high_water(&home.high_water(), &engine.published().head);
+                keep_high_water(&home.access_high_water(), &access.head());
             }
         })
     };
@@ -71,8 +78,11 @@ pub fn serve(world: &World, options: &cli::Serve) -> Outcome {
     drop(stop);
     // A scheduler that panicked has said so.
     let _ = ticking.join();
-    keep_high_water(home, &engine);
+    keep_high_water(&home.high_water(), &engine.published().head);
     runtime.shutdown_timeout(Duration::from_secs(2));
+    // No request is left that could be recorded; what was recorded is written now.
+    access.close();
+    keep_high_water(&home.access_high_water(), &access.head());
     // Nobody but this process wrote the file.
     let _ = fs::remove_file(home.running_file());
     served.map(|()| Exit::Done)
@@ -149,16 +159,13 @@ fn open(home: &Home, options: &cli::Serve) -> Result<Engine, Failure> {
         true => load_keys(home)?,
         false => create_keys(home, options.origin.as_deref())?,
     };
-    check_high_water(home, &store)?;
+    check_high_water(&home.high_water(), &store, "LEDGER_ROLLED_BACK", "ledger")?;
     let parts = Parts {
         store: Arc::new(store),
         keys,
         clock: Arc::new(SystemClock),
         entropy: Arc::new(SystemEntropy),
-        on_fatal: Box::new(|reason| {
-            tracing::error!(%reason, "stopping at once: what is on disk is read again at the next start");
-            std::process::exit(i32::from(Exit::Unavailable.code()));
-        }),
+        on_fatal: stop_at_once(),
     };
     let engine = Engine::open(parts)?;
     if !begun {
@@ -168,8 +175,62 @@ fn open(home: &Home, options: &cli::Serve) -> Result<Engine, Failure> {
         // From here on an empty store beside these keys is an alarm.
         write_file(&begun_marker(home), b"a ledger was begun with these keys\n", 0o600)?;
     }
-    keep_high_water(home, &engine);
+    keep_high_water(&home.high_water(), &engine.published().head);
     Ok(engine)
+}
+
+/// What is done when a flush has failed: nothing may be built on top of it.
+pub fn stop_at_once() -> OnFatal {
+    Box::new(|reason| {
+        tracing::error!(%reason, "stopping at once: what is on disk is read again at the next start");
+        std::process::exit(i32::from(Exit::Unavailable.code()));
+    })
+}
+
+/// How people reach the server, and through whom they may sign in.
+fn front(options: &cli::FrontArgs, listens: std::net::IpAddr) -> Result<Front, Failure> {
+    let hosts = Hosts::new(&options.allow_host, Some(listens), options.url.as_deref())
+        .map_err(|error| Failure::usage("HOST_INVALID", error))?;
+    let (Some(issuer), Some(client_id)) = (&options.oidc_issuer, &options.oidc_client_id) else {
+        return Ok(Front { hosts, oidc: None });
+    };
+    if lockgate_ledger::ci_trust::reach(issuer).is_none() {
+        return Err(Failure::usage("ISSUER_INVALID", format!("`{issuer}` is not an address of an identity provider"))
+            .hint("write it as the provider does, such as https://idp.example; only this machine may be asked over http"));
+    }
+    let secret = match &options.oidc_client_secret_file {
+        None => None,
+        Some(path) => {
+            let text = String::from_utf8(read_file(path, 4096)?)
+                .map_err(|_| Failure::usage("SECRET_INVALID", format!("{} is not text", path.display())))?;
+            Some(text.trim().to_owned()).filter(|secret| !secret.is_empty())
+        }
+    };
+    let mfa_amr = match options.oidc_mfa_amr.is_empty() {
+        true => vec!["mfa".to_owned()],
+        false => options.oidc_mfa_amr.clone(),
+    };
+    let settings = oidc::Settings {
+        issuer: issuer.clone(),
+        client_id: client_id.clone(),
+        client_secret: secret,
+        mfa_amr,
+        mfa_acr: options.oidc_mfa_acr.clone(),
+    };
+    let network = Arc::new(lockgate_server::outbound::Network::new());
+    Ok(Front { hosts, oidc: Some(Arc::new(oidc::Oidc::new(settings, network))) })
+}
+
+/// How many requests each caller may make: the defaults, where the command line says nothing else.
+fn rates(options: &cli::Serve) -> Rates {
+    let limit = |per_second: u32| Limit { per_second, burst: per_second.saturating_mul(2) };
+    let defaults = Rates::default();
+    Rates {
+        read: options.signed_in_rate.map_or(defaults.read, limit),
+        write: options.signed_in_rate.map_or(defaults.write, limit),
+        anonymous: options.anonymous_rate.map_or(defaults.anonymous, limit),
+        sign_in: defaults.sign_in,
+    }
 }
 
 /// Entry 0 of a new ledger.
@@ -247,7 +308,11 @@ fn check_origin(origin: &str) -> Result<(), Failure> {
     }
 }
 
-fn load_keys(home: &Home) -> Result<LedgerKeys, Failure> {
+/// The origin and the seed of the log key.
+///
+/// # Errors
+/// `KEY_INVALID`.
+pub fn log_seed(home: &Home) -> Result<(String, [u8; 32]), Failure> {
     let path = home.keys().join("log.key");
     let invalid = |what: &str| Failure::new(Exit::Failed, "KEY_INVALID", format!("{}: {what}", path.display()));
     let text = String::from_utf8(read_file(&path, 4096)?).map_err(|_| invalid("not text"))?;
@@ -259,8 +324,14 @@ fn load_keys(home: &Home) -> Result<LedgerKeys, Failure> {
     };
     let seed: [u8; 32] =
         STANDARD.decode(seed).ok().and_then(|seed| seed.try_into().ok()).ok_or_else(|| invalid("not a log key"))?;
+    Ok((origin.to_owned(), seed))
+}
+
+fn load_keys(home: &Home) -> Result<LedgerKeys, Failure> {
+    let invalid = |what: &str| Failure::new(Exit::Failed, "KEY_INVALID", format!("{}: {what}", home.keys().display()));
+    let (origin, seed) = log_seed(home)?;
     let log =
-        NoteSigner::from_seed(origin, NoteKeyKind::Ed25519, &seed).map_err(|error| invalid(&error.to_string()))?;
+        NoteSigner::from_seed(&origin, NoteKeyKind::Ed25519, &seed).map_err(|error| invalid(&error.to_string()))?;
     let attestation = read_file(&home.keys().join("attestation.key"), 4096)?;
     let attestation =
         STANDARD.decode(attestation.trim_ascii()).map_err(|_| invalid("the attestation key is not base64"))?;
@@ -269,15 +340,18 @@ fn load_keys(home: &Home) -> Result<LedgerKeys, Failure> {
 }
 
 /// The rollback guard: the data must hold everything that was ever signed.
-fn check_high_water(home: &Home, store: &LocalStore) -> Result<(), Failure> {
-    let Some(seen) = read_checkpoint(&home.high_water())? else { return Ok(()) };
+///
+/// # Errors
+/// `code`, when the store of this log is behind its mark or has another history.
+pub fn check_high_water(mark: &Path, store: &LocalStore, code: &str, log: &str) -> Result<(), Failure> {
+    let Some(seen) = read_checkpoint(mark)? else { return Ok(()) };
     let head = store.head()?;
     let behind = |message: String| {
-        Failure::new(Exit::Integrity, "LEDGER_ROLLED_BACK", message)
+        Failure::new(Exit::Integrity, code, message)
             .hint("the data directory is older than what was signed; restore the newer one, and run `lockgate audit`")
     };
     if head.size < seen.size {
-        return Err(behind(format!("this server has signed {} entries, but the ledger has {}", seen.size, head.size)));
+        return Err(behind(format!("this server has signed {} entries, but the {log} has {}", seen.size, head.size)));
     }
     if seen.size == TreeSize(0) {
         return Ok(());
@@ -286,7 +360,9 @@ fn check_high_water(home: &Home, store: &LocalStore) -> Result<(), Failure> {
     let root = lockgate_tlog::proof::root_at(seen.size, &tiles).map_err(|error| behind(error.to_string()))?;
     match root == seen.root {
         true => Ok(()),
-        false => Err(behind(format!("this server has signed another root for the first {} entries", seen.size))),
+        false => {
+            Err(behind(format!("this server has signed another root for the first {} entries of the {log}", seen.size)))
+        }
     }
 }
 
@@ -305,13 +381,12 @@ pub fn read_checkpoint(path: &Path) -> Result<Option<Checkpoint>, Failure> {
     Checkpoint::parse_body(&note.text).map(Some).map_err(|error| invalid(error.to_string()))
 }
 
-fn keep_high_water(home: &Home, engine: &Engine) {
-    let head = engine.published().head;
-    let kept = read_checkpoint(&home.high_water()).ok().flatten();
+fn keep_high_water(mark: &Path, head: &TreeHead) {
+    let kept = read_checkpoint(mark).ok().flatten();
     if kept.is_some_and(|kept| kept.size >= head.size) {
         return;
     }
-    if let Err(failure) = write_file(&home.high_water(), head.checkpoint.as_bytes(), 0o600) {
+    if let Err(failure) = write_file(mark, head.checkpoint.as_bytes(), 0o600) {
         tracing::warn!(message = failure.message, "the high-water file could not be written");
     }
 }

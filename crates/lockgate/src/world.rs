@@ -63,8 +63,9 @@ struct CachedSession {
     expires_at: UnixMillis,
 }
 
+/// A variable of the environment; one that is empty counts as absent.
 #[expect(clippy::disallowed_methods, reason = "the composition root is where the environment is read")]
-fn variable(name: &str) -> Option<String> {
+pub fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
@@ -192,20 +193,33 @@ impl World {
         let request = SessionRequest { person: person.clone(), challenge: challenge.challenge, signature };
         let session: SessionReply = client.post("/v1/sessions", &request, None)?;
         client.sign_in_with(session.token.clone());
-        let cached = CachedSession {
-            server: client.base().to_owned(),
-            token: session.token.clone(),
-            expires_at: session.expires_at,
-        };
+        self.keep_session(client.base(), person, &session.token, session.expires_at)?;
+        Ok(session)
+    }
+
+    /// Keeps a session for the commands that follow.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn keep_session(
+        &self,
+        server: &str,
+        person: &PersonId,
+        token: &str,
+        expires_at: UnixMillis,
+    ) -> Result<(), Failure> {
+        let cached = CachedSession { server: server.to_owned(), token: token.to_owned(), expires_at };
         let bytes = serde_json::to_vec(&cached)
             .map_err(|error| Failure::new(Exit::Bug, "OUTPUT_INVALID", error.to_string()))?;
-        write_file(&self.home.session(person), &bytes, 0o600)?;
-        Ok(session)
+        write_file(&self.home.session(person), &bytes, 0o600)
     }
 
     /// The server must be the one whose ledger is pinned here: a signature for another ledger is worth nothing there,
     /// and is not made.
-    fn check_ledger(&self, ledger: &str) -> Result<(), Failure> {
+    ///
+    /// # Errors
+    /// `LEDGER_UNKNOWN`.
+    pub fn check_ledger(&self, ledger: &str) -> Result<(), Failure> {
         // Before anything is pinned there is nothing to compare with; a pinned file that does not read is an error.
         if !self.home.trust().exists() {
             return Ok(());

@@ -35,6 +35,9 @@ pub struct Facts {
     pub approvals: Vec<ApprovalFact>,
     /// Waivers that were granted for this service and environment, in ledger order.
     pub waivers: Vec<WaiverFact>,
+    /// Delegations in force for this service and environment, in ledger order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub delegations: Vec<DelegationFact>,
     /// Everyone enrolled, with their groups.
     pub people: BTreeMap<PersonId, PersonFact>,
 }
@@ -403,6 +406,36 @@ pub struct ApprovalFact {
     pub binds: Binding,
     /// Whether the key is still good for approvals recorded at `index`.
     pub key_valid: bool,
+    /// Whole seconds between opening the document and the recording of the approval, as the approver signed them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub review_seconds: Option<u64>,
+    /// Whether the approver took it back.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub withdrawn: bool,
+    /// Whether the signed document describes evidence, or what runs, otherwise than the ledger does.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub misdescribed: bool,
+}
+
+fn is_false(value: &bool) -> bool {
+    !*value
+}
+
+/// One person's approvals, lent to another for a while by a logged act.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DelegationFact {
+    /// Who lends.
+    pub from: PersonId,
+    /// Who may approve instead.
+    pub to: PersonId,
+    /// In which of the lender's groups; empty means in all of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<GroupName>,
+    /// Until when, half open.
+    pub expires_at: UnixMillis,
+    /// Where the ledger recorded it.
+    pub index: EntryIndex,
 }
 
 /// What an approval is for; all of it must still be true when it is counted.
@@ -459,6 +492,9 @@ pub struct PersonFact {
     pub kind: SubjectKind,
     /// The groups, as enrolled.
     pub groups: Vec<GroupName>,
+    /// Whether a person has no key that counts, and so can sign nothing now.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub keyless: bool,
 }
 
 /// Who can sign in.

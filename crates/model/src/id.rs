@@ -54,6 +54,34 @@ impl FromStr for PromotionId {
 
 crate::text_form!(PromotionId);
 
+/// A governance change's id, written `C-<number>`: the n-th change that the ledger holds a proposal of, from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ChangeId(pub u64);
+
+/// Why a text is not a change id.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a change: write C- and a number, such as C-3")]
+pub struct ChangeIdError(String);
+
+impl fmt::Display for ChangeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "C-{}", self.0)
+    }
+}
+
+impl FromStr for ChangeId {
+    type Err = ChangeIdError;
+    fn from_str(text: &str) -> Result<Self, ChangeIdError> {
+        let number = text.strip_prefix("C-").and_then(|digits| digits.parse::<u64>().ok());
+        match number {
+            Some(number) if number > 0 && format!("C-{number}") == text => Ok(Self(number)),
+            _ => Err(ChangeIdError(text.chars().take(64).collect())),
+        }
+    }
+}
+
+crate::text_form!(ChangeId);
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -63,6 +91,14 @@ mod tests {
         assert_eq!("P-3".parse::<PromotionId>().unwrap().to_string(), "P-3");
         for bad in ["P-0", "P-03", "p-3", "3", "P-", "P--1", "P-3 "] {
             assert!(bad.parse::<PromotionId>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn change_ids_have_one_spelling() {
+        assert_eq!("C-12".parse::<ChangeId>().unwrap().to_string(), "C-12");
+        for bad in ["C-0", "C-01", "c-1", "P-1", "C-", "C-+1"] {
+            assert!(bad.parse::<ChangeId>().is_err(), "{bad:?}");
         }
     }
 }

@@ -16,7 +16,7 @@ pub mod version;
 
 pub use canonical::CanonicalError;
 pub use digest::{Digest, DigestError, Hasher};
-pub use id::{EntryIndex, PromotionId, TreeSize};
+pub use id::{ChangeId, EntryIndex, PromotionId, TreeSize};
 pub use json::JsonError;
 pub use limits::Limits;
 pub use name::{EnvName, GateName, GroupName, NameError, PersonId, RoleName, ServiceName, SignerName};

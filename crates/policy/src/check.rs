@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use lockgate_model::{GateName, GroupName, Limits};
+use lockgate_model::{GateName, GroupName, Limits, RoleName};
 
+use crate::binding::Binding;
 use crate::environment::Environment;
 use crate::error::PolicyError;
 use crate::gate::Gate;
 use crate::gates::Problem;
 use crate::policy_set::{OWN_NAME, PolicySet};
+use crate::settings::Settings;
 
 /// Every mistake in how the files of a policy set fit together.
 pub(crate) fn problems(policy: &PolicySet) -> Vec<PolicyError> {
@@ -20,7 +22,9 @@ pub(crate) fn problems(policy: &PolicySet) -> Vec<PolicyError> {
     let environments = policy.environments().iter().flat_map(|environment| owner_problems(environment, policy));
     let gates = policy.gates().iter().flat_map(|gate| gate_problems(gate, policy));
     let tests = policy.tests().iter().flat_map(|test| test.problems(policy));
-    environments.chain(gates).chain(names_taken_twice(policy)).chain(tests).collect()
+    let bindings = policy.bindings().iter().flat_map(|binding| binding_problems(binding, policy));
+    let all = environments.chain(bindings).chain(gates).chain(names_taken_twice(policy)).chain(tests);
+    all.chain(sign_in_problems(policy)).collect()
 }
 
 fn owner_problems(environment: &Environment, policy: &PolicySet) -> Vec<PolicyError> {
@@ -35,6 +39,39 @@ fn owner_problems(environment: &Environment, policy: &PolicySet) -> Vec<PolicyEr
                 message: format!("`{}` is owned by a group that is not defined: {}", environment.name, problem.message),
                 hint: problem.hint,
             }
+        })
+        .collect()
+}
+
+/// Roles that `[sign-in]` demands a second factor of, and that nobody can have: a mistyped one would demand nothing.
+fn sign_in_problems(policy: &PolicySet) -> Vec<PolicyError> {
+    let held: Vec<&RoleName> = policy.bindings().iter().map(|binding| &binding.role).collect();
+    let unknown = policy.settings().sign_in.mfa.roles().iter().filter(|role| !held.contains(role));
+    unknown
+        .map(|role| {
+            let problem =
+                Problem::unknown("role", role.as_str(), "people.toml", held.iter().map(|role| role.as_str()));
+            PolicyError {
+                file: Settings::FILE.to_owned(),
+                line: None,
+                message: format!("`mfa` of `[sign-in]` names a role that nobody has: {}", problem.message),
+                hint: problem.hint,
+            }
+        })
+        .collect()
+}
+
+/// Environments that a binding names and that do not exist: the role would be held nowhere.
+fn binding_problems(binding: &Binding, policy: &PolicySet) -> Vec<PolicyError> {
+    let nowhere = binding.environments.iter().flatten().filter(|pattern| {
+        !policy.environments().iter().any(|environment| pattern.matches(environment.name.as_str()))
+    });
+    nowhere
+        .map(|pattern| PolicyError {
+            file: binding.rule.file.clone(),
+            line: Some(binding.rule.line),
+            message: format!("binding of `{}`: no environment matches `{pattern}`", binding.role),
+            hint: None,
         })
         .collect()
 }

@@ -70,8 +70,13 @@ reasons! {
     SodSelf = "SOD_SELF": "Whoever asked for a promotion cannot approve it, whatever their groups; no role is exempt. Next: ask one of those whom `lockgate why` names to approve.";
     SodAuthor = "SOD_AUTHOR": "Whoever published the release, or is named as author by its provenance, cannot approve it. Next: ask one of those whom `lockgate why` names to approve.";
     SodBuilder = "SOD_BUILDER": "Whoever built the release, or handed in evidence about it, cannot approve it. Next: ask one of those whom `lockgate why` names to approve.";
+    SodDeployer = "SOD_DEPLOYER": "Whoever may deploy the release there, in person or through a machine account of theirs, cannot approve it. Next: ask one of those whom `lockgate why` names to approve.";
     SodRobot = "SOD_ROBOT": "Machines can publish and ask, and never approve. Next: ask one of the people whom `lockgate why` names to approve.";
     ApproverUnsuitable = "APPROVER_UNSUITABLE": "The policy set counts no approval by this person here: not enrolled, not in one of the groups that approve, or without a role that permits it. Next: ask one of those whom `lockgate why` names, or have an owner enrol the person in a group that approves.";
+    ApproverRequired = "APPROVER_REQUIRED": "The gate names people whose own approval it wants, and not all of them have given it; a delegate cannot stand in for them. Next: those whom `who` names run `lockgate approve`.";
+    ApprovalTooFast = "APPROVAL_TOO_FAST": "The gate wants every approval to be reviewed for a while, and one was signed sooner after its document was opened, or does not say when that was. Next: open it with `lockgate approve --open`, read it, and sign it again.";
+    ApprovalWindowOver = "APPROVAL_WINDOW_OVER": "Approvals had to be given within a window after the request, and it has ended without enough of them. Next: ask anew with `lockgate promote`.";
+    Deferred = "DEFERRED": "There are enough approvals, and the gate wants some time to pass after the request before anything is let in. Next: wait until the time that `found` names; the promotion is then decided again.";
     Rejected = "REJECTED": "A person rejected this promotion, which ends it. Next: settle the objection, then ask anew with `lockgate promote`; earlier approvals do not carry over.";
 }
 
@@ -102,6 +107,7 @@ mod tests {
     /// The sources of everything that makes gate results.
     const PRODUCERS: &[&str] = &[
         include_str!("decide.rs"),
+        include_str!("duties.rs"),
         include_str!("gates/mod.rs"),
         include_str!("gates/coverage.rs"),
         include_str!("gates/approvals.rs"),

@@ -1,4 +1,5 @@
-//! Roles and groups: what a policy set lets whom do. Who is in a group is enrolled in the ledger, not written here.
+//! Roles, groups and bindings: what a policy set lets whom do, and where. Who is in a group is enrolled in the ledger,
+//! not written here.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,6 +7,8 @@ use lockgate_model::{GroupName, RoleName};
 use serde::Deserialize;
 use toml::Spanned;
 
+use crate::binding::{Binding, BindingEntry};
+use crate::decision::Rule;
 use crate::error::PolicyError;
 use crate::permission::Permission;
 use crate::source::SourceFile;
@@ -31,6 +34,19 @@ struct PeopleFile {
     role: BTreeMap<RoleName, RoleEntry>,
     #[serde(default)]
     group: BTreeMap<GroupName, Spanned<GroupEntry>>,
+    #[serde(default)]
+    bindings: Vec<Spanned<BindingEntry>>,
+}
+
+/// What `people.toml` says.
+#[derive(Debug, Clone)]
+pub(crate) struct People {
+    /// The groups.
+    pub(crate) groups: BTreeMap<GroupName, Group>,
+    /// Who holds which role where, in the order of lines: the groups' own roles, and those of `[[bindings]]`.
+    pub(crate) bindings: Vec<Binding>,
+    /// What each role permits.
+    pub(crate) roles: BTreeMap<RoleName, BTreeSet<Permission>>,
 }
 
 #[derive(Deserialize)]
@@ -44,6 +60,7 @@ struct RoleEntry {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct GroupEntry {
+    #[serde(default)]
     roles: Vec<RoleName>,
     #[serde(default)]
     description: String,
@@ -52,19 +69,35 @@ struct GroupEntry {
 impl Group {
     /// The file that roles and groups are read from.
     pub(crate) const FILE: &'static str = "people.toml";
+}
 
-    /// Reads all groups, by name, with their roles resolved.
-    pub(crate) fn read(source: SourceFile<'_>) -> Result<BTreeMap<GroupName, Self>, Vec<PolicyError>> {
-        let PeopleFile { role, group } = source.read()?;
+impl People {
+    /// Reads all groups, roles and bindings, resolved.
+    pub(crate) fn read(source: SourceFile<'_>) -> Result<Self, Vec<PolicyError>> {
+        let PeopleFile { role, group, bindings: written } = source.read()?;
+        let role: BTreeMap<RoleName, BTreeSet<Permission>> =
+            role.into_iter().map(|(name, entry)| (name, entry.permissions)).collect();
         let mut errors = Vec::new();
         let mut groups = BTreeMap::new();
+        let mut bindings = Vec::new();
         for (name, entry) in group {
             let line = Some(source.line(&entry.span()));
             let GroupEntry { roles, description } = entry.into_inner();
             let mut permissions = BTreeSet::new();
             for wanted in &roles {
                 match role.get(wanted) {
-                    Some(found) => permissions.extend(found.permissions.iter().copied()),
+                    Some(found) => {
+                        permissions.extend(found.iter().copied());
+                        bindings.push(Binding {
+                            role: wanted.clone(),
+                            permissions: found.clone(),
+                            groups: vec![name.clone()],
+                            people: Vec::new(),
+                            services: None,
+                            environments: None,
+                            rule: Rule { file: source.path.to_owned(), line: line.unwrap_or(1) },
+                        });
+                    }
                     None => {
                         let message = format!("group `{name}` has the role `{wanted}`, which is not defined here");
                         errors.push(source.error(
@@ -75,13 +108,19 @@ impl Group {
                     }
                 }
             }
-            groups.insert(name.clone(), Self { name, description, roles, permissions });
+            groups.insert(name.clone(), Group { name, description, roles, permissions });
         }
         if groups.is_empty() {
             let message = "no group: write at least one `[group.<name>]`, or nobody may do anything".to_owned();
             errors.push(source.error(None, message, None));
         }
-        if errors.is_empty() { Ok(groups) } else { Err(errors) }
+        let names: BTreeSet<GroupName> = groups.keys().cloned().collect();
+        match Binding::resolve(source, written, &role, &names) {
+            Ok(more) => bindings.extend(more),
+            Err(more) => errors.extend(more),
+        }
+        bindings.sort_by_key(|binding| binding.rule.line);
+        if errors.is_empty() { Ok(Self { groups, bindings, roles: role }) } else { Err(errors) }
     }
 }
 
@@ -90,7 +129,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<BTreeMap<GroupName, Group>, Vec<PolicyError>> {
-        Group::read(SourceFile { path: Group::FILE, text })
+        People::read(SourceFile { path: Group::FILE, text }).map(|people| people.groups)
     }
 
     #[test]

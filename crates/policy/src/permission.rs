@@ -27,6 +27,8 @@ pub enum Permission {
     Rollback,
     /// Grant a waiver.
     Waive,
+    /// Report what was deployed under a grant.
+    Deploy,
     /// Read and export the whole ledger.
     Audit,
     /// Enrol people and machines, and revoke keys.
@@ -38,7 +40,7 @@ pub enum Permission {
 /// Why a text is not a permission.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{0}` is not a permission: use one of read, push, attest, request, approve, reject, withdraw, rollback, waive, audit, keys, policy"
+    "`{0}` is not a permission: use one of read, push, attest, request, approve, reject, withdraw, rollback, waive, deploy, audit, keys, policy"
 )]
 pub struct PermissionError(String);
 
@@ -54,6 +56,7 @@ impl Permission {
         Self::Withdraw,
         Self::Rollback,
         Self::Waive,
+        Self::Deploy,
         Self::Audit,
         Self::Keys,
         Self::Policy,
@@ -71,11 +74,43 @@ impl Permission {
             Self::Withdraw => "withdraw",
             Self::Rollback => "rollback",
             Self::Waive => "waive",
+            Self::Deploy => "deploy",
             Self::Audit => "audit",
             Self::Keys => "keys",
             Self::Policy => "policy",
         }
     }
+
+    /// What it is about, and so by what it can be limited.
+    pub const fn reach(self) -> Reach {
+        match self {
+            Self::Audit | Self::Keys | Self::Policy => Reach::Ledger,
+            Self::Read | Self::Push | Self::Attest => Reach::Service,
+            Self::Request
+            | Self::Approve
+            | Self::Reject
+            | Self::Withdraw
+            | Self::Rollback
+            | Self::Waive
+            | Self::Deploy => Reach::Target,
+        }
+    }
+
+    /// Whether using it writes to the ledger, so that its last use is known; reading does not.
+    pub const fn leaves_a_trace(self) -> bool {
+        !matches!(self, Self::Read | Self::Audit)
+    }
+}
+
+/// What a permission is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// The ledger as a whole: nothing limits it.
+    Ledger,
+    /// A service, its releases and their evidence.
+    Service,
+    /// A service in an environment.
+    Target,
 }
 
 impl fmt::Display for Permission {

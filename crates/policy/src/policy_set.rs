@@ -2,14 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lockgate_model::{Digest, EnvName, GateName, GroupName, Limits, ServiceName, SignerName, canonical};
+use lockgate_model::{Digest, EnvName, GateName, GroupName, Limits, RoleName, ServiceName, SignerName, canonical};
 use serde::{Deserialize, Serialize};
 
+use crate::access::{self, Holder, Object};
+use crate::alias::Aliases;
+use crate::binding::Binding;
 use crate::check;
 use crate::environment::Environment;
 use crate::error::PolicyError;
 use crate::gate::Gate;
-use crate::people::Group;
+use crate::pattern::Pattern;
+use crate::people::{Group, People};
 use crate::permission::Permission;
 use crate::policy_test::PolicyTest;
 use crate::settings::Settings;
@@ -32,7 +36,8 @@ pub struct PolicySet {
     digest: Digest,
     settings: Settings,
     environments: Vec<Environment>,
-    groups: BTreeMap<GroupName, Group>,
+    people: People,
+    aliases: Aliases,
     signers: Vec<TrustedSigner>,
     gates: Vec<Gate>,
     tests: Vec<PolicyTest>,
@@ -91,7 +96,11 @@ impl PolicySet {
         let mut errors = Vec::new();
         let settings = keep(&mut errors, required(&files, Settings::FILE).and_then(Settings::read));
         let environments = keep(&mut errors, required(&files, Environment::FILE).and_then(Environment::read));
-        let groups = keep(&mut errors, required(&files, Group::FILE).and_then(Group::read));
+        let people = keep(&mut errors, required(&files, Group::FILE).and_then(People::read));
+        let aliases = match source(&files, Aliases::FILE) {
+            Some(file) => keep(&mut errors, Aliases::read(file)),
+            None => Some(Aliases::default()),
+        };
         let signers = match source(&files, TrustedSigner::FILE) {
             Some(file) => keep(&mut errors, TrustedSigner::read(file)),
             None => Some(Vec::new()),
@@ -108,12 +117,17 @@ impl PolicySet {
         let own_name = keep(&mut errors, OWN_NAME.parse::<GateName>().map_err(|error| whole(error.to_string())));
         let document = Document { schema: SCHEMA.to_owned(), files };
         let bytes = keep(&mut errors, canonical::to_vec(&document).map_err(|error| whole(error.to_string())));
-        match (settings, environments, groups, signers, own_name, bytes) {
-            (Some(settings), Some(environments), Some(groups), Some(signers), Some(own_name), Some(document))
-                if errors.is_empty() =>
-            {
+        match (settings, environments, people, aliases.zip(signers), own_name, bytes) {
+            (
+                Some(settings),
+                Some(environments),
+                Some(people),
+                Some((aliases, signers)),
+                Some(own_name),
+                Some(document),
+            ) if errors.is_empty() => {
                 let digest = Digest::of(&document);
-                Ok(Self { document, digest, settings, environments, groups, signers, gates, tests, own_name })
+                Ok(Self { document, digest, settings, environments, people, aliases, signers, gates, tests, own_name })
             }
             _ => Err(errors),
         }
@@ -185,32 +199,80 @@ impl PolicySet {
 
     /// All groups, by name.
     pub fn groups(&self) -> &BTreeMap<GroupName, Group> {
-        &self.groups
+        &self.people.groups
+    }
+
+    /// Which names and accounts are one person's.
+    pub fn aliases(&self) -> &Aliases {
+        &self.aliases
+    }
+
+    /// Who holds which role where, in the order of lines.
+    pub fn bindings(&self) -> &[Binding] {
+        &self.people.bindings
+    }
+
+    /// All roles, by name.
+    pub fn roles(&self) -> impl Iterator<Item = &RoleName> {
+        self.people.roles.keys()
+    }
+
+    /// Whether the members of a group may do something in at least one place.
+    pub(crate) fn group_may(&self, name: &GroupName, permission: Permission) -> bool {
+        self.bindings().iter().any(|binding| {
+            binding.covers(permission, Object::Anywhere) && binding.groups.contains(name)
+        })
     }
 
     /// One group.
     pub fn group(&self, name: &GroupName) -> Option<&Group> {
-        self.groups.get(name)
+        self.people.groups.get(name)
     }
 
-    /// What the members of some groups may do; groups that the policy set does not define permit nothing.
+    /// What the members of some groups may do everywhere; groups that the policy set does not define permit nothing.
+    /// What somebody may do in one place is for [`allows`](crate::allows) to say.
     pub fn permissions_of(&self, groups: &[GroupName]) -> BTreeSet<Permission> {
-        let defined = groups.iter().filter_map(|name| self.group(name));
-        defined.flat_map(|group| group.permissions.iter().copied()).collect()
+        let held = |binding: &&Binding| !binding.is_scoped() && binding.groups.iter().any(|group| groups.contains(group));
+        self.bindings().iter().filter(held).flat_map(|binding| binding.permissions.iter().copied()).collect()
     }
 
-    /// The groups whose members may do something.
+    /// The groups whose members may do something in at least one place.
     pub fn who_may(&self, permission: Permission) -> Vec<GroupName> {
-        let may = self.groups.values().filter(|group| group.permissions.contains(&permission));
-        may.map(|group| group.name.clone()).collect()
+        self.groups().keys().filter(|name| self.group_may(name, permission)).cloned().collect()
     }
 
-    /// Says which groups may do something, as a sentence needs it.
+    /// Says who may do something in at least one place, as a sentence needs it.
     pub(crate) fn groups_text(&self, permission: Permission) -> String {
-        match self.who_may(permission).as_slice() {
-            [] => format!("nobody: no group has the permission `{permission}`"),
-            [group] => format!("group {group}"),
-            groups => format!("groups {}", wording::all_of(groups)),
+        self.holders_text(permission, Object::Anywhere)
+    }
+
+    /// Says who may do something to an object, as a sentence needs it.
+    pub(crate) fn holders_text(&self, permission: Permission, object: Object<'_>) -> String {
+        let holders = access::who_may(self, permission, object);
+        let groups: Vec<&GroupName> = holders
+            .iter()
+            .filter_map(|holder| match holder {
+                Holder::Group(group) => Some(group),
+                Holder::People(_) => None,
+            })
+            .collect();
+        let people: Vec<&Pattern> = holders
+            .iter()
+            .filter_map(|holder| match holder {
+                Holder::People(pattern) => Some(pattern),
+                Holder::Group(_) => None,
+            })
+            .collect();
+        let groups = match groups.as_slice() {
+            [] => None,
+            [group] => Some(format!("group {group}")),
+            groups => Some(format!("groups {}", wording::all_of(groups))),
+        };
+        match (groups, people.is_empty()) {
+            (Some(groups), true) => groups,
+            (Some(groups), false) => format!("{groups}, and {}", wording::all_of(&people)),
+            (None, false) => wording::all_of(&people),
+            (None, true) => format!("nobody: no group has the permission `{permission}`"),
         }
     }
 
@@ -267,7 +329,8 @@ fn file_problems(files: &BTreeMap<String, String>) -> Vec<PolicyError> {
         .collect()
 }
 
-const FILES: [&str; 4] = [Settings::FILE, Environment::FILE, Group::FILE, TrustedSigner::FILE];
+const FILES: [&str; 5] =
+    [Settings::FILE, Environment::FILE, Group::FILE, TrustedSigner::FILE, Aliases::FILE];
 
 fn is_known(path: &str) -> bool {
     let in_folder = |folder: &str| {

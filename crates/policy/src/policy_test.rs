@@ -6,9 +6,9 @@
 use std::collections::BTreeMap;
 
 use lockgate_model::facts::{
-    ApprovalFact, Artifact, Binding, Certified, Claim, Completeness, EvidenceFact, Facts, Finding, Origin, PersonFact,
-    PromotionFacts, PromotionKind, Provenance, ReleaseFacts, Running, Sbom, Severity, SubjectKind, Tests, Verdict,
-    Vulnerabilities,
+    ApprovalFact, Artifact, Binding, Certified, Claim, Completeness, DelegationFact, EvidenceFact, Facts, Finding,
+    Origin, PersonFact, PromotionFacts, PromotionKind, Provenance, ReleaseFacts, Running, Sbom, Severity, SubjectKind,
+    Tests, Verdict, Vulnerabilities,
 };
 use lockgate_model::{
     Digest, EntryIndex, EnvName, GateName, GroupName, PersonId, PromotionId, ReleaseName, SignerName, Span, UnixMillis,
@@ -80,6 +80,9 @@ struct Example {
     running: Option<Version>,
     approvals: Vec<PersonId>,
     rejections: Vec<PersonId>,
+    requested: Option<Span>,
+    reviewed: Option<Span>,
+    delegations: BTreeMap<PersonId, PersonId>,
     people: BTreeMap<PersonId, Vec<GroupName>>,
     notes: bool,
     certified: BTreeMap<EnvName, Span>,
@@ -113,6 +116,15 @@ struct TestEntry {
     approvals: Vec<PersonId>,
     #[serde(default)]
     rejections: Vec<PersonId>,
+    /// How long ago it was asked for.
+    #[serde(default)]
+    requested: Option<Span>,
+    /// How long the approvers had the document open.
+    #[serde(default)]
+    reviewed: Option<Span>,
+    /// Who may approve instead of whom.
+    #[serde(default)]
+    delegations: BTreeMap<PersonId, PersonId>,
     #[serde(default)]
     people: BTreeMap<PersonId, Vec<GroupName>>,
     #[serde(default)]
@@ -242,7 +254,8 @@ impl PolicyTest {
             let known = policy.signers().iter().map(|signer| signer.name.as_str());
             problems.push(Problem::unknown("signer", name.as_str(), "trust.toml", known));
         }
-        for name in example.approvals.iter().chain(&example.rejections) {
+        let delegates = example.delegations.iter().flat_map(|(to, from)| [to, from]);
+        for name in example.approvals.iter().chain(&example.rejections).chain(delegates) {
             if !example.people.contains_key(name) {
                 let known = example.people.keys().map(PersonId::as_str);
                 problems.push(Problem::unknown("person", name.as_str(), "`people` of this test", known));
@@ -307,6 +320,9 @@ fn read_test<'a>(source: SourceFile<'a>, entry: TableEntry<'a>) -> Result<Policy
         running: entry.running,
         approvals: entry.approvals,
         rejections: entry.rejections,
+        requested: entry.requested,
+        reviewed: entry.reviewed,
+        delegations: entry.delegations,
         people: entry.people,
         notes: entry.notes,
         certified: entry.certified,
@@ -354,7 +370,7 @@ impl Example {
                 kind: self.kind,
                 requester: self.requester.clone(),
                 reason: "policy test".to_owned(),
-                requested_at: NOW,
+                requested_at: self.requested.map_or(NOW, ago),
             },
             release: ReleaseFacts {
                 name: self.release.clone(),
@@ -368,8 +384,14 @@ impl Example {
             evidence: self.evidence(),
             running,
             certified: self.certified.iter().map(|(environment, age)| certified(environment, *age)).collect(),
-            approvals: verdicts.map(|(person, verdict)| approval(person, verdict, &binds, expires_at)).collect(),
+            approvals: verdicts
+                .map(|(person, verdict)| ApprovalFact {
+                    review_seconds: self.reviewed.map(Span::secs),
+                    ..approval(person, verdict, &binds, expires_at)
+                })
+                .collect(),
             waivers: Vec::new(),
+            delegations: self.delegations.iter().map(|(to, from)| delegation(to, from)).collect(),
             people: self.people.iter().map(|(person, groups)| (person.clone(), enrolled(groups))).collect(),
         }
     }
@@ -420,7 +442,7 @@ fn certified(environment: &EnvName, age: Span) -> Certified {
 }
 
 fn enrolled(groups: &[GroupName]) -> PersonFact {
-    PersonFact { kind: SubjectKind::Person, groups: groups.to_vec() }
+    PersonFact { kind: SubjectKind::Person, groups: groups.to_vec(), keyless: false }
 }
 
 fn approval(person: &PersonId, verdict: Verdict, binds: &Binding, expires_at: UnixMillis) -> ApprovalFact {
@@ -433,6 +455,20 @@ fn approval(person: &PersonId, verdict: Verdict, binds: &Binding, expires_at: Un
         expires_at,
         binds: binds.clone(),
         key_valid: true,
+        review_seconds: None,
+        withdrawn: false,
+        misdescribed: false,
+    }
+}
+
+/// A delegation from before the approvals, of all groups, for another day.
+fn delegation(to: &PersonId, from: &PersonId) -> DelegationFact {
+    DelegationFact {
+        from: from.clone(),
+        to: to.clone(),
+        groups: Vec::new(),
+        expires_at: NOW.plus(Span::from_secs(86_400)),
+        index: EntryIndex(99),
     }
 }
 

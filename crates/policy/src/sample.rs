@@ -107,7 +107,7 @@ pub(crate) fn gate(fields: &str) -> String {
 pub(crate) fn facts() -> Facts {
     let person = |name: &str, kind, groups: &[&str]| {
         let groups = groups.iter().map(|group| group.parse().unwrap()).collect();
-        (name.parse().unwrap(), PersonFact { kind, groups })
+        (name.parse().unwrap(), PersonFact { kind, groups, keyless: false })
     };
     Facts {
         schema: Facts::SCHEMA.to_owned(),
@@ -134,6 +134,7 @@ pub(crate) fn facts() -> Facts {
         certified: vec![],
         approvals: vec![],
         waivers: vec![],
+        delegations: vec![],
         people: BTreeMap::from([
             person("dana", SubjectKind::Person, &["developers"]),
             person("kim", SubjectKind::Person, &["developers"]),
@@ -254,6 +255,9 @@ pub(crate) fn approval(policy: &PolicySet, facts: &Facts, person: &str) -> Appro
             replaces: facts.running.as_ref().map(|running| running.manifest),
         },
         key_valid: true,
+        review_seconds: None,
+        withdrawn: false,
+        misdescribed: false,
     }
 }
 

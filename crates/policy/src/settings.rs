@@ -4,6 +4,9 @@ use lockgate_model::{EnvName, ServiceName, Span};
 use serde::Deserialize;
 
 use crate::error::PolicyError;
+use crate::governance::GovernanceRules;
+use crate::passkeys::PasskeyRules;
+use crate::sign_in::SignIn;
 use crate::source::SourceFile;
 
 /// What `policy.toml` says.
@@ -22,6 +25,15 @@ pub struct Settings {
     pub approval_ttl: Span,
     /// How long a promotion may wait before it ends undecided.
     pub promotion_ttl: Span,
+    /// What signatures by passkeys need; absent in sets that leave it at its defaults.
+    #[serde(default)]
+    pub passkeys: PasskeyRules,
+    /// What the sessions of people need; absent in sets that leave it at its defaults.
+    #[serde(default, rename = "sign-in")]
+    pub sign_in: SignIn,
+    /// How many people a change of keys or policy takes; absent in sets that leave it at its default.
+    #[serde(default)]
+    pub governance: GovernanceRules,
 }
 
 impl Settings {
@@ -69,6 +81,17 @@ impl Settings {
                 self.promotion_ttl.is_zero(),
                 "promotion_ttl",
                 "`promotion_ttl` is zero: every promotion would end at once",
+            ),
+            (
+                self.passkeys.allows_no_origin(),
+                "origins",
+                "`origins` of `[passkeys]` is empty: no passkey would ever count; leave it out to allow every origin of \
+                 the RP id",
+            ),
+            (
+                self.governance.is_out_of_range(),
+                "quorum",
+                "`quorum` of `[governance]` is not between 1 and 16: nobody would have to sign, or nobody could",
             ),
         ];
         checks.into_iter().filter(|(wrong, ..)| *wrong).map(|(_, key, message)| (key, message)).collect()
@@ -122,5 +145,8 @@ promotion_ttl = "30d"
         check("72h", "0h", Some(6));
         check("30d", "a month", Some(7));
         check("promotion_ttl", "promotion_til", Some(7));
+        check("\"30d\"", "\"30d\"\n[passkeys]\nsynced = false\norigins = []", Some(10));
+        check("\"30d\"", "\"30d\"\n[passkeys]\nuv = true", Some(9));
+        check("promotion_ttl = \"30d\"", "promotion_ttl = \"30d\"\n[governance]\nquorum = 0", Some(9));
     }
 }

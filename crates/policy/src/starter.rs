@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 /// The starter policy sets: name and description.
 pub const STARTERS: &[(&str, &str)] = &[
-    ("starter", "dev, staging and production; tests, SBOM, scan and one approval on the way up"),
+    ("starter", "dev, staging and production; tests, SBOM, scan and approvals by people on the way up"),
     ("strict", "the same with signed provenance, complete SBOMs, release notes, a day of soaking and two approvals"),
 ];
 

@@ -94,7 +94,8 @@ async fn connection(
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
         .max_headers(header_count)
-        .max_buf_size(header_bytes.max(512 * 1024))
+        // More is answered with 431, and the connection ends.
+        .max_header_size(header_bytes)
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {

@@ -1,18 +1,20 @@
 //! The application: what handlers share.
 
-use std::collections::HashMap;
-use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use lockgate_engine::Engine;
+use lockgate_engine::access_log::{self, AccessLog};
+use lockgate_engine::passkeys::WaitingPasskeys;
+use lockgate_engine::issuer::Issuers;
 use lockgate_engine::session::Challenges;
-use lockgate_model::UnixMillis;
 use tokio::sync::{Semaphore, watch};
+
+use crate::front::Front;
+use crate::rate::{RateTable, Rates};
+use crate::uploads::Uploads;
 
 /// How many uploads and downloads may go on at the same time.
 const TRANSFERS: usize = 128;
-/// How many sign-in and set-up requests one address may make in a minute.
-const SIGN_INS_PER_MINUTE: u32 = 240;
 
 /// What handlers share.
 pub struct App {
@@ -20,18 +22,31 @@ pub struct App {
     pub engine: Arc<Engine>,
     /// Open sign-in challenges.
     pub challenges: Challenges,
+    /// Passkeys that wait for somebody to vouch for them.
+    pub passkeys: WaitingPasskeys,
     /// Whether this is a demo instance.
     pub demo: bool,
     /// The ledger's size, for whoever waits for more.
     pub size: watch::Receiver<u64>,
     /// Places for uploads and downloads: each holds a thread.
     pub transfers: Arc<Semaphore>,
-    sign_ins: Mutex<HashMap<IpAddr, (u64, u32)>>,
+    /// Who has sent which bytes.
+    pub uploads: Uploads,
+    /// Where each request's outcome goes.
+    pub access: Arc<AccessLog>,
+    /// Places for records that the access log has not written yet.
+    pub records: Arc<Semaphore>,
+    /// How many requests each caller may make.
+    pub rates: RateTable,
+    /// How people reach this server, and through whom they may sign in.
+    pub front: Front,
+    /// Token issuers and identity providers; the composition root connects them.
+    pub issuers: Arc<Issuers>,
 }
 
 impl App {
-    /// An application around an engine.
-    pub fn new(engine: Arc<Engine>, demo: bool) -> Arc<Self> {
+    /// An application around an engine and its access log.
+    pub fn new(engine: Arc<Engine>, access: Arc<AccessLog>, rates: Rates, front: Front, demo: bool) -> Arc<Self> {
         let (sender, size) = watch::channel(engine.published().head.size.0);
         engine.listen(move |head| {
             // Without listeners there is nobody to tell.
@@ -40,25 +55,17 @@ impl App {
         Arc::new(Self {
             engine,
             challenges: Challenges::default(),
+            passkeys: WaitingPasskeys::default(),
             demo,
             size,
             transfers: Arc::new(Semaphore::new(TRANSFERS)),
-            sign_ins: Mutex::new(HashMap::new()),
+            uploads: Uploads::default(),
+            access,
+            // As many as the queue has room for, so that recording never waits on a network thread.
+            records: Arc::new(Semaphore::new(access_log::QUEUE)),
+            rates: RateTable::new(rates),
+            front,
+            issuers: Arc::default(),
         })
-    }
-
-    /// Whether one more sign-in request from this address is acceptable.
-    pub(crate) fn may_sign_in(&self, address: IpAddr, now: UnixMillis) -> bool {
-        let minute = now.secs() / 60;
-        let mut seen = self.sign_ins.lock().unwrap_or_else(PoisonError::into_inner);
-        if seen.len() > 10_000 {
-            seen.retain(|_, (at, _)| *at == minute);
-        }
-        let (at, count) = seen.entry(address).or_insert((minute, 0));
-        if *at != minute {
-            (*at, *count) = (minute, 0);
-        }
-        *count += 1;
-        *count <= SIGN_INS_PER_MINUTE
     }
 }

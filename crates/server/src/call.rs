@@ -6,10 +6,12 @@ use std::sync::Arc;
 use axum::body::{Body, Bytes};
 use axum::http::HeaderMap;
 use lockgate_api::Route;
+use lockgate_engine::ci::Scope;
 use lockgate_engine::sequencer::request_digest;
+use lockgate_engine::session::Caller;
 use lockgate_engine::{Engine, Fault, Kind};
 use lockgate_model::json::{self, Numbers};
-use lockgate_model::{Digest, Limits, PersonId};
+use lockgate_model::{Digest, Limits, PersonId, ServiceName};
 use serde::de::DeserializeOwned;
 
 use crate::app::App;
@@ -22,7 +24,9 @@ pub struct Call {
     pub route: &'static Route,
     /// Who is signed in, where the route asks for it.
     pub person: Option<PersonId>,
-    /// The bearer token, where there is one.
+    /// The same with what their session rests on.
+    pub caller: Option<Caller>,
+    /// The token, from the header or the cookie, where there is one.
     pub token: Option<String>,
     /// The parts of the path.
     pub path: BTreeMap<String, String>,
@@ -48,6 +52,22 @@ impl Call {
     /// `SIGN_IN_NEEDED`; never on a route that asks for it.
     pub fn person(&self) -> Result<PersonId, Fault> {
         self.person.clone().ok_or_else(|| Fault::new(Kind::Unauthenticated, "SIGN_IN_NEEDED", "nobody is signed in"))
+    }
+
+    /// Refuses a service that the session is not for.
+    ///
+    /// # Errors
+    /// `TOKEN_SCOPE`.
+    pub fn check_service(&self, service: &ServiceName) -> Result<(), Fault> {
+        match self.scope() {
+            Some(scope) => scope.check_service(service),
+            None => Ok(()),
+        }
+    }
+
+    /// What the session is good for, where that is less than what its person or machine may do.
+    pub fn scope(&self) -> Option<&Scope> {
+        self.caller.as_ref()?.scope.as_ref()
     }
 
     /// The JSON body, read strictly.

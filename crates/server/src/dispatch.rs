@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
+use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{RawPathParams, Request};
 use axum::http::{HeaderMap, Method, header};
 use axum::response::Response;
@@ -14,15 +15,23 @@ use axum::routing::{MethodFilter, on};
 use http_body_util::{BodyExt as _, Limited};
 use lockgate_api::routes::{BodyLimit, Rate};
 use lockgate_api::{Access, ROUTES, Route};
-use lockgate_engine::{Fault, Kind, session};
-use lockgate_model::{Limits, PersonId};
-use lockgate_policy::Permission;
+use lockgate_engine::session::{self, Caller};
+use lockgate_engine::{Fault, Kind, authorise};
+use lockgate_model::{Limits, PersonId, json};
+use lockgate_policy::{Object, Permission};
 
 use crate::app::App;
 use crate::call::Call;
+use crate::cookie;
+use crate::csrf;
+use crate::demand;
+use crate::guard;
 use crate::handlers::{self, Handler};
 use crate::reply;
+use crate::witness::{Witness, object_of};
 
+/// How often an open stream asks whether its session still counts.
+const RECHECK: Duration = Duration::from_secs(2);
 /// How long a client may take to send a JSON body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -38,34 +47,77 @@ pub fn router(app: Arc<App>) -> Result<Router, String> {
         let method = Method::from_bytes(route.method.as_bytes()).map_err(|error| error.to_string())?;
         let filter = MethodFilter::try_from(method).map_err(|error| error.to_string())?;
         let app = app.clone();
-        let serve = move |params: RawPathParams, request: Request| {
-            let path = params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let serve = move |params: Result<RawPathParams, RawPathParamsRejection>, request: Request| {
+            // A part that is not UTF-8 is refused where everything else is, so that it is recorded.
+            let path = params
+                .map(|params| params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
+                .map_err(|_| Fault::invalid("PATH_INVALID", "the path is not UTF-8"));
             dispatch(app, route, handler, path, request)
         };
         router = router.route(route.path, on(filter, serve));
     }
-    let unknown = || async {
-        reply::problem(&Fault::not_found("ROUTE_UNKNOWN", "there is nothing here").hint("see /openapi.json"))
+    let (here, there) = (app.clone(), app);
+    let unknown = move |request: Request| {
+        let problem =
+            reply::problem(&Fault::not_found("ROUTE_UNKNOWN", "there is nothing here").hint("see /openapi.json"));
+        no_route(here, request, problem, "ROUTE_UNKNOWN")
     };
-    let method = || async { reply::method_unknown() };
-    Ok(router.fallback(unknown).method_not_allowed_fallback(method))
+    let method = move |request: Request| no_route(there, request, reply::method_unknown(), "METHOD_UNKNOWN");
+    let router = router.fallback(unknown).method_not_allowed_fallback(method);
+    Ok(router.layer(axum::middleware::from_fn(guard::harden)))
+}
+
+fn address_of(request: &Request) -> IpAddr {
+    request.extensions().get::<IpAddr>().copied().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
+}
+
+/// Answers what no route is for; that is recorded and limited like everything else.
+async fn no_route(app: Arc<App>, request: Request, problem: Response, code: &'static str) -> Response {
+    let address = address_of(&request);
+    // Without the query, which may hold what nobody should keep.
+    let object = format!("{} {}", request.method(), request.uri().path());
+    drop(request);
+    let witness = match Witness::begin(&app, address, "unknown", &object).await {
+        Ok(witness) => witness,
+        Err(fault) => return reply::problem(&fault),
+    };
+    let (problem, code) = match app.rates.anonymous(address, Rate::Read, app.engine.inner().now()) {
+        Ok(()) => (problem, code),
+        Err(fault) => (reply::problem(&fault), fault.code),
+    };
+    witness.answered(problem.status().as_u16(), Some(code));
+    problem
 }
 
 async fn dispatch(
     app: Arc<App>,
     route: &'static Route,
     handler: Handler,
-    path: BTreeMap<String, String>,
+    path: Result<BTreeMap<String, String>, Fault>,
     request: Request,
 ) -> Response {
-    let address = request.extensions().get::<IpAddr>().copied().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-    let (result, person) = match admit(app, route, path, address, request).await {
+    let address = address_of(&request);
+    let object = path.as_ref().map(object_of).unwrap_or_default();
+    let mut witness = match Witness::begin(&app, address, route.event, &object).await {
+        Ok(witness) => witness,
+        Err(fault) => {
+            tracing::warn!(event = route.event, code = fault.code, %address, "not recorded and so not done");
+            return reply::problem(&fault);
+        }
+    };
+    let admitted = match path {
+        Ok(path) => admit(app.clone(), route, path, address, request, &mut witness).await,
+        Err(fault) => Err(fault),
+    };
+    let (result, person) = match admitted {
         Ok(call) => {
             let person = call.person.clone();
             (handler(call).await, person)
         }
         Err(fault) => (Err(fault), None),
     };
+    let result = slow_down(&app, route, &witness, address, result);
+    let code = result.as_ref().err().map(|fault| fault.code);
     let response = result.unwrap_or_else(|fault| {
         if let Some(context) = &fault.context {
             tracing::warn!(event = route.event, code = fault.code, %context, "refused");
@@ -75,7 +127,34 @@ async fn dispatch(
     });
     let person = person.as_ref().map(PersonId::as_str).unwrap_or("-");
     tracing::debug!(event = route.event, person, %address, status = response.status().as_u16(), "served");
+    witness.answered(response.status().as_u16(), code);
     response
+}
+
+/// Wrong sign-ins are told to wait, longer each time; a right one never is, whatever came before it.
+fn slow_down(
+    app: &App,
+    route: &Route,
+    witness: &Witness,
+    address: IpAddr,
+    result: Result<Response, Fault>,
+) -> Result<Response, Fault> {
+    if route.rate != Rate::SignIn || witness.name().is_empty() {
+        return result;
+    }
+    match result {
+        Err(fault) if fault.kind == Kind::Unauthenticated => {
+            Err(app.rates.sign_in_failed(address, witness.name(), app.engine.inner().now()).unwrap_or(fault))
+        }
+        Ok(response) => {
+            // Asking for a challenge proves nothing.
+            if route.event.starts_with("sign-in") && !route.event.ends_with("challenge") {
+                app.rates.sign_in_succeeded(address, witness.name());
+            }
+            Ok(response)
+        }
+        Err(fault) => Err(fault),
+    }
 }
 
 /// Finds out who calls and whether they may, and takes in the body within its limit.
@@ -85,26 +164,29 @@ async fn admit(
     path: BTreeMap<String, String>,
     address: IpAddr,
     request: Request,
+    witness: &mut Witness,
 ) -> Result<Call, Fault> {
     let (parts, body) = request.into_parts();
     let now = app.engine.inner().now();
-    if route.rate == Rate::SignIn && !app.may_sign_in(address, now) {
-        return Err(Fault::new(
-            Kind::Unavailable,
-            "RATE_LIMITED",
-            "too many sign-ins from this address; wait a minute",
-        ));
+    let reached = app.front.hosts.check(&parts.headers, &parts.uri);
+    let known = reached.and_then(|()| known(&app, route, &parts.headers, witness));
+    // Whoever is signed in is limited as themselves; everyone else, with a wrong token too, by their address.
+    match &known {
+        Ok((_, Some(caller))) => app.rates.signed_in(&caller.person, route.rate, now)?,
+        Ok((_, None)) | Err(_) => app.rates.anonymous(address, route.rate, now)?,
     }
-    let token = bearer(&parts.headers)?;
-    let person = match route.access {
-        Access::Public => None,
-        Access::SignedIn => Some(authenticate(&app, token.as_deref())?),
-        Access::Permission(name) => {
-            let person = authenticate(&app, token.as_deref())?;
-            authorise(&app, &person, name)?;
-            Some(person)
-        }
-    };
+    let (token, caller) = known?;
+    csrf::check(route, &parts.headers)?;
+    let person = caller.as_ref().map(|caller| caller.person.clone());
+    if let Some(scope) = caller.as_ref().and_then(|caller| caller.scope.as_ref()) {
+        scope.check_route(route.name)?;
+    }
+    if let (Access::Permission(name), Some(person)) = (route.access, &person) {
+        check_permission(&app, person, name)?;
+    }
+    if let Some(caller) = &caller {
+        demand::check_factors(&app.engine, route, caller)?;
+    }
     let query = parse_query(parts.uri.query().unwrap_or_default())?;
     let limits = &Limits::DEFAULT;
     let (json, stream) = match route.body {
@@ -116,7 +198,41 @@ async fn admit(
             (Bytes::new(), Some(body))
         }
     };
-    Ok(Call { app, route, person, token, path, query, headers: parts.headers, json, stream })
+    if route.rate == Rate::SignIn
+        && let Some(name) = named(&json)
+    {
+        witness.saw_name(&name);
+    }
+    if let Some(caller) = &caller {
+        demand::check_step_up(&app.engine, route, caller, &json)?;
+    }
+    Ok(Call { app, route, person, caller, token, path, query, headers: parts.headers, json, stream })
+}
+
+/// Who calls, where the route asks for it, and the token. Headers in which a proxy might name somebody are not read.
+fn known(
+    app: &App,
+    route: &Route,
+    headers: &HeaderMap,
+    witness: &mut Witness,
+) -> Result<(Option<String>, Option<Caller>), Fault> {
+    let token = cookie::token(route, headers, bearer(headers)?)?;
+    if let Some(token) = &token {
+        witness.saw_token(token);
+    }
+    if route.access == Access::Public {
+        return Ok((token, None));
+    }
+    let caller = authenticate(app, token.as_deref())?;
+    witness.saw_person(&caller.person);
+    Ok((token, Some(caller)))
+}
+
+/// The name that the body of a sign-in gives; whether it is a person's is the handler's question.
+fn named(json: &[u8]) -> Option<String> {
+    let body = json::read(json, &Limits::DEFAULT, json::Numbers::Integers).ok()?;
+    let name = body.get("person")?.as_str()?;
+    name.parse::<PersonId>().ok().map(|name| name.as_str().to_owned())
 }
 
 fn bearer(headers: &HeaderMap) -> Result<Option<String>, Fault> {
@@ -127,31 +243,55 @@ fn bearer(headers: &HeaderMap) -> Result<Option<String>, Fault> {
     if values.next().is_some() {
         return Err(invalid());
     }
-    let token = value.to_str().ok().and_then(|text| text.strip_prefix("Bearer ")).filter(|token| token.len() <= 256);
+    let token = value.to_str().ok().and_then(|text| text.strip_prefix("Bearer "));
+    if token.is_some_and(|token| token.starts_with("eyJ") && token.matches('.').count() == 2) {
+        return Err(Fault::new(
+            Kind::Unauthenticated,
+            "TOKEN_AUDIENCE",
+            "this is a token of another issuer, which opens nothing here by itself",
+        )
+        .hint("exchange it first: `lockgate login --ci`"));
+    }
+    let token = token.filter(|token| token.len() <= 256);
     token.map(|token| Some(token.to_owned())).ok_or_else(invalid)
 }
 
-fn authenticate(app: &App, token: Option<&str>) -> Result<PersonId, Fault> {
+fn authenticate(app: &App, token: Option<&str>) -> Result<Caller, Fault> {
     let token = token.ok_or_else(|| {
         Fault::new(Kind::Unauthenticated, "SIGN_IN_NEEDED", "nobody is signed in")
             .hint("sign in: `lockgate login NAME`")
     })?;
-    session::authenticate(&app.engine, token)
+    session::caller(&app.engine, token)
 }
 
-/// The one authorisation function.
-fn authorise(app: &App, person: &PersonId, name: &'static str) -> Result<(), Fault> {
+/// Whether the caller holds the route's permission at all.
+fn check_permission(app: &App, person: &PersonId, name: &'static str) -> Result<(), Fault> {
     let permission: Permission = name
         .parse()
         .map_err(|_| Fault::new(Kind::Bug, "PERMISSION_UNKNOWN", format!("`{name}` is not a permission")))?;
-    match app.engine.governance()?.may(person, permission) {
-        true => Ok(()),
-        false => Err(Fault::new(
-            Kind::NotPermitted,
-            "NOT_PERMITTED",
-            format!("`{person}` has no role with the permission `{name}`"),
-        )
-        .hint("`lockgate whoami` lists what you may do; `lockgate policy show` lists who may")),
+    // Held anywhere: each verb and each read asks again, with the service and the environment that it is about.
+    let governance = app.engine.governance()?;
+    authorise::check(&governance, person, permission, Object::Anywhere, None)
+}
+
+/// Completes as soon as a token would not be let in any more: its session ended, or its person lost the permission.
+///
+/// A change of governance is an entry, which wakes this at once; the rest is looked at every other second.
+pub async fn ended(app: Arc<App>, route: &'static Route, token: String) {
+    let mut size = app.size.clone();
+    loop {
+        size.borrow_and_update();
+        let permitted = |person: &PersonId| match route.access {
+            Access::Permission(name) => check_permission(&app, person, name).is_ok(),
+            Access::Public | Access::SignedIn => true,
+        };
+        if !session::look(&app.engine, &token).is_ok_and(|caller| permitted(&caller.person)) {
+            return;
+        }
+        tokio::select! {
+            changed = size.changed() => if changed.is_err() { return },
+            () = tokio::time::sleep(RECHECK) => {}
+        }
     }
 }
 

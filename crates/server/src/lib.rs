@@ -7,12 +7,26 @@
 pub mod accept;
 pub mod app;
 mod call;
+mod cookie;
+mod csrf;
+mod demand;
 mod dispatch;
 mod events;
+mod front;
+mod guard;
 mod handlers;
+pub mod hosts;
+pub mod oidc;
+pub mod outbound;
+pub mod rate;
 mod reply;
 mod summary;
+mod uploads;
+mod witness;
 
 pub use accept::serve;
 pub use app::App;
+pub use front::Front;
+pub use hosts::Hosts;
+pub use rate::Rates;
 pub use reply::problem_kind;

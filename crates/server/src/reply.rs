@@ -21,6 +21,8 @@ pub fn problem_kind(kind: Kind) -> ProblemKind {
         Kind::Denied => ProblemKind::Denied,
         Kind::NotFound => ProblemKind::NotFound,
         Kind::Conflict => ProblemKind::Conflict,
+        Kind::Misdirected => ProblemKind::Misdirected,
+        Kind::RateLimited => ProblemKind::RateLimited,
         Kind::Unavailable => ProblemKind::Unavailable,
         Kind::Integrity => ProblemKind::Integrity,
         Kind::Bug => ProblemKind::Bug,
@@ -61,8 +63,8 @@ pub fn problem(fault: &Fault) -> Response {
     let bytes = serde_json::to_vec(&problem).unwrap_or_default();
     let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = typed(status, "application/problem+json", bytes);
-    if fault.kind == Kind::Unavailable {
-        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    if matches!(fault.kind, Kind::Unavailable | Kind::RateLimited) {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(fault.retry_after_secs.unwrap_or(1)));
     }
     response
 }

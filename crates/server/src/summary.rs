@@ -11,6 +11,20 @@ pub fn summary(event: &Event) -> String {
         Event::PersonEnrolled(event) => format!("{} was enrolled with {}", event.person, event.key.fingerprint()),
         Event::KeyAdded(event) => format!("{} has a further key {}", event.person, event.key.fingerprint()),
         Event::KeyRevoked(event) => format!("the key {} of {} ended: {}", event.key, event.person, event.reason),
+        Event::KeyRotated(event) => {
+            format!("{} has the key {} in the place of {}", event.person, event.key.fingerprint(), event.replaces)
+        }
+        Event::KeyRecovered(event) => format!(
+            "{} has the new key {}, and no earlier one: {}",
+            event.person,
+            event.key.fingerprint(),
+            event.reason
+        ),
+        Event::PersonSuspended(event) => format!("{} was suspended: {}", event.person, event.reason),
+        Event::PersonReinstated(event) => format!("{} was reinstated: {}", event.person, event.reason),
+        Event::ChangeProposed(event) => format!("{} was proposed by {}", event.change, event.by),
+        Event::ChangeSigned(event) => format!("{} was signed by {}", event.change, event.by),
+        Event::ChangeRejected(event) => format!("{} was rejected by {}: {}", event.change, event.by, event.reason),
         Event::PolicyActivated(event) => format!("the policy set {} became active: {}", event.policy, event.reason),
         Event::WaiverGranted(event) => format!(
             "{} waived {} of gate {} for {} in {} until {}: {}",
@@ -22,6 +36,25 @@ pub fn summary(event: &Event) -> String {
             event.expires_at,
             event.reason
         ),
+        Event::IdentityBound(event) => format!("{} bound an account of {}", event.person, event.issuer),
+        Event::IdentityUnbound(event) => {
+            format!("an account of {} at {} was unbound by {}: {}", event.person, event.issuer, event.by, event.reason)
+        }
+        Event::CiTrusted(event) => {
+            let services: Vec<&str> = event.services.iter().map(lockgate_model::ServiceName::as_str).collect();
+            format!("pipelines of {} may act as {} on {}", event.issuer, event.machine, services.join(", "))
+        }
+        Event::DelegationGranted(event) => {
+            format!("{} lent {} the right to approve until {}: {}", event.from, event.to, event.expires_at, event.reason)
+        }
+        Event::DelegationEnded(event) => {
+            format!("{} ended the delegation of entry {}: {}", event.by, event.delegation, event.reason)
+        }
+        Event::ApprovalWithdrawn(event) => {
+            format!("{} took back the approval of {} of {}", event.approver, event.promotion, event.release)
+        }
+        Event::CiUntrusted(event) => format!("the CI trust of entry {} ended: {}", event.trust, event.reason),
+        Event::AccessReviewed(event) => format!("{} reviewed who may do what: {}", event.by, event.review),
         Event::ReleasePublished(event) => format!("{} was published", event.release),
         Event::EvidenceRecorded(event) => match &event.form {
             EvidenceForm::Envelope => format!("signed evidence {} for {}", event.evidence, event.release),

@@ -63,6 +63,16 @@ pub(crate) fn positive(content: &[u8]) -> Option<&[u8]> {
     }
 }
 
+/// The content of an INTEGER for a magnitude without leading zeros: the inverse of [`positive`].
+pub(crate) fn unsigned(magnitude: &[u8]) -> Vec<u8> {
+    let mut content = Vec::with_capacity(magnitude.len() + 1);
+    if magnitude.first().is_some_and(|first| *first >= 0x80) {
+        content.push(0);
+    }
+    content.extend_from_slice(magnitude);
+    content
+}
+
 /// The number of bits of a magnitude without leading zeros.
 pub(crate) fn bit_length(magnitude: &[u8]) -> usize {
     let leading = magnitude.first().map_or(0, |first| first.leading_zeros() as usize);

@@ -162,6 +162,33 @@ impl PublicKey {
         Self::from_point(Algorithm::EcdsaP384Sha384, P384_SPKI, point, 97)
     }
 
+    /// Makes an RSA key of its modulus and public exponent, big-endian without leading zeros, as a JWK carries them
+    /// (RFC 7518, section 6.3.1).
+    ///
+    /// # Errors
+    /// [`PublicKeyError::Unsupported`] for leading zeros or an exponent that is not odd and from 3 to 2^32;
+    /// [`PublicKeyError::RsaSize`] outside 2048 to 8192 bits.
+    pub fn from_rsa_components(modulus: &[u8], exponent: &[u8]) -> Result<Self, PublicKeyError> {
+        let odd = exponent.last().is_some_and(|last| last % 2 == 1);
+        if !odd || exponent == [1] || exponent.len() > 4 || modulus.first() == Some(&0) || exponent.first() == Some(&0) {
+            return Err(PublicKeyError::Unsupported);
+        }
+        if modulus.is_empty() || modulus.len() > RSA_MAX_BITS / 8 {
+            return Err(PublicKeyError::RsaSize { bits: der::bit_length(modulus) });
+        }
+        let mut numbers = Vec::with_capacity(modulus.len() + 16);
+        der::put(&mut numbers, der::INTEGER, &der::unsigned(modulus));
+        der::put(&mut numbers, der::INTEGER, &der::unsigned(exponent));
+        let mut key = vec![0];
+        der::put(&mut key, der::SEQUENCE, &numbers);
+        let mut parts = Vec::with_capacity(key.len() + 24);
+        der::put(&mut parts, der::SEQUENCE, RSA_ENCRYPTION);
+        der::put(&mut parts, der::BIT_STRING, &key);
+        let mut spki = Vec::with_capacity(parts.len() + 4);
+        der::put(&mut spki, der::SEQUENCE, &parts);
+        Self::from_spki_der(&spki)
+    }
+
     /// Turns an RSA key into one for RSASSA-PSS, because the record that names the key says so.
     ///
     /// # Errors
@@ -183,6 +210,11 @@ impl PublicKey {
     /// The SubjectPublicKeyInfo in DER.
     pub fn spki_der(&self) -> &[u8] {
         &self.spki
+    }
+
+    /// The uncompressed point of a P-256 key, 65 bytes; absent for other keys.
+    pub(crate) fn p256_point(&self) -> Option<&[u8]> {
+        self.spki.strip_prefix(P256_SPKI)
     }
 
     /// One PEM block `PUBLIC KEY` with lines of 64 characters, ending in a line feed.

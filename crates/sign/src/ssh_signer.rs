@@ -10,7 +10,7 @@ pub use agent::AgentSigner;
 pub use file::FileSigner;
 
 /// How messages are hashed before they are signed, as `ssh-keygen -Y sign` does by default.
-const HASH: HashAlgorithm = HashAlgorithm::Sha512;
+pub(crate) const HASH: HashAlgorithm = HashAlgorithm::Sha512;
 
 /// Something that signs with one SSH key.
 pub trait SshSigner {
@@ -58,6 +58,14 @@ pub enum SignerError {
         /// The file, or a placeholder for it.
         path: String,
     },
+    /// Not a file of a software passkey.
+    #[error("`{path}` is not a software passkey: {reason}")]
+    NotPasskey {
+        /// The file, or a placeholder for it.
+        path: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The key file holds a key that is not accepted.
     #[error(transparent)]
     Key(#[from] crate::ssh::SshKeyError),
@@ -95,7 +103,7 @@ pub enum SignerError {
 }
 
 /// Refuses the empty namespace, which `ssh-keygen` refuses too.
-fn check_namespace(namespace: &str) -> Result<(), SignerError> {
+pub(crate) fn check_namespace(namespace: &str) -> Result<(), SignerError> {
     match namespace.is_empty() {
         true => Err(SignerError::NoNamespace),
         false => Ok(()),

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use lockgate_model::facts::SubjectKind;
-use lockgate_model::{Digest, EnvName, GroupName, PersonId, ServiceName, UnixMillis};
+use lockgate_model::{ChangeId, Digest, EnvName, GroupName, PersonId, ServiceName, UnixMillis};
 
 /// `GET /v1/server`.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -56,6 +56,14 @@ pub struct Enrolment {
     /// Otherwise: their signature over the same document.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signature: Option<String>,
+    /// From when on, in ledger time, the key's signatures do not count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<u64>")]
+    pub expires_at: Option<UnixMillis>,
+    /// The environments that the key approves for; all where none is listed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Vec<String>")]
+    pub environments: Vec<EnvName>,
 }
 
 /// `POST /v1/keys`.
@@ -74,6 +82,14 @@ pub struct NewKey {
     pub by: PersonId,
     /// Their signature over the same document.
     pub signature: String,
+    /// From when on, in ledger time, the key's signatures do not count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<u64>")]
+    pub expires_at: Option<UnixMillis>,
+    /// The environments that the key approves for; all where none is listed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Vec<String>")]
+    pub environments: Vec<EnvName>,
 }
 
 /// `POST /v1/keys/revocations`.
@@ -155,6 +171,17 @@ pub struct Changed {
     pub event: String,
     /// Its ledger index.
     pub index: u64,
+    /// The proposal that it belongs to, where several people sign.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub change: Option<ChangeId>,
+    /// How many more people have to sign before it happens; absent once it has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing: Option<u64>,
+    /// Until when their signatures are gathered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<u64>")]
+    pub expires_at: Option<UnixMillis>,
 }
 
 /// `GET /v1/people`.
@@ -172,6 +199,12 @@ pub struct PersonRow {
     pub groups: Vec<GroupName>,
     /// Keys, ended ones included.
     pub keys: Vec<KeyRow>,
+    /// The entry that suspended them; absent while they are not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suspended_at: Option<u64>,
+    /// The entry that changed their standing last: what a suspension or its end has to name.
+    #[serde(default)]
+    pub standing_at: u64,
 }
 
 /// One key.
@@ -187,4 +220,18 @@ pub struct KeyRow {
     /// From which index on it does not count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub invalid_from: Option<u64>,
+    /// `retired`, `compromised` or `suspect`; absent while it counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<String>,
+    /// The entry that ended it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<u64>,
+    /// From when on, in ledger time, the key's signatures do not count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<u64>")]
+    pub expires_at: Option<UnixMillis>,
+    /// The environments that the key approves for; all where none is listed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Vec<String>")]
+    pub environments: Vec<EnvName>,
 }

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::wire::ArtifactRef;
-use crate::wire::RunningCell;
+use crate::wire::{RunningCell, SuspectRow};
 use lockgate_model::facts::{PromotionKind, Verdict};
 use lockgate_model::{Digest, EnvName, PersonId, PromotionId, ReleaseName, UnixMillis};
 
@@ -105,6 +105,9 @@ pub struct PromotionReply {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<u64>")]
     pub granted_until: Option<UnixMillis>,
+    /// Approvals and decisions of it that rested on a key which was found compromised later.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub suspects: Vec<SuspectRow>,
 }
 
 /// One gate.
@@ -156,6 +159,21 @@ pub struct ApprovalRow {
     /// Until when it counts.
     #[schemars(with = "u64")]
     pub expires_at: UnixMillis,
+    /// For how many seconds the approver had the document open, if it says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub review_seconds: Option<u64>,
+    /// How many pieces of evidence they opened.
+    #[serde(default)]
+    pub evidence_opened: u64,
+    /// Of how many.
+    #[serde(default)]
+    pub evidence_listed: u64,
+    /// Whether they took it back.
+    #[serde(default)]
+    pub withdrawn: bool,
+    /// How many approvals they gave around it, where that is faster than anybody can read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rubber_stamp: Option<u64>,
 }
 
 /// `POST /v1/promotions/{id}/approvals`.

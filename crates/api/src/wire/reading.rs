@@ -92,6 +92,9 @@ pub struct HistoryItem {
     pub event: String,
     /// In words.
     pub summary: String,
+    /// Why it is suspect: it rested on a key that was found compromised later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suspect: Option<String>,
     /// The entry itself.
     pub entry: serde_json::Value,
 }

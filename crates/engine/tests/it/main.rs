@@ -3,8 +3,16 @@
 //! When a world is dropped, it re-verifies the whole ledger with the code of `lockgate audit`.
 
 #[cfg(test)]
+mod access;
+#[cfg(test)]
+mod changes;
+#[cfg(test)]
+mod consents;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod promotions;
+#[cfg(test)]
+mod sessions;
 #[cfg(test)]
 mod world;

@@ -63,7 +63,7 @@ pub fn person(name: &str) -> PersonId {
     name.parse().unwrap()
 }
 
-fn key_of(name: &str) -> FileSigner {
+pub fn key_of(name: &str) -> FileSigner {
     let mut seed = [7u8; 32];
     for (to, from) in seed.iter_mut().zip(name.bytes()) {
         *to = from;
@@ -132,7 +132,7 @@ impl World {
         self.engine().published().head.size.0
     }
 
-    fn enrol(&self, name: &str, subject: SubjectKind, groups: &[&str]) {
+    pub fn enrol(&self, name: &str, subject: SubjectKind, groups: &[&str]) {
         let signer = key_of(name);
         let groups: Vec<_> = groups.iter().map(|group| group.parse().unwrap()).collect();
         let id = person(name);
@@ -146,7 +146,17 @@ impl World {
                 signature: key_of("sam").sign(ENROLMENT_NAMESPACE, &document).unwrap().to_armored(),
             },
         };
-        let event = PersonEnrolled { person: id, subject, groups, key: signer.public_key().clone(), proof, sponsor };
+        let event = PersonEnrolled {
+            person: id,
+            subject,
+            groups,
+            key: signer.public_key().clone(),
+            proof,
+            sponsor,
+            countersigned: Vec::new(),
+            expires_at: None,
+            environments: Vec::new(),
+        };
         let submission = match name {
             "sam" => setup::first_owner(event),
             _ => lockgate_engine::people::enrol(&person("sam"), event),

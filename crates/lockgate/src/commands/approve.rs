@@ -4,8 +4,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use lockgate_api::wire::{Acknowledged, ApprovalRequest, Approved, ConsistencyReply};
 use lockgate_api::{Client, Exit};
-use lockgate_ledger::approval::{Anchor, Consent, NAMESPACE, document_for, render};
-use lockgate_ledger::{TrustFile, bundle};
+use lockgate_ledger::approval::{Anchor, Consent, NAMESPACE, document_for};
+use lockgate_ledger::approval_text::approval_text;
+use lockgate_ledger::{Bundle, ClaimCache, TrustFile, bundle, facts_for};
 use lockgate_model::facts::Verdict;
 use lockgate_model::{Digest, TreeSize};
 use lockgate_tlog::checkpoint::Checkpoint;
@@ -13,6 +14,7 @@ use lockgate_tlog::proof::verify_consistency;
 
 use crate::cli;
 use crate::commands::push::logged_line;
+use crate::commands::review::{open_evidence, take_back};
 use crate::commands::why::outcome_exit;
 use crate::failure::{Failure, Outcome};
 use crate::home::write_file;
@@ -40,6 +42,10 @@ pub fn reject(world: &World, options: &cli::Approve) -> Outcome {
 /// word for what is promoted is not taken.
 fn consent(world: &World, options: &cli::Approve, verdict: Verdict) -> Outcome {
     let person = world.person()?;
+    if options.withdraw && verdict == Verdict::Reject {
+        return Err(Failure::usage("REJECTION_FINAL", "a rejection has ended the promotion, and cannot be withdrawn")
+            .hint("ask anew with `lockgate promote`"));
+    }
     let client = world.signed_in_as(&person)?;
     let trust = world.trust(None)?;
     let bytes = client.get_bytes(&format!("/v1/promotions/{}/bundle", options.promotion))?;
@@ -53,7 +59,20 @@ fn consent(world: &World, options: &cli::Approve, verdict: Verdict) -> Outcome {
         root: verified.checkpoint_root,
     };
     remember(world, &client, &trust, &seen, &verified.checkpoint)?;
+    if options.withdraw {
+        return take_back(world, options, &client, &verified, &person);
+    }
+    // From here on it is open, on this machine's clock; never before it was asked for.
+    let opened_at = world.now().max(verified.release.promotion(options.promotion)?.requested_at);
     let ttl = verified.state.governance()?.policy.settings().approval_ttl;
+    // What the evidence says is read here, from bytes that were hashed here.
+    let bodies = Bundle::from_bytes(&bytes)?.decode_bodies()?;
+    let now = verified.state.time().map_or(opened_at, |time| opened_at.max(time));
+    let facts = facts_for(&verified.state, options.promotion, now, &bodies, &ClaimCache::default())?;
+    let opened = match options.open {
+        true => open_evidence(world, &facts, &bodies, options.yes)?,
+        false => Vec::new(),
+    };
     let document = document_for(
         &verified.state,
         options.promotion,
@@ -65,9 +84,9 @@ fn consent(world: &World, options: &cli::Approve, verdict: Verdict) -> Outcome {
             anchor: Anchor { size: verified.checkpoint_size, root: verified.checkpoint_root },
         },
     )?;
+    let document = document.described(&facts).reviewed(opened_at, &opened);
     let bytes = document.to_bytes()?;
-    let digest = Digest::of(&bytes);
-    world.terminal.say(format!("You are about to sign:\n{}", render(&document, &digest)));
+    world.terminal.say(format!("You are about to sign:\n{}", approval_text(&document)));
     if !options.yes && !world.terminal.confirm("Sign this with your key?")? {
         return Err(Failure::new(Exit::Failed, "NOT_CONFIRMED", "nothing was signed"));
     }

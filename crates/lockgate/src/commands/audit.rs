@@ -1,13 +1,22 @@
 //! Audit: the whole ledger, offline.
 
+use std::path::Path;
+
 use lockgate_api::Exit;
 use lockgate_engine::audit::StoreSource;
-use lockgate_ledger::audit::{Anchor, Report, audit as examine};
+use lockgate_engine::reader;
+use lockgate_ledger::TrustFile;
+use lockgate_ledger::access_log::{AccessReport, audit as examine_access, verifier_of};
+use lockgate_ledger::audit::{Anchor, Problem, Report, audit as examine};
+use lockgate_sign::note::VerifierKey;
 use lockgate_store::LedgerStore;
 use lockgate_store_local::{LocalStore, Options};
 use lockgate_tlog::proof::TileSource;
+use serde::Serialize;
 
+use crate::access_log;
 use crate::cli;
+use crate::commands::access_log::pinned_keys;
 use crate::failure::{Failure, Outcome};
 use crate::serve::read_checkpoint;
 use crate::world::World;
@@ -22,6 +31,22 @@ impl TileSource for Tiles<'_> {
             .tile(level, index)
             .map_err(|error| error.to_string())?
             .ok_or_else(|| format!("tile {index} of level {level} is missing"))
+    }
+}
+
+/// What was found in both logs.
+#[derive(Serialize)]
+struct Audited {
+    #[serde(flatten)]
+    ledger: Report,
+    /// Absent where there is no access log: in a data directory of an older version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    access: Option<AccessReport>,
+}
+
+impl Audited {
+    fn problems(&self) -> impl Iterator<Item = &Problem> {
+        self.ledger.problems.iter().chain(self.access.iter().flat_map(|access| &access.problems))
     }
 }
 
@@ -41,14 +66,48 @@ pub fn audit(world: &World, options: &cli::Audit) -> Outcome {
     let bar = world.terminal.progress("auditing", total, false);
     let report = examine(&StoreSource(&store), trust.as_ref(), anchors, |done, _| bar.set_position(done));
     bar.finish_and_clear();
-    world.terminal.show(&report, || shown(&report, &data.display().to_string()))?;
-    match report.problems.is_empty() {
-        true => Ok(Exit::Done),
-        false => {
-            Err(Failure::new(Exit::Integrity, "AUDIT_FAILED", format!("{} problems were found", report.problems.len()))
-                .hint("keep this directory as it is; compare it with a backup, a mirror or an older checkpoint"))
-        }
+    let access = audit_access(world, &data, log_key(&store, trust.as_ref()))?;
+    let audited = Audited { ledger: report, access };
+    world.terminal.show(&audited, || shown(&audited, &data.display().to_string()))?;
+    match audited.problems().count() {
+        0 => Ok(Exit::Done),
+        count => Err(Failure::new(Exit::Integrity, "AUDIT_FAILED", format!("{count} problems were found"))
+            .hint("keep this directory as it is; compare it with a backup, a mirror or an older checkpoint")),
     }
+}
+
+/// Audits the access log beside the ledger; `None` where there is none, and nobody here remembers one.
+fn audit_access(world: &World, data: &Path, key: Option<VerifierKey>) -> Result<Option<AccessReport>, Failure> {
+    let mark = world.home.access_high_water();
+    let seen = read_checkpoint(&mark)?.map(|checkpoint| Anchor {
+        source: mark.display().to_string(),
+        size: checkpoint.size,
+        root: checkpoint.root,
+    });
+    let directory = access_log::directory(data);
+    if !directory.join("ledger.db").exists() {
+        return Ok(seen.map(|seen| AccessReport {
+            problems: vec![Problem {
+                code: "ROLLBACK_DETECTED",
+                index: None,
+                message: format!("{} has seen an access log of {} entries, and there is none", seen.source, seen.size),
+            }],
+            ..AccessReport::default()
+        }));
+    }
+    let store = LocalStore::open_read_only(&directory, access_log::options())?;
+    Ok(Some(examine_access(&StoreSource(&store), key.as_ref(), seen.into_iter().collect())))
+}
+
+/// The key of the access log's checkpoints: that of the ledger, as pinned, or as it states it itself.
+fn log_key(store: &LocalStore, trust: Option<&TrustFile>) -> Option<VerifierKey> {
+    let governance = reader::governance(store).ok().flatten();
+    let stated: Option<VerifierKey> = governance.and_then(|governance| governance.identity.log_key.parse().ok());
+    let stated = stated.and_then(|key| verifier_of(&key).ok());
+    let Some(trust) = trust else { return stated };
+    let pinned = pinned_keys(trust).ok()?;
+    // A ledger that states another key than the pinned one is told off elsewhere.
+    stated.filter(|key| pinned.contains(key)).or_else(|| pinned.into_iter().next())
 }
 
 /// Everything that anyone here has kept: what the command names, what the server last signed, what this CLI has seen.
@@ -70,8 +129,9 @@ fn anchors(world: &World, options: &cli::Audit) -> Result<Vec<Anchor>, Failure> 
     Ok(anchors)
 }
 
-fn shown(report: &Report, data: &str) -> String {
-    let mut text = match report.problems.is_empty() {
+fn shown(audited: &Audited, data: &str) -> String {
+    let report = &audited.ledger;
+    let mut text = match audited.problems().next().is_none() {
         true => format!("the ledger in {data} is sound\n"),
         false => format!("the ledger in {data} is NOT SOUND\n"),
     };
@@ -95,7 +155,27 @@ fn shown(report: &Report, data: &str) -> String {
             "as the ledger states them; no trust file was pinned".to_owned()
         },
     );
-    for problem in &report.problems {
+    if let Some(access) = &audited.access {
+        let key = if access.signed { "signed by the log key" } else { "NOT verified with the log key" };
+        line(
+            "access log",
+            format!(
+                "{} entries: {} allowed, {} refused, {} failed; {key}",
+                access.entries, access.allowed, access.refused, access.failed
+            ),
+        );
+    }
+    if !report.suspects.is_empty() {
+        line("suspect", format!("{} entries rested on keys that were found compromised later", report.suspects.len()));
+    }
+    for suspect in &report.suspects {
+        let what = crate::terminal::printable(&format!("{}: {}", suspect.what, suspect.why));
+        text.push_str(&format!("  ? SUSPECT_KEY entry {}, since entry {}: {what}\n", suspect.index, suspect.since));
+    }
+    for note in &report.notes {
+        text.push_str(&format!("  ! {} {}\n", note.code, crate::terminal::printable(&note.message)));
+    }
+    for problem in audited.problems() {
         let place = problem.index.map_or(String::new(), |index| format!("entry {index}: "));
         text.push_str(&format!("  x {} {place}{}\n", problem.code, crate::terminal::printable(&problem.message)));
     }

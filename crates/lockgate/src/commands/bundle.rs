@@ -58,7 +58,7 @@ fn show(world: &World, file: &Path, trust: Option<&Path>) -> Outcome {
     let shown = json!({
         "promotion": verified.promotion, "release": verified.release.name, "environment": verified.decision.environment,
         "outcome": verified.decision.outcome, "ledgerSize": verified.checkpoint_size, "entries": bundle.entries.len(),
-        "decision": verified.decision, "checks": verified.checks,
+        "decision": verified.decision, "checks": verified.checks, "suspects": verified.suspects,
     });
     world.terminal.show(&shown, || {
         let mut text = format!(
@@ -67,6 +67,10 @@ fn show(world: &World, file: &Path, trust: Option<&Path>) -> Outcome {
         );
         for check in &verified.checks {
             text.push_str(&format!("  + {:<13} {}\n", check.name, crate::terminal::printable(&check.found)));
+        }
+        for suspect in &verified.suspects {
+            let why = crate::terminal::printable(&suspect.why);
+            text.push_str(&format!("  ? suspect       entry {}, since entry {}: {why}\n", suspect.index, suspect.since));
         }
         for gate in &verified.decision.gates {
             text.push_str(&format!(

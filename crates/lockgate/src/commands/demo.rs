@@ -1,19 +1,25 @@
 //! Demo: the whole story by itself, on a throw-away instance, with this very binary as the artifact.
 //!
 //! Every step runs the real program as a process of its own, against a real server, with real keys, and is checked
-//! against the exit code and the words that the story tells.
+//! against the exit code and the words that the story tells. Only two things have no command and are made here: a
+//! software passkey, in the place of browser and device, and what a dishonest administrator does.
+
+mod administrator;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use lockgate_api::Exit;
+use lockgate_model::{PersonId, PromotionId};
+use lockgate_sign::passkey::SoftPasskey;
+use lockgate_sign::ssh::WebOrigin;
 use serde::Deserialize;
 use serde_json::json;
 
 use crate::cli;
 use crate::failure::{Failure, Outcome};
-use crate::home::write_file;
+use crate::home::{Home, write_file};
 use crate::world::World;
 
 const LOCK: &str = include_str!("../../../../Cargo.lock");
@@ -21,6 +27,9 @@ const TESTS: &str = include_str!("../../../evidence/testdata/junit.xml");
 const SCAN: &str = include_str!("../../../evidence/testdata/trivy.json");
 const VULNERABLE_SCAN: &str = include_str!("../../../evidence/testdata/trivy-critical.json");
 const SERVICE: &str = "lockgate/cli";
+/// Where sam uses his passkey, and where he is lured to use it.
+const PAGE: &str = "http://localhost:7430";
+const OTHER_PAGE: &str = "https://lockgate.attacker.example";
 
 /// `lockgate demo`: exit 0 only if each step came out as told.
 ///
@@ -73,9 +82,12 @@ impl Story<'_> {
         self.promote_with_two_people()?;
         self.stop_what_is_vulnerable()?;
         self.catch_tampering()?;
+        self.approve_with_a_passkey()?;
         self.roll_back()?;
+        let coveted = self.leave_one_open()?;
         self.verify_without_the_server()?;
-        self.catch_an_edited_row()
+        self.catch_an_edited_row()?;
+        self.catch_the_administrator(&coveted)
     }
 
     fn prepare(&self) -> Result<(), Failure> {
@@ -90,12 +102,22 @@ impl Story<'_> {
             bytes.extend_from_slice(version.as_bytes());
             write_file(&self.dir.join(format!("lockgate-{version}")), &bytes, 0o755)?;
         }
+        self.make_passkey()?;
         self.step(
             "A server of its own, with two people who have real SSH keys.",
             &["up", "--demo", "--detach", "--listen", "127.0.0.1:0"],
             Exit::Done,
             "lockgate is up",
         )
+    }
+
+    /// A passkey in software, and the same as it answers on a page of someone else's.
+    fn make_passkey(&self) -> Result<(), Failure> {
+        let origin = |text: &str| text.parse::<WebOrigin>().map_err(failed);
+        let passkey = SoftPasskey::generate(&origin(PAGE)?).map_err(failed)?;
+        write_file(&self.dir.join("sam.passkey.json"), passkey.to_json().map_err(failed)?.as_bytes(), 0o600)?;
+        let lured = passkey.at(origin(OTHER_PAGE)?).to_json().map_err(failed)?;
+        write_file(&self.dir.join("lured.passkey.json"), lured.as_bytes(), 0o600)
     }
 
     fn push(&self, what: &str, file: &str, version: &str, scan: &str) -> Result<(), Failure> {
@@ -182,7 +204,13 @@ impl Story<'_> {
         )
     }
 
-    fn roll_back(&self) -> Result<(), Failure> {
+    fn approve_with_a_passkey(&self) -> Result<(), Failure> {
+        self.step(
+            "sam adds a passkey. Software stands in for browser and device here; his SSH key vouches for it.",
+            &["key", "add", "sam", "--key", "sam.passkey.json", "--as", "sam"],
+            Exit::Done,
+            "",
+        )?;
         self.push("A mended build follows.", "lockgate-third", "1.2.0", "scan.json")?;
         self.step(
             "It asks for production,",
@@ -191,7 +219,28 @@ impl Story<'_> {
             "pending",
         )?;
         let promotion = self.open_promotion("1.2.0")?;
-        self.step("and sam lets it in.", &["approve", &promotion, "--as", "sam", "--yes"], Exit::Done, "granted")?;
+        let approve = |key| ["approve", promotion.as_str(), "--as", "sam", "--key", key, "--yes"];
+        self.step(
+            "A page of someone else's asks the passkey for it: the page is part of what is signed, and is refused.",
+            &approve("lured.passkey.json"),
+            Exit::Denied,
+            "WEBAUTHN_ORIGIN",
+        )?;
+        self.step(
+            "On the right page, sam lets it in with the passkey.",
+            &approve("sam.passkey.json"),
+            Exit::Done,
+            "granted",
+        )?;
+        self.step(
+            "To every verifier it is an SSH signature that says more: which page, user present, user verified.",
+            &["verify", "lockgate-third", "--service", SERVICE, "--env", "production"],
+            Exit::Done,
+            "(passkey at http://localhost:7430: user present, user verified)",
+        )
+    }
+
+    fn roll_back(&self) -> Result<(), Failure> {
         self.step(
             "The first build has been replaced: it may not be deployed any more.",
             &["verify", "lockgate", "--service", SERVICE, "--env", "production"],
@@ -212,6 +261,17 @@ impl Story<'_> {
             Exit::Done,
             "proves",
         )
+    }
+
+    /// A promotion that nobody has approved when the server stops, and that somebody would like to see granted.
+    fn leave_one_open(&self) -> Result<String, Failure> {
+        self.step(
+            "dana asks for 1.2.0 again. Nobody has agreed to that yet.",
+            &["rollback", "lockgate/cli@1.2.0", "--to", "production", "--reason", "it was not the cause"],
+            Exit::Pending,
+            "pending",
+        )?;
+        self.open_promotion("1.2.0")
     }
 
     fn verify_without_the_server(&self) -> Result<(), Failure> {
@@ -250,6 +310,34 @@ impl Story<'_> {
             &["audit", "--data", &copy],
             Exit::Integrity,
             "NOT SOUND",
+        )
+    }
+
+    /// The administrator has everything but a person's key: the data, and the key that signs the log.
+    fn catch_the_administrator(&self, coveted: &str) -> Result<(), Failure> {
+        let data = self.dir.join("forged");
+        copy_dir(&self.home.join("data"), &data)?;
+        self.world.terminal.say(format!(
+            "\nNow they do it properly, in another copy: an approval of {coveted} in sam's name, an `allow` and a \
+             grant are appended, the tree goes on, and the server's own log key signs the new head."
+        ));
+        let home = Home::find(Some(self.home.clone()), None)?;
+        let promotion: PromotionId = coveted.parse().map_err(failed)?;
+        let sam: PersonId = "sam".parse().map_err(failed)?;
+        let bundle = administrator::forge(&home, &data, promotion, &sam)?;
+        write_file(&self.dir.join("forged.lockgate"), &bundle, 0o644)?;
+        self.world.terminal.say(format!("  forged.lockgate says that {coveted} is granted: {} bytes", bundle.len()));
+        self.step(
+            "The log's signature and every proof are good. The approval is not sam's, and that is all it takes.",
+            &["verify", "lockgate-third", "--service", SERVICE, "--env", "production", "--bundle", "forged.lockgate"],
+            Exit::Denied,
+            "KEY_UNKNOWN",
+        )?;
+        self.step(
+            "The audit names the entry.",
+            &["audit", "--data", &data.display().to_string()],
+            Exit::Integrity,
+            "KEY_UNKNOWN",
         )
     }
 
@@ -319,12 +407,24 @@ fn copy_dir(from: &Path, to: &Path) -> Result<(), Failure> {
         let target = to.join(entry.file_name());
         match entry.path().is_dir() {
             true => copy_dir(&entry.path(), &target)?,
-            false => {
-                fs::copy(entry.path(), &target).map_err(|error| Failure::file(&target, &error))?;
-            }
+            false => copy_file(&entry.path(), &target)?,
         }
     }
     Ok(())
+}
+
+/// Blobs are never written again, and nobody may: a link is as good as a copy of them, and takes no time.
+fn copy_file(from: &Path, to: &Path) -> Result<(), Failure> {
+    let fail = |error: std::io::Error| Failure::file(from, &error);
+    let stands = fs::metadata(from).map_err(fail)?.permissions().readonly();
+    if stands && fs::hard_link(from, to).is_ok() {
+        return Ok(());
+    }
+    fs::copy(from, to).map(drop).map_err(fail)
+}
+
+fn failed(error: impl std::fmt::Display) -> Failure {
+    Failure::new(Exit::Failed, "DEMO_FAILED", error.to_string())
 }
 
 fn replace_all(bytes: &mut [u8], from: &[u8], to: &[u8]) -> usize {

@@ -3,11 +3,15 @@
 use std::os::unix::fs::PermissionsExt;
 
 use lockgate_api::Exit;
-use lockgate_api::wire::Whoami;
-use lockgate_policy::{PolicySet, run_tests};
+use lockgate_api::wire::{ChangeRow, PersonRow, Whoami};
+use lockgate_model::facts::SubjectKind;
+use lockgate_policy::{Permission, PolicySet, run_tests};
 use lockgate_sign::ssh_signer::AgentSigner;
 use serde_json::json;
 
+use crate::commands::access;
+use crate::commands::expiry::{Expiry, RED_DAYS, Warning, warnings};
+use crate::commands::policy::invalid;
 use crate::failure::{Failure, Outcome};
 use crate::terminal::table;
 use crate::world::World;
@@ -72,6 +76,16 @@ pub fn doctor(world: &World) -> Outcome {
         }
         Err(failure) => row(Health::Warn, "server", failure.message, "lockgate up"),
     }
+    for (health, name, found, fix) in governance_rows(world) {
+        row(health, name, found, fix);
+    }
+    match access::last_review(world) {
+        Ok((recent, found)) => {
+            let health = if recent { Health::Ok } else { Health::Warn };
+            row(health, "access review", found, "lockgate access review --sign");
+        }
+        Err(failure) => row(Health::Warn, "access review", failure.message, "lockgate access review"),
+    }
     let failed = rows.iter().filter(|row| matches!(row.0, Health::Fail)).count();
     let word = |health: &Health| match health {
         Health::Ok => "ok",
@@ -95,6 +109,47 @@ pub fn doctor(world: &World) -> Outcome {
         0 => Ok(Exit::Done),
         _ => Err(Failure::new(Exit::Failed, "DOCTOR_FAILED", format!("{failed} checks failed"))),
     }
+}
+
+/// Which keys end soon, what waits for signatures, and whether there are enough people to keep each other in check.
+fn governance_rows(world: &World) -> Vec<(Health, &'static str, String, &'static str)> {
+    let read = || -> Result<(Vec<PersonRow>, Vec<ChangeRow>, PolicySet), Failure> {
+        let client = world.signed_in()?;
+        let document = client.get_bytes("/v1/policy")?;
+        let policy = PolicySet::from_document(&document).map_err(|errors| invalid(&errors))?;
+        Ok((client.get("/v1/people")?, client.get("/v1/changes")?, policy))
+    };
+    let (people, changes, policy) = match read() {
+        Ok(read) => read,
+        Err(failure) => return vec![(Health::Warn, "governance", failure.message, "lockgate login NAME")],
+    };
+    let warnings = warnings(&people, world.now());
+    let red = |warning: &Warning| match warning.expiry {
+        Expiry::Past => true,
+        Expiry::Within(days) => days <= RED_DAYS,
+        Expiry::Far => false,
+    };
+    let mut rows = Vec::new();
+    if warnings.is_empty() {
+        rows.push((Health::Ok, "key expiry", "no key ends within 90 days".to_owned(), ""));
+    }
+    for warning in warnings {
+        let health = if red(&warning) { Health::Fail } else { Health::Warn };
+        rows.push((health, "key expiry", warning.text, "lockgate key rotate, or key recover"));
+    }
+    let able = |person: &&PersonRow| {
+        person.subject == SubjectKind::Person
+            && person.suspended_at.is_none()
+            && policy.permissions_of(&person.groups).contains(&Permission::Keys)
+    };
+    let (owners, quorum) = (people.iter().filter(able).count(), policy.settings().governance.quorum);
+    let found = format!("{owners} may manage keys, and the policy set asks for {quorum} of them where there are enough");
+    let health = if owners > 2 && quorum > 1 { Health::Ok } else { Health::Warn };
+    rows.push((health, "quorum", found, "have three owners and `quorum = 2`: then no single one can take over another"));
+    let open = changes.iter().filter(|row| row.status == "open").count();
+    let health = if open == 0 { Health::Ok } else { Health::Warn };
+    rows.push((health, "changes", format!("{open} wait for signatures"), "lockgate change list"));
+    rows
 }
 
 fn key_modes(world: &World) -> Result<usize, String> {

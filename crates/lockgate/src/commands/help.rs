@@ -130,6 +130,29 @@ pub const REASONS: &[(&str, &str)] = &[
         "RELEASE_EXISTS",
         "That version is published with other content. The same version never names other bytes: publish a new version.",
     ),
+    (
+        "SUBJECT_ID_MISMATCH",
+        "The token is a good one of a pipeline that nobody trusts here. Pipelines are known by numeric ids; a name that was given to another project has another id. `lockgate ci trust list` shows what is trusted.",
+    ),
+    ("TOKEN_MALFORMED", "Not a signed JWT in the one strict form that is read, or a claim that has to be there is not."),
+    (
+        "TOKEN_KEY_UNTRUSTED",
+        "No key that the trusted issuer publishes signed the token, or it brings a key or an address along, or it is not signed. Nothing in a token decides which key verifies it.",
+    ),
+    ("TOKEN_ISSUER", "No trust names that issuer. Issuers are compared byte for byte: a slash at the end is another one."),
+    ("TOKEN_AUDIENCE", "The token was made for another server or another use."),
+    (
+        "TOKEN_EXPIRED",
+        "The token or session has ended. Sign in again; in a CI job, ask for a new token just before it is needed.",
+    ),
+    ("TOKEN_NOT_YET_VALID", "The token begins more than 30 seconds from now: one of the two clocks is wrong."),
+    ("TOKEN_LIFETIME", "The token counts for longer than 24 hours; configure the issuer to make shorter ones."),
+    ("TOKEN_REPLAYED", "A CI job's token is exchanged once. Ask the CI system for another."),
+    ("TOKEN_SCOPE", "A pipeline's token is for the services of its trust, and for pushing, asking and reading there."),
+    ("CI_TRUST_ENDED", "The trust that this token came of was removed, or one of its signatures counts no more."),
+    ("CI_TRUST_IDS", "A trust of GitHub or GitLab names the numeric ids of owner and repository, because names can be given to others."),
+    ("CI_TOKEN_MISSING", "The job has no token of its CI system: it has to be allowed to ask for one, or be given one."),
+    ("ISSUER_UNREACHABLE", "The issuer's keys could not be fetched, so its tokens cannot be verified now. Try again in a moment."),
     ("SUBJECT_MISMATCH", "The evidence is about other artifacts. Evidence binds by digest; a name never matches."),
     (
         "UNSIGNED",
@@ -150,10 +173,100 @@ pub const REASONS: &[(&str, &str)] = &[
     ),
     ("APPROVAL_EXPIRED", "The approval's end is past, or later than the policy set allows."),
     ("APPROVAL_REPLAYED", "This very approval is recorded already."),
+    (
+        "NOT_PERMITTED",
+        "No role with that permission is bound to you for that service and environment. `lockgate access show` lists what you may do and why; `lockgate access who PERMISSION` names those who may.",
+    ),
+    (
+        "REVIEW_STALE",
+        "People, roles or bindings have changed since the access review was shown. Look again and sign again.",
+    ),
+    ("REVIEW_TARGET", "The access review is of another ledger, or of one that is longer than this."),
     ("KEY_REVOKED", "The key's signatures do not count any more, or did not at that point of the ledger."),
+    (
+        "KEY_EXPIRED",
+        "The key was enrolled with an end, and ledger time has passed it. Rotate a key before its end; afterwards have it recovered with `lockgate key recover`.",
+    ),
+    (
+        "KEY_SCOPE",
+        "The key was enrolled for some environments alone, and signs for nothing else: not for other environments, and not for changes of people, keys and policy.",
+    ),
+    (
+        "SUSPECT_KEY",
+        "The decision counted a signature by a key that was found compromised later, or by a key that such a key had enrolled. The bundle is genuine, but what it proves is in doubt. Look at what happened, and promote again; `lockgate why P-N` names the signatures.",
+    ),
+    (
+        "PERSON_SUSPENDED",
+        "The person is suspended: what they sign and their sessions do not count until somebody who may manage keys reinstates them.",
+    ),
+    (
+        "QUORUM_GOVERNANCE",
+        "A change of people, keys or policy does not carry the signatures of as many different people as the active policy set asks for. Propose it with one signature; the others sign it with `lockgate change sign C-N`.",
+    ),
+    ("CHANGE_UNKNOWN", "No change of that number was ever proposed. `lockgate change list` lists them."),
+    ("CHANGE_CLOSED", "The change has happened, or was rejected. `lockgate change show C-N` says which."),
+    ("CHANGE_EXPIRED", "The change did not gather enough signatures within 72 hours. Propose it anew."),
+    ("CHANGE_OPEN", "The same change is proposed already and gathers signatures: sign that one."),
+    ("CHANGE_SIGNED", "You have signed the change already; it takes other people."),
+    (
+        "CHANGE_UNSIGNED",
+        "The document was proposed, and somebody whose signature is handed in has not signed the newest proposal of it. Signatures of a proposal that was rejected or has expired do not carry over.",
+    ),
+    ("CHANGE_INVALID", "A proposal does not say what its draft does, or the draft is no change that several people sign."),
+    (
+        "CHANGE_MISMATCH",
+        "What the server shows of a change is not what would be signed. Nothing was signed; look at the ledger with `lockgate audit`.",
+    ),
+    (
+        "STANDING_STALE",
+        "The person was suspended or reinstated since this was signed. Look again with `lockgate key list`, and sign again.",
+    ),
+    ("STANDING_SAME", "There is nothing to change about the person's standing."),
+    (
+        "REVOCATION_UNDERCUT",
+        "The key that signs the revocation was itself enrolled by the key that it ends, at or after the entry that it names. Name a later entry, or let someone sign for whom that key did not vouch.",
+    ),
+    ("KEY_LIMITS", "A passkey that was made in a browser has signed its own enrolment without an end or a scope."),
     ("KEY_UNKNOWN", "The key is not enrolled for that person."),
     ("KEY_ALREADY_BOUND", "One key belongs to one person."),
+    (
+        "PASSKEY_UNKNOWN",
+        "No passkey waits under that code: codes last ten minutes and end with the server. Make another on the page `/enrol`.",
+    ),
+    (
+        "PASSKEY_MISMATCH",
+        "The passkey that waits under that code is for another name, other groups, or not what the command is for.",
+    ),
     ("SIGNATURE_INVALID", "The signature is not over these bytes, for this purpose, by that key."),
+    (
+        "WEBAUTHN_CHALLENGE",
+        "The passkey signed another challenge: the document was changed, or the signature is another's.",
+    ),
+    (
+        "WEBAUTHN_CLIENT_DATA",
+        "What the browser says that it asked for is not written as browsers write it, so two readers could read it differently.",
+    ),
+    (
+        "WEBAUTHN_CROSS_ORIGIN",
+        "The passkey was used on a page inside another site's page. Open Lockgate itself, and sign again.",
+    ),
+    (
+        "WEBAUTHN_FLAGS",
+        "The passkey's device did not say that somebody confirmed the signature, or says more than belongs in one.",
+    ),
+    (
+        "WEBAUTHN_ORIGIN",
+        "The passkey was used at an origin that is not of its RP id, or that `[passkeys] origins` of the policy set does not list.",
+    ),
+    ("WEBAUTHN_SYNCED", "The passkey is copied to other devices, and the policy set has `[passkeys] synced = false`."),
+    (
+        "WEBAUTHN_TYPE",
+        "A passkey makes WebAuthn assertions and nothing else; neither registrations nor SSH signatures by it count.",
+    ),
+    (
+        "WEBAUTHN_UV",
+        "The policy set wants the device to check by PIN or biometrics who uses a passkey, and always of a synced one.",
+    ),
     ("PROMOTION_CLOSED", "The promotion has ended; nothing can be added to it. Ask again with `lockgate promote`."),
     ("IDEMPOTENCY_MISMATCH", "An idempotency key stands for one request. Use a new key for a new request."),
     (

@@ -3,16 +3,18 @@
 use std::path::Path;
 
 use lockgate_api::Exit;
-use lockgate_api::wire::{Acknowledged, Changed, Enrolment, NewKey, PersonRow, Revocation, ServerInfo};
+use lockgate_api::wire::{Acknowledged, Changed, Enrolment, KeyRow, NewKey, PersonRow, Recovery, ServerInfo};
 use lockgate_ledger::code_words::code_words;
-use lockgate_ledger::governance::{ENROLMENT_NAMESPACE, EnrolmentDocument, RevocationDocument, document_bytes};
+use lockgate_ledger::governance::{ENROLMENT_NAMESPACE, EnrolmentDocument, document_bytes};
 use lockgate_model::facts::SubjectKind;
-use lockgate_model::{Digest, EntryIndex, Limits, PersonId, json};
+use lockgate_model::{Digest, EnvName, Limits, PersonId, UnixMillis, json};
 use lockgate_sign::ssh::SshPublicKey;
 
-use crate::cli;
+use crate::cli::{self, KeyLimits};
+use crate::commands::expiry::{self, Expiry};
 use crate::commands::push::logged_line;
-use crate::commands::up::{enrolment, enrolment_bytes, generate};
+use crate::commands::up::{enrolment_bytes, generate, limited_enrolment};
+use crate::commands::{change, key_life, passkey};
 use crate::failure::{Failure, Outcome};
 use crate::home::{read_file, write_file};
 use crate::keyring::sign;
@@ -31,7 +33,16 @@ pub fn key(world: &World, options: &cli::Key) -> Outcome {
             world.terminal.say(format!("{0} and {0}.pub are written; the key has no passphrase", file.display()));
             Ok(Exit::Done)
         }
-        cli::Key::Enrol { name, groups, machine, key, file } => {
+        cli::Key::Enrol { passkey: Some(_), limits, .. } | cli::Key::Add { passkey: Some(_), limits, .. }
+            if !limits.is_empty() =>
+        {
+            Err(Failure::usage("KEY_LIMITS", "a passkey that was made in a browser has signed for no end and no scope")
+                .hint("leave --expires and --only-for out"))
+        }
+        cli::Key::Enrol { name, groups, passkey: Some(code), file, yes, .. } => {
+            passkey::enrol(world, name, groups, code, file.as_deref(), *yes)
+        }
+        cli::Key::Enrol { name, groups, machine, key, file, limits, .. } => {
             let subject = if *machine { SubjectKind::Machine } else { SubjectKind::Person };
             let info: ServerInfo = world.client()?.get("/v1/server")?;
             let mut context = world.context()?;
@@ -39,7 +50,9 @@ pub fn key(world: &World, options: &cli::Key) -> Outcome {
                 Some(path) => world.keyring.signer(&context, name, Some(path))?,
                 None => world.keyring.own()?,
             };
-            let request = enrolment(&info.origin, name, subject, groups, signer.as_ref())?;
+            let expires_at = limits.expires_at(world.now());
+            let limits = (expires_at, limits.only_for.as_slice());
+            let request = limited_enrolment(&info.origin, name, subject, groups, signer.as_ref(), limits)?;
             let file = file.clone().unwrap_or_else(|| format!("{name}.enrolment.json").into());
             write_json(&file, &request)?;
             context.keys.insert(name.clone(), world.keyring.entry(key.as_deref(), signer.public_key()));
@@ -49,14 +62,31 @@ pub fn key(world: &World, options: &cli::Key) -> Outcome {
             world.terminal.say(format!("{} is written\n  code  {code}\n  next  an owner compares the code with you and runs `lockgate invite {}`", file.display(), file.display()));
             Ok(Exit::Done)
         }
-        cli::Key::Add { name, key } => add(world, name, key),
-        cli::Key::Revoke { name, fingerprint, compromised_since, reason } => {
-            revoke(world, name, fingerprint, *compromised_since, reason)
+        cli::Key::Add { name, passkey: Some(code), yes, .. } => passkey::add(world, name, code, *yes),
+        cli::Key::Add { name, key: Some(key), limits, .. } => add(world, name, key, limits),
+        cli::Key::Add { .. } => Err(Failure::usage("KEY_MISSING", "name the further key with --key or --passkey")),
+        cli::Key::Rotate { key, limits } => key_life::rotate(world, key, limits),
+        cli::Key::Retire { name, fingerprint, reason } => key_life::end(world, name, fingerprint, None, reason),
+        cli::Key::Compromised { name, fingerprint, since, reason } => {
+            key_life::end(world, name, fingerprint, Some(*since), reason)
         }
+        cli::Key::Revoke { name, fingerprint, compromised_since, reason } => {
+            key_life::end(world, name, fingerprint, *compromised_since, reason)
+        }
+        cli::Key::Recover { name, key, limits, reason, file } => {
+            key_life::recover(world, name, key, limits, reason, file.as_deref())
+        }
+        cli::Key::Suspend { name, reason } => key_life::standing(world, name, true, reason),
+        cli::Key::Reinstate { name, reason } => key_life::standing(world, name, false, reason),
+        cli::Key::ExportAllowedSigners => key_life::export_allowed_signers(world),
     }
 }
 
-fn write_json<T: serde::Serialize>(path: &Path, value: &T) -> Result<(), Failure> {
+/// Writes a request that someone else reads.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn write_json<T: serde::Serialize>(path: &Path, value: &T) -> Result<(), Failure> {
     let bytes = serde_json::to_vec_pretty(value)
         .map_err(|error| Failure::new(Exit::Bug, "OUTPUT_INVALID", error.to_string()))?;
     write_file(path, &bytes, 0o644)
@@ -64,12 +94,16 @@ fn write_json<T: serde::Serialize>(path: &Path, value: &T) -> Result<(), Failure
 
 fn list(world: &World) -> Outcome {
     let people: Vec<PersonRow> = world.signed_in()?.get("/v1/people")?;
+    let now = world.now();
+    for warning in expiry::warnings(&people, now) {
+        world.terminal.say(format!("warning: {}", warning.text));
+    }
     world.terminal.show(&people, || {
         let rows = people.iter().flat_map(|person| {
             person.keys.iter().map(move |key| {
                 let kind = key.key.split(' ').next().unwrap_or_default().to_owned();
                 let groups: Vec<&str> = person.groups.iter().map(lockgate_model::GroupName::as_str).collect();
-                let state = key.invalid_from.map_or("valid".to_owned(), |from| format!("ended at entry {from}"));
+                let state = state(person, key, now);
                 let subject = if person.subject == SubjectKind::Machine { "machine" } else { "person" };
                 vec![
                     person.person.to_string(),
@@ -87,18 +121,49 @@ fn list(world: &World) -> Outcome {
     Ok(Exit::Done)
 }
 
+/// How a key stands.
+fn state(person: &PersonRow, key: &KeyRow, now: UnixMillis) -> String {
+    let mut state = match (key.ended.as_deref(), key.invalid_from) {
+        (Some("retired") | None, Some(from)) => format!("ended at entry {from}"),
+        (Some(word), Some(from)) => format!("ended at entry {from}, {word}"),
+        (_, None) if person.suspended_at.is_some() => "suspended".to_owned(),
+        (_, None) => match (key.expires_at, expiry::expiry(key.expires_at, now)) {
+            (Some(end), Expiry::Past) => format!("ended at {end}"),
+            (Some(end), _) => format!("valid until {end}"),
+            (None, _) => "valid".to_owned(),
+        },
+    };
+    if !key.environments.is_empty() {
+        let only: Vec<&str> = key.environments.iter().map(EnvName::as_str).collect();
+        state.push_str(&format!(", only for {}", only.join(", ")));
+    }
+    state
+}
+
 /// `lockgate invite`.
 ///
 /// # Errors
 /// What the request, the key or the server refuses.
 pub fn invite(world: &World, options: &cli::Invite) -> Outcome {
     let bytes = read_file(&options.request, Limits::DEFAULT.json_body_bytes as u64)?;
+    // A recovery has a reason, an enrolment has groups: neither reads as the other.
+    if let Ok(recovery) = json::read_as::<Recovery>(&bytes, &Limits::DEFAULT, json::Numbers::Integers) {
+        return key_life::countersign_recovery(world, recovery, options.yes);
+    }
     let request: Enrolment = json::read_as(&bytes, &Limits::DEFAULT, json::Numbers::Integers).map_err(|error| {
         Failure::usage(
             error.code,
             format!("{} is not an enrolment request: {}", options.request.display(), error.message),
         )
     })?;
+    countersign(world, request, options.yes)
+}
+
+/// Shows an enrolment, asks, and lets its person in with the caller's own signature.
+///
+/// # Errors
+/// What the request, the key or the server refuses.
+pub fn countersign(world: &World, request: Enrolment, yes: bool) -> Outcome {
     let by = world.person()?;
     let client = world.signed_in_as(&by)?;
     let info: ServerInfo = client.get("/v1/server")?;
@@ -113,7 +178,7 @@ pub fn invite(world: &World, options: &cli::Invite) -> Outcome {
         info.origin,
         code_words(&Digest::of(&document))
     ));
-    if !options.yes && !world.terminal.confirm("Countersign this?")? {
+    if !yes && !world.terminal.confirm("Countersign this?")? {
         return Err(Failure::new(Exit::Failed, "NOT_CONFIRMED", "nothing was signed"));
     }
     let signer = world.keyring.signer(&world.context()?, &by, None)?;
@@ -121,11 +186,14 @@ pub fn invite(world: &World, options: &cli::Invite) -> Outcome {
     let person = request.person.clone();
     let request = Enrolment { code: None, by: Some(by), signature: Some(signature), ..request };
     let reply: Acknowledged<Changed> = client.post("/v1/people", &request, Some(&world.random_hex()?))?;
-    world.terminal.show(&reply, || format!("{person} is enrolled\n{}", logged_line(reply.logged.as_ref())))?;
-    Ok(Exit::Done)
+    change::outcome(world, &reply, || format!("{person} is enrolled"))
 }
 
-fn person_row(client: &lockgate_api::Client, name: &PersonId) -> Result<PersonRow, Failure> {
+/// Someone as the server lists them.
+///
+/// # Errors
+/// `PERSON_UNKNOWN`, or when the caller may not read.
+pub fn person_row(client: &lockgate_api::Client, name: &PersonId) -> Result<PersonRow, Failure> {
     let people: Vec<PersonRow> = client.get("/v1/people")?;
     people
         .into_iter()
@@ -133,15 +201,16 @@ fn person_row(client: &lockgate_api::Client, name: &PersonId) -> Result<PersonRo
         .ok_or_else(|| Failure::new(Exit::NotFound, "PERSON_UNKNOWN", format!("`{name}` is not enrolled")))
 }
 
-fn add(world: &World, name: &PersonId, path: &Path) -> Outcome {
+fn add(world: &World, name: &PersonId, path: &Path, limits: &KeyLimits) -> Outcome {
     let by = world.person()?;
     let client = world.signed_in_as(&by)?;
     let info: ServerInfo = client.get("/v1/server")?;
     let row = person_row(&client, name)?;
     let context = world.context()?;
     let new = world.keyring.signer(&context, name, Some(path))?;
-    let document =
-        document_bytes(&EnrolmentDocument::new(&info.origin, name, row.subject, &row.groups, new.public_key()))?;
+    let expires_at = limits.expires_at(world.now());
+    let document = EnrolmentDocument::new(&info.origin, name, row.subject, &row.groups, new.public_key());
+    let document = document_bytes(&document.limited(expires_at, &limits.only_for))?;
     let sponsor = world.keyring.signer(&context, &by, None)?;
     let request = NewKey {
         person: name.clone(),
@@ -149,38 +218,44 @@ fn add(world: &World, name: &PersonId, path: &Path) -> Outcome {
         proof: sign(new.as_ref(), ENROLMENT_NAMESPACE, &document)?,
         signature: sign(sponsor.as_ref(), ENROLMENT_NAMESPACE, &document)?,
         by,
+        expires_at,
+        environments: limits.only_for.clone(),
     };
-    let reply: Acknowledged<Changed> = client.post("/v1/keys", &request, Some(&world.random_hex()?))?;
-    world.terminal.show(&reply, || {
-        format!("{name} has a further key {}\n{}", new.public_key().fingerprint(), logged_line(reply.logged.as_ref()))
-    })?;
-    Ok(Exit::Done)
+    hand_in(world, &client, &request, new.public_key())
 }
 
-fn revoke(world: &World, name: &PersonId, fingerprint: &str, since: Option<u64>, reason: &str) -> Outcome {
-    let by = world.person()?;
-    let client = world.signed_in_as(&by)?;
-    let info: ServerInfo = client.get("/v1/server")?;
-    let document = document_bytes(&RevocationDocument {
-        schema: "https://lockgate.dev/revocation/v1",
-        ledger: &info.origin,
-        person: name,
-        key: fingerprint,
-        compromised_since: since.map(EntryIndex),
-        reason,
-    })?;
-    let signer = world.keyring.signer(&world.context()?, &by, None)?;
-    let request = Revocation {
+/// Signs for a further key with an earlier one, and hands it in with its own signature `proof` over the same document.
+///
+/// # Errors
+/// What the key or the server refuses.
+pub fn vouch(
+    world: &World,
+    client: &lockgate_api::Client,
+    by: PersonId,
+    name: &PersonId,
+    key: &SshPublicKey,
+    proof: String,
+    document: &[u8],
+) -> Outcome {
+    let sponsor = world.keyring.signer(&world.context()?, &by, None)?;
+    let signature = sign(sponsor.as_ref(), ENROLMENT_NAMESPACE, document)?;
+    let request = NewKey {
         person: name.clone(),
-        key: fingerprint.to_owned(),
-        compromised_since: since,
-        reason: reason.to_owned(),
-        signature: sign(signer.as_ref(), ENROLMENT_NAMESPACE, &document)?,
+        key: key.to_string(),
+        proof,
+        signature,
         by,
+        expires_at: None,
+        environments: Vec::new(),
     };
-    let reply: Acknowledged<Changed> = client.post("/v1/keys/revocations", &request, Some(&world.random_hex()?))?;
+    hand_in(world, client, &request, key)
+}
+
+fn hand_in(world: &World, client: &lockgate_api::Client, request: &NewKey, key: &SshPublicKey) -> Outcome {
+    let name = &request.person;
+    let reply: Acknowledged<Changed> = client.post("/v1/keys", request, Some(&world.random_hex()?))?;
     world.terminal.show(&reply, || {
-        format!("the key {fingerprint} of {name} has ended\n{}", logged_line(reply.logged.as_ref()))
+        format!("{name} has a further key {}\n{}", key.fingerprint(), logged_line(reply.logged.as_ref()))
     })?;
     Ok(Exit::Done)
 }

@@ -1,17 +1,28 @@
 //! The commands, one file each.
 
+pub mod access;
+pub mod access_log;
 pub mod approve;
+pub mod approvers;
 pub mod audit;
 pub mod bundle;
+pub mod change;
+pub mod ci;
+pub mod delegate;
 pub mod demo;
 pub mod doctor;
+pub mod expiry;
 pub mod help;
 pub mod key;
+pub mod key_life;
 pub mod login;
+pub mod oidc;
+pub mod passkey;
 pub mod policy;
 pub mod promote;
 pub mod push;
 pub mod reading;
+pub mod review;
 pub mod trust;
 pub mod up;
 pub mod verify;

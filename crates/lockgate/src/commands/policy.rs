@@ -1,18 +1,18 @@
 //! Policy sets: check, test, show, activate.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
 use lockgate_api::Exit;
-use lockgate_api::wire::{Acknowledged, Activation, Changed, ServerInfo};
+use lockgate_api::wire::{Acknowledged, Activation, Changed, PersonRow, ServerInfo};
 use lockgate_ledger::governance::{ActivationDocument, POLICY_NAMESPACE, document_bytes};
-use lockgate_model::{Digest, EntryIndex, Limits};
-use lockgate_policy::{PolicyError, PolicySet, run_tests};
+use lockgate_model::{Digest, EntryIndex, Limits, PersonId};
+use lockgate_policy::{Binding, Pattern, PolicyError, PolicySet, lints, run_tests};
 use serde_json::json;
 
 use crate::cli;
-use crate::commands::push::logged_line;
+use crate::commands::change::outcome;
 use crate::failure::{Failure, Outcome};
 use crate::home::{read_file, write_file};
 use crate::keyring::sign;
@@ -25,10 +25,20 @@ use crate::world::World;
 /// What does not load, does not pass, or is refused.
 pub fn policy(world: &World, options: &cli::Policy) -> Outcome {
     match options {
-        cli::Policy::Check { dir } => {
+        cli::Policy::Check { dir, enrolled } => {
             let set = read_policy(dir)?;
+            let people = if *enrolled { Some(enrolled_people(world)?) } else { None };
+            let lints = lints(&set, people.as_ref());
+            for lint in &lints {
+                let hint = lint.hint.as_ref().map_or(String::new(), |hint| format!("\n  next  {hint}"));
+                world.terminal.say(format!("note: {lint}{hint}"));
+            }
+            let noted: Vec<_> = lints
+                .iter()
+                .map(|lint| json!({ "file": lint.file, "line": lint.line, "message": lint.message, "hint": lint.hint }))
+                .collect();
             let shown =
-                json!({ "digest": set.digest(), "environments": set.environments().len(), "gates": set.gates().len() });
+                json!({ "digest": set.digest(), "environments": set.environments().len(), "gates": set.gates().len(), "lints": noted });
             world.terminal.show(&shown, || {
                 format!(
                     "{} loads: {} environments, {} gates\n  digest     {}",
@@ -45,6 +55,11 @@ pub fn policy(world: &World, options: &cli::Policy) -> Outcome {
         cli::Policy::Show { dir: None } => show(world, &active(world)?),
         cli::Policy::Activate { dir, reason } => activate(world, dir, reason),
     }
+}
+
+fn enrolled_people(world: &World) -> Result<BTreeSet<PersonId>, Failure> {
+    let people: Vec<PersonRow> = world.signed_in()?.get("/v1/people")?;
+    Ok(people.into_iter().map(|row| row.person).collect())
 }
 
 /// `lockgate init`.
@@ -189,9 +204,25 @@ fn show(world: &World, set: &PolicySet) -> Outcome {
         for (group, permissions) in &groups {
             text.push_str(&format!("{group:<12} may {}\n", permissions.join(", ")));
         }
+        for binding in set.bindings().iter().filter(|binding| binding.is_scoped() || !binding.people.is_empty()) {
+            text.push_str(&bound(binding));
+        }
         text
     })?;
     Ok(Exit::Done)
+}
+
+/// A binding in one line, with where it is written.
+fn bound(binding: &Binding) -> String {
+    let names = |patterns: &[Pattern]| patterns.iter().map(Pattern::as_str).collect::<Vec<_>>().join(", ");
+    let mut holders: Vec<String> = binding.groups.iter().map(|group| format!("group {group}")).collect();
+    if !binding.people.is_empty() {
+        holders.push(names(&binding.people));
+    }
+    let services = binding.services.as_deref().map_or("every service".to_owned(), names);
+    let environments = binding.environments.as_deref().map_or("every environment".to_owned(), names);
+    let (role, holders) = (&binding.role, holders.join(", "));
+    format!("{holders}: {role} for {services} in {environments} ({})\n", binding.rule)
 }
 
 fn activate(world: &World, dir: &Path, reason: &str) -> Outcome {
@@ -215,8 +246,5 @@ fn activate(world: &World, dir: &Path, reason: &str) -> Outcome {
         String::from_utf8(document).map_err(|error| Failure::new(Exit::Bug, "DOCUMENT_INVALID", error.to_string()))?;
     let request = Activation { document, previous, previous_at, reason: reason.to_owned(), by: person, signature };
     let reply: Acknowledged<Changed> = client.post("/v1/policy", &request, Some(&world.random_hex()?))?;
-    world.terminal.show(&reply, || {
-        format!("the policy set {} is active\n{}", set.digest(), logged_line(reply.logged.as_ref()))
-    })?;
-    Ok(Exit::Done)
+    outcome(world, &reply, || format!("the policy set {} is active", set.digest()))
 }

@@ -1,11 +1,13 @@
 //! Status, diff, history.
 
-use lockgate_api::Exit;
 use lockgate_api::client::query_value;
-use lockgate_api::wire::{ComponentRow, DiffReply, HistoryReply, StatusReply};
+use lockgate_api::wire::{ChangeRow, ComponentRow, DiffReply, HistoryReply, PersonRow, StatusReply};
+use lockgate_api::{Client, Exit};
 use lockgate_model::StreamName;
 
 use crate::cli;
+use crate::commands::approvers::approvers;
+use crate::commands::expiry::warnings;
 use crate::failure::Outcome;
 use crate::terminal::{printable, table};
 use crate::world::World;
@@ -15,6 +17,9 @@ use crate::world::World;
 /// # Errors
 /// When the server cannot be reached.
 pub fn status(world: &World, options: &cli::Status) -> Outcome {
+    if options.approvers {
+        return approvers(world);
+    }
     let client = world.signed_in()?;
     let query = options
         .service
@@ -44,7 +49,28 @@ pub fn status(world: &World, options: &cli::Status) -> Outcome {
         }
         text
     })?;
+    remind(world, &client);
     Ok(Exit::Done)
+}
+
+/// Says in a line each what waits for somebody's signature, and which keys end soon.
+fn remind(world: &World, client: &Client) {
+    // Reminders are a courtesy: what was asked for has been printed.
+    let people: Vec<PersonRow> = client.get("/v1/people").unwrap_or_default();
+    let warnings = warnings(&people, world.now());
+    if let Some(first) = warnings.first() {
+        let more = match warnings.len() - 1 {
+            0 => String::new(),
+            more => format!(" (and {more} more: lockgate key list)"),
+        };
+        world.terminal.say(format!("warning: {}{more}", first.text));
+    }
+    let changes: Vec<ChangeRow> = client.get("/v1/changes").unwrap_or_default();
+    let open: Vec<String> =
+        changes.iter().filter(|row| row.status == "open").map(|row| row.change.to_string()).collect();
+    if !open.is_empty() {
+        world.terminal.say(format!("note: {} wait for signatures: lockgate change list", open.join(", ")));
+    }
 }
 
 /// `lockgate diff`.
@@ -126,7 +152,10 @@ pub fn history(world: &World, options: &cli::History) -> Outcome {
                 item.time.to_string(),
                 item.actor.clone(),
                 item.event.clone(),
-                item.summary.clone(),
+                match &item.suspect {
+                    Some(why) => format!("{} (SUSPECT {why})", item.summary),
+                    None => item.summary.clone(),
+                },
             ]
         });
         let mut text = table(&["entry", "time", "who", "event", "what"], rows);

@@ -5,10 +5,10 @@ use std::path::Path;
 use lockgate_api::Exit;
 use lockgate_ledger::trust::allowed_signers;
 use lockgate_ledger::{Governance, TrustFile, sigstore};
-use lockgate_model::facts::SubjectKind;
 use lockgate_model::{Limits, UnixMillis};
 
 use crate::cli;
+use crate::commands::key_life::allowed_signers as allowed_lines;
 use crate::failure::{Failure, Outcome};
 use crate::home::{read_file, write_file};
 use crate::world::World;
@@ -28,17 +28,7 @@ fn export(world: &World, to: &Path) -> Outcome {
     let trust = world.trust(None)?;
     let people: Vec<lockgate_api::wire::PersonRow> = world.signed_in()?.get("/v1/people")?;
     write_keys(to, &trust)?;
-    let mut signers = String::new();
-    for person in people.iter().filter(|person| person.subject == SubjectKind::Person) {
-        for key in person.keys.iter().filter(|key| key.invalid_from.is_none()) {
-            signers.push_str(&format!(
-                "{} namespaces=\"{}\" {}\n",
-                person.person,
-                lockgate_ledger::approval::NAMESPACE,
-                key.key
-            ));
-        }
-    }
+    let signers: String = allowed_lines(&people).into_iter().map(|line| format!("{line}\n")).collect();
     write_file(&to.join("allowed_signers"), signers.as_bytes(), 0o644)?;
     world.terminal.say(format!(
         "trust.json, trusted_root.json, lockgate.pub, allowed_signers and tlog-policy are in {}",

@@ -10,7 +10,7 @@ use lockgate_api::{Client, Exit};
 use lockgate_ledger::TrustFile;
 use lockgate_ledger::governance::{ENROLMENT_NAMESPACE, EnrolmentDocument, document_bytes};
 use lockgate_model::facts::SubjectKind;
-use lockgate_model::{GroupName, PersonId};
+use lockgate_model::{EnvName, GroupName, PersonId, UnixMillis};
 use lockgate_sign::ssh_signer::{FileSigner, SshSigner};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
@@ -84,6 +84,7 @@ fn start(world: &World, options: &cli::Up) -> Result<Child, Failure> {
     if options.demo {
         command.arg("--demo");
     }
+    command.args(options.front.to_arguments());
     command.stdin(Stdio::null()).stdout(Stdio::null());
     let log = fs::OpenOptions::new().create(true).append(true).open(world.home.log_file()).map_err(fail)?;
     command.stderr(log);
@@ -238,7 +239,23 @@ pub fn enrolment(
     groups: &[GroupName],
     signer: &dyn SshSigner,
 ) -> Result<Enrolment, Failure> {
-    let document = document_bytes(&EnrolmentDocument::new(origin, person, subject, groups, signer.public_key()))?;
+    limited_enrolment(origin, person, subject, groups, signer, (None, &[]))
+}
+
+/// The same for a key that ends by itself at a moment, or signs for some environments alone.
+///
+/// # Errors
+/// As [`enrolment`].
+pub fn limited_enrolment(
+    origin: &str,
+    person: &PersonId,
+    subject: SubjectKind,
+    groups: &[GroupName],
+    signer: &dyn SshSigner,
+    (expires_at, environments): (Option<UnixMillis>, &[EnvName]),
+) -> Result<Enrolment, Failure> {
+    let document = EnrolmentDocument::new(origin, person, subject, groups, signer.public_key());
+    let document = document_bytes(&document.limited(expires_at, environments))?;
     Ok(Enrolment {
         person: person.clone(),
         subject,
@@ -248,6 +265,8 @@ pub fn enrolment(
         code: None,
         by: None,
         signature: None,
+        expires_at,
+        environments: environments.to_vec(),
     })
 }
 
@@ -257,7 +276,8 @@ pub fn enrolment(
 /// `KEY_INVALID`.
 pub fn enrolment_bytes(origin: &str, request: &Enrolment) -> Result<Vec<u8>, Failure> {
     let key = request.key.parse().map_err(|error| Failure::usage("KEY_INVALID", format!("{error}")))?;
-    Ok(document_bytes(&EnrolmentDocument::new(origin, &request.person, request.subject, &request.groups, &key))?)
+    let document = EnrolmentDocument::new(origin, &request.person, request.subject, &request.groups, &key);
+    Ok(document_bytes(&document.limited(request.expires_at, &request.environments))?)
 }
 
 /// Makes a key file without a passphrase, and its public half.

@@ -1,7 +1,7 @@
 //! Why: every gate of a promotion.
 
 use lockgate_api::Exit;
-use lockgate_api::wire::{GateRow, PromotionReply};
+use lockgate_api::wire::{ApprovalRow, GateRow, PromotionReply};
 use lockgate_model::Digest;
 
 use crate::cli;
@@ -59,12 +59,37 @@ fn explained(reply: &PromotionReply) -> String {
     for approval in &reply.approvals {
         let verb = if approval.verdict == lockgate_model::facts::Verdict::Approve { "approved" } else { "rejected" };
         line(verb, format!("by {} with {} at entry {}", approval.person, approval.key, approval.index));
+        line("", review_text(approval));
+        if let Some(count) = approval.rubber_stamp {
+            line("", format!("RUBBER STAMP: one of {count} approvals that {} gave within seconds", approval.person));
+        }
+    }
+    for suspect in &reply.suspects {
+        let why = crate::terminal::printable(&suspect.why);
+        line("suspect", format!("entry {}, since entry {}: {why}", suspect.index, suspect.since));
     }
     for gate in &reply.gates {
         text.push('\n');
         text.push_str(&gate_text(gate));
     }
     text
+}
+
+/// How the approver looked at it, in one line.
+fn review_text(approval: &ApprovalRow) -> String {
+    let opened = match approval.evidence_listed {
+        0 => "there was no evidence to open".to_owned(),
+        1 => format!("{} of 1 piece of evidence opened", approval.evidence_opened),
+        listed => format!("{} of {listed} pieces of evidence opened", approval.evidence_opened),
+    };
+    let reviewed = match approval.review_seconds {
+        Some(seconds) => format!("reviewed for {seconds} s"),
+        None => "does not say for how long it was reviewed".to_owned(),
+    };
+    match approval.withdrawn {
+        true => format!("withdrawn; {reviewed}, {opened}"),
+        false => format!("{reviewed}, {opened}"),
+    }
 }
 
 fn gate_text(gate: &GateRow) -> String {

@@ -134,6 +134,10 @@ fn every_attack_gets_its_answer() {
             stories.push(format!("{} {}", case.id, case.name));
             continue;
         }
+        if case.target == "ci-token" {
+            // These need an issuer and a server: `ci_identity` tries them.
+            continue;
+        }
         let label = format!("{} ({})", case.id, case.name);
         let expect = case.expect.as_ref().unwrap_or_else(|| panic!("{label}: nothing is expected"));
         assert!(!case.inputs.is_empty(), "{label}: no input");

@@ -24,7 +24,7 @@ use forger::Forger;
 type Forgery = (&'static str, &'static str, fn(&Forger) -> Bundle);
 
 const FORGERIES: [Forgery; 34] = [
-    ("a later revocation is shown", "KEY_REVOKED", later_revocation_shown),
+    ("a later revocation is shown", "SUSPECT_KEY", later_revocation_shown),
     ("a later revocation is left out", "GOVERNANCE_GAP", later_revocation_left_out),
     ("a later revocation is hidden behind an attestation", "BUNDLE_INCOMPLETE", later_revocation_hidden),
     ("the whole history again without the revocation", "APPROVAL_TARGET", shadow_chain),

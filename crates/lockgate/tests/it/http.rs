@@ -5,80 +5,14 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use lockgate_api::routes::BodyLimit;
-use lockgate_api::{Access, ROUTES, Route};
+use lockgate_api::ROUTES;
 use lockgate_model::{Digest, Limits, TreeSize};
 use lockgate_tlog::hash::leaf_hash;
 use lockgate_tlog::tile::{EntryBundleId, TILE_WIDTH, decode_bundle, tiles_for, width_at};
 use lockgate_tlog::tree::Tree;
 use serde_json::{Value, json};
 
-use crate::instance::{Instance, Reply, artifact, text};
-
-/// Who has which permission in a demo.
-const MAY: [(&str, &[&str]); 9] = [
-    ("read", &["ci", "dana", "sam"]),
-    ("push", &["ci", "dana"]),
-    ("attest", &["ci", "dana"]),
-    ("request", &["ci", "dana"]),
-    ("withdraw", &["dana"]),
-    ("rollback", &["dana"]),
-    ("keys", &["sam"]),
-    ("policy", &["sam"]),
-    ("waive", &["sam"]),
-];
-
-/// A path that a route's pattern matches.
-fn example(route: &Route) -> String {
-    let digest = Digest::of(&artifact("1.4.2")).to_string();
-    route.path.replace("{*path}", "0/000.p/1").replace("{digest}", &digest).replace("{id}", "P-3")
-}
-
-/// A request that is permitted or not, and otherwise as empty as can be.
-fn call(lockgate: &Instance, route: &Route, token: Option<&str>) -> Reply {
-    let body: &[u8] = if route.body == BodyLimit::None { b"" } else { b"{}" };
-    lockgate.http(route.method, &example(route), token, &[], body)
-}
-
-#[test]
-fn every_route_asks_who_may_call_it() {
-    let lockgate = Instance::pending();
-    let people = ["ci", "dana", "sam"];
-    let tokens: BTreeMap<&str, String> = people.iter().map(|person| (*person, lockgate.token(person))).collect();
-    let entries = lockgate.entries();
-    let mut permissions = BTreeSet::new();
-    for route in ROUTES {
-        let allowed: &[&str] = match route.access {
-            Access::Public | Access::SignedIn => &people,
-            Access::Permission(name) => {
-                permissions.insert(name);
-                MAY.iter().find(|(permission, _)| *permission == name).unwrap_or_else(|| panic!("{name}")).1
-            }
-        };
-        let label = |who: &str, reply: &Reply| format!("{} {} as {who}: {reply:?}", route.method, route.path);
-        for (who, token) in [("nobody", None), ("a stranger", Some("made-up"))] {
-            let reply = call(&lockgate, route, token);
-            let status = if route.access == Access::Public { 200..=499 } else { 401..=401 };
-            assert!(status.contains(&reply.status), "{}", label(who, &reply));
-            assert!(route.access != Access::Public || !matches!(reply.status, 401 | 403), "{}", label(who, &reply));
-        }
-        for person in people {
-            // The token that signs itself out is spent.
-            let spent = (route.name == "sign-out").then(|| lockgate.token(person));
-            let reply = call(&lockgate, route, Some(spent.as_ref().unwrap_or(&tokens[person]).as_str()));
-            match allowed.contains(&person) {
-                true => assert!(!matches!(reply.status, 401 | 403) && reply.status < 500, "{}", label(person, &reply)),
-                false => {
-                    assert_eq!(reply.status, 403, "{}", label(person, &reply));
-                    assert!(route.method == "HEAD" || reply.code() == "NOT_PERMITTED", "{}", label(person, &reply));
-                }
-            }
-        }
-    }
-    let known: BTreeSet<&str> = MAY.iter().map(|(permission, _)| *permission).collect();
-    assert!(permissions.is_subset(&known) && !permissions.is_empty());
-    assert_eq!(lockgate.entries(), entries, "an empty request wrote something");
-}
+use crate::instance::{Instance, text};
 
 #[test]
 fn the_description_lists_every_route() {
@@ -344,4 +278,130 @@ fn a_silent_connection_is_closed() {
         assert!(matches!(closed, Ok(_) | Err(std::io::ErrorKind::ConnectionReset)), "{closed:?}");
     }
     assert_eq!(lockgate.get("/healthz", None).status, 200);
+}
+
+/// Who somebody is says their token, and nothing that a proxy could have added or a caller can write.
+#[test]
+fn headers_that_name_somebody_are_ignored() {
+    let lockgate = Instance::demo();
+    let dana = lockgate.token("dana");
+    let names: [&[(&str, &str)]; 6] = [
+        &[("X-Forwarded-User", "sam")],
+        &[("X-WEBAUTH-USER", "sam"), ("X-WEBAUTH-USER", "sam")],
+        &[("X-Forwarded-For", "192.0.2.7")],
+        &[("X-Real-IP", "192.0.2.7"), ("Forwarded", "for=192.0.2.7;by=sam")],
+        &[("Remote-User", "sam"), ("X-Remote-User", "sam"), ("X-Forwarded-Email", "sam@example.com")],
+        &[("Cookie", "session=sam; user=sam")],
+    ];
+    for headers in names {
+        let whoami = |token: Option<&str>| lockgate.http("GET", "/v1/whoami", token, headers, b"");
+        whoami(None).refused(401, "SIGN_IN_NEEDED");
+        assert_eq!(whoami(Some(&dana)).json()["person"], "dana", "{headers:?}");
+    }
+    // What is recorded is the socket's own address and the token's own person.
+    let log = lockgate.json(&["access", "log", "--action", "whoami", "--limit", "12", "--as", "sam"], 0);
+    let items = log["items"].as_array().unwrap();
+    assert!(items.len() >= 12, "{log}");
+    for item in items {
+        assert_eq!(item["address"], "127.0.0.1", "{item}");
+    }
+    assert!(items.iter().any(|item| item["principal"] == "-" && item["code"] == "SIGN_IN_NEEDED"), "{log}");
+    assert!(items.iter().any(|item| item["principal"] == "dana" && item["outcome"] == "allowed"), "{log}");
+}
+
+#[test]
+fn other_sites_cannot_write_through_a_browser() {
+    let lockgate = Instance::demo();
+    let dana = lockgate.token("dana");
+    let own = lockgate.url();
+    let post = |headers: &[(&str, &str)]| lockgate.http("POST", "/v1/promotions", Some(&dana), headers, b"{}");
+    let foreign: [&[(&str, &str)]; 4] = [
+        &[("Origin", "https://evil.example"), ("Content-Type", "text/plain")],
+        &[("Origin", "null")],
+        &[("Sec-Fetch-Site", "cross-site")],
+        &[("Sec-Fetch-Site", "same-site")],
+    ];
+    for headers in foreign {
+        post(headers).refused(403, "CSRF");
+        let challenge = lockgate.http("POST", "/v1/challenges", None, headers, b"{\"person\":\"sam\"}");
+        challenge.refused(403, "CSRF");
+    }
+    post(&[]).refused(400, "JSON_FIELD");
+    // The test's own requests say `Host: localhost`.
+    post(&[("Origin", "http://localhost"), ("Sec-Fetch-Site", "same-origin")]).refused(400, "JSON_FIELD");
+    post(&[("Origin", &own)]).refused(403, "CSRF");
+    // Nothing here may be read by other sites: no reply carries a permission to.
+    let reply = lockgate.http("OPTIONS", "/v1/promotions", None, &[("Origin", "https://evil.example")], b"");
+    assert!(!reply.head.to_lowercase().contains("access-control-"), "{reply:?}");
+}
+
+/// `Limits::header_bytes` holds on the wire: more is answered with 431, and the connection ends.
+#[test]
+fn a_header_block_has_a_size() {
+    let lockgate = Instance::demo();
+    let most = Limits::DEFAULT.header_bytes;
+    let send = |total: usize| {
+        let (start, end) = ("GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Long: ", "\r\nConnection: close\r\n\r\n");
+        let filler = "x".repeat(total - start.len() - end.len());
+        lockgate.raw(format!("{start}{filler}{end}").as_bytes()).status
+    };
+    assert_eq!(send(most / 2), 200);
+    assert_eq!(send(most - 64), 200);
+    assert_eq!(send(most + 16), 431);
+    let many: String = (0..=Limits::DEFAULT.header_count).map(|number| format!("X-{number}: 1\r\n")).collect();
+    assert_eq!(lockgate.raw(format!("GET /healthz HTTP/1.1\r\nHost: localhost\r\n{many}\r\n").as_bytes()).status, 431);
+    // Whoever sends megabytes of it gets no answer worth having, and the server goes on.
+    let mut stream = lockgate.connect();
+    let flood = format!("GET /healthz HTTP/1.1\r\nX-Long: {}", "x".repeat(4 * 1024 * 1024));
+    let _ = stream.write_all(flood.as_bytes());
+    let mut left = Vec::new();
+    let _ = stream.read_to_end(&mut left);
+    assert!(left.is_empty() || left.starts_with(b"HTTP/1.1 431"), "{}", String::from_utf8_lossy(&left));
+    assert_eq!(lockgate.get("/healthz", None).status, 200);
+}
+
+/// Whoever asks too much is told to wait; whoever is signed in goes on.
+#[test]
+fn floods_are_told_to_wait() {
+    let lockgate = Instance::demo();
+    let dana = lockgate.token("dana");
+    let mut stream = lockgate.connect();
+    let count = 2_000;
+    let mut requests = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(count - 1);
+    requests.push_str("GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    let mut writer = stream.try_clone().unwrap();
+    let replies = std::thread::scope(|scope| {
+        scope.spawn(move || writer.write_all(requests.as_bytes()).unwrap());
+        let mut replies = String::new();
+        stream.read_to_string(&mut replies).unwrap();
+        replies
+    });
+    let (served, limited) = (replies.matches("HTTP/1.1 200").count(), replies.matches("HTTP/1.1 429").count());
+    assert_eq!(served + limited, count);
+    assert!(served >= 400 && limited > 0, "{served} served, {limited} limited");
+    assert!(replies.to_lowercase().contains("retry-after: 1"));
+    assert!(replies.contains("\"code\":\"RATE_LIMITED\""));
+    let whoami = lockgate.get("/v1/whoami", Some(&dana));
+    assert_eq!(whoami.status, 200, "{whoami:?}");
+}
+
+/// Wrong answers are told to wait, longer each time; the right one is never refused because of them.
+#[test]
+fn guessing_locks_nobody_out() {
+    let lockgate = Instance::demo();
+    let mut codes = Vec::new();
+    for _ in 0..20 {
+        let wrong = lockgate.answer("sam", &lockgate.key("dana"));
+        codes.push(lockgate.post("/v1/sessions", None, &wrong).code());
+    }
+    assert!(codes.starts_with(&["SIGN_IN_FAILED".to_owned()]), "{codes:?}");
+    assert_eq!(codes.last().map(String::as_str), Some("RATE_LIMITED"));
+    let good = lockgate.answer("sam", &lockgate.key("sam"));
+    assert_eq!(lockgate.post("/v1/sessions", None, &good).status, 200);
+    // Neither do challenges that nobody answers.
+    let early = lockgate.answer("sam", &lockgate.key("sam"));
+    for _ in 0..60 {
+        assert_eq!(lockgate.post("/v1/challenges", None, &json!({ "person": "sam" })).status, 200);
+    }
+    assert_eq!(lockgate.post("/v1/sessions", None, &early).status, 200);
 }

@@ -1,17 +1,27 @@
 //! Tests of the whole program, as a user runs it.
 
 #[cfg(test)]
+mod access;
+#[cfg(test)]
+mod access_log;
+#[cfg(test)]
 mod attack_stories;
 #[cfg(test)]
 mod attacks;
 #[cfg(test)]
 mod audit;
 #[cfg(test)]
+mod browser;
+#[cfg(test)]
 mod bundle;
+#[cfg(test)]
+mod ci_identity;
 #[cfg(test)]
 mod consent;
 #[cfg(test)]
 mod forgery;
+#[cfg(test)]
+mod governance;
 #[cfg(test)]
 mod http;
 #[cfg(test)]
@@ -19,7 +29,13 @@ mod instance;
 #[cfg(test)]
 mod keys;
 #[cfg(test)]
+mod matrix;
+#[cfg(test)]
+mod oidc_provider;
+#[cfg(test)]
 mod outside;
+#[cfg(test)]
+mod passkeys;
 #[cfg(test)]
 mod promotions;
 #[cfg(test)]
@@ -27,4 +43,8 @@ mod refusals;
 #[cfg(test)]
 mod resources;
 #[cfg(test)]
+mod sign_in;
+#[cfg(test)]
 mod story;
+#[cfg(test)]
+mod token_issuer;

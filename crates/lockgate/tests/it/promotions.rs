@@ -237,7 +237,7 @@ fn a_waiver_by_two_people_lifts_one_finding() {
 #[test]
 fn another_policy_set_invalidates_approvals() {
     let lockgate = Instance::new();
-    let two = ("gates/approvals.toml", "count = 1", "count = 2");
+    let two = ("gates/approvals.toml", "at_least = 1", "at_least = 2");
     lockgate.policy("first", &[two]);
     lockgate.policy("second", &[two, ("policy.toml", "promotion_ttl = \"30d\"", "promotion_ttl = \"20d\"")]);
     lockgate.start(&["--demo", "--policy", "first"]).exits(0);
@@ -266,11 +266,11 @@ fn another_policy_set_invalidates_approvals() {
 #[test]
 fn a_policy_set_that_is_not_sound_is_not_activated() {
     let lockgate = Instance::demo();
-    lockgate.policy("typo", &[("gates/approvals.toml", "count = 1", "cuont = 1")]);
+    lockgate.policy("typo", &[("gates/approvals.toml", "count = 2", "cuont = 2")]);
     lockgate.run(&["policy", "check", "typo"]).refused(2, "POLICY_INVALID").says("gates/approvals.toml").says("count");
     lockgate.run(&["init", "failing"]).exits(0);
     let path = lockgate.file("failing/gates/approvals.toml");
-    let text = fs::read_to_string(&path).unwrap().replace("count = 1", "count = 2");
+    let text = fs::read_to_string(&path).unwrap().replace("at_least = 1", "at_least = 2");
     fs::write(path, text).unwrap();
     lockgate.run(&["policy", "check", "failing"]).exits(0);
     lockgate.run(&["policy", "test", "failing"]).exits(3).says("FAIL");

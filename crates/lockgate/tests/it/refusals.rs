@@ -162,7 +162,7 @@ fn provenance_of_another_artifact_is_refused() {
 #[test]
 fn approvals_that_do_not_fit_are_refused() {
     let lockgate = Instance::new();
-    lockgate.policy("two", &[("gates/approvals.toml", "count = 1", "count = 2")]);
+    lockgate.policy("two", &[("gates/approvals.toml", "at_least = 1", "at_least = 2")]);
     lockgate.start(&["--demo", "--policy", "two"]).exits(0);
     lockgate.push("1.4.2", "trivy.json").exits(0);
     lockgate.promote("1.4.2").exits(5);

@@ -141,6 +141,9 @@ fn a_full_disk_refuses_writes_and_still_reads() {
     lockgate.run(&["approve", "P-3", "--as", "sam", "--yes"]).refused(8, "DISK_FULL");
     assert_eq!((lockgate.entries(), lockgate.staged()), (entries, 0));
     lockgate.run(&["why", "P-3"]).exits(5);
+    // Whoever only reads can still sign in: where nothing can be stored, the session lives in memory.
+    let token = lockgate.token("dana");
+    assert_eq!(lockgate.get("/v1/whoami", Some(&token)).status, 200);
     lockgate.run(&["audit"]).exits(0);
     // With room again, everything goes on.
     fs::remove_file(&filler).unwrap();

@@ -2,60 +2,81 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lockgate_model::facts::{ApprovalFact, Claim, Facts, Origin, PersonFact, SubjectKind, Verdict};
-use lockgate_model::{GroupName, PersonId, Span};
-use lockgate_sign::quorum::{Signer, count_distinct_signers};
+use lockgate_model::facts::{ApprovalFact, DelegationFact, Facts, PersonFact, SubjectKind, Verdict};
+use lockgate_model::{EntryIndex, GroupName, PersonId, Span, UnixMillis};
 use serde::Deserialize;
 
+use super::ballot::{Lender, PER_GROUP_MAX, Right, Vote, group_that_is_short, people};
 use super::{Assessment, Context, GateKind, Problem};
 use crate::decision::GateOutcome;
+use crate::duties::{Duties, Part};
 use crate::explain::Reason;
 use crate::permission::Permission;
 use crate::policy_set::PolicySet;
 use crate::wording::{all_of, counted, few, one_of};
 
-/// The most groups in `per_group`: all their subsets are looked at.
-const PER_GROUP_MAX: usize = 6;
-
-/// Demands approvals by people. What is missing makes the promotion wait; only a rejection ends it.
+/// Demands approvals by people. What is missing makes the promotion wait; a rejection ends it, and so does a window
+/// that closes.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ApprovalsGate {
     /// How many different people have to approve; 1 where it is left out, and never 0.
     #[serde(default = "one")]
     pub count: u64,
+    /// How many are enough where fewer than `count` people could approve; `count` where it is left out.
+    #[serde(default)]
+    pub at_least: Option<u64>,
     /// The groups that approvers come from; empty accepts everyone who may approve.
     #[serde(default)]
     pub groups: Vec<GroupName>,
     /// How many people of their own these groups have to send.
     #[serde(default)]
     pub per_group: BTreeMap<GroupName, u64>,
-    /// Who cannot approve because of another part in the release; all three where it is left out.
+    /// People whose own approval is wanted, among the others.
+    #[serde(default)]
+    pub required: BTreeSet<PersonId>,
+    /// Who cannot approve because of another part in the release; all four where it is left out.
     #[serde(default = "every_part")]
     pub exclude: BTreeSet<Part>,
     /// How long ago an approval may have been given, besides its own expiry.
     #[serde(default)]
     pub max_age: Option<Span>,
+    /// How long after the request approvals can be given.
+    #[serde(default)]
+    pub window: Option<Span>,
+    /// How long after the request nothing is let in, approved or not.
+    #[serde(default)]
+    pub not_before: Option<Span>,
+    /// How many seconds lie at least between opening the document and signing it.
+    #[serde(default)]
+    pub min_review_seconds: Option<u64>,
 }
 
-/// A part in a release that somebody may have besides approving it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Part {
-    /// Asked for this promotion.
-    Requester,
-    /// Wrote or published the release.
-    Author,
-    /// Built it, or handed in evidence about it.
-    Builder,
-}
+/// How much longer than the policy set allows an approval may count: the approver's clock may be ahead by that.
+const TTL_TOLERANCE: Span = Span::from_secs(300);
 
 const fn one() -> u64 {
     1
 }
 
 fn every_part() -> BTreeSet<Part> {
-    BTreeSet::from([Part::Requester, Part::Author, Part::Builder])
+    BTreeSet::from(Part::ALL)
+}
+
+/// Why an approval does not count.
+struct Objection {
+    why: String,
+    /// Everything else about it is good.
+    too_fast: bool,
+}
+
+/// What is still missing, most telling first.
+enum Lack<'a> {
+    Enough,
+    Group(&'a GroupName),
+    Required(Vec<&'a PersonId>),
+    People,
+    Review,
 }
 
 impl ApprovalsGate {
@@ -67,7 +88,7 @@ impl ApprovalsGate {
                     let known = policy.groups().keys().map(GroupName::as_str);
                     problems.push(Problem::unknown("group", name.as_str(), "people.toml", known));
                 }
-                Some(group) if !group.permissions.contains(&Permission::Approve) => {
+                Some(_) if !policy.group_may(name, Permission::Approve) => {
                     problems.push(Problem::new(format!(
                         "the group `{name}` may not approve: give it a role with the permission `approve`"
                     )));
@@ -75,59 +96,150 @@ impl ApprovalsGate {
                 Some(_) => {}
             }
         }
-        if self.count == 0 || self.per_group.values().any(|count| *count == 0) {
-            problems.push(Problem::new("a count of 0 demands nothing: write 1 or more"));
-        }
+        let zero = |span: Option<Span>| span.is_some_and(Span::is_zero);
+        let checks = [
+            (
+                self.count == 0 || self.at_least == Some(0) || self.per_group.values().any(|count| *count == 0),
+                "a count of 0 demands nothing: write 1 or more",
+            ),
+            (self.at_least.is_some_and(|least| least > self.count), "`at_least` is more than `count`"),
+            (zero(self.max_age), "`max_age` is zero: no approval would ever be young enough"),
+            (zero(self.window), "`window` is zero: no approval could ever be given"),
+            (zero(self.not_before), "`not_before` is zero, which demands nothing: leave it out"),
+            (
+                self.min_review_seconds == Some(0),
+                "`min_review_seconds` is 0, which demands nothing: write 1 or more, or leave it out",
+            ),
+        ];
+        problems.extend(checks.iter().filter(|(wrong, _)| *wrong).map(|(_, message)| Problem::new(*message)));
         if self.per_group.len() > PER_GROUP_MAX {
             problems.push(Problem::new(format!("`per_group` names more than {PER_GROUP_MAX} groups")));
-        }
-        if self.max_age.is_some_and(Span::is_zero) {
-            problems.push(Problem::new("`max_age` is zero: no approval would ever be young enough"));
         }
         problems
     }
 
     pub(super) fn assess(&self, ctx: Context<'_>) -> Assessment {
-        let parts = Parts::of(ctx);
+        let duties = Duties::of(ctx.policy, ctx.facts);
+        let wanted = self.wanted(ctx, &duties);
+        let needed = self.needed(wanted, &duties);
         if let Some(rejection) = ctx.facts.approvals.iter().find(|fact| rejects(fact, ctx)) {
-            return self.rejected(ctx, &rejection.person);
+            return rejected(ctx, needed, &rejection.person);
         }
-        let mut valid: Vec<&ApprovalFact> = Vec::new();
+        let mut votes: Vec<Vote<'_>> = Vec::new();
         let mut refused: Vec<String> = Vec::new();
+        let mut too_fast = false;
         for fact in &ctx.facts.approvals {
-            match self.objection(fact, ctx, &parts) {
-                None => valid.push(fact),
-                Some(objection) => refused.push(format!("{} does not count: {objection}", fact.person)),
+            match self.judge(fact, ctx, &duties) {
+                Ok(right) => votes.push(Vote { fact, right }),
+                Err(objection) => {
+                    too_fast |= objection.too_fast;
+                    refused.push(format!("{} does not count: {}", fact.person, objection.why));
+                }
             }
         }
-        let found = found(&valid, &refused);
-        let enough = distinct(valid.iter().copied()) >= self.wanted();
-        let short = self.group_that_is_short(&valid, ctx);
-        if enough && short.is_none() {
-            return Assessment::passed(self.needed(), found);
+        let found = found(&votes, &refused);
+        match self.lack(&votes, wanted, too_fast, &duties) {
+            Lack::Enough => self.waiting(ctx, needed, found),
+            lack => self.lacking(ctx, &duties, &votes, lack, needed, found),
         }
-        let (reason, found) = match short {
-            Some(group) if enough => (Reason::QuorumGroup, format!("{found}; group {group} is not represented enough")),
-            _ => (Reason::QuorumNotMet, found),
+    }
+
+    /// There are enough approvals: then it is only a matter of time.
+    fn waiting(&self, ctx: Context<'_>, needed: String, found: String) -> Assessment {
+        let ready = self.not_before.map(|span| ctx.facts.promotion.requested_at.plus(span));
+        match ready.filter(|ready| ctx.facts.time < *ready) {
+            None => Assessment::passed(needed, found),
+            Some(ready) => Assessment {
+                outcome: GateOutcome::Pending,
+                reason: Reason::Deferred,
+                needed,
+                found: format!("{found}; can pass at {ready}"),
+                evidence: Vec::new(),
+                who: "nobody: it takes time".to_owned(),
+                fix: format!("wait until {ready}, then: lockgate why {}", ctx.facts.promotion.id),
+            },
+        }
+    }
+
+    fn lacking<'a>(
+        &self,
+        ctx: Context<'a>,
+        duties: &Duties<'a>,
+        votes: &[Vote<'a>],
+        lack: Lack<'_>,
+        needed: String,
+        found: String,
+    ) -> Assessment {
+        if let Some(end) = self.window_end(ctx).filter(|end| ctx.facts.time >= *end) {
+            return Assessment {
+                outcome: GateOutcome::Fail,
+                reason: Reason::ApprovalWindowOver,
+                needed,
+                found: format!("{found}; approvals could be given until {end}"),
+                evidence: Vec::new(),
+                who: ctx.groups_that_may(Permission::Request),
+                fix: format!("lockgate promote {} --to {}", ctx.release(), ctx.environment.name),
+            };
+        }
+        let others = || self.who(ctx, duties, votes);
+        let (reason, found, who) = match lack {
+            Lack::Group(group) => (
+                Reason::QuorumGroup,
+                format!("{found}; {}:{group}, group {group} is not represented enough", Reason::QuorumGroup),
+                others(),
+            ),
+            Lack::Required(missing) => {
+                let names = all_of(&missing);
+                (Reason::ApproverRequired, format!("{found}; nothing yet by {names}"), names)
+            }
+            Lack::Review => (Reason::ApprovalTooFast, found, others()),
+            Lack::People | Lack::Enough => (Reason::QuorumNotMet, found, others()),
         };
-        Assessment {
-            outcome: GateOutcome::Pending,
-            reason,
-            needed: self.needed(),
-            found,
-            evidence: Vec::new(),
-            who: self.who(ctx, &parts, &valid),
-            fix: format!("lockgate approve {}", ctx.facts.promotion.id),
+        let fix = format!("lockgate approve {}", ctx.facts.promotion.id);
+        Assessment { outcome: GateOutcome::Pending, reason, needed, found, evidence: Vec::new(), who, fix }
+    }
+
+    fn lack<'a>(&'a self, votes: &[Vote<'_>], wanted: u64, too_fast: bool, duties: &Duties<'_>) -> Lack<'a> {
+        if people(votes, None) < wanted {
+            return if too_fast { Lack::Review } else { Lack::People };
         }
+        if let Some(group) = group_that_is_short(votes, &self.per_group) {
+            return Lack::Group(group);
+        }
+        let gave = |name: &PersonId| {
+            votes.iter().any(|vote| vote.right.own.is_some() && duties.same(&vote.fact.person, name))
+        };
+        let missing: Vec<&PersonId> = self.required.iter().filter(|name| !gave(name)).collect();
+        if missing.is_empty() { Lack::Enough } else { Lack::Required(missing) }
     }
 
-    /// How many people it takes: the count, or the seats of all groups where that is more.
-    fn wanted(&self) -> u64 {
-        self.count.max(self.per_group.values().fold(0, |sum, count| sum.saturating_add(*count)))
+    /// How many people it takes: the count, where as many could approve, or the seats of all groups where that is more.
+    fn wanted(&self, ctx: Context<'_>, duties: &Duties<'_>) -> u64 {
+        let count = match self.at_least {
+            None => self.count,
+            Some(least) => self.count.min(self.eligible(ctx, duties).max(least)),
+        };
+        count.max(self.per_group.values().fold(0, |sum, count| sum.saturating_add(*count)))
     }
 
-    fn needed(&self) -> String {
-        let mut needed = counted(self.wanted(), "approval");
+    /// How many different people could approve by their own right.
+    fn eligible(&self, ctx: Context<'_>, duties: &Duties<'_>) -> u64 {
+        let can = |(account, known): &(&PersonId, &PersonFact)| {
+            !known.keyless
+                && self.bar(account, ctx, duties).is_none()
+                && self.unsuitable(account, known, ctx).is_none()
+        };
+        let able: BTreeSet<&PersonId> =
+            ctx.facts.people.iter().filter(can).map(|(account, _)| duties.person(account)).collect();
+        u64::try_from(able.len()).unwrap_or(u64::MAX)
+    }
+
+    fn window_end(&self, ctx: Context<'_>) -> Option<UnixMillis> {
+        self.window.map(|window| ctx.facts.promotion.requested_at.plus(window))
+    }
+
+    fn needed(&self, wanted: u64, duties: &Duties<'_>) -> String {
+        let mut needed = counted(wanted, "approval");
         let groups: Vec<&GroupName> = self.approving_groups().into_iter().collect();
         if !groups.is_empty() {
             needed.push_str(&format!(" by group{} {}", if groups.len() == 1 { "" } else { "s" }, one_of(&groups)));
@@ -137,9 +249,20 @@ impl ApprovalsGate {
                 self.per_group.iter().map(|(group, count)| format!("{count} of {group}")).collect();
             needed.push_str(&format!(", at least {}", all_of(&seats)));
         }
-        let parts: Vec<&str> = self.exclude.iter().map(|part| part.demanded()).collect();
+        if !self.required.is_empty() {
+            let names: Vec<&PersonId> = self.required.iter().collect();
+            needed.push_str(&format!(", with that of {}", all_of(&names)));
+        }
+        let parts: Vec<&str> =
+            self.exclude.iter().filter(|part| duties.is_held(**part)).map(|part| part.demanded()).collect();
         if !parts.is_empty() {
             needed.push_str(&format!(", not by who {}", one_of(&parts)));
+        }
+        if let Some(seconds) = self.min_review_seconds {
+            needed.push_str(&format!(", each reviewed for {} or more", counted(seconds, "second")));
+        }
+        if wanted < self.count {
+            needed.push_str(&format!(" ({} where as many people could approve)", self.count));
         }
         needed
     }
@@ -152,91 +275,151 @@ impl ApprovalsGate {
         }
     }
 
-    /// Why somebody cannot approve here at all.
-    fn bar(&self, person: &PersonId, ctx: Context<'_>, parts: &Parts<'_>) -> Option<(Reason, String)> {
-        let unsuitable = |why: String| Some((Reason::ApproverUnsuitable, why));
-        let Some(enrolled) = ctx.facts.people.get(person) else { return unsuitable("not enrolled".to_owned()) };
-        let groups = self.approving_groups();
-        if enrolled.kind != SubjectKind::Person {
-            Some((Reason::SodRobot, "a machine, and machines never approve".to_owned()))
-        } else if let Some(part) = self.exclude.iter().find(|part| parts.has(**part, person)) {
-            Some((part.reason(), part.had().to_owned()))
-        } else if !groups.is_empty() && !enrolled.groups.iter().any(|group| groups.contains(group)) {
-            let groups: Vec<&GroupName> = groups.into_iter().collect();
-            unsuitable(format!("not in {}", one_of(&groups)))
-        } else if !ctx.policy.permissions_of(&enrolled.groups).contains(&Permission::Approve) {
-            unsuitable("has no role that permits to approve".to_owned())
-        } else {
-            None
-        }
-    }
-
-    /// Why an approval does not count, if it does not.
-    fn objection(&self, fact: &ApprovalFact, ctx: Context<'_>, parts: &Parts<'_>) -> Option<String> {
-        if fact.verdict != Verdict::Approve {
-            return Some("a rejection that is not valid".to_owned());
-        }
-        if let Some((_, bar)) = self.bar(&fact.person, ctx, parts) {
-            return Some(bar);
-        }
-        let (binds, now) = (&fact.binds, ctx.facts.time);
-        let runs = ctx.facts.running.as_ref().map(|running| running.manifest);
-        let objection = if binds.promotion != ctx.facts.promotion.id {
-            "given for another promotion"
-        } else if binds.environment != ctx.facts.promotion.environment {
-            "given for another environment"
-        } else if binds.manifest != ctx.facts.release.manifest {
-            "given for another manifest"
-        } else if binds.policy != ctx.policy.digest() {
-            "given under another policy set"
-        } else if binds.replaces != runs {
-            "given when the environment ran something else"
-        } else if !fact.key_valid {
-            "signed with a key that was not valid"
-        } else if now >= fact.expires_at || self.max_age.is_some_and(|age| now >= fact.recorded_at.plus(age)) {
-            "expired"
-        } else {
-            return None;
+    /// Why somebody can never approve this, by any right.
+    fn bar(&self, account: &PersonId, ctx: Context<'_>, duties: &Duties<'_>) -> Option<(Reason, String)> {
+        let Some(enrolled) = ctx.facts.people.get(account) else {
+            return Some((Reason::ApproverUnsuitable, "not enrolled".to_owned()));
         };
-        Some(objection.to_owned())
+        if enrolled.kind != SubjectKind::Person {
+            return Some((Reason::SodRobot, "a machine, and machines never approve".to_owned()));
+        }
+        let part = duties.part_of(account, &self.exclude)?;
+        Some((part.reason(), part.had().to_owned()))
     }
 
-    /// Finds a group that does not send enough people of its own.
-    ///
-    /// One person fills one seat, also when in several groups. By Hall's theorem all seats can be filled exactly when
-    /// for every set of groups there are at least as many people in any of them as they have seats together.
-    fn group_that_is_short(&self, valid: &[&ApprovalFact], ctx: Context<'_>) -> Option<&GroupName> {
-        let seats: Vec<(&GroupName, u64)> =
-            self.per_group.iter().map(|(group, count)| (group, *count)).take(PER_GROUP_MAX).collect();
-        // Small sets first, so that a group that is short by itself is the one that is named.
-        let mut subsets: Vec<u32> = (1..1u32 << seats.len()).collect();
-        subsets.sort_by_key(|subset| subset.count_ones());
-        for subset in subsets {
-            let chosen: Vec<&(&GroupName, u64)> = seats
-                .iter()
-                .enumerate()
-                .filter(|(bit, _)| subset & (1u32 << *bit) != 0)
-                .map(|(_, seat)| seat)
-                .collect();
-            let wanted = chosen.iter().fold(0u64, |sum, (_, count)| sum.saturating_add(*count));
-            let of_these = |fact: &&ApprovalFact| {
-                let groups =
-                    ctx.facts.people.get(&fact.person).map(|person| person.groups.as_slice()).unwrap_or_default();
-                chosen.iter().any(|(group, _)| groups.contains(group))
-            };
-            if distinct(valid.iter().copied().filter(of_these)) < wanted {
-                return chosen.last().map(|(group, _)| *group);
-            }
+    /// Why somebody's own groups do not let them approve this.
+    fn unsuitable(&self, account: &PersonId, enrolled: &PersonFact, ctx: Context<'_>) -> Option<String> {
+        let groups = self.approving_groups();
+        if !groups.is_empty() && !enrolled.groups.iter().any(|group| groups.contains(group)) {
+            let groups: Vec<&GroupName> = groups.into_iter().collect();
+            return Some(format!("not in {}", one_of(&groups)));
         }
-        None
+        match ctx.may(account, &enrolled.groups, Permission::Approve) {
+            true => None,
+            false => Some("has no role that permits to approve".to_owned()),
+        }
+    }
+
+    /// By what right somebody may approve here, counting delegations from before `index` where one is given.
+    fn right_of<'a>(
+        &self,
+        account: &'a PersonId,
+        ctx: Context<'a>,
+        duties: &Duties<'a>,
+        index: Option<EntryIndex>,
+    ) -> Result<Right<'a>, (Reason, String)> {
+        if let Some(bar) = self.bar(account, ctx, duties) {
+            return Err(bar);
+        }
+        let unknown = || (Reason::ApproverUnsuitable, "not enrolled".to_owned());
+        let enrolled = ctx.facts.people.get(account).ok_or_else(unknown)?;
+        let before = |lent: &&DelegationFact| index.is_none_or(|index| lent.index < index);
+        let lenders: Vec<Lender<'a>> = ctx
+            .facts
+            .delegations
+            .iter()
+            .filter(before)
+            .filter_map(|lent| self.lender(account, lent, ctx, duties))
+            .collect();
+        let person = ctx.policy.aliases().person(account);
+        match self.unsuitable(account, enrolled, ctx) {
+            None => Ok(Right { person, own: Some(enrolled.groups.as_slice()), lenders }),
+            Some(why) if lenders.is_empty() => Err((Reason::ApproverUnsuitable, why)),
+            Some(_) => Ok(Right { person, own: None, lenders }),
+        }
+    }
+
+    /// What a delegation lends to somebody, if it lends anything that counts here: never the right of someone who had
+    /// another part in the release, and never one's own.
+    fn lender<'a>(
+        &self,
+        account: &PersonId,
+        lent: &'a DelegationFact,
+        ctx: Context<'a>,
+        duties: &Duties<'_>,
+    ) -> Option<Lender<'a>> {
+        let mine = duties.same(&lent.to, account) && !duties.same(&lent.from, &lent.to);
+        if !mine || ctx.facts.time >= lent.expires_at || self.bar(&lent.from, ctx, duties).is_some() {
+            return None;
+        }
+        let from = ctx.facts.people.get(&lent.from)?;
+        let groups: Vec<&'a GroupName> =
+            from.groups.iter().filter(|group| lent.groups.is_empty() || lent.groups.contains(group)).collect();
+        let wanted = self.approving_groups();
+        let owned: Vec<GroupName> = groups.iter().map(|group| (*group).clone()).collect();
+        let fits = (wanted.is_empty() || groups.iter().any(|group| wanted.contains(*group)))
+            && ctx.may(&lent.from, &owned, Permission::Approve);
+        fits.then(|| Lender { person: ctx.policy.aliases().person(&lent.from), groups })
+    }
+
+    /// By what right an approval counts, or why it does not.
+    fn judge<'a>(
+        &self,
+        fact: &'a ApprovalFact,
+        ctx: Context<'a>,
+        duties: &Duties<'a>,
+    ) -> Result<Right<'a>, Objection> {
+        let refuse = |why: &str| Err(Objection { why: why.to_owned(), too_fast: false });
+        if fact.verdict != Verdict::Approve {
+            return refuse("a rejection that is not valid");
+        }
+        if fact.withdrawn {
+            return refuse("withdrawn");
+        }
+        let right = self
+            .right_of(&fact.person, ctx, duties, Some(fact.index))
+            .map_err(|(_, why)| Objection { why, too_fast: false })?;
+        let (binds, now) = (&fact.binds, ctx.facts.time);
+        // Whoever handed it in was held to this already; the ledger's word for it is not taken.
+        let latest = fact.recorded_at.plus(ctx.policy.settings().approval_ttl).plus(TTL_TOLERANCE);
+        let until = fact.expires_at.min(latest);
+        let runs = ctx.facts.running.as_ref().map(|running| running.manifest);
+        if binds.promotion != ctx.facts.promotion.id {
+            refuse("given for another promotion")
+        } else if binds.environment != ctx.facts.promotion.environment {
+            refuse("given for another environment")
+        } else if binds.manifest != ctx.facts.release.manifest {
+            refuse("given for another manifest")
+        } else if binds.policy != ctx.policy.digest() {
+            refuse("given under another policy set")
+        } else if binds.replaces != runs {
+            refuse("given when the environment ran something else")
+        } else if fact.misdescribed {
+            refuse("what was shown is not what the ledger holds")
+        } else if !fact.key_valid {
+            refuse("signed with a key that was not valid")
+        } else if now >= until || self.max_age.is_some_and(|age| now >= fact.recorded_at.plus(age)) {
+            refuse("expired")
+        } else if self.window_end(ctx).is_some_and(|end| fact.recorded_at >= end) {
+            refuse("given after the window for approvals")
+        } else if let Some(why) = self.haste(fact.review_seconds) {
+            Err(Objection { why, too_fast: true })
+        } else {
+            Ok(right)
+        }
+    }
+
+    /// Why a review was too short, if it was.
+    fn haste(&self, review_seconds: Option<u64>) -> Option<String> {
+        let least = self.min_review_seconds?;
+        match review_seconds {
+            Some(seconds) if seconds >= least => None,
+            Some(seconds) => Some(format!("reviewed for {}, of at least {least}", counted(seconds, "second"))),
+            None => Some(format!(
+                "it does not say when its document was opened, and at least {} of review are wanted",
+                counted(least, "second")
+            )),
+        }
     }
 
     /// The people who could approve and have not.
-    fn who(&self, ctx: Context<'_>, parts: &Parts<'_>, valid: &[&ApprovalFact]) -> String {
-        let can = |(person, _): &(&PersonId, &PersonFact)| {
-            self.bar(person, ctx, parts).is_none() && !valid.iter().any(|fact| fact.person == **person)
+    fn who<'a>(&self, ctx: Context<'a>, duties: &Duties<'a>, votes: &[Vote<'a>]) -> String {
+        let can = |(account, known): &(&'a PersonId, &'a PersonFact)| {
+            !known.keyless
+                && self.right_of(account, ctx, duties, None).is_ok()
+                && !votes.iter().any(|vote| duties.same(&vote.fact.person, account))
         };
-        let names = few(ctx.facts.people.iter().filter(can).map(|(person, _)| person), " or ");
+        let names = few(ctx.facts.people.iter().filter(can).map(|(account, _)| account), " or ");
         let groups: Vec<&GroupName> = self.approving_groups().into_iter().collect();
         let of = match groups.is_empty() {
             true => ctx.groups_that_may(Permission::Approve),
@@ -247,22 +430,17 @@ impl ApprovalsGate {
             false => format!("{names} ({of})"),
         }
     }
+}
 
-    fn rejected(&self, ctx: Context<'_>, person: &PersonId) -> Assessment {
-        Assessment {
-            outcome: GateOutcome::Fail,
-            reason: Reason::Rejected,
-            needed: self.needed(),
-            found: format!("{person} rejected this promotion"),
-            evidence: Vec::new(),
-            who: person.to_string(),
-            fix: format!(
-                "settle it with {person}, then: lockgate promote {} --to {}",
-                ctx.release(),
-                ctx.environment.name
-            ),
-        }
-    }
+/// The approval gates of a promotion, each with what it is evaluated on.
+fn gates_of<'a>(policy: &'a PolicySet, facts: &'a Facts) -> Vec<(&'a ApprovalsGate, Context<'a>)> {
+    let Some(environment) = policy.environment(&facts.promotion.environment) else { return Vec::new() };
+    let gates = policy.gates_for(&environment.name, facts.release.service());
+    let config = |gate: &'a crate::gate::Gate| match &gate.kind {
+        GateKind::Approvals(config) => Some((config, Context { policy, gate, environment, facts })),
+        _ => None,
+    };
+    gates.into_iter().filter_map(config).collect()
 }
 
 /// Why an approval by somebody would count for no gate of a promotion, and how to say it; `None` where it could.
@@ -270,16 +448,26 @@ impl ApprovalsGate {
 /// This is the gates' own rule, for those who ask before anything is signed. It is advice: whether an approval counts
 /// is decided by [`decide`](crate::decide()), each time anew.
 pub fn approver_objection(policy: &PolicySet, facts: &Facts, person: &PersonId) -> Option<(Reason, String)> {
-    let environment = policy.environment(&facts.promotion.environment)?;
+    let duties = Duties::of(policy, facts);
     let mut first = None;
-    for gate in policy.gates_for(&environment.name, facts.release.service()) {
-        let GateKind::Approvals(config) = &gate.kind else { continue };
-        let ctx = Context { policy, gate, environment, facts };
-        let bar = config.bar(person, ctx, &Parts::of(ctx))?;
-        first = first.or(Some(bar));
+    for (config, ctx) in gates_of(policy, facts) {
+        match config.right_of(person, ctx, &duties, None) {
+            Ok(_) => return None,
+            Err(objection) => first = first.or(Some(objection)),
+        }
     }
     let (reason, why) = first?;
     Some((reason, format!("an approval by `{person}` would not count: {why}")))
+}
+
+/// Why an approval after this review would be too hasty for every approval gate of a promotion; `None` where it is not.
+///
+/// Advice, as [`approver_objection`].
+pub fn review_objection(policy: &PolicySet, facts: &Facts, review_seconds: Option<u64>) -> Option<(Reason, String)> {
+    let gates = gates_of(policy, facts);
+    let hasty: Vec<String> = gates.iter().filter_map(|(config, _)| config.haste(review_seconds)).collect();
+    let why = hasty.first().filter(|_| hasty.len() == gates.len())?;
+    Some((Reason::ApprovalTooFast, format!("this approval would not count: {why}")))
 }
 
 /// Whether a rejection ends this promotion.
@@ -287,7 +475,7 @@ pub fn approver_objection(policy: &PolicySet, facts: &Facts, person: &PersonId) 
 /// It binds less than an approval: a later change of policy or target does not undo it, and neither does its expiry.
 fn rejects(fact: &ApprovalFact, ctx: Context<'_>) -> bool {
     let may_reject = |person: &PersonFact| {
-        person.kind == SubjectKind::Person && ctx.policy.permissions_of(&person.groups).contains(&Permission::Reject)
+        person.kind == SubjectKind::Person && ctx.may(&fact.person, &person.groups, Permission::Reject)
     };
     fact.verdict == Verdict::Reject
         && fact.binds.promotion == ctx.facts.promotion.id
@@ -295,14 +483,20 @@ fn rejects(fact: &ApprovalFact, ctx: Context<'_>) -> bool {
         && ctx.facts.people.get(&fact.person).is_some_and(may_reject)
 }
 
-/// Counts people; see [`count_distinct_signers`], the only place where signatures are counted.
-fn distinct<'a>(facts: impl Iterator<Item = &'a ApprovalFact>) -> u64 {
-    let people = count_distinct_signers(facts.map(|fact| Signer { person: &fact.person, key: &fact.key }));
-    u64::try_from(people).unwrap_or(u64::MAX)
+fn rejected(ctx: Context<'_>, needed: String, person: &PersonId) -> Assessment {
+    Assessment {
+        outcome: GateOutcome::Fail,
+        reason: Reason::Rejected,
+        needed,
+        found: format!("{person} rejected this promotion"),
+        evidence: Vec::new(),
+        who: person.to_string(),
+        fix: format!("settle it with {person}, then: lockgate promote {} --to {}", ctx.release(), ctx.environment.name),
+    }
 }
 
-fn found(valid: &[&ApprovalFact], refused: &[String]) -> String {
-    let names: BTreeSet<&PersonId> = valid.iter().map(|fact| &fact.person).collect();
+fn found(votes: &[Vote<'_>], refused: &[String]) -> String {
+    let names: BTreeSet<&PersonId> = votes.iter().map(|vote| &vote.fact.person).collect();
     let approved = match names.is_empty() {
         true => "no approval that counts".to_owned(),
         false => format!("approved by {}", few(names, ", ")),
@@ -310,84 +504,6 @@ fn found(valid: &[&ApprovalFact], refused: &[String]) -> String {
     match refused.is_empty() {
         true => approved,
         false => format!("{approved}; {}", few(refused, "; ")),
-    }
-}
-
-impl Part {
-    fn reason(self) -> Reason {
-        match self {
-            Self::Requester => Reason::SodSelf,
-            Self::Author => Reason::SodAuthor,
-            Self::Builder => Reason::SodBuilder,
-        }
-    }
-
-    fn demanded(self) -> &'static str {
-        match self {
-            Self::Requester => "asked for it",
-            Self::Author => "wrote it",
-            Self::Builder => "built it",
-        }
-    }
-
-    fn had(self) -> &'static str {
-        match self {
-            Self::Requester => "asked for this promotion",
-            Self::Author => "wrote or published this release",
-            Self::Builder => "built this release or handed in evidence about it",
-        }
-    }
-}
-
-/// Who had which part in the release.
-struct Parts<'a> {
-    requester: &'a PersonId,
-    publisher: &'a PersonId,
-    publisher_is_machine: bool,
-    /// As provenance names them, in lower case, with the local part of mail addresses besides.
-    ///
-    /// Provenance that nobody trusts counts here too: to be named wrongly costs an approver, and not an approval.
-    authors: BTreeSet<String>,
-    handed_in: BTreeSet<&'a PersonId>,
-}
-
-impl<'a> Parts<'a> {
-    fn of(ctx: Context<'a>) -> Self {
-        let facts = ctx.facts;
-        let publisher = &facts.release.published_by;
-        let kind = facts.people.get(publisher).map(|person| person.kind);
-        let mut authors = BTreeSet::new();
-        let mut handed_in = BTreeSet::new();
-        for fact in &facts.evidence {
-            if let Claim::Provenance(provenance) = &fact.claim {
-                for author in &provenance.authors {
-                    let author = author.trim().to_lowercase();
-                    let address = author.rsplit_once('<').map_or(author.as_str(), |(_, address)| address);
-                    if let Some((local, _)) = address.split_once('@') {
-                        authors.insert(local.to_owned());
-                    }
-                    authors.insert(author);
-                }
-            }
-            if let Origin::OnBehalf { by } = &fact.origin {
-                handed_in.insert(by);
-            }
-        }
-        Self {
-            requester: &facts.promotion.requester,
-            publisher,
-            publisher_is_machine: kind == Some(SubjectKind::Machine),
-            authors,
-            handed_in,
-        }
-    }
-
-    fn has(&self, part: Part, person: &PersonId) -> bool {
-        match part {
-            Part::Requester => person == self.requester,
-            Part::Author => person == self.publisher || self.authors.contains(person.as_str()),
-            Part::Builder => (self.publisher_is_machine && person == self.publisher) || self.handed_in.contains(person),
-        }
     }
 }
 

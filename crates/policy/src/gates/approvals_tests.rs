@@ -4,7 +4,7 @@ use super::*;
 use crate::decision::GateOutcome::{Fail, Pass, Pending};
 use crate::decision::GateResult;
 use crate::sample::{TIME, approval, check, evidence, on_behalf, provenance, running, signed};
-use lockgate_model::facts::{Facts, PromotionKind};
+use lockgate_model::facts::{Claim, PromotionKind};
 use lockgate_model::{Digest, PromotionId, UnixMillis};
 
 const GATE: &str = "kind = \"approvals\"\ngroups = [\"approvers\"]\n";
@@ -210,4 +210,185 @@ fn objections_are_known_before_anything_is_signed() {
     check(&two, &crate::sample::facts(), "dana", Some(Reason::SodSelf));
     let none = crate::sample::policy(&crate::sample::gate("kind = \"tests\"\n"));
     check(&none, &facts, "sam", None);
+}
+
+#[test]
+fn two_people_where_there_are_two() {
+    let gate = "kind = \"approvals\"\ncount = 2\nat_least = 1\ngroups = [\"approvers\"]\n";
+    let alone: fn(&mut Facts) = |facts| drop(facts.people.remove(&"ines".parse::<PersonId>().unwrap()));
+    let result = row(gate, &[], alone, unchanged, Pending, Reason::QuorumNotMet);
+    assert!(result.needed.starts_with("1 approval by group approvers, "), "{}", result.needed);
+    assert!(result.needed.ends_with("(2 where as many people could approve)"), "{}", result.needed);
+    row(gate, &["sam"], alone, unchanged, Pass, Reason::Satisfied);
+    // sam and ines could: then it takes both.
+    row(gate, &["sam"], same, unchanged, Pending, Reason::QuorumNotMet);
+    row(gate, &["sam", "ines"], same, unchanged, Pass, Reason::Satisfied);
+    // ines has lost her keys, and can be asked for nothing.
+    let keyless: fn(&mut Facts) =
+        |facts| facts.people.get_mut(&"ines".parse::<PersonId>().unwrap()).unwrap().keyless = true;
+    let result = row(gate, &[], keyless, unchanged, Pending, Reason::QuorumNotMet);
+    assert_eq!(result.who, "sam (group approvers)");
+    row(gate, &["sam"], keyless, unchanged, Pass, Reason::Satisfied);
+    // Nobody is left: then it still takes one.
+    let asked: fn(&mut Facts) = |facts| {
+        facts.people.remove(&"ines".parse::<PersonId>().unwrap());
+        facts.promotion.requester = "sam".parse().unwrap();
+    };
+    let result = row(gate, &["sam"], asked, unchanged, Pending, Reason::QuorumNotMet);
+    assert!(result.needed.starts_with("1 approval"), "{}", result.needed);
+    // Who asked, or has no right, is not one of those who could.
+    let asked: fn(&mut Facts) = |facts| facts.promotion.requester = "ines".parse().unwrap();
+    row(gate, &["sam"], asked, unchanged, Pass, Reason::Satisfied);
+}
+
+#[test]
+fn named_people_approve_themselves() {
+    let gate = "kind = \"approvals\"\nrequired = [\"ines\"]\n";
+    let result = row(gate, &["sam"], same, unchanged, Pending, Reason::ApproverRequired);
+    assert_eq!(result.who, "ines");
+    assert!(result.found.ends_with("nothing yet by ines"), "{}", result.found);
+    row(gate, &["ines"], same, unchanged, Pass, Reason::Satisfied);
+    row(gate, &["sam", "ines"], same, unchanged, Pass, Reason::Satisfied);
+    row(gate, &[], same, unchanged, Pending, Reason::QuorumNotMet);
+}
+
+#[test]
+fn windows_open_and_close_to_the_millisecond() {
+    let window = "kind = \"approvals\"\nwindow = \"1h\"\n";
+    let asked = |ago: u64| move |facts: &mut Facts| facts.promotion.requested_at = UnixMillis(TIME.0 - ago);
+    let check_at = |gate: &str, ago: u64, recorded_ago: u64, outcome, reason| {
+        let edit = |policy: &PolicySet, facts: &mut Facts| {
+            asked(ago)(facts);
+            facts.approvals = vec![approval(policy, facts, "sam")];
+            facts.approvals[0].recorded_at = UnixMillis(TIME.0 - recorded_ago);
+        };
+        check(gate, edit, outcome, reason)
+    };
+    const HOUR: u64 = 3_600_000;
+    check_at(window, HOUR, 1, Pass, Reason::Satisfied);
+    let result = check_at(window, HOUR, 0, Fail, Reason::ApprovalWindowOver);
+    assert!(result.found.contains("given after the window"), "{}", result.found);
+    assert_eq!(result.fix, "lockgate promote shop/web@1.4.2 --to production");
+    // Without enough approvals it waits until the window ends.
+    check(window, |_, facts| asked(HOUR - 1)(facts), Pending, Reason::QuorumNotMet);
+    check(window, |_, facts| asked(HOUR)(facts), Fail, Reason::ApprovalWindowOver);
+    // A deferral lets approvals count, and lets nothing in before it ends.
+    let later = "kind = \"approvals\"\nnot_before = \"1h\"\n";
+    let result = check_at(later, HOUR - 1, 0, Pending, Reason::Deferred);
+    assert!(result.found.starts_with("approved by sam; can pass at "), "{}", result.found);
+    check_at(later, HOUR, 0, Pass, Reason::Satisfied);
+    check(later, |_, facts| asked(HOUR - 1)(facts), Pending, Reason::QuorumNotMet);
+}
+
+#[test]
+fn withdrawn_misdescribed_and_hasty_approvals_do_not_count() {
+    let refused = |change: fn(&mut ApprovalFact), part: &str| {
+        let result = row(GATE, &["sam"], same, change, Pending, Reason::QuorumNotMet);
+        assert!(result.found.contains(part), "{}", result.found);
+    };
+    refused(|fact| fact.withdrawn = true, "sam does not count: withdrawn");
+    refused(|fact| fact.misdescribed = true, "what was shown is not");
+    // the policy can ask for time.
+    let gate = "kind = \"approvals\"\nmin_review_seconds = 30\n";
+    let result = row(gate, &["sam"], same, |fact| fact.review_seconds = Some(29), Pending, Reason::ApprovalTooFast);
+    assert!(result.found.contains("reviewed for 29 seconds, of at least 30"), "{}", result.found);
+    assert!(result.who.contains("sam"), "{}", result.who);
+    row(gate, &["sam"], same, unchanged, Pending, Reason::ApprovalTooFast);
+    row(gate, &["sam"], same, |fact| fact.review_seconds = Some(30), Pass, Reason::Satisfied);
+    row(gate, &[], same, unchanged, Pending, Reason::QuorumNotMet);
+    let policy = crate::sample::policy(&crate::sample::gate(gate));
+    let facts = crate::sample::facts();
+    assert!(review_objection(&policy, &facts, Some(30)).is_none());
+    assert!(review_objection(&policy, &facts, None).is_some());
+    let without = crate::sample::policy(&crate::sample::gate("kind = \"approvals\"\n"));
+    assert!(review_objection(&without, &facts, None).is_none());
+}
+
+/// Facts in which `from` has lent `to` their groups, and these people have approved.
+fn lent(
+    gate: &str,
+    pairs: &[(&str, &str)],
+    people: &[&str],
+    prepare: fn(&mut Facts),
+    outcome: GateOutcome,
+    reason: Reason,
+) -> GateResult {
+    let edit = |policy: &PolicySet, facts: &mut Facts| {
+        facts.delegations = pairs
+            .iter()
+            .map(|(from, to)| DelegationFact {
+                from: from.parse().unwrap(),
+                to: to.parse().unwrap(),
+                groups: vec![],
+                expires_at: UnixMillis(TIME.0 + 1),
+                index: EntryIndex(5),
+            })
+            .collect();
+        prepare(facts);
+        facts.approvals = people.iter().map(|person| approval(policy, facts, person)).collect();
+    };
+    check(gate, edit, outcome, reason)
+}
+
+#[test]
+fn a_delegate_counts_for_the_lender_and_never_beside_them() {
+    let wait = Reason::QuorumNotMet;
+    // kim is a developer and may not approve.
+    let result = lent(GATE, &[], &["kim"], same, Pending, wait);
+    assert!(result.found.contains("kim does not count: not in approvers"), "{}", result.found);
+    lent(GATE, &[("sam", "kim")], &["kim"], same, Pass, Reason::Satisfied);
+    let two = "kind = \"approvals\"\ncount = 2\ngroups = [\"approvers\"]\n";
+    lent(two, &[("sam", "kim")], &["sam", "kim"], same, Pending, wait);
+    lent(two, &[("sam", "kim")], &["kim", "sam"], same, Pending, wait);
+    lent(two, &[("sam", "kim")], &["ines", "kim"], same, Pass, Reason::Satisfied);
+    // One delegate of two lenders is one person; two delegates of one lender are one, too.
+    lent(two, &[("sam", "kim"), ("ines", "kim")], &["kim"], same, Pending, wait);
+    lent(two, &[("sam", "kim"), ("ines", "kim")], &["kim", "sam"], same, Pass, Reason::Satisfied);
+    lent(two, &[("sam", "kim"), ("sam", "pat")], &["kim", "pat"], same, Pending, wait);
+    // The lender's group, and no other.
+    let groups = "kind = \"approvals\"\ncount = 2\nper_group = { approvers = 1, security = 1 }\n";
+    lent(groups, &[("pat", "kim")], &["sam", "kim"], same, Pass, Reason::Satisfied);
+    lent(groups, &[("sam", "kim")], &["ines", "kim"], same, Pass, Reason::Satisfied);
+    lent(groups, &[("pat", "kim")], &["pat", "kim"], same, Pending, wait);
+    // A lender's name is not the delegate's to give.
+    lent("kind = \"approvals\"\nrequired = [\"sam\"]\n", &[("sam", "kim")], &["kim"], same, Pending, Reason::ApproverRequired);
+}
+
+#[test]
+fn a_delegation_ends_and_never_goes_round_duties() {
+    let wait = Reason::QuorumNotMet;
+    let pair = [("sam", "kim")];
+    let refused = |prepare: fn(&mut Facts)| lent(GATE, &pair, &["kim"], prepare, Pending, wait);
+    refused(|facts| facts.delegations[0].expires_at = TIME);
+    refused(|facts| facts.delegations[0].groups = vec!["security".parse().unwrap()]);
+    // It came after the approval.
+    refused(|facts| facts.delegations[0].index = EntryIndex(10));
+    // The lender, or the delegate, asked for it.
+    refused(|facts| facts.promotion.requester = "sam".parse().unwrap());
+    refused(|facts| facts.promotion.requester = "kim".parse().unwrap());
+    refused(|facts| facts.release.published_by = "sam".parse().unwrap());
+    // The lender has left the group, or was never there.
+    refused(|facts| facts.people.get_mut(&"sam".parse::<PersonId>().unwrap()).unwrap().groups.clear());
+    refused(|facts| drop(facts.people.remove(&"sam".parse::<PersonId>().unwrap())));
+    // Machines neither lend nor borrow; nobody lends to themselves.
+    lent(GATE, &[("robot", "kim")], &["kim"], same, Pending, wait);
+    lent(GATE, &[("sam", "robot")], &["robot"], same, Pending, wait);
+    lent(GATE, &[("kim", "kim")], &["kim"], same, Pending, wait);
+    // It does not go on: kim cannot lend what sam has lent.
+    lent(GATE, &[("sam", "kim"), ("kim", "dana")], &["dana"], |facts| facts.promotion.requester = "eve".parse().unwrap(), Pending, wait);
+}
+
+#[test]
+fn what_can_never_work_is_refused_at_load() {
+    let refused = |fields: &str, part: &str| {
+        let files = crate::sample::files(&crate::sample::gate(&format!("kind = \"approvals\"\n{fields}\n")));
+        let errors = PolicySet::from_files(files).unwrap_err();
+        assert!(errors[0].message.contains(part), "{errors:?}");
+    };
+    refused("count = 2\nat_least = 3", "`at_least` is more than `count`");
+    refused("at_least = 0", "a count of 0");
+    refused("window = \"0s\"", "`window` is zero");
+    refused("not_before = \"0s\"", "`not_before` is zero");
+    refused("min_review_seconds = 0", "`min_review_seconds` is 0");
+    refused("exclude = [\"deploier\"]", "unknown variant");
 }

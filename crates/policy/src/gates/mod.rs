@@ -3,6 +3,7 @@
 //! Every kind has a configuration that refuses unknown fields, says at load what can never work, and evaluates to
 //! one assessment. What a gate cannot find, read or believe does not satisfy it.
 
+mod ballot;
 mod coverage;
 
 pub mod approvals;
@@ -15,10 +16,11 @@ pub mod version;
 pub mod vulnerabilities;
 
 use lockgate_model::facts::{EvidenceFact, Facts, Origin};
-use lockgate_model::{Digest, ReleaseName, SignerName, Span, UnixMillis};
+use lockgate_model::{Digest, GroupName, PersonId, ReleaseName, SignerName, Span, UnixMillis};
 use toml::Spanned;
 use toml::de::DeValue;
 
+use crate::access::{Object, allows, object_of};
 use crate::decision::{GateOutcome, GateResult};
 use crate::environment::Environment;
 use crate::error::PolicyError;
@@ -213,9 +215,19 @@ impl<'a> Context<'a> {
         if signers.iter().any(accepted) { Standing::Counts } else { Standing::Untrusted }
     }
 
+    /// What a permission is asked about here.
+    fn object(self, permission: Permission) -> Object<'a> {
+        object_of(permission, &self.facts.release.name.service, &self.facts.promotion.environment)
+    }
+
+    /// Whether somebody with these groups may do something to this service in this environment.
+    fn may(self, person: &PersonId, groups: &[GroupName], permission: Permission) -> bool {
+        allows(self.policy, person, groups, permission, self.object(permission)).is_ok()
+    }
+
     /// Says which groups may do something.
     fn groups_that_may(self, permission: Permission) -> String {
-        self.policy.groups_text(permission)
+        self.policy.holders_text(permission, self.object(permission))
     }
 
     /// The command that hands in more evidence about the release.

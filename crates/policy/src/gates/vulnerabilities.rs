@@ -219,9 +219,11 @@ fn waived_findings<'a>(ctx: Context<'a>) -> BTreeSet<&'a str> {
 /// A waiver counts until, and not at, its expiry, and when another person than the one who asked granted it, who may.
 fn is_valid(waiver: &WaiverFact, ctx: Context<'_>) -> bool {
     let may_grant = ctx.facts.people.get(&waiver.granted_by).is_some_and(|person| {
-        person.kind == SubjectKind::Person && ctx.policy.permissions_of(&person.groups).contains(&Permission::Waive)
+        person.kind == SubjectKind::Person && ctx.may(&waiver.granted_by, &person.groups, Permission::Waive)
     });
-    may_grant && waiver.granted_by != waiver.asked_by && ctx.facts.time < waiver.expires_at
+    let aliases = ctx.policy.aliases();
+    let two_people = aliases.person(&waiver.granted_by) != aliases.person(&waiver.asked_by);
+    may_grant && two_people && ctx.facts.time < waiver.expires_at
 }
 
 #[cfg(test)]

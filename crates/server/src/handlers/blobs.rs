@@ -8,11 +8,12 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use http_body_util::BodyExt as _;
 use lockgate_api::wire::Stored;
-use lockgate_engine::{Fault, Kind};
-use lockgate_model::{Digest, Limits};
+use lockgate_engine::{Fault, Kind, authorise};
+use lockgate_model::{Digest, Limits, PersonId};
 use tokio::sync::mpsc;
 
 use super::heavy;
+use crate::app::App;
 use crate::call::Call;
 use crate::events::ChannelBody;
 use crate::reply;
@@ -38,6 +39,7 @@ fn place(call: &Call) -> Result<tokio::sync::OwnedSemaphorePermit, Fault> {
 pub async fn put(mut call: Call) -> Result<Response, Fault> {
     let place = place(&call)?;
     let declared = declared(&call)?;
+    let (app, person) = (call.app.clone(), call.person()?);
     let body = call.stream.take().unwrap_or_else(Body::empty);
     let (sender, mut receiver) = mpsc::channel::<Bytes>(PIECES);
     let engine = call.engine().clone();
@@ -67,6 +69,7 @@ pub async fn put(mut call: Call) -> Result<Response, Fault> {
             ..Fault::new(Kind::Bug, "TASK_FAILED", "the upload failed inside the server")
         })
     })?;
+    app.uploads.remember(&person, digest);
     reply::json(&Stored { digest, size_bytes })
 }
 
@@ -114,10 +117,19 @@ fn declared(call: &Call) -> Result<Option<Digest>, Fault> {
         .map_err(|error: lockgate_model::DigestError| Fault::invalid("DIGEST_INVALID", error.to_string()))
 }
 
+/// Whether somebody may know that these bytes are here: they have sent them, or may read what they belong to.
+///
+/// # Errors
+/// What the store says.
+pub(super) fn is_visible(app: &App, person: &PersonId, digest: &Digest) -> Result<bool, Fault> {
+    Ok(app.uploads.has(person, *digest) || authorise::may_read_blob(&app.engine, person, digest)?)
+}
+
 /// `HEAD /v1/blobs/{digest}`.
 pub async fn head(call: Call) -> Result<Response, Fault> {
     let digest: Digest = call.part("digest")?;
-    let known = call.engine().store().stat(&digest)?.is_some() || call.engine().store().document(&digest)?.is_some();
+    let stored = call.engine().store().stat(&digest)?.is_some() || call.engine().store().document(&digest)?.is_some();
+    let known = stored && is_visible(&call.app, &call.person()?, &digest)?;
     Ok(reply::typed(
         if known { StatusCode::OK } else { StatusCode::NOT_FOUND },
         "application/octet-stream",
@@ -129,6 +141,10 @@ pub async fn head(call: Call) -> Result<Response, Fault> {
 /// last piece, so that no client takes them for whole.
 pub async fn get(call: Call) -> Result<Response, Fault> {
     let digest: Digest = call.part("digest")?;
+    let unknown = || Fault::not_found("BLOB_UNKNOWN", format!("no bytes are stored as {digest}"));
+    if !is_visible(&call.app, &call.person()?, &digest)? {
+        return Err(unknown());
+    }
     let store = call.engine().clone();
     if let Some(bytes) = store.store().document(&digest)? {
         return match Digest::of(&bytes) == digest {
@@ -139,7 +155,7 @@ pub async fn get(call: Call) -> Result<Response, Fault> {
         };
     }
     let reader = heavy(move || Ok(store.store().open(&digest)?)).await?;
-    let reader = reader.ok_or_else(|| Fault::not_found("BLOB_UNKNOWN", format!("no bytes are stored as {digest}")))?;
+    let reader = reader.ok_or_else(unknown)?;
     let size = reader.len();
     let (sender, body) = ChannelBody::new(4);
     let place = place(&call)?;

@@ -3,20 +3,21 @@
 use axum::http::StatusCode;
 use axum::response::Response;
 use lockgate_api::wire::{Activation, Enrolment, KeyRow, NewKey, PersonRow, Revocation, Waiver};
-use lockgate_engine::{Fault, people, policy as policies, session, setup as setups, waive as waivers};
+use lockgate_engine::{Fault, people, policy as policies, setup as setups, waive as waivers};
 use lockgate_ledger::entry::{KeyAdded, KeyRevoked, PersonEnrolled, PolicyActivated, Sponsor, WaiverGranted};
 use lockgate_model::{Digest, EntryIndex, Limits};
 use lockgate_sign::ssh::SshPublicKey;
 
+use super::changes::change;
 use super::{heavy, write};
 use crate::call::Call;
 use crate::reply;
 
-fn key(text: &str) -> Result<SshPublicKey, Fault> {
+pub(super) fn key(text: &str) -> Result<SshPublicKey, Fault> {
     text.parse().map_err(|error| Fault::invalid("KEY_INVALID", format!("the key does not parse: {error}")))
 }
 
-fn check_reason(reason: &str) -> Result<(), Fault> {
+pub(super) fn check_reason(reason: &str) -> Result<(), Fault> {
     match !reason.trim().is_empty() && reason.len() <= Limits::DEFAULT.text_bytes {
         true => Ok(()),
         false => Err(Fault::invalid(
@@ -44,6 +45,9 @@ fn enrolment(request: Enrolment) -> Result<PersonEnrolled, Fault> {
         key: key(&request.key)?,
         proof: request.proof,
         sponsor,
+        countersigned: Vec::new(),
+        expires_at: request.expires_at,
+        environments: request.environments,
     })
 }
 
@@ -60,7 +64,14 @@ pub async fn people(call: Call) -> Result<Response, Fault> {
         fingerprint: key.fingerprint.clone(),
         key: key.public.to_string(),
         enrolled_at: key.enrolled_at.0,
-        invalid_from: key.invalid_from.map(|index| index.0),
+        invalid_from: key.suspect.map(|_| key.enrolled_at).or(key.invalid_from).map(|index| index.0),
+        ended: match (key.suspect, key.ended) {
+            (Some(_), _) => Some("suspect".to_owned()),
+            (None, ended) => ended.map(|ended| ended.cause.as_str().to_owned()),
+        },
+        ended_at: key.suspect.or(key.ended.map(|ended| ended.at)).map(|index| index.0),
+        expires_at: key.expires_at,
+        environments: key.environments.clone(),
     };
     let rows: Vec<PersonRow> = governance
         .people()
@@ -69,6 +80,8 @@ pub async fn people(call: Call) -> Result<Response, Fault> {
             subject: person.kind,
             groups: person.groups.clone(),
             keys: person.keys.iter().map(row).collect(),
+            suspended_at: person.suspensions.last().filter(|_| person.is_suspended()).map(|last| last.from.0),
+            standing_at: person.standing_at.0,
         })
         .collect();
     reply::json(&rows)
@@ -77,7 +90,7 @@ pub async fn people(call: Call) -> Result<Response, Fault> {
 /// `POST /v1/people`.
 pub async fn enrol(call: Call) -> Result<Response, Fault> {
     let event = enrolment(call.body()?)?;
-    write(&call, people::enrol(&call.person()?, event)?).await
+    change(&call, people::enrol(&call.person()?, event)?).await
 }
 
 /// `POST /v1/keys`.
@@ -89,6 +102,8 @@ pub async fn key_add(call: Call) -> Result<Response, Fault> {
         proof: request.proof,
         by: request.by,
         signature: request.signature,
+        expires_at: request.expires_at,
+        environments: request.environments,
     };
     write(&call, people::add_key(&call.person()?, event)?).await
 }
@@ -104,11 +119,9 @@ pub async fn key_revoke(call: Call) -> Result<Response, Fault> {
         reason: request.reason,
         by: request.by,
         signature: request.signature,
+        countersigned: Vec::new(),
     };
-    let (engine, owner) = (call.engine().clone(), event.person.clone());
-    let reply = write(&call, people::revoke_key(&call.person()?, event)?).await?;
-    heavy(move || session::sign_out_everywhere(&engine, &owner)).await?;
-    Ok(reply)
+    change(&call, people::revoke_key(&call.person()?, event)?).await
 }
 
 /// `GET /v1/policy`.
@@ -129,10 +142,11 @@ pub async fn policy_activate(call: Call) -> Result<Response, Fault> {
         reason: request.reason,
         by: request.by,
         signature: request.signature,
+        countersigned: Vec::new(),
     };
     let person = call.person()?;
     let submission = heavy(move || policies::activate(&person, document, event)).await?;
-    write(&call, submission).await
+    change(&call, submission).await
 }
 
 /// `POST /v1/waivers`.

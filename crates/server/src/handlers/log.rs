@@ -9,14 +9,16 @@ use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use lockgate_api::wire::ConsistencyReply;
-use lockgate_engine::{Engine, Fault, Kind};
+use lockgate_engine::{Engine, Fault, Kind, authorise};
 use lockgate_ledger::{Leaf, TrustFile};
-use lockgate_model::{EntryIndex, Limits, TreeSize};
+use lockgate_model::{EntryIndex, Limits, PersonId, TreeSize};
+use lockgate_policy::{Object, Permission};
 use lockgate_tlog::hash::leaf_hash;
 use lockgate_tlog::tile::{EntryBundleId, TileId, encode_bundle, width_at};
 
 use super::heavy;
 use crate::call::Call;
+use crate::dispatch::ended;
 use crate::events::{ChannelBody, event};
 use crate::reply;
 
@@ -112,12 +114,15 @@ pub async fn events(call: Call) -> Result<Response, Fault> {
     };
     let (sender, body) = ChannelBody::new(16);
     let (engine, mut size) = (call.engine().clone(), call.app.size.clone());
-    tokio::spawn(async move {
+    let person = call.person()?;
+    // INVARIANT (a stream is worth its session): whatever the sender waits for, it ends with the session.
+    let ended = ended(call.app.clone(), call.route, call.token.clone().unwrap_or_default());
+    let feed = async move {
         let mut next = from;
         loop {
             let target = *size.borrow_and_update();
             while next < target {
-                let Ok(page) = event_page(&engine, next, target).await else { return };
+                let Ok(page) = event_page(&engine, &person, next, target).await else { return };
                 next = (next + EVENT_PAGE as u64).min(target);
                 if sender.send(Ok(page)).await.is_err() {
                     return;
@@ -132,19 +137,30 @@ pub async fn events(call: Call) -> Result<Response, Fault> {
                 }
             }
         }
+    };
+    tokio::spawn(async move {
+        tokio::select! {
+            () = feed => {}
+            () = ended => {}
+        }
     });
     Ok(reply::typed(StatusCode::OK, "text/event-stream", Body::new(body)))
 }
 
-async fn event_page(engine: &Arc<Engine>, from: u64, target: u64) -> Result<Bytes, Fault> {
-    let engine = engine.clone();
+/// The entries that somebody may read now; whoever may read nothing any more has seen the end of the stream.
+async fn event_page(engine: &Arc<Engine>, person: &PersonId, from: u64, target: u64) -> Result<Bytes, Fault> {
+    let (engine, person) = (engine.clone(), person.clone());
     heavy(move || {
+        let governance = engine.governance()?;
+        authorise::check(&governance, &person, Permission::Read, Object::Anywhere, None)?;
         let most = usize::try_from(target - from).unwrap_or(EVENT_PAGE).min(EVENT_PAGE);
         let entries = engine.store().entries(EntryIndex(from), most)?;
         let mut page = Vec::new();
         for (index, bytes) in (from..).zip(&entries) {
             // Leaves of attestations are not events; the entry that names them is.
-            if let Ok(Leaf::Entry(entry)) = Leaf::decode(bytes, &Limits::DEFAULT) {
+            if let Ok(Leaf::Entry(entry)) = Leaf::decode(bytes, &Limits::DEFAULT)
+                && authorise::may_read_event(&governance, &person, &entry.event)
+            {
                 page.extend_from_slice(&event(index, entry.event.name(), &String::from_utf8_lossy(bytes)));
             }
         }

@@ -1,11 +1,19 @@
 //! Handlers, by the name of their route.
 
+mod access_log;
 mod blobs;
+mod ci;
+mod changes;
+mod delegations;
 mod governance;
 mod log;
+mod oidc;
+mod pages;
+mod passkeys;
 mod promotions;
 mod reading;
 mod releases;
+mod rights;
 mod sign_in;
 
 use std::future::Future;
@@ -47,17 +55,55 @@ pub fn by_name(name: &str) -> Option<Handler> {
         "trust" => log::trust,
         "consistency" => log::consistency,
         "events" => log::events,
+        "access-log" => access_log::list,
+        "access-checkpoint" => access_log::checkpoint,
+        "access-entries" => access_log::entries,
+        "page-enrol" => pages::enrol,
+        "page-sign-in" => pages::sign_in,
+        "page-approve" => pages::approve,
+        "asset" => pages::asset,
+        "passkey-document" => passkeys::document,
+        "passkey-hand-in" => passkeys::hand_in,
+        "passkey-waiting" => passkeys::waiting,
+        "passkey-keys" => passkeys::keys,
+        "approval-document" => passkeys::approval_document,
         "setup" => governance::setup,
         "people" => governance::people,
+        "access-of" => rights::of_person,
+        "access-who" => rights::holders,
+        "access-review" => rights::review,
+        "access-review-sign" => rights::review_sign,
         "enrol" => governance::enrol,
         "key-add" => governance::key_add,
         "key-revoke" => governance::key_revoke,
+        "key-rotate" => changes::rotate,
+        "key-recover" => changes::recover,
+        "suspend" => changes::suspend,
+        "reinstate" => changes::reinstate,
+        "suspects" => changes::suspects,
+        "changes" => changes::list,
+        "change" => changes::show,
+        "change-sign" => changes::sign,
+        "change-reject" => changes::reject,
         "policy" => governance::policy,
         "policy-activate" => governance::policy_activate,
         "waive" => governance::waive,
+        "ci-token" => ci::exchange,
+        "ci-trusts" => ci::trusts,
+        "ci-trust" => ci::trust,
+        "ci-untrust" => ci::untrust,
         "challenge" => sign_in::challenge,
         "sign-in" => sign_in::sign_in,
         "sign-out" => sign_in::sign_out,
+        "sessions" => sign_in::sessions,
+        "session-end" => sign_in::session_end,
+        "oidc-start" => oidc::start,
+        "oidc-callback" => oidc::callback,
+        "oidc-session" => oidc::session,
+        "oidc-account" => oidc::account,
+        "identities" => oidc::list,
+        "identity-bind" => oidc::bind,
+        "identity-unbind" => oidc::unbind,
         "whoami" => sign_in::whoami,
         "blob-put" => blobs::put,
         "blob-get" => blobs::get,
@@ -69,6 +115,11 @@ pub fn by_name(name: &str) -> Option<Handler> {
         "why" => promotions::why,
         "bundle" => promotions::bundle,
         "approve" => promotions::approve,
+        "approval-withdraw" => delegations::withdraw_approval,
+        "delegations" => delegations::list,
+        "delegate" => delegations::grant,
+        "delegation-end" => delegations::end,
+        "approvers" => delegations::approvers_list,
         "withdraw" => promotions::withdraw,
         "grant" => promotions::grant,
     )

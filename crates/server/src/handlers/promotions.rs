@@ -6,11 +6,13 @@ use lockgate_api::wire::{
     ApprovalRequest, ApprovalRow, ArtifactRef, GateRow, GrantReply, PromoteRequest, PromotionReply, RunningCell,
     WithdrawRequest,
 };
+use lockgate_engine::authorise::{check_promotion, may_read};
 use lockgate_engine::promote::Promote;
 use lockgate_engine::why::{PromotionView, why as explain};
 use lockgate_engine::{Fault, approve as approving, bundle as bundles, promote as promoting, withdraw as withdrawing};
 use lockgate_model::facts::Running;
 use lockgate_model::{Digest, EnvName, PromotionId, ServiceName};
+use lockgate_policy::Object;
 
 use super::{heavy, write};
 use crate::call::Call;
@@ -22,7 +24,9 @@ fn request(request: PromoteRequest) -> Promote {
 
 /// `POST /v1/promotions`.
 pub async fn promote(call: Call) -> Result<Response, Fault> {
-    let submission = promoting::promote(call.person()?, request(call.body()?))?;
+    let asked: PromoteRequest = call.body()?;
+    call.check_service(&asked.release.service)?;
+    let submission = promoting::promote(call.person()?, request(asked))?;
     write(&call, submission).await
 }
 
@@ -52,7 +56,13 @@ pub async fn withdraw(call: Call) -> Result<Response, Fault> {
 pub async fn why(call: Call) -> Result<Response, Fault> {
     let promotion: PromotionId = call.part("id")?;
     let engine = call.engine().clone();
-    let view = heavy(move || explain(&engine, promotion)).await?;
+    let (person, scope) = (call.person()?, call.scope().cloned());
+    let view = heavy(move || {
+        check_promotion(&engine, &person, promotion)?;
+        scope.map_or(Ok(()), |scope| scope.check_promotion(&engine, promotion))?;
+        explain(&engine, promotion)
+    })
+    .await?;
     reply::json(&shown(view))
 }
 
@@ -60,7 +70,13 @@ pub async fn why(call: Call) -> Result<Response, Fault> {
 pub async fn bundle(call: Call) -> Result<Response, Fault> {
     let promotion: PromotionId = call.part("id")?;
     let engine = call.engine().clone();
-    let bytes = heavy(move || bundles::build(&engine, promotion)).await?;
+    let (person, scope) = (call.person()?, call.scope().cloned());
+    let bytes = heavy(move || {
+        check_promotion(&engine, &person, promotion)?;
+        scope.map_or(Ok(()), |scope| scope.check_promotion(&engine, promotion))?;
+        bundles::build(&engine, promotion)
+    })
+    .await?;
     Ok(reply::typed(StatusCode::OK, "application/json", bytes))
 }
 
@@ -69,8 +85,20 @@ pub async fn grant(call: Call) -> Result<Response, Fault> {
     let artifact: Digest = call.required_query("artifact")?;
     let service: ServiceName = call.required_query("service")?;
     let environment: EnvName = call.required_query("environment")?;
+    call.check_service(&service)?;
     let engine = call.engine().clone();
-    let promotion = heavy(move || bundles::find_grant(&engine, &artifact, &service, &environment)).await?;
+    let governance = engine.governance()?;
+    let readable = may_read(&governance, &call.person()?, Object::Target(&service, &environment));
+    let promotion = heavy(move || {
+        let found = bundles::find_grant(&engine, &artifact, &service, &environment);
+        match found {
+            // An environment that does not exist is no secret.
+            Err(fault) if fault.code == "ENVIRONMENT_UNKNOWN" => Err(fault),
+            _ if !readable => Err(bundles::not_granted(&artifact, &service, &environment)),
+            found => found,
+        }
+    })
+    .await?;
     reply::json(&GrantReply { promotion })
 }
 
@@ -101,6 +129,11 @@ fn shown(view: PromotionView) -> PromotionReply {
         index: record.index.0,
         recorded_at: record.time,
         expires_at: record.approval.predicate.expires_at,
+        review_seconds: record.approval.review_seconds(record.time),
+        evidence_opened: record.approval.predicate.evidence_opened.len() as u64,
+        evidence_listed: record.approval.predicate.evidence.len() as u64,
+        withdrawn: record.withdrawn.is_some(),
+        rubber_stamp: view.stamped.get(&record.index).map(|count| *count as u64),
     };
     let artifact = |artifact: &lockgate_model::facts::Artifact| ArtifactRef {
         digest: artifact.digest,
@@ -128,5 +161,6 @@ fn shown(view: PromotionView) -> PromotionReply {
         gates: view.decision.gates.into_iter().map(gate).collect(),
         approvals: view.promotion.approvals.iter().map(approval).collect(),
         granted_until: view.promotion.grant.as_ref().map(|grant| grant.event.not_after),
+        suspects: view.suspects.into_iter().map(super::changes::suspect_row).collect(),
     }
 }

@@ -6,9 +6,12 @@ use lockgate_api::openapi as document;
 use lockgate_api::wire::{
     ArtifactRef, ComponentRow, DiffReply, HistoryItem, HistoryReply, OpenRow, ServerInfo, ServiceRow, StatusReply,
 };
+use lockgate_engine::authorise::check_release;
 use lockgate_engine::{Fault, Kind, diff as diffs, history as histories, setup, status as statuses};
 use lockgate_model::facts::Artifact;
 use lockgate_model::{ReleaseName, ServiceName, StreamName};
+
+use lockgate_engine::suspects::suspects;
 
 use super::heavy;
 use super::promotions::running_cell;
@@ -75,17 +78,17 @@ pub async fn status(call: Call) -> Result<Response, Fault> {
     let only: Option<ServiceName> = call.query("service")?;
     let most = call.query::<usize>("limit")?.unwrap_or(100).clamp(1, statuses::PAGE_MAX);
     let engine = call.engine().clone();
+    let person = call.person()?;
     let reply = heavy(move || {
-        let rows = match &only {
-            Some(service) => statuses::service(&engine, service)?.into_iter().collect(),
-            None => statuses::services(&engine, after.as_ref(), most)?,
+        let (rows, next) = match &only {
+            Some(service) => (statuses::service_for(&engine, &person, service)?.into_iter().collect(), None),
+            None => statuses::services_for(&engine, &person, after.as_ref(), most)?,
         };
-        let next = (only.is_none() && rows.len() == most).then(|| rows.last().map(|row| row.service.clone())).flatten();
         let row = |row: statuses::ServiceRow| ServiceRow {
             service: row.service,
             running: row.cells.into_iter().map(|(_, running)| running.map(running_cell)).collect(),
         };
-        let open = statuses::open_promotions(&engine, statuses::PAGE_MAX)?
+        let open = statuses::open_promotions_for(&engine, &person, statuses::PAGE_MAX)?
             .into_iter()
             .filter(|open| only.as_ref().is_none_or(|service| open.release.service == *service))
             .map(|open| OpenRow { promotion: open.promotion, release: open.release, environment: open.environment })
@@ -109,10 +112,12 @@ pub async fn history(call: Call) -> Result<Response, Fault> {
     let before: Option<u64> = call.query("before")?;
     let most = call.query::<usize>("limit")?.unwrap_or(50).clamp(1, histories::PAGE_MAX);
     let engine = call.engine().clone();
+    let person = call.person()?;
     let reply = heavy(move || {
-        let items = histories::history(&engine, stream.as_ref(), before, most)?;
-        let next = items.last().map(|item| item.seq).filter(|seq| *seq > 0 && items.len() == most);
+        let (items, next) = histories::history_for(&engine, &person, stream.as_ref(), before, most)?;
+        let doubtful = suspects(&engine, None)?;
         let item = |item: histories::Item| {
+            let suspect = doubtful.iter().find(|suspect| suspect.index == item.index);
             let entry = serde_json::to_value(&item.entry)
                 .map_err(|error| Fault::new(Kind::Bug, "REPLY_INVALID", error.to_string()))?;
             Ok(HistoryItem {
@@ -121,6 +126,7 @@ pub async fn history(call: Call) -> Result<Response, Fault> {
                 actor: item.entry.actor.to_string(),
                 event: item.entry.event.name().to_owned(),
                 summary: summary(&item.entry.event),
+                suspect: suspect.map(|suspect| format!("since entry {}: {}", suspect.since, suspect.why)),
                 entry,
             })
         };
@@ -135,7 +141,14 @@ pub async fn diff(call: Call) -> Result<Response, Fault> {
     let from: ReleaseName = call.required_query("from")?;
     let to: ReleaseName = call.required_query("to")?;
     let engine = call.engine().clone();
-    let diff = heavy(move || diffs::diff(&engine, &from, &to)).await?;
+    let person = call.person()?;
+    let diff = heavy(move || {
+        for release in [&from, &to] {
+            check_release(&engine, &person, release)?;
+        }
+        diffs::diff(&engine, &from, &to)
+    })
+    .await?;
     let artifact = |artifact: Artifact| ArtifactRef {
         digest: artifact.digest,
         name: artifact.name,

@@ -9,8 +9,11 @@ use lockgate_engine::bodies::{ROW_BYTES, Upload};
 use lockgate_engine::push::{Publish, publish as publishing};
 use lockgate_engine::{Engine, Fault, Kind};
 use lockgate_model::facts::{Artifact, Source};
+use lockgate_model::{Digest, PersonId};
 
+use super::blobs::is_visible;
 use super::{heavy, write};
+use crate::app::App;
 use crate::call::Call;
 
 fn upload(body: Body) -> Result<Upload, Fault> {
@@ -47,12 +50,42 @@ fn checked(engine: &Engine, evidence: Vec<EvidenceBody>) -> Result<Vec<Checked>,
     evidence.into_iter().map(one).collect()
 }
 
+fn bodies(evidence: &[EvidenceBody]) -> impl Iterator<Item = &Body> {
+    evidence.iter().map(|evidence| &evidence.body)
+}
+
+/// Refuses bytes that somebody neither sent nor may read, in the words for bytes that are not here (`security.md` A-39).
+fn check_known<'a>(
+    app: &App,
+    person: &PersonId,
+    artifacts: &[Digest],
+    bodies: impl Iterator<Item = &'a Body>,
+) -> Result<(), Fault> {
+    for digest in artifacts {
+        if !is_visible(app, person, digest)? {
+            return Err(Fault::not_found("BLOB_UNKNOWN", format!("the artifact {digest} has not been uploaded")));
+        }
+    }
+    for body in bodies {
+        if let Body::Stored(digest) = body
+            && !is_visible(app, person, digest)?
+        {
+            let missing = format!("the body {digest} is missing");
+            return Err(Fault::not_found("BLOB_UNKNOWN", missing).hint("upload it first"));
+        }
+    }
+    Ok(())
+}
+
 /// `POST /v1/releases`.
 pub async fn publish(call: Call) -> Result<Response, Fault> {
     let request: PublishRequest = call.body()?;
+    call.check_service(&request.release.service)?;
     let person = call.person()?;
-    let engine = call.engine().clone();
+    let (app, engine) = (call.app.clone(), call.engine().clone());
     let submission = heavy(move || {
+        let artifacts: Vec<Digest> = request.artifacts.iter().map(|artifact| artifact.digest).collect();
+        check_known(&app, &person, &artifacts, request.notes.iter().chain(bodies(&request.evidence)))?;
         let artifact = |artifact: lockgate_api::wire::ArtifactRef| Artifact {
             digest: artifact.digest,
             name: artifact.name,
@@ -74,7 +107,9 @@ pub async fn publish(call: Call) -> Result<Response, Fault> {
 /// `POST /v1/evidence`.
 pub async fn attest(call: Call) -> Result<Response, Fault> {
     let request: AttestRequest = call.body()?;
+    call.check_service(&request.release.service)?;
     let person = call.person()?;
+    check_known(&call.app, &person, &[], bodies(&request.evidence))?;
     let inline = request.evidence.iter().all(|evidence| matches!(evidence.body, Body::Inline(_)));
     let engine = call.engine().clone();
     let checked = match inline {

@@ -13,11 +13,17 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::der;
 use crate::public_key::{PublicKey, PublicKeyError, RSA_MAX_BITS, is_small_order};
+use crate::ssh::presence::{Presence, USER_PRESENT};
+use crate::ssh::relying_party::{RpId, shown};
 use crate::ssh::signature::SshSigError;
-use crate::ssh::wire::Reader;
+use crate::ssh::webauthn::{self, WebauthnError};
+use crate::ssh::wire::{Reader, put_string};
 
 /// The shortest RSA modulus, in bits, that a person may sign with.
 pub const SSH_RSA_MIN_BITS: usize = 3072;
+
+/// How the application of a security key begins that signs through SSH; any other application is an RP id.
+const SSH_APPLICATION: &[u8] = b"ssh:";
 
 /// The longest public key line in bytes.
 const LINE_MAX_BYTES: usize = 16 * 1024;
@@ -111,6 +117,11 @@ pub enum SshKeyError {
         /// The length of the modulus in bits.
         bits: usize,
     },
+    /// A passkey with another algorithm than ES256.
+    #[error(
+        "the passkey's key is not an ECDSA P-256 key: make one with the algorithm ES256 (-7), the others do not work"
+    )]
+    NotEs256,
 }
 
 /// A person's SSH public key, without comment.
@@ -157,6 +168,51 @@ impl SshPublicKey {
         Ok(Self { kind, wire: wire.to_vec(), material })
     }
 
+    /// The record of a passkey: a `sk-ecdsa-sha2-nistp256@openssh.com` key whose application is the RP id.
+    ///
+    /// `point` is the public key as 65 bytes, `04 || X || Y`.
+    ///
+    /// # Errors
+    /// [`SshKeyError::NotEs256`] when that is not a point of P-256.
+    pub fn passkey_from_point(rp_id: &RpId, point: &[u8]) -> Result<Self, SshKeyError> {
+        let mut wire = Vec::with_capacity(256);
+        put_string(&mut wire, SshKeyKind::SkEcdsaP256.name().as_bytes());
+        put_string(&mut wire, b"nistp256");
+        put_string(&mut wire, point);
+        put_string(&mut wire, rp_id.as_str().as_bytes());
+        Self::from_wire(&wire).map_err(|_| SshKeyError::NotEs256)
+    }
+
+    /// The record of a passkey, from the SubjectPublicKeyInfo in DER that a browser gives at registration
+    /// (`AuthenticatorAttestationResponse.getPublicKey()`).
+    ///
+    /// # Errors
+    /// [`SshKeyError::NotEs256`] for keys of other algorithms, and for what is no key.
+    pub fn passkey_from_spki(rp_id: &RpId, der: &[u8]) -> Result<Self, SshKeyError> {
+        let key = PublicKey::from_spki_der(der).map_err(|_| SshKeyError::NotEs256)?;
+        Self::passkey_from_point(rp_id, key.p256_point().ok_or(SshKeyError::NotEs256)?)
+    }
+
+    /// Whether the key is a passkey: it signs in a browser, and nothing that it signs through SSH counts.
+    ///
+    /// OpenSSH gives its own security keys applications that begin with `ssh:`, which no RP id does.
+    pub fn is_passkey(&self) -> bool {
+        self.kind == SshKeyKind::SkEcdsaP256 && self.application().is_some_and(|app| !app.starts_with(SSH_APPLICATION))
+    }
+
+    /// What a passkey was made for; absent for every other key.
+    pub fn rp_id(&self) -> Option<RpId> {
+        let application = self.application().filter(|_| self.is_passkey())?;
+        std::str::from_utf8(application).ok()?.parse().ok()
+    }
+
+    fn application(&self) -> Option<&[u8]> {
+        match &self.material {
+            Material::SecurityKey { application, .. } => Some(application.as_slice()),
+            Material::Plain(_) | Material::Rsa { .. } => None,
+        }
+    }
+
     /// What kind of key it is.
     pub fn kind(&self) -> SshKeyKind {
         self.kind
@@ -187,11 +243,14 @@ impl SshPublicKey {
         }
     }
 
-    /// Verifies a signature blob over `signed`, as SSHSIG and the agent protocol carry it.
+    /// Verifies a signature blob over `signed`, as SSHSIG and the agent protocol carry it, and gives what a security key
+    /// or passkey says beside it.
     ///
     /// The blob's type must be the one that belongs to this key; it never chooses an algorithm the key does not have.
-    /// A further type for an existing kind of key, such as a passkey's for `sk-ecdsa`, is one more arm here.
-    pub(super) fn verify_blob(&self, signed: &[u8], blob: &[u8]) -> Result<(), SshSigError> {
+    ///
+    /// INVARIANT (a passkey signs in browsers only): a key whose application is an RP id makes WebAuthn signatures and no
+    /// others, although its device could sign as a security key does, without origin. `ssh-keygen` is not that strict.
+    pub(super) fn verify_blob(&self, signed: &[u8], blob: &[u8]) -> Result<Option<Presence>, SshSigError> {
         let mut reader = Reader::new(blob);
         let name = reader.text().ok_or(SshSigError::Damaged)?;
         let signature = reader.string().ok_or(SshSigError::Damaged)?;
@@ -205,18 +264,50 @@ impl SshPublicKey {
                 };
                 RsaPublicKeyComponents { n: modulus, e: exponent }
                     .verify(parameters, signed, signature)
-                    .map_err(|_| SshSigError::Invalid)
+                    .map_err(|_| SshSigError::Invalid)?;
+                Ok(None)
             }
+            Material::SecurityKey { key, application } if self.makes_webauthn(name) => {
+                let assertion = webauthn::Assertion::parse(&mut reader).ok_or(SshSigError::Damaged)?;
+                let (message, presence) = assertion.check(application, signed)?;
+                self.verify_bare(key, &message, signature)?;
+                Ok(Some(presence))
+            }
+            Material::SecurityKey { .. } if self.is_passkey() => Err(WebauthnError::NotPasskey(shown(name)).into()),
             Material::Plain(_) | Material::SecurityKey { .. } if name != self.kind.name() => Err(self.wrong_type(name)),
             Material::Plain(key) => {
                 reader.end().ok_or(SshSigError::Damaged)?;
-                self.verify_bare(key, signed, signature)
+                self.verify_bare(key, signed, signature)?;
+                Ok(None)
             }
             Material::SecurityKey { key, application } => {
-                let assertion = assertion(&mut reader, application, signed)?;
-                self.verify_bare(key, &assertion, signature)
+                let (message, presence) = assertion(&mut reader, application, signed)?;
+                self.verify_bare(key, &message, signature)?;
+                Ok(Some(presence))
             }
         }
+    }
+
+    /// What a signature blob says beside the signature, unverified; absent for keys without a device, and for blobs
+    /// that cannot be read.
+    pub(super) fn claimed_presence(&self, blob: &[u8]) -> Option<Presence> {
+        let mut reader = Reader::new(blob);
+        let name = reader.text()?;
+        let _signature = reader.string()?;
+        if self.makes_webauthn(name) {
+            return webauthn::Assertion::parse(&mut reader).map(|assertion| assertion.claimed());
+        }
+        if !self.is_security_key() || name != self.kind.name() {
+            return None;
+        }
+        let (flags, counter) = (reader.byte()?, reader.uint32()?);
+        reader.end()?;
+        Some(Presence::new(flags, counter, None))
+    }
+
+    /// Whether this key makes signatures of this type, and the type is that of passkeys.
+    fn makes_webauthn(&self, name: &str) -> bool {
+        self.kind == SshKeyKind::SkEcdsaP256 && name == webauthn::SIGNATURE_TYPE
     }
 
     fn verify_bare(&self, key: &PublicKey, message: &[u8], signature: &[u8]) -> Result<(), SshSigError> {
@@ -230,10 +321,7 @@ impl SshPublicKey {
     }
 
     fn wrong_type(&self, name: &str) -> SshSigError {
-        SshSigError::WrongType {
-            found: name.chars().filter(|character| !character.is_control()).take(64).collect(),
-            kind: self.kind.name(),
-        }
+        SshSigError::WrongType { found: shown(name), kind: self.kind.name() }
     }
 }
 
@@ -281,7 +369,7 @@ fn rsa(reader: &mut Reader<'_>) -> Result<Material, SshKeyError> {
 
 /// Rebuilds what a security key signs (OpenSSH `PROTOCOL.u2f`, "SSH U2F Signatures"): SHA-256 of the application,
 /// flags, counter, SHA-256 of the signed data. The rest of `reader` must be flags and counter and nothing else.
-fn assertion(reader: &mut Reader<'_>, application: &[u8], signed: &[u8]) -> Result<Vec<u8>, SshSigError> {
+fn assertion(reader: &mut Reader<'_>, application: &[u8], signed: &[u8]) -> Result<(Vec<u8>, Presence), SshSigError> {
     let flags = reader.byte().ok_or(SshSigError::Damaged)?;
     let counter = reader.uint32().ok_or(SshSigError::Damaged)?;
     reader.end().ok_or(SshSigError::Damaged)?;
@@ -293,11 +381,8 @@ fn assertion(reader: &mut Reader<'_>, application: &[u8], signed: &[u8]) -> Resu
     message.push(flags);
     message.extend_from_slice(&counter.to_be_bytes());
     message.extend_from_slice(Digest::of(signed).as_bytes());
-    Ok(message)
+    Ok((message, Presence::new(flags, counter, None)))
 }
-
-/// Bit 0 of a security key's flags: someone touched it (WebAuthn, section 6.1).
-const USER_PRESENT: u8 = 0x01;
 
 /// Turns SSH's `mpint r, mpint s` (RFC 5656, section 3.1.2) into ASN.1 DER.
 fn ecdsa_der(signature: &[u8]) -> Option<Vec<u8>> {
@@ -377,7 +462,7 @@ impl<'de> Deserialize<'de> for SshPublicKey {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ssh::wire::{put_mpint, put_string};
+    use crate::ssh::wire::put_mpint;
 
     const ED: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAOhB7/zzhC+HXDdGOdLwJln5NYwm6UNXx3chmQSVTG4";
     const P256: &str = "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBMJGpMXgjf+ZgLWUelGCO\

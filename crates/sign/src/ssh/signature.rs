@@ -3,7 +3,9 @@
 use aws_lc_rs::digest;
 
 use crate::armor;
+use crate::ssh::presence::Presence;
 use crate::ssh::public_key::{SshKeyError, SshPublicKey};
+use crate::ssh::webauthn::WebauthnError;
 use crate::ssh::wire::{Reader, put_string, put_uint32};
 
 const MAGIC: &[u8] = b"SSHSIG";
@@ -97,9 +99,22 @@ pub enum SshSigError {
     /// Nobody touched the security key.
     #[error("the security key signed without a touch: sign again and touch the key when it blinks")]
     NobodyTouched,
+    /// A passkey's signature that does not count.
+    #[error(transparent)]
+    Webauthn(#[from] WebauthnError),
     /// The cryptographic check failed.
     #[error("the SSH signature does not verify: the message was changed, or another key signed it")]
     Invalid,
+}
+
+impl SshSigError {
+    /// The stable reason code of a signature that did not verify: a passkey's own, else `SIGNATURE_INVALID`.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Webauthn(error) => error.code(),
+            _ => "SIGNATURE_INVALID",
+        }
+    }
 }
 
 /// A signature together with the key and the purpose that it claims; nothing is believed before [`SshSignature::verify`].
@@ -148,6 +163,13 @@ impl SshSignature {
     /// The signature blob in SSH's wire format.
     pub fn blob(&self) -> &[u8] {
         &self.blob
+    }
+
+    /// What a security key or passkey says beside the signature; absent for other keys.
+    ///
+    /// A claim, as everything here: use [`SshSignature::verify_presence`] for what was verified.
+    pub fn presence(&self) -> Option<Presence> {
+        self.public_key.claimed_presence(&self.blob)
     }
 
     /// Reads the armored form; white space may stand around it, lines may be of any width.
@@ -207,12 +229,28 @@ impl SshSignature {
 
     /// Verifies that `key` signed `message` for `namespace`.
     ///
-    /// A security key must have been touched. Whether it also checked who touched it, and whether the key is
-    /// enrolled, is for the caller.
+    /// A security key must have been touched, and a passkey must have been used at an origin of its RP id. Whether the
+    /// device also checked who touched it ([`SshSignature::verify_presence`]), and whether the key is enrolled, is for
+    /// the caller.
     ///
     /// # Errors
     /// [`SshSigError`]: another key is never reported as a bad signature, nor the other way round.
     pub fn verify(&self, message: &[u8], namespace: &str, key: &SshPublicKey) -> Result<(), SshSigError> {
+        self.verify_presence(message, namespace, key).map(|_| ())
+    }
+
+    /// Verifies as [`SshSignature::verify`] does, and gives what a security key or passkey says beside the signature.
+    ///
+    /// It is absent for keys that are neither.
+    ///
+    /// # Errors
+    /// As [`SshSignature::verify`].
+    pub fn verify_presence(
+        &self,
+        message: &[u8],
+        namespace: &str,
+        key: &SshPublicKey,
+    ) -> Result<Option<Presence>, SshSigError> {
         // 1. The key inside is only a claim: it must be the expected one.
         if self.public_key != *key {
             return Err(SshSigError::OtherKey { found: self.public_key.fingerprint(), expected: key.fingerprint() });

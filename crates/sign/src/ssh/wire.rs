@@ -72,6 +72,15 @@ pub(crate) fn put_mpint(out: &mut Vec<u8>, number: &[u8]) {
     put_string(out, &content);
 }
 
+/// Turns an ECDSA signature of fixed width, `r || s`, into `mpint r, mpint s` (RFC 5656, section 3.1.2).
+pub(crate) fn ecdsa_numbers(fixed: &[u8]) -> Option<Vec<u8>> {
+    let (r, s) = fixed.split_at_checked(fixed.len() / 2)?;
+    let mut numbers = Vec::with_capacity(fixed.len() + 10);
+    put_mpint(&mut numbers, r);
+    put_mpint(&mut numbers, s);
+    Some(numbers)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

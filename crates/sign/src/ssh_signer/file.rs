@@ -9,7 +9,7 @@ use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _,
 };
 
-use crate::ssh::wire::{put_mpint, put_string};
+use crate::ssh::wire::{ecdsa_numbers, put_string};
 use crate::ssh::{SshKeyKind, SshPublicKey, SshSignature, signed_data};
 use crate::ssh_signer::openssh_key::{self, Secret};
 use crate::ssh_signer::{HASH, SignerError, SshSigner, check_namespace};
@@ -119,12 +119,7 @@ impl FileSigner {
             }
             PrivateKey::Ecdsa(pair) => {
                 let signature = pair.sign(&SystemRandom::new(), data).map_err(|_| SignerError::Failed)?;
-                let fixed: &[u8] = signature.as_ref();
-                let (r, s) = fixed.split_at_checked(fixed.len() / 2).ok_or(SignerError::Failed)?;
-                let mut numbers = Vec::with_capacity(fixed.len() + 10);
-                put_mpint(&mut numbers, r);
-                put_mpint(&mut numbers, s);
-                Ok(numbers)
+                ecdsa_numbers(signature.as_ref()).ok_or(SignerError::Failed)
             }
         }
     }

@@ -1,0 +1,228 @@
+//! Sessions in memory: a request costs no read, and a full disk neither keeps anybody out nor keeps a session alive.
+//!
+//! Each session is also stored, so that a restart ends nobody's session. Where the store is full or read-only, a new
+//! session lives in memory alone and ends with the process, and an ended one is remembered here until the store could
+//! forget it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use lockgate_ledger::Governance;
+use lockgate_model::{Digest, PersonId, UnixMillis};
+use lockgate_policy::effective;
+use lockgate_store::{Session, Store, StoreError};
+
+use super::proof::Proof;
+use crate::fault::Fault;
+
+/// How many sessions are kept in memory.
+const SESSIONS_CACHED: usize = 4096;
+
+/// A session with how it began.
+#[derive(Debug, Clone)]
+pub(super) struct Held {
+    pub(super) session: Session,
+    pub(super) proof: Proof,
+    /// Whether it would survive a restart.
+    pub(super) stored: bool,
+}
+
+/// What is to be forgotten by the store as soon as it can.
+#[derive(Debug, Default)]
+struct Ended {
+    /// Single sessions, by the hash of their token, until they would have expired anyway.
+    tokens: HashMap<Digest, UnixMillis>,
+    /// All sessions of someone that began no later than this.
+    people: BTreeMap<PersonId, UnixMillis>,
+}
+
+#[derive(Debug, Default)]
+struct Inside {
+    known: HashMap<Digest, Held>,
+    ended: Ended,
+    /// The governance state whose losses have ended their sessions.
+    swept: Option<Arc<Governance>>,
+}
+
+/// Sessions in memory.
+#[derive(Debug, Default)]
+pub struct SessionCache(Mutex<Inside>);
+
+/// Whether an error means that nothing can be written now, and nothing worse.
+fn cannot_write(error: &StoreError) -> bool {
+    matches!(error, StoreError::Full(_) | StoreError::ReadOnly(_))
+}
+
+impl SessionCache {
+    fn locked(&self) -> MutexGuard<'_, Inside> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes in a new session. On a full or read-only disk it lives in memory alone.
+    pub(super) fn insert(&self, store: &dyn Store, session: Session, proof: Proof) -> Result<(), Fault> {
+        let stored = match store.session_insert(&session) {
+            Ok(()) => true,
+            Err(error) if cannot_write(&error) => {
+                tracing::warn!(%error, "a session is kept in memory alone, and ends when the server does");
+                false
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let mut inside = self.locked();
+        inside.make_room();
+        inside.known.insert(session.token_hash, Held { session, proof, stored });
+        Ok(())
+    }
+
+    /// Finds a session that has not been ended.
+    pub(super) fn find(&self, store: &dyn Store, hash: &Digest, token: &str) -> Result<Option<Held>, Fault> {
+        // Held while the store is read: a sign-out in between cannot be undone by what was read before it.
+        let mut inside = self.locked();
+        if let Some(held) = inside.known.get(hash) {
+            return Ok(Some(held.clone()));
+        }
+        if inside.ended.tokens.contains_key(hash) {
+            return Ok(None);
+        }
+        let Some(session) = store.session_by_hash(hash)? else { return Ok(None) };
+        if inside.ended.people.get(&session.subject).is_some_and(|until| session.created <= *until) {
+            return Ok(None);
+        }
+        // One that an earlier version began says nothing of how: it cannot be checked, so it counts no more.
+        let Some(proof) = Proof::of_token(token) else { return Ok(None) };
+        inside.make_room();
+        let held = Held { session, proof, stored: true };
+        inside.known.insert(*hash, held.clone());
+        Ok(Some(held))
+    }
+
+    /// Notes that a session was used, once a minute for each: a read must not cost a write.
+    pub(super) fn touch(&self, store: &dyn Store, hash: &Digest, now: UnixMillis) {
+        let mut inside = self.locked();
+        let Some(held) = inside.known.get_mut(hash) else { return };
+        if now.since(held.session.last_used).secs() < 60 {
+            return;
+        }
+        held.session.last_used = now;
+        if held.stored
+            && let Err(error) = store.session_touch(hash, now)
+        {
+            // What is in memory counts; after a restart the session may end early.
+            tracing::warn!(%error, "the last use of a session could not be stored");
+        }
+    }
+
+    /// The sessions of someone that were used since the server started.
+    pub(super) fn of(&self, person: &PersonId) -> Vec<Held> {
+        let inside = self.locked();
+        inside.known.values().filter(|held| held.session.subject == *person).cloned().collect()
+    }
+
+    /// Ends one session. A disk that cannot be written delays only how soon the store forgets it.
+    pub(super) fn end(&self, store: &dyn Store, hash: &Digest, until: UnixMillis) -> Result<(), Fault> {
+        let mut inside = self.locked();
+        inside.known.remove(hash);
+        inside.ended.tokens.insert(*hash, until);
+        match store.session_remove(hash) {
+            Ok(_) => {
+                inside.ended.tokens.remove(hash);
+                Ok(())
+            }
+            Err(error) if cannot_write(&error) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Ends every session of someone, and counts those that were in memory.
+    pub(super) fn end_all(&self, store: &dyn Store, person: &PersonId, now: UnixMillis) -> Result<usize, Fault> {
+        self.locked().end_all(store, person, now)
+    }
+
+    /// Ends the sessions of everyone who lost a permission, or is not there any more, since the last look.
+    ///
+    /// INVARIANT (a loss ends sessions at once): this runs before a session is believed, with the governance state
+    /// that the request will be checked against.
+    pub(super) fn sweep(&self, store: &dyn Store, governance: &Arc<Governance>, now: UnixMillis) -> Result<(), Fault> {
+        let mut inside = self.locked();
+        let Some(before) = inside.swept.replace(governance.clone()) else { return Ok(()) };
+        if Arc::ptr_eq(&before, governance) {
+            return Ok(());
+        }
+        let lost: Vec<PersonId> =
+            before.people().map(|(id, _)| id).filter(|id| lost_something(id, &before, governance)).cloned().collect();
+        for person in lost {
+            inside.end_all(store, &person, now)?;
+        }
+        Ok(())
+    }
+
+    /// Forgets what has expired, and lets the store forget what it could not before.
+    pub(super) fn tidy(&self, store: &dyn Store, now: UnixMillis) -> Result<(), Fault> {
+        let mut inside = self.locked();
+        inside.known.retain(|_, held| held.session.expires > now);
+        inside.ended.tokens.retain(|_, until| *until > now);
+        let hashes: Vec<Digest> = inside.ended.tokens.keys().copied().collect();
+        for hash in hashes {
+            store.session_remove(&hash)?;
+            inside.ended.tokens.remove(&hash);
+        }
+        let people: Vec<PersonId> = inside.ended.people.keys().cloned().collect();
+        for person in people {
+            // A session that began since is in memory, and is stored again.
+            store.sessions_remove_for(&person)?;
+            inside.ended.people.remove(&person);
+            for held in inside.known.values_mut().filter(|held| held.session.subject == person && held.stored) {
+                held.stored = store.session_insert(&held.session).is_ok();
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether somebody had a permission somewhere that they do not have there any more. One whose scope was written anew
+/// counts as lost: comparing patterns by what they could match is not worth a session.
+fn lost_something(id: &PersonId, before: &Governance, now: &Governance) -> bool {
+    let held = |governance: &Governance| {
+        let person = governance.person(id).filter(|person| !person.is_suspended());
+        person.map(|person| effective(&governance.policy, id, &person.groups)).unwrap_or_default()
+    };
+    let now = held(now);
+    held(before).iter().any(|had| {
+        !now.iter().any(|has| {
+            has.permission == had.permission
+                && (has.services.is_none() || has.services == had.services)
+                && (has.environments.is_none() || has.environments == had.environments)
+        })
+    })
+}
+
+impl Inside {
+    fn end_all(&mut self, store: &dyn Store, person: &PersonId, now: UnixMillis) -> Result<usize, Fault> {
+        let had = self.known.len();
+        self.known.retain(|_, held| held.session.subject != *person);
+        let ended = had - self.known.len();
+        self.ended.people.insert(person.clone(), now);
+        match store.sessions_remove_for(person) {
+            Ok(_) => {
+                self.ended.people.remove(person);
+                Ok(ended)
+            }
+            Err(error) if cannot_write(&error) => Ok(ended),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Lets go of the longest unused session when there are too many; one that is stored is read again when it is used.
+    fn make_room(&mut self) {
+        if self.known.len() < SESSIONS_CACHED {
+            return;
+        }
+        let oldest = |stored: bool| {
+            let of_kind = self.known.values().filter(move |held| held.stored == stored);
+            of_kind.min_by_key(|held| held.session.last_used).map(|held| held.session.token_hash)
+        };
+        if let Some(hash) = oldest(true).or_else(|| oldest(false)) {
+            self.known.remove(&hash);
+        }
+    }
+}

@@ -1,0 +1,330 @@
+//! Consent: what an approval says is checked field by field; it can be taken back, lent, and waited for.
+
+use std::collections::BTreeSet;
+
+use lockgate_engine::approve::{Approve, approve};
+use lockgate_engine::audit::StoreSource;
+use lockgate_engine::{Clock as _, Fault, approvers, consent, delegate, scheduler, take_back, why};
+use lockgate_ledger::ApprovalDocument;
+use lockgate_ledger::approval::{NAMESPACE, Replaced, WaiverLine};
+use lockgate_ledger::audit::audit;
+use lockgate_ledger::delegation::{
+    DELEGATION_NAMESPACE, DelegationDocument, DelegationEndDocument, DelegationEnded, DelegationGranted,
+};
+use lockgate_ledger::governance::document_bytes;
+use lockgate_ledger::withdrawal::{ApprovalWithdrawn, WITHDRAWAL_NAMESPACE, WithdrawalDocument, withdrawable};
+use lockgate_model::facts::{PromotionKind, SubjectKind, Verdict};
+use lockgate_model::{Digest, EntryIndex, PromotionId, Span, UnixMillis};
+use lockgate_sign::ssh_signer::SshSigner as _;
+
+use crate::world::{World, key_of, person};
+
+const ORIGIN: &str = "log1.test.example";
+
+/// `shop/web@1.0.0` pending for production.
+fn pending(world: &World) -> PromotionId {
+    world.push("shop/web@1.0.0");
+    let (promotion, status) = world.promote("shop/web@1.0.0", "production").unwrap();
+    assert_eq!(status, "pending");
+    promotion
+}
+
+/// What this person would sign now, changed, and signed.
+fn signed(world: &World, promotion: PromotionId, name: &str, change: impl FnOnce(&mut ApprovalDocument)) -> Approve {
+    let mut document = consent::document(world.engine(), promotion, person(name), Verdict::Approve, None).unwrap();
+    change(&mut document);
+    let document = document.to_bytes().unwrap();
+    let signature = key_of(name).sign(NAMESPACE, &document).unwrap().to_armored();
+    Approve { promotion, document, signature }
+}
+
+fn hand_in(world: &World, name: &str, request: Approve) -> Result<String, Fault> {
+    let receipt = world.engine().run(approve(person(name), request)?)?;
+    Ok(receipt.value["status"].as_str().unwrap().to_owned())
+}
+
+type Change = fn(&mut ApprovalDocument);
+
+/// Every field in turn, with the code that it has to be refused with.
+const CHANGES: &[(&str, Change, &str)] = &[
+    ("_type", |document| document.statement_type.push('0'), "DOCUMENT_INVALID"),
+    ("predicateType", |document| document.predicate_type.push('0'), "DOCUMENT_INVALID"),
+    ("subject", |document| document.subject[0].name.push('x'), "APPROVAL_DIGEST"),
+    ("subject", |document| document.subject[0].digest.sha256 = Digest::of(b"x").hex(), "APPROVAL_DIGEST"),
+    ("subject", |document| document.subject.clear(), "APPROVAL_DIGEST"),
+    ("ledger", |document| document.predicate.ledger.push('x'), "APPROVAL_TARGET"),
+    ("promotion", |document| document.predicate.promotion = PromotionId(99), "APPROVAL_TARGET"),
+    ("kind", |document| document.predicate.kind = PromotionKind::Rollback, "APPROVAL_TARGET"),
+    ("release", |document| document.predicate.release = "shop/web@1.0.1".parse().unwrap(), "APPROVAL_TARGET"),
+    ("manifest", |document| document.predicate.manifest = Digest::of(b"x"), "APPROVAL_DIGEST"),
+    ("environment", |document| document.predicate.environment = "staging".parse().unwrap(), "APPROVAL_TARGET"),
+    (
+        "replaces",
+        |document| {
+            let release = "shop/web@0.9.0".parse().unwrap();
+            document.predicate.replaces = Some(Replaced { release, manifest: Digest::of(b"x") });
+        },
+        "APPROVAL_STALE",
+    ),
+    ("policy", |document| document.predicate.policy = Digest::of(b"x"), "APPROVAL_STALE"),
+    ("evidence", |document| drop(document.predicate.evidence.pop()), "APPROVAL_DIGEST"),
+    ("evidence", |document| document.predicate.evidence[0].digest = Digest::of(b"x"), "APPROVAL_DIGEST"),
+    ("evidence", |document| document.predicate.evidence[0].kind = "envelope".to_owned(), "APPROVAL_DIGEST"),
+    ("evidence", |document| document.predicate.evidence[0].claim = Some("provenance".to_owned()), "APPROVAL_STALE"),
+    ("evidence", |document| document.predicate.evidence[0].signers = vec!["ci".parse().unwrap()], "APPROVAL_STALE"),
+    ("evidence", |document| document.predicate.evidence[0].by = None, "APPROVAL_STALE"),
+    (
+        "waivers",
+        |document| {
+            document.predicate.waivers.push(WaiverLine {
+                gate: "vulnerabilities".parse().unwrap(),
+                finding: None,
+                granted_by: person("sam"),
+                expires_at: UnixMillis(u64::from(u32::MAX)),
+            });
+        },
+        "APPROVAL_STALE",
+    ),
+    ("requester", |document| document.predicate.requester = person("ci"), "APPROVAL_TARGET"),
+    ("reason", |document| document.predicate.reason.push('x'), "APPROVAL_TARGET"),
+    ("approver", |document| document.predicate.approver = person("dana"), "APPROVAL_TARGET"),
+    ("openedAt", |document| document.predicate.opened_at = Some(UnixMillis(1)), "REVIEW_TIME"),
+    (
+        "openedAt",
+        |document| {
+            let opened = document.predicate.opened_at.unwrap();
+            document.predicate.opened_at = Some(opened.plus(Span::from_secs(301)));
+        },
+        "REVIEW_TIME",
+    ),
+    ("evidenceOpened", |document| document.predicate.evidence_opened.push(Digest::of(b"x")), "APPROVAL_DIGEST"),
+    (
+        "evidenceOpened",
+        |document| {
+            let digest = document.predicate.evidence[0].digest;
+            document.predicate.evidence_opened = vec![digest, digest];
+        },
+        "APPROVAL_DIGEST",
+    ),
+    ("expiresAt", |document| document.predicate.expires_at = UnixMillis(1), "APPROVAL_EXPIRED"),
+    (
+        "expiresAt",
+        |document| document.predicate.expires_at = document.predicate.expires_at.plus(Span::from_secs(301)),
+        "APPROVAL_EXPIRED",
+    ),
+    ("anchor", |document| document.predicate.anchor.size.0 = 1, "APPROVAL_TARGET"),
+    ("anchor", |document| document.predicate.anchor.size.0 += 1, "APPROVAL_TARGET"),
+    ("anchor", |document| document.predicate.anchor.root = Digest::of(b"x"), "APPROVAL_TARGET"),
+];
+
+#[test]
+fn no_field_of_an_approval_can_be_changed() {
+    let world = World::starter();
+    let promotion = pending(&world);
+    let size = world.size();
+    let mut fields: BTreeSet<String> = BTreeSet::new();
+    for (field, change, code) in CHANGES {
+        let refused = hand_in(&world, "sam", signed(&world, promotion, "sam", change)).unwrap_err();
+        assert_eq!(refused.code, *code, "{field}: {refused}");
+        fields.insert((*field).to_owned());
+    }
+    assert_eq!(world.size(), size, "something that was refused was written");
+    // Every field that is written was tried; the verdict and the comment are the approver's own to choose.
+    let good = signed(&world, promotion, "sam", |_| ());
+    let document: serde_json::Value = serde_json::from_slice(&good.document).unwrap();
+    let written = document.as_object().unwrap().keys().chain(document["predicate"].as_object().unwrap().keys());
+    for key in written.filter(|key| !matches!(key.as_str(), "predicate" | "verdict" | "comment")) {
+        assert!(fields.contains(key), "`{key}` is never changed here");
+    }
+    assert_eq!(hand_in(&world, "sam", good).unwrap(), "granted");
+}
+
+#[test]
+fn an_approval_can_be_taken_back_until_something_is_granted() {
+    let world = World::starter();
+    world.enrol("ines", SubjectKind::Person, &["approvers"]);
+    let promotion = pending(&world);
+    assert_eq!(hand_in(&world, "sam", signed(&world, promotion, "sam", |_| ())).unwrap(), "pending");
+    let withdrawal = withdrawal(&world, promotion, "sam");
+    let run = |name: &str, event: ApprovalWithdrawn| {
+        take_back::take_back(&person(name), promotion, event).and_then(|submission| world.engine().run(submission))
+    };
+    // Nobody takes back what another person said, nor with another person's key.
+    assert_eq!(run("ines", withdrawal.clone()).unwrap_err().code, "APPROVAL_TARGET");
+    let mut forged = withdrawal.clone();
+    forged.reason = "another".to_owned();
+    assert_eq!(run("sam", forged).unwrap_err().code, "SIGNATURE_INVALID");
+    run("sam", withdrawal.clone()).unwrap();
+    let view = why::why(world.engine(), promotion).unwrap();
+    assert!(view.promotion.approvals[0].withdrawn.is_some());
+    let found = view.decision.gates.iter().map(|gate| gate.found.as_str()).collect::<Vec<_>>().join("\n");
+    assert!(found.contains("sam does not count: withdrawn"), "{found}");
+    assert_eq!(run("sam", withdrawal.clone()).unwrap_err().code, "APPROVAL_UNKNOWN");
+    // ines alone is not enough; sam approves anew, and the old withdrawal takes nothing more back.
+    assert_eq!(hand_in(&world, "ines", signed(&world, promotion, "ines", |_| ())).unwrap(), "pending");
+    assert_eq!(hand_in(&world, "sam", signed(&world, promotion, "sam", |_| ())).unwrap(), "granted");
+    assert_eq!(run("sam", withdrawal).unwrap_err().code, "PROMOTION_CLOSED");
+}
+
+/// The withdrawal of everything that somebody has approved.
+fn withdrawal(world: &World, promotion: PromotionId, name: &str) -> ApprovalWithdrawn {
+    let (_, release, asked) = why::slice(world.engine(), promotion).unwrap();
+    let mut event = ApprovalWithdrawn {
+        promotion,
+        release: release.name.clone(),
+        approver: person(name),
+        approvals: withdrawable(&asked, &person(name)),
+        reason: "found something".to_owned(),
+        signature: String::new(),
+    };
+    let document = document_bytes(&WithdrawalDocument::new(ORIGIN, &event)).unwrap();
+    event.signature = key_of(name).sign(WITHDRAWAL_NAMESPACE, &document).unwrap().to_armored();
+    event
+}
+
+fn delegation(world: &World, from: &str, to: &str, lasts: &str) -> DelegationGranted {
+    let mut event = DelegationGranted {
+        from: person(from),
+        to: person(to),
+        groups: vec!["approvers".parse().unwrap()],
+        environments: vec!["production".parse().unwrap()],
+        services: vec![],
+        expires_at: world.hands.now().plus(lasts.parse().unwrap()),
+        reason: "away".to_owned(),
+        signature: String::new(),
+    };
+    let document = document_bytes(&DelegationDocument::new(ORIGIN, &event)).unwrap();
+    event.signature = key_of(from).sign(DELEGATION_NAMESPACE, &document).unwrap().to_armored();
+    event
+}
+
+#[test]
+fn a_delegate_approves_for_the_lender_while_it_lasts() {
+    let world = World::starter();
+    world.enrol("kim", SubjectKind::Person, &["developers"]);
+    let promotion = pending(&world);
+    let approve_as = |name: &str| hand_in(&world, name, signed(&world, promotion, name, |_| ()));
+    let lend = |event: DelegationGranted| {
+        delegate::grant(&event.from.clone(), event).and_then(|submission| world.engine().run(submission))
+    };
+    assert_eq!(approve_as("kim").unwrap_err().code, "APPROVER_UNSUITABLE");
+
+    // What cannot be lent: to oneself, to a machine, a group that one is not in, for too long, by another's signature.
+    let refused = |event: DelegationGranted, code: &str| assert_eq!(lend(event).unwrap_err().code, code);
+    refused(delegation(&world, "sam", "sam", "1d"), "DELEGATION_SELF");
+    refused(delegation(&world, "sam", "ci", "1d"), "SOD_ROBOT");
+    refused(delegation(&world, "kim", "dana", "1d"), "DELEGATION_SCOPE");
+    refused(delegation(&world, "sam", "kim", "31d"), "DELEGATION_EXPIRY");
+    refused(delegation(&world, "sam", "kim", "0d"), "DELEGATION_EXPIRY");
+    let mut forged = delegation(&world, "sam", "kim", "1d");
+    forged.to = person("dana");
+    refused(forged, "SIGNATURE_INVALID");
+
+    // Whoever asked gains nothing by it.
+    lend(delegation(&world, "sam", "dana", "1d")).unwrap();
+    assert_eq!(approve_as("dana").unwrap_err().code, "SOD_SELF");
+
+    let first = delegation(&world, "sam", "kim", "1d");
+    let receipt = lend(first.clone()).unwrap();
+    let index = EntryIndex(receipt.value["index"].as_u64().unwrap());
+    let end = |by: &str| {
+        let document = document_bytes(&DelegationEndDocument::new(ORIGIN, index, "back")).unwrap();
+        let signature = key_of(by).sign(DELEGATION_NAMESPACE, &document).unwrap().to_armored();
+        let event = DelegationEnded { delegation: index, reason: "back".to_owned(), by: person(by), signature };
+        delegate::end(&person(by), event).and_then(|submission| world.engine().run(submission))
+    };
+    assert_eq!(end("dana").unwrap_err().code, "NOT_PERMITTED");
+    end("kim").unwrap();
+    assert_eq!(end("sam").unwrap_err().code, "DELEGATION_OVER");
+    assert_eq!(approve_as("kim").unwrap_err().code, "APPROVER_UNSUITABLE");
+    // The same signature does not bring it back.
+    refused(first, "DELEGATION_REPLAYED");
+
+    lend(delegation(&world, "sam", "kim", "2d")).unwrap();
+    world.wait("2d");
+    assert_eq!(approve_as("kim").unwrap_err().code, "APPROVER_UNSUITABLE");
+    lend(delegation(&world, "sam", "kim", "2d")).unwrap();
+    assert_eq!(approve_as("kim").unwrap(), "granted");
+}
+
+#[test]
+fn a_lender_and_a_delegate_are_one_person() {
+    let world = World::starter();
+    world.enrol("ines", SubjectKind::Person, &["approvers"]);
+    world.enrol("kim", SubjectKind::Person, &["developers"]);
+    let promotion = pending(&world);
+    let event = delegation(&world, "sam", "kim", "1d");
+    world.engine().run(delegate::grant(&person("sam"), event).unwrap()).unwrap();
+    let approve_as = |name: &str| hand_in(&world, name, signed(&world, promotion, name, |_| ())).unwrap();
+    assert_eq!(approve_as("kim"), "pending");
+    assert_eq!(approve_as("sam"), "pending");
+    assert_eq!(approve_as("ines"), "granted");
+}
+
+/// The starter policy set with one more line in its approvals gate.
+fn with(line: &'static str) -> World {
+    World::new(move |path, text| match path {
+        "gates/approvals.toml" => text.replace("at_least = 1", &format!("at_least = 1\n{line}")),
+        path if path.starts_with("tests/") => String::new(),
+        _ => text.to_owned(),
+    })
+}
+
+#[test]
+fn a_deferral_ends_by_time_alone() {
+    let world = with("not_before = \"1h\"");
+    let promotion = pending(&world);
+    assert_eq!(hand_in(&world, "sam", signed(&world, promotion, "sam", |_| ())).unwrap(), "pending");
+    world.wait("3599s");
+    scheduler::tick(world.engine()).unwrap();
+    assert_eq!(world.status(promotion), "pending");
+    world.wait("1s");
+    scheduler::tick(world.engine()).unwrap();
+    assert_eq!(world.status(promotion), "granted");
+}
+
+#[test]
+fn a_window_closes_by_time_alone() {
+    let world = with("window = \"1h\"");
+    let promotion = pending(&world);
+    world.wait("1h");
+    scheduler::tick(world.engine()).unwrap();
+    assert_eq!(world.status(promotion), "denied");
+    assert_eq!(hand_in(&world, "sam", signed(&world, promotion, "sam", |_| ())).unwrap(), "denied");
+}
+
+#[test]
+fn a_review_takes_the_time_that_is_demanded() {
+    let world = with("min_review_seconds = 30");
+    let promotion = pending(&world);
+    let early = signed(&world, promotion, "sam", |_| ());
+    assert_eq!(hand_in(&world, "sam", early.clone()).unwrap_err().code, "APPROVAL_TOO_FAST");
+    let untimed = signed(&world, promotion, "sam", |document| document.predicate.opened_at = None);
+    assert_eq!(hand_in(&world, "sam", untimed).unwrap_err().code, "APPROVAL_TOO_FAST");
+    world.wait("30s");
+    assert_eq!(hand_in(&world, "sam", early).unwrap(), "granted");
+}
+
+/// it counts, and everyone can see it.
+#[test]
+fn rubber_stamps_are_seen() {
+    let world = World::starter();
+    let mut last = None;
+    for number in 0..20 {
+        let release = format!("shop/s{number}@1.0.0");
+        world.push(&release);
+        let (promotion, _) = world.promote(&release, "production").unwrap();
+        assert_eq!(hand_in(&world, "sam", signed(&world, promotion, "sam", |_| ())).unwrap(), "granted");
+        last = Some(promotion);
+    }
+    let view = why::why(world.engine(), last.unwrap()).unwrap();
+    assert_eq!(view.stamped.values().copied().collect::<Vec<_>>(), [20]);
+    let paces = approvers::paces(world.engine()).unwrap();
+    assert_eq!((paces.len(), paces[0].approvals, paces[0].hasty, paces[0].bursts.len()), (1, 20, 20, 1));
+    let pairs = approvers::pairs(world.engine()).unwrap();
+    assert_eq!((pairs.len(), pairs[0].approvals, pairs[0].of), (1, 20, 20));
+    assert!(pairs[0].always && !pairs[0].mutual);
+    let report = audit(&StoreSource(&world.store), None, Vec::new(), |_, _| {});
+    assert!(report.problems.is_empty(), "{:?}", report.problems);
+    assert_eq!(report.notes.iter().map(|note| note.code).collect::<Vec<_>>(), ["RUBBER_STAMP"]);
+}

@@ -1,0 +1,132 @@
+//! Tests of approval documents: spelling, and what they say against what the ledger holds.
+
+use super::*;
+use lockgate_model::facts::{Claim, Tests};
+
+/// A document with something in every field, for the tests of this crate.
+pub(crate) fn sample() -> ApprovalDocument {
+    let time = UnixMillis(1_767_225_600_000);
+    let evidence = |kind: &str| EvidenceLine::new(kind.to_owned(), Digest::of(kind.as_bytes()));
+    ApprovalDocument {
+        statement_type: "https://in-toto.io/Statement/v1".to_owned(),
+        subject: vec![Subject { name: "app.tar.gz".to_owned(), digest: DigestSet::of(&Digest::of(b"app")) }],
+        predicate_type: PREDICATE_TYPE.to_owned(),
+        predicate: ApprovalPredicate {
+            ledger: "log1.lockgate.example".to_owned(),
+            promotion: PromotionId(3),
+            kind: PromotionKind::Promotion,
+            release: "shop/web@1.4.2".parse().unwrap(),
+            manifest: Digest::of(b"manifest"),
+            environment: "production".parse().unwrap(),
+            replaces: Some(Replaced { release: "shop/web@1.4.1".parse().unwrap(), manifest: Digest::of(b"1.4.1") }),
+            policy: Digest::of(b"policy"),
+            evidence: vec![
+                EvidenceLine {
+                    claim: Some("provenance".to_owned()),
+                    signers: vec!["ci-builder".parse().unwrap()],
+                    ..evidence("envelope")
+                },
+                EvidenceLine {
+                    claim: Some("tests".to_owned()),
+                    by: Some("ci".parse().unwrap()),
+                    ..evidence("junit")
+                },
+            ],
+            waivers: vec![WaiverLine {
+                gate: "vulnerabilities".parse().unwrap(),
+                finding: Some("CVE-2099-1".to_owned()),
+                granted_by: "sam".parse().unwrap(),
+                expires_at: time.plus(Span::from_secs(3600)),
+            }],
+            requester: "dana".parse().unwrap(),
+            reason: "weekly release".to_owned(),
+            approver: "sam".parse().unwrap(),
+            verdict: Verdict::Approve,
+            comment: Some("looks good".to_owned()),
+            opened_at: Some(time),
+            evidence_opened: vec![Digest::of(b"envelope")],
+            expires_at: time.plus(Span::from_secs(72 * 3600)),
+            anchor: Anchor { size: TreeSize(8), root: Digest::of(b"root") },
+        },
+    }
+}
+
+#[test]
+fn hidden_characters_are_shown() {
+    assert_eq!(visible("a\u{202e}b\n\u{1b}[2J"), "a\\u{202e}b\\u{a}\\u{1b}[2J");
+    assert_eq!(visible("weekly release – ok"), "weekly release – ok");
+}
+
+#[test]
+fn fields_that_say_nothing_are_not_written() {
+    let plain = |change: fn(&mut ApprovalPredicate)| {
+        let mut document = sample();
+        change(&mut document.predicate);
+        String::from_utf8(document.to_bytes().unwrap()).unwrap()
+    };
+    let text = plain(|predicate| {
+        predicate.opened_at = None;
+        predicate.evidence_opened.clear();
+        predicate.waivers.clear();
+    });
+    for field in ["openedAt", "evidenceOpened", "waivers"] {
+        assert!(!text.contains(field), "{text}");
+    }
+    assert!(ApprovalDocument::from_bytes(text.as_bytes()).is_ok());
+    // The same document in another spelling is not the same bytes, and is refused.
+    for (from, to) in [
+        ("\"expiresAt\"", "\"evidenceOpened\":[],\"expiresAt\""),
+        ("\"policy\"", "\"openedAt\":null,\"policy\""),
+    ] {
+        let other = text.replacen(from, to, 1);
+        assert_ne!(other, text);
+        assert_eq!(ApprovalDocument::from_bytes(other.as_bytes()).unwrap_err().code, "DOCUMENT_INVALID", "{other}");
+    }
+    let full = sample().to_bytes().unwrap();
+    assert_eq!(ApprovalDocument::from_bytes(&full).unwrap(), sample());
+}
+
+#[test]
+fn what_is_shown_is_compared_with_the_facts() {
+    let format = "junit".to_owned();
+    let tests = Tests { format, passed: 1, failed: 0, skipped: 0, failed_names: vec![], finished_at: None };
+    let facts = [EvidenceFact {
+        evidence: Digest::of(b"junit"),
+        index: EntryIndex(4),
+        recorded_at: UnixMillis(0),
+        artifacts: vec![],
+        origin: Origin::OnBehalf { by: "ci".parse().unwrap() },
+        claim: Claim::Tests(tests),
+    }];
+    let waivers = [WaiverFact {
+        gate: "vulnerabilities".parse().unwrap(),
+        finding: Some("CVE-2099-1".to_owned()),
+        asked_by: "dana".parse().unwrap(),
+        granted_by: "sam".parse().unwrap(),
+        expires_at: UnixMillis(1_767_225_600_000 + 3_600_000),
+        index: EntryIndex(5),
+    }];
+    let running = Running {
+        release: "shop/web@1.4.1".parse().unwrap(),
+        manifest: Digest::of(b"1.4.1"),
+        since: UnixMillis(0),
+        promotion: PromotionId(1),
+    };
+    let check = |change: fn(&mut ApprovalPredicate), expected: bool| {
+        let mut predicate = sample().predicate;
+        predicate.evidence.remove(0);
+        change(&mut predicate);
+        let found = describes(&predicate, &facts, &waivers, Some(&running));
+        assert_eq!(found, expected, "{predicate:?}");
+    };
+    check(|_| (), true);
+    check(|predicate| predicate.evidence[0].claim = None, false);
+    check(|predicate| predicate.evidence[0] = EvidenceLine::new("junit".to_owned(), Digest::of(b"junit")), true);
+    check(|predicate| predicate.evidence[0].claim = Some("provenance".to_owned()), false);
+    check(|predicate| predicate.evidence[0].signers = vec!["ci-builder".parse().unwrap()], false);
+    check(|predicate| predicate.evidence[0].by = Some("sam".parse().unwrap()), false);
+    check(|predicate| predicate.waivers[0].finding = Some("CVE-2099-2".to_owned()), false);
+    check(|predicate| predicate.waivers[0].expires_at.0 += 1, false);
+    check(|predicate| predicate.waivers.clear(), true);
+    check(|predicate| predicate.replaces.as_mut().unwrap().release = "shop/web@1.4.0".parse().unwrap(), false);
+}

@@ -1,0 +1,222 @@
+//! Changes that several people sign: list, look at, sign, reject.
+//!
+//! What is signed is rebuilt here from the draft, for the ledger that is pinned here; the server's word for what a
+//! change does is not taken.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use lockgate_api::wire::{
+    Acknowledged, ChangeRejectionRequest, ChangeReply, ChangeRow, ChangeSignatureRequest, Changed, ServerInfo,
+};
+use lockgate_api::{Client, Exit};
+use lockgate_ledger::Event;
+use lockgate_ledger::change::{REJECTION_NAMESPACE, read_draft, rejection_bytes, render};
+use lockgate_ledger::code_words::code_words;
+use lockgate_model::{ChangeId, Digest, Limits, canonical};
+use lockgate_policy::PolicySet;
+use serde_json::json;
+
+use crate::cli;
+use crate::commands::key_life::print_suspects;
+use crate::commands::policy::invalid;
+use crate::commands::push::logged_line;
+use crate::failure::{Failure, Outcome};
+use crate::keyring::sign as sign_with;
+use crate::terminal::{printable, table};
+use crate::world::World;
+
+/// The most lines of a policy set's differences that are shown.
+const LINES_MAX: usize = 200;
+
+/// `lockgate change`.
+///
+/// # Errors
+/// What does not verify here, or what the server refuses.
+pub fn change(world: &World, options: &cli::Change) -> Outcome {
+    match options {
+        cli::Change::List => list(world),
+        cli::Change::Show { change } => show(world, *change),
+        cli::Change::Sign { change, yes } => sign(world, *change, *yes),
+        cli::Change::Reject { change, reason } => reject(world, *change, reason),
+    }
+}
+
+/// Prints the reply to a change of governance: that it is done, or who else has to sign it. Then it is pending.
+///
+/// # Errors
+/// When standard output is closed.
+pub fn outcome(world: &World, reply: &Acknowledged<Changed>, done: impl FnOnce() -> String) -> Outcome {
+    let result = &reply.result;
+    let (Some(change), Some(missing)) = (result.change, result.missing) else {
+        world.terminal.show(reply, || format!("{}\n{}", done(), logged_line(reply.logged.as_ref())))?;
+        return Ok(Exit::Done);
+    };
+    world.terminal.show(reply, || {
+        let verb = if result.event == "change.signed" { "signed" } else { "proposed" };
+        let more = if missing == 1 { "1 more signature".to_owned() } else { format!("{missing} more signatures") };
+        let until = result.expires_at.map(|end| format!(" until {end}")).unwrap_or_default();
+        format!(
+            "{change} is {verb}: it needs {more}: `lockgate change sign {change}`{until}\n{}",
+            logged_line(reply.logged.as_ref())
+        )
+    })?;
+    Ok(Exit::Pending)
+}
+
+fn list(world: &World) -> Outcome {
+    let rows: Vec<ChangeRow> = world.signed_in()?.get("/v1/changes")?;
+    world.terminal.show(&rows, || {
+        if rows.is_empty() {
+            return "nothing was ever proposed".to_owned();
+        }
+        let row = |row: &ChangeRow| {
+            let signed: Vec<&str> = row.signed_by.iter().map(lockgate_model::PersonId::as_str).collect();
+            let next = match row.status.as_str() {
+                "open" => format!("needs {} more: lockgate change sign {}", row.missing, row.change),
+                _ => row.outcome.clone().unwrap_or_default(),
+            };
+            vec![row.change.to_string(), row.event.clone(), row.status.clone(), signed.join(", "), row.expires_at.to_string(), next]
+        };
+        table(&["change", "what", "state", "signed by", "until", ""], rows.iter().map(row))
+    })?;
+    Ok(Exit::Done)
+}
+
+/// A change whose document was rebuilt here.
+struct Rebuilt {
+    reply: ChangeReply,
+    event: Event,
+    namespace: &'static str,
+    document: Vec<u8>,
+    origin: String,
+}
+
+impl Rebuilt {
+    fn text(&self, client: &Client) -> Result<String, Failure> {
+        let mut text = render(&self.event, &self.document);
+        let signed: Vec<&str> = self.reply.row.signed_by.iter().map(lockgate_model::PersonId::as_str).collect();
+        text.push_str(&format!("  signed by   {}\n  ledger      {}\n", signed.join(", "), self.origin));
+        if let Event::PolicyActivated(event) = &self.event {
+            let document = self.reply.policy.as_deref().unwrap_or_default();
+            if Digest::of(document.as_bytes()) != event.policy {
+                return Err(mismatch("the server sent another policy set than the one that is to be signed"));
+            }
+            let next = PolicySet::from_document(document.as_bytes()).map_err(|errors| invalid(&errors))?;
+            text.push_str(&policy_differences(client, event.previous, &next)?);
+        }
+        Ok(text)
+    }
+}
+
+/// Fetches a change and rebuilds its document from the draft.
+fn rebuild(world: &World, client: &Client, id: ChangeId) -> Result<Rebuilt, Failure> {
+    let info: ServerInfo = client.get("/v1/server")?;
+    world.check_ledger(&info.origin)?;
+    let reply: ChangeReply = client.get(&format!("/v1/changes/{id}"))?;
+    let event = read_draft(reply.draft.as_bytes())?;
+    let (namespace, document) = match event.demand(&info.origin)? {
+        Some(demand) => (demand.namespace, demand.document),
+        None => return Err(mismatch("the draft is no change that several people sign")),
+    };
+    if Digest::of(&document) != reply.document || reply.row.change != id {
+        return Err(mismatch("the server names another document than the draft gives"));
+    }
+    Ok(Rebuilt { reply, event, namespace, document, origin: info.origin })
+}
+
+fn mismatch(message: &str) -> Failure {
+    Failure::new(Exit::Integrity, "CHANGE_MISMATCH", message)
+}
+
+fn show(world: &World, id: ChangeId) -> Outcome {
+    let client = world.signed_in()?;
+    let rebuilt = rebuild(world, &client, id)?;
+    let text = rebuilt.text(&client)?;
+    let row = &rebuilt.reply.row;
+    let shown = json!({
+        "change": row, "event": rebuilt.event, "document": rebuilt.reply.document,
+        "code": code_words(&rebuilt.reply.document),
+    });
+    world.terminal.show(&shown, || {
+        let state = match row.status.as_str() {
+            "open" => format!("open until {}, needs {} more", row.expires_at, row.missing),
+            other => format!("{other}: {}", printable(row.outcome.as_deref().unwrap_or("its time ran out"))),
+        };
+        format!("{id}  {}\n{text}  state       {state}", row.event)
+    })?;
+    Ok(Exit::Done)
+}
+
+fn sign(world: &World, id: ChangeId, yes: bool) -> Outcome {
+    let person = world.person()?;
+    let client = world.signed_in_as(&person)?;
+    let rebuilt = rebuild(world, &client, id)?;
+    world.terminal.say(format!("You are about to sign {id}:\n{}", rebuilt.text(&client)?));
+    if !yes && !world.terminal.confirm("Sign this with your key?")? {
+        return Err(Failure::new(Exit::Failed, "NOT_CONFIRMED", "nothing was signed"));
+    }
+    let signer = world.keyring.signer(&world.context()?, &person, None)?;
+    let signature = sign_with(signer.as_ref(), rebuilt.namespace, &rebuilt.document)?;
+    let request = ChangeSignatureRequest { signature };
+    let path = format!("/v1/changes/{id}/signatures");
+    let reply: Acknowledged<Changed> = client.post(&path, &request, Some(&world.random_hex()?))?;
+    let exit = outcome(world, &reply, || format!("{id} is done: {} in entry {}", reply.result.event, reply.result.index))?;
+    if exit == Exit::Done && matches!(&rebuilt.event, Event::KeyRevoked(event) if event.compromised_since.is_some()) {
+        print_suspects(world, &client, reply.result.index)?;
+    }
+    Ok(exit)
+}
+
+fn reject(world: &World, id: ChangeId, reason: &str) -> Outcome {
+    let person = world.person()?;
+    let client = world.signed_in_as(&person)?;
+    let rebuilt = rebuild(world, &client, id)?;
+    let document = rejection_bytes(&rebuilt.origin, id, rebuilt.reply.document, reason)?;
+    let signer = world.keyring.signer(&world.context()?, &person, None)?;
+    let signature = sign_with(signer.as_ref(), REJECTION_NAMESPACE, &document)?;
+    let request = ChangeRejectionRequest { reason: reason.to_owned(), signature };
+    let path = format!("/v1/changes/{id}/rejection");
+    let reply: Acknowledged<Changed> = client.post(&path, &request, Some(&world.random_hex()?))?;
+    world.terminal.show(&reply, || format!("{id} is rejected\n{}", logged_line(reply.logged.as_ref())))?;
+    Ok(Exit::Done)
+}
+
+/// Which lines of the policy set change. The active set is compared by the digest that the change names.
+fn policy_differences(client: &Client, previous: Digest, next: &PolicySet) -> Result<String, Failure> {
+    let active = client.get_bytes("/v1/policy")?;
+    if Digest::of(&active) != previous {
+        return Ok("  differs     from a policy set that is not active any more: the change is stale\n".to_owned());
+    }
+    let (before, after) = (files(&active)?, files(&next.document())?);
+    let mut lines = Vec::new();
+    let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    for name in names {
+        let empty = String::new();
+        let (old, new) = (before.get(name).unwrap_or(&empty), after.get(name).unwrap_or(&empty));
+        let only = |text: &str, other: &str| -> Vec<String> {
+            let known: BTreeSet<&str> = other.lines().collect();
+            text.lines().filter(|line| !known.contains(line)).map(printable).collect()
+        };
+        if old != new {
+            lines.push(format!("  file        {}", printable(name)));
+            lines.extend(only(old, new).into_iter().map(|line| format!("    - {line}")));
+            lines.extend(only(new, old).into_iter().map(|line| format!("    + {line}")));
+        }
+    }
+    let more = lines.len().saturating_sub(LINES_MAX);
+    lines.truncate(LINES_MAX);
+    if more > 0 {
+        lines.push(format!("    and {more} more lines; `--output json change show` has the whole change"));
+    }
+    Ok(lines.into_iter().map(|line| format!("{line}\n")).collect())
+}
+
+fn files(document: &[u8]) -> Result<BTreeMap<String, String>, Failure> {
+    #[derive(serde::Deserialize)]
+    struct Document {
+        files: BTreeMap<String, String>,
+    }
+    let document: Document = canonical::from_slice(document, &Limits::DEFAULT)
+        .map_err(|error| Failure::new(Exit::Integrity, "POLICY_INVALID", error.to_string()))?;
+    Ok(document.files)
+}

@@ -1,0 +1,139 @@
+//! Delegations: lend your right to approve, see who has, end it.
+
+use lockgate_api::Exit;
+use lockgate_api::wire::{Acknowledged, Changed, DelegationRow, EndDelegation, NewDelegation, ServerInfo};
+use lockgate_ledger::code_words::code_words;
+use lockgate_ledger::delegation::{
+    DELEGATION_NAMESPACE, DelegationDocument, DelegationEndDocument, DelegationGranted,
+};
+use lockgate_ledger::governance::document_bytes;
+use lockgate_model::{Digest, EntryIndex};
+
+use crate::cli;
+use crate::commands::push::logged_line;
+use crate::failure::{Failure, Outcome};
+use crate::keyring::sign;
+use crate::terminal::{printable, table};
+use crate::world::World;
+
+/// `lockgate delegate`.
+///
+/// # Errors
+/// What the key or the server refuses.
+pub fn delegate(world: &World, options: &cli::Delegate) -> Outcome {
+    match options {
+        cli::Delegate::Add { name, groups, environments, services, lasts, reason, yes } => {
+            let event = DelegationGranted {
+                from: world.person()?,
+                to: name.clone(),
+                groups: groups.clone(),
+                environments: environments.clone(),
+                services: services.clone(),
+                expires_at: world.now().plus(*lasts),
+                reason: reason.clone(),
+                signature: String::new(),
+            };
+            add(world, event, *yes)
+        }
+        cli::Delegate::List { all } => list(world, *all),
+        cli::Delegate::End { delegation, reason } => end(world, *delegation, reason),
+    }
+}
+
+fn add(world: &World, event: DelegationGranted, yes: bool) -> Outcome {
+    let client = world.signed_in_as(&event.from)?;
+    let info: ServerInfo = client.get("/v1/server")?;
+    let document = document_bytes(&DelegationDocument::new(&info.origin, &event))?;
+    world.terminal.say(format!(
+        "You are about to lend your right to approve:\n  to         {}\n  groups     {}\n  into       {}\n  services   {}\n  until      {}\n  reason     {}\n  ledger     {}\n  code       {}",
+        event.to,
+        listed(&event.groups, "all of yours"),
+        listed(&event.environments, "every environment"),
+        listed(&event.services, "every service"),
+        event.expires_at,
+        printable(&event.reason),
+        info.origin,
+        code_words(&Digest::of(&document))
+    ));
+    if !yes && !world.terminal.confirm("Sign this?")? {
+        return Err(Failure::new(Exit::Failed, "NOT_CONFIRMED", "nothing was signed"));
+    }
+    let signer = world.keyring.signer(&world.context()?, &event.from, None)?;
+    let request = NewDelegation {
+        signature: sign(signer.as_ref(), DELEGATION_NAMESPACE, &document)?,
+        from: event.from,
+        to: event.to,
+        groups: event.groups,
+        environments: event.environments,
+        services: event.services,
+        expires_at: event.expires_at,
+        reason: event.reason,
+    };
+    let reply: Acknowledged<Changed> = client.post("/v1/delegations", &request, Some(&world.random_hex()?))?;
+    world.terminal.show(&reply, || {
+        format!(
+            "{} may approve instead of {} until {}\n{}\n  end         lockgate delegate end {} --reason ...",
+            request.to,
+            request.from,
+            request.expires_at,
+            logged_line(reply.logged.as_ref()),
+            reply.result.index
+        )
+    })?;
+    Ok(Exit::Done)
+}
+
+fn listed<T: std::fmt::Display>(items: &[T], none: &str) -> String {
+    match items.is_empty() {
+        true => none.to_owned(),
+        false => items.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+    }
+}
+
+fn list(world: &World, all: bool) -> Outcome {
+    let mut rows: Vec<DelegationRow> = world.signed_in()?.get("/v1/delegations")?;
+    rows.retain(|row| all || row.open);
+    world.terminal.show(&rows, || {
+        if rows.is_empty() {
+            return "nobody has lent anybody the right to approve".to_owned();
+        }
+        let line = |row: &DelegationRow| {
+            let state = match (&row.ended_by, row.open) {
+                (Some(by), _) => format!("ended by {by}"),
+                (None, true) => format!("until {}", row.expires_at),
+                (None, false) => format!("over since {}", row.expires_at),
+            };
+            vec![
+                row.delegation.to_string(),
+                row.from.to_string(),
+                row.to.to_string(),
+                listed(&row.groups, "all"),
+                listed(&row.environments, "all"),
+                listed(&row.services, "all"),
+                state,
+                row.reason.clone(),
+            ]
+        };
+        table(&["entry", "from", "to", "groups", "into", "services", "state", "reason"], rows.iter().map(line))
+    })?;
+    Ok(Exit::Done)
+}
+
+fn end(world: &World, delegation: u64, reason: &str) -> Outcome {
+    let by = world.person()?;
+    let client = world.signed_in_as(&by)?;
+    let info: ServerInfo = client.get("/v1/server")?;
+    let document = document_bytes(&DelegationEndDocument::new(&info.origin, EntryIndex(delegation), reason))?;
+    let signer = world.keyring.signer(&world.context()?, &by, None)?;
+    let request = EndDelegation {
+        delegation,
+        reason: reason.to_owned(),
+        signature: sign(signer.as_ref(), DELEGATION_NAMESPACE, &document)?,
+        by,
+    };
+    let reply: Acknowledged<Changed> = client.post("/v1/delegations/ends", &request, Some(&world.random_hex()?))?;
+    world.terminal.show(&reply, || {
+        format!("the delegation of entry {delegation} has ended\n{}", logged_line(reply.logged.as_ref()))
+    })?;
+    Ok(Exit::Done)
+}

@@ -1,0 +1,167 @@
+//! Duties: who had which part in a release, by person and not by account.
+//!
+//! The only place where parts are told apart. A person is the same person under every key, every alias of
+//! `aliases.toml` and every machine account that is written there. Evidence that nobody trusts counts here too: to be
+//! named wrongly costs an approver, and not an approval.
+
+use std::collections::BTreeSet;
+
+use lockgate_model::PersonId;
+use lockgate_model::facts::{Claim, Facts, Origin, PersonFact, SubjectKind};
+use serde::Deserialize;
+
+use crate::access::{allows, object_of};
+use crate::explain::Reason;
+use crate::permission::Permission;
+use crate::policy_set::PolicySet;
+
+/// A part in a release that somebody may have besides approving it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Part {
+    /// Asked for this promotion.
+    Requester,
+    /// Wrote, committed, reviewed as an author, triggered or published the release.
+    Author,
+    /// Built it, or handed in evidence about it.
+    Builder,
+    /// May deploy it there.
+    Deployer,
+}
+
+impl Part {
+    /// Every part.
+    pub const ALL: [Self; 4] = [Self::Requester, Self::Author, Self::Builder, Self::Deployer];
+
+    /// The reason code of an approval by someone with this part.
+    pub(crate) fn reason(self) -> Reason {
+        match self {
+            Self::Requester => Reason::SodSelf,
+            Self::Author => Reason::SodAuthor,
+            Self::Builder => Reason::SodBuilder,
+            Self::Deployer => Reason::SodDeployer,
+        }
+    }
+
+    /// As a demand says it: not by who ...
+    pub(crate) fn demanded(self) -> &'static str {
+        match self {
+            Self::Requester => "asked for it",
+            Self::Author => "wrote it",
+            Self::Builder => "built it",
+            Self::Deployer => "deploys it",
+        }
+    }
+
+    /// As an objection says it.
+    pub(crate) fn had(self) -> &'static str {
+        match self {
+            Self::Requester => "asked for this promotion",
+            Self::Author => "wrote or published this release",
+            Self::Builder => "built this release or handed in evidence about it",
+            Self::Deployer => "may deploy this release there",
+        }
+    }
+}
+
+/// Who had which part in one release and promotion.
+#[derive(Debug)]
+pub(crate) struct Duties<'a> {
+    policy: &'a PolicySet,
+    requester: &'a PersonId,
+    publisher: &'a PersonId,
+    publisher_is_machine: bool,
+    /// People whom evidence names by one of their aliases.
+    authors: BTreeSet<&'a PersonId>,
+    /// Names in evidence, in lower case, with the local part of mail addresses besides.
+    named: BTreeSet<String>,
+    handed_in: BTreeSet<&'a PersonId>,
+    deployers: BTreeSet<&'a PersonId>,
+}
+
+impl<'a> Duties<'a> {
+    /// Gathers the parts from what is known.
+    pub(crate) fn of(policy: &'a PolicySet, facts: &'a Facts) -> Self {
+        let person = |account: &'a PersonId| policy.aliases().person(account);
+        let publisher = &facts.release.published_by;
+        let mut duties = Self {
+            policy,
+            requester: person(&facts.promotion.requester),
+            publisher: person(publisher),
+            publisher_is_machine: facts.people.get(publisher).map(|known| known.kind) == Some(SubjectKind::Machine),
+            authors: BTreeSet::new(),
+            named: BTreeSet::new(),
+            handed_in: BTreeSet::new(),
+            deployers: BTreeSet::new(),
+        };
+        for fact in &facts.evidence {
+            if let Claim::Provenance(provenance) = &fact.claim {
+                provenance.authors.iter().for_each(|author| duties.add_author(author));
+            }
+            if let Origin::OnBehalf { by } = &fact.origin {
+                duties.handed_in.insert(person(by));
+            }
+        }
+        let (service, environment) = (&facts.release.name.service, &facts.promotion.environment);
+        let object = object_of(Permission::Deploy, service, environment);
+        let deploys = |(account, known): &(&'a PersonId, &'a PersonFact)| {
+            allows(policy, account, &known.groups, Permission::Deploy, object).is_ok()
+        };
+        duties.deployers = facts.people.iter().filter(deploys).map(|(account, _)| person(account)).collect();
+        duties
+    }
+
+    /// The person behind an account.
+    pub(crate) fn person<'b>(&'b self, account: &'b PersonId) -> &'b PersonId {
+        self.policy.aliases().person(account)
+    }
+
+    /// Whether two accounts are one person's.
+    pub(crate) fn same(&self, one: &PersonId, other: &PersonId) -> bool {
+        self.person(one) == self.person(other)
+    }
+
+    /// The first of these parts that the person behind an account had.
+    pub(crate) fn part_of(&self, account: &PersonId, parts: &BTreeSet<Part>) -> Option<Part> {
+        parts.iter().copied().find(|part| self.has(*part, account))
+    }
+
+    /// Whether anybody has this part; an empty one is not worth a word.
+    pub(crate) fn is_held(&self, part: Part) -> bool {
+        part != Part::Deployer || !self.deployers.is_empty()
+    }
+
+    fn has(&self, part: Part, account: &PersonId) -> bool {
+        let person = self.person(account);
+        match part {
+            Part::Requester => person == self.requester,
+            Part::Author => {
+                person == self.publisher
+                    || self.authors.contains(person)
+                    || [person, account].iter().any(|name| self.named.contains(name.as_str()))
+            }
+            Part::Builder => {
+                (self.publisher_is_machine && person == self.publisher) || self.handed_in.contains(person)
+            }
+            Part::Deployer => self.deployers.contains(person),
+        }
+    }
+
+    /// Takes a name that evidence gives: as a whole, the address in it, and what stands before its `@`. Aliases are
+    /// compared exactly, names of people without regard to case.
+    fn add_author(&mut self, author: &str) {
+        let trimmed = author.trim();
+        let address = trimmed.rsplit_once('<').map_or(trimmed, |(_, address)| address.trim_end_matches('>'));
+        let local = address.split_once('@').map(|(local, _)| local);
+        for name in [Some(author), Some(trimmed), Some(address), local].into_iter().flatten() {
+            if let Some(person) = self.policy.aliases().named(name) {
+                self.authors.insert(person);
+            }
+            self.named.insert(name.to_lowercase());
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "duties_tests.rs"]
+mod tests;

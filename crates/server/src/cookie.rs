@@ -1,0 +1,182 @@
+//! The session cookie: how pages carry a token that no script can read.
+//!
+//! A request carries a token in the `Authorization` header or in the cookie, never in both, and a cookie counts only on
+//! routes whose `Csrf` mode lets it. The cookie goes over plain HTTP only where the server was reached by a loopback
+//! name.
+
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::Response;
+use lockgate_api::routes::Csrf;
+use lockgate_api::{Access, Route};
+use lockgate_engine::{Fault, Kind, session};
+
+use crate::hosts::{Hosts, host_of};
+
+/// The name of the session cookie.
+pub const SESSION: &str = "lockgate_session";
+/// The name of the cookie that a sign-in through an identity provider is bound to.
+pub const FLOW: &str = "lockgate_oidc";
+/// The longest token.
+const TOKEN_MAX_BYTES: usize = 256;
+
+/// The token of a request: from the header, or from the cookie where the route lets it.
+///
+/// # Errors
+/// `TOKEN_INVALID` when there are both, or several cookies; `CSRF` when the route takes no cookie.
+pub fn token(route: &Route, headers: &HeaderMap, bearer: Option<String>) -> Result<Option<String>, Fault> {
+    let Some(cookie) = value(headers, SESSION)? else { return Ok(bearer) };
+    if bearer.is_some() {
+        return Err(Fault::new(
+            Kind::Unauthenticated,
+            "TOKEN_INVALID",
+            "the request carries a token in the authorization header and another in a cookie; send one",
+        ));
+    }
+    match (route.access, route.csrf) {
+        // Whoever signs in anew may still hold an old cookie; nobody is authenticated here.
+        (Access::Public, _) => Ok(None),
+        (_, Csrf::Safe | Csrf::CookieChecked) => Ok(Some(cookie)),
+        (_, Csrf::BearerOnly) => Err(Fault::new(
+            Kind::NotPermitted,
+            "CSRF",
+            "this route takes no cookie: send the token in the authorization header",
+        )),
+    }
+}
+
+/// The value of one cookie.
+///
+/// # Errors
+/// `TOKEN_INVALID` when it stands twice or is too long: two readers could take two.
+pub fn value(headers: &HeaderMap, name: &str) -> Result<Option<String>, Fault> {
+    let invalid = || Fault::new(Kind::Unauthenticated, "TOKEN_INVALID", format!("the cookie `{name}` is not one token"));
+    let mut found = None;
+    for line in headers.get_all(header::COOKIE) {
+        for pair in line.to_str().map_err(|_| invalid())?.split(';') {
+            let Some(value) = pair.trim().strip_prefix(name).and_then(|rest| rest.strip_prefix('=')) else { continue };
+            if value.is_empty() || value.len() > TOKEN_MAX_BYTES || found.replace(value.to_owned()).is_some() {
+                return Err(invalid());
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Whether the caller wants a cookie instead of a token: its own pages ask for it in a header that no form can send.
+pub fn wanted(headers: &HeaderMap) -> bool {
+    headers.get("lockgate-cookie").is_some_and(|value| value.as_bytes() == b"1")
+}
+
+/// Sets the session cookie in a reply.
+///
+/// # Errors
+/// A bug, when the token has a character that no token has.
+pub fn set_session(response: &mut Response, hosts: &Hosts, headers: &HeaderMap, token: &str) -> Result<(), Fault> {
+    let secure = secure(hosts, headers);
+    let age = session::ABSOLUTE.secs();
+    append(response, &format!("{SESSION}={token}; HttpOnly; SameSite=Strict; Path=/; Max-Age={age}{secure}"))
+}
+
+/// Takes the session cookie back.
+///
+/// # Errors
+/// Never: the text is fixed.
+pub fn clear_session(response: &mut Response, hosts: &Hosts, headers: &HeaderMap) -> Result<(), Fault> {
+    let secure = secure(hosts, headers);
+    append(response, &format!("{SESSION}=; HttpOnly; SameSite=Strict; Path=/; Max-Age=0{secure}"))
+}
+
+/// Sets the cookie that binds a browser to the sign-in that it began, or takes it back where `value` is empty.
+///
+/// `Lax`, because the browser comes back from another site with it.
+///
+/// # Errors
+/// A bug, when the value has a character that it never has.
+pub fn set_flow(
+    response: &mut Response,
+    hosts: &Hosts,
+    headers: &HeaderMap,
+    value: &str,
+    max_age_secs: u64,
+) -> Result<(), Fault> {
+    let secure = secure(hosts, headers);
+    append(response, &format!("{FLOW}={value}; HttpOnly; SameSite=Lax; Path=/v1/oidc; Max-Age={max_age_secs}{secure}"))
+}
+
+fn secure(hosts: &Hosts, headers: &HeaderMap) -> &'static str {
+    match host_of(headers).is_some_and(|host| hosts.is_plain_loopback(host)) {
+        true => "",
+        false => "; Secure",
+    }
+}
+
+fn append(response: &mut Response, cookie: &str) -> Result<(), Fault> {
+    let value = HeaderValue::from_str(cookie)
+        .map_err(|_| Fault::new(Kind::Bug, "REPLY_INVALID", "a cookie has characters that it must not have"))?;
+    response.headers_mut().append(header::SET_COOKIE, value);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lockgate_api::ROUTES;
+
+    fn headers(lines: &[&'static str]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            headers.append(header::COOKIE, HeaderValue::from_static(line));
+        }
+        headers
+    }
+
+    #[test]
+    fn a_cookie_is_read_once_or_refused() {
+        let check = |lines: &[&'static str], wanted: Result<Option<&str>, &str>| {
+            let found = value(&headers(lines), SESSION).map_err(|fault| fault.code);
+            assert_eq!(found.as_ref().map(Option::as_deref).map_err(|code| *code), wanted, "{lines:?}");
+        };
+        check(&[], Ok(None));
+        check(&["theme=dark; lockgate_session=abc.def; x=y"], Ok(Some("abc.def")));
+        check(&["xlockgate_session=abc", "lockgate_sessions=abc"], Ok(None));
+        check(&["lockgate_session=a; lockgate_session=b"], Err("TOKEN_INVALID"));
+        check(&["lockgate_session=a", "lockgate_session=b"], Err("TOKEN_INVALID"));
+        check(&["lockgate_session="], Err("TOKEN_INVALID"));
+    }
+
+    #[test]
+    fn a_request_carries_one_token_and_a_cookie_only_where_it_may() {
+        let cookie = headers(&["lockgate_session=abc"]);
+        let route = |access, csrf| Route { access, csrf, ..ROUTES[0] };
+        let check = |access, csrf, bearer: Option<&str>, wanted: Result<Option<&str>, &str>| {
+            let found = token(&route(access, csrf), &cookie, bearer.map(str::to_owned)).map_err(|fault| fault.code);
+            assert_eq!(found.as_ref().map(Option::as_deref).map_err(|code| *code), wanted, "{access:?} {csrf:?}");
+        };
+        check(Access::SignedIn, Csrf::Safe, None, Ok(Some("abc")));
+        check(Access::SignedIn, Csrf::CookieChecked, None, Ok(Some("abc")));
+        check(Access::SignedIn, Csrf::BearerOnly, None, Err("CSRF"));
+        check(Access::Public, Csrf::BearerOnly, None, Ok(None));
+        check(Access::SignedIn, Csrf::Safe, Some("xyz"), Err("TOKEN_INVALID"));
+        let bearer = token(&route(Access::SignedIn, Csrf::BearerOnly), &HeaderMap::new(), Some("xyz".to_owned()));
+        assert_eq!(bearer.unwrap().as_deref(), Some("xyz"));
+    }
+
+    #[test]
+    fn only_plain_loopback_leaves_secure_out() {
+        let set = |host: &'static str, hosts: &Hosts| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::HOST, HeaderValue::from_static(host));
+            let mut response = Response::default();
+            set_session(&mut response, hosts, &headers, "abc.def").unwrap();
+            response.headers()[header::SET_COOKIE].to_str().unwrap().to_owned()
+        };
+        let plain = Hosts::default();
+        let text = set("localhost:7430", &plain);
+        for part in ["lockgate_session=abc.def; ", "HttpOnly", "SameSite=Strict", "Path=/"] {
+            assert!(text.contains(part), "{text}");
+        }
+        assert!(!text.contains("Secure"), "{text}");
+        assert!(set("lockgate.example", &plain).ends_with("; Secure"));
+        assert!(set("127.0.0.1:7430", &Hosts::new(&[], None, Some("https://localhost")).unwrap()).ends_with("; Secure"));
+    }
+}

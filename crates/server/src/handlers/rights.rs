@@ -1,0 +1,113 @@
+//! Who may do what, where and why; access reviews.
+
+use axum::response::Response;
+use lockgate_api::wire::{
+    AccessReply, BecauseRow, HolderRow, HoldersReply, ReviewMade, ReviewReply, ReviewRequest, RightRow,
+};
+use lockgate_engine::{Fault, Kind, access};
+use lockgate_model::{EnvName, PersonId, ServiceName};
+use lockgate_policy::access::object_of;
+use lockgate_policy::{Because, Effective, Holder, Object, Pattern, Permission, Reach};
+
+use super::{heavy, write};
+use crate::call::Call;
+use crate::reply;
+
+fn texts(patterns: &[Pattern]) -> Vec<String> {
+    patterns.iter().map(|pattern| pattern.as_str().to_owned()).collect()
+}
+
+fn because(because: Because) -> BecauseRow {
+    let (group, named) = match because.holder {
+        Holder::Group(group) => (Some(group), None),
+        Holder::People(pattern) => (None, Some(pattern.as_str().to_owned())),
+    };
+    let line = because.rule.line as u64;
+    BecauseRow { role: because.role, group, named, file: because.rule.file, line }
+}
+
+/// `GET /v1/people/{person}/access`.
+pub async fn of_person(call: Call) -> Result<Response, Fault> {
+    let person: PersonId = call.part("person")?;
+    let engine = call.engine().clone();
+    let reply = heavy(move || {
+        let found = access::of_person(&engine, &person)?;
+        let governance = engine.governance()?;
+        let record = governance
+            .person(&person)
+            .ok_or_else(|| Fault::not_found("PERSON_UNKNOWN", format!("`{person}` is not enrolled")))?;
+        let row = |right: Effective| {
+            let used = found.uses.get(&right.permission);
+            RightRow {
+                permission: right.permission.as_str().to_owned(),
+                services: right.services.as_deref().map(texts),
+                environments: right.environments.as_deref().map(texts),
+                because: because(right.because),
+                last_used: used.map(|(_, time)| *time),
+                last_index: used.map(|(index, _)| index.0),
+            }
+        };
+        Ok(AccessReply {
+            subject: record.kind,
+            groups: record.groups.clone(),
+            suspended: record.is_suspended(),
+            rights: found.rights.iter().cloned().map(row).collect(),
+            person: person.clone(),
+        })
+    })
+    .await?;
+    reply::json(&reply)
+}
+
+/// `GET /v1/permissions/{permission}`.
+pub async fn holders(call: Call) -> Result<Response, Fault> {
+    let permission: Permission = call.part("permission")?;
+    let service: Option<ServiceName> = call.query("service")?;
+    let environment: Option<EnvName> = call.query("environment")?;
+    let object = match (&service, &environment, permission.reach()) {
+        (None, None, _) => Object::Anywhere,
+        (Some(service), Some(environment), _) => object_of(permission, service, environment),
+        (Some(service), None, Reach::Service) => Object::Service(service),
+        _ => {
+            return Err(Fault::invalid(
+                "QUERY_INVALID",
+                format!("`{permission}` is asked about with `service` and `environment`, or with neither"),
+            ));
+        }
+    };
+    let found = access::who(call.engine(), permission, object)?;
+    let row = |(person, permit): (PersonId, lockgate_policy::Permit)| HolderRow {
+        person,
+        because: because(permit.because),
+    };
+    let holders = found.into_iter().map(row).collect();
+    reply::json(&HoldersReply { permission: permission.as_str().to_owned(), holders })
+}
+
+/// `GET /v1/access-reviews`.
+pub async fn review(call: Call) -> Result<Response, Fault> {
+    let engine = call.engine().clone();
+    let reply = heavy(move || {
+        let bytes = access::review(&engine)?.to_bytes()?;
+        let document = String::from_utf8(bytes)
+            .map_err(|error| Fault::new(Kind::Bug, "DOCUMENT_INVALID", error.to_string()))?;
+        let governance = engine.governance()?;
+        let last = governance.last_review().map(|last| ReviewMade {
+            by: last.by.clone(),
+            time: last.time,
+            index: last.index.0,
+            review: last.review,
+        });
+        Ok(ReviewReply { document, last })
+    })
+    .await?;
+    reply::json(&reply)
+}
+
+/// `POST /v1/access-reviews`.
+pub async fn review_sign(call: Call) -> Result<Response, Fault> {
+    let request: ReviewRequest = call.body()?;
+    let submission =
+        access::record_review(&call.person()?, request.by, request.document.into_bytes(), request.signature)?;
+    write(&call, submission).await
+}

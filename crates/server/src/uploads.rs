@@ -1,0 +1,46 @@
+//! Uploads: who has sent which bytes, for those who may not read everything.
+//!
+//! Whoever knows a digest does not thereby know the bytes: a release can only be made of what its publisher has sent, or
+//! may read (`security.md` A-39). What is forgotten here, after a restart too, is sent again.
+
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
+
+use lockgate_model::{Digest, PersonId};
+
+/// How many uploads are remembered.
+const REMEMBERED: usize = 65_536;
+
+/// Who has sent which bytes.
+#[derive(Debug, Default)]
+pub struct Uploads(Mutex<HashSet<(PersonId, Digest)>>);
+
+impl Uploads {
+    /// Remembers that somebody has sent these bytes.
+    pub fn remember(&self, person: &PersonId, digest: Digest) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= REMEMBERED {
+            known.clear();
+        }
+        known.insert((person.clone(), digest));
+    }
+
+    /// Whether somebody has sent these bytes, as far as is remembered.
+    pub fn has(&self, person: &PersonId, digest: Digest) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(&(person.clone(), digest))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_upload_is_its_senders_own() {
+        let (dana, sam): (PersonId, PersonId) = ("dana".parse().unwrap(), "sam".parse().unwrap());
+        let uploads = Uploads::default();
+        uploads.remember(&dana, Digest::of(b"a"));
+        let known = |person, bytes: &[u8]| uploads.has(person, Digest::of(bytes));
+        assert_eq!((known(&dana, b"a"), known(&sam, b"a"), known(&dana, b"b")), (true, false, false));
+    }
+}
