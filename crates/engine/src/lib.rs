@@ -27,6 +27,7 @@ pub mod session;
 pub mod setup;
 pub mod staging;
 pub mod status;
+mod tiles;
 pub mod waive;
 pub mod why;
 pub mod withdraw;

@@ -3,6 +3,7 @@
 mod cli;
 mod commands;
 mod failure;
+mod hashed_read;
 mod home;
 mod keyring;
 mod serve;
