@@ -49,6 +49,24 @@ pub struct Arguments {
     /// How many entries the audited ledger has [default: 100000, with --quick 3000]
     #[arg(long, value_name = "N")]
     entries: Option<u64>,
+    /// Measure one part alone and print its table; docs/benchmarks.md stays as it is
+    #[arg(long, value_enum)]
+    only: Option<Part>,
+}
+
+/// A part of the bench.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Part {
+    /// `decide`.
+    Decide,
+    /// Verification of approvals.
+    Approvals,
+    /// Push, and commands as whole processes.
+    Bytes,
+    /// Durable appends by many clients.
+    Appends,
+    /// Latencies at two sizes of the ledger, and its audit.
+    Growth,
 }
 
 /// How much is measured.
@@ -110,11 +128,14 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let sizes = Sizes::of(arguments);
     let binary = workspace::build_lockgate(Profile::Release)?;
     let scratch = Scratch::new("bench")?;
-    let bench = Bench { binary, folder: scratch.path().to_owned(), sizes };
+    let bench = Bench { binary, folder: scratch.path().to_owned(), sizes, only: arguments.only };
     let report = bench.measure(machine::facts()?, &command_line(arguments))?;
     let text = report.to_markdown();
     println!("{text}");
-    workspace::write(RESULTS, &text)
+    match arguments.only {
+        Some(_) => Ok(()),
+        None => workspace::write(RESULTS, &text),
+    }
 }
 
 /// The measuring process itself has to be a release build too: it hashes, decides and is the load.
@@ -135,20 +156,33 @@ struct Bench {
     binary: PathBuf,
     folder: PathBuf,
     sizes: Sizes,
+    only: Option<Part>,
 }
 
 impl Bench {
+    fn wants(&self, part: Part) -> bool {
+        self.only.is_none_or(|only| only == part)
+    }
+
     fn measure(&self, machine: Vec<String>, command: &str) -> Result<Report> {
         let mut rows = Vec::new();
         say("limits");
         let limits = Limits::measure(&self.folder, &self.sizes)?;
         rows.extend(limits.rows());
-        say("decisions");
-        rows.push(decide::measure(self.sizes.decisions)?);
-        say("approvals");
-        rows.extend(approvals::measure(self.sizes.decisions)?);
-        self.bytes_and_commands(&mut rows)?;
-        self.entries(&limits, &mut rows)?;
+        if self.wants(Part::Decide) {
+            say("decisions");
+            rows.push(decide::measure(self.sizes.decisions)?);
+        }
+        if self.wants(Part::Approvals) {
+            say("approvals");
+            rows.extend(approvals::measure(self.sizes.decisions)?);
+        }
+        if self.wants(Part::Bytes) {
+            self.bytes_and_commands(&mut rows)?;
+        }
+        if self.wants(Part::Appends) || self.wants(Part::Growth) {
+            self.entries(&limits, &mut rows)?;
+        }
         Ok(Report { command: command.to_owned(), machine, rows })
     }
 
@@ -181,9 +215,17 @@ impl Bench {
         say("a small ledger");
         appender.run(1, &Until::Entries(SMALL_LEDGER))?;
         let small = Latencies::measure(&appender, 2, self.sizes.latencies)?;
-        say("appends");
-        let appended = appender.run(3, &Until::Elapsed(self.sizes.append_window))?;
-        rows.extend(append_rows(&appended, limits));
+        if self.wants(Part::Appends) {
+            say("appends");
+            let appended = appender.run(3, &Until::Elapsed(self.sizes.append_window))?;
+            let floor = append::floor(server.url(), self.sizes.limit_window * 3)?;
+            let what = format!("limit: the same {CLIENTS} clients and server with nothing to do (`GET /healthz`)");
+            rows.push(Row::figure(&what, floor, "requests/s"));
+            rows.extend(append_rows(&appended, limits));
+        }
+        if !self.wants(Part::Growth) {
+            return server.stop();
+        }
         say("a large ledger");
         let filled = appender.run(4, &Until::Entries(self.sizes.entries))?;
         let large = Latencies::measure(&appender, 5, self.sizes.latencies)?;

@@ -38,6 +38,9 @@ pub const STEP_UP: &[(&str, StepUp)] = &[
     ("approval-withdraw", StepUp::Signed(&["signature"])),
     ("delegate", StepUp::Signed(&["signature"])),
     ("delegation-end", StepUp::Signed(&["signature"])),
+    ("approval-withdraw", StepUp::Signed(&["signature"])),
+    ("delegate", StepUp::Signed(&["signature"])),
+    ("delegation-end", StepUp::Signed(&["signature"])),
     ("identity-bind", StepUp::Signed(&["signature"])),
     ("identity-unbind", StepUp::Signed(&["signature"])),
 ];

@@ -8,13 +8,12 @@ use lockgate_model::facts::{Facts, Verdict};
 use lockgate_model::{Digest, Limits, PersonId, PromotionId, UnixMillis};
 use lockgate_policy::{Object, Permission, approver_objection, review_objection};
 use lockgate_sign::ssh::SshSignature;
-use lockgate_store::Store;
 use lockgate_tlog::proof::root_at;
 use serde_json::json;
 
 use crate::approvers::{self, Given};
 use crate::authorise::{self, promotion_unknown};
-use crate::engine::{Inner, Tiles};
+use crate::engine::Inner;
 use crate::evaluate::{Record, close, evaluate, status};
 use crate::fault::{Fault, Kind};
 use crate::sequencer::Submission;
@@ -108,7 +107,7 @@ fn record(
     let state = staging.slice(&release, &asked.request.environment)?;
     let approval = Approval::verify(&event, &document, &governance, staging.next_index())?;
     approval.check_current(&state, &asked, staging.time())?;
-    check_anchor(staging.store(), &approval.predicate.anchor)?;
+    check_anchor(inner, &approval.predicate.anchor)?;
     if let Some(facts) = &facts {
         check_shown(&governance, facts, &approval, staging.time())?;
     }
@@ -176,8 +175,8 @@ fn check_shown(governance: &Governance, facts: &Facts, approval: &Approval, now:
 }
 
 /// The tree head that the approver signed has to be one of this ledger.
-fn check_anchor(store: &dyn Store, anchor: &Anchor) -> Result<(), Fault> {
-    match root_at(anchor.size, &Tiles(store)) {
+fn check_anchor(inner: &Inner, anchor: &Anchor) -> Result<(), Fault> {
+    match root_at(anchor.size, &inner.tiles()) {
         Ok(root) if root == anchor.root => Ok(()),
         _ => Err(Fault::new(
             Kind::Denied,

@@ -1,8 +1,11 @@
 //! Attest: record evidence about a release, byte for byte.
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use lockgate_evidence::report::{self, Format};
 use lockgate_evidence::statement::Statement;
-use lockgate_ledger::attestation;
+use lockgate_ledger::attestation::{self, Subjects};
 use lockgate_ledger::bodies::required;
 use lockgate_ledger::entry::{EvidenceForm, EvidenceRecorded};
 use lockgate_ledger::facts::is_statement_type;
@@ -55,7 +58,38 @@ pub struct Checked {
 #[derive(Debug, Clone)]
 enum CheckedForm {
     Envelope { subjects: Vec<Digest> },
-    Report { format: Format },
+    Report { format: Format, wrapped: Option<Wrapped> },
+}
+
+/// The signed statement about who handed a report in.
+#[derive(Debug, Clone)]
+struct Wrapped {
+    /// The artifacts that it is about.
+    subjects: Arc<Subjects>,
+    /// The envelope's bytes.
+    envelope: Vec<u8>,
+}
+
+/// The artifacts of releases that evidence was handed in for lately: a release's artifacts never change, so a report
+/// about one of these can be wrapped and signed before it comes to the sequencer.
+#[derive(Debug, Default)]
+pub struct SubjectCache(Mutex<HashMap<ReleaseName, Arc<Subjects>>>);
+
+impl SubjectCache {
+    const RELEASES: usize = 4096;
+
+    fn get(&self, release: &ReleaseName) -> Option<Arc<Subjects>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(release).cloned()
+    }
+
+    /// The subjects of a release, which are kept.
+    fn of(&self, release: &ReleaseState) -> Arc<Subjects> {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() >= Self::RELEASES {
+            kept.clear();
+        }
+        kept.entry(release.name.clone()).or_insert_with(|| Arc::new(approval::subjects(release))).clone()
+    }
 }
 
 /// Reads evidence outside the sequencer and refuses what is malformed, unsigned where a signature is due, or not what
@@ -129,14 +163,29 @@ fn check_report(bytes: &[u8], format: Option<Format>) -> Result<(CheckedForm, &'
     })?;
     let claim =
         report::read(format, bytes, &Limits::DEFAULT).map_err(|error| Fault::invalid(error.code, error.message))?;
-    Ok((CheckedForm::Report { format }, claim.kind()))
+    Ok((CheckedForm::Report { format, wrapped: None }, claim.kind()))
 }
 
 /// Records evidence about a published release.
 ///
 /// The value is `{"release", "evidence": [{"kind", "digest"}]}`.
-pub fn attest(by: PersonId, release: ReleaseName, evidence: Vec<Checked>) -> Submission {
-    Submission::new(move |staging, inner| {
+///
+/// # Errors
+/// `SIGNING_FAILED`; the rest comes with the receipt.
+pub fn attest(
+    engine: &Engine,
+    by: PersonId,
+    release: ReleaseName,
+    mut evidence: Vec<Checked>,
+) -> Result<Submission, Fault> {
+    let inner = engine.inner();
+    // Signed here where the release's artifacts are known already, so that the sequencer does not wait for it.
+    if let Some(subjects) = inner.subjects.get(&release) {
+        for checked in &mut evidence {
+            checked.wrap(&subjects, &release, &by, inner)?;
+        }
+    }
+    Ok(Submission::new(move |staging, inner| {
         let unknown = Some(release_unknown(&release));
         permit(staging, &by, Permission::Attest, Object::Service(&release.service), unknown)?;
         let recorded = evidence
@@ -145,7 +194,43 @@ pub fn attest(by: PersonId, release: ReleaseName, evidence: Vec<Checked>) -> Sub
             .collect::<Result<Vec<_>, _>>()?;
         evaluate_open(staging, inner, &release)?;
         Ok(value!({ "release": release, "evidence": recorded }))
-    })
+    }))
+}
+
+impl Checked {
+    /// The entry's body, without what wraps a report.
+    fn event(&self, release: &ReleaseName) -> EvidenceRecorded {
+        let media_type = match &self.form {
+            CheckedForm::Envelope { .. } => "application/vnd.dsse.envelope.v1+json",
+            CheckedForm::Report { format, .. } => format.media_type(),
+        };
+        EvidenceRecorded {
+            release: release.clone(),
+            evidence: self.digest,
+            size_bytes: self.size_bytes,
+            media_type: media_type.to_owned(),
+            form: EvidenceForm::Envelope,
+        }
+    }
+
+    /// Signs the statement that says who handed a report in, unless that was done for these subjects.
+    fn wrap(
+        &mut self,
+        subjects: &Arc<Subjects>,
+        release: &ReleaseName,
+        by: &PersonId,
+        inner: &Inner,
+    ) -> Result<(), Fault> {
+        let event = self.event(release);
+        let CheckedForm::Report { format, wrapped } = &mut self.form else { return Ok(()) };
+        if wrapped.as_ref().is_some_and(|wrapped| wrapped.subjects == *subjects) {
+            return Ok(());
+        }
+        let statement = attestation::report_statement(subjects, &event, format.as_str(), by);
+        let envelope = attestation::sign(&statement, &inner.keys.attestation)?.to_json();
+        *wrapped = Some(Wrapped { subjects: subjects.clone(), envelope });
+        Ok(())
+    }
 }
 
 /// Records one piece of evidence inside the sequencer.
@@ -157,7 +242,7 @@ pub fn record(
     inner: &Inner,
     by: &PersonId,
     name: &ReleaseName,
-    checked: Checked,
+    mut checked: Checked,
 ) -> Result<Value, Fault> {
     let release = staging.release(name)?;
     let known = release.evidence.iter().find(|known| known.event.evidence == checked.digest);
@@ -173,18 +258,19 @@ pub fn record(
             format!("{name} has as much evidence as one bundle can carry"),
         ));
     }
-    let mut event = EvidenceRecorded {
-        release: name.clone(),
-        evidence: checked.digest,
-        size_bytes: checked.size_bytes,
-        media_type: "application/vnd.dsse.envelope.v1+json".to_owned(),
-        form: EvidenceForm::Envelope,
-    };
-    let about = match &checked.form {
-        CheckedForm::Envelope { subjects } => subjects_of_release(&release, subjects)?,
-        CheckedForm::Report { format } => {
-            event.media_type = format.media_type().to_owned();
-            event.form = wrap(staging, inner, &release, &event, *format, by)?;
+    checked.wrap(&inner.subjects.of(&release), name, by, inner)?;
+    let mut event = checked.event(name);
+    let about = match checked.form {
+        CheckedForm::Envelope { subjects } => subjects_of_release(&release, &subjects)?,
+        CheckedForm::Report { format, wrapped } => {
+            let envelope = wrapped.map(|wrapped| wrapped.envelope).ok_or_else(|| {
+                Fault::new(Kind::Bug, "REPORT_UNWRAPPED", "the report was not wrapped before it was recorded")
+            })?;
+            event.form = EvidenceForm::Report {
+                format: format.as_str().to_owned(),
+                artifacts: release.manifest.artifact_digests(),
+                statement: staging.document(envelope),
+            };
             release.manifest.artifact_digests()
         }
     };
@@ -212,23 +298,4 @@ fn subjects_of_release(release: &ReleaseState, subjects: &[Digest]) -> Result<Ve
         )
         .hint("evidence binds by digest; a name never matches")),
     }
-}
-
-/// Signs the statement that says who handed the report in.
-fn wrap(
-    staging: &mut Staging<'_>,
-    inner: &Inner,
-    release: &ReleaseState,
-    event: &EvidenceRecorded,
-    format: Format,
-    by: &PersonId,
-) -> Result<EvidenceForm, Fault> {
-    let statement = attestation::report_statement(&approval::subjects(release), event, format.as_str(), by);
-    let envelope = attestation::sign(&statement, &inner.keys.attestation)?;
-    let statement = staging.document(envelope.to_json());
-    Ok(EvidenceForm::Report {
-        format: format.as_str().to_owned(),
-        artifacts: release.manifest.artifact_digests(),
-        statement,
-    })
 }

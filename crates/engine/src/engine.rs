@@ -7,9 +7,10 @@ use std::thread::JoinHandle;
 use lockgate_ledger::{ClaimCache, Governance};
 use lockgate_model::{Digest, EntryIndex, TreeSize, UnixMillis};
 use lockgate_store::Store;
-use lockgate_tlog::proof::{TileSource, prove_consistency, prove_inclusion, root_at, verify_inclusion};
+use lockgate_tlog::proof::{prove_consistency, prove_inclusion, root_at, verify_inclusion};
 use lockgate_tlog::tree::Tree;
 
+use crate::attest::SubjectCache;
 use crate::ci::CiSessions;
 use crate::clock::{Clock, Entropy};
 use crate::fault::{Fault, Kind};
@@ -17,6 +18,7 @@ use crate::keys::LedgerKeys;
 use crate::reader;
 use crate::sequencer::{Answer, Job, Receipt, Sequencer, Submission, sign_head};
 use crate::session::SessionCache;
+use crate::tiles::{TileCache, Tiles};
 
 /// How many requests may wait for the sequencer.
 const QUEUE: usize = 8192;
@@ -56,6 +58,8 @@ pub struct Inner {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) claims: ClaimCache,
+    pub(crate) subjects: SubjectCache,
+    tiles: TileCache,
     pub(crate) sessions: SessionCache,
     pub(crate) ci: CiSessions,
     published: RwLock<Published>,
@@ -88,6 +92,11 @@ impl Inner {
         for listener in self.listeners.read().unwrap_or_else(std::sync::PoisonError::into_inner).iter() {
             listener(&head);
         }
+    }
+
+    /// The tiles, for proofs.
+    pub(crate) fn tiles(&self) -> Tiles<'_> {
+        Tiles { store: &*self.store, cache: &self.tiles }
     }
 
     pub(crate) fn stop_for(&self, reason: String) {
@@ -154,6 +163,8 @@ impl Engine {
             clock,
             entropy,
             claims: ClaimCache::default(),
+            subjects: SubjectCache::default(),
+            tiles: TileCache::default(),
             sessions: SessionCache::default(),
             ci: CiSessions::default(),
             published: RwLock::new(published),
@@ -242,8 +253,7 @@ impl Engine {
         let failed = |error: String| {
             Fault::new(Kind::Integrity, "PROOF_FAILED", format!("entry {index} cannot be proven: {error}"))
         };
-        let path =
-            prove_inclusion(index, head.size, &Tiles(self.store())).map_err(|error| failed(error.to_string()))?;
+        let path = prove_inclusion(index, head.size, &self.inner.tiles()).map_err(|error| failed(error.to_string()))?;
         verify_inclusion(index, head.size, leaf, &path, &head.root).map_err(|error| failed(error.to_string()))?;
         Ok(path)
     }
@@ -260,7 +270,7 @@ impl Engine {
             ));
         }
         let failed = |error: String| Fault::new(Kind::Integrity, "PROOF_FAILED", error);
-        let tiles = Tiles(self.store());
+        let tiles = self.inner.tiles();
         let root = root_at(old, &tiles).map_err(|error| failed(error.to_string()))?;
         let path = prove_consistency(old, head.size, &tiles).map_err(|error| failed(error.to_string()))?;
         Ok((root, path))
@@ -285,15 +295,4 @@ fn newest_time(store: &dyn Store, last: u64) -> Result<UnixMillis, Fault> {
         }
     }
     Err(Fault::new(Kind::Integrity, "ENTRY_INVALID", "the newest entries do not decode").hint("run `lockgate audit`"))
-}
-
-/// The store's tile rows as a source for proofs.
-pub(crate) struct Tiles<'a>(pub(crate) &'a dyn Store);
-
-impl TileSource for Tiles<'_> {
-    type Error = String;
-    fn tile(&self, level: u8, index: u64, width: u16) -> Result<Vec<u8>, String> {
-        let tile = self.0.tile(level, index).map_err(|error| error.to_string())?;
-        tile.ok_or_else(|| format!("tile {index} of level {level} (width {width}) is missing"))
-    }
 }

@@ -43,6 +43,7 @@ pub mod status;
 pub mod suspects;
 pub mod step_up;
 pub mod take_back;
+mod tiles;
 pub mod waive;
 pub mod why;
 pub mod withdraw;

@@ -143,9 +143,7 @@ pub fn sign_in(
         .map_err(|error| failed(error.message))?;
     let signature = SshSignature::parse_armored(signature).map_err(|error| failed(error.to_string()))?;
     let fingerprint = signature.public_key().fingerprint();
-    governance
-        .check_counts(person, &fingerprint, next_index(engine), now)
-        .map_err(|error| failed(error.message))?;
+    governance.check_counts(person, &fingerprint, next_index(engine), now).map_err(|error| failed(error.message))?;
     if !challenges.answer(challenge, PURPOSE, person.as_str(), now) {
         return Err(spent());
     }
@@ -259,12 +257,7 @@ pub fn look(engine: &Engine, token: &str) -> Result<Caller, Fault> {
 }
 
 /// Checks that what opened a session still counts.
-fn check_standing(
-    governance: &Governance,
-    held: &Held,
-    next: EntryIndex,
-    now: UnixMillis,
-) -> Result<(), ApplyError> {
+fn check_standing(governance: &Governance, held: &Held, next: EntryIndex, now: UnixMillis) -> Result<(), ApplyError> {
     let person = &held.session.subject;
     match held.proof.method {
         Method::Key => governance.check_counts(person, &held.proof.fingerprint(), next, now),

@@ -210,8 +210,11 @@ fn common(mut values: impl Iterator<Item = Option<String>>) -> Option<String> {
     values.all(|value| value.as_deref() == Some(first.as_str())).then_some(first)
 }
 
-/// The accounts that GitHub's builders name: `github.actor` and `github.triggering_actor` of version 1, or the
-/// environment variables of the same names in any spelling.
+/// Who wrote, committed or triggered the build, as builders say it in parameters that only they can set.
+///
+/// GitHub's builders name `github.actor` and `github.triggering_actor` in version 1, or environment variables of the
+/// same names in any spelling, with numeric ids beside them, which become `github:<id>`; some hand on the event that
+/// started the run, which names pushers, committers and authors. GitLab's name `GITLAB_USER_*` and `CI_COMMIT_AUTHOR`.
 fn authors_in(parameters: &Object<'_>) -> Result<Vec<String>, EvidenceError> {
     let mut authors: Vec<String> = Vec::new();
     let mut add = |name: &str| {
@@ -225,6 +228,13 @@ fn authors_in(parameters: &Object<'_>) -> Result<Vec<String>, EvidenceError> {
                 add(name);
             }
         }
+        for (key, value) in github.fields() {
+            match key.as_str() {
+                "actor_id" | "triggering_actor_id" => account("github", value).iter().for_each(|name| add(name)),
+                "event_payload" => authors_of_event(value).iter().for_each(|name| add(name)),
+                _ => {}
+            }
+        }
     }
     for (key, value) in parameters.fields() {
         let names_a_person =
@@ -232,8 +242,54 @@ fn authors_in(parameters: &Object<'_>) -> Result<Vec<String>, EvidenceError> {
         if let (true, Some(name)) = (names_a_person, value.as_str()) {
             add(name);
         }
+        match key.to_ascii_lowercase().as_str() {
+            "github_actor_id" | "github_triggering_actor_id" => {
+                account("github", value).iter().for_each(|name| add(name));
+            }
+            "gitlab_user_id" => account("gitlab", value).iter().for_each(|name| add(name)),
+            "gitlab_user_login" | "gitlab_user_email" | "ci_commit_author" => {
+                value.as_str().iter().for_each(|name| add(name));
+            }
+            "github_event_payload" => authors_of_event(value).iter().for_each(|name| add(name)),
+            _ => {}
+        }
     }
     Ok(authors)
+}
+
+/// A numeric account, which is never given to someone else, as `<forge>:<id>`.
+fn account(forge: &str, id: &Value) -> Option<String> {
+    let text = id.as_u64().map(|id| id.to_string()).or_else(|| id.as_str().map(str::to_owned))?;
+    let numeric = !text.is_empty() && text.len() <= 20 && text.bytes().all(|byte| byte.is_ascii_digit());
+    numeric.then(|| format!("{forge}:{text}"))
+}
+
+/// The people whom a GitHub event names as having made what it is about: sender, pusher, authors and committers of the
+/// commits, author of the pull request. Of another shape, it names nobody.
+fn authors_of_event(event: &Value) -> Vec<String> {
+    let mut names = Vec::new();
+    let mut user = |user: Option<&Value>| {
+        let Some(user) = user else { return };
+        let text = |key: &str| user.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
+        names.extend(text("login").map(str::to_owned));
+        names.extend(text("username").map(str::to_owned));
+        names.extend(user.get("id").and_then(|id| account("github", id)));
+        match (text("name"), text("email")) {
+            (Some(name), Some(email)) => names.push(format!("{name} <{email}>")),
+            (None, Some(email)) => names.push(email.to_owned()),
+            (Some(name), None) => names.push(name.to_owned()),
+            (None, None) => {}
+        }
+    };
+    user(event.get("sender"));
+    user(event.get("pusher"));
+    user(event.get("pull_request").and_then(|request| request.get("user")));
+    let commits = event.get("commits").and_then(Value::as_array).into_iter().flatten();
+    for commit in event.get("head_commit").into_iter().chain(commits) {
+        user(commit.get("author"));
+        user(commit.get("committer"));
+    }
+    names
 }
 
 #[cfg(test)]
@@ -288,8 +344,40 @@ mod tests {
         assert_eq!(read.source_repository.as_deref(), Some("https://git.example/shop/web"));
         assert_eq!(read.source_ref.as_deref(), Some("refs/tags/v1.4.2"));
         assert_eq!(read.source_commit.as_deref(), Some(COMMIT));
-        assert_eq!(read.authors, ["dana"]);
+        assert_eq!(read.authors, ["dana", "github:7"]);
         assert!(read.finished_at.is_some());
+    }
+
+    #[test]
+    fn finds_everyone_who_had_a_hand_in_it() {
+        let mut value = github();
+        value["buildDefinition"]["internalParameters"] = json!({
+            "github": {
+                "actor": "dana", "actor_id": "12345", "triggering_actor": "dana",
+                "event_payload": {
+                    "sender": {"login": "dana", "id": 12345},
+                    "pusher": {"name": "pat", "email": "pat@shop.example"},
+                    "pull_request": {"user": {"login": "kim", "id": 7}},
+                    "head_commit": {
+                        "author": {"name": "Ines Doe", "email": "ines@shop.example", "username": "ines"},
+                        "committer": {"name": "web-flow", "email": "noreply@forge.example"},
+                    },
+                    "commits": [{"author": {"email": "tom@shop.example"}}, "nonsense"],
+                },
+            },
+        });
+        let expected = [
+            "dana", "github:12345", "pat <pat@shop.example>", "kim", "github:7", "ines",
+            "Ines Doe <ines@shop.example>", "web-flow <noreply@forge.example>", "tom@shop.example",
+        ];
+        assert_eq!(v1(&value).unwrap().authors, expected);
+        value["buildDefinition"]["internalParameters"] = json!({
+            "GITLAB_USER_LOGIN": "dana", "GITLAB_USER_ID": 42, "CI_COMMIT_AUTHOR": "Kim Doe <kim@shop.example>",
+            "github": {"actor": "dana", "actor_id": "not a number", "event_payload": [1]},
+        });
+        let mut found = v1(&value).unwrap().authors;
+        found.sort();
+        assert_eq!(found, ["Kim Doe <kim@shop.example>", "dana", "gitlab:42"]);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 
+use lockgate_model::facts::SubjectKind;
 use lockgate_model::{
     ChangeId, Digest, EntryIndex, EnvName, GroupName, Limits, PersonId, Span, UnixMillis, canonical,
 };
@@ -496,7 +497,8 @@ pub fn render(event: &Event, document: &[u8]) -> String {
     let list = |groups: &[GroupName]| groups.iter().map(GroupName::as_str).collect::<Vec<_>>().join(", ");
     match event {
         Event::PersonEnrolled(event) => {
-            line("change", format!("ENROL {}", event.person));
+            let kind = if event.subject == SubjectKind::Machine { "machine" } else { "person" };
+            line("change", format!("ENROL {} AS A {}", event.person, kind.to_uppercase()));
             line("groups", list(&event.groups));
             line("key", event.key.fingerprint());
             limits(&mut line, event.expires_at, &event.environments);

@@ -266,9 +266,12 @@ mod tests {
     fn an_account_is_both_its_parts() {
         let one = credential("https://idp.example", "1");
         assert_eq!(one, credential("https://idp.example", "1"));
-        for (issuer, subject) in
-            [("https://idp.example/", "1"), ("https://idp.example1", ""), ("https://idp.exampl", "e1"), ("1", "https://idp.example")]
-        {
+        for (issuer, subject) in [
+            ("https://idp.example/", "1"),
+            ("https://idp.example1", ""),
+            ("https://idp.exampl", "e1"),
+            ("1", "https://idp.example"),
+        ] {
             assert_ne!(one, credential(issuer, subject), "{issuer} {subject}");
         }
     }

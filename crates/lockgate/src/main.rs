@@ -4,6 +4,7 @@ mod access_log;
 mod cli;
 mod commands;
 mod failure;
+mod hashed_read;
 mod home;
 mod keyring;
 mod serve;

@@ -73,17 +73,20 @@ fn write(value: &Value, out: &mut Vec<u8>) -> Result<(), CanonicalError> {
             out.push(b']');
         }
         Value::Object(map) => {
-            let mut keys: Vec<&String> = map.keys().collect();
-            // RFC 8785, section 3.2.3: keys are ordered by their UTF-16 code units.
-            keys.sort_by(|a, b| a.encode_utf16().cmp(b.encode_utf16()));
+            let mut members: Vec<(&String, &Value)> = map.iter().collect();
+            // RFC 8785, section 3.2.3: keys are ordered by their UTF-16 code units; for ASCII that is the order of bytes,
+            // in which the map has them already.
+            if !members.iter().all(|(key, _)| key.is_ascii()) || !members.is_sorted_by_key(|(key, _)| *key) {
+                members.sort_by(|(a, _), (b, _)| a.encode_utf16().cmp(b.encode_utf16()));
+            }
             out.push(b'{');
-            for (position, key) in keys.into_iter().enumerate() {
+            for (position, (key, value)) in members.into_iter().enumerate() {
                 if position > 0 {
                     out.push(b',');
                 }
                 write_string(key, out);
                 out.push(b':');
-                write(map.get(key).unwrap_or(&Value::Null), out)?;
+                write(value, out)?;
             }
             out.push(b'}');
         }
@@ -94,6 +97,12 @@ fn write(value: &Value, out: &mut Vec<u8>) -> Result<(), CanonicalError> {
 /// RFC 8785, section 3.2.2.2: two-character escapes where JSON has them, `\u00xx` for other controls, nothing else.
 fn write_string(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
+    let plain = |byte: &u8| *byte >= 0x20 && *byte != b'"' && *byte != b'\\';
+    if text.as_bytes().iter().all(plain) {
+        out.extend_from_slice(text.as_bytes());
+        out.push(b'"');
+        return;
+    }
     for character in text.chars() {
         match character {
             '"' => out.extend_from_slice(b"\\\""),

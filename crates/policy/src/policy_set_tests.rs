@@ -161,3 +161,15 @@ fn too_many_gates_are_refused() {
     let gates: String = (0..501).map(|n| gate(GATE).replace("\"g\"", &format!("\"g{n}\""))).collect();
     assert!(refuse(files(&gates))[0].message.contains("501 gates"));
 }
+
+#[test]
+fn a_second_factor_is_demanded_of_roles_that_somebody_has() {
+    let with = |mfa: &str| {
+        let mut files = files(&gate(GATE));
+        files.entry("policy.toml".to_owned()).or_default().push_str(&format!("\n[sign-in]\nmfa = {mfa}\n"));
+        files
+    };
+    assert!(PolicySet::from_files(with("true")).is_ok() && PolicySet::from_files(with("[\"owner\"]")).is_ok());
+    let errors = refuse(with("[\"ownar\"]"));
+    assert_eq!((errors[0].file.as_str(), errors[0].hint.as_deref()), ("policy.toml", Some("did you mean `owner`?")));
+}

@@ -49,7 +49,8 @@ pub fn token(route: &Route, headers: &HeaderMap, bearer: Option<String>) -> Resu
 /// # Errors
 /// `TOKEN_INVALID` when it stands twice or is too long: two readers could take two.
 pub fn value(headers: &HeaderMap, name: &str) -> Result<Option<String>, Fault> {
-    let invalid = || Fault::new(Kind::Unauthenticated, "TOKEN_INVALID", format!("the cookie `{name}` is not one token"));
+    let invalid =
+        || Fault::new(Kind::Unauthenticated, "TOKEN_INVALID", format!("the cookie `{name}` is not one token"));
     let mut found = None;
     for line in headers.get_all(header::COOKIE) {
         for pair in line.to_str().map_err(|_| invalid())?.split(';') {
@@ -177,6 +178,8 @@ mod tests {
         }
         assert!(!text.contains("Secure"), "{text}");
         assert!(set("lockgate.example", &plain).ends_with("; Secure"));
-        assert!(set("127.0.0.1:7430", &Hosts::new(&[], None, Some("https://localhost")).unwrap()).ends_with("; Secure"));
+        assert!(
+            set("127.0.0.1:7430", &Hosts::new(&[], None, Some("https://localhost")).unwrap()).ends_with("; Secure")
+        );
     }
 }

@@ -30,7 +30,9 @@ impl Hosts {
         let mut all = BTreeSet::new();
         for name in names {
             let plain = name_of(name).filter(|plain| *plain == name.as_str() && is_name(plain));
-            all.insert(plain.ok_or_else(|| format!("`{name}` is not a host name: write one without port"))?.to_lowercase());
+            all.insert(
+                plain.ok_or_else(|| format!("`{name}` is not a host name: write one without port"))?.to_lowercase(),
+            );
         }
         let url = url.map(|url| url.trim_end_matches('/'));
         if let Some(url) = url {
@@ -135,7 +137,9 @@ mod tests {
         for host in ["localhost", "LocalHost:7430", "127.0.0.1:7430", "127.0.0.2", "[::1]:7430"] {
             assert!(answers(&loopback, &[host], "/"), "{host}");
         }
-        for host in ["evil.example", "localhost.evil.example", "192.0.2.1", "localhost:x", "", "[::1", "[::1]x", "a:b:c"] {
+        for host in
+            ["evil.example", "localhost.evil.example", "192.0.2.1", "localhost:x", "", "[::1", "[::1]x", "a:b:c"]
+        {
             assert!(!answers(&loopback, &[host], "/"), "{host}");
         }
         assert!(!answers(&loopback, &[], "/"), "no name");

@@ -201,8 +201,7 @@ impl Oidc {
             .authorization_endpoint
             .as_deref()
             .ok_or_else(|| failed("the provider has no authorization endpoint"))?;
-        let (state, nonce, verifier, cookie) =
-            (secret(entropy)?, secret(entropy)?, secret(entropy)?, secret(entropy)?);
+        let (state, nonce, verifier, cookie) = (secret(entropy)?, secret(entropy)?, secret(entropy)?, secret(entropy)?);
         let redirect_uri = format!("{base}/v1/oidc/callback");
         // A provider that is asked for a maximal age has to say when the person proved who they are.
         let age = ABSOLUTE.secs().to_string();
@@ -300,8 +299,7 @@ impl Oidc {
     fn verify(&self, token: &str, now: UnixMillis) -> Result<Claims, Fault> {
         let unverified = Unverified::parse(token).map_err(|error| failed(error.to_string()))?;
         let keys = self.issuers.keys(&self.settings.issuer, None, unverified.kid(), now)?;
-        let expected =
-            Expected { issuer: &self.settings.issuer, audience: &self.settings.client_id, now, skew: SKEW };
+        let expected = Expected { issuer: &self.settings.issuer, audience: &self.settings.client_id, now, skew: SKEW };
         unverified.verify(&keys, &expected).map_err(|error| failed(error.to_string()))
     }
 

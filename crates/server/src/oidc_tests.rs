@@ -94,7 +94,10 @@ impl Outbound for Provider {
         assert_eq!(url, "https://idp.example/token");
         *self.secret_seen.lock().unwrap() = authorization.map(str::to_owned);
         let field = |name: &str| form.iter().find(|(known, _)| *known == name).map(|(_, value)| *value).unwrap();
-        assert_eq!((field("grant_type"), field("redirect_uri")), ("authorization_code", "https://lockgate.example/v1/oidc/callback"));
+        assert_eq!(
+            (field("grant_type"), field("redirect_uri")),
+            ("authorization_code", "https://lockgate.example/v1/oidc/callback")
+        );
         match field("code") == "good" && s256(field("code_verifier")) == *self.challenge.lock().unwrap() {
             true => Ok((200, json!({ "id_token": self.token(), "token_type": "Bearer" }).to_string().into_bytes())),
             false => Ok((400, br#"{"error":"invalid_grant"}"#.to_vec())),
@@ -230,9 +233,8 @@ fn an_account_is_bound_by_who_signed_in_to_it() {
     let account = round.end(|_| (), NOW).unwrap();
     let (sam, dana): (PersonId, PersonId) = ("sam".parse().unwrap(), "dana".parse().unwrap());
     round.oidc.remember(&sam, &account, NOW).unwrap();
-    let proven = |person: &PersonId, subject: &str, at: UnixMillis| {
-        round.oidc.check_proven(person, ISSUER, subject, at).is_ok()
-    };
+    let proven =
+        |person: &PersonId, subject: &str, at: UnixMillis| round.oidc.check_proven(person, ISSUER, subject, at).is_ok();
     assert!(proven(&sam, "248289761001", NOW));
     assert!(!proven(&dana, "248289761001", NOW) && !proven(&sam, "248289761002", NOW));
     assert!(!proven(&sam, "248289761001", NOW.plus(FLOW_TTL)));
@@ -244,9 +246,18 @@ fn only_own_pages_and_own_ports_are_gone_back_to() {
         assert_eq!(Then::page(path).unwrap(), Then::Page { path: path.to_owned() });
     }
     let long = format!("/{}", "a".repeat(512));
-    for path in
-        ["", "promotions", "//evil.example", "/\\evil.example", "https://evil.example", "/a b", "/\"", "/a;b", "/\u{e4}", &long]
-    {
+    for path in [
+        "",
+        "promotions",
+        "//evil.example",
+        "/\\evil.example",
+        "https://evil.example",
+        "/a b",
+        "/\"",
+        "/a;b",
+        "/\u{e4}",
+        &long,
+    ] {
         assert_eq!(Then::page(path).unwrap_err().code, "RETURN_INVALID", "{path}");
     }
     let challenge = s256("verifier");

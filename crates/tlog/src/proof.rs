@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::sync::Arc;
 
 use lockgate_model::{Digest, EntryIndex, TreeSize};
 
-use crate::hash::{HASH_BYTES, empty_root, hash_list, join_roots, node_hash, perfect_root};
+use crate::hash::{HASH_BYTES, empty_root, join_roots, node_hash};
+use crate::nodes::TileNodes;
 use crate::tile::{TILE_WIDTH, width_at};
 
 /// Why a proof proves nothing.
@@ -205,6 +207,14 @@ pub trait TileSource {
     /// # Errors
     /// The source's own, also for a tile that it does not have.
     fn tile(&self, level: u8, index: u64, width: u16) -> Result<Vec<u8>, Self::Error>;
+
+    /// The nodes of a tile; a source that is asked often keeps them, so that a proof costs no hashing.
+    ///
+    /// # Errors
+    /// As [`Self::tile`].
+    fn nodes(&self, level: u8, index: u64, width: u16) -> Result<Arc<TileNodes>, Self::Error> {
+        Ok(Arc::new(TileNodes::of(&self.tile(level, index, width)?)))
+    }
 }
 
 /// Why a proof could not be made.
@@ -314,7 +324,7 @@ fn split(count: u64) -> u64 {
 struct Tiles<'a, S: ?Sized> {
     source: &'a S,
     size: TreeSize,
-    read: BTreeMap<(u8, u64), Vec<u8>>,
+    read: BTreeMap<(u8, u64), Arc<TileNodes>>,
 }
 
 impl<'a, S: TileSource + ?Sized> Tiles<'a, S> {
@@ -341,20 +351,18 @@ impl<'a, S: TileSource + ?Sized> Tiles<'a, S> {
         let tile = first / u64::from(TILE_WIDTH);
         let width = width_at(self.size, level, tile).unwrap_or(TILE_WIDTH);
         let short = || ProveError::ShortTile { level, index: tile, width };
-        let bytes = match self.read.entry((level, tile)) {
+        let nodes = match self.read.entry((level, tile)) {
             Entry::Occupied(entry) => entry.into_mut(),
             Entry::Vacant(entry) => {
-                let bytes = self.source.tile(level, tile, width).map_err(ProveError::Tile)?;
-                if bytes.len() < usize::from(width) * HASH_BYTES {
+                let nodes = self.source.nodes(level, tile, width).map_err(ProveError::Tile)?;
+                if nodes.width() < usize::from(width) {
                     return Err(short());
                 }
-                entry.insert(bytes)
+                entry.insert(nodes)
             }
         };
         let [offset, ..] = first.to_le_bytes();
-        let start = usize::from(offset) * HASH_BYTES;
-        let end = start + (HASH_BYTES << within);
-        bytes.get(start..end).and_then(|slice| perfect_root(hash_list(slice))).ok_or_else(short)
+        nodes.perfect(within, usize::from(offset) >> within).ok_or_else(short)
     }
 }
 

@@ -100,6 +100,30 @@ impl Appender<'_> {
     }
 }
 
+/// Requests per second of the same clients and the same server when there is nothing to do: what HTTP alone costs.
+///
+/// # Errors
+/// When the server does not answer.
+pub fn floor(url: &str, window: Duration) -> Result<f64> {
+    let counted = AtomicU64::new(0);
+    let started = Instant::now();
+    thread::scope(|scope| {
+        let ask = || -> Result<()> {
+            let client = Client::new(url, None);
+            while started.elapsed() < window {
+                client.get_bytes("/healthz")?;
+                counted.fetch_add(1, Ordering::Relaxed);
+            }
+            Ok(())
+        };
+        let clients: Vec<_> = (0..CLIENTS).map(|_| scope.spawn(ask)).collect();
+        clients
+            .into_iter()
+            .try_for_each(|client| client.join().unwrap_or_else(|_| Err(Failure::new("a client panicked"))))
+    })?;
+    Ok(counted.load(Ordering::Relaxed) as f64 / started.elapsed().as_secs_f64())
+}
+
 impl Run<'_> {
     fn client(&self, number: usize) -> Result<Vec<f64>> {
         let client = self.appender.client();

@@ -86,7 +86,7 @@ fn facts() -> Result<Facts> {
     let artifact = Digest::of(b"app");
     let person = |groups: &[&str], kind| -> Result<PersonFact> {
         let groups = groups.iter().map(|group| group.parse::<GroupName>().during("a group")).collect::<Result<_>>()?;
-        Ok(PersonFact { kind, groups })
+        Ok(PersonFact { kind, groups, keyless: false })
     };
     let people: BTreeMap<PersonId, PersonFact> = BTreeMap::from([
         ("dana".parse()?, person(&["developers"], SubjectKind::Person)?),
@@ -118,6 +118,7 @@ fn facts() -> Result<Facts> {
         certified: vec![Certified { environment: "staging".parse()?, promotion: PromotionId(2), since: TIME }],
         approvals: Vec::new(),
         waivers: Vec::new(),
+        delegations: Vec::new(),
         people,
     })
 }

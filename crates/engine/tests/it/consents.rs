@@ -29,9 +29,20 @@ fn pending(world: &World) -> PromotionId {
     promotion
 }
 
+/// An approval of this person's, without remarks.
+fn review_by(name: &str) -> consent::Review {
+    consent::Review {
+        approver: person(name),
+        verdict: Verdict::Approve,
+        comment: None,
+        opened_at: None,
+        evidence_opened: Vec::new(),
+    }
+}
+
 /// What this person would sign now, changed, and signed.
 fn signed(world: &World, promotion: PromotionId, name: &str, change: impl FnOnce(&mut ApprovalDocument)) -> Approve {
-    let mut document = consent::document(world.engine(), promotion, person(name), Verdict::Approve, None).unwrap();
+    let mut document = consent::document(world.engine(), promotion, review_by(name)).unwrap();
     change(&mut document);
     let document = document.to_bytes().unwrap();
     let signature = key_of(name).sign(NAMESPACE, &document).unwrap().to_armored();

@@ -89,8 +89,7 @@ pub fn session(world: &World, options: &cli::Session) -> Outcome {
         }
         cli::Session::End { id, all: _, of } => {
             let id = id.as_deref().unwrap_or("all");
-            let ended: EndedSessions =
-                client.delete_for(&format!("/v1/sessions/{}{}", query_value(id), about(of)))?;
+            let ended: EndedSessions = client.delete_for(&format!("/v1/sessions/{}{}", query_value(id), about(of)))?;
             world.terminal.show(&ended, || match ended.ended {
                 1 => "one session has ended".to_owned(),
                 count => format!("{count} sessions have ended"),

@@ -50,7 +50,12 @@ pub fn sign_in(world: &World, client: &mut Client) -> Result<SessionReply, Failu
 ///
 /// # Errors
 /// As [`sign_in`], or when the key does not sign, or the account is somebody else's.
-pub fn bind(world: &World, client: &Client, person: &PersonId, signer: &dyn lockgate_sign::ssh_signer::SshSigner) -> Outcome {
+pub fn bind(
+    world: &World,
+    client: &Client,
+    person: &PersonId,
+    signer: &dyn lockgate_sign::ssh_signer::SshSigner,
+) -> Outcome {
     let info: ServerInfo = client.get("/v1/server")?;
     world.check_ledger(&info.origin)?;
     let code = through_browser(world, client)?;
@@ -64,7 +69,10 @@ pub fn bind(world: &World, client: &Client, person: &PersonId, signer: &dyn lock
     };
     let reply: Acknowledged<Changed> = client.post("/v1/identities", &request, Some(&world.random_hex()?))?;
     world.terminal.show(&reply, || {
-        format!("the account {} at {} is bound to {person}; sign in with `lockgate login --oidc`", request.subject, request.issuer)
+        format!(
+            "the account {} at {} is bound to {person}; sign in with `lockgate login --oidc`",
+            request.subject, request.issuer
+        )
     })?;
     Ok(Exit::Done)
 }
@@ -104,7 +112,9 @@ fn unbind(world: &World, issuer: &str, subject: &str, of: Option<&PersonId>, rea
     let bound = rows_of(&client, of)?
         .into_iter()
         .find(|row| row.issuer == issuer && row.subject == subject && row.unbound_at.is_none())
-        .ok_or_else(|| Failure::new(Exit::NotFound, "IDENTITY_UNKNOWN", format!("`{person}` has no such account bound")))?;
+        .ok_or_else(|| {
+            Failure::new(Exit::NotFound, "IDENTITY_UNKNOWN", format!("`{person}` has no such account bound"))
+        })?;
     let info: ServerInfo = client.get("/v1/server")?;
     world.check_ledger(&info.origin)?;
     let identity = Identity {
@@ -200,7 +210,9 @@ mod tests {
     #[test]
     fn only_the_redirect_brings_a_code() {
         assert_eq!(code_of("GET /?code=abc-_1 HTTP/1.1\r\n").as_deref(), Some("abc-_1"));
-        for line in ["", "GET / HTTP/1.1", "POST /?code=abc HTTP/1.1", "GET /?code= HTTP/1.1", "GET /?code=a%20 HTTP/1.1"] {
+        for line in
+            ["", "GET / HTTP/1.1", "POST /?code=abc HTTP/1.1", "GET /?code= HTTP/1.1", "GET /?code=a%20 HTTP/1.1"]
+        {
             assert_eq!(code_of(line), None, "{line}");
         }
     }

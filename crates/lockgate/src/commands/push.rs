@@ -11,10 +11,11 @@ use lockgate_api::wire::{
     Published, SourceRef,
 };
 use lockgate_api::{Client, Exit};
-use lockgate_model::{Digest, Hasher, Limits, PersonId, ReleaseName};
+use lockgate_model::{Digest, Limits, PersonId, ReleaseName};
 
 use crate::cli::{self, EvidenceArgs};
 use crate::failure::{Failure, Outcome};
+use crate::hashed_read::HashedRead;
 use crate::home::read_file;
 use crate::terminal::table;
 use crate::world::World;
@@ -144,11 +145,10 @@ fn upload_artifact(
         .ok_or_else(|| Failure::usage("NAME_INVALID", format!("{} has no name in UTF-8", path.display())))?
         .to_owned();
     let bar = world.terminal.progress(&name, size_bytes, true);
-    let mut hashing = Hashing { inner: bar.wrap_read(file.take(size_bytes)), hasher: Some(Hasher::new()), sent: 0 };
-    let stored = client.upload(&mut hashing, size_bytes, declared)?;
+    let mut hashed = HashedRead::start(file.take(size_bytes)).map_err(fail)?;
+    let stored = client.upload(&mut bar.wrap_read(&mut hashed), size_bytes, declared)?;
     bar.finish_and_clear();
-    let sent = hashing.sent;
-    let digest = hashing.hasher.take().map(Hasher::finish).unwrap_or_else(|| Digest::of(b""));
+    let (digest, sent) = hashed.finish();
     if stored.digest != digest || sent != size_bytes {
         return Err(Failure::new(
             Exit::Integrity,
@@ -157,24 +157,6 @@ fn upload_artifact(
         ));
     }
     Ok(ArtifactRef { digest, name, size_bytes })
-}
-
-/// Hashes what passes.
-struct Hashing<R> {
-    inner: R,
-    hasher: Option<Hasher>,
-    sent: u64,
-}
-
-impl<R: Read> Read for Hashing<R> {
-    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
-        let count = self.inner.read(into)?;
-        if let (Some(hasher), Some(bytes)) = (self.hasher.as_mut(), into.get(..count)) {
-            hasher.update(bytes);
-        }
-        self.sent += count as u64;
-        Ok(count)
-    }
 }
 
 fn evidence(client: &Client, options: &EvidenceArgs) -> Result<Vec<EvidenceBody>, Failure> {

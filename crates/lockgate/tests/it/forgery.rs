@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::instance::text;
 
-mod forger;
+pub mod forger;
 
 use forger::Forger;
 

@@ -5,6 +5,8 @@ mod access;
 #[cfg(test)]
 mod access_log;
 #[cfg(test)]
+mod administrator;
+#[cfg(test)]
 mod attack_stories;
 #[cfg(test)]
 mod attacks;

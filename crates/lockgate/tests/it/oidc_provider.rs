@@ -110,7 +110,9 @@ impl Inner {
                 Err(error) => (400, String::new(), json!({ "error": error })),
             },
             ("POST", "/token") => match self.token(&form(&String::from_utf8(body).unwrap()), &authorization) {
-                Ok(token) => (200, String::new(), json!({ "id_token": token, "access_token": "x", "token_type": "Bearer" })),
+                Ok(token) => {
+                    (200, String::new(), json!({ "id_token": token, "access_token": "x", "token_type": "Bearer" }))
+                }
                 Err(error) => (400, String::new(), json!({ "error": error })),
             },
             _ => (404, String::new(), json!({})),
@@ -150,7 +152,10 @@ impl Inner {
         if field("code_challenge_method") != "S256" || field("code_challenge").len() != 43 {
             return Err("invalid_request");
         }
-        if field("state").len() < 32 || field("nonce").len() < 32 || !field("redirect_uri").ends_with("/v1/oidc/callback") {
+        if field("state").len() < 32
+            || field("nonce").len() < 32
+            || !field("redirect_uri").ends_with("/v1/oidc/callback")
+        {
             return Err("invalid_request");
         }
         let mut state = self.state.lock().unwrap();

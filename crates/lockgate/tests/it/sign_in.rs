@@ -82,8 +82,7 @@ fn with_provider(more: &[&str]) -> (Instance, Provider) {
 
 /// Runs a command that prints an address, opens that in a browser, and waits for its end.
 fn run_with_browser(lockgate: &Instance, arguments: &[&str]) -> Ran {
-    let mut child =
-        lockgate.command().args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = lockgate.command().args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut talk = BufReader::new(child.stderr.take().unwrap());
     let mut stderr = String::new();
     let address = loop {
@@ -280,12 +279,15 @@ fn the_server_answers_to_its_own_names_alone() {
     for host in ["localhost", "127.0.0.1:1", "[::1]", "lockgate.example", "Lockgate.Example:443", "mirror.example"] {
         assert_eq!(ask(&format!("Host: {host}\r\n")).status, 200, "{host}");
     }
-    for hosts in ["Host: evil.example\r\n", "Host: 192.0.2.1\r\n", "Host: localhost.evil.example\r\n", "Host: \r\n", ""] {
+    for hosts in ["Host: evil.example\r\n", "Host: 192.0.2.1\r\n", "Host: localhost.evil.example\r\n", "Host: \r\n", ""]
+    {
         let reply = ask(hosts);
         assert!(matches!(reply.status, 400 | 421), "{hosts}: {reply:?}");
     }
     ask("Host: evil.example\r\n").refused(421, "HOST_REFUSED");
-    lockgate.raw(b"GET http://evil.example/healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").refused(421, "HOST_REFUSED");
+    lockgate
+        .raw(b"GET http://evil.example/healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        .refused(421, "HOST_REFUSED");
     // Over https, as the URL says, a cookie is secure under every name.
     let answer = lockgate.answer("dana", &lockgate.key("dana")).to_string();
     let reply = lockgate.http("POST", "/v1/sessions", None, &[("Lockgate-Cookie", "1")], answer.as_bytes());
@@ -298,7 +300,9 @@ fn the_server_answers_to_its_own_names_alone() {
 #[test]
 fn every_reply_is_hardened() {
     let lockgate = Instance::demo();
-    for (method, path) in [("GET", "/"), ("GET", "/v1/server"), ("GET", "/nothing"), ("PATCH", "/v1/people"), ("GET", "/v1/whoami")] {
+    for (method, path) in
+        [("GET", "/"), ("GET", "/v1/server"), ("GET", "/nothing"), ("PATCH", "/v1/people"), ("GET", "/v1/whoami")]
+    {
         let reply = lockgate.http(method, path, None, &[], b"");
         for (name, value) in [
             ("cache-control", "no-store"),
@@ -327,7 +331,16 @@ fn sessions_are_listed_and_ended_by_whom_they_belong_to() {
         assert!(!shown.contains(&one) && !shown.contains(&two), "a token is shown: {shown}");
         assert_eq!((&row["method"], &row["amr"]), (&json!("key"), &json!(["swk"])));
     }
-    let id = text(&lockgate.get("/v1/sessions", Some(&two)).json().as_array().unwrap().iter().find(|row| row["current"] == true).unwrap()["id"]);
+    let id = text(
+        &lockgate
+            .get("/v1/sessions", Some(&two))
+            .json()
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|row| row["current"] == true)
+            .unwrap()["id"],
+    );
     let end = |path: &str, token: &str| lockgate.http("DELETE", path, Some(token), &[], b"");
     // Somebody else's is not there; and only who manages keys may even ask.
     end(&format!("/v1/sessions/{id}"), &lockgate.token("sam")).refused(404, "SESSION_UNKNOWN");
@@ -375,7 +388,14 @@ fn what_takes_a_key_or_a_role_ends_sessions_and_open_streams_at_once() {
     assert_eq!(lockgate.get("/v1/whoami", Some(&dana)).status, 200);
 
     // A policy set in which developers read no more.
-    lockgate.policy("less", &[("people.toml", "permissions = [\"read\", \"push\", \"attest\", \"request\", \"withdraw\", \"rollback\"]", "permissions = [\"push\"]")]);
+    lockgate.policy(
+        "less",
+        &[(
+            "people.toml",
+            "permissions = [\"read\", \"push\", \"attest\", \"request\", \"withdraw\", \"rollback\"]",
+            "permissions = [\"push\"]",
+        )],
+    );
     lockgate.run(&["policy", "activate", "less", "--reason", "a test", "--as", "sam"]).exits(0);
     lockgate.get("/v1/whoami", Some(&dana)).refused(401, "TOKEN_UNKNOWN");
     ends(of_dana);
@@ -404,7 +424,8 @@ fn a_stolen_session_changes_nothing() {
         "/v1/waivers",
         "/v1/identities",
     ] {
-        for body in [json!({}), json!({ "signature": "" }), json!({ "signature": "none", "granted_signature": "none" })] {
+        for body in [json!({}), json!({ "signature": "" }), json!({ "signature": "none", "granted_signature": "none" })]
+        {
             lockgate.post(path, Some(&sam), &body).refused(401, "STEP_UP_REQUIRED");
         }
     }

@@ -117,5 +117,6 @@ pub async fn attest(call: Call) -> Result<Response, Fault> {
         true => checked(&engine, request.evidence)?,
         false => heavy(move || checked(&engine, request.evidence)).await?,
     };
-    write(&call, attesting(person, request.release, checked)).await
+    let submission = attesting(call.engine(), person, request.release, checked)?;
+    write(&call, submission).await
 }

@@ -176,7 +176,11 @@ pub struct Forger {
 impl Forger {
     /// Breaks into a server that has promoted, and later revoked and published.
     pub fn new() -> Self {
-        let instance = Instance::granted();
+        Self::break_in(&Instance::granted())
+    }
+
+    /// The same with a server of the caller's choice that has granted `P-3`; it is stopped then.
+    pub fn break_in(instance: &Instance) -> Self {
         let reply = instance.get("/v1/promotions/P-3/bundle", Some(&instance.token("dana")));
         let taken = Bundle::from_bytes(&reply.body).unwrap();
         let size = usize::try_from(instance.entries()).unwrap();
@@ -257,13 +261,16 @@ impl Forger {
         Bundle {
             schema: Bundle::SCHEMA.to_owned(),
             promotion: history.promotion,
-            checkpoint: Checkpoint { origin: self.origin.clone(), size: tiles.size, root: tiles.root }
-                .sign(&self.signer)
-                .to_text(),
+            checkpoint: self.checkpoint(tiles.size, tiles.root),
             entries: history.shown.iter().map(entry).collect(),
             anchors: anchors(history, &tiles),
             bodies: history.bodies.iter().map(|(digest, bytes)| (*digest, STANDARD.encode(bytes))).collect(),
         }
+    }
+
+    /// A head, signed with the log's own key.
+    pub fn checkpoint(&self, size: TreeSize, root: Digest) -> String {
+        Checkpoint { origin: self.origin.clone(), size, root }.sign(&self.signer).to_text()
     }
 
     /// The honest history with its last entry of one kind edited.
