@@ -30,9 +30,8 @@ pub struct PersonAccess {
 /// `PERSON_UNKNOWN`, or what the store says.
 pub fn of_person(engine: &Engine, id: &PersonId) -> Result<PersonAccess, Fault> {
     let governance = engine.governance()?;
-    let person = governance
-        .person(id)
-        .ok_or_else(|| Fault::not_found("PERSON_UNKNOWN", format!("`{id}` is not enrolled")))?;
+    let person =
+        governance.person(id).ok_or_else(|| Fault::not_found("PERSON_UNKNOWN", format!("`{id}` is not enrolled")))?;
     let uses = last_uses(engine.store(), id)?.into_iter().map(|(permission, index, time)| (permission, (index, time)));
     Ok(PersonAccess { rights: rights_of(&governance, id, person), uses: uses.collect() })
 }
@@ -121,7 +120,12 @@ fn idle(
 /// # Errors
 /// `TOO_LARGE`, `DOCUMENT_INVALID`, or `NOT_PERMITTED` when the signer is not who is signed in; the rest comes with the
 /// receipt.
-pub fn record_review(by: &PersonId, signer: PersonId, document: Vec<u8>, signature: String) -> Result<Submission, Fault> {
+pub fn record_review(
+    by: &PersonId,
+    signer: PersonId,
+    document: Vec<u8>,
+    signature: String,
+) -> Result<Submission, Fault> {
     if signer != *by {
         return Err(Fault::new(
             Kind::NotPermitted,

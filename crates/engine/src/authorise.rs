@@ -61,9 +61,7 @@ pub fn check(
     if let Some(unknown) = unknown {
         hide(governance, principal, action, object, unknown)?;
     }
-    authorise(governance, principal, action, object)
-        .map(|_| ())
-        .map_err(|refusal| refused(principal, object, &refusal))
+    authorise(governance, principal, action, object).map(|_| ()).map_err(|refusal| refused(principal, object, &refusal))
 }
 
 /// The first half of [`check`], for verbs that have more to say to whoever may read: `unknown` for everyone else.
@@ -130,10 +128,7 @@ pub fn remember_governing(staging: &mut Staging<'_>, event: &Event) {
 ///
 /// # Errors
 /// What the store says.
-pub fn last_uses(
-    store: &dyn Store,
-    person: &PersonId,
-) -> Result<Vec<(Permission, EntryIndex, UnixMillis)>, Fault> {
+pub fn last_uses(store: &dyn Store, person: &PersonId) -> Result<Vec<(Permission, EntryIndex, UnixMillis)>, Fault> {
     let prefix = format!("{person}/");
     let rows = reader::projections_under(store, LAST_USED, &prefix)?;
     let row = |(key, value): &(String, Vec<u8>)| {

@@ -180,10 +180,6 @@ pub fn find_grant(
 
 /// What is told about an artifact that nothing grants, or whose service the caller may not read.
 pub fn not_granted(artifact: &Digest, service: &ServiceName, environment: &EnvName) -> Fault {
-    Fault::new(
-        Kind::Denied,
-        "DIGEST_NOT_GRANTED",
-        format!("nothing grants {artifact} of {service} in {environment}"),
-    )
-    .hint(format!("`lockgate status {service}` shows what runs where"))
+    Fault::new(Kind::Denied, "DIGEST_NOT_GRANTED", format!("nothing grants {artifact} of {service} in {environment}"))
+        .hint(format!("`lockgate status {service}` shows what runs where"))
 }

@@ -140,12 +140,7 @@ fn gather(staging: &mut Staging<'_>, by: &PersonId, event: &Event) -> Result<Val
     waiting(staging, "change.proposed", change, index)
 }
 
-fn add_signature(
-    staging: &mut Staging<'_>,
-    by: &PersonId,
-    id: ChangeId,
-    signature: String,
-) -> Result<Value, Fault> {
+fn add_signature(staging: &mut Staging<'_>, by: &PersonId, id: ChangeId, signature: String) -> Result<Value, Fault> {
     let actor = Actor::Subject { id: by.clone() };
     let signed = ChangeSigned { change: id, by: by.clone(), signature };
     let index = staging.append(actor.clone(), &[], Event::ChangeSigned(signed))?;

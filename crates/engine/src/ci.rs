@@ -289,7 +289,8 @@ fn chosen<'a>(
 /// Writes down that a token was used, once and for as long as it could be used again.
 fn spend(engine: &Engine, claims: &Claims, now: UnixMillis) -> Result<(), Fault> {
     let id = claims.token_id().filter(|id| !id.is_empty() && id.len() <= TOKEN_ID_MAX_BYTES);
-    let id = id.ok_or_else(|| refusal(JwtError::Malformed("it has no `jti`, so that it could be used twice".into())))?;
+    let id =
+        id.ok_or_else(|| refusal(JwtError::Malformed("it has no `jti`, so that it could be used twice".into())))?;
     let subject: PersonId =
         MARKS.parse().map_err(|_| Fault::new(Kind::Bug, "NAME_INVALID", format!("`{MARKS}` is not a name")))?;
     let mark = Session {

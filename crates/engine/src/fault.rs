@@ -84,7 +84,12 @@ impl From<ApplyError> for Fault {
             "APPROVAL_UNKNOWN" | "DELEGATION_OVER" | "DELEGATION_REPLAYED" => Kind::Conflict,
             "REVIEW_TIME" | "DELEGATION_SELF" => Kind::Denied,
             "CHANGE_UNKNOWN" | "DELEGATION_UNKNOWN" => Kind::NotFound,
-            "CHANGE_OPEN" | "CHANGE_CLOSED" | "CHANGE_EXPIRED" | "CHANGE_SIGNED" | "STANDING_STALE" | "STANDING_SAME"
+            "CHANGE_OPEN"
+            | "CHANGE_CLOSED"
+            | "CHANGE_EXPIRED"
+            | "CHANGE_SIGNED"
+            | "STANDING_STALE"
+            | "STANDING_SAME"
             | "REVOCATION_UNDERCUT" => Kind::Conflict,
             "QUORUM_GOVERNANCE" | "CHANGE_UNSIGNED" | "KEY_EXPIRED" | "KEY_SCOPE" | "PERSON_SUSPENDED" => Kind::Denied,
             "TOO_MANY_SIGNATURES" => Kind::TooLarge,
@@ -92,8 +97,9 @@ impl From<ApplyError> for Fault {
             "CI_TRUST_UNKNOWN" => Kind::NotFound,
             "CI_TRUST_EXISTS" | "CI_TRUST_REPLAYED" | "CI_TRUST_KEYS" | "CI_TRUST_LIMIT" => Kind::Conflict,
             "NOT_PERMITTED" | "SETUP_CODE_WRONG" => Kind::NotPermitted,
-            "SIGNATURE_INVALID" | "KEY_UNKNOWN" | "KEY_REVOKED" | "KEY_MISMATCH" | "APPROVAL_TARGET" | "REVIEW_TARGET"
-            | "APPROVAL_DIGEST" | "APPROVAL_EXPIRED" | "SOD_SELF" | "SOD_ROBOT" | "DOCUMENT_MISMATCH" => Kind::Denied,
+            "SIGNATURE_INVALID" | "KEY_UNKNOWN" | "KEY_REVOKED" | "KEY_MISMATCH" | "APPROVAL_TARGET"
+            | "REVIEW_TARGET" | "APPROVAL_DIGEST" | "APPROVAL_EXPIRED" | "SOD_SELF" | "SOD_ROBOT"
+            | "DOCUMENT_MISMATCH" => Kind::Denied,
             code if code.starts_with("WEBAUTHN_") => Kind::Denied,
             "DIGEST_MISMATCH" | "BODY_MISSING" | "BODY_UNREADABLE" | "STREAM_BROKEN" => Kind::Integrity,
             "TOO_MANY_APPROVALS" | "TOO_MANY_ATTESTATIONS" => Kind::TooLarge,

@@ -263,12 +263,7 @@ mod tests {
             };
             Ok(document.into_bytes())
         }
-        fn post_form(
-            &self,
-            url: &str,
-            _: &[(&str, &str)],
-            _: Option<&str>,
-        ) -> Result<(u16, Vec<u8>), OutboundError> {
+        fn post_form(&self, url: &str, _: &[(&str, &str)], _: Option<&str>) -> Result<(u16, Vec<u8>), OutboundError> {
             panic!("{url} was asked")
         }
     }

@@ -126,8 +126,7 @@ pub fn document(engine: &Engine, offer: &Offer) -> Result<(Vec<u8>, Vec<GroupNam
         return Err(Fault::invalid("KEY_INVALID", "the key is not a passkey; enrol it with `lockgate key enrol`"));
     }
     let groups = groups(&governance, offer)?;
-    let document =
-        EnrolmentDocument::new(governance.origin(), &offer.person, SubjectKind::Person, &groups, &offer.key);
+    let document = EnrolmentDocument::new(governance.origin(), &offer.person, SubjectKind::Person, &groups, &offer.key);
     let bytes = document_bytes(&document)?;
     Ok((bytes, groups))
 }
@@ -138,21 +137,17 @@ fn groups(governance: &Governance, offer: &Offer) -> Result<Vec<GroupName>, Faul
     match (enrolled, offer.groups.is_empty()) {
         (Some(person), true) if person.kind == SubjectKind::Person => Ok(person.groups.clone()),
         (Some(_), true) => Err(Fault::invalid("KEY_INVALID", "machines have no passkeys")),
-        (Some(_), false) => Err(Fault::new(
-            Kind::Conflict,
-            "PERSON_EXISTS",
-            format!("`{}` is enrolled already", offer.person),
-        )
-        .hint("leave the groups empty to add a further key")),
+        (Some(_), false) => {
+            Err(Fault::new(Kind::Conflict, "PERSON_EXISTS", format!("`{}` is enrolled already", offer.person))
+                .hint("leave the groups empty to add a further key"))
+        }
         (None, true) => Err(Fault::not_found("PERSON_UNKNOWN", format!("`{}` is not enrolled", offer.person))
             .hint("name the groups of someone new")),
         (None, false) => {
             let known = governance.policy.groups();
             match offer.groups.iter().find(|group| !known.contains_key(*group)) {
                 None => Ok(offer.groups.clone()),
-                Some(group) => {
-                    Err(Fault::invalid("GROUP_UNKNOWN", format!("the policy set has no group `{group}`")))
-                }
+                Some(group) => Err(Fault::invalid("GROUP_UNKNOWN", format!("the policy set has no group `{group}`"))),
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Policy: activate another policy set.
 
-use lockgate_ledger::entry::PolicyActivated;
 use lockgate_ledger::Event;
+use lockgate_ledger::entry::PolicyActivated;
 use lockgate_model::{Digest, PersonId};
 use lockgate_policy::{PolicySet, run_tests};
 

@@ -3,9 +3,11 @@
 use lockgate_ledger::withdrawal::ApprovalWithdrawn;
 use lockgate_ledger::{Actor, Event};
 use lockgate_model::{PersonId, PromotionId};
+use lockgate_policy::{Object, Permission};
 use lockgate_sign::ssh::SshSignature;
 use serde_json::json;
 
+use crate::authorise::{hide, promotion_unknown};
 use crate::evaluate::{Record, evaluate, status};
 use crate::fault::{Fault, Kind};
 use crate::sequencer::Submission;
@@ -30,6 +32,10 @@ pub fn take_back(by: &PersonId, promotion: PromotionId, event: ApprovalWithdrawn
     let key = signature.public_key().fingerprint();
     Ok(Submission::new(move |staging, inner| {
         let release = staging.release_of(promotion)?;
+        let governance = staging.governance()?.clone();
+        // What one may not read does not exist.
+        let target = Object::Service(&release.name.service);
+        hide(&governance, &event.approver, Permission::Read, target, promotion_unknown(promotion))?;
         if release.name != event.release {
             return Err(Fault::new(
                 Kind::Denied,
@@ -37,7 +43,6 @@ pub fn take_back(by: &PersonId, promotion: PromotionId, event: ApprovalWithdrawn
                 format!("{promotion} is about {}, not {}", release.name, event.release),
             ));
         }
-        let governance = staging.governance()?.clone();
         governance.check_counts(&event.approver, &key, staging.next_index(), staging.time())?;
         let approvals = event.approvals.clone();
         staging.append(Actor::Subject { id: event.approver.clone() }, &[], Event::ApprovalWithdrawn(event))?;

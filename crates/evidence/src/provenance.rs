@@ -367,8 +367,15 @@ mod tests {
             },
         });
         let expected = [
-            "dana", "github:12345", "pat <pat@shop.example>", "kim", "github:7", "ines",
-            "Ines Doe <ines@shop.example>", "web-flow <noreply@forge.example>", "tom@shop.example",
+            "dana",
+            "github:12345",
+            "pat <pat@shop.example>",
+            "kim",
+            "github:7",
+            "ines",
+            "Ines Doe <ines@shop.example>",
+            "web-flow <noreply@forge.example>",
+            "tom@shop.example",
         ];
         assert_eq!(v1(&value).unwrap().authors, expected);
         value["buildDefinition"]["internalParameters"] = json!({

@@ -240,9 +240,8 @@ impl AccessReview {
 
 impl ReviewedBinding {
     fn is_held_by(&self, person: &ReviewedPerson) -> bool {
-        let named = |text: &String| {
-            text.parse::<Pattern>().is_ok_and(|pattern| pattern.matches(person.person.as_str()))
-        };
+        let named =
+            |text: &String| text.parse::<Pattern>().is_ok_and(|pattern| pattern.matches(person.person.as_str()));
         let held = self.groups.iter().any(|group| person.groups.contains(group)) || self.people.iter().any(named);
         held && !person.suspended
     }

@@ -26,11 +26,7 @@ pub(crate) fn sample() -> ApprovalDocument {
                     signers: vec!["ci-builder".parse().unwrap()],
                     ..evidence("envelope")
                 },
-                EvidenceLine {
-                    claim: Some("tests".to_owned()),
-                    by: Some("ci".parse().unwrap()),
-                    ..evidence("junit")
-                },
+                EvidenceLine { claim: Some("tests".to_owned()), by: Some("ci".parse().unwrap()), ..evidence("junit") },
             ],
             waivers: vec![WaiverLine {
                 gate: "vulnerabilities".parse().unwrap(),
@@ -74,10 +70,9 @@ fn fields_that_say_nothing_are_not_written() {
     }
     assert!(ApprovalDocument::from_bytes(text.as_bytes()).is_ok());
     // The same document in another spelling is not the same bytes, and is refused.
-    for (from, to) in [
-        ("\"expiresAt\"", "\"evidenceOpened\":[],\"expiresAt\""),
-        ("\"policy\"", "\"openedAt\":null,\"policy\""),
-    ] {
+    for (from, to) in
+        [("\"expiresAt\"", "\"evidenceOpened\":[],\"expiresAt\""), ("\"policy\"", "\"openedAt\":null,\"policy\"")]
+    {
         let other = text.replacen(from, to, 1);
         assert_ne!(other, text);
         assert_eq!(ApprovalDocument::from_bytes(other.as_bytes()).unwrap_err().code, "DOCUMENT_INVALID", "{other}");

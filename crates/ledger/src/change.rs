@@ -10,9 +10,7 @@ use std::fmt::Write as _;
 use serde::{Deserialize, Serialize};
 
 use lockgate_model::facts::SubjectKind;
-use lockgate_model::{
-    ChangeId, Digest, EntryIndex, EnvName, GroupName, Limits, PersonId, Span, UnixMillis, canonical,
-};
+use lockgate_model::{ChangeId, Digest, EntryIndex, EnvName, GroupName, Limits, PersonId, Span, UnixMillis, canonical};
 use lockgate_policy::Permission;
 use lockgate_sign::ssh::SshPublicKey;
 
@@ -478,7 +476,8 @@ pub fn draft_bytes(event: &Event) -> Result<Vec<u8>, ApplyError> {
 /// # Errors
 /// `CHANGE_INVALID`.
 pub fn read_draft(bytes: &[u8]) -> Result<Event, ApplyError> {
-    let invalid = |why: String| ApplyError::new("CHANGE_INVALID", format!("the draft of the change does not read: {why}"));
+    let invalid =
+        |why: String| ApplyError::new("CHANGE_INVALID", format!("the draft of the change does not read: {why}"));
     let event: Event = canonical::from_slice(bytes, &Limits::DEFAULT).map_err(|error| invalid(error.to_string()))?;
     match draft_bytes(&event)? == bytes {
         true => Ok(event),
@@ -507,7 +506,9 @@ pub fn render(event: &Event, document: &[u8]) -> String {
             line("change", format!("END A KEY OF {}", event.person));
             line("key", visible(&event.key));
             match event.compromised_since {
-                Some(since) => line("compromised", format!("since entry {since}: what it signed from there on is void")),
+                Some(since) => {
+                    line("compromised", format!("since entry {since}: what it signed from there on is void"))
+                }
                 None => line("compromised", "no: what it signed before stays valid".to_owned()),
             }
             line("reason", visible(&event.reason));

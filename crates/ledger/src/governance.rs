@@ -28,8 +28,8 @@ use lockgate_sign::ssh::{SshPublicKey, SshSignature};
 
 use crate::access_review::LastReview;
 use crate::bodies::{Bodies, required};
-use crate::ci_trust::CiTrusts;
 use crate::change::none_listed;
+use crate::ci_trust::CiTrusts;
 use crate::delegation::Delegations;
 use crate::entry::{KeyAdded, LedgerCreated, PersonEnrolled, PolicyActivated, Sponsor, WaiverGranted};
 use crate::identity::Identities;
@@ -379,7 +379,9 @@ impl Governance {
                 self.check_setup(event, code)?;
                 None
             }
-            Sponsor::Countersigned { .. } => demand.as_ref().map(|demand| self.check_demand(demand, index)).transpose()?,
+            Sponsor::Countersigned { .. } => {
+                demand.as_ref().map(|demand| self.check_demand(demand, index)).transpose()?
+            }
         };
         self.settle(demand.as_ref(), index);
         self.insert_person(event, index, vouching);
@@ -392,10 +394,7 @@ impl Governance {
             return Err(ApplyError::new("SETUP_DONE", "the one-time code enrols the first owner only".to_owned()));
         }
         if Digest::of(code.as_bytes()) != self.identity.setup_code {
-            return Err(ApplyError::new(
-                "SETUP_CODE_WRONG",
-                "this is not the one-time code of this ledger".to_owned(),
-            ));
+            return Err(ApplyError::new("SETUP_CODE_WRONG", "this is not the one-time code of this ledger".to_owned()));
         }
         match event.countersigned.is_empty() {
             true => Ok(()),

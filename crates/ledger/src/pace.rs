@@ -55,7 +55,8 @@ mod tests {
     #[test]
     fn twenty_in_ten_seconds_are_a_burst() {
         let check = |times: &[UnixMillis], expected: &[(u64, u64, usize)]| {
-            let found: Vec<_> = bursts(times).iter().map(|burst| (burst.first.0, burst.last.0, burst.approvals)).collect();
+            let found: Vec<_> =
+                bursts(times).iter().map(|burst| (burst.first.0, burst.last.0, burst.approvals)).collect();
             assert_eq!(found, expected);
         };
         check(&[], &[]);

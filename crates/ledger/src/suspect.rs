@@ -61,11 +61,15 @@ pub fn in_release(governance: &Governance, release: &ReleaseState) -> Vec<Suspec
     for promotion in release.promotions.values() {
         found.extend(approvals(governance, release, promotion));
     }
-    let mut decisions: Vec<(&PromotionState, &DecisionRecord)> =
-        release.promotions.values().flat_map(|asked| asked.decisions.iter().map(move |decision| (asked, decision))).collect();
+    let mut decisions: Vec<(&PromotionState, &DecisionRecord)> = release
+        .promotions
+        .values()
+        .flat_map(|asked| asked.decisions.iter().map(move |decision| (asked, decision)))
+        .collect();
     decisions.sort_by_key(|(_, decision)| decision.index);
     let mut granted: Vec<(EnvName, Suspect)> = Vec::new();
-    for (promotion, decision) in decisions.into_iter().filter(|(_, decision)| decision.event.outcome == Outcome::Allow) {
+    for (promotion, decision) in decisions.into_iter().filter(|(_, decision)| decision.event.outcome == Outcome::Allow)
+    {
         let causes = approvals(governance, release, promotion)
             .into_iter()
             .chain(policy_in_force(governance, &doubtful, decision.index))

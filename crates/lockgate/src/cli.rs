@@ -393,7 +393,7 @@ pub struct HistoryFilter {
     #[arg(long, value_name = "ENVIRONMENT")]
     pub env: Option<EnvName>,
     /// Of one person or machine
-    #[arg(long, value_name = "NAME")]
+    #[arg(id = "of-person", long = "person", value_name = "NAME")]
     pub person: Option<PersonId>,
     /// Of one service's releases
     #[arg(long)]

@@ -196,7 +196,9 @@ fn front(options: &cli::FrontArgs, listens: std::net::IpAddr) -> Result<Front, F
     };
     if lockgate_ledger::ci_trust::reach(issuer).is_none() {
         return Err(Failure::usage("ISSUER_INVALID", format!("`{issuer}` is not an address of an identity provider"))
-            .hint("write it as the provider does, such as https://idp.example; only this machine may be asked over http"));
+            .hint(
+                "write it as the provider does, such as https://idp.example; only this machine may be asked over http",
+            ));
     }
     let secret = match &options.oidc_client_secret_file {
         None => None,

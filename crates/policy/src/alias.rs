@@ -70,8 +70,7 @@ impl Aliases {
                 }
                 match by_name.get(&name) {
                     Some(other) if *other != person => {
-                        let message =
-                            format!("`{}` stands for `{other}` and for `{person}`", wording::shown(&name));
+                        let message = format!("`{}` stands for `{other}` and for `{person}`", wording::shown(&name));
                         errors.push(source.error(Some(line), message, None));
                     }
                     _ => {

@@ -49,8 +49,7 @@ fn sign_in_problems(policy: &PolicySet) -> Vec<PolicyError> {
     let unknown = policy.settings().sign_in.mfa.roles().iter().filter(|role| !held.contains(role));
     unknown
         .map(|role| {
-            let problem =
-                Problem::unknown("role", role.as_str(), "people.toml", held.iter().map(|role| role.as_str()));
+            let problem = Problem::unknown("role", role.as_str(), "people.toml", held.iter().map(|role| role.as_str()));
             PolicyError {
                 file: Settings::FILE.to_owned(),
                 line: None,
@@ -63,9 +62,10 @@ fn sign_in_problems(policy: &PolicySet) -> Vec<PolicyError> {
 
 /// Environments that a binding names and that do not exist: the role would be held nowhere.
 fn binding_problems(binding: &Binding, policy: &PolicySet) -> Vec<PolicyError> {
-    let nowhere = binding.environments.iter().flatten().filter(|pattern| {
-        !policy.environments().iter().any(|environment| pattern.matches(environment.name.as_str()))
-    });
+    let nowhere =
+        binding.environments.iter().flatten().filter(|pattern| {
+            !policy.environments().iter().any(|environment| pattern.matches(environment.name.as_str()))
+        });
     nowhere
         .map(|pattern| PolicyError {
             file: binding.rule.file.clone(),

@@ -140,9 +140,7 @@ impl<'a> Duties<'a> {
                     || self.authors.contains(person)
                     || [person, account].iter().any(|name| self.named.contains(name.as_str()))
             }
-            Part::Builder => {
-                (self.publisher_is_machine && person == self.publisher) || self.handed_in.contains(person)
-            }
+            Part::Builder => (self.publisher_is_machine && person == self.publisher) || self.handed_in.contains(person),
             Part::Deployer => self.deployers.contains(person),
         }
     }

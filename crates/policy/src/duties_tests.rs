@@ -50,7 +50,8 @@ fn aliases_are_exact_and_names_are_not() {
         facts.evidence = vec![evidence(1, signed(&[]), Claim::Provenance(claim))];
         assert_eq!(part(&policy, &facts, "sam"), expected, "{author}");
     };
-    for author in ["github:12345", "Samuel Doe <s@x>", "Other Name <sam@example.com>", "sam2", "SAM", "sam@any.example"] {
+    for author in ["github:12345", "Samuel Doe <s@x>", "Other Name <sam@example.com>", "sam2", "SAM", "sam@any.example"]
+    {
         check(author, Some(Part::Author));
     }
     for author in ["github:1234", "github:123456", "samuel doe <s@x>", "samantha", "ines@example.com"] {

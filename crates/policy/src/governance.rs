@@ -37,7 +37,9 @@ mod tests {
         let read = |text: &str| toml::from_str::<GovernanceRules>(text);
         assert_eq!(read("").unwrap().quorum, 1);
         assert_eq!(read("quorum = 2").unwrap().quorum, 2);
-        for (text, wrong) in [("quorum = 0", true), ("quorum = 1", false), ("quorum = 16", false), ("quorum = 17", true)] {
+        for (text, wrong) in
+            [("quorum = 0", true), ("quorum = 1", false), ("quorum = 16", false), ("quorum = 17", true)]
+        {
             assert_eq!(read(text).unwrap().is_out_of_range(), wrong, "{text}");
         }
         assert!(read("quorom = 2").is_err());

@@ -12,7 +12,8 @@ use crate::policy_set::PolicySet;
 
 /// Every lint about who may do what. Whether a name in `people` is enrolled is only asked where `people` is given.
 pub fn lints(policy: &PolicySet, people: Option<&BTreeSet<PersonId>>) -> Vec<PolicyError> {
-    let mut lints: Vec<PolicyError> = policy.bindings().iter().flat_map(|binding| of_binding(binding, people)).collect();
+    let mut lints: Vec<PolicyError> =
+        policy.bindings().iter().flat_map(|binding| of_binding(binding, people)).collect();
     let bound = |role: &lockgate_model::RoleName| policy.bindings().iter().any(|binding| binding.role == *role);
     for role in policy.roles().filter(|role| !bound(role)) {
         lints.push(PolicyError {

@@ -219,9 +219,9 @@ impl PolicySet {
 
     /// Whether the members of a group may do something in at least one place.
     pub(crate) fn group_may(&self, name: &GroupName, permission: Permission) -> bool {
-        self.bindings().iter().any(|binding| {
-            binding.covers(permission, Object::Anywhere) && binding.groups.contains(name)
-        })
+        self.bindings()
+            .iter()
+            .any(|binding| binding.covers(permission, Object::Anywhere) && binding.groups.contains(name))
     }
 
     /// One group.
@@ -232,7 +232,8 @@ impl PolicySet {
     /// What the members of some groups may do everywhere; groups that the policy set does not define permit nothing.
     /// What somebody may do in one place is for [`allows`](crate::allows) to say.
     pub fn permissions_of(&self, groups: &[GroupName]) -> BTreeSet<Permission> {
-        let held = |binding: &&Binding| !binding.is_scoped() && binding.groups.iter().any(|group| groups.contains(group));
+        let held =
+            |binding: &&Binding| !binding.is_scoped() && binding.groups.iter().any(|group| groups.contains(group));
         self.bindings().iter().filter(held).flat_map(|binding| binding.permissions.iter().copied()).collect()
     }
 
@@ -329,8 +330,7 @@ fn file_problems(files: &BTreeMap<String, String>) -> Vec<PolicyError> {
         .collect()
 }
 
-const FILES: [&str; 5] =
-    [Settings::FILE, Environment::FILE, Group::FILE, TrustedSigner::FILE, Aliases::FILE];
+const FILES: [&str; 5] = [Settings::FILE, Environment::FILE, Group::FILE, TrustedSigner::FILE, Aliases::FILE];
 
 fn is_known(path: &str) -> bool {
     let in_folder = |folder: &str| {

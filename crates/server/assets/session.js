@@ -37,6 +37,8 @@ export async function call(path, { method = 'GET', body, more = {} } = {}) {
   const headers = { Accept: 'application/json', ...more };
   if (method !== 'GET') {
     headers['Content-Type'] = 'application/json';
+    // Only a script of this very site can add it.
+    headers['Lockgate-CSRF'] = '1';
   }
   const reply = await ask(path, method, headers, body === undefined ? undefined : JSON.stringify(body));
   return reply.json();

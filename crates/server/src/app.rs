@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use lockgate_engine::Engine;
 use lockgate_engine::access_log::{self, AccessLog};
-use lockgate_engine::passkeys::WaitingPasskeys;
 use lockgate_engine::issuer::Issuers;
+use lockgate_engine::passkeys::WaitingPasskeys;
 use lockgate_engine::session::Challenges;
 use tokio::sync::{Semaphore, watch};
 

@@ -45,7 +45,10 @@ pub fn summary(event: &Event) -> String {
             format!("pipelines of {} may act as {} on {}", event.issuer, event.machine, services.join(", "))
         }
         Event::DelegationGranted(event) => {
-            format!("{} lent {} the right to approve until {}: {}", event.from, event.to, event.expires_at, event.reason)
+            format!(
+                "{} lent {} the right to approve until {}: {}",
+                event.from, event.to, event.expires_at, event.reason
+            )
         }
         Event::DelegationEnded(event) => {
             format!("{} ended the delegation of entry {}: {}", event.by, event.delegation, event.reason)

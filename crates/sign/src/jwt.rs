@@ -105,16 +105,15 @@ impl<'a> Unverified<'a> {
             return Err(JwtError::Malformed(format!("it is longer than {TOKEN_MAX_BYTES} bytes")));
         }
         let (signed, signature) = token.rsplit_once('.').ok_or_else(|| malformed("it has no parts"))?;
-        let (header, claims) =
-            signed.split_once('.').filter(|(_, claims)| !claims.contains('.')).ok_or_else(|| {
-                malformed("it does not have three parts")
-            })?;
+        let (header, claims) = signed
+            .split_once('.')
+            .filter(|(_, claims)| !claims.contains('.'))
+            .ok_or_else(|| malformed("it does not have three parts"))?;
         let header = object(header).map_err(|what| JwtError::Malformed(format!("its header {what}")))?;
         check_header(&header)?;
         let claims = object(claims).map_err(|what| JwtError::Malformed(format!("its claims {what}")))?;
-        let signature = URL_SAFE_NO_PAD
-            .decode(signature)
-            .map_err(|_| malformed("its signature is not unpadded base64url"))?;
+        let signature =
+            URL_SAFE_NO_PAD.decode(signature).map_err(|_| malformed("its signature is not unpadded base64url"))?;
         Ok(Self { signed, header, claims, signature })
     }
 
@@ -142,9 +141,7 @@ impl<'a> Unverified<'a> {
         // 3. The signature over the parts as they came.
         let message = self.signed.as_bytes();
         let verdict = match key.key().algorithm() {
-            Algorithm::EcdsaP256Sha256 | Algorithm::EcdsaP384Sha384 => {
-                key.key().verify_p1363(message, &self.signature)
-            }
+            Algorithm::EcdsaP256Sha256 | Algorithm::EcdsaP384Sha384 => key.key().verify_p1363(message, &self.signature),
             Algorithm::Ed25519 | Algorithm::RsaPkcs1Sha256 | Algorithm::RsaPssSha256 => {
                 key.key().verify(message, &self.signature)
             }

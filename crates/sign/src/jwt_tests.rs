@@ -136,11 +136,8 @@ fn every_algorithm_verifies_with_its_own_key_and_no_other() {
 #[test]
 fn the_key_never_comes_from_the_token() {
     let signer = Signer::ed25519();
-    let unsigned = format!(
-        "{}.{}.",
-        URL_SAFE_NO_PAD.encode(r#"{"alg":"none"}"#),
-        URL_SAFE_NO_PAD.encode(claims().to_string())
-    );
+    let unsigned =
+        format!("{}.{}.", URL_SAFE_NO_PAD.encode(r#"{"alg":"none"}"#), URL_SAFE_NO_PAD.encode(claims().to_string()));
     check(&signer, &unsigned, "TOKEN_KEY_UNTRUSTED");
     for alg in ["none", "None", "NONE", "HS256", "RS256", "ES256", ""] {
         check(&signer, &signer.token(&header(alg), &claims()), "TOKEN_KEY_UNTRUSTED");

@@ -170,7 +170,8 @@ impl PublicKey {
     /// [`PublicKeyError::RsaSize`] outside 2048 to 8192 bits.
     pub fn from_rsa_components(modulus: &[u8], exponent: &[u8]) -> Result<Self, PublicKeyError> {
         let odd = exponent.last().is_some_and(|last| last % 2 == 1);
-        if !odd || exponent == [1] || exponent.len() > 4 || modulus.first() == Some(&0) || exponent.first() == Some(&0) {
+        if !odd || exponent == [1] || exponent.len() > 4 || modulus.first() == Some(&0) || exponent.first() == Some(&0)
+        {
             return Err(PublicKeyError::Unsupported);
         }
         if modulus.is_empty() || modulus.len() > RSA_MAX_BITS / 8 {

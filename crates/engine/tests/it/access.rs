@@ -89,6 +89,7 @@ fn the_last_use_is_known_and_what_lies_idle_is_marked() {
     let world = World::starter();
     world.push("shop/web@1.0.0");
     let (promotion, _) = world.promote("shop/web@1.0.0", "production").unwrap();
+    let late = world.approval(promotion, "sam");
     world.approve(promotion, "sam").unwrap();
     let used = |name: &str, permission: Permission| {
         of_person(world.engine(), &person(name)).unwrap().uses.get(&permission).copied()
@@ -99,7 +100,8 @@ fn the_last_use_is_known_and_what_lies_idle_is_marked() {
     assert_eq!(used("dana", Permission::Rollback), None);
     assert_eq!(review(world.engine()).unwrap().unused, []);
     // A refused verb leaves no use behind.
-    assert!(world.approve(promotion, "sam").is_err());
+    let late = lockgate_engine::approve::approve(person("sam"), late).unwrap();
+    assert_eq!(world.engine().run(late).unwrap_err().code, "APPROVAL_STALE");
     assert_eq!(used("sam", Permission::Approve), Some(first));
 
     world.wait("91d");

@@ -48,8 +48,7 @@ fn enrolment(name: &str, groups: &[&str], by: &str) -> PersonEnrolled {
     };
     let document = event.document(ORIGIN).unwrap();
     event.proof = sign(name, ENROLMENT_NAMESPACE, &document);
-    event.sponsor =
-        Sponsor::Countersigned { by: person(by), signature: sign(by, ENROLMENT_NAMESPACE, &document) };
+    event.sponsor = Sponsor::Countersigned { by: person(by), signature: sign(by, ENROLMENT_NAMESPACE, &document) };
     event
 }
 
@@ -126,7 +125,10 @@ fn one_signature_is_enough_while_there_is_one_owner() {
 fn the_second_signature_makes_the_change() {
     let mut world = two_owners();
     let receipt = enrol(&world, "eve", &["approvers"], "sam").unwrap();
-    assert_eq!((receipt.value["event"].as_str(), receipt.value["missing"].as_u64()), (Some("change.proposed"), Some(1)));
+    assert_eq!(
+        (receipt.value["event"].as_str(), receipt.value["missing"].as_u64()),
+        (Some("change.proposed"), Some(1))
+    );
     assert_eq!(receipt.value["change"], "C-1");
     assert!(world.engine().governance().unwrap().person(&person("eve")).is_none());
     // It survives a restart, and asking again changes nothing.
@@ -139,7 +141,10 @@ fn the_second_signature_makes_the_change() {
     assert_eq!(world.engine().run(wrong).unwrap_err().code, "SIGNATURE_INVALID");
     assert_eq!((world.size(), status(&world, 1)), (size, "open"));
     let receipt = sign_change(&world, 1, "kim").unwrap();
-    assert_eq!((receipt.value["event"].as_str(), receipt.value["change"].as_str()), (Some("person.enrolled"), Some("C-1")));
+    assert_eq!(
+        (receipt.value["event"].as_str(), receipt.value["change"].as_str()),
+        (Some("person.enrolled"), Some("C-1"))
+    );
     assert_eq!((world.size(), status(&world, 1)), (size + 2, "applied"));
     // The event holds all signatures by itself.
     let index = receipt.value["index"].as_u64().unwrap();
@@ -156,7 +161,10 @@ fn asking_for_what_is_proposed_signs_it() {
     let world = two_owners();
     enrol(&world, "eve", &["approvers"], "sam").unwrap();
     let receipt = enrol(&world, "eve", &["approvers"], "kim").unwrap();
-    assert_eq!((receipt.value["event"].as_str(), receipt.value["change"].as_str()), (Some("person.enrolled"), Some("C-1")));
+    assert_eq!(
+        (receipt.value["event"].as_str(), receipt.value["change"].as_str()),
+        (Some("person.enrolled"), Some("C-1"))
+    );
     assert_eq!(change::list(world.engine(), 10).unwrap().len(), 1);
 }
 
@@ -240,7 +248,10 @@ fn a_suspension_of_an_owner_takes_the_others() {
     assert_eq!(suspend("kim").unwrap_err().code, "SOD_SELF");
     assert_eq!(suspend("sam").unwrap().value["event"], "change.proposed");
     let done = suspend("lee").unwrap();
-    assert_eq!((done.value["event"].as_str(), done.value["ends_sessions_of"].as_str()), (Some("person.suspended"), Some("kim")));
+    assert_eq!(
+        (done.value["event"].as_str(), done.value["ends_sessions_of"].as_str()),
+        (Some("person.suspended"), Some("kim"))
+    );
     assert_eq!(enrol(&world, "eve", &["approvers"], "kim").unwrap_err().code, "PERSON_SUSPENDED");
     // The two who are left are enough, and both are needed.
     assert_eq!(enrol(&world, "eve", &["approvers"], "sam").unwrap().value["missing"], 1);
@@ -272,7 +283,10 @@ fn what_a_compromised_key_left_behind_is_listed() {
     assert!(found.iter().all(|suspect| suspect.since == ended && suspect.index.0 >= since), "{found:?}");
     assert!(suspects::suspects(world.engine(), Some(EntryIndex(1))).unwrap().is_empty());
     let view = why::why(world.engine(), promotion).unwrap();
-    assert_eq!(view.suspects.iter().map(|suspect| suspect.event).collect::<Vec<_>>(), ["approval.recorded", "decision.recorded"]);
+    assert_eq!(
+        view.suspects.iter().map(|suspect| suspect.event).collect::<Vec<_>>(),
+        ["approval.recorded", "decision.recorded"]
+    );
     // What the key signed before it fell stays as it was.
     let world = approved_by("count = 1");
     enrol(&world, "eve", &["approvers"], "sam").unwrap();

@@ -236,7 +236,10 @@ impl Governance {
             return Ok(());
         }
         let only = key.environments.iter().map(EnvName::as_str).collect::<Vec<_>>().join(", ");
-        Err(ApplyError::new("KEY_SCOPE", format!("the key {fingerprint} of `{person}` signs for {only} and nothing else")))
+        Err(ApplyError::new(
+            "KEY_SCOPE",
+            format!("the key {fingerprint} of `{person}` signs for {only} and nothing else"),
+        ))
     }
 
     /// Whether an approval counts as far as its key is concerned: recorded at `index` and `time` for an environment, by

@@ -185,7 +185,10 @@ impl Governance {
         let change = self.change(event.change)?;
         change.check_open(self.time)?;
         if change.signatures.iter().any(|signature| signature.by == event.by) {
-            return Err(ApplyError::new("CHANGE_SIGNED", format!("`{}` has signed {} already", event.by, event.change)));
+            return Err(ApplyError::new(
+                "CHANGE_SIGNED",
+                format!("`{}` has signed {} already", event.by, event.change),
+            ));
         }
         if change.signatures.len() > COUNTERSIGNATURES_MAX {
             return Err(ApplyError::new(
@@ -239,7 +242,8 @@ impl Governance {
     /// Closes the proposals of what has happened now.
     pub(super) fn settle(&mut self, demand: Option<&Demand<'_>>, index: EntryIndex) {
         let Some(document) = demand.map(|demand| Digest::of(&demand.document)) else { return };
-        let open = |change: &&mut Change| change.document == document && change.status == ChangeStatus::Open;
+        let time = self.time;
+        let open = |change: &&mut Change| change.document == document && change.status_at(time) == "open";
         for change in self.changes.iter_mut().filter(open) {
             change.status = ChangeStatus::Applied { at: index };
             change.bytes.clear();

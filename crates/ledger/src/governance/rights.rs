@@ -22,13 +22,7 @@ impl Governance {
     }
 
     /// Whether the active policy set gives this person the permission for one service in one environment.
-    pub fn may_for(
-        &self,
-        id: &PersonId,
-        permission: Permission,
-        service: &ServiceName,
-        environment: &EnvName,
-    ) -> bool {
+    pub fn may_for(&self, id: &PersonId, permission: Permission, service: &ServiceName, environment: &EnvName) -> bool {
         self.allows(id, permission, object_of(permission, service, environment)).is_ok()
     }
 

@@ -334,7 +334,10 @@ fn another_policy_set_takes_two_different_owners() {
     assert_eq!(chain.apply(&alone), Err("QUORUM_GOVERNANCE"));
     let both = event(&chain, &["sam", "lee"]);
     chain.apply(&both).unwrap();
-    assert_eq!((chain.governance.policy_digest, chain.governance.effective_quorum(Permission::Policy, None)), (next, 1));
+    assert_eq!(
+        (chain.governance.policy_digest, chain.governance.effective_quorum(Permission::Policy, None)),
+        (next, 1)
+    );
     assert_eq!(chain.apply(&both), Err("POLICY_STALE"));
 }
 
@@ -475,13 +478,17 @@ fn documents_without_limits_keep_their_bytes() {
         key.public_key()
     );
     assert_eq!(String::from_utf8(document_bytes(&document).unwrap()).unwrap(), expected);
-    let bytes = draft_bytes(&Event::PersonEnrolled(enrolment("sam", SubjectKind::Person, &["owners"], &["sam"]))).unwrap();
+    let bytes =
+        draft_bytes(&Event::PersonEnrolled(enrolment("sam", SubjectKind::Person, &["owners"], &["sam"]))).unwrap();
     let text = String::from_utf8(bytes.clone()).unwrap();
     for absent in ["countersigned\":[", "expires_at", "environments"] {
         assert!(!text.contains(absent), "{text}");
     }
     assert!(read_draft(&bytes).is_ok());
-    assert_eq!(read_draft(text.replacen("{\"body\"", "{\"a\":1,\"body\"", 1).as_bytes()).unwrap_err().code, "CHANGE_INVALID");
+    assert_eq!(
+        read_draft(text.replacen("{\"body\"", "{\"a\":1,\"body\"", 1).as_bytes()).unwrap_err().code,
+        "CHANGE_INVALID"
+    );
 }
 
 #[test]

@@ -70,7 +70,10 @@ fn show(world: &World, file: &Path, trust: Option<&Path>) -> Outcome {
         }
         for suspect in &verified.suspects {
             let why = crate::terminal::printable(&suspect.why);
-            text.push_str(&format!("  ? suspect       entry {}, since entry {}: {why}\n", suspect.index, suspect.since));
+            text.push_str(&format!(
+                "  ? suspect       entry {}, since entry {}: {why}\n",
+                suspect.index, suspect.since
+            ));
         }
         for gate in &verified.decision.gates {
             text.push_str(&format!(

@@ -75,7 +75,14 @@ fn list(world: &World) -> Outcome {
                 "open" => format!("needs {} more: lockgate change sign {}", row.missing, row.change),
                 _ => row.outcome.clone().unwrap_or_default(),
             };
-            vec![row.change.to_string(), row.event.clone(), row.status.clone(), signed.join(", "), row.expires_at.to_string(), next]
+            vec![
+                row.change.to_string(),
+                row.event.clone(),
+                row.status.clone(),
+                signed.join(", "),
+                row.expires_at.to_string(),
+                next,
+            ]
         };
         table(&["change", "what", "state", "signed by", "until", ""], rows.iter().map(row))
     })?;
@@ -160,7 +167,8 @@ fn sign(world: &World, id: ChangeId, yes: bool) -> Outcome {
     let request = ChangeSignatureRequest { signature };
     let path = format!("/v1/changes/{id}/signatures");
     let reply: Acknowledged<Changed> = client.post(&path, &request, Some(&world.random_hex()?))?;
-    let exit = outcome(world, &reply, || format!("{id} is done: {} in entry {}", reply.result.event, reply.result.index))?;
+    let exit =
+        outcome(world, &reply, || format!("{id} is done: {} in entry {}", reply.result.event, reply.result.index))?;
     if exit == Exit::Done && matches!(&rebuilt.event, Event::KeyRevoked(event) if event.compromised_since.is_some()) {
         print_suspects(world, &client, reply.result.index)?;
     }

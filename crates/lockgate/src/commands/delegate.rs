@@ -3,9 +3,7 @@
 use lockgate_api::Exit;
 use lockgate_api::wire::{Acknowledged, Changed, DelegationRow, EndDelegation, NewDelegation, ServerInfo};
 use lockgate_ledger::code_words::code_words;
-use lockgate_ledger::delegation::{
-    DELEGATION_NAMESPACE, DelegationDocument, DelegationEndDocument, DelegationGranted,
-};
+use lockgate_ledger::delegation::{DELEGATION_NAMESPACE, DelegationDocument, DelegationEndDocument, DelegationGranted};
 use lockgate_ledger::governance::document_bytes;
 use lockgate_model::{Digest, EntryIndex};
 

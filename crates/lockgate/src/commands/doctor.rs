@@ -143,9 +143,15 @@ fn governance_rows(world: &World) -> Vec<(Health, &'static str, String, &'static
             && policy.permissions_of(&person.groups).contains(&Permission::Keys)
     };
     let (owners, quorum) = (people.iter().filter(able).count(), policy.settings().governance.quorum);
-    let found = format!("{owners} may manage keys, and the policy set asks for {quorum} of them where there are enough");
+    let found =
+        format!("{owners} may manage keys, and the policy set asks for {quorum} of them where there are enough");
     let health = if owners > 2 && quorum > 1 { Health::Ok } else { Health::Warn };
-    rows.push((health, "quorum", found, "have three owners and `quorum = 2`: then no single one can take over another"));
+    rows.push((
+        health,
+        "quorum",
+        found,
+        "have three owners and `quorum = 2`: then no single one can take over another",
+    ));
     let open = changes.iter().filter(|row| row.status == "open").count();
     let health = if open == 0 { Health::Ok } else { Health::Warn };
     rows.push((health, "changes", format!("{open} wait for signatures"), "lockgate change list"));

@@ -60,7 +60,9 @@ fn warning(person: &PersonRow, key: &KeyRow, now: UnixMillis) -> Option<Warning>
     let (name, fingerprint) = (&person.person, &key.fingerprint);
     let text = match expiry {
         Expiry::Far => return None,
-        Expiry::Within(1) => format!("the key {fingerprint} of {name} ends within a day, at {end}: lockgate key rotate"),
+        Expiry::Within(1) => {
+            format!("the key {fingerprint} of {name} ends within a day, at {end}: lockgate key rotate")
+        }
         Expiry::Within(days) => {
             format!("the key {fingerprint} of {name} ends within {days} days, at {end}: lockgate key rotate")
         }
@@ -81,7 +83,9 @@ mod tests {
         };
         check(91 * DAY, Expiry::Far);
         check(90 * DAY + 1, Expiry::Far);
-        for (days, stage) in [(90, 90), (31, 90), (30, 30), (15, 30), (14, 14), (8, 14), (7, 7), (4, 7), (3, 3), (2, 3), (1, 1)] {
+        for (days, stage) in
+            [(90, 90), (31, 90), (30, 30), (15, 30), (14, 14), (8, 14), (7, 7), (4, 7), (3, 3), (2, 3), (1, 1)]
+        {
             check(days * DAY, Expiry::Within(stage));
         }
         check(1, Expiry::Within(1));

@@ -134,12 +134,18 @@ pub const REASONS: &[(&str, &str)] = &[
         "SUBJECT_ID_MISMATCH",
         "The token is a good one of a pipeline that nobody trusts here. Pipelines are known by numeric ids; a name that was given to another project has another id. `lockgate ci trust list` shows what is trusted.",
     ),
-    ("TOKEN_MALFORMED", "Not a signed JWT in the one strict form that is read, or a claim that has to be there is not."),
+    (
+        "TOKEN_MALFORMED",
+        "Not a signed JWT in the one strict form that is read, or a claim that has to be there is not.",
+    ),
     (
         "TOKEN_KEY_UNTRUSTED",
         "No key that the trusted issuer publishes signed the token, or it brings a key or an address along, or it is not signed. Nothing in a token decides which key verifies it.",
     ),
-    ("TOKEN_ISSUER", "No trust names that issuer. Issuers are compared byte for byte: a slash at the end is another one."),
+    (
+        "TOKEN_ISSUER",
+        "No trust names that issuer. Issuers are compared byte for byte: a slash at the end is another one.",
+    ),
     ("TOKEN_AUDIENCE", "The token was made for another server or another use."),
     (
         "TOKEN_EXPIRED",
@@ -150,9 +156,18 @@ pub const REASONS: &[(&str, &str)] = &[
     ("TOKEN_REPLAYED", "A CI job's token is exchanged once. Ask the CI system for another."),
     ("TOKEN_SCOPE", "A pipeline's token is for the services of its trust, and for pushing, asking and reading there."),
     ("CI_TRUST_ENDED", "The trust that this token came of was removed, or one of its signatures counts no more."),
-    ("CI_TRUST_IDS", "A trust of GitHub or GitLab names the numeric ids of owner and repository, because names can be given to others."),
-    ("CI_TOKEN_MISSING", "The job has no token of its CI system: it has to be allowed to ask for one, or be given one."),
-    ("ISSUER_UNREACHABLE", "The issuer's keys could not be fetched, so its tokens cannot be verified now. Try again in a moment."),
+    (
+        "CI_TRUST_IDS",
+        "A trust of GitHub or GitLab names the numeric ids of owner and repository, because names can be given to others.",
+    ),
+    (
+        "CI_TOKEN_MISSING",
+        "The job has no token of its CI system: it has to be allowed to ask for one, or be given one.",
+    ),
+    (
+        "ISSUER_UNREACHABLE",
+        "The issuer's keys could not be fetched, so its tokens cannot be verified now. Try again in a moment.",
+    ),
     ("SUBJECT_MISMATCH", "The evidence is about other artifacts. Evidence binds by digest; a name never matches."),
     (
         "UNSIGNED",
@@ -212,7 +227,10 @@ pub const REASONS: &[(&str, &str)] = &[
         "CHANGE_UNSIGNED",
         "The document was proposed, and somebody whose signature is handed in has not signed the newest proposal of it. Signatures of a proposal that was rejected or has expired do not carry over.",
     ),
-    ("CHANGE_INVALID", "A proposal does not say what its draft does, or the draft is no change that several people sign."),
+    (
+        "CHANGE_INVALID",
+        "A proposal does not say what its draft does, or the draft is no change that several people sign.",
+    ),
     (
         "CHANGE_MISMATCH",
         "What the server shows of a change is not what would be signed. Nothing was signed; look at the ledger with `lockgate audit`.",

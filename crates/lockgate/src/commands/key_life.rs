@@ -94,7 +94,9 @@ pub fn end(world: &World, name: &PersonId, fingerprint: &str, since: Option<u64>
     if exit == Exit::Done && since.is_some() {
         // Whoever ends the key that they signed in with has no session any more.
         match by == *name {
-            true => world.terminal.say("  next        sign in with another key, and see `lockgate history --governance`"),
+            true => {
+                world.terminal.say("  next        sign in with another key, and see `lockgate history --governance`")
+            }
             false => print_suspects(world, &client, reply.result.index)?,
         }
     }
@@ -111,9 +113,12 @@ pub fn print_suspects(world: &World, client: &Client, since: u64) -> Result<(), 
         world.terminal.say("  suspect     nothing that is recorded rested on it");
         return Ok(());
     }
-    let row = |row: &SuspectRow| vec![format!("entry {}", row.index), row.event.clone(), row.what.clone(), row.why.clone()];
+    let row =
+        |row: &SuspectRow| vec![format!("entry {}", row.index), row.event.clone(), row.what.clone(), row.why.clone()];
     let text = table(&["suspect", "event", "what", "why"], rows.iter().map(row));
-    world.terminal.say(format!("{text}\n  {} entries are suspect; look at each, and decide again where it matters", rows.len()));
+    world
+        .terminal
+        .say(format!("{text}\n  {} entries are suspect; look at each, and decide again where it matters", rows.len()));
     Ok(())
 }
 

@@ -37,8 +37,7 @@ pub fn policy(world: &World, options: &cli::Policy) -> Outcome {
                 .iter()
                 .map(|lint| json!({ "file": lint.file, "line": lint.line, "message": lint.message, "hint": lint.hint }))
                 .collect();
-            let shown =
-                json!({ "digest": set.digest(), "environments": set.environments().len(), "gates": set.gates().len(), "lints": noted });
+            let shown = json!({ "digest": set.digest(), "environments": set.environments().len(), "gates": set.gates().len(), "lints": noted });
             world.terminal.show(&shown, || {
                 format!(
                     "{} loads: {} environments, {} gates\n  digest     {}",

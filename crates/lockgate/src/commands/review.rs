@@ -2,11 +2,11 @@
 
 use lockgate_api::wire::{Acknowledged, TakeBackRequest, TakenBack};
 use lockgate_api::{Client, Exit};
+use lockgate_ledger::Verified;
 use lockgate_ledger::bodies::{BodyMap, required};
 use lockgate_ledger::code_words::code_words;
 use lockgate_ledger::governance::document_bytes;
 use lockgate_ledger::withdrawal::{ApprovalWithdrawn, WITHDRAWAL_NAMESPACE, WithdrawalDocument, withdrawable};
-use lockgate_ledger::Verified;
 use lockgate_model::facts::{EvidenceFact, Facts, Origin};
 use lockgate_model::{Digest, PersonId};
 

@@ -36,7 +36,10 @@ fn access_says_what_where_and_why() {
     let rights = shown["rights"].as_array().unwrap();
     let push = rights.iter().find(|right| right["permission"] == "push").unwrap();
     assert_eq!(push["services"], serde_json::json!(["shop/*"]));
-    assert_eq!((text(&push["because"]["role"]), text(&push["because"]["group"])), ("developer".into(), "developers".into()));
+    assert_eq!(
+        (text(&push["because"]["role"]), text(&push["because"]["group"])),
+        ("developer".into(), "developers".into())
+    );
     let (file, line) = (text(&push["because"]["file"]), push["because"]["line"].as_u64().unwrap());
     let written = std::fs::read_to_string(lockgate.file("scoped").join(&file)).unwrap();
     let at = usize::try_from(line).unwrap() - 1;
@@ -138,7 +141,10 @@ fn policy_check_notes_what_is_probably_not_meant() {
     let bound = "roles = [\"developer\"]\n\n[[bindings]]\nrole = \"deployer\"\npeople = [\"kim\", \"dana\"]";
     lockgate.policy("noted", &[("people.toml", "roles = [\"developer\"]", bound)]);
     lockgate.run(&["policy", "check", "noted"]).exits(0).says("approves everything");
-    let noted = lockgate.run(&["policy", "check", "noted", "--enrolled"]).exits(0).says("nobody who is enrolled is called `kim`");
+    let noted = lockgate
+        .run(&["policy", "check", "noted", "--enrolled"])
+        .exits(0)
+        .says("nobody who is enrolled is called `kim`");
     assert!(!noted.stderr.contains("`dana`"), "{noted}");
     lockgate.run(&["policy", "show", "noted"]).exits(0).says("kim, dana: deployer for every service");
     let wrong = [

@@ -25,7 +25,7 @@ use rusqlite::{Connection, params};
 use serde_json::{Value, json};
 
 use crate::forgery::forger::{Forger, History};
-use crate::instance::{Instance, copy_dir, text};
+use crate::instance::{Instance, Ran, copy_dir, text};
 
 /// What is done, the reason for which it is refused offline, what the audit says, and how it is done.
 type Crime = (&'static str, &'static str, &'static str, fn(&Administrator, &Copied));
@@ -33,8 +33,8 @@ type Crime = (&'static str, &'static str, &'static str, fn(&Administrator, &Copi
 const CRIMES: [Crime; 13] = [
     ("a row edited: another reason under sam's approval", "APPROVAL_TARGET", "APPROVAL_TARGET", row_edited),
     ("a document edited under its own name", "DIGEST_MISMATCH", "DIGEST_MISMATCH", document_edited),
-    ("an outcome edited: pending made allow", "REPLAY_DECISION", "REPLAY_DECISION", outcome_edited),
-    ("an approval inserted, signed with the administrator's key", "KEY_UNKNOWN", "KEY_UNKNOWN", |own, copy| {
+    ("the approval removed, and pending made allow", "REPLAY_DECISION", "REPLAY_DECISION", approval_removed),
+    ("an approval in sam's name, by the administrator's key", "KEY_UNKNOWN", "KEY_UNKNOWN", |own, copy| {
         copy.edit(own, |history| own.forger.approve(history, "sam"));
     }),
     (
@@ -51,7 +51,7 @@ const CRIMES: [Crime; 13] = [
     }),
     ("sam's key rotated to the administrator's", "KEY_UNKNOWN", "KEY_UNKNOWN", key_rotated),
     ("sam's keys recovered, by someone who may not", "NOT_PERMITTED", "NOT_PERMITTED", keys_recovered),
-    ("the first policy set swapped, and no approval any more", "GENESIS_MISMATCH", "GENESIS_MISMATCH", first_policy),
+    ("the first policy set swapped for one that asks nobody", "GENESIS_MISMATCH", "GENESIS_MISMATCH", first_policy),
     ("another policy set activated in sam's name", "KEY_UNKNOWN", "KEY_UNKNOWN", policy_activated),
     ("dana suspended in sam's name", "KEY_UNKNOWN", "KEY_UNKNOWN", |own, copy| {
         own.change_standing(copy, "person.suspended", "dana");
@@ -170,7 +170,7 @@ impl Administrator {
         Copied::of(&self.data, self.instance.file(name))
     }
 
-    fn audit(&self, copy: Copied) -> crate::instance::Ran {
+    fn audit(&self, copy: Copied) -> Ran {
         let data = copy.close().display().to_string();
         self.laptop.run(&["audit", "--data", &data, "--trust", &self.trust])
     }
@@ -179,12 +179,13 @@ impl Administrator {
     fn change_standing(&self, copy: &Copied, event: &str, name: &str) {
         let person: PersonId = name.parse().unwrap();
         copy.edit(self, |history| {
-            let changes = ["person.enrolled", "person.suspended"];
             let about = |at: &usize| {
-                let event = &history.entry(*at)["event"];
-                changes.contains(&text_or_empty(&event["type"])) && event["body"]["person"] == name
+                let entry = history.entry(*at);
+                let kind = entry["event"]["type"].as_str().unwrap_or_default();
+                ["person.enrolled", "person.suspended"].contains(&kind) && entry["event"]["body"]["person"] == name
             };
-            let previous_at = (0..history.leaves.len()).rev().find(about).unwrap() as u64;
+            let end = history.leaves.len();
+            let previous_at = (0..end).rev().find(about).unwrap() as u64;
             let suspended = event == "person.suspended";
             let (index, reason) = (EntryIndex(previous_at), "as agreed");
             let document = standing_bytes(&self.forger.origin, &person, suspended, index, reason).unwrap();
@@ -195,29 +196,24 @@ impl Administrator {
                 "by": "sam",
                 "signature": self.forger.sign(ENROLMENT_NAMESPACE, &document),
             });
-            append(history, event, body);
+            insert(history, end, event, body);
         });
     }
 }
 
-fn text_or_empty(value: &Value) -> &str {
-    value.as_str().unwrap_or_default()
-}
-
-/// Puts an event by sam at the end.
-fn append(history: &mut History, event: &str, body: Value) {
-    let end = history.leaves.len();
-    let time = history.entry(end - 1)["time"].clone();
-    insert(history, end, event, body);
-    history.edit(end, |entry| entry["time"] = time);
-}
-
-/// Puts an event by sam before the entry at `at`, at the time of the second person's enrolment.
+/// Puts an event by sam before the entry at `at`.
 fn insert(history: &mut History, at: usize, event: &str, body: Value) {
     let mut entry = history.entry(2);
     assert_eq!(entry["actor"]["id"], "sam");
+    entry["time"] = time_before(history, at);
     entry["event"] = json!({ "type": event, "body": body });
     history.insert(at, &entry);
+}
+
+/// The time of the entry before the one at `at`: an entry; leaves of attestations have none.
+fn time_before(history: &History, at: usize) -> Value {
+    let mut times = (0..at).rev().map(|before| history.entry(before)["time"].clone());
+    times.find(Value::is_number).unwrap()
 }
 
 /// A copy of a data directory without the guards of its database.
@@ -283,26 +279,24 @@ impl Copied {
         for (index, leaf) in (0_i64..).zip(&history.leaves) {
             let hash = leaf_hash(leaf);
             tree.append(hash);
-            self.put("INSERT INTO entry (idx, bytes, leaf_hash) VALUES (?1, ?2, ?3)", params![
-                index,
-                leaf,
-                hash.as_bytes().as_slice()
-            ]);
+            self.put(
+                "INSERT INTO entry (idx, bytes, leaf_hash) VALUES (?1, ?2, ?3)",
+                params![index, leaf, hash.as_bytes().as_slice()],
+            );
             self.put_streams(index, leaf);
         }
         for tile in tree.take_tiles() {
             let index = i64::try_from(tile.index).unwrap();
-            self.put("INSERT INTO tile (level, idx, hashes) VALUES (?1, ?2, ?3)", params![
-                tile.level,
-                index,
-                tile.hashes
-            ]);
+            self.put(
+                "INSERT INTO tile (level, idx, hashes) VALUES (?1, ?2, ?3)",
+                params![tile.level, index, tile.hashes],
+            );
         }
         let (size, root) = (tree.size(), tree.root());
-        self.put("UPDATE head SET size = ?1, root = ?2", params![
-            i64::try_from(size.0).unwrap(),
-            root.as_bytes().as_slice()
-        ]);
+        self.put(
+            "UPDATE head SET size = ?1, root = ?2",
+            params![i64::try_from(size.0).unwrap(), root.as_bytes().as_slice()],
+        );
         self.put("UPDATE checkpoint SET note = ?1", params![own.forger.checkpoint(size, root).into_bytes()]);
         for (digest, bytes) in history.bodies.iter() {
             let digest = digest.as_bytes().as_slice();
@@ -349,20 +343,21 @@ fn row_edited(_: &Administrator, copy: &Copied) {
          WHERE instr(CAST(bytes AS TEXT), 'promotion.requested') AND instr(CAST(bytes AS TEXT), '\"P-3\"')",
         [],
     );
-    assert_eq!(changed, Ok(1));
+    assert_eq!(changed.unwrap(), 1);
 }
 
 fn document_edited(own: &Administrator, copy: &Copied) {
     let policy: Digest = text(&own.forger.honest.entry(0)["event"]["body"]["policy"]).parse().unwrap();
     let changed = copy.connection.execute(
-        "UPDATE document SET bytes = CAST(replace(CAST(bytes AS TEXT), 'count = 1', 'count = 0') AS BLOB) WHERE digest = ?1",
+        "UPDATE document SET bytes = CAST(replace(CAST(bytes AS TEXT), 'at_least = 1', 'at_least = 0') AS BLOB)
+         WHERE digest = ?1",
         [policy.as_bytes().as_slice()],
     );
-    assert_eq!(changed, Ok(1));
+    assert_eq!(changed.unwrap(), 1);
 }
 
-/// The approval is gone, and the decision that waited for it says `allow`; its documents say what they said.
-fn outcome_edited(own: &Administrator, copy: &Copied) {
+/// The decision says `allow` all the same, on documents that say what the rules make of it.
+fn approval_removed(own: &Administrator, copy: &Copied) {
     copy.edit(own, |history| {
         let approval = history.last("approval.recorded");
         history.remove(approval);
@@ -424,8 +419,6 @@ fn first_policy(own: &Administrator, copy: &Copied) {
     copy.edit(own, |history| {
         let policy = history.bodies.insert(lax_policy().document());
         history.edit(0, |entry| entry["event"]["body"]["policy"] = json!(policy));
-        let approval = history.last("approval.recorded");
-        history.remove(approval);
     });
 }
 
@@ -463,7 +456,8 @@ fn asked_anew(own: &Administrator, copy: &Copied) {
         history.show_all();
         let evidence = history.last("evidence.recorded");
         assert!(evidence < own.older, "evidence came before the request");
-        let again = history.entry(evidence);
+        let mut again = history.entry(evidence);
+        again["time"] = time_before(history, own.older);
         history.insert(own.older, &again);
     });
 }

@@ -83,7 +83,7 @@ fn the_command_line_signs_a_job_in() {
     login(&[("LOCKGATE_ID_TOKEN", &token)]).exits(0).says("as web-ci for shop/web");
     login(&[("LOCKGATE_ID_TOKEN", &token)]).refused(4, "TOKEN_REPLAYED");
     lockgate.push("2.0.0", "trivy.json").exits(0);
-    let history = lockgate.run(&["history", "--person", "web-ci"]).exits(0);
+    let history = lockgate.run(&["history", "--person", "web-ci", "--as", "dana"]).exits(0);
     assert!(history.stdout.contains("shop/web@2.0.0 was published"), "{history}");
     let attest = ["attest", "shop/web@2.0.0", "--scan", "trivy-critical.json"];
     lockgate.run(&attest).exits(0);

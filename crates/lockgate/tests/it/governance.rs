@@ -128,7 +128,19 @@ fn a_compromised_key_is_told_wherever_one_looks() {
     lockgate.run(&["approve", "P-3", "--as", "eve", "--yes"]).exits(0);
     lockgate.run(&["bundle", "get", "P-3", "--file", "before.lockgate"]).exits(0);
     let fingerprint = FileSigner::load(&key).unwrap().public_key().fingerprint();
-    let end = ["key", "compromised", "eve", "--fingerprint", &fingerprint, "--since", "6", "--reason", "stolen", "--as", "sam"];
+    let end = [
+        "key",
+        "compromised",
+        "eve",
+        "--fingerprint",
+        &fingerprint,
+        "--since",
+        "6",
+        "--reason",
+        "stolen",
+        "--as",
+        "sam",
+    ];
     lockgate.run(&end).exits(0).says("approval.recorded").says("decision.recorded").says("grant.issued");
     // The bundle from before is what it was; whoever asks now is told.
     lockgate.verify("1.4.2", &["--bundle", "before.lockgate"]).exits(0);

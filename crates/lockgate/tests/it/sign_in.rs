@@ -431,6 +431,6 @@ fn a_stolen_session_changes_nothing() {
     }
     assert_eq!((lockgate.entries(), lockgate.status_of("P-3").as_str()), (entries, "pending"));
     // Whoever holds the key does all of it.
-    lockgate.enrol_approver("eve");
     lockgate.run(&["approve", "P-3", "--as", "sam", "--yes"]).exits(0);
+    lockgate.enrol_approver("eve");
 }

@@ -206,9 +206,8 @@ impl ApprovalsGate {
         if let Some(group) = group_that_is_short(votes, &self.per_group) {
             return Lack::Group(group);
         }
-        let gave = |name: &PersonId| {
-            votes.iter().any(|vote| vote.right.own.is_some() && duties.same(&vote.fact.person, name))
-        };
+        let gave =
+            |name: &PersonId| votes.iter().any(|vote| vote.right.own.is_some() && duties.same(&vote.fact.person, name));
         let missing: Vec<&PersonId> = self.required.iter().filter(|name| !gave(name)).collect();
         if missing.is_empty() { Lack::Enough } else { Lack::Required(missing) }
     }
@@ -225,9 +224,7 @@ impl ApprovalsGate {
     /// How many different people could approve by their own right.
     fn eligible(&self, ctx: Context<'_>, duties: &Duties<'_>) -> u64 {
         let can = |(account, known): &(&PersonId, &PersonFact)| {
-            !known.keyless
-                && self.bar(account, ctx, duties).is_none()
-                && self.unsuitable(account, known, ctx).is_none()
+            !known.keyless && self.bar(account, ctx, duties).is_none() && self.unsuitable(account, known, ctx).is_none()
         };
         let able: BTreeSet<&PersonId> =
             ctx.facts.people.iter().filter(can).map(|(account, _)| duties.person(account)).collect();
@@ -353,12 +350,7 @@ impl ApprovalsGate {
     }
 
     /// By what right an approval counts, or why it does not.
-    fn judge<'a>(
-        &self,
-        fact: &'a ApprovalFact,
-        ctx: Context<'a>,
-        duties: &Duties<'a>,
-    ) -> Result<Right<'a>, Objection> {
+    fn judge<'a>(&self, fact: &'a ApprovalFact, ctx: Context<'a>, duties: &Duties<'a>) -> Result<Right<'a>, Objection> {
         let refuse = |why: &str| Err(Objection { why: why.to_owned(), too_fast: false });
         if fact.verdict != Verdict::Approve {
             return refuse("a rejection that is not valid");

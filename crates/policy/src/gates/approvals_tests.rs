@@ -351,7 +351,14 @@ fn a_delegate_counts_for_the_lender_and_never_beside_them() {
     lent(groups, &[("sam", "kim")], &["ines", "kim"], same, Pass, Reason::Satisfied);
     lent(groups, &[("pat", "kim")], &["pat", "kim"], same, Pending, wait);
     // A lender's name is not the delegate's to give.
-    lent("kind = \"approvals\"\nrequired = [\"sam\"]\n", &[("sam", "kim")], &["kim"], same, Pending, Reason::ApproverRequired);
+    lent(
+        "kind = \"approvals\"\nrequired = [\"sam\"]\n",
+        &[("sam", "kim")],
+        &["kim"],
+        same,
+        Pending,
+        Reason::ApproverRequired,
+    );
 }
 
 #[test]
@@ -375,7 +382,14 @@ fn a_delegation_ends_and_never_goes_round_duties() {
     lent(GATE, &[("sam", "robot")], &["robot"], same, Pending, wait);
     lent(GATE, &[("kim", "kim")], &["kim"], same, Pending, wait);
     // It does not go on: kim cannot lend what sam has lent.
-    lent(GATE, &[("sam", "kim"), ("kim", "dana")], &["dana"], |facts| facts.promotion.requester = "eve".parse().unwrap(), Pending, wait);
+    lent(
+        GATE,
+        &[("sam", "kim"), ("kim", "dana")],
+        &["dana"],
+        |facts| facts.promotion.requester = "eve".parse().unwrap(),
+        Pending,
+        wait,
+    );
 }
 
 #[test]

@@ -95,12 +95,8 @@ pub(super) fn group_that_is_short<'g>(
     let mut subsets: Vec<u32> = (1..1u32 << seats.len()).collect();
     subsets.sort_by_key(|subset| subset.count_ones());
     for subset in subsets {
-        let chosen: Vec<(&'g GroupName, u64)> = seats
-            .iter()
-            .enumerate()
-            .filter(|(bit, _)| subset & (1u32 << *bit) != 0)
-            .map(|(_, seat)| *seat)
-            .collect();
+        let chosen: Vec<(&'g GroupName, u64)> =
+            seats.iter().enumerate().filter(|(bit, _)| subset & (1u32 << *bit) != 0).map(|(_, seat)| *seat).collect();
         let wanted = chosen.iter().fold(0u64, |sum, (_, count)| sum.saturating_add(*count));
         let groups: Vec<&GroupName> = chosen.iter().map(|(group, _)| *group).collect();
         if people(votes, Some(&groups)) < wanted {

@@ -2,8 +2,8 @@
 
 mod access_log;
 mod blobs;
-mod ci;
 mod changes;
+mod ci;
 mod delegations;
 mod governance;
 mod log;

@@ -1,9 +1,7 @@
 //! Passkeys: what a page signs to enrol one, those that wait, and those that count.
 
 use axum::response::Response;
-use lockgate_api::wire::{
-    PasskeyCode, PasskeyKeys, PasskeyOffer, PasskeyRequest, PasskeyWaiting, SignableDocument,
-};
+use lockgate_api::wire::{PasskeyCode, PasskeyKeys, PasskeyOffer, PasskeyRequest, PasskeyWaiting, SignableDocument};
 use lockgate_engine::{Fault, Kind, consent, passkeys};
 use lockgate_ledger::approval;
 use lockgate_ledger::approval_text::approval_text;

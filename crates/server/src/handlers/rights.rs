@@ -76,10 +76,8 @@ pub async fn holders(call: Call) -> Result<Response, Fault> {
         }
     };
     let found = access::who(call.engine(), permission, object)?;
-    let row = |(person, permit): (PersonId, lockgate_policy::Permit)| HolderRow {
-        person,
-        because: because(permit.because),
-    };
+    let row =
+        |(person, permit): (PersonId, lockgate_policy::Permit)| HolderRow { person, because: because(permit.because) };
     let holders = found.into_iter().map(row).collect();
     reply::json(&HoldersReply { permission: permission.as_str().to_owned(), holders })
 }
@@ -89,8 +87,8 @@ pub async fn review(call: Call) -> Result<Response, Fault> {
     let engine = call.engine().clone();
     let reply = heavy(move || {
         let bytes = access::review(&engine)?.to_bytes()?;
-        let document = String::from_utf8(bytes)
-            .map_err(|error| Fault::new(Kind::Bug, "DOCUMENT_INVALID", error.to_string()))?;
+        let document =
+            String::from_utf8(bytes).map_err(|error| Fault::new(Kind::Bug, "DOCUMENT_INVALID", error.to_string()))?;
         let governance = engine.governance()?;
         let last = governance.last_review().map(|last| ReviewMade {
             by: last.by.clone(),

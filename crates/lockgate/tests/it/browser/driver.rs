@@ -92,8 +92,7 @@ impl Browser {
 
     fn attach(&mut self) {
         let target = self.send("Target.createTarget", json!({ "url": "about:blank" }));
-        let attached =
-            self.send("Target.attachToTarget", json!({ "targetId": target["targetId"], "flatten": true }));
+        let attached = self.send("Target.attachToTarget", json!({ "targetId": target["targetId"], "flatten": true }));
         self.page = text(&attached["sessionId"]);
         for domain in ["Page", "Runtime", "Log", "Network", "WebAuthn"] {
             self.send(&format!("{domain}.enable"), json!({}));
@@ -256,7 +255,8 @@ impl Browser {
     pub fn cookie(&mut self, name: &str) -> String {
         let answer = self.send("Network.getCookies", json!({}));
         let cookies = answer["cookies"].as_array().unwrap();
-        let cookie = cookies.iter().find(|cookie| cookie["name"] == name).unwrap_or_else(|| panic!("no {name}: {answer}"));
+        let cookie =
+            cookies.iter().find(|cookie| cookie["name"] == name).unwrap_or_else(|| panic!("no {name}: {answer}"));
         assert_eq!((&cookie["httpOnly"], &cookie["sameSite"]), (&json!(true), &json!("Strict")), "{cookie}");
         text(&cookie["value"])
     }
