@@ -103,7 +103,7 @@ pub fn effective(policy: &PolicySet, person: &PersonId, groups: &[GroupName]) ->
             because: because.clone(),
         }));
     }
-    found.sort_by(|a, b| (a.permission, a.because.rule.line).cmp(&(b.permission, b.because.rule.line)));
+    found.sort_by_key(|a| (a.permission, a.because.rule.line));
     found
 }
 

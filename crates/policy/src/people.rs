@@ -81,7 +81,8 @@ impl People {
         let mut groups = BTreeMap::new();
         let mut bindings = Vec::new();
         for (name, entry) in group {
-            let line = Some(source.line(&entry.span()));
+            let at = source.line(&entry.span());
+            let line = Some(at);
             let GroupEntry { roles, description } = entry.into_inner();
             let mut permissions = BTreeSet::new();
             for wanted in &roles {
@@ -95,7 +96,7 @@ impl People {
                             people: Vec::new(),
                             services: None,
                             environments: None,
-                            rule: Rule { file: source.path.to_owned(), line: line.unwrap_or(1) },
+                            rule: Rule { file: source.path.to_owned(), line: at },
                         });
                     }
                     None => {

@@ -18,7 +18,7 @@ impl Governance {
                 trust.signed.iter().filter(|signed| self.counted_at(signed, index)).cloned().collect();
             Self::count(&good) >= trust.quorum
         };
-        let counting = self.ci.active.iter().filter(move |(index, trust)| counts(**index, *trust));
+        let counting = self.ci.active.iter().filter(move |(index, trust)| counts(**index, trust));
         counting.map(|(index, trust)| (*index, &trust.event))
     }
 
