@@ -12,7 +12,7 @@ use lockgate_tlog::proof::root_at;
 use serde_json::json;
 
 use crate::approvers::{self, Given};
-use crate::authorise::{self, promotion_unknown};
+use crate::authorise;
 use crate::engine::Inner;
 use crate::evaluate::{Record, close, evaluate, status};
 use crate::fault::{Fault, Kind};
@@ -88,7 +88,7 @@ fn record(
     let lent = event.verdict == Verdict::Approve
         && governance.lends_approval(&event.approver, service, environment, staging.time());
     if !lent {
-        authorise::hide(&governance, &event.approver, permission, target, promotion_unknown(event.promotion))?;
+        authorise::hide_promotion(&governance, &event.approver, permission, (service, environment), event.promotion)?;
     }
     if release.name != event.release {
         return Err(Fault::new(

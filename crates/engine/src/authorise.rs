@@ -82,6 +82,25 @@ pub fn hide(
     }
 }
 
+/// As [`hide`], for a promotion: it does not exist for whoever may not read its service in its environment, the same as
+/// where it is read ([`check_promotion`]).
+///
+/// # Errors
+/// `PROMOTION_UNKNOWN`.
+pub fn hide_promotion(
+    governance: &Governance,
+    principal: &PersonId,
+    action: Permission,
+    (service, environment): (&ServiceName, &EnvName),
+    promotion: PromotionId,
+) -> Result<(), Fault> {
+    let target = Object::Target(service, environment);
+    match may_read(governance, principal, target) || authorise(governance, principal, action, target).is_ok() {
+        true => Ok(()),
+        false => Err(promotion_unknown(promotion)),
+    }
+}
+
 /// Authorises a verb inside the sequencer, and remembers the use. It is forgotten again where the verb fails.
 ///
 /// # Errors

@@ -19,7 +19,7 @@ use lockgate_sign::jwks::Jwks;
 use lockgate_sign::jwt::{Claims, Expected, JwtError, Unverified, verify};
 use lockgate_store::{Session, StoreError};
 
-use crate::authorise::promotion_unknown;
+use crate::authorise::{BLOB_OF, promotion_unknown};
 use crate::change;
 use crate::engine::Engine;
 use crate::fault::{Fault, Kind};
@@ -46,7 +46,8 @@ const SESSIONS_MAX: usize = 16_384;
 const TOKEN_ID_MAX_BYTES: usize = 512;
 /// How many refusals of one issuer's tokens in an hour are an alert.
 const ALERT_AT: u32 = 3;
-/// Whose the marks of used tokens are in the session store; they are no session, see [`mark_of`].
+/// Whose the marks of used tokens are in the session store; they are no session, see [`mark_of`]. Nobody has this name,
+/// see [`check_name`].
 const MARKS: &str = "ci-token";
 
 /// What an exchanged token stands for.
@@ -176,13 +177,42 @@ impl Scope {
             false => Err(promotion_unknown(promotion)),
         }
     }
+
+    /// Whether bytes belong to a service of this token. A digest is no secret, so knowing one gives no right to the bytes
+    /// of other services, whatever the machine's roles let it read (`security.md` ).
+    ///
+    /// # Errors
+    /// What the store says.
+    pub fn holds_blob(&self, engine: &Engine, digest: &Digest) -> Result<bool, Fault> {
+        let prefix = format!("{digest}/");
+        let rows = reader::projections_under(engine.store(), BLOB_OF, &prefix)?;
+        let ours = |(key, _): &(String, Vec<u8>)| {
+            let service = key.strip_prefix(&prefix).and_then(|name| name.parse::<ServiceName>().ok());
+            service.is_some_and(|service| self.services.contains(&service))
+        };
+        Ok(rows.iter().any(ours))
+    }
+}
+
+/// Checks that a name is not the one under which used tokens are marked: ending the sessions of somebody who had it
+/// would forget the marks, and with them which tokens were used.
+///
+/// # Errors
+/// `NAME_RESERVED`.
+pub(crate) fn check_name(name: &PersonId) -> Result<(), Fault> {
+    match name.as_str() == MARKS {
+        false => Ok(()),
+        true => Err(Fault::invalid("NAME_RESERVED", format!("`{MARKS}` is a name that the server uses itself"))
+            .hint("choose another name")),
+    }
 }
 
 /// Trusts pipelines, or proposes it where the quorum of the policy set takes more signatures.
 ///
 /// # Errors
-/// `NOT_PERMITTED` when the signer is not who is signed in; the rest comes with the receipt.
+/// `NOT_PERMITTED` when the signer is not who is signed in, `NAME_RESERVED`; the rest comes with the receipt.
 pub fn trust(by: &PersonId, event: CiTrusted) -> Result<Submission, Fault> {
+    check_name(&event.machine)?;
     match event.by == *by {
         true => Ok(change::submit(by.clone(), Event::CiTrusted(event), Vec::new())),
         false => Err(not_you(&event.by, by)),

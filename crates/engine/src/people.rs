@@ -9,14 +9,17 @@ use serde_json::json;
 
 use crate::authorise::remember_governing;
 use crate::change;
+use crate::ci;
 use crate::fault::{Fault, Kind};
 use crate::sequencer::Submission;
 
 /// Enrols a person or machine that someone vouches for.
 ///
 /// # Errors
-/// `NOT_PERMITTED` when the one-time code is used outside set-up, or the sponsor is not who is signed in.
+/// `NOT_PERMITTED` when the one-time code is used outside set-up, or the sponsor is not who is signed in;
+/// `NAME_RESERVED`.
 pub fn enrol(by: &PersonId, event: PersonEnrolled) -> Result<Submission, Fault> {
+    ci::check_name(&event.person)?;
     match &event.sponsor {
         Sponsor::Countersigned { by: sponsor, .. } if sponsor == by => {
             Ok(change::submit(by.clone(), Event::PersonEnrolled(event), Vec::new()))

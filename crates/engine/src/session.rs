@@ -342,8 +342,9 @@ pub fn end(engine: &Engine, person: &PersonId, id: &str) -> Result<(), Fault> {
 /// Ends every session of a person, those that nobody has used since the server started included; counts the others.
 ///
 /// # Errors
-/// What the store says, except that it is full: then the sessions have ended all the same.
+/// `NAME_RESERVED`, or what the store says, except that it is full: then the sessions have ended all the same.
 pub fn sign_out_everywhere(engine: &Engine, person: &PersonId) -> Result<usize, Fault> {
+    ci::check_name(person)?;
     engine.inner().sessions.end_all(engine.store(), person, engine.inner().clock.now())
 }
 

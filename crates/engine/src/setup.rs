@@ -51,8 +51,9 @@ pub fn create(engine: &Engine, policy: Vec<u8>, setup_code: &str) -> Result<Rece
 /// Enrols the first owner, who holds the one-time code.
 ///
 /// # Errors
-/// `SETUP_DONE` or `SETUP_CODE_WRONG` with the receipt; `NOT_PERMITTED` for another sponsor.
+/// `SETUP_DONE` or `SETUP_CODE_WRONG` with the receipt; `NOT_PERMITTED` for another sponsor; `NAME_RESERVED`.
 pub fn first_owner(event: PersonEnrolled) -> Result<Submission, Fault> {
+    crate::ci::check_name(&event.person)?;
     match &event.sponsor {
         Sponsor::SetupCode { .. } => Ok(crate::people::append(event.person.clone(), Event::PersonEnrolled(event))),
         Sponsor::Countersigned { .. } => Err(Fault::new(

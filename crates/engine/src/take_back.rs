@@ -3,11 +3,11 @@
 use lockgate_ledger::withdrawal::ApprovalWithdrawn;
 use lockgate_ledger::{Actor, Event};
 use lockgate_model::{PersonId, PromotionId};
-use lockgate_policy::{Object, Permission};
+use lockgate_policy::Permission;
 use lockgate_sign::ssh::SshSignature;
 use serde_json::json;
 
-use crate::authorise::{hide, promotion_unknown};
+use crate::authorise::hide_promotion;
 use crate::evaluate::{Record, evaluate, status};
 use crate::fault::{Fault, Kind};
 use crate::sequencer::Submission;
@@ -33,9 +33,12 @@ pub fn take_back(by: &PersonId, promotion: PromotionId, event: ApprovalWithdrawn
     Ok(Submission::new(move |staging, inner| {
         let release = staging.release_of(promotion)?;
         let governance = staging.governance()?.clone();
-        // What one may not read does not exist.
-        let target = Object::Service(&release.name.service);
-        hide(&governance, &event.approver, Permission::Read, target, promotion_unknown(promotion))?;
+        let asked = release.promotion(promotion)?;
+        // What one may not read does not exist; whoever has approved it knows that it does.
+        if !asked.approvals.iter().any(|record| record.event.approver == event.approver) {
+            let target = (&release.name.service, &asked.request.environment);
+            hide_promotion(&governance, &event.approver, Permission::Approve, target, promotion)?;
+        }
         if release.name != event.release {
             return Err(Fault::new(
                 Kind::Denied,

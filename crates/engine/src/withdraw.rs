@@ -6,7 +6,7 @@ use lockgate_model::{PersonId, PromotionId};
 use lockgate_policy::{Object, Permission};
 use serde_json::json;
 
-use crate::authorise::{permit, promotion_unknown};
+use crate::authorise::{hide_promotion, permit};
 use crate::evaluate::close;
 use crate::fault::{Fault, Kind};
 use crate::sequencer::Submission;
@@ -16,8 +16,9 @@ pub fn withdraw(by: PersonId, promotion: PromotionId, reason: String) -> Submiss
     Submission::new(move |staging, _| {
         let release = staging.release_of(promotion)?;
         let asked = release.promotion(promotion)?.clone();
-        let target = Object::Target(&release.name.service, &asked.request.environment);
-        permit(staging, &by, Permission::Withdraw, target, Some(promotion_unknown(promotion)))?;
+        let (service, environment) = (&release.name.service, &asked.request.environment);
+        hide_promotion(&staging.governance()?.clone(), &by, Permission::Withdraw, (service, environment), promotion)?;
+        permit(staging, &by, Permission::Withdraw, Object::Target(service, environment), None)?;
         if asked.requester != by {
             return Err(Fault::new(
                 Kind::NotPermitted,

@@ -451,9 +451,9 @@ impl Approval {
             None => return Err(ApplyError::new("PERSON_UNKNOWN", format!("`{}` is not enrolled", event.approver))),
         }
         // 4. The signature is theirs, over these bytes, for this purpose, by a key that was enrolled before. Whether the
-        //    key counts is asked when the approval is handed in and when it is counted: a later finding that the key
-        //    was stolen must not make the entry unreadable.
-        let key = governance.verify_made(&event.approver, &event.signature, NAMESPACE, bytes)?;
+        //    key counts is asked when the approval is handed in and when it is counted, whether the passkey does when the
+        //    entry is recorded: a later finding or policy set must not make the entry unreadable.
+        let (key, _) = governance.verify_key(&event.approver, &event.signature, NAMESPACE, bytes)?;
         if key.enrolled_at >= index {
             return Err(ApplyError::new("KEY_UNKNOWN", format!("the key {} was enrolled later", key.fingerprint)));
         }

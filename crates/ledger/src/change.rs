@@ -536,6 +536,10 @@ pub fn render(event: &Event, document: &[u8]) -> String {
         Event::CiTrusted(event) => {
             line("change", format!("LET CI PIPELINES ACT AS {}", event.machine));
             line("issuer", visible(&event.issuer));
+            // Whoever holds these keys makes tokens of that issuer.
+            if let Some(url) = &event.jwks_url {
+                line("keys from", visible(url));
+            }
             line("audience", visible(&event.audience));
             for (name, value) in &event.claims {
                 line("claim", format!("{} = {}", visible(name), visible(value)));

@@ -141,7 +141,8 @@ impl Delegation {
         self.ended.is_none() && time < self.event.expires_at
     }
 
-    fn covers(&self, service: &ServiceName, environment: &EnvName) -> bool {
+    /// Whether it is for a service in an environment.
+    pub(crate) fn covers(&self, service: &ServiceName, environment: &EnvName) -> bool {
         let event = &self.event;
         (event.services.is_empty() || event.services.contains(service))
             && (event.environments.is_empty() || event.environments.contains(environment))
@@ -163,7 +164,8 @@ impl Governance {
 
     /// The delegations in force for a service and environment, as facts.
     ///
-    /// A delegation whose key turned out to be in someone else's hands is none.
+    /// A delegation whose key turned out to be in someone else's hands is none, and neither is that of a lender who is
+    /// suspended, also where the policy set names the lender and not a group.
     pub fn delegations_for(
         &self,
         service: &ServiceName,
@@ -172,7 +174,9 @@ impl Governance {
     ) -> Vec<DelegationFact> {
         let counts = |delegation: &&Delegation| {
             let key = self.key(&delegation.event.from, &delegation.key);
-            delegation.is_open(time)
+            let lends = self.person(&delegation.event.from).is_some_and(|from| !from.is_suspended());
+            lends
+                && delegation.is_open(time)
                 && delegation.covers(service, environment)
                 && key.is_some_and(|key| key.valid_at(delegation.index))
         };
@@ -253,6 +257,7 @@ impl Governance {
         if !self.delegations.documents.insert(Digest::of(&document)) {
             return Err(ApplyError::new("DELEGATION_REPLAYED", "this very delegation was granted before".to_owned()));
         }
+        self.vouch_delegation(&event.from, &event.to, &key, index);
         self.delegations.all.push(Delegation { event: event.clone(), index, time, key, ended: None });
         Ok(())
     }

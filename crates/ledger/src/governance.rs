@@ -24,7 +24,7 @@ use serde::Serialize;
 use lockgate_model::facts::{PersonFact, SubjectKind, WaiverFact};
 use lockgate_model::{Digest, EntryIndex, EnvName, GateName, GroupName, PersonId, ServiceName, UnixMillis, canonical};
 use lockgate_policy::{Object, Permission, PolicySet};
-use lockgate_sign::ssh::{SshPublicKey, SshSignature};
+use lockgate_sign::ssh::{Presence, SshPublicKey, SshSignature};
 
 use crate::access_review::LastReview;
 use crate::bodies::{Bodies, required};
@@ -270,6 +270,13 @@ impl Governance {
         self.allows(id, permission, Object::Ledger).is_ok()
     }
 
+    /// Remembers on whose signature a lent right rests.
+    pub(crate) fn vouch_delegation(&mut self, from: &PersonId, to: &PersonId, key: &str, index: EntryIndex) {
+        let signed = vec![Signed { person: from.clone(), key: key.to_owned() }];
+        let what = Vouched::Delegation { from: from.clone(), to: to.clone() };
+        self.vouchings.push(Vouching { index, event: "delegation.granted", quorum: 1, signed, what });
+    }
+
     /// Finds a person's key by fingerprint.
     pub fn key(&self, person: &PersonId, fingerprint: &str) -> Option<&Key> {
         self.people.get(person)?.keys.iter().find(|key| key.fingerprint == fingerprint)
@@ -311,6 +318,23 @@ impl Governance {
         namespace: &str,
         message: &[u8],
     ) -> Result<&Key, ApplyError> {
+        let (key, presence) = self.verify_key(person, armored, namespace, message)?;
+        check_passkey(&self.policy.settings().passkeys, presence.as_ref())?;
+        Ok(key)
+    }
+
+    /// Verifies as [`Self::verify_made`] does, without asking whether the policy set counts the passkey that signed:
+    /// for entries that may be older than the policy set. [`Self::check_device`] asks it.
+    ///
+    /// # Errors
+    /// As [`Self::verify_made`], without those of the policy set's own rules.
+    pub(crate) fn verify_key(
+        &self,
+        person: &PersonId,
+        armored: &str,
+        namespace: &str,
+        message: &[u8],
+    ) -> Result<(&Key, Option<Presence>), ApplyError> {
         let signature = SshSignature::parse_armored(armored)
             .map_err(|error| ApplyError::new("SIGNATURE_MALFORMED", error.to_string()))?;
         let record = self
@@ -324,8 +348,17 @@ impl Governance {
         let presence = signature.verify_presence(message, namespace, &key.public).map_err(|error| {
             ApplyError::new(error.code(), format!("the signature by `{person}` does not verify: {error}"))
         })?;
-        check_passkey(&self.policy.settings().passkeys, presence.as_ref())?;
-        Ok(key)
+        Ok((key, presence))
+    }
+
+    /// Whether the policy set counts the device that made a signature, which has been verified already.
+    ///
+    /// # Errors
+    /// `SIGNATURE_MALFORMED`, `WEBAUTHN_ORIGIN`, `WEBAUTHN_SYNCED` or `WEBAUTHN_UV`.
+    pub(crate) fn check_device(&self, armored: &str) -> Result<(), ApplyError> {
+        let signature = SshSignature::parse_armored(armored)
+            .map_err(|error| ApplyError::new("SIGNATURE_MALFORMED", error.to_string()))?;
+        check_passkey(&self.policy.settings().passkeys, signature.presence().as_ref())
     }
 
     fn require(&self, person: &PersonId, permission: Permission) -> Result<(), ApplyError> {

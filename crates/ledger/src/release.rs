@@ -334,11 +334,23 @@ impl ReleaseState {
 
     pub(crate) fn grant(&mut self, event: &GrantIssued, time: UnixMillis, index: EntryIndex) -> Result<(), ApplyError> {
         let manifest = self.manifest_digest;
+        // INVARIANT (a grant rests on all that was known): no evidence, approval, rejection or withdrawal was recorded
+        // between the decision and the grant, whatever the clock says of them.
+        let known = |index: EntryIndex| index < event.decision;
+        let evidence_known = self.evidence.iter().all(|record| known(record.index));
         let promotion = self.open_promotion_mut(event.promotion)?;
+        let undisturbed = evidence_known
+            && promotion.approvals.iter().all(|record| known(record.index) && record.withdrawn.is_none_or(known));
+        let in_time = time < promotion.request.expires_at;
         let allowed = promotion.decisions.last().is_some_and(|decision| {
             decision.event.outcome == Outcome::Allow && decision.index == event.decision && decision.time == time
         });
-        if !allowed || event.manifest != manifest || event.environment != promotion.request.environment {
+        if !allowed
+            || !undisturbed
+            || !in_time
+            || event.manifest != manifest
+            || event.environment != promotion.request.environment
+        {
             return Err(ApplyError::new(
                 "GRANT_UNFOUNDED",
                 format!("no decision allows what {} was granted", event.promotion),

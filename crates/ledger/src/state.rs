@@ -329,12 +329,16 @@ impl State {
                 // the entry unreadable. Every slice that starts with the governance stream knows its head.
                 if self.head(&StreamName::governance()).is_some() {
                     self.governance()?.require_verdict(&approval.predicate, time)?;
+                    self.governance()?.check_device(&event.signature)?;
                 }
                 let limit = Limits::DEFAULT.approvals_per_promotion;
                 self.release_mut(&event.release)?.approve(event, approval, time, index, limit)
             }
             Event::ApprovalWithdrawn(event) => {
                 event.verify(self.governance()?, index)?;
+                if self.head(&StreamName::governance()).is_some() {
+                    self.governance()?.check_device(&event.signature)?;
+                }
                 self.release_mut(&event.release)?.take_back(event, index)
             }
             Event::PromotionClosed(event) => {
@@ -355,10 +359,19 @@ impl State {
             Event::GrantIssued(event) => {
                 let latest =
                     self.governance()?.policy.environment(&event.environment).map(|known| time.plus(known.grant_ttl));
-                if latest.is_none_or(|latest| event.not_after > latest) {
+                // Asked only where the governance state is that of the entry, as for approvals: the grant must stay
+                // readable under a later policy set with a shorter `grant_ttl`, or without the environment.
+                let head = self.head(&StreamName::governance());
+                if head.is_some() && latest.is_none_or(|latest| event.not_after > latest) {
                     return Err(ApplyError::new(
                         "GRANT_UNFOUNDED",
                         format!("the grant of {} lasts longer than the policy set allows", event.promotion),
+                    ));
+                }
+                if head.is_some_and(|head| head.index >= event.decision) {
+                    return Err(ApplyError::new(
+                        "GRANT_UNFOUNDED",
+                        format!("governance has changed between the decision on {} and its grant", event.promotion),
                     ));
                 }
                 self.release_mut(&event.release)?.grant(event, time, index)?;

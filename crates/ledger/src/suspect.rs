@@ -9,6 +9,7 @@ use serde::Serialize;
 use lockgate_model::{EntryIndex, EnvName};
 use lockgate_policy::{GateOutcome, Outcome};
 
+use crate::delegation::Delegation;
 use crate::governance::{Governance, Vouched, Vouching};
 use crate::release::{DecisionRecord, PromotionState, ReleaseState};
 
@@ -33,7 +34,7 @@ pub fn is_possible(governance: &Governance) -> bool {
     keys.any(|key| key.suspect.is_some() || key.is_compromised())
 }
 
-/// The enrolments, ends of keys, suspensions, policy sets and waivers that are suspect, in ledger order.
+/// The enrolments, ends of keys, suspensions, policy sets, waivers and delegations that are suspect, in ledger order.
 pub fn in_governance(governance: &Governance) -> Vec<Suspect> {
     governance.vouchings().iter().filter_map(|vouching| of_vouching(governance, vouching)).collect()
 }
@@ -73,6 +74,7 @@ pub fn in_release(governance: &Governance, release: &ReleaseState) -> Vec<Suspec
         let causes = approvals(governance, release, promotion)
             .into_iter()
             .chain(policy_in_force(governance, &doubtful, decision.index))
+            .chain(delegations(governance, &doubtful, release, promotion))
             .chain(waivers(governance, &doubtful, release, promotion, decision))
             .chain(elsewhere(&granted, &promotion.request.environment));
         // It counted what came before it, and did not know what came after it.
@@ -130,6 +132,28 @@ fn waivers(
         _ => false,
     };
     let indices: Vec<EntryIndex> = governance.vouchings().iter().filter(used).map(|vouching| vouching.index).collect();
+    doubtful.iter().filter(|suspect| indices.contains(&suspect.index)).cloned().collect()
+}
+
+/// The suspect delegations to those who approved while they lasted, whether or not these needed them.
+fn delegations(
+    governance: &Governance,
+    doubtful: &[Suspect],
+    release: &ReleaseState,
+    promotion: &PromotionState,
+) -> Vec<Suspect> {
+    let aliases = governance.policy.aliases();
+    let used = |lent: &&Delegation| {
+        lent.covers(&release.name.service, &promotion.request.environment)
+            && promotion.approvals.iter().any(|record| {
+                record.is_open_approval_by(&record.event.approver)
+                    && aliases.person(&record.event.approver) == aliases.person(&lent.event.to)
+                    && lent.index < record.index
+                    && record.time < lent.event.expires_at
+                    && lent.ended.as_ref().is_none_or(|(at, _)| record.index < *at)
+            })
+    };
+    let indices: Vec<EntryIndex> = governance.delegations().iter().filter(used).map(|lent| lent.index).collect();
     doubtful.iter().filter(|suspect| indices.contains(&suspect.index)).cloned().collect()
 }
 

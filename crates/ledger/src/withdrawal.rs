@@ -94,7 +94,7 @@ impl ApprovalWithdrawn {
             ));
         }
         let document = document_bytes(&WithdrawalDocument::new(governance.origin(), self))?;
-        let key = governance.verify_made(&self.approver, &self.signature, WITHDRAWAL_NAMESPACE, &document)?;
+        let (key, _) = governance.verify_key(&self.approver, &self.signature, WITHDRAWAL_NAMESPACE, &document)?;
         match key.enrolled_at < index {
             true => Ok(()),
             false => Err(ApplyError::new("KEY_UNKNOWN", format!("the key {} was enrolled later", key.fingerprint))),

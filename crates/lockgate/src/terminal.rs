@@ -53,9 +53,10 @@ impl Terminal {
             Format::Json => {
                 let json = serde_json::to_string_pretty(value)
                     .map_err(|error| Failure::new(Exit::Bug, "OUTPUT_INVALID", error.to_string()))?;
-                self.result(json)
+                self.result(plain_json(&json))
             }
-            Format::Table => self.result(text().trim_end()),
+            // Whatever a command prints of what came from elsewhere, none of it steers the terminal.
+            Format::Table => self.result(printable(text().trim_end())),
         }
     }
 
@@ -63,14 +64,14 @@ impl Terminal {
     pub fn say(&self, text: impl AsRef<str>) {
         if !self.quiet {
             // Talk that nobody hears is no failure.
-            let _ = writeln!(std::io::stderr(), "{}", text.as_ref());
+            let _ = writeln!(std::io::stderr(), "{}", printable(text.as_ref()));
         }
     }
 
     /// Reports a failure.
     pub fn failure(&self, failure: &Failure) {
         let (red, plain) = if self.colour { ("\u{1b}[1;31m", "\u{1b}[0m") } else { ("", "") };
-        let mut text = format!("{red}error{plain}[{}]: {}", failure.code, printable(&failure.message));
+        let mut text = format!("{red}error{plain}[{}]: {}", printable(&failure.code), printable(&failure.message));
         if let Some(hint) = &failure.hint {
             text.push_str(&format!("\n  next  {}", printable(hint)));
         }
@@ -79,7 +80,7 @@ impl Terminal {
             let json = serde_json::json!({ "error": {
                 "code": failure.code, "message": failure.message, "hint": failure.hint, "exit": failure.exit.code(),
             } });
-            let _ = writeln!(std::io::stdout(), "{json}");
+            let _ = writeln!(std::io::stdout(), "{}", plain_json(&json.to_string()));
         }
     }
 
@@ -132,4 +133,35 @@ pub fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> St
 /// Text from outside with its control characters escaped; line breaks stay.
 pub fn printable(text: &str) -> String {
     text.split('\n').map(lockgate_ledger::approval::visible).collect::<Vec<_>>().join("\n")
+}
+
+/// JSON in which the control characters that JSON lets stand in texts are escaped: some terminals obey those above 127
+/// too.
+fn plain_json(json: &str) -> String {
+    json.chars().fold(String::with_capacity(json.len()), |mut out, character| {
+        match character.is_control() && character != '\n' {
+            true => out.push_str(&format!("\\u{:04x}", u32::from(character))),
+            false => out.push(character),
+        }
+        out
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_cannot_steer_a_terminal_and_stays_what_it_is() {
+        let value = serde_json::json!({ "text": "a\u{1b}[2J\u{9b}31m\u{7f}\n\tb" });
+        let text = plain_json(&serde_json::to_string_pretty(&value).unwrap());
+        assert!(text.chars().all(|character| character == '\n' || !character.is_control()), "{text:?}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), value);
+    }
+
+    #[test]
+    fn printing_twice_is_printing_once() {
+        let text = "a\u{1b}[2J\u{202e}\n\\u{1b}";
+        assert_eq!(printable(&printable(text)), printable(text));
+    }
 }

@@ -1,5 +1,6 @@
 //! The process's surroundings: read once, at the start, and handed inward.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
 use lockgate_api::wire::{Challenge, ChallengeRequest, ServerInfo, SessionReply, SessionRequest};
@@ -17,6 +18,9 @@ use crate::failure::Failure;
 use crate::home::{Context, Home, read_file, write_file};
 use crate::keyring::{Keyring, sign};
 use crate::terminal::Terminal;
+
+/// The right of everybody to write a file.
+const OTHERS_WRITE: u32 = 0o002;
 
 /// The machine's clock.
 #[derive(Debug, Clone, Copy)]
@@ -236,15 +240,26 @@ impl World {
         }
     }
 
-    /// What to trust: the file that was named, else the home's.
+    /// Where what is trusted stands: the file that was named, else the home's.
+    pub fn trust_path(&self, named: Option<&std::path::Path>) -> PathBuf {
+        named.map(std::path::Path::to_owned).unwrap_or_else(|| self.home.trust())
+    }
+
+    /// What to trust: the file that was named, else the home's; not one that everybody may write (`security.md` A-106).
     ///
     /// # Errors
-    /// `TRUST_MISSING`, or what the file says.
+    /// `TRUST_MISSING`, `TRUST_WRITABLE`, or what the file says.
     pub fn trust(&self, named: Option<&std::path::Path>) -> Result<TrustFile, Failure> {
-        let path = named.map(std::path::Path::to_owned).unwrap_or_else(|| self.home.trust());
+        let path = self.trust_path(named);
         if !path.exists() {
             return Err(Failure::usage("TRUST_MISSING", format!("there is no trust file at {}", path.display()))
                 .hint("get it over a channel you trust and name it with --trust, or pin a server's own statement with `lockgate trust pin`"));
+        }
+        let facts = std::fs::metadata(&path).map_err(|error| Failure::file(&path, &error))?;
+        if facts.permissions().mode() & OTHERS_WRITE != 0 {
+            let message = format!("everybody on this machine may write {}, so that it pins nothing", path.display());
+            return Err(Failure::usage("TRUST_WRITABLE", message)
+                .hint("compare what it says over another channel, and take the right away: `chmod o-w FILE`"));
         }
         Ok(TrustFile::from_bytes(&read_file(&path, Limits::DEFAULT.note_bytes as u64)?)?)
     }

@@ -6,14 +6,15 @@
 
 use std::collections::BTreeSet;
 
-use lockgate_model::PersonId;
-use lockgate_model::facts::{Claim, Facts, Origin, PersonFact, SubjectKind};
+use lockgate_model::facts::{Claim, EvidenceFact, Facts, Origin, PersonFact, SubjectKind};
+use lockgate_model::{PersonId, SignerName};
 use serde::Deserialize;
 
 use crate::access::{allows, object_of};
 use crate::explain::Reason;
 use crate::permission::Permission;
 use crate::policy_set::PolicySet;
+use crate::trust::EvidenceKind;
 
 /// A part in a release that somebody may have besides approving it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
@@ -69,7 +70,7 @@ impl Part {
 pub(crate) struct Duties<'a> {
     policy: &'a PolicySet,
     requester: &'a PersonId,
-    publisher: &'a PersonId,
+    publisher: Option<&'a PersonId>,
     publisher_is_machine: bool,
     /// People whom evidence names by one of their aliases.
     authors: BTreeSet<&'a PersonId>,
@@ -82,19 +83,40 @@ pub(crate) struct Duties<'a> {
 impl<'a> Duties<'a> {
     /// Gathers the parts from what is known.
     pub(crate) fn of(policy: &'a PolicySet, facts: &'a Facts) -> Self {
+        let publisher = Some(policy.aliases().person(&facts.release.published_by));
+        Self { publisher, ..Self::gathered(policy, facts, |_| true) }
+    }
+
+    /// Gathers the parts that may make fewer people enough: who asked, as every approver signs it, who deploys, and
+    /// whom provenance names that the policy set believes.
+    ///
+    /// INVARIANT (nobody is talked out of the count): what anyone could say of others, or the server alone says, bars
+    /// them from approving, and does not make one approval do for two.
+    pub(crate) fn certain(policy: &'a PolicySet, facts: &'a Facts) -> Self {
+        let believed = |name: &SignerName| {
+            policy.signer(name).is_some_and(|signer| signer.signs.contains(&EvidenceKind::Provenance))
+        };
+        Self::gathered(policy, facts, |fact| match &fact.origin {
+            Origin::Signed { signers } => signers.iter().any(believed),
+            Origin::OnBehalf { .. } => false,
+        })
+    }
+
+    /// Gathers the parts from what evidence there is, as far as it counts; without who published.
+    fn gathered(policy: &'a PolicySet, facts: &'a Facts, counts: impl Fn(&EvidenceFact) -> bool) -> Self {
         let person = |account: &'a PersonId| policy.aliases().person(account);
         let publisher = &facts.release.published_by;
         let mut duties = Self {
             policy,
             requester: person(&facts.promotion.requester),
-            publisher: person(publisher),
+            publisher: None,
             publisher_is_machine: facts.people.get(publisher).map(|known| known.kind) == Some(SubjectKind::Machine),
             authors: BTreeSet::new(),
             named: BTreeSet::new(),
             handed_in: BTreeSet::new(),
             deployers: BTreeSet::new(),
         };
-        for fact in &facts.evidence {
+        for fact in facts.evidence.iter().filter(|fact| counts(fact)) {
             if let Claim::Provenance(provenance) = &fact.claim {
                 provenance.authors.iter().for_each(|author| duties.add_author(author));
             }
@@ -136,11 +158,13 @@ impl<'a> Duties<'a> {
         match part {
             Part::Requester => person == self.requester,
             Part::Author => {
-                person == self.publisher
+                self.publisher == Some(person)
                     || self.authors.contains(person)
                     || [person, account].iter().any(|name| self.named.contains(name.as_str()))
             }
-            Part::Builder => (self.publisher_is_machine && person == self.publisher) || self.handed_in.contains(person),
+            Part::Builder => {
+                (self.publisher_is_machine && self.publisher == Some(person)) || self.handed_in.contains(person)
+            }
             Part::Deployer => self.deployers.contains(person),
         }
     }

@@ -18,6 +18,7 @@ use tower::ServiceExt as _;
 
 use crate::app::App;
 use crate::dispatch;
+use crate::rate::network;
 
 /// How long a client may take to send its headers.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
@@ -119,7 +120,7 @@ async fn told(closed: &mut tokio::sync::watch::Receiver<bool>) {
     }
 }
 
-/// How many connections each address has open.
+/// How many connections each address has open; of IPv6, each network.
 struct Addresses {
     most: usize,
     open: Mutex<HashMap<IpAddr, usize>>,
@@ -132,6 +133,7 @@ struct Place {
 
 impl Addresses {
     fn take(self: Arc<Self>, address: IpAddr) -> Option<Place> {
+        let address = network(address);
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let count = open.entry(address).or_insert(0);
         if *count >= self.most {
@@ -152,5 +154,23 @@ impl Drop for Place {
                 open.remove(&self.address);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_shares_its_places() {
+        let addresses = Arc::new(Addresses { most: 2, open: Mutex::default() });
+        let take = |address: &str| addresses.clone().take(address.parse().unwrap());
+        let held = [take("2001:db8::1"), take("2001:db8::2")];
+        assert!(held.iter().all(Option::is_some));
+        assert!(take("2001:db8::3").is_none(), "a third of the same /64");
+        assert!(take("2001:db8:0:1::1").is_some() && take("192.0.2.1").is_some());
+        drop(held);
+        assert!(take("2001:db8::3").is_some());
+        assert!(addresses.open.lock().unwrap().is_empty(), "what is closed is forgotten");
     }
 }

@@ -12,8 +12,11 @@ use lockgate_engine::{Fault, Kind, session};
 
 use crate::hosts::{Hosts, host_of};
 
-/// The name of the session cookie.
+/// The name of the session cookie over plain loopback.
 pub const SESSION: &str = "lockgate_session";
+/// Its name everywhere else: no browser takes a cookie of this name from another host of the same domain, so that
+/// nobody can make somebody go on in a session of theirs (RFC 6265bis, section 4.1.3.2).
+pub const HOST_SESSION: &str = "__Host-lockgate_session";
 /// The name of the cookie that a sign-in through an identity provider is bound to.
 pub const FLOW: &str = "lockgate_oidc";
 /// The longest token.
@@ -23,8 +26,13 @@ const TOKEN_MAX_BYTES: usize = 256;
 ///
 /// # Errors
 /// `TOKEN_INVALID` when there are both, or several cookies; `CSRF` when the route takes no cookie.
-pub fn token(route: &Route, headers: &HeaderMap, bearer: Option<String>) -> Result<Option<String>, Fault> {
-    let Some(cookie) = value(headers, SESSION)? else { return Ok(bearer) };
+pub fn token(
+    route: &Route,
+    hosts: &Hosts,
+    headers: &HeaderMap,
+    bearer: Option<String>,
+) -> Result<Option<String>, Fault> {
+    let Some(cookie) = value(headers, session_name(hosts, headers))? else { return Ok(bearer) };
     if bearer.is_some() {
         return Err(Fault::new(
             Kind::Unauthenticated,
@@ -74,8 +82,8 @@ pub fn wanted(headers: &HeaderMap) -> bool {
 /// A bug, when the token has a character that no token has.
 pub fn set_session(response: &mut Response, hosts: &Hosts, headers: &HeaderMap, token: &str) -> Result<(), Fault> {
     let secure = secure(hosts, headers);
-    let age = session::ABSOLUTE.secs();
-    append(response, &format!("{SESSION}={token}; HttpOnly; SameSite=Strict; Path=/; Max-Age={age}{secure}"))
+    let (name, age) = (session_name(hosts, headers), session::ABSOLUTE.secs());
+    append(response, &format!("{name}={token}; HttpOnly; SameSite=Strict; Path=/; Max-Age={age}{secure}"))
 }
 
 /// Takes the session cookie back.
@@ -83,8 +91,8 @@ pub fn set_session(response: &mut Response, hosts: &Hosts, headers: &HeaderMap, 
 /// # Errors
 /// Never: the text is fixed.
 pub fn clear_session(response: &mut Response, hosts: &Hosts, headers: &HeaderMap) -> Result<(), Fault> {
-    let secure = secure(hosts, headers);
-    append(response, &format!("{SESSION}=; HttpOnly; SameSite=Strict; Path=/; Max-Age=0{secure}"))
+    let (name, secure) = (session_name(hosts, headers), secure(hosts, headers));
+    append(response, &format!("{name}=; HttpOnly; SameSite=Strict; Path=/; Max-Age=0{secure}"))
 }
 
 /// Sets the cookie that binds a browser to the sign-in that it began, or takes it back where `value` is empty.
@@ -104,11 +112,16 @@ pub fn set_flow(
     append(response, &format!("{FLOW}={value}; HttpOnly; SameSite=Lax; Path=/v1/oidc; Max-Age={max_age_secs}{secure}"))
 }
 
+fn is_plain(hosts: &Hosts, headers: &HeaderMap) -> bool {
+    host_of(headers).is_some_and(|host| hosts.is_plain_loopback(host))
+}
+
 fn secure(hosts: &Hosts, headers: &HeaderMap) -> &'static str {
-    match host_of(headers).is_some_and(|host| hosts.is_plain_loopback(host)) {
-        true => "",
-        false => "; Secure",
-    }
+    if is_plain(hosts, headers) { "" } else { "; Secure" }
+}
+
+fn session_name(hosts: &Hosts, headers: &HeaderMap) -> &'static str {
+    if is_plain(hosts, headers) { SESSION } else { HOST_SESSION }
 }
 
 fn append(response: &mut Response, cookie: &str) -> Result<(), Fault> {
@@ -147,10 +160,13 @@ mod tests {
 
     #[test]
     fn a_request_carries_one_token_and_a_cookie_only_where_it_may() {
-        let cookie = headers(&["lockgate_session=abc"]);
+        let mut cookie = headers(&["lockgate_session=abc"]);
+        cookie.insert(header::HOST, HeaderValue::from_static("localhost:7430"));
+        let plain = Hosts::default();
         let route = |access, csrf| Route { access, csrf, ..ROUTES[0] };
         let check = |access, csrf, bearer: Option<&str>, wanted: Result<Option<&str>, &str>| {
-            let found = token(&route(access, csrf), &cookie, bearer.map(str::to_owned)).map_err(|fault| fault.code);
+            let found = token(&route(access, csrf), &plain, &cookie, bearer.map(str::to_owned));
+            let found = found.map_err(|fault| fault.code);
             assert_eq!(found.as_ref().map(Option::as_deref).map_err(|code| *code), wanted, "{access:?} {csrf:?}");
         };
         check(Access::SignedIn, Csrf::Safe, None, Ok(Some("abc")));
@@ -158,8 +174,15 @@ mod tests {
         check(Access::SignedIn, Csrf::BearerOnly, None, Err("CSRF"));
         check(Access::Public, Csrf::BearerOnly, None, Ok(None));
         check(Access::SignedIn, Csrf::Safe, Some("xyz"), Err("TOKEN_INVALID"));
-        let bearer = token(&route(Access::SignedIn, Csrf::BearerOnly), &HeaderMap::new(), Some("xyz".to_owned()));
+        let bearer_only = route(Access::SignedIn, Csrf::BearerOnly);
+        let bearer = token(&bearer_only, &plain, &HeaderMap::new(), Some("xyz".to_owned()));
         assert_eq!(bearer.unwrap().as_deref(), Some("xyz"));
+        // Elsewhere only the name counts that no other host of the domain can set.
+        let checked = route(Access::SignedIn, Csrf::CookieChecked);
+        cookie.insert(header::HOST, HeaderValue::from_static("lockgate.example"));
+        assert_eq!(token(&checked, &plain, &cookie, None).unwrap(), None);
+        cookie.insert(header::COOKIE, HeaderValue::from_static("lockgate_session=abc; __Host-lockgate_session=xyz"));
+        assert_eq!(token(&checked, &plain, &cookie, None).unwrap().as_deref(), Some("xyz"));
     }
 
     #[test]
@@ -177,7 +200,8 @@ mod tests {
             assert!(text.contains(part), "{text}");
         }
         assert!(!text.contains("Secure"), "{text}");
-        assert!(set("lockgate.example", &plain).ends_with("; Secure"));
+        let text = set("lockgate.example", &plain);
+        assert!(text.starts_with("__Host-lockgate_session=abc.def; ") && text.ends_with("; Secure"), "{text}");
         assert!(
             set("127.0.0.1:7430", &Hosts::new(&[], None, Some("https://localhost")).unwrap()).ends_with("; Secure")
         );

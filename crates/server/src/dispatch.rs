@@ -81,8 +81,13 @@ async fn no_route(app: Arc<App>, request: Request, problem: Response, code: &'st
         Ok(witness) => witness,
         Err(fault) => return reply::problem(&fault),
     };
-    let (problem, code) = match app.rates.anonymous(address, Rate::Read, app.engine.inner().now()) {
+    let now = app.engine.inner().now();
+    let (problem, code) = match app.rates.anonymous(address, Rate::Read, now) {
         Ok(()) => (problem, code),
+        Err(fault) if !app.rates.is_news(address, now) => {
+            witness.forget();
+            return reply::problem(&fault);
+        }
         Err(fault) => (reply::problem(&fault), fault.code),
     };
     witness.answered(problem.status().as_u16(), Some(code));
@@ -114,13 +119,19 @@ async fn dispatch(
             let person = call.person.clone();
             (handler(call).await, person)
         }
+        // INVARIANT (a flood leaves few traces): who is told to wait, and does not, is recorded once a second.
+        Err(fault) if fault.kind == Kind::RateLimited && !app.rates.is_news(address, app.engine.inner().now()) => {
+            witness.forget();
+            return reply::problem(&fault);
+        }
         Err(fault) => (Err(fault), None),
     };
     let result = slow_down(&app, route, &witness, address, result);
     let code = result.as_ref().err().map(|fault| fault.code);
     let response = result.unwrap_or_else(|fault| {
         if let Some(context) = &fault.context {
-            tracing::warn!(event = route.event, code = fault.code, %context, "refused");
+            // Quoted: it may repeat what a caller sent, line breaks too.
+            tracing::warn!(event = route.event, code = fault.code, ?context, "refused");
         }
         tracing::info!(event = route.event, code = fault.code, %address, "refused");
         reply::problem(&fault)
@@ -216,7 +227,7 @@ fn known(
     headers: &HeaderMap,
     witness: &mut Witness,
 ) -> Result<(Option<String>, Option<Caller>), Fault> {
-    let token = cookie::token(route, headers, bearer(headers)?)?;
+    let token = cookie::token(route, &app.front.hosts, headers, bearer(headers)?)?;
     if let Some(token) = &token {
         witness.saw_token(token);
     }

@@ -18,6 +18,8 @@ const HALF: usize = 32_768;
 const COST: u64 = 1_000_000;
 /// How many wrong sign-ins in a row are answered without being told to wait.
 const FREE_FAILURES: u32 = 16;
+/// How many milliseconds go by between two refusals for want of tokens that are recorded, for one address.
+const NEWS_MILLIS: u64 = 1000;
 /// The longest wait that a wrong sign-in is told.
 const WAIT_MAX_SECS: u64 = 60;
 
@@ -107,6 +109,8 @@ pub struct RateTable {
     buckets: Mutex<Halves<Who, Bucket>>,
     /// Wrong sign-ins in a row, by address and name.
     failures: Mutex<Halves<(IpAddr, String), (u32, UnixMillis)>>,
+    /// When a refusal for want of tokens was last recorded, by address.
+    news: Mutex<Halves<IpAddr, UnixMillis>>,
 }
 
 impl RateTable {
@@ -159,6 +163,18 @@ impl RateTable {
         failures.remove(&(network(address), name.to_owned()));
     }
 
+    /// Whether a refusal for want of tokens is to be recorded: one a second for each address. Whoever goes on in spite
+    /// of being refused must not fill the disk with that.
+    pub fn is_news(&self, address: IpAddr, now: UnixMillis) -> bool {
+        let mut news = self.news.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = news.get(network(address), UnixMillis(0));
+        let passed = now.0.abs_diff(last.0) >= NEWS_MILLIS;
+        if passed {
+            *last = now;
+        }
+        passed
+    }
+
     fn take(&self, who: Who, limit: Limit, now: UnixMillis) -> Result<(), Fault> {
         let most = u64::from(limit.burst.max(1)) * COST;
         let per_milli = u64::from(limit.per_second.max(1)) * (COST / 1000);
@@ -194,7 +210,7 @@ fn limited(what: &str, secs: u64) -> Fault {
 }
 
 /// What counts as one address: whoever has one IPv6 address usually has all of its /64.
-fn network(address: IpAddr) -> IpAddr {
+pub(crate) fn network(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
         IpAddr::V6(long) => match long.to_ipv4_mapped() {
@@ -266,6 +282,17 @@ mod tests {
         }
         let buckets = table.locked();
         assert!(buckets.young.len() + buckets.old.len() <= 2 * HALF);
+    }
+
+    #[test]
+    fn one_refusal_a_second_is_news() {
+        let table = RateTable::default();
+        let news = |address: &str, millis: u64| table.is_news(address.parse().unwrap(), later(millis));
+        assert_eq!([0, 1, 999, 1000, 1001].map(|millis| news("192.0.2.1", millis)), [true, false, false, true, false]);
+        assert!(news("192.0.2.2", 1) && news("2001:db8::1", 1));
+        assert!(!news("2001:db8::2", 2), "the same network");
+        // A clock that is put back silences nobody for long.
+        assert!(table.is_news("192.0.2.1".parse().unwrap(), UnixMillis(NOW.0 - 3_600_000)));
     }
 
     #[test]

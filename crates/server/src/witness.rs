@@ -82,6 +82,11 @@ impl Witness {
         &self.entry.object
     }
 
+    /// Nothing is recorded of it: a refusal for want of tokens, like many just before.
+    pub fn forget(mut self) {
+        self.place = None;
+    }
+
     /// The answer is ready.
     pub fn answered(mut self, status: u16, code: Option<&str>) {
         self.entry.status = status;

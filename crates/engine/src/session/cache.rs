@@ -151,7 +151,11 @@ impl SessionCache {
         let lost: Vec<PersonId> =
             before.people().map(|(id, _)| id).filter(|id| lost_something(id, &before, governance)).cloned().collect();
         for person in lost {
-            inside.end_all(store, &person, now)?;
+            if let Err(fault) = inside.end_all(store, &person, now) {
+                // Looked at again before the next session is believed, so that nobody's loss is passed over.
+                inside.swept = Some(before);
+                return Err(fault);
+            }
         }
         Ok(())
     }

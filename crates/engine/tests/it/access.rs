@@ -84,6 +84,38 @@ fn promotions_and_bytes_of_other_services_are_hidden() {
     assert!(!readable("dana", b"nobody has sent this"));
 }
 
+/// Who reads a service in one environment is told of no promotion into another, whatever they try with it.
+#[test]
+fn promotions_into_other_environments_are_hidden() {
+    let binding = "\n[[bindings]]\nrole = \"developer\"\ngroups = [\"developers\"]\nenvironments = [\"dev\"]\n";
+    let world = World::new(|path, text| match path {
+        "people.toml" => format!("{}{binding}", text.replace("roles = [\"developer\"]", "roles = []")),
+        _ => text.to_owned(),
+    });
+    world.push("shop/web@1.0.0");
+    let request = lockgate_engine::promote::Promote {
+        release: "shop/web@1.0.0".parse().unwrap(),
+        environment: "production".parse().unwrap(),
+        reason: "a test".to_owned(),
+    };
+    let submission = lockgate_engine::promote::promote(person("ci"), request).unwrap();
+    let asked = world.engine().run(submission).unwrap();
+    let last = asked.value["promotions"].as_array().unwrap().last().unwrap().clone();
+    let promotion: PromotionId = last["promotion"].as_str().unwrap().parse().unwrap();
+    let dana = person("dana");
+    assert_eq!(authorise::check_promotion(world.engine(), &dana, promotion).unwrap_err().code, "PROMOTION_UNKNOWN");
+    let withdraw = |promotion: PromotionId| {
+        let fault = world.engine().run(lockgate_engine::withdraw::withdraw(dana.clone(), promotion, String::new()));
+        told(&fault.unwrap_err())
+    };
+    let (hidden, missing) = (withdraw(promotion), withdraw(PromotionId(999)));
+    assert_eq!((hidden.0, hidden.1), (missing.0, missing.1));
+    assert_eq!(hidden.2.replace(&promotion.to_string(), "P-999"), missing.2);
+    assert_eq!(hidden.3, missing.3);
+    let approved = world.approve(promotion, "dana").unwrap_err();
+    assert_eq!(approved.code, "PROMOTION_UNKNOWN");
+}
+
 #[test]
 fn the_last_use_is_known_and_what_lies_idle_is_marked() {
     let world = World::starter();

@@ -204,10 +204,11 @@ fn a_proposal_ends_by_rejection_or_time() {
     assert_eq!(change::reject(&person("kim"), rejection.clone()).map(|_| ()).unwrap_err().code, "NOT_PERMITTED");
     world.engine().run(change::reject(&person("lee"), rejection).unwrap()).unwrap();
     assert_eq!(sign_change(&world, 2, "kim").unwrap_err().code, "CHANGE_CLOSED");
-    enrol(&world, "eve", &["approvers"], "sam").unwrap();
+    assert_eq!(enrol(&world, "eve", &["approvers"], "sam").unwrap_err().code, "CHANGE_CLOSED");
+    enrol(&world, "eve", &["developers"], "sam").unwrap();
     world.wait("72h");
     assert_eq!(sign_change(&world, 3, "kim").unwrap_err().code, "CHANGE_EXPIRED");
-    enrol(&world, "eve", &["approvers"], "sam").unwrap();
+    enrol(&world, "eve", &["developers"], "sam").unwrap();
     sign_change(&world, 4, "lee").unwrap();
     let statuses: Vec<_> = (1..=4).map(|number| status(&world, number)).collect();
     assert_eq!(statuses, ["applied", "rejected", "expired", "applied"]);

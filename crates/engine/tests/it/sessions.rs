@@ -202,6 +202,14 @@ fn sessions_are_listed_and_ended() {
     assert_eq!(code(&world, &tokens[0]), Some("TOKEN_UNKNOWN"));
 }
 
+/// Marks of used tokens stand beside sessions, under a name that nobody has: ending its sessions would forget them.
+#[test]
+fn the_name_that_used_tokens_are_kept_under_is_nobodys() {
+    let world = World::starter();
+    let ended = session::sign_out_everywhere(world.engine(), &person("ci-token"));
+    assert_eq!(ended.unwrap_err().code, "NAME_RESERVED");
+}
+
 #[test]
 fn a_sensitive_act_needs_a_fresh_sign_in_or_a_signature_of_ones_own() {
     let world = World::starter();

@@ -66,7 +66,8 @@ impl Governance {
         self.check_signer(&event.by, Permission::Keys, None)?;
         let document = CiTrustEndDocument::new(self.origin(), event.trust, &event.reason, &event.by);
         let document = document_bytes(&document)?;
-        self.verify_signature(&event.by, &event.signature, CI_TRUST_NAMESPACE, &document, index)?;
+        let key = self.verify_signature(&event.by, &event.signature, CI_TRUST_NAMESPACE, &document, index)?;
+        self.check_scope(&event.by, &key, None)?;
         match self.ci.active.remove(&event.trust) {
             Some(_) => Ok(()),
             None => Err(refused("CI_TRUST_UNKNOWN", format!("no trust of entry {} counts", event.trust))),

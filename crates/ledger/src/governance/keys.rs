@@ -65,7 +65,7 @@ pub struct Key {
     /// From where on its signatures turned out to be void, and where that was told; each report by itself.
     voids: Vec<Void>,
     /// The entry by which the signatures that enrolled it turned out to be void; so is then everything that it signed,
-    /// until its owner is reinstated.
+    /// until its owner is reinstated; for ever where only a void signature of the owner's own key had added it.
     pub suspect: Option<EntryIndex>,
     /// From when on, in ledger time, its signatures do not count; absent where it has no such end.
     pub expires_at: Option<UnixMillis>,

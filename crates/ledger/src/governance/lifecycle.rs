@@ -1,6 +1,10 @@
 //! The life of a key and of a person's standing: enrolled, rotated, ended, recovered, suspended, reinstated.
 
+use std::collections::BTreeSet;
+
+use lockgate_model::facts::SubjectKind;
 use lockgate_model::{EntryIndex, PersonId};
+use lockgate_policy::Permission;
 
 use super::{ENROLMENT_NAMESPACE, Ended, Governance, Key, KeyEnd, Person, Signed, Suspension, Vouched, Vouching};
 use crate::change::{KeyRecovered, KeyRotated, StandingChanged};
@@ -56,6 +60,7 @@ impl Governance {
         if event.compromised_since.is_some() {
             next.cascade(index);
             next.check_undercut(event, &signed)?;
+            self.check_left_in_charge(&next, &event.person)?;
         }
         next.settle(demand.as_ref(), index);
         let what = Vouched::End { person: event.person.clone(), key: event.key.clone() };
@@ -74,7 +79,9 @@ impl Governance {
         }
         let document = event.document(self.origin())?;
         let key = self.verify_signature(&event.by, &event.signature, ENROLMENT_NAMESPACE, &document, index)?;
-        self.known_key(&event.person, &event.key)?;
+        // A key that is for some environments alone ends no wider one, and nothing that rests on it.
+        let ended = self.known_key(&event.person, &event.key)?;
+        self.check_within(&event.by, &key, &ended.environments)?;
         Ok(Signed { person: event.by.clone(), key })
     }
 
@@ -124,6 +131,35 @@ impl Governance {
                 ),
             )),
         }
+    }
+
+    /// A report must not leave fewer others in charge than it takes to vouch for anybody anew, where there were as many:
+    /// else whoever held one early key could close the governance of the whole ledger for ever.
+    fn check_left_in_charge(&self, next: &Self, reported: &PersonId) -> Result<(), ApplyError> {
+        let quorum = usize::try_from(self.policy.settings().governance.quorum).unwrap_or(usize::MAX);
+        let needed = self.others_in_charge(reported).min(quorum);
+        match next.others_in_charge(reported) >= needed {
+            true => Ok(()),
+            false => Err(ApplyError::new(
+                "REVOCATION_UNDERCUT",
+                "it would make so many owners' keys suspect that those who are left could not vouch for anybody; name a \
+                 later entry, retire the key, or suspend first whom nobody else vouches for"
+                    .to_owned(),
+            )),
+        }
+    }
+
+    /// How many people besides one can sign changes of keys now.
+    fn others_in_charge(&self, one: &PersonId) -> usize {
+        let aliases = self.policy.aliases();
+        let usable = |key: &Key| key.is_good() && key.environments.is_empty() && !key.expired_at(self.time);
+        let able = self.people.iter().filter(|(id, person)| {
+            aliases.person(id) != aliases.person(one)
+                && person.kind == SubjectKind::Person
+                && self.may(id, Permission::Keys)
+                && person.keys.iter().any(usable)
+        });
+        able.map(|(id, _)| aliases.person(id)).collect::<BTreeSet<_>>().len()
     }
 
     /// Applies `key.rotated`: the new key is enrolled and the old one retired, by both of them.
@@ -184,7 +220,8 @@ impl Governance {
         self.change_standing(event, index, true)
     }
 
-    /// Applies `person.reinstated`: they count again, and their keys that had become suspect are vouched for anew.
+    /// Applies `person.reinstated`: they count again, and the key that others let in last is vouched for anew where it
+    /// had become suspect. What that key had let in comes back with it; what only a void signature had added does not.
     ///
     /// # Errors
     /// [`ApplyError`] naming what is wrong; nothing changes then.
@@ -243,13 +280,44 @@ impl Governance {
             last.until = Some(index);
         }
         person.standing_at = index;
-        let mut cleared = Vec::new();
-        for key in person.keys.iter_mut().filter(|key| key.suspect.is_some()) {
-            key.suspect = None;
-            cleared.push(key.clone());
+        if let Some(key) = self.let_in_last(id).filter(|key| key.suspect.is_some()).cloned() {
+            self.vouch_key("person.reinstated", id, &key, index, quorum, signed.to_vec());
+            self.clear(id, &key.fingerprint);
         }
-        for key in &cleared {
-            self.vouch_key("person.reinstated", id, key, index, quorum, signed.to_vec());
+        loop {
+            let standing = self.standing_again(id);
+            if standing.is_empty() {
+                return;
+            }
+            for fingerprint in standing {
+                self.clear(id, &fingerprint);
+            }
+        }
+    }
+
+    /// The key by which others let somebody in last: enrolled or recovered.
+    fn let_in_last(&self, id: &PersonId) -> Option<&Key> {
+        let by_others = |event: &str| matches!(event, "person.enrolled" | "key.recovered");
+        self.vouchings.iter().rev().find_map(|vouching| match &vouching.what {
+            Vouched::Key { person, key } if person == id && by_others(vouching.event) => self.key(person, key),
+            _ => None,
+        })
+    }
+
+    /// The suspect keys of somebody whose enrolment rests on enough good signatures again.
+    fn standing_again(&self, id: &PersonId) -> Vec<String> {
+        let keys = self.people.get(id).map(|person| person.keys.as_slice()).unwrap_or_default();
+        let stands = |key: &&Key| {
+            let what = Vouched::Key { person: id.clone(), key: key.fingerprint.clone() };
+            self.vouchings.iter().any(|vouching| vouching.what == what && self.stands(vouching))
+        };
+        let suspect = keys.iter().filter(|key| key.suspect.is_some());
+        suspect.filter(stands).map(|key| key.fingerprint.clone()).collect()
+    }
+
+    fn clear(&mut self, id: &PersonId, fingerprint: &str) {
+        if let Ok(key) = self.known_key_mut(id, fingerprint) {
+            key.suspect = None;
         }
     }
 

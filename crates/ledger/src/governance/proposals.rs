@@ -123,7 +123,7 @@ impl Governance {
     /// How many more people have to sign a change, as the policy set and the people are now.
     pub fn missing_signatures(&self, change: &Change) -> usize {
         let signed: Vec<Signed> = change.signatures.iter().map(signed).collect();
-        self.effective_quorum(change.permission, change.subject.as_ref()).saturating_sub(Self::count(&signed))
+        self.effective_quorum(change.permission, change.subject.as_ref()).saturating_sub(self.count_people(&signed))
     }
 
     /// Applies `change.proposed`.
@@ -150,6 +150,7 @@ impl Governance {
             return Err(invalid("the draft is not what the proposal says"));
         }
         let signed = self.verify_signers(&demand, index)?;
+        self.check_unspent(&event.document, &signed)?;
         if let Some(open) = self.open_change(&event.document, self.time) {
             return Err(ApplyError::new("CHANGE_OPEN", format!("{} proposes the same and is open", open.id)));
         }
@@ -199,6 +200,8 @@ impl Governance {
         self.check_signer(&event.by, change.permission, change.subject.as_ref())?;
         let key = self.verify_signature(&event.by, &event.signature, change.namespace, &change.bytes, index)?;
         self.check_scope(&event.by, &key, None)?;
+        let signed = [Signed { person: event.by.clone(), key: key.clone() }];
+        self.check_unspent(&change.document, &signed)?;
         let signature = ChangeSignature { by: event.by.clone(), key, signature: event.signature.clone() };
         self.change_mut(event.change)?.signatures.push(signature);
         Ok(())
@@ -225,6 +228,7 @@ impl Governance {
     /// theirs to have been signed. So a rejection cannot be got around by handing the gathered signatures in again.
     pub(super) fn check_proposal(&self, demand: &Demand<'_>, signed: &[Signed]) -> Result<(), ApplyError> {
         let document = Digest::of(&demand.document);
+        self.check_unspent(&document, signed)?;
         let newest = self.changes.iter().rev().find(|change| change.document == document);
         let Some(change) = newest.filter(|_| !demand.more.is_empty()) else { return Ok(()) };
         change.check_open(self.time)?;
@@ -237,6 +241,28 @@ impl Governance {
                 format!("`{}` has not signed {}, which proposes this", one.person, change.id),
             )),
         }
+    }
+
+    /// What somebody signed under a proposal that was rejected is spent: it counts under no other proposal of the same
+    /// document, and not by itself. Most keys make the same signature of the same bytes each time, so that nobody could
+    /// tell consent that was given anew from the old one.
+    fn check_unspent(&self, document: &Digest, signed: &[Signed]) -> Result<(), ApplyError> {
+        let rejected =
+            |change: &&Change| change.document == *document && matches!(change.status, ChangeStatus::Rejected { .. });
+        for change in self.changes.iter().filter(rejected) {
+            let spent = |one: &&Signed| change.signatures.iter().any(|old| old.by == one.person && old.key == one.key);
+            if let Some(one) = signed.iter().find(spent) {
+                return Err(ApplyError::new(
+                    "CHANGE_CLOSED",
+                    format!(
+                        "{} was rejected, and with it what `{}` signed; propose something else, with another reason or \
+                         another end of the key",
+                        change.id, one.person
+                    ),
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// Closes the proposals of what has happened now.

@@ -1,5 +1,7 @@
 //! Quorum: how many people a change of governance takes, who they are, and what rests on their signatures.
 
+use std::collections::BTreeSet;
+
 use lockgate_model::facts::SubjectKind;
 use lockgate_model::{Digest, EntryIndex, EnvName, GateName, PersonId, ServiceName};
 use lockgate_policy::Permission;
@@ -48,6 +50,8 @@ pub(crate) enum Vouched {
     Waiver { gate: GateName, finding: String, service: ServiceName, environment: EnvName },
     /// The trust in CI pipelines.
     Ci { machine: PersonId },
+    /// A lent right to approve.
+    Delegation { from: PersonId, to: PersonId },
 }
 
 impl Vouched {
@@ -59,6 +63,7 @@ impl Vouched {
             Self::Standing { person } => format!("the standing of {person}"),
             Self::Policy { policy } => format!("the policy set {policy}"),
             Self::Ci { machine } => format!("the trust in CI pipelines that act as {machine}"),
+            Self::Delegation { from, to } => format!("the right to approve that {from} lent {to}"),
             Self::Waiver { gate, finding, service, environment } => {
                 format!("the waiver of {finding} of gate {gate} for {service} in {environment}")
             }
@@ -70,16 +75,33 @@ impl Governance {
     /// How many different people have to sign a change: the policy set's `quorum`, but no more than there are people
     /// who may, without the one whom the change is about, and at least one ("two people where there are enough").
     ///
-    /// The only place where this is decided; the policy set and the people are those before the change.
+    /// The only place where this is decided; the policy set and the people are those before the change. Accounts that
+    /// `aliases.toml` gives to one person are one.
     pub fn effective_quorum(&self, permission: Permission, subject: Option<&PersonId>) -> usize {
         let able = self.people.iter().filter(|(id, person)| {
-            person.kind == SubjectKind::Person && Some(*id) != subject && self.may(id, permission)
+            person.kind == SubjectKind::Person && !self.is_subject(id, subject) && self.may(id, permission)
         });
+        let able: BTreeSet<&PersonId> = able.map(|(id, _)| self.policy.aliases().person(id)).collect();
         let wanted = usize::try_from(self.policy.settings().governance.quorum).unwrap_or(usize::MAX);
-        wanted.min(able.count()).max(1)
+        wanted.min(able.len()).max(1)
     }
 
-    /// Counts the people among verified signers.
+    /// Whether a change is about the person behind an account.
+    fn is_subject(&self, account: &PersonId, subject: Option<&PersonId>) -> bool {
+        let aliases = self.policy.aliases();
+        subject.is_some_and(|subject| aliases.person(subject) == aliases.person(account))
+    }
+
+    /// Counts the people who sign now, by person and not by account.
+    pub(super) fn count_people(&self, signed: &[Signed]) -> usize {
+        let aliases = self.policy.aliases();
+        count_distinct_signers(
+            signed.iter().map(|signed| Signer { person: aliases.person(&signed.person), key: &signed.key }),
+        )
+    }
+
+    /// Counts the accounts among verified signers: what rested on them when they signed stays, whatever aliases are
+    /// written later.
     pub(super) fn count(signed: &[Signed]) -> usize {
         count_distinct_signers(signed.iter().map(|signed| Signer { person: &signed.person, key: &signed.key }))
     }
@@ -141,7 +163,7 @@ impl Governance {
                 format!("`{by}` is a machine; people sign changes of people, keys and policy"),
             ));
         }
-        match subject == Some(by) {
+        match self.is_subject(by, subject) {
             true => Err(ApplyError::new("SOD_SELF", format!("the change is about `{by}`; others have to sign it"))),
             false => Ok(()),
         }
@@ -151,7 +173,7 @@ impl Governance {
     pub(super) fn check_quorum(&self, demand: &Demand<'_>, signed: &[Signed]) -> Result<usize, ApplyError> {
         self.check_proposal(demand, signed)?;
         let needed = self.effective_quorum(demand.permission, demand.subject);
-        let found = Self::count(signed);
+        let found = self.count_people(signed);
         match found >= needed {
             true => Ok(needed),
             false => Err(ApplyError::new(

@@ -96,6 +96,7 @@ pub fn review(world: &World, wants_signature: bool, yes: bool) -> Outcome {
         return Ok(Exit::Done);
     }
     let info: ServerInfo = client.get("/v1/server")?;
+    world.check_ledger(&info.origin)?;
     if review.ledger != info.origin {
         return Err(Failure::new(
             Exit::Integrity,

@@ -27,6 +27,8 @@ use crate::world::World;
 
 /// The most lines of a policy set's differences that are shown.
 const LINES_MAX: usize = 200;
+/// How many pairs of lines are compared to find the fewest that differ.
+const COMPARED_MAX: usize = 4_000_000;
 
 /// `lockgate change`.
 ///
@@ -201,14 +203,9 @@ fn policy_differences(client: &Client, previous: Digest, next: &PolicySet) -> Re
     for name in names {
         let empty = String::new();
         let (old, new) = (before.get(name).unwrap_or(&empty), after.get(name).unwrap_or(&empty));
-        let only = |text: &str, other: &str| -> Vec<String> {
-            let known: BTreeSet<&str> = other.lines().collect();
-            text.lines().filter(|line| !known.contains(line)).map(printable).collect()
-        };
         if old != new {
             lines.push(format!("  file        {}", printable(name)));
-            lines.extend(only(old, new).into_iter().map(|line| format!("    - {line}")));
-            lines.extend(only(new, old).into_iter().map(|line| format!("    + {line}")));
+            lines.extend(line_differences(old, new).into_iter().map(|line| format!("    {line}")));
         }
     }
     let more = lines.len().saturating_sub(LINES_MAX);
@@ -219,6 +216,60 @@ fn policy_differences(client: &Client, previous: Digest, next: &PolicySet) -> Re
     Ok(lines.into_iter().map(|line| format!("{line}\n")).collect())
 }
 
+/// The lines that one text has and the other has not, each with its number: first `-`, then `+`. A line that moved is
+/// shown in both places, because under another heading it says something else.
+fn line_differences(old: &str, new: &str) -> Vec<String> {
+    let (old, new): (Vec<&str>, Vec<&str>) = (old.lines().collect(), new.lines().collect());
+    let same = old.iter().zip(&new).take_while(|(old, new)| old == new).count();
+    let (before, after) = (old.get(same..).unwrap_or_default(), new.get(same..).unwrap_or_default());
+    let tail = before.iter().rev().zip(after.iter().rev()).take_while(|(old, new)| old == new).count();
+    let before = before.get(..before.len() - tail).unwrap_or_default();
+    let after = after.get(..after.len() - tail).unwrap_or_default();
+    let (taken, put) = apart(before, after);
+    let line = |mark: char, lines: &[&str], at: usize| {
+        lines.get(at).map(|line| format!("{mark} {:>4}  {}", same + at + 1, printable(line)))
+    };
+    let taken = taken.into_iter().filter_map(|at| line('-', before, at));
+    let put = put.into_iter().filter_map(|at| line('+', after, at));
+    taken.chain(put).collect()
+}
+
+/// Which lines of each side are not in their longest common subsequence; all of them where finding it would take long.
+fn apart(old: &[&str], new: &[&str]) -> (Vec<usize>, Vec<usize>) {
+    if old.len().saturating_mul(new.len()) > COMPARED_MAX {
+        return ((0..old.len()).collect(), (0..new.len()).collect());
+    }
+    // How many lines the rests from each line on have in common; from the last line on, there are none.
+    let mut rows: Vec<Vec<u32>> = vec![vec![0; new.len() + 1]];
+    for line in old.iter().rev() {
+        let below = rows.last().cloned().unwrap_or_default();
+        let common = |at: usize| below.get(at).copied().unwrap_or(0);
+        let (mut row, mut right) = (vec![0], 0);
+        for (at, other) in new.iter().enumerate().rev() {
+            right = if line == other { common(at + 1) + 1 } else { common(at).max(right) };
+            row.push(right);
+        }
+        row.reverse();
+        rows.push(row);
+    }
+    rows.reverse();
+    let common = |one: usize, other: usize| rows.get(one).and_then(|row| row.get(other)).copied().unwrap_or(0);
+    let (mut one, mut other) = (0, 0);
+    let (mut taken, mut put) = (Vec::new(), Vec::new());
+    while one < old.len() || other < new.len() {
+        if one < old.len() && other < new.len() && old.get(one) == new.get(other) {
+            (one, other) = (one + 1, other + 1);
+        } else if one < old.len() && (other == new.len() || common(one + 1, other) >= common(one, other + 1)) {
+            taken.push(one);
+            one += 1;
+        } else {
+            put.push(other);
+            other += 1;
+        }
+    }
+    (taken, put)
+}
+
 fn files(document: &[u8]) -> Result<BTreeMap<String, String>, Failure> {
     #[derive(serde::Deserialize)]
     struct Document {
@@ -227,4 +278,42 @@ fn files(document: &[u8]) -> Result<BTreeMap<String, String>, Failure> {
     let document: Document = canonical::from_slice(document, &Limits::DEFAULT)
         .map_err(|error| Failure::new(Exit::Integrity, "POLICY_INVALID", error.to_string()))?;
     Ok(document.files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(old: &str, new: &str, wanted: &[&str]) {
+        assert_eq!(line_differences(old, new), wanted);
+    }
+
+    #[test]
+    fn every_line_that_differs_is_shown() {
+        check("a\nb\nc\n", "a\nb\nc\n", &[]);
+        check("a\nb\nc\n", "a\nx\nc\n", &["-    2  b", "+    2  x"]);
+        check("", "a\nb", &["+    1  a", "+    2  b"]);
+        check("a\nb", "", &["-    1  a", "-    2  b"]);
+        check("a\nb\nc\nd\ne", "a\nc\nd\nx\ne", &["-    2  b", "+    4  x"]);
+        check("a\na", "a", &["-    2  a"]);
+        check("a", "\u{1b}[2J", &["-    1  a", "+    1  \\u{1b}[2J"]);
+    }
+
+    /// Two gates swap how many approvals they take: no line is new, and no line is gone.
+    #[test]
+    fn lines_that_change_places_are_shown() {
+        let old = "[dev]\ncount = 1\n\n[production]\ncount = 2\n";
+        let new = "[dev]\ncount = 2\n\n[production]\ncount = 1\n";
+        let lines = line_differences(old, new);
+        assert!(lines.iter().any(|line| line.starts_with('-')) && lines.iter().any(|line| line.starts_with('+')));
+        assert!(lines.contains(&"+    5  count = 1".to_owned()), "{lines:?}");
+    }
+
+    #[test]
+    fn long_texts_are_shown_whole() {
+        let text = |mark: &str| (0..2_100).map(|number| format!("{mark}{number}\n")).collect::<String>();
+        let lines = line_differences(&text("a"), &text("b"));
+        assert_eq!(lines.len(), 4_200);
+    }
 }

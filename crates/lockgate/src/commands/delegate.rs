@@ -41,6 +41,7 @@ pub fn delegate(world: &World, options: &cli::Delegate) -> Outcome {
 fn add(world: &World, event: DelegationGranted, yes: bool) -> Outcome {
     let client = world.signed_in_as(&event.from)?;
     let info: ServerInfo = client.get("/v1/server")?;
+    world.check_ledger(&info.origin)?;
     let document = document_bytes(&DelegationDocument::new(&info.origin, &event))?;
     world.terminal.say(format!(
         "You are about to lend your right to approve:\n  to         {}\n  groups     {}\n  into       {}\n  services   {}\n  until      {}\n  reason     {}\n  ledger     {}\n  code       {}",
@@ -121,6 +122,7 @@ fn end(world: &World, delegation: u64, reason: &str) -> Outcome {
     let by = world.person()?;
     let client = world.signed_in_as(&by)?;
     let info: ServerInfo = client.get("/v1/server")?;
+    world.check_ledger(&info.origin)?;
     let document = document_bytes(&DelegationEndDocument::new(&info.origin, EntryIndex(delegation), reason))?;
     let signer = world.keyring.signer(&world.context()?, &by, None)?;
     let request = EndDelegation {

@@ -127,6 +127,10 @@ pub const REASONS: &[(&str, &str)] = &[
         "A verifier needs a trust file from a channel that it trusts; the server's own word is not enough.",
     ),
     (
+        "TRUST_WRITABLE",
+        "Everybody on this machine may write the trust file, so that anyone could decide what is believed. Compare it over another channel, then take the right away with `chmod o-w`.",
+    ),
+    (
         "RELEASE_EXISTS",
         "That version is published with other content. The same version never names other bytes: publish a new version.",
     ),

@@ -45,6 +45,7 @@ pub fn key(world: &World, options: &cli::Key) -> Outcome {
         cli::Key::Enrol { name, groups, machine, key, file, limits, .. } => {
             let subject = if *machine { SubjectKind::Machine } else { SubjectKind::Person };
             let info: ServerInfo = world.client()?.get("/v1/server")?;
+            world.check_ledger(&info.origin)?;
             let mut context = world.context()?;
             let signer = match key {
                 Some(path) => world.keyring.signer(&context, name, Some(path))?,
@@ -167,14 +168,17 @@ pub fn countersign(world: &World, request: Enrolment, yes: bool) -> Outcome {
     let by = world.person()?;
     let client = world.signed_in_as(&by)?;
     let info: ServerInfo = client.get("/v1/server")?;
+    world.check_ledger(&info.origin)?;
     let document = enrolment_bytes(&info.origin, &request)?;
     let groups: Vec<&str> = request.groups.iter().map(lockgate_model::GroupName::as_str).collect();
+    let kind = if request.subject == SubjectKind::Machine { "machine" } else { "person" };
     let key: SshPublicKey = request.key.parse().map_err(|error| Failure::usage("KEY_INVALID", format!("{error}")))?;
     world.terminal.say(format!(
-        "You are about to let in:\n  name       {}\n  groups     {}\n  key        {}\n  ledger     {}\n  code       {}",
+        "You are about to let in:\n  name       {}\n  as a       {kind}\n  groups     {}\n  key        {}{}\n  ledger     {}\n  code       {}",
         request.person,
         groups.join(", "),
         key.fingerprint(),
+        limits_text(request.expires_at, &request.environments),
         info.origin,
         code_words(&Digest::of(&document))
     ));
@@ -187,6 +191,16 @@ pub fn countersign(world: &World, request: Enrolment, yes: bool) -> Outcome {
     let request = Enrolment { code: None, by: Some(by), signature: Some(signature), ..request };
     let reply: Acknowledged<Changed> = client.post("/v1/people", &request, Some(&world.random_hex()?))?;
     change::outcome(world, &reply, || format!("{person} is enrolled"))
+}
+
+/// How long a key counts and where, in lines of their own; nothing for one without an end that counts everywhere.
+pub fn limits_text(expires_at: Option<UnixMillis>, environments: &[EnvName]) -> String {
+    let mut text = expires_at.map(|end| format!("\n  until      {end}")).unwrap_or_default();
+    if !environments.is_empty() {
+        let only: Vec<&str> = environments.iter().map(EnvName::as_str).collect();
+        text.push_str(&format!("\n  only for   {}", only.join(", ")));
+    }
+    text
 }
 
 /// Someone as the server lists them.
@@ -205,6 +219,7 @@ fn add(world: &World, name: &PersonId, path: &Path, limits: &KeyLimits) -> Outco
     let by = world.person()?;
     let client = world.signed_in_as(&by)?;
     let info: ServerInfo = client.get("/v1/server")?;
+    world.check_ledger(&info.origin)?;
     let row = person_row(&client, name)?;
     let context = world.context()?;
     let new = world.keyring.signer(&context, name, Some(path))?;

@@ -11,12 +11,12 @@ use lockgate_ledger::change::{recovery_bytes, rotation_bytes, standing_bytes};
 use lockgate_ledger::code_words::code_words;
 use lockgate_ledger::governance::{ENROLMENT_NAMESPACE, RevocationDocument, document_bytes};
 use lockgate_model::facts::SubjectKind;
-use lockgate_model::{Digest, EntryIndex, EnvName, PersonId};
+use lockgate_model::{Digest, EntryIndex, PersonId};
 use lockgate_sign::ssh::SshPublicKey;
 
 use crate::cli::KeyLimits;
 use crate::commands::change::outcome;
-use crate::commands::key::{person_row, write_json};
+use crate::commands::key::{limits_text, person_row, write_json};
 use crate::commands::push::logged_line;
 use crate::failure::{Failure, Outcome};
 use crate::keyring::sign;
@@ -172,10 +172,7 @@ pub fn countersign_recovery(world: &World, request: Recovery, yes: bool) -> Outc
     let key: SshPublicKey = request.key.parse().map_err(|error| Failure::usage("KEY_INVALID", format!("{error}")))?;
     let document =
         recovery_bytes(&origin, &request.person, &key, &request.reason, request.expires_at, &request.environments)?;
-    let scope = match request.environments.as_slice() {
-        [] => String::new(),
-        some => format!("\n  only for   {}", some.iter().map(EnvName::as_str).collect::<Vec<_>>().join(", ")),
-    };
+    let scope = limits_text(request.expires_at, &request.environments);
     world.terminal.say(format!(
         "You are about to give {} a new key, and to end all earlier ones:\n  key        {}\n  reason     {}\n  ledger     {origin}{scope}\n  code       {}",
         request.person,

@@ -24,7 +24,7 @@ use lockgate_model::{Digest, EntryIndex, PersonId};
 use crate::cli;
 use crate::failure::{Failure, Outcome};
 use crate::keyring::sign;
-use crate::terminal::table;
+use crate::terminal::{printable, table};
 use crate::world::{SystemEntropy, World};
 
 /// How long the person has to sign in.
@@ -60,6 +60,13 @@ pub fn bind(
     world.check_ledger(&info.origin)?;
     let code = through_browser(world, client)?;
     let account: AccountReply = client.post("/v1/oidc/accounts", &code, None)?;
+    // Whoever meant another account sees it here, and in the ledger; what the provider calls it comes from outside.
+    world.terminal.say(format!(
+        "You sign that this account is yours:\n  account    {}\n  at         {}\n  ledger     {}",
+        printable(&account.subject),
+        printable(&account.issuer),
+        info.origin
+    ));
     let document = BindingDocument::new(&info.origin, person, &account.issuer, &account.subject);
     let request = IdentityBinding {
         person: person.clone(),

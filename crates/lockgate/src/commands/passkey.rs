@@ -34,7 +34,7 @@ pub fn enrol(
     if waiting.further || waiting.person != *name || !same_groups {
         return Err(mismatch(code, &waiting));
     }
-    let passkey = verify(&client, &waiting)?;
+    let passkey = verify(world, &client, &waiting)?;
     let request = Enrolment {
         person: waiting.person,
         subject: SubjectKind::Person,
@@ -77,7 +77,7 @@ pub fn add(world: &World, name: &PersonId, code: &str, yes: bool) -> Outcome {
     if row.subject != SubjectKind::Person || row.groups != waiting.groups {
         return Err(mismatch(code, &waiting));
     }
-    let passkey = verify(&client, &waiting)?;
+    let passkey = verify(world, &client, &waiting)?;
     world.terminal.say(format!(
         "You are about to add a passkey:\n  name       {name}\n  key        {}\n  site       {}\n  code       {}",
         passkey.key.fingerprint(),
@@ -121,8 +121,9 @@ struct Passkey {
 }
 
 /// Rebuilds what the passkey has to have signed, and verifies that it did.
-fn verify(client: &Client, waiting: &PasskeyWaiting) -> Result<Passkey, Failure> {
+fn verify(world: &World, client: &Client, waiting: &PasskeyWaiting) -> Result<Passkey, Failure> {
     let info: ServerInfo = client.get("/v1/server")?;
+    world.check_ledger(&info.origin)?;
     let key: SshPublicKey = waiting.key.parse().map_err(|error| Failure::usage("KEY_INVALID", format!("{error}")))?;
     let site = key.rp_id().ok_or_else(|| Failure::usage("KEY_INVALID", "the key is not a passkey"))?.to_string();
     let document = EnrolmentDocument::new(&info.origin, &waiting.person, SubjectKind::Person, &waiting.groups, &key);

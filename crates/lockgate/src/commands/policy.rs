@@ -229,6 +229,7 @@ fn activate(world: &World, dir: &Path, reason: &str) -> Outcome {
     let person = world.person()?;
     let client = world.signed_in_as(&person)?;
     let info: ServerInfo = client.get("/v1/server")?;
+    world.check_ledger(&info.origin)?;
     let (previous, previous_at) = (info.policy, info.policy_at);
     let document = set.document();
     let signed = document_bytes(&ActivationDocument {

@@ -1,6 +1,7 @@
 //! Up and down: a server on this machine, ready to use.
 
 use std::fs;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -68,7 +69,8 @@ fn start(world: &World, options: &cli::Up) -> Result<Child, Failure> {
     };
     // A leftover of a killed server must not be taken for the new one's.
     let _ = fs::remove_file(world.home.running_file());
-    fs::create_dir_all(world.home.path()).map_err(|error| Failure::file(world.home.path(), &error))?;
+    let home = fs::DirBuilder::new().recursive(true).mode(0o700).create(world.home.path());
+    home.map_err(|error| Failure::file(world.home.path(), &error))?;
     let mut command = Command::new(std::env::current_exe().map_err(fail)?);
     command
         .arg("--home")
@@ -86,7 +88,8 @@ fn start(world: &World, options: &cli::Up) -> Result<Child, Failure> {
     }
     command.args(options.front.to_arguments());
     command.stdin(Stdio::null()).stdout(Stdio::null());
-    let log = fs::OpenOptions::new().create(true).append(true).open(world.home.log_file()).map_err(fail)?;
+    // It holds the one-time code, as long as no owner is enrolled.
+    let log = fs::OpenOptions::new().create(true).append(true).mode(0o600).open(world.home.log_file()).map_err(fail)?;
     command.stderr(log);
     if options.detach {
         use std::os::unix::process::CommandExt;

@@ -115,6 +115,7 @@ fn not_verified(
 }
 
 fn report(world: &World, options: &cli::Verify, artifact: &Digest, verified: &Verified) -> Outcome {
+    let trusting = world.trust_path(options.trust.as_deref()).display().to_string();
     let shown = json!({
         "verified": true,
         "artifact": artifact,
@@ -124,6 +125,7 @@ fn report(world: &World, options: &cli::Verify, artifact: &Digest, verified: &Ve
         "grantedUntil": verified.grant.as_ref().map(|grant| grant.event.not_after),
         "ledgerSize": verified.checkpoint_size,
         "offline": options.bundle.is_some(),
+        "trust": trusting,
         "checks": verified.checks,
     });
     world.terminal.show(&shown, || {
@@ -136,7 +138,8 @@ fn report(world: &World, options: &cli::Verify, artifact: &Digest, verified: &Ve
         } else {
             "with the server's newest state"
         };
-        text.push_str(&format!("  as of a ledger of {} entries, {how}", verified.checkpoint_size));
+        text.push_str(&format!("  as of a ledger of {} entries, {how}\n", verified.checkpoint_size));
+        text.push_str(&format!("  trusting what {} pins", crate::terminal::printable(&trusting)));
         text
     })?;
     Ok(Exit::Done)

@@ -36,6 +36,7 @@ pub fn waive(world: &World, options: &cli::Waive) -> Outcome {
                 granted_signature: String::new(),
             };
             let info: ServerInfo = world.client()?.get("/v1/server")?;
+            world.check_ledger(&info.origin)?;
             let bytes = document(&info.origin, &request)?;
             let signer = world.keyring.signer(&world.context()?, &person, None)?;
             let request = Waiver { asked_signature: sign(signer.as_ref(), WAIVER_NAMESPACE, &bytes)?, ..request };
@@ -78,6 +79,7 @@ fn grant(world: &World, path: &Path, yes: bool) -> Outcome {
     let person = world.person()?;
     let client = world.signed_in_as(&person)?;
     let info: ServerInfo = client.get("/v1/server")?;
+    world.check_ledger(&info.origin)?;
     let document = document(&info.origin, &request)?;
     world.terminal.say(format!(
         "You are about to waive:\n  finding    {}\n  gate       {}\n  for        {} in {}\n  until      {}\n  asked by   {}\n  reason     {}\n  code       {}",

@@ -1,48 +1,141 @@
 //! The cases of `tests/attacks` that need a server and the command line: their stages and steps, as
-//! `tests/attacks/README.md` describes them.
+//! `tests/attacks/README.md` describes them. Signing and changing files stands in `attack_steps`.
 
+use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use lockgate_model::Digest;
 use rusqlite::Connection;
 use serde_json::Value;
 
-use crate::instance::{Instance, artifact, copy_dir, text};
+use crate::attack_steps as steps;
+use crate::attacks::{Case, Tried};
+use crate::instance::{Instance, Ran, Reply, artifact, copy_dir, text, until};
 
 /// The version that the stories are about.
 const VERSION: &str = "1.4.2";
 
-/// One story while it is told.
-struct Story {
-    lockgate: Instance,
-    /// The server refused to start with an integrity alarm: the alarm that a story waits for may come this early.
-    alarm: bool,
+/// Every kind of step, with what else may stand in one.
+const KINDS: [(&str, &[&str]); 27] = [
+    ("run", &["exit", "code", "says", "never", "env"]),
+    (
+        "http",
+        &[
+            "as",
+            "key",
+            "session",
+            "headers",
+            "body",
+            "body_bytes",
+            "body_text",
+            "body_file",
+            "with",
+            "answer",
+            "save_body",
+            "status",
+            "code",
+            "says",
+            "never",
+            "fields",
+            "like",
+            "times",
+            "first",
+        ],
+    ),
+    ("promotion", &["status"]),
+    ("mark", &[]),
+    ("unchanged", &[]),
+    ("session", &["as", "key"]),
+    ("open", &["session"]),
+    ("ends", &["within_ms"]),
+    ("approval", &["by", "key", "verdict", "set", "namespace", "file"]),
+    ("passkey", &[]),
+    ("enrol", &["group"]),
+    ("push", &["scan"]),
+    ("promote", &["exit"]),
+    ("policy", &["changes"]),
+    ("write", &["text"]),
+    ("append", &["text"]),
+    ("edit", &["at", "flip", "remove", "swap", "set", "replace"]),
+    ("flip", &["byte"]),
+    ("delete", &[]),
+    ("chmod", &["mode"]),
+    ("absent", &["in"]),
+    ("sql", &[]),
+    ("copy", &["to"]),
+    ("wait_ms", &[]),
+    ("stop", &[]),
+    ("start", &[]),
+    ("serve", &[]),
+];
+
+/// A server that is not in the background; it ends with its story.
+struct Foreground(Child);
+
+impl Drop for Foreground {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
-#[test]
-fn every_attack_story_ends_as_told() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/attacks");
-    let mut paths: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    paths.sort();
-    let mut told = 0;
-    for path in paths.iter().filter(|path| path.extension().is_some_and(|extension| extension == "json")) {
-        let case: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
-        if case["target"] != "story" {
-            continue;
-        }
-        let name = format!("{} ({})", text(&case["id"]), text(&case["name"]));
-        println!("{name}");
-        let mut story = Story::begin(&text(&case["stage"]));
-        for (number, step) in case["steps"].as_array().unwrap().iter().enumerate() {
-            story.step(&format!("{name}, step {number}"), step);
-        }
-        told += 1;
+/// One story while it is told.
+pub struct Story {
+    foreground: Option<Foreground>,
+    pub lockgate: Instance,
+    /// The server refused to start with an integrity alarm: the alarm that a story waits for may come this early.
+    alarm: bool,
+    sessions: BTreeMap<String, String>,
+    streams: BTreeMap<String, TcpStream>,
+    marked: Option<u64>,
+}
+
+/// Tells a story; it panics at the first step that goes otherwise.
+pub fn tell(case: &Case) -> Tried {
+    let mut tried = Tried::default();
+    let stage = case.stage.as_deref().unwrap_or_else(|| panic!("{}: a story has a stage", case.label()));
+    let mut story = Story::begin(stage);
+    assert!(!case.steps.is_empty(), "{}: a story has steps", case.label());
+    for (number, step) in case.steps.iter().enumerate() {
+        let kind = kind_of(step).unwrap_or_else(|| panic!("{}: not a step: {step}", case.label()));
+        story.step(kind, &format!("{}, step {number} {step}", case.label()), step);
+        let door = match kind {
+            "run" => "cli",
+            "http" | "open" => "http",
+            _ => continue,
+        };
+        tried.doors.insert(door);
+        tried.inputs += usize::try_from(step["times"].as_u64().unwrap_or(1)).unwrap();
     }
-    println!("{told} stories told");
-    assert!(told > 0, "there was no story to tell");
+    tried
+}
+
+/// The one kind that a step is of.
+fn kind_of(step: &Value) -> Option<&'static str> {
+    let fields: Vec<&str> = step.as_object()?.keys().map(String::as_str).collect();
+    let mut found = Vec::new();
+    for (kind, others) in KINDS {
+        if fields.contains(&kind) && fields.iter().all(|field| *field == kind || others.contains(field)) {
+            found.push(kind);
+        }
+    }
+    let [only] = found.as_slice() else { return None };
+    Some(*only)
+}
+
+/// One text, or several.
+fn texts(value: &Value) -> Vec<String> {
+    match value {
+        Value::Null => Vec::new(),
+        Value::Array(items) => items.iter().map(text).collect(),
+        one => vec![text(one)],
+    }
 }
 
 impl Story {
@@ -57,88 +150,222 @@ impl Story {
         if stage == "granted" {
             lockgate.run(&["bundle", "get", "P-3", "--file", "bundle.json"]).exits(0);
         }
-        Self { lockgate, alarm: false }
+        let (sessions, streams) = (BTreeMap::new(), BTreeMap::new());
+        Self { foreground: None, lockgate, alarm: false, sessions, streams, marked: None }
     }
 
-    fn step(&mut self, label: &str, step: &Value) {
-        let fields = step.as_object().unwrap_or_else(|| panic!("{label}: not a step: {step}"));
-        let has = |name: &str| fields.contains_key(name);
-        let lockgate = &self.lockgate;
-        if has("run") {
-            self.run(label, step);
-        } else if has("http") {
-            self.http(label, step);
-        } else if has("promotion") {
-            assert_eq!(lockgate.status_of(&text(&step["promotion"])), text(&step["status"]), "{label}");
-        } else if has("edit") {
-            edit(&lockgate.file(&text(&step["edit"])), step);
-        } else if has("append") {
-            let path = lockgate.file(&text(&step["append"]));
-            fs::write(&path, [fs::read(&path).unwrap(), text(&step["text"]).into_bytes()].concat()).unwrap();
-        } else if has("flip") {
-            let path = self.place(&text(&step["flip"]));
-            let at = usize::try_from(step["byte"].as_u64().unwrap()).unwrap();
-            let mut bytes = fs::read(&path).unwrap();
-            bytes[at] ^= 1;
-            // Stored bytes are not writable, and are not named by what is in them from now on.
-            fs::remove_file(&path).unwrap();
-            fs::write(&path, bytes).unwrap();
-        } else if has("delete") {
-            fs::remove_file(self.place(&text(&step["delete"]))).unwrap();
-        } else if has("sql") {
-            let connection = Connection::open(lockgate.home().join("data/ledger.db")).unwrap();
-            connection.execute_batch(&text(&step["sql"])).unwrap();
-            assert!(connection.total_changes() > 0, "{label}: nothing was changed");
-            lockgate.tampered();
-        } else if has("copy") {
-            let (from, to) = (text(&step["copy"]), lockgate.home().join(text(&step["to"])));
-            if to.exists() {
-                fs::remove_dir_all(&to).unwrap();
+    fn step(&mut self, kind: &str, label: &str, step: &Value) {
+        match kind {
+            "run" => self.run(label, step),
+            "http" => self.http(label, step),
+            "promotion" => {
+                let found = self.lockgate.status_of(&text(&step["promotion"]));
+                assert_eq!(found, text(&step["status"]), "{label}");
             }
-            copy_dir(&lockgate.home().join(from), &to);
-            lockgate.tampered();
-        } else if has("stop") {
-            lockgate.stop();
-        } else if has("start") {
-            let ran = lockgate.start(&[]);
-            assert!(matches!(ran.code, 0 | 9), "{label}: {ran}");
-            self.alarm = ran.code == 9;
-        } else {
-            panic!("{label}: `{step}` is not a step");
+            "mark" => self.marked = Some(self.lockgate.entries()),
+            "unchanged" => assert_eq!(Some(self.lockgate.entries()), self.marked, "{label}: something was written"),
+            "session" => {
+                let token = self.token(step).unwrap();
+                self.sessions.insert(text(&step["session"]), token);
+            }
+            "open" => self.open(step),
+            "ends" => self.ends(label, step),
+            "approval" | "passkey" | "enrol" | "policy" => steps::prepare(self, kind, step),
+            "push" => {
+                let scan = step["scan"].as_str().unwrap_or("trivy.json");
+                self.lockgate.push(&text(&step["push"]), scan).exits(0);
+            }
+            "promote" => {
+                self.lockgate.promote(&text(&step["promote"])).exits(exit(step, 5));
+            }
+            "write" | "append" | "edit" | "chmod" => steps::change(self, kind, step),
+            "absent" => steps::absent(self, label, step),
+            "flip" => {
+                let path = self.place(&text(&step["flip"]));
+                let at = usize::try_from(step["byte"].as_u64().unwrap()).unwrap();
+                let mut bytes = fs::read(&path).unwrap();
+                bytes[at] ^= 1;
+                // Stored bytes are not writable, and are not named by what is in them from now on.
+                fs::remove_file(&path).unwrap();
+                fs::write(&path, bytes).unwrap();
+            }
+            "delete" => fs::remove_file(self.place(&text(&step["delete"]))).unwrap(),
+            "sql" => {
+                let connection = Connection::open(self.lockgate.home().join("data/ledger.db")).unwrap();
+                connection.execute_batch(&text(&step["sql"])).unwrap();
+                assert!(connection.total_changes() > 0, "{label}: nothing was changed");
+                self.lockgate.tampered();
+            }
+            "copy" => self.copy(step),
+            "wait_ms" => steps::wait(step["wait_ms"].as_u64().unwrap()),
+            "stop" => self.lockgate.stop(),
+            "start" => self.start(label, step),
+            "serve" => self.serve(step),
+            other => panic!("{label}: `{other}` is not a step"),
         }
     }
 
     fn run(&self, label: &str, step: &Value) {
-        let exit = i32::try_from(step["exit"].as_i64().unwrap()).unwrap();
         if self.alarm {
-            assert_eq!(exit, 9, "{label}: the server did not start, which is an alarm that the story does not expect");
+            assert_eq!(exit(step, 0), 9, "{label}: the server did not start, and that is an alarm too many");
             return;
         }
-        let command = text(&step["run"]);
+        let command = self.fill(&text(&step["run"]));
         let arguments: Vec<&str> = command.split_whitespace().skip(1).collect();
-        let ran = self.lockgate.run(&arguments);
-        assert_eq!(ran.code, exit, "{label}: {ran}");
+        let variables = step["env"].as_object().into_iter().flatten();
+        let variables = variables.map(|(name, value)| (name.clone(), self.fill(&text(value))));
+        let output = self.lockgate.command().args(&arguments).envs(variables).output().unwrap();
+        let ran = Ran::of(&arguments, &output);
+        assert_eq!(ran.code, i32::try_from(step["exit"].as_i64().unwrap()).unwrap(), "{label}: {ran}");
         if let Some(code) = step["code"].as_str() {
             // An audit names each problem; every other command ends with one reason.
             let named = ran.stderr.contains(&format!("error[{code}]")) || ran.stdout.contains(&format!("x {code} "));
             assert!(named, "{label}: wanted {code}: {ran}");
         }
+        self.check_said(label, step, &format!("{}{}", ran.stdout, ran.stderr));
+    }
+
+    fn check_said(&self, label: &str, step: &Value, said: &str) {
+        for words in texts(&step["says"]) {
+            assert!(said.contains(&self.fill(&words)), "{label}: wanted `{words}`: {said}");
+        }
+        for words in texts(&step["never"]) {
+            assert!(!said.contains(&self.fill(&words)), "{label}: must not say `{words}`: {said}");
+        }
+    }
+
+    /// The token of a step: of a session that was kept, of somebody who signs in now, or none.
+    fn token(&self, step: &Value) -> Option<String> {
+        if let Some(person) = step["as"].as_str() {
+            return Some(match step["key"].as_str() {
+                Some(key) => self.lockgate.token_by(person, &self.lockgate.file(key)),
+                None => self.lockgate.token(person),
+            });
+        }
+        let kept = |name: &str| self.sessions.get(name).unwrap_or_else(|| panic!("no session {name}")).clone();
+        step["session"].as_str().map(kept)
+    }
+
+    fn body(&self, step: &Value) -> Vec<u8> {
+        let with = |mut document: Value| {
+            for (name, value) in step["with"].as_object().into_iter().flatten() {
+                document[name.as_str()] = self.filled(value);
+            }
+            document.to_string().into_bytes()
+        };
+        if let Some(count) = step["body_bytes"].as_u64() {
+            vec![b' '; usize::try_from(count).unwrap()]
+        } else if let Some(given) = step["body_text"].as_str() {
+            self.fill(given).into_bytes()
+        } else if let Some(name) = step["body_file"].as_str() {
+            with(serde_json::from_slice(&fs::read(self.lockgate.file(name)).unwrap()).unwrap())
+        } else if step["answer"].is_object() {
+            let (person, key) = (text(&step["answer"]["person"]), text(&step["answer"]["key"]));
+            self.lockgate.answer(&person, &self.lockgate.file(&key)).to_string().into_bytes()
+        } else if step["body"].is_null() {
+            Vec::new()
+        } else {
+            self.filled(&step["body"]).to_string().into_bytes()
+        }
     }
 
     fn http(&self, label: &str, step: &Value) {
-        let request = text(&step["http"]);
-        let (method, path) = request.split_once(' ').unwrap();
-        let token = step["as"].as_str().map(|person| self.lockgate.token(person));
-        let body = match (step["body_bytes"].as_u64(), &step["body"]) {
-            (Some(count), _) => vec![b' '; usize::try_from(count).unwrap()],
-            (None, Value::Null) => Vec::new(),
-            (None, body) => body.to_string().into_bytes(),
-        };
-        let reply = self.lockgate.http(method, path, token.as_deref(), &[], &body);
-        assert_eq!(u64::from(reply.status), step["status"].as_u64().unwrap(), "{label}: {reply:?}");
+        let request = self.fill(&text(&step["http"]));
+        let headers = step["headers"].as_array().into_iter().flatten();
+        let headers: Vec<(String, String)> = headers.map(|pair| (text(&pair[0]), self.fill(&text(&pair[1])))).collect();
+        let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let token = self.token(step);
+        let mut last: Option<(Reply, Vec<u8>)> = None;
+        for time in 0..step["times"].as_u64().unwrap_or(1) {
+            let body = self.body(step);
+            let reply = self.send(&request, token.as_deref(), &headers, &body);
+            if let Some(code) = step["first"].as_str().filter(|_| time == 0) {
+                assert_eq!(reply.code(), code, "{label}, the first time");
+            }
+            last = Some((reply, body));
+        }
+        let (reply, body) = last.unwrap();
+        if let Some(name) = step["save_body"].as_str() {
+            self.lockgate.write(name, &body);
+        }
+        let told = String::from_utf8_lossy(&reply.body).into_owned();
+        assert_eq!(u64::from(reply.status), step["status"].as_u64().unwrap(), "{label}: {told}");
         if let Some(code) = step["code"].as_str() {
             assert_eq!(reply.code(), code, "{label}");
         }
+        self.check_said(label, step, &format!("{}\n{told}", reply.head));
+        if !step["fields"].is_null() {
+            check_fields(label, &reply.json(), &texts(&step["fields"]));
+        }
+        if step["like"].is_object() {
+            let other = self.send(&self.fill(&text(&step["like"]["http"])), token.as_deref(), &headers, &body);
+            let mut same = told;
+            for pair in step["like"]["but"].as_array().into_iter().flatten() {
+                same = same.replace(&self.fill(&text(&pair[0])), &self.fill(&text(&pair[1])));
+            }
+            let other = (other.status, String::from_utf8_lossy(&other.body).into_owned());
+            assert_eq!((reply.status, same), other, "{label}: it can be told apart");
+        }
+    }
+
+    fn send(&self, request: &str, token: Option<&str>, headers: &[(&str, &str)], body: &[u8]) -> Reply {
+        let (method, path) = request.split_once(' ').unwrap();
+        self.lockgate.http(method, path, token, headers, body)
+    }
+
+    /// An event stream of a session that was kept.
+    fn open(&mut self, step: &Value) {
+        let mut stream = self.lockgate.connect();
+        let token = self.sessions.get(&text(&step["session"])).unwrap();
+        let head = format!("Host: localhost\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n\r\n");
+        stream.write_all(format!("GET /v1/events HTTP/1.1\r\n{head}").as_bytes()).unwrap();
+        // The head has come: the stream is open.
+        let mut first = [0; 12];
+        stream.read_exact(&mut first).unwrap();
+        assert_eq!(&first, b"HTTP/1.1 200");
+        self.streams.insert(text(&step["open"]), stream);
+    }
+
+    fn ends(&mut self, label: &str, step: &Value) {
+        let mut stream = self.streams.remove(&text(&step["ends"])).unwrap();
+        let most = Duration::from_millis(step["within_ms"].as_u64().unwrap());
+        stream.set_read_timeout(Some(most)).unwrap();
+        let since = Instant::now();
+        let ended = stream.read_to_end(&mut Vec::new());
+        assert!(ended.is_ok() && since.elapsed() < most, "{label}: the stream stays open: {ended:?}");
+    }
+
+    fn copy(&self, step: &Value) {
+        let home = self.lockgate.home();
+        let to = home.join(text(&step["to"]));
+        if to.exists() {
+            fs::remove_dir_all(&to).unwrap();
+        }
+        copy_dir(&home.join(text(&step["copy"])), &to);
+        self.lockgate.tampered();
+    }
+
+    fn start(&mut self, label: &str, step: &Value) {
+        let arguments = if step["start"].is_array() { texts(&step["start"]) } else { Vec::new() };
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let ran = self.lockgate.start(&arguments);
+        assert!(matches!(ran.code, 0 | 9), "{label}: {ran}");
+        self.alarm = ran.code == 9;
+    }
+
+    /// A server that nobody has set up yet.
+    fn serve(&mut self, step: &Value) {
+        let home = self.lockgate.home();
+        fs::create_dir_all(home).unwrap();
+        let log = fs::File::create(home.join("server.log")).unwrap();
+        let mut command = self.lockgate.command();
+        command.args(["serve", "--listen", "127.0.0.1:0"]).args(texts(&step["serve"]));
+        let child = command.stdout(Stdio::null()).stderr(log).spawn().unwrap();
+        self.foreground = Some(Foreground(child));
+        // It is killed at the end, and nobody has pinned anything to audit it with.
+        self.lockgate.tampered();
+        let running = home.join("server.json");
+        until("the server answers", || running.exists() && TcpStream::connect(self.lockgate.address()).is_ok());
     }
 
     /// A file of the working directory, or a stored artifact as `blob:NAME`.
@@ -148,29 +375,54 @@ impl Story {
         let hex = Digest::of(&fs::read(self.lockgate.file(artifact)).unwrap()).hex();
         self.lockgate.home().join("data/blobs/sha256").join(&hex[..2]).join(&hex[2..4]).join(&hex)
     }
+
+    /// `$FP(FILE)` and `$PUB(FILE)` stand for a key's fingerprint and its public line, `$DIGEST(FILE)` for the digest of
+    /// a file, `$TOKEN(NAME)` for the token of a session that was kept, and `$URL` for the server.
+    pub fn fill(&self, given: &str) -> String {
+        let mut filled = given.to_owned();
+        for kind in ["FP", "PUB", "DIGEST", "TOKEN"] {
+            let start = format!("${kind}(");
+            while let Some(at) = filled.find(&start) {
+                let end = at + filled[at..].find(')').unwrap();
+                let name = filled[at + start.len()..end].to_owned();
+                let value = match kind {
+                    "TOKEN" => self.sessions.get(&name).unwrap_or_else(|| panic!("no session {name}")).clone(),
+                    "DIGEST" => Digest::of(&fs::read(self.lockgate.file(&name)).unwrap()).to_string(),
+                    _ => steps::public_key(&self.lockgate.file(&name), kind),
+                };
+                filled.replace_range(at..=end, &value);
+            }
+        }
+        if filled.contains("$URL") {
+            filled = filled.replace("$URL", &self.lockgate.url());
+        }
+        filled
+    }
+
+    /// The same in every text of a JSON value.
+    pub fn filled(&self, value: &Value) -> Value {
+        match value {
+            Value::String(given) => Value::String(self.fill(given)),
+            Value::Array(items) => items.iter().map(|item| self.filled(item)).collect(),
+            Value::Object(fields) => {
+                Value::Object(fields.iter().map(|(name, value)| (name.clone(), self.filled(value))).collect())
+            }
+            other => other.clone(),
+        }
+    }
 }
 
-/// Changes a JSON file at a pointer: flips a bit of base64, removes an item, or exchanges it with another.
-fn edit(path: &Path, step: &Value) {
-    let mut document: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
-    let at = text(&step["at"]);
-    if let Some(byte) = step["flip"].as_u64() {
-        let place = document.pointer_mut(&at).unwrap();
-        let mut bytes = STANDARD.decode(text(place)).unwrap();
-        bytes[usize::try_from(byte).unwrap()] ^= 1;
-        *place = STANDARD.encode(bytes).into();
-    } else if step["remove"] == true {
-        let (parent, last) = at.rsplit_once('/').unwrap();
-        match document.pointer_mut(parent).unwrap() {
-            Value::Array(items) => drop(items.remove(last.parse().unwrap())),
-            Value::Object(fields) => drop(fields.remove(last).unwrap()),
-            other => panic!("nothing to remove from {other}"),
-        }
-    } else {
-        let other = text(&step["swap"]);
-        let (one, two) = (document.pointer(&at).unwrap().clone(), document.pointer(&other).unwrap().clone());
-        *document.pointer_mut(&at).unwrap() = two;
-        *document.pointer_mut(&other).unwrap() = one;
+/// The exit code that a step expects.
+fn exit(step: &Value, usual: i32) -> i32 {
+    step["exit"].as_i64().map_or(usual, |code| i32::try_from(code).unwrap())
+}
+
+/// No object has a field that is not listed.
+fn check_fields(label: &str, found: &Value, listed: &[String]) {
+    let items = found.as_array().map_or_else(|| vec![found], |items| items.iter().collect());
+    assert!(!items.is_empty(), "{label}: nothing was told");
+    for item in items {
+        let more: Vec<&String> = item.as_object().unwrap().keys().filter(|name| !listed.contains(name)).collect();
+        assert!(more.is_empty(), "{label}: {more:?} is told too");
     }
-    fs::write(path, document.to_string()).unwrap();
 }

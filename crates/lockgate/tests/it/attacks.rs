@@ -1,9 +1,14 @@
-//! Attacks as data: every file of `tests/attacks`, run against the library, with the reason code that it must get.
+//! Attacks as data: every file of `tests/attacks`, with the answer that it must get.
 //!
-//! The format is described in `tests/attacks/README.md`. Cases that need a whole server are listed and left to the
-//! story test.
+//! The format is described in `tests/attacks/README.md`. Here are the file itself and the targets that need the library
+//! alone; `tokens` and `attack_stories` try the others against a server and the command line, and `table` runs all.
 
-use std::collections::BTreeMap;
+mod passkeys;
+mod table;
+mod tokens;
+mod witnesses;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
@@ -12,7 +17,7 @@ use lockgate_evidence::report::{self, Format};
 use lockgate_evidence::{Statement, claim_of};
 use lockgate_ledger::approval::visible;
 use lockgate_ledger::facts::is_statement_type;
-use lockgate_ledger::{ApprovalDocument, Bundle};
+use lockgate_ledger::{ApprovalDocument, Bundle, TrustFile};
 use lockgate_model::facts::{Claim, Facts};
 use lockgate_model::{
     CanonicalError, Digest, EnvName, GroupName, Limits, PersonId, ReleaseName, ServiceName, canonical, json,
@@ -33,9 +38,11 @@ const LIMITS: &Limits = &Limits::DEFAULT;
 /// One file.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Case {
-    id: String,
-    name: String,
+pub struct Case {
+    /// The attack.
+    pub id: String,
+    /// What the attacker does.
+    pub name: String,
     property: String,
     target: String,
     /// Each of these must be refused as `expect` says.
@@ -48,9 +55,28 @@ struct Case {
     expect: Option<Expect>,
     /// Where a story starts, and what it does; only for the target `story`.
     #[serde(default)]
-    stage: Option<String>,
+    pub stage: Option<String>,
+    /// What happens, in order.
     #[serde(default)]
-    steps: Vec<Value>,
+    pub steps: Vec<Value>,
+}
+
+impl Case {
+    /// Its id and name, for whoever reads what went wrong.
+    pub fn label(&self) -> String {
+        format!("{} ({})", self.id, self.name)
+    }
+}
+
+/// Through which doors something was tried, with how many inputs, and what came out otherwise than expected.
+#[derive(Debug, Default)]
+pub struct Tried {
+    /// `library`, `cli` and `http`.
+    pub doors: BTreeSet<&'static str>,
+    /// How many inputs.
+    pub inputs: usize,
+    /// What was not as expected, in words.
+    pub wrong: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -125,40 +151,26 @@ fn cases() -> Vec<Case> {
     paths.iter().map(parse).collect()
 }
 
-#[test]
-fn every_attack_gets_its_answer() {
-    let (mut inputs, mut stories, mut wrong) = (0, Vec::new(), Vec::new());
-    for case in cases() {
-        if case.target == "story" {
-            assert!(case.stage.is_some() && !case.steps.is_empty(), "{}: a story has a stage and steps", case.id);
-            stories.push(format!("{} {}", case.id, case.name));
-            continue;
-        }
-        if case.target == "ci-token" {
-            // These need an issuer and a server: `ci_identity` tries them.
-            continue;
-        }
-        let label = format!("{} ({})", case.id, case.name);
-        let expect = case.expect.as_ref().unwrap_or_else(|| panic!("{label}: nothing is expected"));
-        assert!(!case.inputs.is_empty(), "{label}: no input");
-        for (number, input) in case.inputs.iter().enumerate() {
-            let answer = answer(&case.target, input);
-            inputs += 1;
-            if !answer.is(expect) {
-                wrong.push(format!("{label}, input {number}: wanted {expect:?}, got {answer:?}"));
-            }
-        }
-        if let Some(control) = &case.control {
-            let answer = answer(&case.target, control);
-            if answer.code != "ACCEPTED" {
-                wrong.push(format!("{label}, control: wanted ACCEPTED, got {answer:?}"));
-            }
+/// Holds a case against the library.
+fn against_library(case: &Case) -> Tried {
+    let label = case.label();
+    let mut tried = Tried { doors: BTreeSet::from(["library"]), ..Tried::default() };
+    let expect = case.expect.as_ref().unwrap_or_else(|| panic!("{label}: nothing is expected"));
+    assert!(!case.inputs.is_empty(), "{label}: no input");
+    for (number, input) in case.inputs.iter().enumerate() {
+        let answer = answer(&case.target, input);
+        tried.inputs += 1;
+        if !answer.is(expect) {
+            tried.wrong.push(format!("{label}, input {number}: wanted {expect:?}, got {answer:?}"));
         }
     }
-    println!("{inputs} attacks tried, {} left to the story test:", stories.len());
-    stories.iter().for_each(|story| println!("  {story}"));
-    assert!(inputs > 0, "no attack was tried");
-    assert!(wrong.is_empty(), "{} answers are wrong:\n{}", wrong.len(), wrong.join("\n"));
+    if let Some(control) = &case.control {
+        let answer = answer(&case.target, control);
+        if answer.code != "ACCEPTED" {
+            tried.wrong.push(format!("{label}, control: wanted ACCEPTED, got {answer:?}"));
+        }
+    }
+    tried
 }
 
 #[test]
@@ -203,6 +215,9 @@ fn answer(target: &str, input: &Value) -> Answer {
         "checkpoint" => Answer::of(checkpoint(&input["vkey"], &input["note"])),
         "proof" => Answer::of(proof(input)),
         "consistency" => Answer::of(consistency(input)),
+        "trust" => Answer::of(trust(input)),
+        "passkey" => Answer::of(passkeys::verify(input)),
+        "witnesses" => Answer::of(witnesses::open(input)),
         other => panic!("`{other}` is not a target"),
     }
 }
@@ -355,6 +370,19 @@ fn proof(input: &Value) -> Result<(), Answer> {
     file.verify(&bytes(&input["leaf"]), &policy, LIMITS).map(drop).map_err(refused)
 }
 
+/// A trust file: `merge` over the base, or `text` as it is.
+fn trust(input: &Value) -> Result<TrustFile, Answer> {
+    let bytes = match &input["text"] {
+        Value::Null => {
+            let mut document: Value = serde_json::from_str(&read(&folder().join("base/trust.json"))).unwrap();
+            merge(&mut document, &input["merge"]);
+            document.to_string().into_bytes()
+        }
+        given => bytes(given),
+    };
+    TrustFile::from_bytes(&bytes).map_err(|error| Answer::refused(error.code, error.message))
+}
+
 /// Two checkpoints of one log, and the proof that the newer one continues the older one.
 fn consistency(input: &Value) -> Result<(), Answer> {
     let refused = |error: ProofError| Answer::refused(proof_code(&error), error);
@@ -417,10 +445,16 @@ fn proof_file_code(error: &ProofFileError) -> &'static str {
         ProofFileError::TooLarge { .. } => "PROOF_TOO_LARGE",
         ProofFileError::TooManyHashes(_) => "PROOF_TOO_MANY_HASHES",
         ProofFileError::Form(_) => "PROOF_FORM",
-        ProofFileError::Trust(TrustError::Checkpoint(error)) => checkpoint_code(error),
-        ProofFileError::Trust(TrustError::UnknownLog(_)) => "TRUST_UNKNOWN_LOG",
-        ProofFileError::Trust(TrustError::Cosignature(_)) => "TRUST_COSIGNATURE",
-        ProofFileError::Trust(TrustError::QuorumNotMet { .. }) => "TRUST_QUORUM_NOT_MET",
+        ProofFileError::Trust(error) => trust_code(error),
         ProofFileError::Proof(error) => proof_code(error),
+    }
+}
+
+fn trust_code(error: &TrustError) -> &'static str {
+    match error {
+        TrustError::Checkpoint(error) => checkpoint_code(error),
+        TrustError::UnknownLog(_) => "TRUST_UNKNOWN_LOG",
+        TrustError::Cosignature(_) => "TRUST_COSIGNATURE",
+        TrustError::QuorumNotMet { .. } => "TRUST_QUORUM_NOT_MET",
     }
 }

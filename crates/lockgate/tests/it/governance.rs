@@ -48,13 +48,15 @@ fn with_two_owners_a_policy_set_takes_both_and_one_can_say_no() {
     let activate = ["policy", "activate", "second", "--reason", "shorter waits", "--as"];
     lockgate.run(&[&activate[..], &["sam"]].concat()).exits(5).says("lockgate change sign C-1");
     assert_eq!(text(&lockgate.get("/v1/server", None).json()["policy"]), before);
-    lockgate.run(&["change", "show", "C-1", "--as", "kim"]).exits(0).says("+ approval_ttl = \"24h\"");
+    lockgate.run(&["change", "show", "C-1", "--as", "kim"]).exits(0).says("+   11  approval_ttl = \"24h\"");
     lockgate.run(&["status", "--as", "kim"]).exits(0).says("C-1 wait for signatures");
     lockgate.run(&["change", "reject", "C-1", "--reason", "too short", "--as", "kim"]).exits(0).says("C-1 is rejected");
     lockgate.run(&["change", "sign", "C-1", "--as", "kim", "--yes"]).refused(7, "CHANGE_CLOSED");
-    lockgate.run(&[&activate[..], &["sam"]].concat()).exits(5).says("lockgate change sign C-2");
+    lockgate.run(&[&activate[..], &["sam"]].concat()).refused(7, "CHANGE_CLOSED");
+    let again = ["policy", "activate", "second", "--reason", "shorter waits, as agreed", "--as"];
+    lockgate.run(&[&again[..], &["sam"]].concat()).exits(5).says("lockgate change sign C-2");
     // Asking for the same is signing it.
-    lockgate.run(&[&activate[..], &["kim"]].concat()).exits(0).says("is active");
+    lockgate.run(&[&again[..], &["kim"]].concat()).exits(0).says("is active");
     assert_ne!(text(&lockgate.get("/v1/server", None).json()["policy"]), before);
 }
 

@@ -366,7 +366,7 @@ fn floods_are_told_to_wait() {
     let lockgate = Instance::demo();
     let dana = lockgate.token("dana");
     let mut stream = lockgate.connect();
-    let count = 2_000;
+    let (began, count) = (std::time::Instant::now(), 2_000);
     let mut requests = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(count - 1);
     requests.push_str("GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     let mut writer = stream.try_clone().unwrap();
@@ -383,6 +383,12 @@ fn floods_are_told_to_wait() {
     assert!(replies.contains("\"code\":\"RATE_LIMITED\""));
     let whoami = lockgate.get("/v1/whoami", Some(&dana));
     assert_eq!(whoami.status, 200, "{whoami:?}");
+    // Of what was refused for that, one a second is recorded: nobody fills a disk with it.
+    let secs = usize::try_from(began.elapsed().as_secs()).unwrap();
+    let sam = lockgate.token("sam");
+    let page = lockgate.get("/v1/access?action=health&outcome=refused&limit=500", Some(&sam)).json();
+    let recorded = page["items"].as_array().unwrap().iter().filter(|item| item["code"] == "RATE_LIMITED").count();
+    assert!((1..=secs + 2).contains(&recorded), "{recorded} of {limited} recorded in {secs} s");
 }
 
 /// Wrong answers are told to wait, longer each time; the right one is never refused because of them.

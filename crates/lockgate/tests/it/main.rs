@@ -7,6 +7,8 @@ mod access_log;
 #[cfg(test)]
 mod administrator;
 #[cfg(test)]
+mod attack_steps;
+#[cfg(test)]
 mod attack_stories;
 #[cfg(test)]
 mod attacks;

@@ -103,6 +103,11 @@ impl TokenIssuer {
         self.served.lock().unwrap().job = Some(token);
     }
 
+    /// The key set that it publishes.
+    pub fn jwks(&self) -> Value {
+        json!({ "keys": [self.signer.jwk()] })
+    }
+
     /// Every request, as `METHOD PATH authorization`.
     pub fn asked(&self) -> Vec<String> {
         self.served.lock().unwrap().asked.clone()

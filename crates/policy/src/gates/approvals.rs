@@ -120,7 +120,7 @@ impl ApprovalsGate {
 
     pub(super) fn assess(&self, ctx: Context<'_>) -> Assessment {
         let duties = Duties::of(ctx.policy, ctx.facts);
-        let wanted = self.wanted(ctx, &duties);
+        let wanted = self.wanted(ctx, &Duties::certain(ctx.policy, ctx.facts));
         let needed = self.needed(wanted, &duties);
         if let Some(rejection) = ctx.facts.approvals.iter().find(|fact| rejects(fact, ctx)) {
             return rejected(ctx, needed, &rejection.person);
@@ -221,7 +221,7 @@ impl ApprovalsGate {
         count.max(self.per_group.values().fold(0, |sum, count| sum.saturating_add(*count)))
     }
 
-    /// How many different people could approve by their own right.
+    /// How many different people could approve by their own right: all but those who certainly could not.
     fn eligible(&self, ctx: Context<'_>, duties: &Duties<'_>) -> u64 {
         let can = |(account, known): &(&PersonId, &PersonFact)| {
             !known.keyless && self.bar(account, ctx, duties).is_none() && self.unsuitable(account, known, ctx).is_none()

@@ -4,7 +4,7 @@ use super::*;
 use crate::decision::GateOutcome::{Fail, Pass, Pending};
 use crate::decision::GateResult;
 use crate::sample::{TIME, approval, check, evidence, on_behalf, provenance, running, signed};
-use lockgate_model::facts::{Claim, PromotionKind};
+use lockgate_model::facts::{Claim, Origin, PromotionKind};
 use lockgate_model::{Digest, PromotionId, UnixMillis};
 
 const GATE: &str = "kind = \"approvals\"\ngroups = [\"approvers\"]\n";
@@ -239,6 +239,33 @@ fn two_people_where_there_are_two() {
     // Who asked, or has no right, is not one of those who could.
     let asked: fn(&mut Facts) = |facts| facts.promotion.requester = "ines".parse().unwrap();
     row(gate, &["sam"], asked, unchanged, Pass, Reason::Satisfied);
+}
+
+/// whoever bars others by naming them does not make their own friend's approval enough.
+#[test]
+fn naming_others_does_not_make_one_approval_enough() {
+    let gate = "kind = \"approvals\"\ncount = 2\nat_least = 1\ngroups = [\"approvers\"]\n";
+    let named = |origin: Origin, outcome: GateOutcome, reason: Reason| {
+        let edit = |policy: &PolicySet, facts: &mut Facts| {
+            let mut claim = provenance();
+            claim.authors = vec!["ines".to_owned()];
+            facts.evidence = vec![evidence(1, origin, Claim::Provenance(claim))];
+            facts.approvals = vec![approval(policy, facts, "sam")];
+        };
+        check(gate, edit, outcome, reason)
+    };
+    let result = named(signed(&[]), Pending, Reason::QuorumNotMet);
+    assert!(result.needed.starts_with("2 approvals"), "{}", result.needed);
+    // The scanner is believed about scans, and not about who wrote what.
+    named(signed(&["scanner"]), Pending, Reason::QuorumNotMet);
+    named(on_behalf("dana"), Pending, Reason::QuorumNotMet);
+    named(signed(&["ci"]), Pass, Reason::Satisfied);
+    // Who published and who handed in is the server's word.
+    let handed_in: fn(&mut Facts) =
+        |facts| facts.evidence = vec![evidence(1, on_behalf("ines"), Claim::Tests(crate::sample::tests()))];
+    row(gate, &["sam"], handed_in, unchanged, Pending, Reason::QuorumNotMet);
+    let published: fn(&mut Facts) = |facts| facts.release.published_by = "ines".parse().unwrap();
+    row(gate, &["sam"], published, unchanged, Pending, Reason::QuorumNotMet);
 }
 
 #[test]

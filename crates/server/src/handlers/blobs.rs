@@ -8,6 +8,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use http_body_util::BodyExt as _;
 use lockgate_api::wire::Stored;
+use lockgate_engine::ci::Scope;
 use lockgate_engine::{Fault, Kind, authorise};
 use lockgate_model::{Digest, Limits, PersonId};
 use tokio::sync::mpsc;
@@ -39,7 +40,7 @@ fn place(call: &Call) -> Result<tokio::sync::OwnedSemaphorePermit, Fault> {
 pub async fn put(mut call: Call) -> Result<Response, Fault> {
     let place = place(&call)?;
     let declared = declared(&call)?;
-    let (app, person) = (call.app.clone(), call.person()?);
+    let (app, person, trust) = (call.app.clone(), call.person()?, call.scope().map(|scope| scope.trust));
     let body = call.stream.take().unwrap_or_else(Body::empty);
     let (sender, mut receiver) = mpsc::channel::<Bytes>(PIECES);
     let engine = call.engine().clone();
@@ -69,7 +70,7 @@ pub async fn put(mut call: Call) -> Result<Response, Fault> {
             ..Fault::new(Kind::Bug, "TASK_FAILED", "the upload failed inside the server")
         })
     })?;
-    app.uploads.remember(&person, digest);
+    app.uploads.remember(&person, trust, digest);
     reply::json(&Stored { digest, size_bytes })
 }
 
@@ -117,19 +118,24 @@ fn declared(call: &Call) -> Result<Option<Digest>, Fault> {
         .map_err(|error: lockgate_model::DigestError| Fault::invalid("DIGEST_INVALID", error.to_string()))
 }
 
-/// Whether somebody may know that these bytes are here: they have sent them, or may read what they belong to.
+/// Whether somebody may know that these bytes are here: they have sent them, or may read what they belong to; with a
+/// session that has a scope, what is in that scope alone.
 ///
 /// # Errors
 /// What the store says.
-pub(super) fn is_visible(app: &App, person: &PersonId, digest: &Digest) -> Result<bool, Fault> {
-    Ok(app.uploads.has(person, *digest) || authorise::may_read_blob(&app.engine, person, digest)?)
+pub(super) fn is_visible(app: &App, person: &PersonId, scope: Option<&Scope>, digest: &Digest) -> Result<bool, Fault> {
+    if app.uploads.has(person, scope.map(|scope| scope.trust), *digest) {
+        return Ok(true);
+    }
+    let reached = scope.map_or(Ok(true), |scope| scope.holds_blob(&app.engine, digest))?;
+    Ok(reached && authorise::may_read_blob(&app.engine, person, digest)?)
 }
 
 /// `HEAD /v1/blobs/{digest}`.
 pub async fn head(call: Call) -> Result<Response, Fault> {
     let digest: Digest = call.part("digest")?;
     let stored = call.engine().store().stat(&digest)?.is_some() || call.engine().store().document(&digest)?.is_some();
-    let known = stored && is_visible(&call.app, &call.person()?, &digest)?;
+    let known = stored && is_visible(&call.app, &call.person()?, call.scope(), &digest)?;
     Ok(reply::typed(
         if known { StatusCode::OK } else { StatusCode::NOT_FOUND },
         "application/octet-stream",
@@ -142,7 +148,7 @@ pub async fn head(call: Call) -> Result<Response, Fault> {
 pub async fn get(call: Call) -> Result<Response, Fault> {
     let digest: Digest = call.part("digest")?;
     let unknown = || Fault::not_found("BLOB_UNKNOWN", format!("no bytes are stored as {digest}"));
-    if !is_visible(&call.app, &call.person()?, &digest)? {
+    if !is_visible(&call.app, &call.person()?, call.scope(), &digest)? {
         return Err(unknown());
     }
     let store = call.engine().clone();

@@ -6,6 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use lockgate_api::wire::{AttestRequest, Body, EvidenceBody, PublishRequest};
 use lockgate_engine::attest::{Checked, Evidence, Form, attest as attesting, check};
 use lockgate_engine::bodies::{ROW_BYTES, Upload};
+use lockgate_engine::ci::Scope;
 use lockgate_engine::push::{Publish, publish as publishing};
 use lockgate_engine::{Engine, Fault, Kind};
 use lockgate_model::facts::{Artifact, Source};
@@ -58,17 +59,18 @@ fn bodies(evidence: &[EvidenceBody]) -> impl Iterator<Item = &Body> {
 fn check_known<'a>(
     app: &App,
     person: &PersonId,
+    scope: Option<&Scope>,
     artifacts: &[Digest],
     bodies: impl Iterator<Item = &'a Body>,
 ) -> Result<(), Fault> {
     for digest in artifacts {
-        if !is_visible(app, person, digest)? {
+        if !is_visible(app, person, scope, digest)? {
             return Err(Fault::not_found("BLOB_UNKNOWN", format!("the artifact {digest} has not been uploaded")));
         }
     }
     for body in bodies {
         if let Body::Stored(digest) = body
-            && !is_visible(app, person, digest)?
+            && !is_visible(app, person, scope, digest)?
         {
             let missing = format!("the body {digest} is missing");
             return Err(Fault::not_found("BLOB_UNKNOWN", missing).hint("upload it first"));
@@ -82,10 +84,10 @@ pub async fn publish(call: Call) -> Result<Response, Fault> {
     let request: PublishRequest = call.body()?;
     call.check_service(&request.release.service)?;
     let person = call.person()?;
-    let (app, engine) = (call.app.clone(), call.engine().clone());
+    let (app, engine, scope) = (call.app.clone(), call.engine().clone(), call.scope().cloned());
     let submission = heavy(move || {
         let artifacts: Vec<Digest> = request.artifacts.iter().map(|artifact| artifact.digest).collect();
-        check_known(&app, &person, &artifacts, request.notes.iter().chain(bodies(&request.evidence)))?;
+        check_known(&app, &person, scope.as_ref(), &artifacts, request.notes.iter().chain(bodies(&request.evidence)))?;
         let artifact = |artifact: lockgate_api::wire::ArtifactRef| Artifact {
             digest: artifact.digest,
             name: artifact.name,
@@ -109,7 +111,7 @@ pub async fn attest(call: Call) -> Result<Response, Fault> {
     let request: AttestRequest = call.body()?;
     call.check_service(&request.release.service)?;
     let person = call.person()?;
-    check_known(&call.app, &person, &[], bodies(&request.evidence))?;
+    check_known(&call.app, &person, call.scope(), &[], bodies(&request.evidence))?;
     let inline = request.evidence.iter().all(|evidence| matches!(evidence.body, Body::Inline(_)));
     let engine = call.engine().clone();
     let checked = match inline {

@@ -1,0 +1,218 @@
+//! The whole corpus at once: every case through every door that it has data for, the table of that, and whether the
+//! attacks that have to be withstood are all there.
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use serde::Deserialize;
+
+use super::tokens::Tokens;
+use super::{Case, Tried, against_library, cases, folder, read};
+use crate::attack_stories;
+
+/// The attacks that have to be there, and through which doors: `c` command line, `h` HTTP, `l` library.
+const REQUIRED: [(&str, &str); 49] = [
+    ("A-01", "chl"),
+    ("A-02", "chl"),
+    ("A-03", "chl"),
+    ("A-04", "chl"),
+    ("A-05", "chl"),
+    ("A-06", "h"),
+    ("A-07", "chl"),
+    ("A-08", "chl"),
+    ("A-09", "ch"),
+    ("A-33", "chl"),
+    ("A-34", "h"),
+    ("A-35", "ch"),
+    ("A-36", "ch"),
+    ("A-37", "h"),
+    ("A-38", "ch"),
+    ("A-39", "h"),
+    ("A-40", "chl"),
+    ("A-41", "chl"),
+    ("A-42", "chl"),
+    ("A-43", "chl"),
+    ("A-44", "chl"),
+    ("A-45", "ch"),
+    ("A-46", "chl"),
+    ("A-47", "chl"),
+    ("A-48", "chl"),
+    ("A-49", "chl"),
+    ("A-50", "chl"),
+    ("A-51", "chl"),
+    ("A-52", "chl"),
+    ("A-53", "chl"),
+    ("A-54", "chl"),
+    ("A-55", "chl"),
+    ("A-56", "chl"),
+    ("A-57", "ch"),
+    ("A-58", "ch"),
+    ("A-59", "ch"),
+    ("A-66", "cl"),
+    ("A-67", "c"),
+    ("A-68", "cl"),
+    ("A-69", "l"),
+    ("A-98", "ch"),
+    ("A-99", "ch"),
+    ("A-100", "h"),
+    ("A-101", "ch"),
+    ("A-103", "h"),
+    ("A-106", "c"),
+    ("A-107", "ch"),
+    ("A-108", "ch"),
+    ("A-109", "ch"),
+];
+
+/// The most stories at a time; each has a server of its own.
+const WORKERS: usize = 8;
+
+/// `waiting.toml`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Waiting {
+    waiting: Vec<Wait>,
+}
+
+/// A part of an attack that there is no case for.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wait {
+    /// The attack.
+    case: String,
+    /// Which part of it.
+    what: String,
+    /// Why.
+    why: String,
+    /// Whether it is all of the attack, so that nothing else has to be there.
+    #[serde(default)]
+    whole: bool,
+}
+
+fn waiting() -> Vec<Wait> {
+    let file: Waiting = toml::from_str(&read(&folder().join("waiting.toml"))).unwrap();
+    for wait in &file.waiting {
+        assert!(!wait.what.is_empty() && !wait.why.is_empty(), "{} waits for nothing", wait.case);
+    }
+    file.waiting
+}
+
+/// What became of one attack.
+#[derive(Default)]
+struct Row {
+    files: usize,
+    tried: Tried,
+}
+
+/// By number, and not by letter.
+type Rows = BTreeMap<u32, Row>;
+
+fn number(id: &str) -> u32 {
+    id.strip_prefix("A-").and_then(|number| number.parse().ok()).unwrap_or_else(|| panic!("`{id}` is no attack"))
+}
+
+#[test]
+fn every_attack_gets_its_answer() {
+    let rows: Mutex<Rows> = Mutex::default();
+    let add = |id: &str, tried: Tried| {
+        let mut rows = rows.lock().unwrap();
+        let row = rows.entry(number(id)).or_default();
+        row.files += 1;
+        row.tried.doors.extend(tried.doors);
+        row.tried.inputs += tried.inputs;
+        row.tried.wrong.extend(tried.wrong);
+    };
+    let (mut stories, mut tokens) = (Vec::new(), Vec::new());
+    for case in cases() {
+        match case.target.as_str() {
+            "story" => stories.push(case),
+            "ci-token" => tokens.push(case),
+            _ => add(&case.id, against_library(&case)),
+        }
+    }
+    let next = AtomicUsize::new(0);
+    let tell = || {
+        while let Some(case) = stories.get(next.fetch_add(1, Ordering::SeqCst)) {
+            add(&case.id, told(case));
+        }
+    };
+    let aftermath = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..WORKERS).map(|_| scope.spawn(tell)).collect();
+        let server = Tokens::new();
+        for case in &tokens {
+            add(&case.id, server.against(case));
+        }
+        let aftermath = server.aftermath();
+        for worker in workers {
+            worker.join().unwrap();
+        }
+        aftermath
+    });
+    conclude(&rows.into_inner().unwrap(), &aftermath);
+}
+
+/// Tells a story; what went otherwise is what it panicked with.
+fn told(case: &Case) -> Tried {
+    catch_unwind(AssertUnwindSafe(|| attack_stories::tell(case)))
+        .unwrap_or_else(|panic| Tried { wrong: vec![words_of(panic.as_ref())], ..Tried::default() })
+}
+
+fn words_of(panic: &(dyn Any + Send)) -> String {
+    let owned = panic.downcast_ref::<String>().map(String::as_str);
+    owned.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a story ended without a word").to_owned()
+}
+
+/// Prints the table, and fails where an answer was another one or an attack is missing.
+fn conclude(rows: &Rows, aftermath: &[String]) {
+    println!("{:<7} {:<17} {:>5} {:>6}  outcome", "case", "doors", "files", "inputs");
+    for (number, row) in rows {
+        let doors: Vec<&str> = row.tried.doors.iter().copied().collect();
+        let outcome = match row.tried.wrong.len() {
+            0 => "as expected".to_owned(),
+            count => format!("{count} WRONG"),
+        };
+        let (doors, id) = (doors.join(" "), format!("A-{number:02}"));
+        println!("{id:<7} {doors:<17} {:>5} {:>6}  {outcome}", row.files, row.tried.inputs);
+    }
+    let waits = waiting();
+    for wait in &waits {
+        println!("{:<7} waits: {} ({})", wait.case, wait.what, wait.why);
+    }
+    let wrong: Vec<&String> = rows.values().flat_map(|row| &row.tried.wrong).chain(aftermath).collect();
+    let inputs: usize = rows.values().map(|row| row.tried.inputs).sum();
+    let outcome = if wrong.is_empty() { "all as expected".to_owned() } else { format!("{} WRONG", wrong.len()) };
+    println!("attacks: {} cases, {inputs} inputs, {outcome}; {} parts wait", rows.len(), waits.len());
+    assert!(inputs > 0, "no attack was tried");
+    assert!(wrong.is_empty(), "{} answers are wrong:\n{}", wrong.len(), join(&wrong));
+    let missing = missing(rows, &waits);
+    assert!(missing.is_empty(), "missing in tests/attacks, and not in waiting.toml: {}", missing.join(", "));
+}
+
+fn join(lines: &[&String]) -> String {
+    lines.iter().map(|line| line.as_str()).collect::<Vec<_>>().join("\n")
+}
+
+/// Every attack that has to be there, with the doors through which nobody tried it.
+fn missing(rows: &Rows, waits: &[Wait]) -> Vec<String> {
+    let mut missing = Vec::new();
+    for (id, doors) in &REQUIRED {
+        // The routes are held against their file by a test of their own, `matrix`.
+        if *id == "A-34" && folder().join("routes.toml").exists() {
+            continue;
+        }
+        let tried = |door: &str| rows.get(&number(id)).is_some_and(|row| row.tried.doors.contains(door));
+        let names = [('c', "cli"), ('h', "http"), ('l', "library")];
+        let closed: Vec<&str> = names
+            .iter()
+            .filter(|(letter, door)| doors.contains(*letter) && !tried(door))
+            .map(|(_, door)| *door)
+            .collect();
+        let waits_whole = waits.iter().any(|wait| wait.case == **id && wait.whole);
+        if !closed.is_empty() && !waits_whole {
+            missing.push(format!("{id} ({})", closed.join(", ")));
+        }
+    }
+    missing
+}
