@@ -5,14 +5,21 @@
 
 mod append;
 mod approvals;
+mod backtest;
 mod commands;
 mod decide;
+mod documents;
 mod growth;
+mod history;
 mod limits;
 mod machine;
+mod parse;
 mod push;
+mod rego;
 mod report;
 mod samples;
+mod sigstore;
+mod whereabouts;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -21,6 +28,9 @@ use clap::Args;
 use lockgate_api::Client;
 use lockgate_api::wire::ServerInfo;
 use lockgate_sign::note::VerifierKey;
+
+pub use self::decide::facts;
+pub use self::history::{Extent, History};
 
 use self::append::{Appender, CLIENTS, Until};
 use self::commands::Commands;
@@ -59,6 +69,16 @@ pub struct Arguments {
 enum Part {
     /// `decide`.
     Decide,
+    /// Gates that are Rego modules, beside the interpreter alone.
+    Rego,
+    /// Readers of report formats, beside readers that know nothing of the format.
+    Parse,
+    /// A history decided again.
+    Backtest,
+    /// Verification of Sigstore bundles.
+    Sigstore,
+    /// `where` over many services.
+    Where,
     /// Verification of approvals.
     Approvals,
     /// Push, and commands as whole processes.
@@ -88,6 +108,10 @@ pub struct Sizes {
     pub latencies: usize,
     /// How many entries the audited ledger has.
     pub entries: u64,
+    /// How many services are searched.
+    pub services: u64,
+    /// How many decisions are made again.
+    pub past_decisions: u64,
 }
 
 impl Sizes {
@@ -102,6 +126,8 @@ impl Sizes {
                 commands: 10,
                 latencies: 20,
                 entries: arguments.entries.unwrap_or(3000),
+                services: 100,
+                past_decisions: 600,
             },
             false => Self {
                 rounds: 3,
@@ -112,6 +138,8 @@ impl Sizes {
                 commands: 30,
                 latencies: 100,
                 entries: arguments.entries.unwrap_or(100_000),
+                services: 2000,
+                past_decisions: backtest::DECISIONS,
             },
         }
     }
@@ -173,9 +201,24 @@ impl Bench {
             say("decisions");
             rows.push(decide::measure(self.sizes.decisions)?);
         }
+        if self.wants(Part::Rego) {
+            say("Rego");
+            rows.extend(rego::measure(self.sizes.decisions)?);
+        }
+        if self.wants(Part::Parse) {
+            say("report formats");
+            rows.extend(parse::measure(self.sizes.rounds)?);
+        }
         if self.wants(Part::Approvals) {
             say("approvals");
             rows.extend(approvals::measure(self.sizes.decisions)?);
+        }
+        if self.wants(Part::Sigstore) {
+            say("Sigstore bundles");
+            rows.extend(sigstore::measure(self.sizes.decisions)?);
+        }
+        if self.wants(Part::Backtest) || self.wants(Part::Where) {
+            self.history(&mut rows)?;
         }
         if self.wants(Part::Bytes) {
             self.bytes_and_commands(&mut rows)?;
@@ -184,6 +227,27 @@ impl Bench {
             self.entries(&limits, &mut rows)?;
         }
         Ok(Report { command: command.to_owned(), machine, rows })
+    }
+
+    /// Everything about a long history: a ledger without a server.
+    fn history(&self, rows: &mut Vec<Row>) -> Result<()> {
+        say("a history of many services");
+        let services = self.sizes.services;
+        let promotions = match self.wants(Part::Backtest) {
+            true => self.sizes.past_decisions.div_ceil(history::DECISIONS_EACH).max(services),
+            // Each service has to run somewhere.
+            false => services,
+        };
+        let history = History::write(&self.folder.join("history"), Extent { services, promotions })?;
+        if self.wants(Part::Backtest) {
+            say("backtest");
+            rows.push(backtest::measure(&history)?);
+        }
+        if self.wants(Part::Where) {
+            say("where");
+            rows.extend(whereabouts::measure(&history, self.sizes.latencies)?);
+        }
+        Ok(())
     }
 
     /// Everything about bytes and single commands: one instance.

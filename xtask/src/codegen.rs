@@ -37,6 +37,7 @@ pub fn generated() -> Result<Vec<Generated>> {
         Generated { path: "docs/openapi.json", text: openapi()? },
         Generated { path: "docs/cli.md", text: cli()? },
         Generated { path: "docs/reasons.md", text: reasons(lockgate_policy::REASONS) },
+        Generated { path: "docs/schemas/facts-v1.json", text: facts()? },
     ])
 }
 
@@ -50,6 +51,11 @@ fn cli() -> Result<String> {
     let bytes = workspace::output("cargo", &["run", "-q", "-p", "lockgate", "--", "help-all"])?;
     let text = String::from_utf8(bytes).during("read the reference of every command")?;
     Ok(text.trim_end().to_owned() + "\n")
+}
+
+fn facts() -> Result<String> {
+    let text = serde_json::to_string_pretty(&lockgate_model::facts::schema()).during("write the schema of facts")?;
+    Ok(text + "\n")
 }
 
 fn reasons(reasons: &[(&str, &str)]) -> String {

@@ -1,4 +1,5 @@
-//! Project commands: what CI runs, the checks that no compiler makes, generated files, the kill test, and the bench.
+//! Project commands: what CI runs, the checks that no compiler makes, generated files, the kill test, the bench, and
+//! fuzzing.
 
 mod bench;
 mod ci;
@@ -6,6 +7,7 @@ mod codegen;
 mod crash;
 mod deadline;
 mod failure;
+mod fuzz;
 mod identity;
 mod random;
 mod receipt;
@@ -43,6 +45,8 @@ enum Task {
     Crash(crash::Arguments),
     /// Measure, and write docs/benchmarks.md
     Bench(bench::Arguments),
+    /// Read inputs that nobody wrote with every reader; no reader may panic, hang, or answer in two ways
+    Fuzz(fuzz::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -62,5 +66,6 @@ fn run(task: &Task) -> Result<()> {
         Task::Codegen => codegen::run(),
         Task::Crash(arguments) => crash::run(arguments),
         Task::Bench(arguments) => bench::run(arguments),
+        Task::Fuzz(arguments) => fuzz::run(arguments),
     }
 }

@@ -51,6 +51,17 @@ pub fn root() -> &'static Path {
     own.parent().unwrap_or(own)
 }
 
+/// The folder of other projects' test vectors, where `LOCKGATE_VECTORS` points, or beside the checkout; none where there
+/// is no such folder.
+#[expect(clippy::disallowed_methods, reason = "vectors are found through the environment, as by the tests")]
+pub fn vectors() -> Option<PathBuf> {
+    let folder = match std::env::var("LOCKGATE_VECTORS") {
+        Ok(folder) => PathBuf::from(folder),
+        Err(_) => root().join("../shared/vectors"),
+    };
+    Some(folder).filter(|folder| folder.is_dir())
+}
+
 /// Reads the workspace's metadata.
 ///
 /// # Errors

@@ -184,6 +184,28 @@ impl Client {
         self.parse(self.check(reply)?)
     }
 
+    /// `PUT` of `size_bytes` bytes from a reader, streamed, with a JSON reply.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub fn put<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        reader: &mut dyn Read,
+        size_bytes: u64,
+    ) -> Result<T, ClientError> {
+        let mut request = self
+            .agent
+            .put(self.url(path))
+            .header("content-type", "application/octet-stream")
+            .header("content-length", size_bytes.to_string());
+        if let Some(token) = &self.token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        let reply = request.send(ureq::SendBody::from_reader(reader)).map_err(|error| self.unreachable(&error))?;
+        self.parse(self.check(reply)?)
+    }
+
     /// `DELETE` without a reply body.
     ///
     /// # Errors

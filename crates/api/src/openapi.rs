@@ -83,7 +83,8 @@ fn parameters(route: &Route) -> Vec<Value> {
         "status" => &[("after", false), ("service", false), ("limit", false)],
         "suspects" => &[("since", false)],
         "history" => &[("stream", false), ("before", false), ("limit", false)],
-        "diff" => &[("from", true), ("to", true)],
+        "diff" => &[("from", true), ("to", true), ("environment", false)],
+        "where" => &[("query", true), ("at", false), ("environment", false), ("limit", false)],
         "consistency" => &[("from", true)],
         "access-who" => &[("service", false), ("environment", false)],
         "events" => &[("from", false)],
@@ -149,8 +150,15 @@ fn request(route: &Route, generator: &mut SchemaGenerator) -> Option<Value> {
         "approval-withdraw" => schema::<wire::TakeBackRequest>(generator),
         "delegate" => schema::<wire::NewDelegation>(generator),
         "delegation-end" => schema::<wire::EndDelegation>(generator),
+        "freeze" => schema::<wire::NewFreeze>(generator),
+        "freeze-lift" => schema::<wire::FreezeLift>(generator),
+        "break-glass" => schema::<wire::NewBreakGlass>(generator),
+        "break-glass-sign" => schema::<wire::BreakGlassCountersignature>(generator),
+        "break-glass-review" => schema::<wire::BreakGlassReviewRequest>(generator),
         "withdraw" => schema::<wire::WithdrawRequest>(generator),
-        "blob-put" => json!({ "application/octet-stream": {} }),
+        "waiver-request" => schema::<wire::WaiverRequest>(generator),
+        "waiver-revoke" => schema::<wire::WaiverEnd>(generator),
+        "blob-put" | "feed-update" => json!({ "application/octet-stream": {} }),
         _ => return None,
     })
 }
@@ -195,6 +203,10 @@ fn reply(route: &Route, generator: &mut SchemaGenerator) -> Value {
         "setup" | "enrol" | "key-add" | "key-revoke" | "policy-activate" | "waive" => {
             schema::<wire::Acknowledged<wire::Changed>>(generator)
         }
+        "waivers" => schema::<Vec<wire::WaiverRow>>(generator),
+        "waiver-request" | "waiver-revoke" => schema::<wire::Acknowledged<wire::Changed>>(generator),
+        "feeds" => schema::<Vec<wire::FeedRow>>(generator),
+        "feed-update" => schema::<wire::Acknowledged<wire::FeedReply>>(generator),
         "blob-put" => schema::<wire::Stored>(generator),
         "publish" => schema::<wire::Acknowledged<wire::Published>>(generator),
         "attest" => schema::<wire::Acknowledged<wire::Attested>>(generator),
@@ -204,12 +216,17 @@ fn reply(route: &Route, generator: &mut SchemaGenerator) -> Value {
         "approval-withdraw" => schema::<wire::Acknowledged<wire::TakenBack>>(generator),
         "delegate" | "delegation-end" => schema::<wire::Acknowledged<wire::Changed>>(generator),
         "delegations" => schema::<Vec<wire::DelegationRow>>(generator),
+        "freeze" | "freeze-lift" | "break-glass-review" => schema::<wire::Acknowledged<wire::Changed>>(generator),
+        "freezes" => schema::<Vec<wire::FreezeRow>>(generator),
+        "break-glass" | "break-glass-sign" => schema::<wire::Acknowledged<wire::BreakGlassReply>>(generator),
+        "break-glasses" => schema::<Vec<wire::BreakGlassRow>>(generator),
         "approvers" => schema::<wire::ApproversReply>(generator),
         "withdraw" => schema::<wire::Acknowledged<wire::Withdrawn>>(generator),
         "grant" => schema::<wire::GrantReply>(generator),
         "status" => schema::<wire::StatusReply>(generator),
         "history" => schema::<wire::HistoryReply>(generator),
         "diff" => schema::<wire::DiffReply>(generator),
+        "where" => schema::<wire::WhereReply>(generator),
         _ => json!({ "application/json": {} }),
     }
 }

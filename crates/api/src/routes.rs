@@ -131,6 +131,11 @@ routes! {
     "GET" "/v1/ci/trusts" "ci-trusts" Permission("read"), None, Read, Safe, "ci.trusts", "Which pipelines count, and for which services";
     "POST" "/v1/ci/trusts" "ci-trust" Permission("keys"), Json, Write, BearerOnly, "ci.trust", "Trust pipelines, by a signature of the caller";
     "POST" "/v1/ci/trusts/removals" "ci-untrust" Permission("keys"), Json, Write, BearerOnly, "ci.untrust", "End a trust, by a signature of the caller";
+    "GET" "/v1/waivers" "waivers" Permission("read"), None, Read, Safe, "waivers.list", "Waivers and requests for them, newest first";
+    "POST" "/v1/waivers/requests" "waiver-request" SignedIn, Json, Write, CookieChecked, "waivers.request", "Ask for a waiver, by a signature; another person grants it";
+    "POST" "/v1/waivers/ends" "waiver-revoke" SignedIn, Json, Write, CookieChecked, "waivers.revoke", "End a waiver or a request, by a signature of who asked, who granted, or who may";
+    "GET" "/v1/feeds" "feeds" Permission("read"), None, Read, Safe, "feeds.list", "Recorded snapshots of the feeds of vulnerabilities, newest first";
+    "PUT" "/v1/feeds/{kind}" "feed-update" Permission("feeds"), Blob, Write, BearerOnly, "feeds.update", "Record a snapshot of a feed, `kev` or `epss`; refused when it does not read";
     "POST" "/v1/waivers" "waive" Permission("waive"), Json, Write, CookieChecked, "waivers.grant", "Grant a waiver that another person asked for and signed";
     "PUT" "/v1/blobs" "blob-put" Permission("push"), Blob, Write, BearerOnly, "blobs.put", "Upload an artifact or a report; `Lockgate-Digest` may declare its digest";
     "GET" "/v1/blobs/{digest}" "blob-get" Permission("read"), None, Read, Safe, "blobs.get", "Download bytes by digest";
@@ -141,6 +146,7 @@ routes! {
     "POST" "/v1/rollbacks" "rollback" Permission("rollback"), Json, Write, CookieChecked, "rollbacks.request", "Ask to go back to an earlier release";
     "GET" "/v1/promotions/{id}" "why" Permission("read"), None, Read, Safe, "promotions.show", "A promotion with every gate";
     "GET" "/v1/promotions/{id}/document" "approval-document" Permission("read"), None, Read, Safe, "promotions.document", "What the caller would sign to approve or reject, and how it reads";
+    "GET" "/v1/promotions/{id}/facts" "facts" Permission("read"), None, Read, Safe, "promotions.facts", "The facts that the gates of a promotion saw, or would see now";
     "GET" "/v1/promotions/{id}/bundle" "bundle" Permission("read"), None, Read, Safe, "promotions.bundle", "One file that proves the decision, offline";
     "POST" "/v1/promotions/{id}/approvals" "approve" SignedIn, Json, Write, CookieChecked, "promotions.approve", "Hand in a signed approval or rejection";
     "POST" "/v1/promotions/{id}/withdrawal" "withdraw" Permission("withdraw"), Json, Write, CookieChecked, "promotions.withdraw", "Take a promotion back";
@@ -148,6 +154,13 @@ routes! {
     "GET" "/v1/delegations" "delegations" Permission("read"), None, Read, Safe, "delegations.list", "Who has lent whom the right to approve, newest first";
     "POST" "/v1/delegations" "delegate" SignedIn, Json, Write, CookieChecked, "delegations.grant", "Lend someone the right to approve, by a signature of the lender";
     "POST" "/v1/delegations/ends" "delegation-end" SignedIn, Json, Write, CookieChecked, "delegations.end", "End a delegation, by a signature of the lender, the delegate or a manager of keys";
+    "GET" "/v1/freezes" "freezes" Permission("read"), None, Read, Safe, "freezes.list", "Emergency freezes, newest first";
+    "POST" "/v1/freezes" "freeze" Permission("freeze"), Json, Write, CookieChecked, "freezes.order", "Stop a service, an environment or everything, by a signature";
+    "POST" "/v1/freezes/lifts" "freeze-lift" Permission("freeze"), Json, Write, CookieChecked, "freezes.lift", "Lift a freeze, by a signature";
+    "GET" "/v1/break-glass" "break-glasses" Permission("read"), None, Read, Safe, "break-glass.list", "What people let past the gates, and whether it was reviewed, newest first";
+    "POST" "/v1/break-glass" "break-glass" Permission("break-glass"), Json, Write, CookieChecked, "break-glass.open", "Let a release past the gates in an emergency, by a signature";
+    "POST" "/v1/break-glass/signatures" "break-glass-sign" Permission("break-glass"), Json, Write, CookieChecked, "break-glass.sign", "Sign what somebody else opened; the last signature makes it count";
+    "POST" "/v1/break-glass/reviews" "break-glass-review" SignedIn, Json, Write, CookieChecked, "break-glass.review", "Hand in a signed review by somebody who did not sign it; it ends the alarm";
     "GET" "/v1/approvers" "approvers" Permission("audit"), None, Read, Safe, "approvers.list", "How fast people approve, and whose requests";
     "GET" "/v1/grants" "grant" Permission("read"), None, Read, Safe, "grants.find", "By which promotion an artifact may run in an environment now";
     "GET" "/v1/status" "status" Permission("read"), None, Read, Safe, "status", "What runs where, and what is open";
@@ -156,7 +169,8 @@ routes! {
     "GET" "/v1/permissions/{permission}" "access-who" Permission("read"), None, Read, Safe, "rights.who", "Who has a permission, for a service in an environment";
     "GET" "/v1/access-reviews" "access-review" Permission("read"), None, Read, Safe, "reviews.show", "Who may do what and what lies idle, as a reviewer would sign it now";
     "POST" "/v1/access-reviews" "access-review-sign" SignedIn, LargeJson, Write, CookieChecked, "reviews.sign", "Hand in a signed access review";
-    "GET" "/v1/diff" "diff" Permission("read"), None, Read, Safe, "diff", "What changes between two releases";
+    "GET" "/v1/diff" "diff" Permission("read"), None, Read, Safe, "diff", "What changes between two releases, and which gates come out differently for them";
+    "GET" "/v1/where" "where" Permission("read"), None, Read, Safe, "where", "Which releases contain, or were built, signed or found by something, and where they run or ran";
     "GET" "/v1/access" "access-log" Permission("audit"), None, Read, Safe, "access.list", "The access log, newest first";
     "GET" "/v1/access/checkpoint" "access-checkpoint" Permission("audit"), None, Read, Safe, "access.checkpoint", "The newest signed checkpoint of the access log";
     "GET" "/v1/access/entries" "access-entries" Permission("audit"), None, Read, Safe, "access.export", "Entries of the access log as they were hashed, one a line, oldest first";

@@ -26,10 +26,17 @@ pub const STEP_UP: &[(&str, StepUp)] = &[
     ("ci-untrust", StepUp::Signed(&["signature"])),
     ("access-review-sign", StepUp::Signed(&["signature"])),
     ("waive", StepUp::Signed(&["granted_signature", "asked_signature"])),
+    ("waiver-request", StepUp::Signed(&["signature"])),
+    ("waiver-revoke", StepUp::Signed(&["signature"])),
     ("approve", StepUp::Signed(&["signature"])),
     ("approval-withdraw", StepUp::Signed(&["signature"])),
     ("delegate", StepUp::Signed(&["signature"])),
     ("delegation-end", StepUp::Signed(&["signature"])),
+    ("freeze", StepUp::Signed(&["signature"])),
+    ("freeze-lift", StepUp::Signed(&["signature"])),
+    ("break-glass", StepUp::Signed(&["signature"])),
+    ("break-glass-sign", StepUp::Signed(&["signature"])),
+    ("break-glass-review", StepUp::Signed(&["signature"])),
     ("identity-bind", StepUp::Signed(&["signature"])),
     ("identity-unbind", StepUp::Signed(&["signature"])),
 ];
@@ -60,7 +67,7 @@ mod tests {
     #[test]
     fn whatever_changes_keys_or_policy_is_sensitive() {
         for route in ROUTES.iter().filter(|route| !matches!(route.method, "GET" | "HEAD")) {
-            if matches!(route.access, Access::Permission("keys" | "policy" | "waive")) {
+            if matches!(route.access, Access::Permission("keys" | "policy" | "waive" | "freeze" | "break-glass")) {
                 assert!(step_up(route.name).is_some(), "`{}` changes who may do what: list it in STEP_UP", route.name);
             }
         }

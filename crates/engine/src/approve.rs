@@ -18,6 +18,7 @@ use crate::evaluate::{Record, close, evaluate, status};
 use crate::fault::{Fault, Kind};
 use crate::sequencer::Submission;
 use crate::staging::Staging;
+use crate::where_index;
 
 /// A signed approval or rejection.
 #[derive(Debug, Clone)]
@@ -116,6 +117,7 @@ fn record(
     let actor = Actor::Subject { id: event.approver.clone() };
     let digest = staging.document(document);
     let index = staging.append(actor.clone(), &[], Event::ApprovalRecorded(event.clone()))?;
+    where_index::remember_approval(staging, &event, index);
     match event.verdict {
         Verdict::Approve => {
             let given = Given {
@@ -145,7 +147,7 @@ fn check_duties(
     release: &ReleaseState,
     asked: &PromotionState,
     approver: &PersonId,
-    staging: &Staging<'_>,
+    staging: &mut Staging<'_>,
     inner: &Inner,
 ) -> Result<Facts, Fault> {
     let release = std::sync::Arc::new(release.clone());

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use lockgate_evidence::component;
 use lockgate_evidence::report::{self, Format};
 use lockgate_evidence::statement::Statement;
 use lockgate_ledger::attestation::{self, Subjects};
@@ -15,6 +16,7 @@ use lockgate_model::json::{self, Numbers};
 use lockgate_model::{Digest, Limits, PersonId, ReleaseName, StreamName};
 use lockgate_policy::{Object, Permission};
 use lockgate_sign::dsse::Envelope;
+use lockgate_sigstore::{Bundle, Content};
 use serde_json::{Value, json as value};
 
 use crate::authorise::{belongs, permit, release_unknown};
@@ -24,6 +26,7 @@ use crate::evaluate::evaluate_open;
 use crate::fault::{Fault, Kind};
 use crate::sequencer::Submission;
 use crate::staging::Staging;
+use crate::where_index::{self, Terms};
 
 /// A piece of evidence, as handed in.
 #[derive(Debug, Clone)]
@@ -39,7 +42,7 @@ pub struct Evidence {
 /// How evidence comes.
 #[derive(Debug, Clone)]
 pub enum Form {
-    /// A DSSE envelope around an in-toto statement.
+    /// A DSSE envelope around an in-toto statement, or a Sigstore bundle.
     Envelope,
     /// An unsigned report, of this format or of the one that its content shows.
     Report(Option<Format>),
@@ -53,11 +56,14 @@ pub struct Checked {
     size_bytes: u64,
     form: CheckedForm,
     kind: &'static str,
+    /// What it can be found by.
+    terms: Arc<Terms>,
 }
 
 #[derive(Debug, Clone)]
 enum CheckedForm {
     Envelope { subjects: Vec<Digest> },
+    Sigstore { subjects: Vec<Digest>, media_type: String },
     Report { format: Format, wrapped: Option<Wrapped> },
 }
 
@@ -116,17 +122,33 @@ pub fn check(engine: &Engine, evidence: Evidence) -> Result<Checked, Fault> {
             format!("{} bytes are over the limit of {} for evidence", bytes.len(), Limits::DEFAULT.evidence_bytes),
         ));
     }
-    let (form, kind) = match &evidence.form {
+    let (form, kind, mut terms) = match &evidence.form {
+        Form::Envelope if Bundle::announced(&bytes, &Limits::DEFAULT) => check_bundle(&bytes)?,
         Form::Envelope => check_envelope(&bytes)?,
         Form::Report(format) => check_report(&bytes, *format)?,
     };
     if let Some(expected) = evidence.expect.as_deref().filter(|expected| *expected != kind) {
         return Err(Fault::invalid("EVIDENCE_KIND", format!("this is {kind} evidence, not {expected}")));
     }
-    Ok(Checked { digest: Digest::of(&bytes), size_bytes: bytes.len() as u64, upload: evidence.upload, form, kind })
+    let signed = match &form {
+        CheckedForm::Envelope { .. } => Some(EvidenceForm::Envelope),
+        CheckedForm::Sigstore { .. } => Some(EvidenceForm::Sigstore),
+        CheckedForm::Report { .. } => None,
+    };
+    if let (Some(signed), Ok(governance)) = (signed, engine.governance()) {
+        terms.add_signers(&signed, &bytes, &governance.policy);
+    }
+    Ok(Checked {
+        digest: Digest::of(&bytes),
+        size_bytes: bytes.len() as u64,
+        upload: evidence.upload,
+        form,
+        kind,
+        terms: Arc::new(terms),
+    })
 }
 
-fn check_envelope(bytes: &[u8]) -> Result<(CheckedForm, &'static str), Fault> {
+fn check_envelope(bytes: &[u8]) -> Result<(CheckedForm, &'static str, Terms), Fault> {
     let envelope = Envelope::parse(bytes, &Limits::DEFAULT).map_err(|error| {
         match Statement::parse(bytes, &Limits::DEFAULT).is_ok() {
             true => Fault::invalid("UNSIGNED", "this is a bare statement without a signature")
@@ -134,6 +156,28 @@ fn check_envelope(bytes: &[u8]) -> Result<(CheckedForm, &'static str), Fault> {
             false => Fault::invalid(error.code(), format!("not a DSSE envelope: {error}")),
         }
     })?;
+    let (subjects, kind, terms) = check_statement(&envelope)?;
+    Ok((CheckedForm::Envelope { subjects }, kind, terms))
+}
+
+/// A bundle is read here and verified where it is counted, under the trust roots of the policy set.
+fn check_bundle(bytes: &[u8]) -> Result<(CheckedForm, &'static str, Terms), Fault> {
+    let bundle = Bundle::parse(bytes, &Limits::DEFAULT).map_err(|refusal| {
+        Fault::invalid(refusal.reason.code(), format!("not an acceptable Sigstore bundle: {refusal}"))
+            .hint(refusal.reason.next_step())
+    })?;
+    let (subjects, kind, terms) = match bundle.content() {
+        Content::Envelope(envelope) => check_statement(envelope)?,
+        Content::Message { digest: Some(digest), .. } => (vec![*digest], "signature", Terms::default()),
+        Content::Message { digest: None, .. } => {
+            return Err(Fault::invalid("SUBJECT_MISSING", "the bundle does not name the artifact by its SHA-256")
+                .hint("sign with a tool that writes `messageDigest`, such as cosign 3"));
+        }
+    };
+    Ok((CheckedForm::Sigstore { subjects, media_type: bundle.media_type().to_owned() }, kind, terms))
+}
+
+fn check_statement(envelope: &Envelope) -> Result<(Vec<Digest>, &'static str, Terms), Fault> {
     if !is_statement_type(&envelope.payload_type) {
         return Err(Fault::invalid(
             "PAYLOAD_TYPE",
@@ -142,15 +186,15 @@ fn check_envelope(bytes: &[u8]) -> Result<(CheckedForm, &'static str), Fault> {
     }
     let statement = Statement::parse(&envelope.payload, &Limits::DEFAULT)
         .map_err(|error| Fault::invalid(error.code, error.message))?;
-    let claim = lockgate_evidence::claim_of(&statement, &Limits::DEFAULT);
+    let (claim, components) = component::read_statement(&statement, &Limits::DEFAULT);
     if let Claim::Malformed { reason } = &claim {
         return Err(Fault::invalid("EVIDENCE_MALFORMED", format!("the predicate does not read: {reason}")));
     }
     let subjects = statement.subjects.iter().filter_map(|subject| subject.sha256).collect();
-    Ok((CheckedForm::Envelope { subjects }, claim.kind()))
+    Ok((subjects, claim.kind(), Terms::of(&claim, &components)))
 }
 
-fn check_report(bytes: &[u8], format: Option<Format>) -> Result<(CheckedForm, &'static str), Fault> {
+fn check_report(bytes: &[u8], format: Option<Format>) -> Result<(CheckedForm, &'static str, Terms), Fault> {
     let format = format.or_else(|| report::detect(bytes));
     if format.is_none() && bytes.trim_ascii_start().starts_with(b"{") {
         // What does not even read as JSON is told so, and not that it is unknown.
@@ -159,11 +203,11 @@ fn check_report(bytes: &[u8], format: Option<Format>) -> Result<(CheckedForm, &'
     }
     let format = format.ok_or_else(|| {
         Fault::invalid("EVIDENCE_UNKNOWN", "this is no report that Lockgate reads")
-            .hint("it reads CycloneDX, SPDX, JUnit, Trivy, Grype and SARIF; signed evidence goes in as a DSSE envelope")
+            .hint("docs/evidence.md lists what it reads; signed evidence goes in as a DSSE envelope")
     })?;
-    let claim =
-        report::read(format, bytes, &Limits::DEFAULT).map_err(|error| Fault::invalid(error.code, error.message))?;
-    Ok((CheckedForm::Report { format, wrapped: None }, claim.kind()))
+    let (claim, components) = component::read_report(format, bytes, &Limits::DEFAULT)
+        .map_err(|error| Fault::invalid(error.code, error.message))?;
+    Ok((CheckedForm::Report { format, wrapped: None }, claim.kind(), Terms::of(&claim, &components)))
 }
 
 /// Records evidence about a published release.
@@ -202,6 +246,7 @@ impl Checked {
     fn event(&self, release: &ReleaseName) -> EvidenceRecorded {
         let media_type = match &self.form {
             CheckedForm::Envelope { .. } => "application/vnd.dsse.envelope.v1+json",
+            CheckedForm::Sigstore { media_type, .. } => media_type.as_str(),
             CheckedForm::Report { format, .. } => format.media_type(),
         };
         EvidenceRecorded {
@@ -262,6 +307,10 @@ pub fn record(
     let mut event = checked.event(name);
     let about = match checked.form {
         CheckedForm::Envelope { subjects } => subjects_of_release(&release, &subjects)?,
+        CheckedForm::Sigstore { subjects, .. } => {
+            event.form = EvidenceForm::Sigstore;
+            subjects_of_release(&release, &subjects)?
+        }
         CheckedForm::Report { format, wrapped } => {
             let envelope = wrapped.map(|wrapped| wrapped.envelope).ok_or_else(|| {
                 Fault::new(Kind::Bug, "REPORT_UNWRAPPED", "the report was not wrapped before it was recorded")
@@ -282,6 +331,9 @@ pub fn record(
         belongs(staging, statement, &name.service);
     }
     let streams: Vec<StreamName> = about.iter().map(StreamName::artifact).collect();
+    let signed = !matches!(event.form, EvidenceForm::Report { .. });
+    let found = (&checked.digest, checked.kind);
+    where_index::remember_evidence(staging, &checked.terms, name, found, signed.then_some(about.as_slice()));
     staging.append(Actor::Subject { id: by.clone() }, &streams, Event::EvidenceRecorded(event))?;
     Ok(shown)
 }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::io::Read;
 
 use lockgate_ledger::audit::AuditSource;
+use lockgate_ledger::backtest::History;
 use lockgate_ledger::bodies::{Bodies, BodyError};
 use lockgate_model::{Digest, EntryIndex, StreamName, TreeSize};
 use lockgate_store::Store;
@@ -22,6 +23,15 @@ impl Bodies for StoreSource<'_> {
 
 fn text(error: impl std::fmt::Display) -> String {
     error.to_string()
+}
+
+impl History for StoreSource<'_> {
+    fn size_and_root(&self) -> Result<(TreeSize, Digest), String> {
+        self.0.head().map(|head| (head.size, head.root)).map_err(text)
+    }
+    fn page(&self, first: EntryIndex, most: usize) -> Result<Vec<Vec<u8>>, String> {
+        self.0.entries(first, most).map_err(text)
+    }
 }
 
 impl AuditSource for StoreSource<'_> {

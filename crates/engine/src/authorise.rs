@@ -272,7 +272,13 @@ pub fn may_read_event(governance: &Governance, principal: &PersonId, event: &Eve
         Event::PromotionRequested(event) => target(&event.release.service, &event.environment),
         Event::DecisionRecorded(event) => target(&event.release.service, &event.environment),
         Event::GrantIssued(event) => target(&event.release.service, &event.environment),
+        Event::WaiverRequested(event) => target(&event.service, &event.environment),
         Event::WaiverGranted(event) => target(&event.service, &event.environment),
+        Event::WaiverRevoked(event) => match governance.waiver(event.waiver) {
+            Some(known) => target(&known.asked.service, &known.asked.environment),
+            None => false,
+        },
+        Event::BreakGlassOpened(event) => target(&event.release.service, &event.environment),
         other => match other.release() {
             Some(release) => may_read(governance, principal, Object::Service(&release.service)),
             None => may_read(governance, principal, Object::Anywhere),

@@ -9,7 +9,8 @@ use lockgate_ledger::bundle::{Bundle, BundleAnchor, BundleEntry, bodies_of};
 use lockgate_ledger::entry::DecisionRecorded;
 use lockgate_ledger::release::PromotionState;
 use lockgate_ledger::{Entry, Event};
-use lockgate_model::{Digest, EntryIndex, EnvName, PromotionId, ServiceName, StreamName, TreeSize};
+use lockgate_model::facts::FeedKind;
+use lockgate_model::{Digest, EntryIndex, EnvName, PromotionId, ServiceName, StreamName, TreeSize, UnixMillis};
 use lockgate_policy::Outcome;
 use lockgate_tlog::hash::leaf_hash;
 
@@ -44,6 +45,38 @@ pub fn build(engine: &Engine, promotion: PromotionId) -> Result<Vec<u8>, Fault> 
         .next_back()
         .ok_or_else(|| Fault::not_found("DECISION_MISSING", format!("{promotion} has no decision yet")))?;
     let target = StreamName::running(&last.environment, &name.service);
+    // What decisions compared with, and what an approver's would: the whole chain of the release that ran.
+    let own = StreamName::release(&name);
+    let mut compared: BTreeSet<StreamName> = entries
+        .values()
+        .filter_map(|entry| replayed(&entry.event, promotion))
+        .flat_map(|event| &event.relied_on)
+        .map(|position| position.stream.clone())
+        .filter(|stream| stream.as_str().starts_with("release:") && *stream != own)
+        .collect();
+    let policy = engine.governance()?.policy.clone();
+    if last.outcome != Outcome::Allow && policy.compares_with_running(&last.environment, &name.service) {
+        let running = reader::running(store, &last.environment, &name.service)?;
+        compared.extend(running.map(|running| StreamName::release(&running.release)).filter(|stream| *stream != own));
+    }
+    let mut compared_bodies = Vec::new();
+    for stream in &compared {
+        for index in reader::stream_indices(store, stream)?.into_iter().filter(|index| index.0 < head.size.0) {
+            let entry = reader::entry(store, index)?;
+            if matches!(entry.event, Event::ReleasePublished(_) | Event::EvidenceRecorded(_)) {
+                compared_bodies.extend(entry.event.bodies());
+            }
+            indices.insert(index);
+        }
+    }
+    if let Some(span) = policy.neighbours_since(&last.environment, &name.service)
+        && last.outcome != Outcome::Allow
+    {
+        let now = engine.inner().now().max(engine.published().time);
+        let since = UnixMillis(now.0.saturating_sub(span.millis()));
+        let beside = reader::grants_since(store, &last.environment, since)?;
+        indices.extend(beside.into_values().map(|(position, _)| position.index).filter(|index| index.0 < head.size.0));
+    }
     for event in entries.values().filter_map(|entry| replayed(&entry.event, promotion)) {
         let ran = event.relied_on.iter().filter(|position| position.stream.as_str().starts_with("running:"));
         indices.extend(ran.map(|position| position.index));
@@ -53,7 +86,22 @@ pub fn build(engine: &Engine, promotion: PromotionId) -> Result<Vec<u8>, Fault> 
     indices.extend(reader::head(store, &target)?.map(|position| position.index).filter(|index| index.0 < head.size.0));
     indices.extend(head.size.0.checked_sub(1).map(EntryIndex));
     indices.extend(entries.values().flat_map(|entry| leaves_of(&entry.event, promotion)));
-    let needed = bodies_of(entries.values().filter(|entry| is_needed(&entry.event, promotion)));
+    let mut needed = bodies_of(entries.values().filter(|entry| is_needed(&entry.event, promotion)));
+    // An approver decides with the newest snapshots that the active policy set asks, and these may be younger than the
+    // last decision.
+    let asked = engine.governance()?.policy.feeds_for(&last.environment, &name.service);
+    let is_undecided = last.outcome != Outcome::Allow;
+    let newest: BTreeMap<FeedKind, Digest> = entries
+        .values()
+        .filter_map(|entry| match &entry.event {
+            Event::FeedRecorded(event) if is_undecided && asked.contains(&event.feed) => {
+                Some((event.feed, event.digest))
+            }
+            _ => None,
+        })
+        .collect();
+    needed.extend(newest.into_values());
+    needed.extend(compared_bodies);
     let mut bodies = BTreeMap::new();
     for digest in needed {
         bodies.insert(digest, STANDARD.encode(required(&StoreBodies(store), &digest)?));
@@ -127,7 +175,7 @@ fn anchors(engine: &Engine, head: &TreeHead, asked: &PromotionState) -> Result<V
 /// Finds the promotion by which an artifact may run in an environment now.
 ///
 /// # Errors
-/// `DIGEST_NOT_GRANTED` when nothing grants it there, `GRANT_SUPERSEDED` when a later grant replaced it.
+/// `FROZEN` while it is frozen, `DIGEST_NOT_GRANTED` when nothing grants it there, `GRANT_SUPERSEDED` when a later grant replaced it.
 pub fn find_grant(
     engine: &Engine,
     artifact: &Digest,
@@ -156,7 +204,14 @@ pub fn find_grant(
             }
             let running = reader::running(store, environment, service)?;
             match running {
-                Some(running) if running.release == event.release => return Ok(running.promotion),
+                Some(running) if running.release == event.release => {
+                    let release = reader::release(store, &governance, &event.release)?;
+                    if let Some(asked) = release.as_ref().and_then(|known| known.promotions.get(&running.promotion)) {
+                        let now = engine.inner().now().max(engine.published().time);
+                        governance.check_not_frozen(service, environment, asked, now)?;
+                    }
+                    return Ok(running.promotion);
+                }
                 Some(running) => {
                     let release = reader::release(store, &governance, &event.release)?;
                     if release.is_some_and(|release| release.ran_in(environment)) {

@@ -33,10 +33,21 @@ use crate::session::{Amr, Method, Proof};
 pub const SKEW: Span = Span::from_secs(30);
 /// How long an exchanged token counts.
 pub const TTL: Span = Span::from_secs(900);
-/// The routes that an exchanged token opens, by name: what a pipeline needs to push and to ask. `approve` is refused by
-/// a reason of its own.
-pub const ROUTES: [&str; 10] =
-    ["whoami", "sign-out", "blob-put", "blob-head", "publish", "attest", "promote", "why", "bundle", "grant"];
+/// The routes that an exchanged token opens, by name: what a pipeline needs to push and to ask, and, where its machine
+/// has the permission `feeds`, to record what the world knows. `approve` is refused by a reason of its own.
+pub const ROUTES: [&str; 11] = [
+    "whoami",
+    "sign-out",
+    "blob-put",
+    "blob-head",
+    "publish",
+    "attest",
+    "promote",
+    "why",
+    "bundle",
+    "grant",
+    "feed-update",
+];
 
 /// How every exchanged token begins, so that it is never looked for among the sessions of people.
 const PREFIX: &str = "lgci_";

@@ -9,6 +9,7 @@ use lockgate_model::{Digest, PersonId, PromotionId, UnixMillis};
 
 use crate::authorise::check_promotion;
 use crate::bodies::StoreBodies;
+use crate::comparison;
 use crate::engine::Engine;
 use crate::fault::Fault;
 use crate::why::slice;
@@ -47,5 +48,9 @@ pub fn document(engine: &Engine, promotion: PromotionId, review: Review) -> Resu
     let facts = facts_for(&state, promotion, now, &StoreBodies(engine.store()), &engine.inner().claims)?;
     let possible = |opened: &UnixMillis| (asked.requested_at..=now).contains(opened);
     let opened_at = opened_at.filter(possible).unwrap_or(now.max(asked.requested_at));
-    Ok(document.described(&facts).reviewed(opened_at, &evidence_opened))
+    let changes = match &document.predicate.replaces {
+        Some(replaced) => comparison::summary(engine, &replaced.release, &document.predicate.release, head.size)?,
+        None => None,
+    };
+    Ok(document.described(&facts).comparing(changes).reviewed(opened_at, &evidence_opened))
 }

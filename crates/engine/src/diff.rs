@@ -1,122 +1,152 @@
-//! Diff: what changes between two releases of a service.
+//! Diff: what changes between two releases, and which gates come out differently for them.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use lockgate_evidence::report::{self, Format};
-use lockgate_ledger::ReleaseState;
-use lockgate_ledger::bodies::required;
-use lockgate_ledger::entry::EvidenceForm;
-use lockgate_model::facts::Artifact;
-use lockgate_model::{Limits, ReleaseName};
+use lockgate_ledger::contents::Contents;
+use lockgate_ledger::entry::PromotionRequested;
+use lockgate_ledger::release_diff::{ReleaseDiff, compare};
+use lockgate_ledger::replay::deliberate;
+use lockgate_ledger::{Governance, ReleaseState, State};
+use lockgate_model::facts::PromotionKind;
+use lockgate_model::{EntryIndex, EnvName, PersonId, PromotionId, ReleaseName, Span, StreamName, UnixMillis};
+use lockgate_policy::{Decision, GateOutcome, GateResult};
 
+use crate::authorise::release_unknown;
 use crate::bodies::StoreBodies;
 use crate::engine::Engine;
 use crate::fault::Fault;
 use crate::reader;
 
+/// How long the promotion that is supposed stays open: longer than deciding takes.
+const SUPPOSED_OPEN: Span = Span::from_secs(3600);
+
 /// What changes from one release to another.
 #[derive(Debug, Clone)]
 pub struct Diff {
-    /// From.
-    pub from: ReleaseName,
-    /// To.
-    pub to: ReleaseName,
-    /// Artifacts that only `from` has, and that only `to` has.
-    pub artifacts_removed: Vec<Artifact>,
-    /// Artifacts that only `to` has.
-    pub artifacts_added: Vec<Artifact>,
-    /// Components by name with the version before and after; `None` where it is not there.
-    pub components: Vec<ComponentChange>,
-    /// Whether each side has an SBOM at all; without one the list says nothing.
-    pub sboms: (bool, bool),
-    /// Source commits, where the publisher named them.
-    pub commits: (Option<String>, Option<String>),
+    /// What they are made of.
+    pub contents: ReleaseDiff,
+    /// The environment that the gates were asked for, and those that differ there.
+    pub gates: Option<(EnvName, Vec<GateChange>)>,
 }
 
-/// One component that differs.
+/// One gate whose outcome differs; absent where the gate was not asked.
 #[derive(Debug, Clone)]
-pub struct ComponentChange {
-    /// Its name.
-    pub name: String,
-    /// The versions before, joined; absent when it was not there.
-    pub before: Option<String>,
-    /// The versions after, joined; absent when it is gone.
-    pub after: Option<String>,
+pub struct GateChange {
+    /// The gate.
+    pub gate: String,
+    /// What comes of it for the first release.
+    pub before: Option<GateOutcome>,
+    /// What comes of it for the second release.
+    pub after: Option<GateOutcome>,
+    /// Why, for the second release, or for the first where only that was asked.
+    pub reason: String,
+    /// What there is.
+    pub found: String,
 }
 
-/// Compares two releases.
+/// Compares two releases, and decides on each for one environment as if it were asked for now, by nobody's approval.
 ///
 /// # Errors
-/// `RELEASE_UNKNOWN`, or what the store says.
-pub fn diff(engine: &Engine, from: &ReleaseName, to: &ReleaseName) -> Result<Diff, Fault> {
-    let (old, new) = (release(engine, from)?, release(engine, to)?);
-    let only_in = |one: &ReleaseState, other: &ReleaseState| -> Vec<Artifact> {
-        let elsewhere = other.manifest.artifact_digests();
-        one.manifest.artifacts.iter().filter(|artifact| !elsewhere.contains(&artifact.digest)).cloned().collect()
-    };
-    let (before, after) = (components(engine, &old)?, components(engine, &new)?);
-    let commit = |release: &ReleaseState| release.manifest.source.as_ref().map(|source| source.commit.clone());
-    Ok(Diff {
-        from: from.clone(),
-        to: to.clone(),
-        artifacts_removed: only_in(&old, &new),
-        artifacts_added: only_in(&new, &old),
-        sboms: (before.is_some(), after.is_some()),
-        components: changes(before.unwrap_or_default(), after.unwrap_or_default()),
-        commits: (commit(&old), commit(&new)),
-    })
-}
-
-fn release(engine: &Engine, name: &ReleaseName) -> Result<Arc<ReleaseState>, Fault> {
-    reader::release(engine.store(), &engine.governance()?, name)?
-        .ok_or_else(|| Fault::not_found("RELEASE_UNKNOWN", format!("no release {name} is published")))
-}
-
-/// Every component of the release's SBOMs, with its versions; `None` without an SBOM.
-fn components(engine: &Engine, release: &ReleaseState) -> Result<Option<BTreeMap<String, Vec<String>>>, Fault> {
-    let mut found: Option<BTreeMap<String, Vec<String>>> = None;
-    for record in &release.evidence {
-        let EvidenceForm::Report { format, .. } = &record.event.form else { continue };
-        let Some(format) =
-            format.parse::<Format>().ok().filter(|format| matches!(format, Format::CycloneDx | Format::Spdx))
-        else {
-            continue;
-        };
-        let bodies = StoreBodies(engine.store());
-        let bytes = required(&bodies, &record.event.evidence)?;
-        let listed = report::components(format, &bytes, &Limits::DEFAULT)
-            .map_err(|error| Fault::invalid(error.code, error.message))?;
-        let known = found.get_or_insert_default();
-        for component in listed {
-            let versions = known.entry(component.name).or_default();
-            let version = component.version.unwrap_or_else(|| "(no version)".to_owned());
-            if !versions.contains(&version) {
-                versions.push(version);
+/// `RELEASE_UNKNOWN`, `ENVIRONMENT_UNKNOWN`, or what the store says.
+pub fn diff(
+    engine: &Engine,
+    caller: &PersonId,
+    from: &ReleaseName,
+    to: &ReleaseName,
+    environment: Option<&EnvName>,
+) -> Result<Diff, Fault> {
+    let governance = engine.governance()?;
+    let (old, new) = (release(engine, &governance, from)?, release(engine, &governance, to)?);
+    let known = engine.published().head.size;
+    let bodies = StoreBodies(engine.store());
+    let contents = compare(&Contents::read(&old, known, &bodies)?, &Contents::read(&new, known, &bodies)?);
+    let gates = match environment {
+        None => None,
+        Some(environment) => {
+            if governance.policy.environment(environment).is_none() {
+                return Err(Fault::not_found(
+                    "ENVIRONMENT_UNKNOWN",
+                    format!("the policy set has no environment `{environment}`"),
+                ));
             }
+            let (before, after) =
+                (suppose(engine, caller, &old, environment)?, suppose(engine, caller, &new, environment)?);
+            Some((environment.clone(), gate_changes(&before, &after)))
+        }
+    };
+    Ok(Diff { contents, gates })
+}
+
+fn release(engine: &Engine, governance: &Arc<Governance>, name: &ReleaseName) -> Result<Arc<ReleaseState>, Fault> {
+    reader::release(engine.store(), governance, name)?.ok_or_else(|| release_unknown(name))
+}
+
+/// What would come of it if the release were asked for now. Nothing is written down, and nobody has approved.
+fn suppose(
+    engine: &Engine,
+    caller: &PersonId,
+    release: &Arc<ReleaseState>,
+    environment: &EnvName,
+) -> Result<Decision, Fault> {
+    let (store, governance) = (engine.store(), engine.governance()?);
+    let now = engine.inner().clock.now().max(engine.published().time);
+    // No promotion has this number: they count from 1.
+    let promotion = PromotionId(0);
+    let asked = PromotionRequested {
+        promotion,
+        release: release.name.clone(),
+        manifest: release.manifest_digest,
+        environment: environment.clone(),
+        kind: PromotionKind::Promotion,
+        reason: "what would come of it".to_owned(),
+        expires_at: now.plus(SUPPOSED_OPEN),
+    };
+    let supposed = Arc::new(release.supposing(&asked, caller, now, EntryIndex(engine.published().head.size.0))?);
+    let mut heads = Vec::new();
+    let running = StreamName::running(environment, &release.name.service);
+    for stream in [StreamName::governance(), StreamName::release(&release.name), running] {
+        heads.extend(reader::head(store, &stream)?);
+    }
+    let mut state = State::resume(Some(governance.clone()), heads, Some(engine.published().time));
+    if let Some(running) = reader::running(store, environment, &release.name.service)? {
+        // Some gates compare with what runs.
+        if running.release != release.name
+            && let Some(other) = reader::release(store, &governance, &running.release)?
+        {
+            state.adopt_release(other);
+        }
+        state.adopt_running(environment.clone(), running);
+    }
+    state.adopt_release(supposed);
+    if let Some(span) = governance.policy.neighbours_since(environment, &release.name.service) {
+        let mut neighbours = reader::grants_since(store, environment, UnixMillis(now.0.saturating_sub(span.millis())))?;
+        neighbours.remove(&release.name.service);
+        for (_, running) in neighbours.into_values() {
+            state.adopt_running(environment.clone(), running);
         }
     }
-    Ok(found)
+    Ok(deliberate(&state, promotion, now, &StoreBodies(store), &engine.inner().claims)?.decision)
 }
 
-fn changes(mut before: BTreeMap<String, Vec<String>>, after: BTreeMap<String, Vec<String>>) -> Vec<ComponentChange> {
-    let join = |mut versions: Vec<String>| {
-        versions.sort();
-        versions.join(", ")
-    };
-    let mut changes: Vec<ComponentChange> = after
-        .into_iter()
-        .filter_map(|(name, versions)| {
-            let after = join(versions);
-            let before = before.remove(&name).map(join);
-            (before.as_ref() != Some(&after)).then_some(ComponentChange { name, before, after: Some(after) })
+fn gate_changes(before: &Decision, after: &Decision) -> Vec<GateChange> {
+    let find = |gates: &[GateResult], name: &str| gates.iter().find(|gate| gate.gate.as_str() == name).cloned();
+    let mut names: Vec<&str> = after.gates.iter().map(|gate| gate.gate.as_str()).collect();
+    for gate in &before.gates {
+        if !names.contains(&gate.gate.as_str()) {
+            names.push(gate.gate.as_str());
+        }
+    }
+    let change = |name: &str| {
+        let (old, new) = (find(&before.gates, name), find(&after.gates, name));
+        let outcomes = (old.as_ref().map(|gate| gate.outcome), new.as_ref().map(|gate| gate.outcome));
+        let told = new.or(old).filter(|_| outcomes.0 != outcomes.1)?;
+        Some(GateChange {
+            gate: name.to_owned(),
+            before: outcomes.0,
+            after: outcomes.1,
+            reason: told.reason,
+            found: told.found,
         })
-        .collect();
-    changes.extend(before.into_iter().map(|(name, versions)| ComponentChange {
-        name,
-        before: Some(join(versions)),
-        after: None,
-    }));
-    changes.sort_by(|a, b| a.name.cmp(&b.name));
-    changes
+    };
+    names.into_iter().filter_map(change).collect()
 }

@@ -19,6 +19,7 @@ use crate::reader;
 use crate::sequencer::{Answer, Job, Receipt, Sequencer, Submission, sign_head};
 use crate::session::SessionCache;
 use crate::tiles::{TileCache, Tiles};
+use crate::where_index;
 
 /// How many requests may wait for the sequencer.
 const QUEUE: usize = 8192;
@@ -151,6 +152,7 @@ impl Engine {
                 "the keys beside the ledger are another ledger's",
             ));
         }
+        where_index::ensure(&*store, governance.as_deref())?;
         let time = match stored.size.0.checked_sub(1) {
             Some(last) => newest_time(&*store, last)?,
             None => UnixMillis(0),

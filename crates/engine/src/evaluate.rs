@@ -2,13 +2,14 @@
 //!
 //! The only function that issues a grant. Everything that a decision rests on is read in the same batch.
 
-use lockgate_ledger::attestation;
 use lockgate_ledger::entry::{
     AttestationsIssued, CloseCause, DecisionRecorded, GateLine, GrantIssued, Issued, PromotionClosed,
 };
+use lockgate_ledger::feed::FeedUsed;
 use lockgate_ledger::release::PromotionState;
 use lockgate_ledger::replay::{Deliberation, deliberate};
 use lockgate_ledger::{Actor, Event, PromotionStatus, sigstore};
+use lockgate_ledger::{attestation, facts};
 use lockgate_model::{EntryIndex, PromotionId, StreamName};
 use lockgate_policy::Outcome;
 
@@ -53,11 +54,15 @@ pub fn evaluate(
     if unchanged && record == Record::Changes {
         return Ok(outcome);
     }
-    let relied_on = [
+    let mut relied_on = vec![
         StreamName::governance(),
         StreamName::release(&release.name),
         StreamName::running(environment, &release.name.service),
     ];
+    let compared = facts::compared(&state, environment, &release.name.service)?;
+    relied_on.extend(compared.filter(|compared| **compared != release.name).map(StreamName::release));
+    let beside = deliberation.facts.neighbours.iter().flatten();
+    relied_on.extend(beside.map(|other| StreamName::running(environment, &other.release.service)));
     let relied_on = relied_on.iter().filter_map(|stream| state.head(stream).cloned()).collect();
     staging.document(deliberation.facts_bytes.clone());
     staging.document(deliberation.decision_bytes.clone());
@@ -71,6 +76,8 @@ pub fn evaluate(
         facts: deliberation.facts_digest,
         policy: deliberation.decision.policy,
         engine: deliberation.decision.engine.clone(),
+        break_glass: deliberation.decision.break_glass,
+        feeds: FeedUsed::of(&deliberation.facts.feeds),
         gates: deliberation.decision.gates.iter().map(line).collect(),
         relied_on,
     };

@@ -84,6 +84,20 @@ impl From<ApplyError> for Fault {
             "APPROVAL_UNKNOWN" | "DELEGATION_OVER" | "DELEGATION_REPLAYED" => Kind::Conflict,
             "REVIEW_TIME" | "DELEGATION_SELF" => Kind::Denied,
             "CHANGE_UNKNOWN" | "DELEGATION_UNKNOWN" => Kind::NotFound,
+            "GATE_UNKNOWN" | "WAIVER_UNKNOWN" => Kind::NotFound,
+            "WAIVER_OVER" | "WAIVER_REPLAYED" | "WAIVER_REQUEST" | "FEED_OLDER" | "FEED_KNOWN" => Kind::Conflict,
+            "WAIVER_GATE" | "WAIVER_MISMATCH" => Kind::Denied,
+            "FEED_TOO_LARGE" => Kind::TooLarge,
+            "FEED_MISMATCH" => Kind::Integrity,
+            "FREEZE_UNKNOWN" | "BREAK_GLASS_UNKNOWN" => Kind::NotFound,
+            "FREEZE_OVER"
+            | "FREEZE_REPLAYED"
+            | "BREAK_GLASS_OVER"
+            | "BREAK_GLASS_REPLAYED"
+            | "BREAK_GLASS_REVIEWED"
+            | "BREAK_GLASS_UNREVIEWED"
+            | "BREAK_GLASS_UNSIGNED" => Kind::Conflict,
+            "FROZEN" => Kind::Denied,
             "CHANGE_OPEN"
             | "CHANGE_CLOSED"
             | "CHANGE_EXPIRED"
@@ -91,6 +105,9 @@ impl From<ApplyError> for Fault {
             | "STANDING_STALE"
             | "STANDING_SAME"
             | "REVOCATION_UNDERCUT" => Kind::Conflict,
+            "BACKTEST_STALE" => Kind::Conflict,
+            "BACKTEST_MISSING" => Kind::Denied,
+            "BACKTEST_TOO_LARGE" => Kind::TooLarge,
             "QUORUM_GOVERNANCE" | "CHANGE_UNSIGNED" | "KEY_EXPIRED" | "KEY_SCOPE" | "PERSON_SUSPENDED" => Kind::Denied,
             "TOO_MANY_SIGNATURES" => Kind::TooLarge,
             "CHANGE_NUMBER" => Kind::Bug,

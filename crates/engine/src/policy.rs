@@ -15,6 +15,20 @@ use crate::sequencer::Submission;
 /// # Errors
 /// `POLICY_INVALID`, `POLICY_TESTS_FAILED`, `POLICY_MISMATCH` or `NOT_PERMITTED`.
 pub fn activate(by: &PersonId, document: Vec<u8>, event: PolicyActivated) -> Result<Submission, Fault> {
+    activate_with(by, document, None, event)
+}
+
+/// The same, with the backtest that the event names by digest.
+///
+/// # Errors
+/// As [`activate`]; the ledger refuses a backtest that is missing, unreadable or of another policy set:
+/// `BACKTEST_MISSING`, `BACKTEST_INVALID`, `BACKTEST_STALE`.
+pub fn activate_with(
+    by: &PersonId,
+    document: Vec<u8>,
+    backtest: Option<Vec<u8>>,
+    event: PolicyActivated,
+) -> Result<Submission, Fault> {
     if event.by != *by {
         return Err(Fault::new(
             Kind::NotPermitted,
@@ -38,5 +52,6 @@ pub fn activate(by: &PersonId, document: Vec<u8>, event: PolicyActivated) -> Res
         return Err(Fault::invalid("POLICY_TESTS_FAILED", format!("{failed} of the policy set's own tests fail"))
             .hint("`lockgate policy test DIR` shows them"));
     }
-    Ok(change::submit(by.clone(), Event::PolicyActivated(event), vec![document]))
+    let documents = std::iter::once(document).chain(backtest).collect();
+    Ok(change::submit(by.clone(), Event::PolicyActivated(event), documents))
 }

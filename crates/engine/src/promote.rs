@@ -134,7 +134,7 @@ fn ask(
     Ok(json!({ "promotion": promotion, "environment": environment, "status": status.as_str(), "repeated": repeated }))
 }
 
-fn request(
+pub(crate) fn request(
     staging: &mut Staging<'_>,
     by: &PersonId,
     release: &ReleaseName,

@@ -13,6 +13,7 @@ use crate::bodies::Upload;
 use crate::engine::Engine;
 use crate::fault::{Fault, Kind};
 use crate::sequencer::Submission;
+use crate::where_index;
 
 /// A release to be published.
 #[derive(Debug, Clone)]
@@ -64,6 +65,7 @@ pub fn publish(engine: &Engine, by: PersonId, request: Publish) -> Result<Submis
         if known.is_none() {
             let manifest_bytes = staging.document(bytes);
             belongs(staging, &manifest_bytes, &release.service);
+            where_index::remember_release(staging, &manifest, &manifest_bytes);
             for artifact in manifest.artifact_digests().iter().chain(&manifest.notes) {
                 belongs(staging, artifact, &release.service);
             }

@@ -1,12 +1,13 @@
 //! Reading state by stream: the same fold as everywhere, over one release's own entries.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use lockgate_ledger::entry::{PromotionRequested, StreamPosition};
 use lockgate_ledger::state::Slice;
 use lockgate_ledger::{Entry, Event, Governance, Leaf, ReleaseState, State};
 use lockgate_model::facts::Running;
-use lockgate_model::{EntryIndex, EnvName, Limits, PromotionId, ReleaseName, ServiceName, StreamName};
+use lockgate_model::{EntryIndex, EnvName, Limits, PromotionId, ReleaseName, ServiceName, StreamName, UnixMillis};
 use lockgate_store::{Store, StoreError};
 use lockgate_tlog::hash::leaf_hash;
 
@@ -130,6 +131,44 @@ pub fn running(store: &dyn Store, environment: &EnvName, service: &ServiceName) 
         }),
         _ => None,
     })
+}
+
+/// The newest grant of each service into an environment that was issued since a moment, with its place in the stream of
+/// what runs.
+///
+/// # Errors
+/// What the store says.
+pub fn grants_since(
+    store: &dyn Store,
+    environment: &EnvName,
+    since: UnixMillis,
+) -> Result<BTreeMap<ServiceName, (StreamPosition, Running)>, Fault> {
+    let (mut found, mut before) = (BTreeMap::new(), None);
+    let stream = StreamName::environment(environment);
+    loop {
+        let page = store.stream_page_newest(&stream, before, PAGE)?;
+        for (seq, index) in &page {
+            before = Some(*seq);
+            let entry = entry(store, *index)?;
+            if entry.time < since {
+                return Ok(found);
+            }
+            let Event::GrantIssued(grant) = &entry.event else { continue };
+            let target = StreamName::running(environment, &grant.release.service);
+            let Some(link) = entry.link(&target) else { continue };
+            let running = Running {
+                release: grant.release.clone(),
+                manifest: grant.manifest,
+                since: entry.time,
+                promotion: grant.promotion,
+            };
+            let position = StreamPosition { seq: link.seq, index: *index, stream: target };
+            found.entry(grant.release.service.clone()).or_insert((position, running));
+        }
+        if page.is_empty() {
+            return Ok(found);
+        }
+    }
 }
 
 /// The projections of a kind whose key starts with `prefix`.

@@ -10,6 +10,7 @@ use crate::clock::Entropy;
 use crate::engine::Engine;
 use crate::fault::{Fault, Kind};
 use crate::sequencer::{Receipt, Submission};
+use crate::where_index;
 
 /// A fresh one-time code: 80 random bits as four groups of hex.
 ///
@@ -34,6 +35,7 @@ pub fn create(engine: &Engine, policy: Vec<u8>, setup_code: &str) -> Result<Rece
         if staging.next_index().0 != 0 {
             return Err(Fault::new(Kind::Conflict, "LEDGER_EXISTS", "this ledger has entries already"));
         }
+        where_index::begin(staging);
         let digest = staging.document(policy);
         let event = LedgerCreated {
             origin: inner.keys.log.vkey().name().to_owned(),

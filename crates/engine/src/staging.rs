@@ -211,18 +211,55 @@ impl<'a> Staging<'a> {
     ///
     /// # Errors
     /// What the store says.
-    pub fn slice(&self, release: &Arc<ReleaseState>, environment: &EnvName) -> Result<State, Fault> {
-        let streams = [
+    pub fn slice(&mut self, release: &Arc<ReleaseState>, environment: &EnvName) -> Result<State, Fault> {
+        let service = &release.name.service;
+        let mut streams = vec![
             StreamName::governance(),
             StreamName::release(&release.name),
-            StreamName::running(environment, &release.name.service),
+            StreamName::running(environment, service),
         ];
+        let running = self.running(environment, service)?;
+        let policy = self.governance()?.policy.clone();
+        let compared = match &running {
+            Some(running) if policy.compares_with_running(environment, service) => {
+                self.release_if_any(&running.release)?
+            }
+            _ => None,
+        };
+        streams.extend(compared.iter().map(|compared| StreamName::release(&compared.name)));
+        let neighbours = match policy.neighbours_since(environment, service) {
+            Some(span) => {
+                self.neighbours(environment, service, UnixMillis(self.time.0.saturating_sub(span.millis())))?
+            }
+            None => Vec::new(),
+        };
+        streams.extend(neighbours.iter().map(|other| StreamName::running(environment, &other.release.service)));
         let mut state = self.state_with(&streams)?;
+        compared.into_iter().for_each(|compared| state.adopt_release(compared));
         state.adopt_release(release.clone());
-        if let Some(running) = self.running(environment, &release.name.service)? {
+        for running in neighbours.into_iter().chain(running) {
             state.adopt_running(environment.clone(), running);
         }
         Ok(state)
+    }
+
+    /// What other services were let into an environment since a moment, by this batch too.
+    fn neighbours(
+        &self,
+        environment: &EnvName,
+        service: &ServiceName,
+        since: UnixMillis,
+    ) -> Result<Vec<Running>, Fault> {
+        let mut found = reader::grants_since(self.store, environment, since)?;
+        let mut running: BTreeMap<ServiceName, Running> =
+            std::mem::take(&mut found).into_iter().map(|(service, (_, running))| (service, running)).collect();
+        for ((place, service), staged) in &self.running {
+            if place == environment {
+                running.insert(service.clone(), staged.clone());
+            }
+        }
+        running.retain(|other, running| other != service && running.since >= since);
+        Ok(running.into_values().collect())
     }
 
     fn state_with(&self, streams: &[StreamName]) -> Result<State, Fault> {

@@ -1,40 +1,115 @@
-//! Waive: a signed, scoped, expiring exception to one finding of one gate, by two people.
+//! Waive: a signed, scoped, expiring exception to one finding of one gate, by two people; asked for, granted, ended.
 
 use lockgate_ledger::entry::WaiverGranted;
+use lockgate_ledger::governance::Governance;
+use lockgate_ledger::waiver::{Waiver, WaiverRequested, WaiverRevoked};
 use lockgate_ledger::{Actor, Event};
-use lockgate_model::PersonId;
+use lockgate_model::{EnvName, GateName, PersonId, ServiceName};
 use lockgate_policy::{Object, Permission};
 use serde_json::json;
 
-use crate::authorise::permit;
+use crate::authorise::{may_read, permit};
+use crate::engine::{Engine, Inner};
 use crate::evaluate::{Record, evaluate};
 use crate::fault::{Fault, Kind};
 use crate::sequencer::Submission;
+use crate::staging::Staging;
+
+/// Records a request for a waiver; nothing is excepted by it.
+///
+/// # Errors
+/// `NOT_PERMITTED` when who asks is not who is signed in; the rest comes with the receipt.
+pub fn request(by: &PersonId, event: WaiverRequested) -> Result<Submission, Fault> {
+    check_own(by, &event.asked_by)?;
+    Ok(Submission::new(move |staging, _| {
+        check_gate(staging, &event.gate)?;
+        let actor = Actor::Subject { id: event.asked_by.clone() };
+        let index = staging.append(actor, &[], Event::WaiverRequested(event))?;
+        Ok(json!({ "event": "waiver.requested", "index": index }))
+    }))
+}
 
 /// Records a waiver and decides again on the promotions that it may concern.
 ///
 /// # Errors
 /// `NOT_PERMITTED` when the grantor is not who is signed in.
 pub fn waive(by: &PersonId, event: WaiverGranted) -> Result<Submission, Fault> {
-    if event.granted_by != *by {
-        return Err(Fault::new(
-            Kind::NotPermitted,
-            "NOT_PERMITTED",
-            format!("this was granted by `{}`, but `{by}` is signed in", event.granted_by),
-        ));
-    }
+    check_own(by, &event.granted_by)?;
     Ok(Submission::new(move |staging, inner| {
-        let policy = staging.governance()?.policy.clone();
-        if !policy.gates().iter().any(|gate| gate.name == event.gate) {
-            return Err(Fault::not_found("GATE_UNKNOWN", format!("the policy set has no gate `{}`", event.gate)));
-        }
+        check_gate(staging, &event.gate)?;
         let (service, environment) = (event.service.clone(), event.environment.clone());
         permit(staging, &event.granted_by, Permission::Waive, Object::Target(&service, &environment), None)?;
         let actor = Actor::Subject { id: event.granted_by.clone() };
         let index = staging.append(actor, &[], Event::WaiverGranted(event))?;
-        for (promotion, _) in staging.open_promotions(&environment, &service)? {
-            evaluate(staging, inner, promotion, Record::Changes)?;
-        }
+        decide_again(staging, inner, &service, &environment)?;
         Ok(json!({ "event": "waiver.granted", "index": index }))
     }))
+}
+
+/// Ends a waiver, or a request for one, and decides again on the promotions that it may concern. Grants that were given
+/// while it counted stay.
+///
+/// # Errors
+/// `NOT_PERMITTED` when the signer is not who is signed in; the rest comes with the receipt.
+pub fn revoke(by: &PersonId, event: WaiverRevoked) -> Result<Submission, Fault> {
+    check_own(by, &event.by)?;
+    Ok(Submission::new(move |staging, inner| {
+        let known = staging.governance()?.waiver(event.waiver).map(place).ok_or_else(|| {
+            let text = format!("entry {} neither grants a waiver nor asks for one", event.waiver);
+            Fault::not_found("WAIVER_UNKNOWN", text).hint("`lockgate waive list` shows them")
+        })?;
+        let actor = Actor::Subject { id: event.by.clone() };
+        let index = staging.append(actor, &[], Event::WaiverRevoked(event))?;
+        let (service, environment) = known;
+        decide_again(staging, inner, &service, &environment)?;
+        Ok(json!({ "event": "waiver.revoked", "index": index }))
+    }))
+}
+
+/// Every waiver and request that somebody may read, newest first.
+///
+/// # Errors
+/// `LEDGER_EMPTY`.
+pub fn waivers_for(engine: &Engine, principal: &PersonId) -> Result<Vec<Waiver>, Fault> {
+    let governance = engine.governance()?;
+    let readable = |known: &&Waiver| is_readable(&governance, principal, known);
+    Ok(governance.waivers().iter().rev().filter(readable).cloned().collect())
+}
+
+fn is_readable(governance: &Governance, principal: &PersonId, known: &Waiver) -> bool {
+    may_read(governance, principal, Object::Target(&known.asked.service, &known.asked.environment))
+}
+
+fn place(known: &Waiver) -> (ServiceName, EnvName) {
+    (known.asked.service.clone(), known.asked.environment.clone())
+}
+
+fn check_own(by: &PersonId, named: &PersonId) -> Result<(), Fault> {
+    match by == named {
+        true => Ok(()),
+        false => Err(Fault::new(
+            Kind::NotPermitted,
+            "NOT_PERMITTED",
+            format!("this was signed by `{named}`, but `{by}` is signed in"),
+        )),
+    }
+}
+
+fn check_gate(staging: &Staging<'_>, gate: &GateName) -> Result<(), Fault> {
+    match staging.governance()?.policy.gates().iter().any(|known| known.name == *gate) {
+        true => Ok(()),
+        false => Err(Fault::not_found("GATE_UNKNOWN", format!("the policy set has no gate `{gate}`"))),
+    }
+}
+
+fn decide_again(
+    staging: &mut Staging<'_>,
+    inner: &Inner,
+    service: &ServiceName,
+    environment: &EnvName,
+) -> Result<(), Fault> {
+    for (promotion, _) in staging.open_promotions(environment, service)? {
+        evaluate(staging, inner, promotion, Record::Changes)?;
+    }
+    Ok(())
 }

@@ -59,10 +59,23 @@ pub fn slice(engine: &Engine, promotion: PromotionId) -> Result<(State, Arc<Rele
     {
         heads.extend(reader::head(store, &stream)?);
     }
+    let running = reader::running(store, &environment, &name.service)?;
+    let compares = governance.policy.compares_with_running(&environment, &name.service);
+    let compared = match running.as_ref().filter(|_| compares) {
+        Some(running) => reader::release(store, &governance, &running.release)?,
+        None => None,
+    };
+    let mut neighbours = BTreeMap::new();
+    if let Some(span) = governance.policy.neighbours_since(&environment, &name.service) {
+        let now = engine.inner().now().max(published.time);
+        neighbours = reader::grants_since(store, &environment, UnixMillis(now.0.saturating_sub(span.millis())))?;
+        neighbours.remove(&name.service);
+    }
     let mut state = State::resume(Some(governance), heads, Some(published.time));
+    compared.into_iter().for_each(|compared| state.adopt_release(compared));
     state.adopt_release(release.clone());
-    if let Some(running) = reader::running(store, &environment, &name.service)? {
-        state.adopt_running(environment, running);
+    for running in neighbours.into_values().map(|(_, running)| running).chain(running) {
+        state.adopt_running(environment.clone(), running);
     }
     Ok((state, release, asked))
 }

@@ -1,18 +1,20 @@
-//! CycloneDX 1.4 to 1.7 in JSON (ECMA-424): what an artifact contains.
+//! CycloneDX 1.4 to 1.7 in JSON (ECMA-424): what an artifact contains, and what is said of its vulnerabilities.
 //!
 //! `metadata.component` is what the document is about and is not counted; components are, at any depth. What would
-//! make a count or an identity untrue is refused; what Lockgate does not use (hashes, licences, patches, the serial
-//! number) is not looked at.
+//! make a count or an identity untrue is refused; what Lockgate does not use (hashes, patches, services) is not looked
+//! at. Vulnerabilities count only as VEX: with an `analysis`, and about something that they name.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use lockgate_model::Limits;
-use lockgate_model::facts::Completeness;
-use serde_json::Value;
+use lockgate_model::facts::{Completeness, Vex};
 
+use crate::cyclonedx_vex::{self, Place, Vulnerability};
 use crate::document::{List, Object};
 use crate::error::{EvidenceError, excerpt};
+use crate::licence;
 use crate::sbom::{self, Bom, Component};
+use crate::stream::{self, Document, Shape, Source};
 
 const SPEC_VERSIONS: [&str; 4] = ["1.4", "1.5", "1.6", "1.7"];
 
@@ -44,12 +46,83 @@ const INCOMPLETE: [&str; 7] = [
     "incomplete_third_party_opensource_only",
 ];
 
+static DOCUMENT: Shape = Shape::Fields(&[
+    ("bomFormat", Shape::Whole),
+    ("specVersion", Shape::Whole),
+    ("serialNumber", Shape::Whole),
+    (
+        "metadata",
+        Shape::Fields(&[
+            ("timestamp", Shape::Whole),
+            ("authors", Shape::Each(&Shape::Fields(&[("name", Shape::Whole), ("email", Shape::Whole)]))),
+            ("component", Shape::Fields(&[("bom-ref", Shape::Whole), ("purl", Shape::Whole)])),
+        ]),
+    ),
+    ("components", Shape::Stream("component", &COMPONENT)),
+    ("compositions", Shape::Whole),
+    ("vulnerabilities", Shape::Stream("vulnerability", &cyclonedx_vex::VULNERABILITY)),
+]);
+
+static COMPONENT: Shape = Shape::Fields(&[
+    ("type", Shape::Whole),
+    ("name", Shape::Whole),
+    ("group", Shape::Whole),
+    ("version", Shape::Whole),
+    ("versionRange", Shape::Whole),
+    ("isExternal", Shape::Whole),
+    ("bom-ref", Shape::Whole),
+    ("purl", Shape::Whole),
+    ("cpe", Shape::Whole),
+    ("licenses", Shape::Each(&LICENCE)),
+    ("components", Shape::Each(&COMPONENT)),
+]);
+
+static LICENCE: Shape = Shape::Fields(&[
+    ("expression", Shape::Whole),
+    ("acknowledgement", Shape::Whole),
+    ("license", Shape::Fields(&[("id", Shape::Whole), ("name", Shape::Whole), ("acknowledgement", Shape::Whole)])),
+]);
+
 /// Reads a whole document.
 ///
 /// # Errors
-/// `EVIDENCE_MALFORMED`, `SBOM_VERSION`, `TOO_MANY_COMPONENTS`, `DUPLICATE_KEY`.
-pub(crate) fn read(value: &Value, limits: &Limits) -> Result<Bom, EvidenceError> {
-    let root = Object::root(value)?;
+/// `EVIDENCE_MALFORMED`, `SBOM_VERSION`, `TOO_MANY_COMPONENTS`, `TOO_MANY_FINDINGS`, `EVIDENCE_TIME`, `DUPLICATE_KEY`.
+pub(crate) fn read<'a>(source: impl Into<Source<'a>>, limits: &Limits) -> Result<Bom, EvidenceError> {
+    let (document, mut walk) = walk(source.into(), limits)?;
+    let root = Object::root(&document.value)?;
+    let completeness = completeness(&root, &walk)?;
+    walk.bom.set_completeness(completeness);
+    let vex = cyclonedx_vex::statements(&root, &walk.place(), &walk.vulnerabilities)?;
+    walk.bom.set_vex(vex);
+    Ok(walk.bom)
+}
+
+/// Reads what a document says of known vulnerabilities, as VEX.
+///
+/// # Errors
+/// As [`read`], and `EVIDENCE_MALFORMED` when no vulnerability in it has an analysis of something that it names.
+pub(crate) fn read_vex<'a>(source: impl Into<Source<'a>>, limits: &Limits) -> Result<Vex, EvidenceError> {
+    let (document, walk) = walk(source.into(), limits)?;
+    let root = Object::root(&document.value)?;
+    cyclonedx_vex::document(&root, &walk.place(), &walk.vulnerabilities)
+}
+
+fn walk<'l>(source: Source<'_>, limits: &'l Limits) -> Result<(Document, Walk<'l>), EvidenceError> {
+    let mut walk = Walk {
+        limits,
+        bom: Bom::new("cyclonedx", ""),
+        refs: BTreeMap::new(),
+        subject: None,
+        vulnerabilities: Vec::new(),
+    };
+    let document = stream::read(source, &DOCUMENT, limits, &mut |item| {
+        let object = Object::part(&item.value, item.pointer)?;
+        match item.list {
+            "component" => walk.add_with_nested(&object),
+            _ => walk.add_vulnerability(&object),
+        }
+    })?;
+    let root = Object::root(&document.value)?;
     let format = root.required_text("bomFormat")?;
     if format != "CycloneDX" {
         return Err(root.fault_at("bomFormat", &format!("is `{}`, not `CycloneDX`", excerpt(format))));
@@ -61,32 +134,38 @@ pub(crate) fn read(value: &Value, limits: &Limits) -> Result<Bom, EvidenceError>
             format!("CycloneDX `{}` is not read: write one of {}", excerpt(version), SPEC_VERSIONS.join(", ")),
         ));
     }
-
-    let mut walk = Walk { limits, bom: Bom::new("cyclonedx", version), refs: BTreeSet::new() };
-    if let Some(components) = root.list("components")? {
-        walk.add_all(&components)?;
-    }
-    let completeness = completeness(&root, &walk)?;
-    walk.bom.set_completeness(completeness);
-    Ok(walk.bom)
+    walk.bom.set_spec_version(version);
+    root.list("components")?;
+    root.list("vulnerabilities")?;
+    document.check_items()?;
+    walk.subject = subject_ref(&root)?;
+    Ok((document, walk))
 }
 
-/// The components found so far, and their references.
+/// The components found so far, their references, and the vulnerabilities.
 struct Walk<'l> {
     limits: &'l Limits,
     bom: Bom,
-    refs: BTreeSet<String>,
+    /// By `bom-ref`: which component it is.
+    refs: BTreeMap<String, usize>,
+    /// The `bom-ref` of what the document is about.
+    subject: Option<String>,
+    vulnerabilities: Vec<Vulnerability>,
 }
 
 impl Walk<'_> {
     /// Depth is bounded by `limits.json_depth`, because the document has been parsed within it.
+    fn add_with_nested(&mut self, component: &Object<'_>) -> Result<(), EvidenceError> {
+        self.add(component)?;
+        match component.list("components")? {
+            Some(nested) => self.add_all(&nested),
+            None => Ok(()),
+        }
+    }
+
     fn add_all(&mut self, components: &List<'_>) -> Result<(), EvidenceError> {
         for component in components.objects() {
-            let component = component?;
-            self.add(&component)?;
-            if let Some(nested) = component.list("components")? {
-                self.add_all(&nested)?;
-            }
+            self.add_with_nested(&component?)?;
         }
         Ok(())
     }
@@ -111,15 +190,63 @@ impl Walk<'_> {
             if reference.is_empty() {
                 return Err(component.fault_at("bom-ref", "must not be empty"));
             }
-            if !self.refs.insert(reference.to_owned()) {
+            if self.refs.insert(reference.to_owned(), self.bom.len()).is_some() {
                 return Err(component
                     .fault_at("bom-ref", &format!("is `{}`, like that of another component", excerpt(reference))));
             }
         }
         let purl = component.text("purl")?.and_then(sbom::purl);
         let cpe = component.text("cpe")?.and_then(sbom::cpe);
-        self.bom.add(Component { name, version, purl }, cpe, self.limits)
+        let licence = licence_of(component)?;
+        self.bom.add(Component { name, version, purl, licence }, cpe, self.limits)
     }
+
+    fn add_vulnerability(&mut self, vulnerability: &Object<'_>) -> Result<(), EvidenceError> {
+        if self.vulnerabilities.len() >= self.limits.findings_per_report {
+            let message = format!("more than {} vulnerabilities in one document", self.limits.findings_per_report);
+            return Err(EvidenceError::new("TOO_MANY_FINDINGS", message));
+        }
+        self.vulnerabilities.extend(Vulnerability::of(vulnerability)?);
+        Ok(())
+    }
+
+    /// What the references of this document stand for.
+    fn place(&self) -> Place<'_> {
+        let purl_of = |at: &usize| self.bom.component(*at).and_then(|component| component.purl.as_deref());
+        Place {
+            subject: self.subject.as_deref(),
+            purls: self.refs.iter().map(|(reference, at)| (reference.as_str(), purl_of(at))).collect(),
+        }
+    }
+}
+
+/// The licences of a component, as one expression. Of concluded and declared ones the concluded count.
+fn licence_of(component: &Object<'_>) -> Result<Option<String>, EvidenceError> {
+    let Some(licences) = component.list_or_null("licenses")? else { return Ok(None) };
+    let (mut all, mut concluded) = (Vec::new(), Vec::new());
+    for choice in licences.objects() {
+        let choice = choice?;
+        let (text, acknowledgement) = match choice.object("license")? {
+            Some(licence) => {
+                let text = match licence.text_or_empty("id")? {
+                    Some(id) => Some(id.to_owned()),
+                    None => licence.text_or_empty("name")?.map(str::to_owned),
+                };
+                (text, licence.text("acknowledgement")?.map(str::to_owned))
+            }
+            None => (
+                choice.text_or_empty("expression")?.map(str::to_owned),
+                choice.text("acknowledgement")?.map(str::to_owned),
+            ),
+        };
+        let Some(text) = text else { continue };
+        if acknowledgement.as_deref() == Some("concluded") {
+            concluded.push(text.clone());
+        }
+        all.push(text);
+    }
+    let counted = if concluded.is_empty() { all } else { concluded };
+    Ok(licence::all_of(counted.iter().map(String::as_str)))
 }
 
 /// What `compositions` say of the whole. Anything incomplete makes it incomplete, anything unknown leaves it unstated,
@@ -127,7 +254,6 @@ impl Walk<'_> {
 /// component, or every single component.
 fn completeness(root: &Object<'_>, walk: &Walk<'_>) -> Result<Completeness, EvidenceError> {
     let Some(compositions) = root.list("compositions")? else { return Ok(Completeness::Unstated) };
-    let subject = subject_ref(root)?;
     let (mut incomplete, mut unknown, mut whole) = (false, false, false);
     let mut named: BTreeSet<String> = BTreeSet::new();
     for composition in compositions.objects() {
@@ -155,8 +281,10 @@ fn completeness(root: &Object<'_>, walk: &Walk<'_>) -> Result<Completeness, Evid
             }
         }
     }
-    whole |= subject.is_some_and(|subject| named.contains(&subject));
-    whole |= !walk.refs.is_empty() && walk.refs.len() == walk.bom.len() && walk.refs.is_subset(&named);
+    whole |= walk.subject.as_ref().is_some_and(|subject| named.contains(subject));
+    whole |= !walk.refs.is_empty()
+        && walk.refs.len() == walk.bom.len()
+        && walk.refs.keys().all(|reference| named.contains(reference));
     Ok(match (incomplete, unknown, whole) {
         (true, _, _) => Completeness::Incomplete,
         (false, false, true) => Completeness::Complete,
@@ -175,7 +303,7 @@ fn subject_ref(root: &Object<'_>) -> Result<Option<String>, EvidenceError> {
 mod tests {
     use super::*;
     use lockgate_model::facts::Sbom;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     fn claim(value: &Value) -> Result<Sbom, &'static str> {
         read(value, &Limits::DEFAULT).map(|bom| bom.claim()).map_err(|error| error.code)
@@ -275,6 +403,28 @@ mod tests {
             let mut value = with(json!([]));
             value["compositions"] = bad.clone();
             assert_eq!(claim(&value), Err("EVIDENCE_MALFORMED"), "{bad}");
+        }
+    }
+
+    #[test]
+    fn licences_and_versions_are_told() {
+        let claim = claim(&with(json!([
+            {"type": "library", "name": "a", "version": "1", "licenses": [{"license": {"id": "MIT"}}, {"license": {"name": "Own licence"}}]},
+            {"type": "library", "name": "b", "version": "^2", "licenses": [{"expression": "MIT OR ISC"}]},
+            {"type": "library", "name": "c", "licenses": []},
+            {"type": "library", "name": "d", "version": "1", "licenses": [
+                {"license": {"id": "GPL-3.0-only", "acknowledgement": "declared"}},
+                {"license": {"id": "ISC", "acknowledgement": "concluded"}},
+            ]},
+        ])))
+        .unwrap();
+        let expressions: Vec<&str> = claim.licences.iter().map(|one| one.expression.as_str()).collect();
+        assert_eq!(expressions, ["ISC", "MIT AND LicenseRef-Own-licence", "MIT OR ISC"]);
+        assert_eq!((claim.without_licence, claim.unpinned, claim.without_version), (Some(1), Some(2), 1));
+        assert_eq!(claim.unpinned_names, ["b ^2", "c"]);
+        for bad in [json!("MIT"), json!(["MIT"]), json!([{"license": "MIT"}]), json!([{"license": {"id": 1}}])] {
+            let value = with(json!([{"type": "library", "name": "a", "licenses": bad}]));
+            assert_eq!(super::read(&value, &Limits::DEFAULT).unwrap_err().code, "EVIDENCE_MALFORMED", "{bad}");
         }
     }
 }

@@ -6,8 +6,8 @@
 
 use std::fmt;
 
-use lockgate_model::json::{self, Numbers};
-use lockgate_model::{Limits, UnixMillis};
+use lockgate_model::json::{self, MAX_SAFE_INTEGER, Numbers};
+use lockgate_model::{Digest, Limits, UnixMillis};
 use serde_json::{Map, Value};
 
 use crate::error::{EvidenceError, excerpt};
@@ -40,10 +40,18 @@ pub(crate) fn check_size(bytes: &[u8], limits: &Limits) -> Result<(), EvidenceEr
     }
 }
 
+/// How long a label may be.
+const LABEL_BYTES: usize = 512;
+
+fn is_label(text: &str) -> bool {
+    !text.trim().is_empty() && text.len() <= LABEL_BYTES && !text.chars().any(char::is_control)
+}
+
 /// One step from a value to a value inside it.
 #[derive(Clone, Copy)]
-enum Step {
-    Root,
+enum Step<'a> {
+    /// Where the walk begins, as a JSON pointer; empty for a whole document.
+    Root(&'a str),
     Key(&'static str),
     Index(usize),
 }
@@ -52,7 +60,7 @@ enum Step {
 #[derive(Clone, Copy)]
 struct Place<'a> {
     parent: Option<&'a Place<'a>>,
-    step: Step,
+    step: Step<'a>,
 }
 
 impl fmt::Display for Place<'_> {
@@ -61,7 +69,7 @@ impl fmt::Display for Place<'_> {
             parent.fmt(f)?;
         }
         match self.step {
-            Step::Root => Ok(()),
+            Step::Root(pointer) => f.write_str(pointer),
             Step::Key(key) => write!(f, "/{key}"),
             Step::Index(index) => write!(f, "/{index}"),
         }
@@ -98,7 +106,17 @@ pub(crate) struct Object<'a> {
 impl<'a> Object<'a> {
     /// Takes a whole document, which must be an object.
     pub(crate) fn root(value: &'a Value) -> Result<Self, EvidenceError> {
-        Self::new(value, Place { parent: None, step: Step::Root })
+        Self::part(value, "")
+    }
+
+    /// Takes a part of a document that stands at a JSON pointer, and must be an object.
+    pub(crate) fn part(value: &'a Value, pointer: &'a str) -> Result<Self, EvidenceError> {
+        Self::new(value, Place { parent: None, step: Step::Root(pointer) })
+    }
+
+    /// Where it stands, as a JSON pointer.
+    pub(crate) fn pointer(&self) -> String {
+        self.place.to_string()
     }
 
     fn new(value: &'a Value, place: Place<'a>) -> Result<Self, EvidenceError> {
@@ -162,6 +180,79 @@ impl<'a> Object<'a> {
         }
     }
 
+    /// A short text that is compared or shown as it is: at most 512 bytes, no control characters, not empty.
+    pub(crate) fn label(&self, key: &'static str) -> Result<Option<&'a str>, EvidenceError> {
+        let Some(text) = self.text(key)? else { return Ok(None) };
+        match is_label(text) {
+            true => Ok(Some(text)),
+            false => {
+                Err(self.fault_at(key, &format!("must be 1 to {LABEL_BYTES} bytes of text without control characters")))
+            }
+        }
+    }
+
+    /// A label that must be there.
+    pub(crate) fn required_label(&self, key: &'static str) -> Result<&'a str, EvidenceError> {
+        self.label(key)?.ok_or_else(|| self.fault(&format!("has no `{key}`")))
+    }
+
+    /// A list of labels; an absent one is empty.
+    pub(crate) fn labels(&self, key: &'static str) -> Result<Vec<String>, EvidenceError> {
+        let Some(list) = self.list(key)? else { return Ok(Vec::new()) };
+        let mut labels = Vec::new();
+        for text in list.texts() {
+            let text = text?;
+            if !is_label(text) {
+                return Err(self.fault_at(key, &format!("must hold texts of 1 to {LABEL_BYTES} bytes")));
+            }
+            labels.push(text.to_owned());
+        }
+        Ok(labels)
+    }
+
+    /// A whole number from 0 to 2^53 - 1.
+    pub(crate) fn count(&self, key: &'static str) -> Result<Option<u64>, EvidenceError> {
+        let Some(value) = self.value(key)? else { return Ok(None) };
+        match value.as_u64() {
+            Some(number) if number <= MAX_SAFE_INTEGER => Ok(Some(number)),
+            _ if value.is_number() => {
+                Err(self.fault_at(key, &format!("must be a whole number from 0 to {MAX_SAFE_INTEGER}")))
+            }
+            _ => Err(wrong(&self.inside(key), "a whole number", value)),
+        }
+    }
+
+    /// A whole number that must be there.
+    pub(crate) fn required_count(&self, key: &'static str) -> Result<u64, EvidenceError> {
+        self.count(key)?.ok_or_else(|| self.fault(&format!("has no `{key}`")))
+    }
+
+    /// A digest as `sha256:` and 64 lower-case hex digits.
+    pub(crate) fn digest(&self, key: &'static str) -> Result<Option<Digest>, EvidenceError> {
+        let Some(text) = self.text(key)? else { return Ok(None) };
+        match text.parse::<Digest>() {
+            Ok(digest) => Ok(Some(digest)),
+            Err(_) => Err(self.fault_at(key, "must be `sha256:` and 64 lower-case hex digits")),
+        }
+    }
+
+    /// A digest that must be there.
+    pub(crate) fn required_digest(&self, key: &'static str) -> Result<Digest, EvidenceError> {
+        self.digest(key)?.ok_or_else(|| self.fault(&format!("has no `{key}`")))
+    }
+
+    /// Refuses fields other than these: in documents of Lockgate's own a field that nobody reads is a mistake.
+    pub(crate) fn only(&self, known: &[&str]) -> Result<(), EvidenceError> {
+        match self.fields.keys().find(|key| !known.contains(&key.as_str())) {
+            None => Ok(()),
+            Some(other) => Err(self.fault(&format!(
+                "has a field `{}` that the format does not have: use {}",
+                excerpt(other),
+                known.join(", ")
+            ))),
+        }
+    }
+
     /// A boolean.
     pub(crate) fn flag(&self, key: &'static str) -> Result<Option<bool>, EvidenceError> {
         match self.value(key)? {
@@ -193,6 +284,14 @@ impl<'a> Object<'a> {
         }
     }
 
+    /// A list where null stands for an empty one: in in-toto field types, and as programs in Go write it.
+    pub(crate) fn list_or_null(&self, key: &'static str) -> Result<Option<List<'_>>, EvidenceError> {
+        match self.value(key)? {
+            Some(Value::Null) => Ok(None),
+            _ => self.list(key),
+        }
+    }
+
     /// A list that must be there.
     pub(crate) fn required_list(&self, key: &'static str) -> Result<List<'_>, EvidenceError> {
         self.list(key)?.ok_or_else(|| self.fault(&format!("has no `{key}`")))
@@ -201,6 +300,14 @@ impl<'a> Object<'a> {
     /// An object.
     pub(crate) fn object(&self, key: &'static str) -> Result<Option<Object<'_>>, EvidenceError> {
         self.value(key)?.map(|value| Object::new(value, self.inside(key))).transpose()
+    }
+
+    /// An object where null stands for an empty one: in in-toto field types, and as programs in Go write it.
+    pub(crate) fn object_or_null(&self, key: &'static str) -> Result<Option<Object<'_>>, EvidenceError> {
+        match self.value(key)? {
+            Some(Value::Null) => Ok(None),
+            _ => self.object(key),
+        }
     }
 
     /// An object that must be there.
@@ -265,6 +372,17 @@ impl<'a> Object<'a> {
 pub(crate) struct List<'a> {
     items: &'a [Value],
     place: Place<'a>,
+}
+
+impl<'a> List<'a> {
+    /// Takes a whole document, which must be a list.
+    pub(crate) fn root(value: &'a Value) -> Result<Self, EvidenceError> {
+        let place = Place { parent: None, step: Step::Root("") };
+        match value {
+            Value::Array(items) => Ok(Self { items: items.as_slice(), place }),
+            other => Err(wrong(&place, "a list", other)),
+        }
+    }
 }
 
 impl List<'_> {

@@ -3,23 +3,50 @@
 //! Only `matches[]` count; `ignoredMatches[]` are what the caller had Grype ignore, and are not findings.
 
 use lockgate_model::Limits;
-use lockgate_model::facts::{Finding, Severity, Vulnerabilities};
+use lockgate_model::facts::{Cvss, Finding, Kev, Severity, Vulnerabilities};
 use serde_json::Value;
 
 use crate::document::Object;
 use crate::error::{EvidenceError, excerpt};
-use crate::{severity, trivy};
+use crate::stream::{self, Shape, Source};
+use crate::{cvss, feed, severity, trivy};
+
+static REPORT: Shape = Shape::Fields(&[
+    ("descriptor", Shape::Fields(&[("version", Shape::Whole), ("timestamp", Shape::Whole)])),
+    ("matches", Shape::Stream("match", &MATCH)),
+]);
+
+static MATCH: Shape = Shape::Fields(&[
+    ("vulnerability", VULNERABILITY),
+    ("relatedVulnerabilities", Shape::Each(&VULNERABILITY)),
+    ("artifact", Shape::Fields(&[("name", Shape::Whole), ("version", Shape::Whole), ("purl", Shape::Whole)])),
+]);
+
+const VULNERABILITY: Shape = Shape::Fields(&[
+    ("id", Shape::Whole),
+    ("namespace", Shape::Whole),
+    ("severity", Shape::Whole),
+    ("cvss", Shape::Whole),
+    ("fix", Shape::Fields(&[("versions", Shape::Whole), ("state", Shape::Whole)])),
+    ("knownExploited", Shape::Whole),
+    ("epss", Shape::Whole),
+]);
 
 /// Reads a whole report.
 ///
 /// # Errors
 /// `EVIDENCE_MALFORMED`, `EVIDENCE_TIME`, `TOO_MANY_FINDINGS`, `DUPLICATE_KEY`.
-pub(crate) fn read(value: &Value, limits: &Limits) -> Result<Vulnerabilities, EvidenceError> {
-    let root = Object::root(value)?;
+pub(crate) fn read<'a>(source: impl Into<Source<'a>>, limits: &Limits) -> Result<Vulnerabilities, EvidenceError> {
+    let mut findings = Vec::new();
+    let document = stream::read(source.into(), &REPORT, limits, &mut |item| {
+        trivy::check_count(findings.len(), 1, limits)?;
+        findings.push(finding(&Object::part(&item.value, item.pointer)?)?);
+        Ok(())
+    })?;
+    let root = Object::root(&document.value)?;
     let descriptor = root.required_object("descriptor")?;
-    let matches = root.required_list("matches")?;
-    trivy::check_count(0, matches.len(), limits)?;
-    let findings = matches.objects().map(|found| finding(&found?)).collect::<Result<Vec<Finding>, EvidenceError>>()?;
+    root.required_list("matches")?;
+    document.check_items()?;
     Ok(Vulnerabilities {
         scanner: "grype".to_owned(),
         scanner_version: descriptor.text_or_empty("version")?.map(str::to_owned),
@@ -37,26 +64,82 @@ fn finding(found: &Object<'_>) -> Result<Finding, EvidenceError> {
             vulnerability.fault_at("severity", &format!("is `{}`, which is no severity", excerpt(word)))
         })?,
     };
-    Ok(Finding {
+    let fixes = fixes(&vulnerability)?;
+    let mut finding = Finding {
         id: vulnerability.required_text("id")?.to_owned(),
         package: artifact.required_text("name")?.to_owned(),
         version: artifact.text("version")?.unwrap_or_default().to_owned(),
-        fixed: first_fix(&vulnerability)?,
+        fixed: fixes.first().filter(|version| !version.is_empty()).cloned(),
         severity,
-        disclosed_at: None,
+        severity_source: vulnerability.text_or_empty("namespace")?.map(str::to_owned),
         purl: artifact.text_or_empty("purl")?.map(str::to_owned),
-    })
+        pointer: Some(found.pointer()),
+        ..Finding::default()
+    };
+    if fixes.len() > 1 {
+        finding.fixed_versions = fixes;
+    }
+    add_details(&mut finding, &vulnerability)?;
+    if let Some(related) = found.list_or_null("relatedVulnerabilities")? {
+        for other in related.objects() {
+            let other = other?;
+            let id = other.required_text("id")?;
+            if !finding.is_about(id) {
+                finding.aliases.push(id.to_owned());
+            }
+            add_details(&mut finding, &other)?;
+        }
+    }
+    Ok(finding)
 }
 
-/// The first of `fix.versions`, which means something only when `fix.state` is `fixed`.
-fn first_fix(vulnerability: &Object<'_>) -> Result<Option<String>, EvidenceError> {
-    let Some(fix) = vulnerability.object("fix")? else { return Ok(None) };
-    if fix.text("state")? != Some("fixed") {
+/// Adds scores, KEV and EPSS: of each the worst.
+fn add_details(finding: &mut Finding, vulnerability: &Object<'_>) -> Result<(), EvidenceError> {
+    if let Some(scores) = vulnerability.list_or_null("cvss")? {
+        for score in scores.objects() {
+            finding.cvss = finding.cvss.take().max(score_of(&score?)?);
+        }
+    }
+    if let Some(entries) = vulnerability.list_or_null("knownExploited")? {
+        for entry in entries.objects() {
+            let entry = entry?;
+            let kev = Kev {
+                added_at: feed::day(&entry, "dateAdded")?,
+                due_at: feed::day(&entry, "dueDate")?,
+                ransomware: entry.text("knownRansomwareCampaignUse")?.is_some_and(feed::is_ransomware),
+            };
+            finding.kev.get_or_insert(kev);
+        }
+    }
+    if let Some(entries) = vulnerability.list_or_null("epss")? {
+        for entry in entries.objects() {
+            let probability = entry?.value("epss")?.and_then(Value::as_f64).and_then(cvss::millionths);
+            finding.epss_millionths = finding.epss_millionths.max(probability);
+        }
+    }
+    Ok(())
+}
+
+/// One score. Those of version 2 do not count beside newer ones, and there always are such.
+fn score_of(score: &Object<'_>) -> Result<Option<Cvss>, EvidenceError> {
+    if score.text("version")?.is_some_and(|version| version.starts_with("2.")) {
         return Ok(None);
     }
-    let Some(versions) = fix.list("versions")? else { return Ok(None) };
-    let first = versions.texts().next().transpose()?;
-    Ok(first.filter(|version| !version.is_empty()).map(str::to_owned))
+    let base = match score.object_or_null("metrics")? {
+        Some(metrics) => metrics.value("baseScore")?.and_then(cvss::tenths),
+        None => None,
+    };
+    Ok(cvss::score(base, score.text("vector")?, score.text("source")?))
+}
+
+/// `fix.versions`, which mean something only when `fix.state` is `fixed`.
+fn fixes(vulnerability: &Object<'_>) -> Result<Vec<String>, EvidenceError> {
+    let Some(fix) = vulnerability.object("fix")? else { return Ok(Vec::new()) };
+    if fix.text("state")? != Some("fixed") {
+        return Ok(Vec::new());
+    }
+    let Some(versions) = fix.list("versions")? else { return Ok(Vec::new()) };
+    versions.texts().map(|version| Ok(version?.to_owned())).collect()
 }
 
 #[cfg(test)]
@@ -68,7 +151,22 @@ mod tests {
         json!({
             "matches": [
                 {
-                    "vulnerability": {"id": "CVE-2026-0001", "severity": "Critical", "fix": {"versions": ["3.0.2", "3.1.0"], "state": "fixed"}},
+                    "vulnerability": {
+                        "id": "CVE-2026-0001",
+                        "namespace": "debian:distro:debian:12",
+                        "severity": "Critical",
+                        "cvss": null,
+                        "fix": {"versions": ["3.0.2", "3.1.0"], "state": "fixed"},
+                        "knownExploited": [{"cve": "CVE-2026-0001", "dateAdded": "2026-11-02", "knownRansomwareCampaignUse": "Known"}],
+                        "epss": [{"cve": "CVE-2026-0001", "epss": 0.00043, "percentile": 0.1, "date": "2026-11-20"}],
+                    },
+                    "relatedVulnerabilities": [
+                        {"id": "CVE-2026-0001", "cvss": [
+                            {"source": "nvd", "version": "2.0", "vector": "AV:N", "metrics": {"baseScore": 10}},
+                            {"source": "nvd", "version": "3.1", "vector": "CVSS:3.1/AV:N", "metrics": {"baseScore": 9.8}},
+                        ]},
+                        {"id": "GHSA-aaaa"},
+                    ],
                     "artifact": {"name": "openssl", "version": "3.0.1", "purl": "pkg:deb/debian/openssl@3.0.1"},
                 },
                 {
@@ -86,6 +184,14 @@ mod tests {
         let read = read(&report(), &Limits::DEFAULT).unwrap();
         assert_eq!((read.scanner.as_str(), read.scanner_version.as_deref()), ("grype", Some("0.116.0")));
         assert_eq!(read.scanned_at, Some("2026-11-20T10:00:00Z".parse().unwrap()));
+        let first = &read.findings[0];
+        assert_eq!(first.aliases, ["GHSA-aaaa"]);
+        assert_eq!(first.cvss.as_ref().map(|cvss| cvss.score_tenths), Some(98));
+        assert_eq!(first.epss_millionths, Some(430));
+        assert!(first.kev.as_ref().is_some_and(|kev| kev.ransomware && kev.added_at.is_some() && kev.due_at.is_none()));
+        assert_eq!(first.severity_source.as_deref(), Some("debian:distro:debian:12"));
+        assert_eq!(first.fixed_versions, ["3.0.2", "3.1.0"]);
+        assert_eq!(first.pointer.as_deref(), Some("/matches/0"));
         let rows: Vec<_> =
             read.findings.iter().map(|f| (f.id.as_str(), f.severity, f.fixed.as_deref(), f.purl.as_deref())).collect();
         assert_eq!(

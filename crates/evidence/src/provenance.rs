@@ -5,6 +5,7 @@
 use lockgate_model::facts::Provenance;
 use serde_json::Value;
 
+use crate::build_details;
 use crate::document::{List, Object};
 use crate::error::{EvidenceError, excerpt};
 
@@ -54,6 +55,7 @@ pub(crate) fn v1(predicate: &Value) -> Result<Provenance, EvidenceError> {
         source_commit: source.commit,
         authors,
         finished_at,
+        build: build_details::v1(&definition, &details)?,
     })
 }
 
@@ -91,6 +93,7 @@ pub(crate) fn v02(predicate: &Value) -> Result<Provenance, EvidenceError> {
         source_commit: source.commit,
         authors,
         finished_at,
+        build: build_details::v02(&root)?,
     })
 }
 
@@ -152,7 +155,7 @@ fn descriptor(item: &Object<'_>, trusted_kind: bool) -> Result<Option<Source>, E
 }
 
 /// A SHA-1 or SHA-256 commit id.
-fn is_commit(text: &str) -> bool {
+pub(crate) fn is_commit(text: &str) -> bool {
     matches!(text.len(), 40 | 64) && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 

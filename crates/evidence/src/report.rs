@@ -4,6 +4,7 @@
 //! and no other.
 
 use std::fmt;
+use std::io::{self, Read};
 use std::str::FromStr;
 
 use lockgate_model::Limits;
@@ -15,15 +16,27 @@ use serde_json::Value;
 use crate::document;
 use crate::error::{EvidenceError, excerpt};
 use crate::sbom::{Bom, Component};
-use crate::{cyclonedx, grype, junit, sarif, spdx, trivy};
+use crate::stream::Source;
+use crate::{
+    change, check, cobertura, configuration, criterion, csaf, cyclonedx, flags, grype, junit, k6, lcov, openvex, osv,
+    own, performance, rebuild, sarif, secrets, source, spdx, trivy,
+};
 
 /// A report format that is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Format {
     /// CycloneDX 1.4 to 1.7 in JSON.
     CycloneDx,
-    /// SPDX 2.2 or 2.3 in JSON.
+    /// CycloneDX 1.4 to 1.7 in JSON, of which only what it says of vulnerabilities is read.
+    CycloneDxVex,
+    /// SPDX 2.2 or 2.3 in JSON, or 3.0 in JSON-LD.
     Spdx,
+    /// OpenVEX 0.2.0.
+    OpenVex,
+    /// CSAF 2.0, VEX profile.
+    Csaf,
+    /// OSV: what `osv-scanner` found, or records of the OSV schema.
+    Osv,
     /// JUnit XML.
     Junit,
     /// Trivy's JSON, schema version 2.
@@ -32,32 +45,126 @@ pub enum Format {
     Grype,
     /// SARIF 2.1.0.
     Sarif,
+    /// Cobertura XML, DTD 04.
+    Cobertura,
+    /// An LCOV tracefile.
+    Lcov,
+    /// Performance results in Lockgate's own format.
+    Performance,
+    /// Criterion's `estimates.json`.
+    Criterion,
+    /// A summary of k6, of either kind.
+    K6,
+    /// Results of a rebuild in Lockgate's own format.
+    Rebuild,
+    /// A change ticket in Lockgate's own format.
+    Change,
+    /// A named check in Lockgate's own format.
+    Check,
+    /// Gitleaks' JSON.
+    Gitleaks,
+    /// TruffleHog's JSON lines.
+    Trufflehog,
+    /// A configuration's digest in Lockgate's own format.
+    Configuration,
+    /// The state of feature flags in Lockgate's own format.
+    Flags,
+    /// A review of source in Lockgate's own format.
+    Review,
 }
 
 impl Format {
     /// Every format, in the order in which help texts name them.
-    pub const ALL: [Self; 6] = [Self::CycloneDx, Self::Spdx, Self::Junit, Self::Trivy, Self::Grype, Self::Sarif];
+    pub const ALL: [Self; 23] = [
+        Self::CycloneDx,
+        Self::CycloneDxVex,
+        Self::Spdx,
+        Self::OpenVex,
+        Self::Csaf,
+        Self::Osv,
+        Self::Junit,
+        Self::Trivy,
+        Self::Grype,
+        Self::Sarif,
+        Self::Cobertura,
+        Self::Lcov,
+        Self::Performance,
+        Self::Criterion,
+        Self::K6,
+        Self::Rebuild,
+        Self::Change,
+        Self::Check,
+        Self::Gitleaks,
+        Self::Trufflehog,
+        Self::Configuration,
+        Self::Flags,
+        Self::Review,
+    ];
 
     /// The word for it, such as `cyclonedx`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::CycloneDx => "cyclonedx",
+            Self::CycloneDxVex => "cyclonedx-vex",
             Self::Spdx => "spdx",
+            Self::OpenVex => "openvex",
+            Self::Csaf => "csaf",
+            Self::Osv => "osv",
             Self::Junit => "junit",
             Self::Trivy => "trivy",
             Self::Grype => "grype",
             Self::Sarif => "sarif",
+            Self::Cobertura => "cobertura",
+            Self::Lcov => "lcov",
+            Self::Performance => "performance",
+            Self::Criterion => "criterion",
+            Self::K6 => "k6",
+            Self::Rebuild => "rebuild",
+            Self::Change => "change",
+            Self::Check => "check",
+            Self::Gitleaks => "gitleaks",
+            Self::Trufflehog => "trufflehog",
+            Self::Configuration => "configuration",
+            Self::Flags => "flags",
+            Self::Review => "review",
         }
     }
 
     /// The media type to store it under; tools that registered none get the plain one.
     pub const fn media_type(self) -> &'static str {
         match self {
-            Self::CycloneDx => "application/vnd.cyclonedx+json",
+            Self::CycloneDx | Self::CycloneDxVex => "application/vnd.cyclonedx+json",
             Self::Spdx => "application/spdx+json",
             Self::Junit => "application/xml",
-            Self::Trivy | Self::Grype => "application/json",
+            Self::Trivy | Self::Grype | Self::OpenVex | Self::Csaf | Self::Osv => "application/json",
             Self::Sarif => "application/sarif+json",
+            Self::Cobertura => "application/xml",
+            Self::Lcov => "text/plain",
+            Self::Trufflehog => "application/x-ndjson",
+            Self::Performance
+            | Self::Criterion
+            | Self::K6
+            | Self::Rebuild
+            | Self::Change
+            | Self::Check
+            | Self::Gitleaks
+            | Self::Configuration
+            | Self::Flags
+            | Self::Review => "application/json",
+        }
+    }
+
+    /// The schema of a format of Lockgate's own (`docs/schemas`).
+    pub const fn schema(self) -> Option<&'static str> {
+        match self {
+            Self::Performance => Some(own::PERFORMANCE),
+            Self::Rebuild => Some(own::REBUILD),
+            Self::Change => Some(own::CHANGE),
+            Self::Check => Some(own::CHECK),
+            Self::Configuration => Some(own::CONFIGURATION),
+            Self::Flags => Some(own::FLAGS),
+            Self::Review => Some(own::REVIEW),
+            _ => None,
         }
     }
 }
@@ -94,10 +201,80 @@ struct TopLevel {
     results: Option<IgnoredAny>,
     #[serde(rename = "ArtifactName")]
     artifact_name: Option<IgnoredAny>,
+    components: Option<IgnoredAny>,
+    vulnerabilities: Option<IgnoredAny>,
+    #[serde(rename = "@context")]
+    context: Option<Value>,
+    #[serde(rename = "@graph")]
+    graph: Option<IgnoredAny>,
+    statements: Option<IgnoredAny>,
+    document: Option<IgnoredAny>,
+    product_tree: Option<IgnoredAny>,
+    vulns: Option<IgnoredAny>,
+    id: Option<IgnoredAny>,
+    modified: Option<IgnoredAny>,
+    affected: Option<IgnoredAny>,
+    #[serde(rename = "results")]
+    scan_results: Option<IgnoredAny>,
     matches: Option<IgnoredAny>,
     descriptor: Option<IgnoredAny>,
     runs: Option<IgnoredAny>,
     version: Option<IgnoredAny>,
+    schema: Option<Value>,
+    mean: Option<IgnoredAny>,
+    median: Option<IgnoredAny>,
+    std_dev: Option<IgnoredAny>,
+    metrics: Option<IgnoredAny>,
+    root_group: Option<IgnoredAny>,
+    #[serde(rename = "DetectorName")]
+    detector_name: Option<IgnoredAny>,
+    #[serde(rename = "SourceMetadata")]
+    source_metadata: Option<IgnoredAny>,
+    #[serde(rename = "RuleID")]
+    rule_id: Option<IgnoredAny>,
+    #[serde(rename = "Fingerprint")]
+    fingerprint: Option<IgnoredAny>,
+}
+
+impl TopLevel {
+    /// The format of Lockgate's own that the schema names, in whatever version.
+    fn own(&self) -> Option<Format> {
+        let named = self.schema.as_ref()?.as_str()?;
+        Format::ALL
+            .into_iter()
+            .find(|format| format.schema().is_some_and(|schema| named == schema || own::is_version_of(named, schema)))
+    }
+
+    fn context_begins(&self, with: &str) -> bool {
+        self.context.as_ref().and_then(Value::as_str).is_some_and(|context| context.starts_with(with))
+    }
+
+    /// CycloneDX that lists no components, but vulnerabilities, is written to say something of these.
+    fn is_cyclonedx_vex(&self) -> bool {
+        self.bom_format.is_some() && self.vulnerabilities.is_some() && self.components.is_none()
+    }
+
+    fn is_osv_record(&self) -> bool {
+        self.vulns.is_some() || (self.id.is_some() && self.modified.is_some() && self.affected.is_some())
+    }
+
+    fn is_trufflehog(&self) -> bool {
+        self.detector_name.is_some() && self.source_metadata.is_some()
+    }
+}
+
+/// Whether every line is a finding of TruffleHog, of which there is at least one.
+fn is_trufflehog(bytes: &[u8]) -> bool {
+    let mut lines =
+        bytes.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty()).peekable();
+    let finding = |line: &[u8]| serde_json::from_slice::<TopLevel>(line).is_ok_and(|top| top.is_trufflehog());
+    lines.peek().is_some() && lines.all(finding)
+}
+
+/// Whether a list holds findings of Gitleaks; an empty list could be anyone's.
+fn is_gitleaks(bytes: &[u8]) -> bool {
+    let list: Result<Vec<TopLevel>, _> = serde_json::from_slice(bytes);
+    list.is_ok_and(|list| list.first().is_some_and(|first| first.rule_id.is_some() && first.fingerprint.is_some()))
 }
 
 /// Tells which format a report has, by its structure.
@@ -106,19 +283,34 @@ struct TopLevel {
 pub fn detect(bytes: &[u8]) -> Option<Format> {
     let bytes = without_mark(bytes);
     match bytes.iter().find(|byte| !byte.is_ascii_whitespace())? {
-        b'<' => junit::root_name(bytes)
-            .filter(|name| matches!(name.as_str(), "testsuites" | "testsuite"))
-            .map(|_| Format::Junit),
+        b'<' => match junit::root_name(bytes)?.as_str() {
+            "testsuites" | "testsuite" => Some(Format::Junit),
+            cobertura::ROOT => Some(Format::Cobertura),
+            _ => None,
+        },
+        b'T' | b'S' => lcov::is_tracefile(bytes).then_some(Format::Lcov),
+        b'[' => is_gitleaks(bytes).then_some(Format::Gitleaks),
         b'{' => {
-            let top: TopLevel = serde_json::from_slice(bytes).ok()?;
+            let Ok(top) = serde_json::from_slice::<TopLevel>(bytes) else {
+                return is_trufflehog(bytes).then_some(Format::Trufflehog);
+            };
             let marks = [
-                (Format::CycloneDx, top.bom_format.is_some()),
+                (Format::CycloneDx, top.bom_format.is_some() && !top.is_cyclonedx_vex()),
+                (Format::CycloneDxVex, top.is_cyclonedx_vex()),
                 (Format::Spdx, top.spdx_version.is_some()),
+                (Format::Spdx, top.graph.is_some() && top.context_begins("https://spdx.org/")),
+                (Format::OpenVex, top.statements.is_some() && top.context_begins("https://openvex.dev/")),
+                (Format::Csaf, top.document.is_some() && (top.product_tree.is_some() || top.vulnerabilities.is_some())),
+                (Format::Osv, top.is_osv_record()),
+                (Format::Osv, top.scan_results.is_some() && osv::is_scan(bytes)),
                 (Format::Trivy, top.schema_version.is_some() && (top.results.is_some() || top.artifact_name.is_some())),
                 (Format::Grype, top.matches.is_some() && top.descriptor.is_some()),
                 (Format::Sarif, top.runs.is_some() && top.version.is_some()),
+                (Format::Criterion, top.mean.is_some() && top.median.is_some() && top.std_dev.is_some()),
+                (Format::K6, top.metrics.is_some() && top.root_group.is_some()),
+                (Format::Trufflehog, top.is_trufflehog()),
             ];
-            let mut found = marks.into_iter().filter(|(_, marked)| *marked).map(|(format, _)| format);
+            let mut found = marks.into_iter().filter(|(_, marked)| *marked).map(|(format, _)| format).chain(top.own());
             let first = found.next()?;
             found.next().is_none().then_some(first)
         }
@@ -132,14 +324,82 @@ pub fn detect(bytes: &[u8]) -> Option<Format> {
 /// [`EvidenceError`] with the code that says why; nothing is ever read in part.
 pub fn read(format: Format, bytes: &[u8], limits: &Limits) -> Result<Claim, EvidenceError> {
     match format {
-        Format::CycloneDx | Format::Spdx => Ok(Claim::Sbom(bom(format, bytes, limits)?.claim())),
+        Format::CycloneDx
+        | Format::CycloneDxVex
+        | Format::Spdx
+        | Format::OpenVex
+        | Format::Csaf
+        | Format::Osv
+        | Format::Trivy
+        | Format::Grype
+        | Format::Sarif => {
+            document::check_size(bytes, limits)?;
+            in_one_pass(format, Source::Bytes(without_mark(bytes)), limits)
+        }
         Format::Junit => {
             document::check_size(bytes, limits)?;
             junit::read(without_mark(bytes), limits).map(Claim::Tests)
         }
-        Format::Trivy => trivy::read(&parse(bytes, limits)?, limits).map(Claim::Vulnerabilities),
-        Format::Grype => grype::read(&parse(bytes, limits)?, limits).map(Claim::Vulnerabilities),
-        Format::Sarif => sarif::read(&parse(bytes, limits)?, limits).map(Claim::StaticAnalysis),
+        Format::Cobertura => cobertura::read(without_mark(bytes), limits).map(Claim::Coverage),
+        Format::Lcov => lcov::read(without_mark(bytes), limits).map(Claim::Coverage),
+        Format::Criterion => criterion::read(&parse(bytes, limits)?).map(Claim::Performance),
+        Format::K6 => k6::read(&parse(bytes, limits)?, limits).map(Claim::Performance),
+        Format::Gitleaks => secrets::gitleaks(&parse(bytes, limits)?, limits).map(Claim::Secrets),
+        Format::Trufflehog => secrets::trufflehog(without_mark(bytes), limits).map(Claim::Secrets),
+        Format::Performance => performance::read(&own_document(format, bytes, limits)?, limits).map(Claim::Performance),
+        Format::Rebuild => rebuild::read(&own_document(format, bytes, limits)?, limits).map(Claim::Rebuild),
+        Format::Change => change::read(&own_document(format, bytes, limits)?).map(Claim::Change),
+        Format::Check => check::read(&own_document(format, bytes, limits)?).map(Claim::Check),
+        Format::Configuration => configuration::read(&own_document(format, bytes, limits)?).map(Claim::Configuration),
+        Format::Flags => flags::read(&own_document(format, bytes, limits)?, limits).map(Claim::Flags),
+        Format::Review => source::review(&own_document(format, bytes, limits)?, limits).map(Claim::Source),
+    }
+}
+
+/// Reads a report from a stream, which need not fit into memory.
+///
+/// CycloneDX, SPDX, VEX, OSV, Trivy, Grype and SARIF are read in one pass, and of them only what the claim needs is kept;
+/// of the other formats the whole is held.
+///
+/// # Errors
+/// As [`read`], and `EVIDENCE_READ` when the stream fails.
+pub fn read_from(format: Format, mut from: &mut dyn Read, limits: &Limits) -> Result<Claim, EvidenceError> {
+    let failed = |error: io::Error| {
+        EvidenceError::new("EVIDENCE_READ", format!("the evidence cannot be read to its end: {error}"))
+    };
+    match format {
+        Format::CycloneDx
+        | Format::CycloneDxVex
+        | Format::Spdx
+        | Format::OpenVex
+        | Format::Csaf
+        | Format::Osv
+        | Format::Trivy
+        | Format::Grype
+        | Format::Sarif => {
+            let mut start = Vec::with_capacity(3);
+            Read::by_ref(&mut from).take(3).read_to_end(&mut start).map_err(failed)?;
+            let mut all = without_mark(&start).chain(from);
+            in_one_pass(format, Source::Reader(&mut all), limits)
+        }
+        _ => {
+            let mut bytes = Vec::new();
+            from.take(limits.evidence_bytes.saturating_add(1)).read_to_end(&mut bytes).map_err(failed)?;
+            read(format, &bytes, limits)
+        }
+    }
+}
+
+fn in_one_pass(format: Format, source: Source<'_>, limits: &Limits) -> Result<Claim, EvidenceError> {
+    match format {
+        Format::CycloneDxVex => cyclonedx::read_vex(source, limits).map(Claim::Vex),
+        Format::OpenVex => openvex::read(source, limits).map(Claim::Vex),
+        Format::Csaf => csaf::read(source, limits).map(Claim::Vex),
+        Format::Osv => osv::read(source, limits).map(Claim::Vulnerabilities),
+        Format::Trivy => trivy::read(source, limits).map(Claim::Vulnerabilities),
+        Format::Grype => grype::read(source, limits).map(Claim::Vulnerabilities),
+        Format::Sarif => sarif::read(source, limits).map(Claim::StaticAnalysis),
+        _ => Ok(Claim::Sbom(bom(format, source, limits)?.claim())),
     }
 }
 
@@ -148,17 +408,30 @@ pub fn read(format: Format, bytes: &[u8], limits: &Limits) -> Result<Claim, Evid
 /// # Errors
 /// As [`read`], and `EVIDENCE_UNKNOWN` for a format that is no bill of materials.
 pub fn components(format: Format, bytes: &[u8], limits: &Limits) -> Result<Vec<Component>, EvidenceError> {
-    bom(format, bytes, limits).map(Bom::into_components)
+    document::check_size(bytes, limits)?;
+    bom(format, Source::Bytes(without_mark(bytes)), limits).map(Bom::into_components)
 }
 
-fn bom(format: Format, bytes: &[u8], limits: &Limits) -> Result<Bom, EvidenceError> {
+fn bom(format: Format, source: Source<'_>, limits: &Limits) -> Result<Bom, EvidenceError> {
     match format {
-        Format::CycloneDx => cyclonedx::read(&parse(bytes, limits)?, limits),
-        Format::Spdx => spdx::read(&parse(bytes, limits)?, limits),
-        Format::Junit | Format::Trivy | Format::Grype | Format::Sarif => Err(EvidenceError::new(
+        Format::CycloneDx => cyclonedx::read(source, limits),
+        Format::Spdx => spdx::read(source, limits),
+        _ => Err(EvidenceError::new(
             "EVIDENCE_UNKNOWN",
             format!("`{format}` is not a bill of materials: use cyclonedx or spdx"),
         )),
+    }
+}
+
+/// A document of Lockgate's own, which names its schema when no statement does.
+fn own_document(format: Format, bytes: &[u8], limits: &Limits) -> Result<Value, EvidenceError> {
+    let value = parse(bytes, limits)?;
+    let named = value.get("schema").is_some();
+    match (named, format.schema()) {
+        (false, Some(schema)) => {
+            Err(EvidenceError::malformed(format!("the document has no `schema`: write `\"schema\": \"{schema}\"`")))
+        }
+        _ => Ok(value),
     }
 }
 
@@ -177,7 +450,25 @@ fn without_mark(bytes: &[u8]) -> &[u8] {
 mod tests {
     use super::*;
 
-    const SAMPLES: [(Format, &str); 6] = [
+    const SAMPLES: [(Format, &str); 12] = [
+        (
+            Format::CycloneDxVex,
+            r#"{"bomFormat":"CycloneDX","specVersion":"1.6","vulnerabilities":[{"id":"C","analysis":{"state":"exploitable"},"affects":[{"ref":"a"}]}]}"#,
+        ),
+        (
+            Format::Spdx,
+            r#"{"@context":"https://spdx.org/rdf/3.0.1/spdx-context.jsonld","@graph":[{"type":"CreationInfo","specVersion":"3.0.1"},{"type":"software_Package","spdxId":"a","name":"a"}]}"#,
+        ),
+        (
+            Format::OpenVex,
+            r#"{"@context":"https://openvex.dev/ns/v0.2.0","author":"a","timestamp":"2026-11-20T10:00:00Z","statements":[{"vulnerability":{"name":"C"},"status":"fixed"}]}"#,
+        ),
+        (
+            Format::Csaf,
+            r#"{"document":{"category":"csaf_vex","csaf_version":"2.0","publisher":{"name":"a"},"tracking":{"id":"1","current_release_date":"2026-11-20T10:00:00Z"}},"product_tree":{"full_product_names":[{"product_id":"a"}]},"vulnerabilities":[{"cve":"C","product_status":{"fixed":["a"]}}]}"#,
+        ),
+        (Format::Osv, r#"{"id":"C","modified":"2026-11-20T10:00:00Z","affected":[{"package":{"name":"a"}}]}"#),
+        (Format::Osv, r#"{"results":[{"packages":[{"package":{"name":"a"},"vulnerabilities":[{"id":"C"}]}]}]}"#),
         (
             Format::CycloneDx,
             r#"{"bomFormat":"CycloneDX","specVersion":"1.6","components":[{"type":"library","name":"a"}]}"#,
@@ -229,6 +520,40 @@ mod tests {
         }
         assert_eq!(detect(br#"{"bomFormat":"CycloneDX","spdxVersion":"SPDX-2.3"}"#), None);
         assert_eq!(detect(b"<!DOCTYPE x><testsuite/>"), Some(Format::Junit));
+        for ambiguous in [
+            r#"{"bomFormat":"CycloneDX","vulnerabilities":[],"@context":"https://openvex.dev/ns/v0.2.0","statements":[]}"#,
+            r#"{"document":{},"vulnerabilities":[],"runs":[],"version":"2.1.0"}"#,
+            r#"{"results":[]}"#,
+            r#"{"results":{"packages":[]}}"#,
+            r#"{"results":[{"packages":{}}]}"#,
+            r#"{"@context":"https://example.org/","@graph":[]}"#,
+            r#"{"vulnerabilities":[],"catalogVersion":"1"}"#,
+        ] {
+            assert_eq!(detect(ambiguous.as_bytes()), None, "{ambiguous}");
+        }
+    }
+
+    #[test]
+    fn a_stream_reads_as_its_bytes_do() {
+        struct Broken;
+        impl Read for Broken {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+                Err(io::Error::other("gone"))
+            }
+        }
+        for (format, text) in SAMPLES {
+            let marked = format!("\u{feff}{text}");
+            for text in [text, marked.as_str()] {
+                let streamed = read_from(format, &mut text.as_bytes(), &Limits::DEFAULT);
+                assert_eq!(streamed, read(format, text.as_bytes(), &Limits::DEFAULT), "{text}");
+            }
+            let (start, _) = text.split_at(text.len() / 2);
+            let mut cut = start.as_bytes().chain(Broken);
+            assert_eq!(read_from(format, &mut cut, &Limits::DEFAULT).unwrap_err().code, "EVIDENCE_READ", "{format}");
+            let small = Limits { evidence_bytes: 8, ..Limits::DEFAULT };
+            let code = read_from(format, &mut text.as_bytes(), &small).unwrap_err().code;
+            assert_eq!(code, "EVIDENCE_TOO_LARGE", "{format}");
+        }
     }
 
     #[test]
@@ -282,7 +607,7 @@ mod tests {
             let found = components(format, text.as_bytes(), &Limits::DEFAULT);
             match format {
                 Format::CycloneDx | Format::Spdx => {
-                    assert_eq!(found.unwrap(), [Component { name: "a".to_owned(), version: None, purl: None }]);
+                    assert_eq!(found.unwrap(), [Component { name: "a".to_owned(), ..Component::default() }]);
                 }
                 _ => assert_eq!(found.unwrap_err().code, "EVIDENCE_UNKNOWN", "{format}"),
             }

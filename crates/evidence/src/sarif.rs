@@ -1,32 +1,75 @@
-//! SARIF 2.1.0 (OASIS, errata 01): what static analysis found.
+//! SARIF 2.1.0 (OASIS, errata 01): what analysis found.
 //!
 //! A tool is named only when one of its runs came to an end with a list of results: a run without `results`, or whose
 //! invocation says `executionSuccessful: false`, found nothing because it did not look.
+//!
+//! Logs get large, so results are read one by one, and of each no more is remembered than is needed to give it a level
+//! once the rules are known, which may stand behind it.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use lockgate_model::Limits;
-use lockgate_model::facts::StaticAnalysis;
-use serde_json::Value;
+use lockgate_model::facts::{AnalysisLevel, AnalysisResult, StaticAnalysis};
+use lockgate_model::{Hasher, Limits};
 
 use crate::document::Object;
 use crate::error::{EvidenceError, excerpt};
+use crate::sarif_rules::{Component, Level, RuleRef, own_level};
+use crate::stream::{self, Item, Shape, Source};
 
-/// How bad a result is (section 3.27.10).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Level {
-    None,
-    Note,
-    Warning,
-    Error,
-}
+/// The published schema; as a predicate type it says that the predicate is such a log.
+pub(crate) const SCHEMA: &str = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/os/schemas/sarif-schema-2.1.0.json";
+/// The same schema with errata 01.
+pub(crate) const SCHEMA_ERRATA: &str =
+    "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
+
+static LOG: Shape = Shape::Fields(&[("version", Shape::Whole), ("runs", Shape::Each(&RUN))]);
+
+static RUN: Shape = Shape::Fields(&[
+    ("tool", Shape::Fields(&[("driver", COMPONENT), ("extensions", Shape::Each(&COMPONENT))])),
+    ("externalPropertyFileReferences", Shape::Fields(&[("results", Shape::Whole)])),
+    ("invocations", Shape::Each(&Shape::Fields(&[("executionSuccessful", Shape::Whole)]))),
+    ("results", Shape::Stream("result", &RESULT)),
+]);
+
+const COMPONENT: Shape = Shape::Fields(&[("name", Shape::Whole), ("rules", Shape::Stream("rule", &RULE))]);
+
+const RULE: Shape =
+    Shape::Fields(&[("id", Shape::Whole), ("defaultConfiguration", Shape::Fields(&[("level", Shape::Whole)]))]);
+
+static RESULT: Shape = Shape::Fields(&[
+    ("kind", Shape::Whole),
+    ("level", Shape::Whole),
+    ("ruleId", Shape::Whole),
+    ("ruleIndex", Shape::Whole),
+    (
+        "rule",
+        Shape::Fields(&[
+            ("id", Shape::Whole),
+            ("index", Shape::Whole),
+            ("toolComponent", Shape::Fields(&[("index", Shape::Whole)])),
+        ]),
+    ),
+    ("suppressions", Shape::Each(&Shape::Fields(&[("status", Shape::Whole)]))),
+    ("fingerprints", Shape::Whole),
+    ("partialFingerprints", Shape::Whole),
+    ("message", Shape::Fields(&[("text", Shape::Whole), ("id", Shape::Whole)])),
+    ("locations", Shape::Each(&LOCATION)),
+]);
+
+static LOCATION: Shape = Shape::Fields(&[(
+    "physicalLocation",
+    Shape::Fields(&[("artifactLocation", Shape::Fields(&[("uri", Shape::Whole)]))]),
+)]);
 
 /// Reads a whole log.
 ///
 /// # Errors
 /// `SARIF_VERSION`, `EVIDENCE_MALFORMED`, `TOO_MANY_FINDINGS`, `DUPLICATE_KEY`.
-pub(crate) fn read(value: &Value, limits: &Limits) -> Result<StaticAnalysis, EvidenceError> {
-    let root = Object::root(value)?;
+pub(crate) fn read<'a>(source: impl Into<Source<'a>>, limits: &Limits) -> Result<StaticAnalysis, EvidenceError> {
+    let mut seen = Seen { limits, results: 0, rules: 0, runs: BTreeMap::new() };
+    let document = stream::read(source.into(), &LOG, limits, &mut |item| seen.add(&item))?;
+    let root = Object::root(&document.value)?;
     let version = root.required_text("version")?;
     if version != "2.1.0" {
         return Err(EvidenceError::new(
@@ -34,55 +77,52 @@ pub(crate) fn read(value: &Value, limits: &Limits) -> Result<StaticAnalysis, Evi
             format!("SARIF `{}` is not read: have the tool write version 2.1.0, or convert the file", excerpt(version)),
         ));
     }
-    let mut analysis = StaticAnalysis { tools: Vec::new(), errors: 0, warnings: 0, notes: 0, suppressed: 0 };
-    let mut seen = 0usize;
     let runs = root.required_list("runs")?;
-    for run in runs.objects() {
-        read_run(&run?, &mut analysis, &mut seen, limits)?;
+    let mut analysis = StaticAnalysis::default();
+    let mut counted: Vec<Counted> = Vec::new();
+    let mut tools: BTreeMap<usize, String> = BTreeMap::new();
+    for (position, run) in runs.objects().enumerate() {
+        let run = run?;
+        let Some(tool) = check_run(&run)? else { continue };
+        if let Some(known) = seen.runs.get(&position) {
+            known.count(position, &mut analysis, &mut counted);
+        }
+        if ended_well(&run)? {
+            analysis.tools.push(tool.clone());
+        }
+        tools.insert(position, tool);
     }
+    document.check_items()?;
+    counted.sort_unstable();
+    analysis.results_left_out =
+        u64::try_from(counted.len().saturating_sub(StaticAnalysis::RESULTS)).unwrap_or(u64::MAX);
+    let kept = counted.iter().take(StaticAnalysis::RESULTS);
+    analysis.results = kept.filter_map(|one| seen.runs.get(&one.run)?.result(one, tools.get(&one.run)?)).collect();
     Ok(analysis)
 }
 
-fn read_run(
-    run: &Object<'_>,
-    analysis: &mut StaticAnalysis,
-    seen: &mut usize,
-    limits: &Limits,
-) -> Result<(), EvidenceError> {
-    let rules = Rules::of(run)?;
+/// Checks a run's own fields. The tool's name, or none for a run without results.
+fn check_run(run: &Object<'_>) -> Result<Option<String>, EvidenceError> {
+    let tool = run.required_object("tool")?;
+    let driver = tool.required_object("driver")?;
+    let name = driver.required_text("name")?;
+    driver.list("rules")?;
+    if let Some(extensions) = tool.list("extensions")? {
+        for extension in extensions.objects() {
+            extension?.list("rules")?;
+        }
+    }
     if let Some(external) = run.object("externalPropertyFileReferences")?
         && external.list("results")?.is_some_and(|list| !list.is_empty())
     {
         return Err(external.fault_at("results", "puts results into other files: have the tool write them inline"));
     }
-    let results = match run.value("results")? {
-        // Section 3.14.23: absent when the run was for something else, null when it could not start.
-        None | Some(Value::Null) => return Ok(()),
-        Some(_) => run.required_list("results")?,
-    };
-    *seen = seen.saturating_add(results.len());
-    if *seen > limits.findings_per_report {
-        return Err(EvidenceError::new(
-            "TOO_MANY_FINDINGS",
-            format!("more than {} results in one log", limits.findings_per_report),
-        ));
+    // Section 3.14.23: absent when the run was for something else, null when it could not start.
+    if run.value("results")?.is_none_or(serde_json::Value::is_null) {
+        return Ok(None);
     }
-    for result in results.objects() {
-        let result = result?;
-        let level = level_of(&result, &rules)?;
-        let counter = match level {
-            Level::None => continue,
-            _ if is_suppressed(&result)? => &mut analysis.suppressed,
-            Level::Error => &mut analysis.errors,
-            Level::Warning => &mut analysis.warnings,
-            Level::Note => &mut analysis.notes,
-        };
-        *counter += 1;
-    }
-    if ended_well(run)? {
-        analysis.tools.push(rules.tool);
-    }
-    Ok(())
+    run.required_list("results")?;
+    Ok(Some(name.to_owned()))
 }
 
 /// Whether no invocation says that the tool failed (section 3.20.14).
@@ -96,29 +136,178 @@ fn ended_well(run: &Object<'_>) -> Result<bool, EvidenceError> {
     Ok(true)
 }
 
-/// The result's own level, else none when its kind is not `fail`, else its rule's, else `warning` (section 3.27.10).
-fn level_of(result: &Object<'_>, rules: &Rules) -> Result<Level, EvidenceError> {
-    let kind = result.text("kind")?.unwrap_or("fail");
-    if !matches!(kind, "fail" | "pass" | "open" | "informational" | "notApplicable" | "review") {
-        return Err(result.fault_at("kind", &format!("is `{}`, which is no result kind", excerpt(kind))));
-    }
-    if let Some(level) = own_level(result)? {
-        return Ok(level);
-    }
-    match kind {
-        "fail" => Ok(rules.level_for(result)?.unwrap_or(Level::Warning)),
-        _ => Ok(Level::None),
+/// What has been read of all runs.
+struct Seen<'l> {
+    limits: &'l Limits,
+    results: usize,
+    rules: usize,
+    runs: BTreeMap<usize, Run>,
+}
+
+impl Seen<'_> {
+    fn add(&mut self, item: &Item<'_>) -> Result<(), EvidenceError> {
+        let object = Object::part(&item.value, item.pointer)?;
+        let [run, rest @ ..] = item.path else { return Ok(()) };
+        let limit = self.limits.findings_per_report;
+        let too_many =
+            |what: &str| EvidenceError::new("TOO_MANY_FINDINGS", format!("more than {limit} {what} in one log"));
+        if item.list == "result" {
+            self.results += 1;
+            if self.results > limit {
+                return Err(too_many("results"));
+            }
+            return self.runs.entry(*run).or_default().add_result(&object, rest.last().copied().unwrap_or_default());
+        }
+        self.rules += 1;
+        if self.rules > limit {
+            return Err(too_many("rules"));
+        }
+        let run = self.runs.entry(*run).or_default();
+        match rest {
+            [_] => run.driver.add(&object),
+            [extension, ..] => run.extensions.entry(*extension).or_default().add(&object),
+            [] => Ok(()),
+        }
     }
 }
 
-fn own_level(holder: &Object<'_>) -> Result<Option<Level>, EvidenceError> {
-    match holder.text("level")? {
-        None => Ok(None),
-        Some("none") => Ok(Some(Level::None)),
-        Some("note") => Ok(Some(Level::Note)),
-        Some("warning") => Ok(Some(Level::Warning)),
-        Some("error") => Ok(Some(Level::Error)),
-        Some(other) => Err(holder.fault_at("level", &format!("is `{}`, which is no level", excerpt(other)))),
+/// What is remembered of one run.
+#[derive(Debug, Default)]
+struct Run {
+    driver: Component,
+    extensions: BTreeMap<usize, Component>,
+    rules: Interned<RuleRef>,
+    files: Interned<String>,
+    results: Vec<Remembered>,
+    suppressed: u64,
+    /// Suppressed results of which only the rule says whether they have a level.
+    suppressed_by_rule: Vec<u32>,
+}
+
+/// One result until its level is known.
+#[derive(Debug)]
+struct Remembered {
+    position: u32,
+    /// Its own level; none when its rule has to tell.
+    level: Option<AnalysisLevel>,
+    rule: u32,
+    file: Option<u32>,
+    /// What identifies it, apart from its rule.
+    fingerprint: [u8; 16],
+}
+
+/// One result that counts; ordered by its level, worst first, and then by its place.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Counted {
+    level: Reverse<AnalysisLevel>,
+    run: usize,
+    /// Among the remembered ones of its run.
+    number: usize,
+}
+
+impl Run {
+    fn add_result(&mut self, result: &Object<'_>, position: usize) -> Result<(), EvidenceError> {
+        let kind = result.text("kind")?.unwrap_or("fail");
+        if !matches!(kind, "fail" | "pass" | "open" | "informational" | "notApplicable" | "review") {
+            return Err(result.fault_at("kind", &format!("is `{}`, which is no result kind", excerpt(kind))));
+        }
+        // The result's own level, else none when its kind is not `fail`, else its rule's (section 3.27.10).
+        let own = own_level(result)?;
+        let level = match own {
+            None if kind != "fail" => return Ok(()),
+            Some(Level::None) => return Ok(()),
+            Some(level) => level.counted(),
+            None => None,
+        };
+        let rule = RuleRef::of(result)?;
+        if is_suppressed(result)? {
+            match level {
+                Some(_) => self.suppressed += 1,
+                None => self.suppressed_by_rule.push(self.rules.of(rule)),
+            }
+            return Ok(());
+        }
+        let file = first_file(result)?;
+        let fingerprint = fingerprint_of(result, file)?;
+        let remembered = Remembered {
+            position: u32::try_from(position).unwrap_or(u32::MAX),
+            level,
+            rule: self.rules.of(rule),
+            file: file.map(|file| self.files.of(file.to_owned())),
+            fingerprint,
+        };
+        self.results.push(remembered);
+        Ok(())
+    }
+
+    /// The level that a rule gives its results; a rule that cannot be found, or has none, gives `warning`.
+    fn level_of(&self, rule: u32) -> Level {
+        let found = self.rules.get(rule).and_then(|rule| rule.level(&self.driver, &self.extensions));
+        found.unwrap_or(Level::Warning)
+    }
+
+    fn count(&self, run: usize, analysis: &mut StaticAnalysis, counted: &mut Vec<Counted>) {
+        analysis.suppressed += self.suppressed;
+        for rule in &self.suppressed_by_rule {
+            analysis.suppressed += u64::from(self.level_of(*rule) != Level::None);
+        }
+        for (number, result) in self.results.iter().enumerate() {
+            let Some(level) = result.level.or_else(|| self.level_of(result.rule).counted()) else { continue };
+            *match level {
+                AnalysisLevel::Error => &mut analysis.errors,
+                AnalysisLevel::Warning => &mut analysis.warnings,
+                AnalysisLevel::Note => &mut analysis.notes,
+            } += 1;
+            counted.push(Counted { level: Reverse(level), run, number });
+        }
+    }
+
+    /// What is told of one result.
+    fn result(&self, counted: &Counted, tool: &str) -> Option<AnalysisResult> {
+        let result = self.results.get(counted.number)?;
+        let rule = self.rules.get(result.rule).and_then(|rule| rule.id(&self.driver, &self.extensions));
+        let mut hasher = Hasher::new();
+        hasher.update(rule.unwrap_or_default().as_bytes());
+        hasher.update(&[0]);
+        hasher.update(&result.fingerprint);
+        Some(AnalysisResult {
+            tool: tool.to_owned(),
+            rule: rule.map(str::to_owned),
+            level: counted.level.0,
+            fingerprint: hasher.finish().hex().chars().take(32).collect(),
+            file: result.file.and_then(|file| self.files.get(file)).cloned(),
+            pointer: format!("/runs/{}/results/{}", counted.run, result.position),
+        })
+    }
+}
+
+/// Values that stand in many results, each kept once.
+#[derive(Debug)]
+struct Interned<T> {
+    numbers: BTreeMap<T, u32>,
+    values: Vec<T>,
+}
+
+impl<T> Default for Interned<T> {
+    fn default() -> Self {
+        Self { numbers: BTreeMap::new(), values: Vec::new() }
+    }
+}
+
+impl<T: Ord + Clone> Interned<T> {
+    fn of(&mut self, value: T) -> u32 {
+        if let Some(number) = self.numbers.get(&value) {
+            return *number;
+        }
+        // There are at most as many as results, of which `limits.findings_per_report` allows fewer.
+        let number = u32::try_from(self.values.len()).unwrap_or(u32::MAX);
+        self.values.push(value.clone());
+        self.numbers.insert(value, number);
+        number
+    }
+
+    fn get(&self, number: u32) -> Option<&T> {
+        self.values.get(usize::try_from(number).ok()?)
     }
 }
 
@@ -140,100 +329,52 @@ fn is_suppressed(result: &Object<'_>) -> Result<bool, EvidenceError> {
     Ok(!suppressions.is_empty())
 }
 
-/// The default levels of the rules of one tool component, by position and by id.
-#[derive(Debug, Default)]
-struct Component {
-    levels: Vec<Option<Level>>,
-    by_id: BTreeMap<String, usize>,
+/// The file of the first location, where it has a URI.
+fn first_file<'a>(result: &'a Object<'_>) -> Result<Option<&'a str>, EvidenceError> {
+    let first = result.value("locations")?.and_then(|locations| locations.get(0));
+    let location = first.and_then(|location| location.get("physicalLocation"));
+    Ok(location.and_then(|location| location.get("artifactLocation")?.get("uri")?.as_str()))
 }
 
-impl Component {
-    fn of(component: &Object<'_>) -> Result<Self, EvidenceError> {
-        let mut read = Self::default();
-        let Some(rules) = component.list("rules")? else { return Ok(read) };
-        for rule in rules.objects() {
-            let rule = rule?;
-            let level = match rule.object("defaultConfiguration")? {
-                Some(configuration) => own_level(&configuration)?,
-                None => None,
-            };
-            if let Some(id) = rule.text("id")? {
-                read.by_id.entry(id.to_owned()).or_insert(read.levels.len());
-            }
-            read.levels.push(level);
+/// What stays the same when the same problem is found again: the tool's own fingerprints where it gives some (sections
+/// 3.27.16 and 3.27.17), else the file and the message, without the line.
+fn fingerprint_of(result: &Object<'_>, file: Option<&str>) -> Result<[u8; 16], EvidenceError> {
+    let mut hasher = Hasher::new();
+    let mut add = |part: &str| {
+        hasher.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+        hasher.update(part.as_bytes());
+    };
+    let mut has_own = false;
+    for key in ["fingerprints", "partialFingerprints"] {
+        let own = result.any_object(key)?;
+        for (name, value) in own.iter().flat_map(|own| own.fields()) {
+            has_own = true;
+            add(name);
+            add(value.as_str().unwrap_or_default());
         }
-        Ok(read)
-    }
-
-    /// Finds a rule by id; `CA1000/1` is a case of rule `CA1000` (section 3.27.5).
-    fn position(&self, id: &str) -> Option<usize> {
-        let mut id = id;
-        loop {
-            if let Some(position) = self.by_id.get(id) {
-                return Some(*position);
-            }
-            id = id.rsplit_once('/')?.0;
+        if has_own {
+            break;
         }
     }
-}
-
-/// The rules of one run: those of its driver, and those of its extensions.
-#[derive(Debug)]
-struct Rules {
-    tool: String,
-    driver: Component,
-    extensions: Vec<Component>,
-}
-
-impl Rules {
-    fn of(run: &Object<'_>) -> Result<Self, EvidenceError> {
-        let tool = run.required_object("tool")?;
-        let driver = tool.required_object("driver")?;
-        let mut extensions = Vec::new();
-        if let Some(list) = tool.list("extensions")? {
-            for extension in list.objects() {
-                extensions.push(Component::of(&extension?)?);
-            }
+    if !has_own {
+        add(file.unwrap_or_default());
+        if let Some(message) = result.any_object("message")? {
+            add(message.any_text("id")?.unwrap_or_default());
+            add(message.any_text("text")?.unwrap_or_default());
         }
-        Ok(Self { tool: driver.required_text("name")?.to_owned(), driver: Component::of(&driver)?, extensions })
     }
-
-    /// The default level of the rule that a result names, by index first and by id next (sections 3.27.5 to 3.27.7).
-    /// A rule that cannot be found has none.
-    fn level_for(&self, result: &Object<'_>) -> Result<Option<Level>, EvidenceError> {
-        let mut component = Some(&self.driver);
-        let mut position = result.position("ruleIndex")?;
-        let mut id = result.text("ruleId")?;
-        if let Some(reference) = result.object("rule")? {
-            if let Some(named) = reference.object("toolComponent")?
-                && let Some(extension) = named.position("index")?
-            {
-                component = self.extensions.get(extension);
-            }
-            position = reference.position("index")?.or(position);
-            id = reference.text("id")?.or(id);
-        }
-        let by_index = |component: &Component, at: usize| component.levels.get(at).copied();
-        if let (Some(component), Some(at)) = (component, position)
-            && let Some(level) = by_index(component, at)
-        {
-            return Ok(level);
-        }
-        let Some(id) = id else { return Ok(None) };
-        let all = component.into_iter().chain([&self.driver]).chain(&self.extensions);
-        for candidate in all {
-            if let Some(at) = candidate.position(id) {
-                return Ok(by_index(candidate, at).flatten());
-            }
-        }
-        Ok(None)
+    let digest = hasher.finish();
+    let mut short = [0; 16];
+    for (to, from) in short.iter_mut().zip(digest.as_bytes()) {
+        *to = *from;
     }
+    Ok(short)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     fn log(results: Value) -> Value {
         json!({"version": "2.1.0", "runs": [{
@@ -339,5 +480,42 @@ mod tests {
         assert!(read(&value, &Limits::DEFAULT).unwrap().tools.is_empty());
         value["runs"][0]["externalPropertyFileReferences"] = json!({"results": [{"itemCount": 5}]});
         assert_eq!(read(&value, &Limits::DEFAULT).unwrap_err().code, "EVIDENCE_MALFORMED");
+    }
+
+    #[test]
+    fn results_are_told_one_by_one() {
+        let results = json!([
+            {"ruleIndex": 1, "message": {"text": "m"}},
+            {"ruleId": "E1", "message": {"text": "a"}, "locations": [{"physicalLocation": {
+                "artifactLocation": {"uri": "src/a.rs"}, "region": {"startLine": 3},
+            }}]},
+            {"ruleId": "E1", "message": {"text": "a"}, "locations": [{"physicalLocation": {
+                "artifactLocation": {"uri": "src/a.rs"}, "region": {"startLine": 99},
+            }}]},
+            {"ruleId": "E1", "message": {"text": "a"}, "locations": [{"physicalLocation": {"artifactLocation": {"uri": "src/b.rs"}}}]},
+            {"ruleId": "E1", "message": {"text": "x"}, "partialFingerprints": {"hash/v1": "1"}},
+            {"ruleId": "E1", "message": {"text": "y"}, "partialFingerprints": {"hash/v1": "1"}},
+            {"ruleId": "E1", "suppressions": [{"kind": "inSource"}]},
+        ]);
+        let read = read(&log(results), &Limits::DEFAULT).unwrap();
+        let rows: Vec<(&str, AnalysisLevel, Option<&str>, &str)> = read
+            .results
+            .iter()
+            .map(|one| (one.rule.as_deref().unwrap_or(""), one.level, one.file.as_deref(), one.pointer.as_str()))
+            .collect();
+        assert_eq!(rows[0], ("E1", AnalysisLevel::Error, Some("src/a.rs"), "/runs/0/results/1"));
+        assert_eq!(rows[5], ("N1", AnalysisLevel::Note, None, "/runs/0/results/0"));
+        let same = |a: usize, b: usize| read.results[a].fingerprint == read.results[b].fingerprint;
+        assert!(same(0, 1) && !same(0, 2) && same(3, 4) && !same(2, 3));
+        assert_eq!((read.results.len(), read.results_left_out, read.suppressed), (6, 0, 1));
+    }
+
+    #[test]
+    fn the_order_of_keys_does_not_matter() {
+        let before = r#"{"runs":[{"results":[{"ruleId":"E1"},{"ruleIndex":0,"suppressions":[{}]}],"tool":{"driver":{"rules":[{"id":"E1","defaultConfiguration":{"level":"error"}}],"name":"t"}}}],"version":"2.1.0"}"#;
+        let after = r#"{"version":"2.1.0","runs":[{"tool":{"driver":{"name":"t","rules":[{"id":"E1","defaultConfiguration":{"level":"error"}}]}},"results":[{"ruleId":"E1"},{"ruleIndex":0,"suppressions":[{}]}]}]}"#;
+        let [a, b] = [before, after].map(|text| read(text.as_bytes(), &Limits::DEFAULT).unwrap());
+        assert_eq!(a, b);
+        assert_eq!((a.errors, a.suppressed), (1, 1));
     }
 }

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::document::{self, Object};
 use crate::error::{EvidenceError, excerpt};
+use crate::provenance::is_commit;
 
 /// The predicate type of Lockgate's own statement around a report that came without one.
 pub const REPORT_PREDICATE: &str = "https://lockgate.dev/report/v1";
@@ -38,6 +39,10 @@ pub struct Subject {
     pub name: Option<String>,
     /// What it is, when the maker used SHA-256.
     pub sha256: Option<Digest>,
+    /// Which commit it is, when it is one: a full lower-case id.
+    pub git_commit: Option<String>,
+    /// The full refs that the maker names in its annotations (SLSA source track).
+    pub source_refs: Vec<String>,
 }
 
 /// A statement, read but not yet understood: see [`crate::claim_of`].
@@ -146,7 +151,15 @@ fn subject_of(subject: &Object<'_>) -> Result<Subject, EvidenceError> {
             Err(_) => return Err(fault(&format!("has `{}` as sha256: write 64 lower-case hex digits", excerpt(hex)))),
         },
     };
-    Ok(Subject { name, sha256 })
+    let git_commit = digests.any_text("gitCommit")?.filter(|id| is_commit(id)).map(str::to_owned);
+    Ok(Subject { name, sha256, git_commit, source_refs: source_refs_of(subject)? })
+}
+
+/// `annotations.sourceRefs` (SLSA 1.2, source requirements); of another shape, it names none.
+fn source_refs_of(subject: &Object<'_>) -> Result<Vec<String>, EvidenceError> {
+    let Some(annotations) = subject.any_object("annotations")? else { return Ok(Vec::new()) };
+    let refs = annotations.value("sourceRefs")?.and_then(Value::as_array).into_iter().flatten();
+    Ok(refs.filter_map(Value::as_str).filter(|text| text.starts_with("refs/")).map(str::to_owned).collect())
 }
 
 #[cfg(test)]
@@ -172,7 +185,13 @@ mod tests {
         let text = with(json!([{"name": "a", "digest": {"sha256": hex("a"), "sha512": "00"}}]));
         let statement = parse(&text).unwrap();
         assert_eq!(statement.version, StatementVersion::V1);
-        assert_eq!(statement.subjects, [Subject { name: Some("a".to_owned()), sha256: Some(Digest::of(b"a")) }]);
+        let subject = Subject {
+            name: Some("a".to_owned()),
+            sha256: Some(Digest::of(b"a")),
+            git_commit: None,
+            source_refs: Vec::new(),
+        };
+        assert_eq!(statement.subjects, [subject]);
         assert_eq!(statement.predicate, json!({}));
         let old = text.replace("Statement/v1", "Statement/v0.1");
         assert_eq!(parse(&old).unwrap().version, StatementVersion::V0_1);

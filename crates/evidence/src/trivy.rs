@@ -4,19 +4,47 @@
 //! `ExperimentalModifiedFindings` and are not findings; misconfigurations, secrets and licences are other kinds of claim.
 
 use lockgate_model::Limits;
-use lockgate_model::facts::{Finding, Severity, Vulnerabilities};
+use lockgate_model::facts::{Cvss, Finding, Severity, VexStatus, Vulnerabilities};
 use serde_json::Value;
 
 use crate::document::Object;
 use crate::error::{EvidenceError, excerpt};
-use crate::severity;
+use crate::stream::{self, Shape, Source};
+use crate::{cvss, severity};
+
+static REPORT: Shape = Shape::Fields(&[
+    ("SchemaVersion", Shape::Whole),
+    ("ArtifactName", Shape::Whole),
+    ("CreatedAt", Shape::Whole),
+    ("Trivy", Shape::Fields(&[("Version", Shape::Whole)])),
+    ("Results", Shape::Each(&Shape::Fields(&[("Vulnerabilities", Shape::Stream("vulnerability", &VULNERABILITY))]))),
+]);
+
+static VULNERABILITY: Shape = Shape::Fields(&[
+    ("VulnerabilityID", Shape::Whole),
+    ("PkgName", Shape::Whole),
+    ("PkgIdentifier", Shape::Fields(&[("PURL", Shape::Whole)])),
+    ("InstalledVersion", Shape::Whole),
+    ("FixedVersion", Shape::Whole),
+    ("Severity", Shape::Whole),
+    ("SeveritySource", Shape::Whole),
+    ("Status", Shape::Whole),
+    ("CVSS", Shape::Whole),
+    ("PublishedDate", Shape::Whole),
+]);
 
 /// Reads a whole report.
 ///
 /// # Errors
 /// `EVIDENCE_MALFORMED`, `EVIDENCE_TIME`, `REPORT_VERSION`, `TOO_MANY_FINDINGS`, `DUPLICATE_KEY`.
-pub(crate) fn read(value: &Value, limits: &Limits) -> Result<Vulnerabilities, EvidenceError> {
-    let root = Object::root(value)?;
+pub(crate) fn read<'a>(source: impl Into<Source<'a>>, limits: &Limits) -> Result<Vulnerabilities, EvidenceError> {
+    let mut findings = Vec::new();
+    let document = stream::read(source.into(), &REPORT, limits, &mut |item| {
+        check_count(findings.len(), 1, limits)?;
+        findings.push(finding(&Object::part(&item.value, item.pointer)?)?);
+        Ok(())
+    })?;
+    let root = Object::root(&document.value)?;
     match root.value("SchemaVersion")? {
         Some(version) if version.as_u64() == Some(2) => {}
         Some(version) => {
@@ -34,18 +62,12 @@ pub(crate) fn read(value: &Value, limits: &Limits) -> Result<Vulnerabilities, Ev
     if results.is_none() && root.text("ArtifactName")?.is_none() {
         return Err(root.fault("has neither `Results` nor `ArtifactName`"));
     }
-
-    let mut findings = Vec::new();
     if let Some(results) = &results {
         for result in results.objects() {
-            let result = result?;
-            let Some(vulnerabilities) = result.list("Vulnerabilities")? else { continue };
-            check_count(findings.len(), vulnerabilities.len(), limits)?;
-            for vulnerability in vulnerabilities.objects() {
-                findings.push(finding(&vulnerability?)?);
-            }
+            result?.list("Vulnerabilities")?;
         }
     }
+    document.check_items()?;
     let scanner_version = match root.object("Trivy")? {
         Some(trivy) => trivy.text_or_empty("Version")?.map(str::to_owned),
         None => None,
@@ -84,16 +106,51 @@ fn finding(vulnerability: &Object<'_>) -> Result<Finding, EvidenceError> {
         None => None,
     };
     // Several fixed versions stand in one text, separated by commas.
-    let fixed = vulnerability.text("FixedVersion")?.and_then(|text| text.split(',').next()).map(str::trim);
+    let fixes = vulnerability.text("FixedVersion")?.unwrap_or_default().split(',').map(str::trim);
+    let fixes: Vec<String> = fixes.filter(|fix| !fix.is_empty()).map(str::to_owned).collect();
     Ok(Finding {
         id: vulnerability.required_text("VulnerabilityID")?.to_owned(),
         package: vulnerability.required_text("PkgName")?.to_owned(),
         version: vulnerability.text("InstalledVersion")?.unwrap_or_default().to_owned(),
-        fixed: fixed.filter(|fixed| !fixed.is_empty()).map(str::to_owned),
+        fixed: fixes.first().cloned(),
+        fixed_versions: if fixes.len() > 1 { fixes } else { Vec::new() },
         severity,
+        severity_source: vulnerability.text_or_empty("SeveritySource")?.map(str::to_owned),
+        cvss: highest_score(vulnerability)?,
         disclosed_at: vulnerability.moment_or_zero("PublishedDate")?,
         purl,
+        vex: status(vulnerability.text("Status")?.unwrap_or_default()),
+        pointer: Some(vulnerability.pointer()),
+        ..Finding::default()
     })
+}
+
+/// Whether the vendor says that the package is affected; `fixed` only tells that another version is not.
+fn status(word: &str) -> Option<VexStatus> {
+    match word {
+        "not_affected" => Some(VexStatus::NotAffected),
+        "under_investigation" => Some(VexStatus::UnderInvestigation),
+        "affected" | "will_not_fix" | "fix_deferred" | "end_of_life" => Some(VexStatus::Affected),
+        _ => None,
+    }
+}
+
+/// The highest score of any source; one of version 2 only where there is no newer one.
+fn highest_score(vulnerability: &Object<'_>) -> Result<Option<Cvss>, EvidenceError> {
+    let Some(sources) = vulnerability.object_or_null("CVSS")? else { return Ok(None) };
+    let of = |score: &str, vector: &str| {
+        let scores = sources.fields().iter().filter_map(|(source, entry)| {
+            let vector = entry.get(vector).and_then(Value::as_str);
+            cvss::score(
+                entry.get(score).and_then(cvss::tenths).filter(|tenths| *tenths > 0),
+                vector,
+                Some(source.as_str()),
+            )
+        });
+        scores.max()
+    };
+    let newer = of("V3Score", "V3Vector").max(of("V40Score", "V40Vector"));
+    Ok(newer.or_else(|| of("V2Score", "V2Vector")))
 }
 
 #[cfg(test)]
@@ -120,6 +177,12 @@ mod tests {
             "FixedVersion": "3.0.2, 3.1.0",
             "Severity": "CRITICAL",
             "PublishedDate": "2026-11-01T00:00:00Z",
+            "SeveritySource": "debian",
+            "Status": "will_not_fix",
+            "CVSS": {
+                "ghsa": {"V3Score": 8.1, "V3Vector": "CVSS:3.1/AV:N/AC:H/PR:N/UI:N/S:U/C:H/I:H/A:H"},
+                "nvd": {"V2Score": 10, "V3Score": 9.8, "V3Vector": "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H"},
+            },
         })
     }
 
@@ -139,8 +202,33 @@ mod tests {
                 severity: Severity::Critical,
                 disclosed_at: Some("2026-11-01T00:00:00Z".parse().unwrap()),
                 purl: Some("pkg:deb/debian/openssl@3.0.1".to_owned()),
+                fixed_versions: vec!["3.0.2".to_owned(), "3.1.0".to_owned()],
+                severity_source: Some("debian".to_owned()),
+                vex: Some(VexStatus::Affected),
+                cvss: Some(Cvss {
+                    score_tenths: 98,
+                    vector: Some("CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H".to_owned()),
+                    source: Some("nvd".to_owned()),
+                }),
+                pointer: Some("/Results/1/Vulnerabilities/0".to_owned()),
+                ..Finding::default()
             }]
         );
+    }
+
+    #[test]
+    fn a_fix_is_never_lost() {
+        let check = |text: &str, fixed: Option<&str>, count: usize| {
+            let mut value = vulnerability();
+            value["FixedVersion"] = json!(text);
+            let read = read(&report(value), &Limits::DEFAULT).unwrap();
+            let [only] = read.findings.as_slice() else { panic!("{read:?}") };
+            assert_eq!((only.fixed.as_deref(), only.fixed_versions.len()), (fixed, count), "{text}");
+        };
+        check("", None, 0);
+        check("3.0.2", Some("3.0.2"), 0);
+        check(", 3.0.2", Some("3.0.2"), 0);
+        check("3.0.2,3.1.0", Some("3.0.2"), 2);
     }
 
     #[test]

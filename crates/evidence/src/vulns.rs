@@ -1,14 +1,15 @@
 //! Vulnerability scans as statements: in-toto `vulns` 0.1 and 0.2, and cosign's older form around a raw report.
 
 use lockgate_model::Limits;
-use lockgate_model::facts::{Finding, Severity, Vulnerabilities};
+use lockgate_model::facts::{Cvss, Finding, Severity, Vulnerabilities};
 use serde_json::Value;
 
 use crate::document::Object;
 use crate::error::EvidenceError;
-use crate::{grype, severity, trivy};
+use crate::{cvss, grype, severity, trivy};
 
-/// Reads an in-toto predicate (`spec/predicates/vulns_02.md`). It names no packages, so the findings have none.
+/// Reads an in-toto predicate (`spec/predicates/vulns_02.md`). It names no packages, so the findings have none. Their
+/// pointers lead into the predicate, as those of every statement do.
 ///
 /// # Errors
 /// `EVIDENCE_MALFORMED`, `EVIDENCE_TIME`, `TOO_MANY_FINDINGS`, `DUPLICATE_KEY`.
@@ -49,6 +50,9 @@ pub(crate) fn cosign(predicate: &Value, limits: &Limits) -> Result<Vulnerabiliti
             scanner.fault_at("result", "is neither a Trivy nor a Grype report: hand in the scanner's own JSON report")
         );
     };
+    for finding in &mut read.findings {
+        finding.pointer = finding.pointer.take().map(|pointer| format!("/scanner/result{pointer}"));
+    }
     if let Some(metadata) = root.object("metadata")?
         && let Some(ended) = metadata.end_of("scanStartedOn", "scanFinishedOn")?
     {
@@ -60,13 +64,26 @@ pub(crate) fn cosign(predicate: &Value, limits: &Limits) -> Result<Vulnerabiliti
 fn finding(result: &Object<'_>) -> Result<Finding, EvidenceError> {
     Ok(Finding {
         id: result.required_text("id")?.to_owned(),
-        package: String::new(),
-        version: String::new(),
-        fixed: None,
         severity: worst(result)?,
-        disclosed_at: None,
-        purl: None,
+        cvss: highest_score(result)?,
+        pointer: Some(result.pointer()),
+        ..Finding::default()
     })
+}
+
+/// The highest score of a method whose name says CVSS.
+fn highest_score(result: &Object<'_>) -> Result<Option<Cvss>, EvidenceError> {
+    let Some(list) = result.list("severity")? else { return Ok(None) };
+    let mut highest: Option<Cvss> = None;
+    for item in list.objects() {
+        let item = item?;
+        let (method, score) = (item.any_text("method")?, item.value("score")?);
+        if method.is_some_and(|method| method.to_ascii_lowercase().contains("cvss")) {
+            let vector = score.and_then(Value::as_str).filter(|text| text.starts_with("CVSS:"));
+            highest = highest.max(cvss::score(score.and_then(cvss::tenths), vector, method));
+        }
+    }
+    Ok(highest)
 }
 
 /// The worst of the severities given; one that cannot be understood is unknown, and so is a finding without any.
@@ -125,6 +142,10 @@ mod tests {
         );
         check(json!([]), Severity::Unknown);
         check(json!([{"method": "nvd"}]), Severity::Unknown);
+        let scored = json!([{"id": "CVE-2026-0001", "severity": [{"method": "cvss_score", "score": "5.2"}]}]);
+        let read = in_toto(&predicate(scored), &Limits::DEFAULT).unwrap();
+        assert_eq!(read.findings[0].cvss.as_ref().map(|cvss| cvss.score_tenths), Some(52));
+        assert_eq!(read.findings[0].pointer.as_deref(), Some("/scanner/result/0"));
     }
 
     #[test]

@@ -16,6 +16,8 @@
 //! | `policy`, `replaces` (manifest), `expiresAt` | the facts, each time a decision is made | the gate, through [`Binding`](lockgate_model::facts::Binding) |
 //! | claims, signers and `by` of `evidence`, `waivers`, `replaces` (release) | the facts | [`describes`], through `misdescribed` |
 //! | `anchor` | the tree: a consistency proof, or the tiles | bundle and audit |
+//! | `changes` (what it is against, sizes) | `replaces`, the manifest | [`Approval::check_binding`] |
+//! | `changes` (all counts) | both releases, with the evidence that the approver's ledger held | hand-in and audit |
 //!
 //! `comment` is the approver's own. [`Approval::check_current`] asks all of it once more when an approval is handed in.
 
@@ -30,6 +32,7 @@ use lockgate_model::{
 use crate::entry::ApprovalRecorded;
 use crate::governance::Governance;
 use crate::release::{EvidenceRecord, PromotionState, ReleaseState};
+use crate::release_diff::ChangeSummary;
 use crate::state::{ApplyError, State};
 
 /// The SSHSIG namespace of approvals.
@@ -97,6 +100,9 @@ pub struct ApprovalPredicate {
     /// What runs there now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaces: Option<Replaced>,
+    /// What changes against what runs there, in counts; absent where nothing runs, or nobody compared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changes: Option<ChangeSummary>,
     /// The active policy set.
     pub policy: Digest,
     /// The evidence recorded so far.
@@ -251,7 +257,8 @@ pub fn document_for(state: &State, promotion: PromotionId, consent: Consent) -> 
         .running(&asked.request.environment, &name.service)
         .map(|running| Replaced { release: running.release.clone(), manifest: running.manifest });
     let in_force = |waiver: &&WaiverFact| state.time().is_none_or(|time| time < waiver.expires_at);
-    let waivers = governance.waivers_for(&name.service, &asked.request.environment);
+    let artifacts = release.manifest.artifact_digests();
+    let waivers = governance.waivers_for(name, &artifacts, &asked.request.environment);
     Ok(ApprovalDocument {
         statement_type: "https://in-toto.io/Statement/v1".to_owned(),
         subject: subjects(release),
@@ -264,6 +271,7 @@ pub fn document_for(state: &State, promotion: PromotionId, consent: Consent) -> 
             manifest: release.manifest_digest,
             environment: asked.request.environment.clone(),
             replaces,
+            changes: None,
             policy: governance.policy_digest,
             evidence: evidence_lines(release),
             waivers: waivers.iter().filter(in_force).map(WaiverLine::of).collect(),
@@ -296,6 +304,7 @@ fn evidence_lines(release: &ReleaseState) -> Vec<EvidenceLine> {
 fn evidence_line(record: &EvidenceRecord) -> EvidenceLine {
     let kind = match &record.event.form {
         crate::entry::EvidenceForm::Envelope => "envelope".to_owned(),
+        crate::entry::EvidenceForm::Sigstore => "sigstore".to_owned(),
         crate::entry::EvidenceForm::Report { format, .. } => format.clone(),
     };
     EvidenceLine::new(kind, record.event.evidence)
@@ -336,6 +345,13 @@ impl ApprovalDocument {
             None => line,
         };
         self.predicate.evidence = lines.into_iter().map(described).collect();
+        self
+    }
+
+    /// The same document with what changes against what runs in the target, where that was compared.
+    #[must_use]
+    pub fn comparing(mut self, changes: Option<ChangeSummary>) -> Self {
+        self.predicate.changes = changes;
         self
     }
 
@@ -500,11 +516,22 @@ impl Approval {
             && self.subject == subjects(release)
             && release.evidence.iter().all(|record| seen(record))
             && predicate.evidence.iter().all(|line| known.iter().any(|other| line.is_about(other)));
-        match same_bytes {
+        if !same_bytes {
+            let message = "the signed document is for other bytes or evidence".to_owned();
+            return Err(ApplyError::new("APPROVAL_DIGEST", message));
+        }
+        // What is compared is this release, with the one that the document says it replaces.
+        let size_bytes = release.manifest.artifacts.iter().fold(0u64, |sum, one| sum.saturating_add(one.size_bytes));
+        let fits = |changes: &ChangeSummary| {
+            predicate.replaces.as_ref().is_some_and(|replaced| replaced.manifest == changes.against)
+                && changes.size_bytes.after == size_bytes
+        };
+        match predicate.changes.as_ref().is_none_or(fits) {
             true => Ok(()),
-            false => {
-                Err(ApplyError::new("APPROVAL_DIGEST", "the signed document is for other bytes or evidence".to_owned()))
-            }
+            false => Err(ApplyError::new(
+                "APPROVAL_DIGEST",
+                "the signed document compares other releases than those that it is about".to_owned(),
+            )),
         }
     }
 

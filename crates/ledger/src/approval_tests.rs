@@ -1,7 +1,24 @@
 //! Tests of approval documents: spelling, and what they say against what the ledger holds.
 
 use super::*;
-use lockgate_model::facts::{Claim, Tests};
+use crate::contents::TestCounts;
+use crate::release_diff::{CommitChange, DependencyTally, FindingTally, Pair, Tally};
+use lockgate_model::facts::{Claim, Severity, Tests};
+
+fn changes() -> ChangeSummary {
+    ChangeSummary {
+        against: Digest::of(b"1.4.1"),
+        artifacts: Tally { added: 1, removed: 1 },
+        size_bytes: Pair { before: 10, after: 12 },
+        commits: Some(CommitChange { before: Some("abc".to_owned()), after: Some("def".to_owned()) }),
+        dependencies: Some(DependencyTally { added: 2, removed: 0, changed: 3, relicensed: 0 }),
+        findings: Some(FindingTally { added: 1, fixed: 4, worst: Some(Severity::High) }),
+        tests_before: None,
+        tests_after: Some(TestCounts { passed: 5, failed: 0, skipped: 0 }),
+        coverage: Some(Pair { before: 8_000, after: 8_100 }),
+        configurations: 0,
+    }
+}
 
 /// A document with something in every field, for the tests of this crate.
 pub(crate) fn sample() -> ApprovalDocument {
@@ -19,6 +36,7 @@ pub(crate) fn sample() -> ApprovalDocument {
             manifest: Digest::of(b"manifest"),
             environment: "production".parse().unwrap(),
             replaces: Some(Replaced { release: "shop/web@1.4.1".parse().unwrap(), manifest: Digest::of(b"1.4.1") }),
+            changes: Some(changes()),
             policy: Digest::of(b"policy"),
             evidence: vec![
                 EvidenceLine {
@@ -64,8 +82,9 @@ fn fields_that_say_nothing_are_not_written() {
         predicate.opened_at = None;
         predicate.evidence_opened.clear();
         predicate.waivers.clear();
+        predicate.changes = None;
     });
-    for field in ["openedAt", "evidenceOpened", "waivers"] {
+    for field in ["openedAt", "evidenceOpened", "waivers", "changes"] {
         assert!(!text.contains(field), "{text}");
     }
     assert!(ApprovalDocument::from_bytes(text.as_bytes()).is_ok());
@@ -92,6 +111,7 @@ fn what_is_shown_is_compared_with_the_facts() {
         artifacts: vec![],
         origin: Origin::OnBehalf { by: "ci".parse().unwrap() },
         claim: Claim::Tests(tests),
+        signature: None,
     }];
     let waivers = [WaiverFact {
         gate: "vulnerabilities".parse().unwrap(),
@@ -100,6 +120,9 @@ fn what_is_shown_is_compared_with_the_facts() {
         granted_by: "sam".parse().unwrap(),
         expires_at: UnixMillis(1_767_225_600_000 + 3_600_000),
         index: EntryIndex(5),
+        release: None,
+        artifact: None,
+        granted_at: None,
     }];
     let running = Running {
         release: "shop/web@1.4.1".parse().unwrap(),

@@ -10,8 +10,9 @@ use lockgate_model::facts::{PromotionKind, Verdict};
 
 use crate::approval::{ApprovalDocument, EvidenceLine, WaiverLine, visible};
 use crate::code_words::code_words;
+use crate::release_diff::ChangeSummary;
 
-/// Shows the document: what changes, from what runs now, artifacts, evidence, waivers, policy set, people, end.
+/// Shows the document: what changes, from what runs now and in which counts, artifacts, evidence, waivers, policy set, people, end.
 ///
 /// The last line is the code: six words derived from the digest of the document's canonical bytes. Control characters
 /// and text direction marks in foreign text are shown as escapes, so that no line can imitate another.
@@ -37,6 +38,9 @@ pub fn approval_text(document: &ApprovalDocument) -> String {
             None => "nothing: the service does not run there yet".to_owned(),
         },
     );
+    for change in predicate.changes.iter().flat_map(ChangeSummary::lines) {
+        line("changes", visible(&change));
+    }
     for subject in &document.subject {
         line("artifact", format!("{} sha256:{}", visible(&subject.name), visible(&subject.digest.sha256)));
     }
@@ -107,6 +111,12 @@ mod tests {
             "release     shop/web@1.4.2",
             "into        production",
             "replaces    shop/web@1.4.1 (runs there now) sha256:",
+            "changes     artifacts: 1 new, 1 gone; 10 -> 12 bytes",
+            "changes     commit: abc -> def",
+            "changes     dependencies: 2 new, 0 gone, 3 in another version",
+            "changes     findings: 1 new (worst high), 4 fixed",
+            "changes     tests: no report -> 5 passed",
+            "changes     coverage: 80.00 % -> 81.00 %",
             "artifact    app.tar.gz sha256:",
             "evidence    envelope sha256:",
             ", says provenance, signed by ci-builder (opened)",
@@ -134,7 +144,8 @@ mod tests {
     fn another_document_has_another_text_and_code() {
         let code = |text: &str| text.lines().last().map(str::to_owned).unwrap();
         let first = approval_text(&sample());
-        let changes: [fn(&mut ApprovalDocument); 6] = [
+        let changes: [fn(&mut ApprovalDocument); 7] = [
+            |document| document.predicate.changes = None,
             |document| document.predicate.release = "shop/web@1.4.3".parse().unwrap(),
             |document| document.predicate.replaces = None,
             |document| document.predicate.waivers.clear(),

@@ -71,6 +71,9 @@ pub fn promotion_predicate(
         "log": { "origin": origin, "index": index },
     });
     if let Some(object) = predicate.as_object_mut() {
+        if !event.feeds.is_empty() {
+            object.insert("feeds".to_owned(), json!(event.feeds));
+        }
         if let Some(running) = &facts.running {
             object.insert(
                 "from".to_owned(),
@@ -79,6 +82,15 @@ pub fn promotion_predicate(
         }
         if let Some(not_after) = not_after {
             object.insert("grant".to_owned(), json!({ "notBefore": time, "notAfter": not_after }));
+        }
+        if let Some(opened) = &facts.break_glass {
+            object.insert(
+                "breakGlass".to_owned(),
+                json!({
+                    "index": opened.index, "reason": opened.reason, "ticket": opened.ticket,
+                    "signedBy": opened.signed_by, "expiresAt": opened.expires_at,
+                }),
+            );
         }
     }
     predicate
@@ -90,13 +102,19 @@ fn outcome_word(outcome: GateOutcome) -> &'static str {
         GateOutcome::Fail => "fail",
         GateOutcome::Pending => "pending",
         GateOutcome::Waived => "waived",
+        GateOutcome::Warn => "warn",
+        GateOutcome::Overridden => "overridden",
     }
 }
 
 /// Until when a grant lasts that follows from this decision; `None` when it allows nothing.
 pub fn grant_end(event: &DecisionRecorded, governance: &Governance, time: UnixMillis) -> Option<UnixMillis> {
     let environment = governance.policy.environment(&event.environment)?;
-    (event.outcome == Outcome::Allow).then(|| time.plus(environment.grant_ttl))
+    let end = time.plus(environment.grant_ttl);
+    // What break-glass gives does not outlast it.
+    let opened = event.break_glass.and_then(|index| governance.break_glass(index).ok());
+    let end = opened.map_or(end, |opened| end.min(opened.event.expires_at));
+    (event.outcome == Outcome::Allow).then_some(end)
 }
 
 /// Both statements about a decision: the promotion's outcome and the VSA. The same state gives the same statements,

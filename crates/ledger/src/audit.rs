@@ -4,11 +4,12 @@
 //! (tiles, stream index, head, checkpoint) are compared with what the entries say.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::Serialize;
 
 use lockgate_model::facts::Verdict;
-use lockgate_model::{Digest, EntryIndex, Limits, PersonId, StreamName, TreeSize, UnixMillis, canonical};
+use lockgate_model::{Digest, EntryIndex, Limits, PersonId, ReleaseName, StreamName, TreeSize, UnixMillis, canonical};
 use lockgate_policy::Outcome;
 use lockgate_sign::dsse::Envelope;
 use lockgate_sign::note::Note;
@@ -18,11 +19,15 @@ use lockgate_tlog::hash::leaf_hash;
 use lockgate_tlog::proof::{TileSource, root_at};
 use lockgate_tlog::tree::Tree;
 
+use crate::approval::ApprovalPredicate;
 use crate::attestation::outcome_statements;
+use crate::backtest::BacktestReport;
 use crate::bodies::{Bodies, required};
-use crate::entry::{ApprovalRecorded, AttestationsIssued, DecisionRecorded, Entry, Event, Leaf};
+use crate::contents::Contents;
+use crate::entry::{ApprovalRecorded, AttestationsIssued, DecisionRecorded, Entry, Event, Leaf, PolicyActivated};
 use crate::facts::ClaimCache;
 use crate::pace::bursts;
+use crate::release_diff::compare;
 use crate::replay::{Deliberation, replay};
 use crate::state::{ApplyError, Slice, State};
 use crate::suspect::{self, Suspect};
@@ -145,14 +150,34 @@ struct Audit<'a, S: AuditSource> {
     checkpoint: Result<Option<Vec<u8>>, String>,
     size: TreeSize,
     report: Report,
+    /// What releases are made of, by manifest and number of entries known: what approvers compared.
+    contents: BTreeMap<(Digest, TreeSize), Arc<Contents>>,
+    observe: Observer<'a>,
 }
+
+/// Is told every entry that was applied, with the decision that was run again for it, if it records one.
+pub type Observer<'a> = &'a mut dyn FnMut(EntryIndex, &Entry, Option<&Deliberation>);
+
+/// How many releases' contents are remembered while approvals are compared.
+const CONTENTS: usize = 64;
 
 /// Audits a whole ledger. `progress` is called with the number of entries read so far.
 pub fn audit<S: AuditSource>(
     source: &S,
     trust: Option<&TrustFile>,
     anchors: Vec<Anchor>,
+    progress: impl FnMut(u64, u64),
+) -> Report {
+    audit_with(source, trust, anchors, progress, &mut |_, _, _| {})
+}
+
+/// The same, and tells `observe` of each entry as it is read: what is told counts only when the report names no problem.
+pub fn audit_with<S: AuditSource>(
+    source: &S,
+    trust: Option<&TrustFile>,
+    anchors: Vec<Anchor>,
     mut progress: impl FnMut(u64, u64),
+    observe: Observer<'_>,
 ) -> Report {
     let mut audit = Audit {
         source,
@@ -169,6 +194,8 @@ pub fn audit<S: AuditSource>(
         checkpoint: source.checkpoint(),
         size: TreeSize(0),
         report: Report::default(),
+        contents: BTreeMap::new(),
+        observe,
     };
     let (size, root) = match source.head() {
         Ok(head) => head,
@@ -231,12 +258,14 @@ impl<S: AuditSource> Audit<'_, S> {
     }
 
     fn entry(&mut self, index: EntryIndex, entry: &Entry) {
+        let mut decided = None;
         if let Event::DecisionRecorded(event) = &entry.event {
             match replay(&self.state, index, event, entry.time, self.source, &self.cache) {
                 Ok(again) => {
                     self.report.decisions_replayed += 1;
                     self.report.allowed += u64::from(again.decision.outcome == Outcome::Allow);
                     self.expect_statements(index, event, &again, entry.time);
+                    decided = Some(again);
                 }
                 Err(error) => self.problem(error.code, Some(index), error.message),
             }
@@ -249,6 +278,10 @@ impl<S: AuditSource> Audit<'_, S> {
             if event.verdict == Verdict::Approve {
                 self.approved.entry(event.approver.clone()).or_default().push(entry.time);
             }
+        }
+        (self.observe)(index, entry, decided.as_ref());
+        if let Event::PolicyActivated(event) = &entry.event {
+            self.see_backtest(index, event);
         }
         for link in &entry.streams {
             self.streams.entry(link.stream.clone()).or_default().push(index);
@@ -266,13 +299,51 @@ impl<S: AuditSource> Audit<'_, S> {
     fn see(&mut self, index: EntryIndex, event: &ApprovalRecorded) {
         let promotion =
             self.state.release(&event.release).ok().and_then(|release| release.promotions.get(&event.promotion));
-        if let Some(record) = promotion.and_then(|promotion| promotion.approvals.last()) {
-            let anchor = &record.approval.predicate.anchor;
-            self.seen.push((index, anchor.size, anchor.root));
+        let Some(record) = promotion.and_then(|promotion| promotion.approvals.last()) else { return };
+        let predicate = record.approval.predicate.clone();
+        self.seen.push((index, predicate.anchor.size, predicate.anchor.root));
+        if let Err(error) = self.check_changes(&predicate) {
+            self.problem(error.code, Some(index), error.message);
         }
     }
 
-    /// Every approver's ledger is the beginning of this one.
+    /// What an approver signed about the changes is what the two releases come to, with the evidence of that time.
+    fn check_changes(&mut self, predicate: &ApprovalPredicate) -> Result<(), ApplyError> {
+        let (Some(changes), Some(replaced)) = (&predicate.changes, &predicate.replaces) else { return Ok(()) };
+        let known = predicate.anchor.size;
+        let (from, to) = (self.contents_of(&replaced.release, known)?, self.contents_of(&predicate.release, known)?);
+        match compare(&from, &to).summary() == *changes {
+            true => Ok(()),
+            false => Err(ApplyError::new(
+                "APPROVAL_CHANGES",
+                format!("`{}` signed other changes than {} and {} have", predicate.approver, from.name, to.name),
+            )),
+        }
+    }
+
+    fn contents_of(&mut self, name: &ReleaseName, known: TreeSize) -> Result<Arc<Contents>, ApplyError> {
+        let release = self.state.release(name)?.clone();
+        let key = (release.manifest_digest, known);
+        if let Some(contents) = self.contents.get(&key) {
+            return Ok(contents.clone());
+        }
+        let contents = Arc::new(Contents::read(&release, known, self.source)?);
+        if self.contents.len() >= CONTENTS {
+            self.contents.clear();
+        }
+        self.contents.insert(key, contents.clone());
+        Ok(contents)
+    }
+
+    /// Remembers the tree head that a backtest was about; one that does not read was told when it was applied.
+    fn see_backtest(&mut self, index: EntryIndex, event: &PolicyActivated) {
+        let bytes = event.backtest.and_then(|digest| required(self.source, &digest).ok());
+        if let Some(report) = bytes.and_then(|bytes| BacktestReport::from_bytes(&bytes).ok()) {
+            self.seen.push((index, report.tree_size, report.root));
+        }
+    }
+
+    /// Every approver's ledger is the beginning of this one, and so is that of every backtest.
     fn check_seen(&mut self) {
         for (index, size, root) in std::mem::take(&mut self.seen) {
             let known = root_at(size, &SourceTiles(self.source));
@@ -280,7 +351,7 @@ impl<S: AuditSource> Audit<'_, S> {
                 self.problem(
                     "HISTORY_CHANGED",
                     Some(index),
-                    format!("the approver of entry {index} saw another ledger of {size} entries"),
+                    format!("what was signed in entry {index} is about another ledger of {size} entries"),
                 );
             }
         }
@@ -570,6 +641,7 @@ fn signatures_of(event: &Event) -> u64 {
     match event {
         Event::PersonEnrolled(event) => 2 + event.countersigned.len() as u64,
         Event::KeyAdded(_) | Event::KeyRotated(_) | Event::WaiverGranted(_) => 2,
+        Event::WaiverRequested(_) | Event::WaiverRevoked(_) => 1,
         Event::KeyRecovered(event) => 2 + event.countersigned.len() as u64,
         Event::KeyRevoked(event) => 1 + event.countersigned.len() as u64,
         Event::PolicyActivated(event) => 1 + event.countersigned.len() as u64,
@@ -578,9 +650,12 @@ fn signatures_of(event: &Event) -> u64 {
         Event::CiUntrusted(_) => 1,
         Event::DelegationGranted(_) | Event::DelegationEnded(_) | Event::ApprovalWithdrawn(_) => 1,
         Event::AccessReviewed(_) => 1,
+        Event::FreezeOrdered(_) | Event::FreezeLifted(_) => 1,
+        Event::BreakGlassOpened(_) | Event::BreakGlassSigned(_) | Event::BreakGlassReviewed(_) => 1,
         Event::ApprovalRecorded(_) | Event::ChangeProposed(_) | Event::ChangeSigned(_) | Event::ChangeRejected(_) => 1,
         Event::IdentityBound(_) | Event::IdentityUnbound(_) => 1,
         Event::LedgerCreated(_)
+        | Event::FeedRecorded(_)
         | Event::ReleasePublished(_)
         | Event::EvidenceRecorded(_)
         | Event::PromotionRequested(_)

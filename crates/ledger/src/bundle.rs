@@ -357,12 +357,18 @@ fn fold(proven: &[Proven], promotion: PromotionId, bodies: &BodyMap) -> Result<F
                     granted = entry.link(&target).map(|link| link.seq);
                 }
             }
-            (Event::GrantIssued(grant), Some(release)) if release.service == decision.release.service => {
-                adopt_other(&mut state, index, entry, grant)?;
-            }
-            _ if Some(index) == newest => state.check_governance_head(index, entry)?,
-            _ => {
-                return Err(ApplyError::new("BUNDLE_INVALID", format!("entry {index} does not belong to this bundle")));
+            (event, Some(release)) => {
+                // What the decision compares with, of the same service, and what else was let in just now.
+                let followed = release.service == decision.release.service && state.follow(index, entry, bodies)?;
+                match event {
+                    Event::GrantIssued(grant) => adopt_other(&mut state, index, entry, grant)?,
+                    _ if followed => {}
+                    _ if Some(index) == newest => state.check_governance_head(index, entry)?,
+                    _ => {
+                        let message = format!("entry {index} does not belong to this bundle");
+                        return Err(ApplyError::new("BUNDLE_INVALID", message));
+                    }
+                }
             }
         }
     }
@@ -482,6 +488,19 @@ fn check_query(verified: &Verified, query: &Query<'_>, checks: &mut Vec<Check>) 
             format!("the grant is from {}, later than this machine's clock", grant.time),
         ));
     }
+    // The governance chain is here up to the checkpoint, so that a freeze from before it is known.
+    let governance = verified.state.governance()?;
+    let promotion = release.promotion(verified.promotion)?;
+    governance.check_not_frozen(query.service, query.environment, promotion, query.now)?;
+    pass("freeze", format!("nothing froze it in the first {} entries", verified.checkpoint_size));
+    if let Some(index) = verified.decision.break_glass {
+        let opened = governance.break_glass(index)?;
+        let signed: Vec<&str> = opened.signatures.iter().map(|signature| signature.by.as_str()).collect();
+        let reviewed = if governance.review_of(opened).is_some() { "reviewed" } else { "NOT REVIEWED" };
+        let text =
+            format!("BREAK-GLASS of entry {index} by {}, {reviewed}: {}", signed.join(" and "), opened.event.reason);
+        pass("break-glass", text);
+    }
     pass(
         "grant",
         format!("{} lets it run in {} until {}", verified.promotion, grant.event.environment, grant.event.not_after),
@@ -502,14 +521,17 @@ impl Event {
     pub fn bodies(&self) -> Vec<Digest> {
         match self {
             Self::LedgerCreated(event) => vec![event.policy],
-            Self::PolicyActivated(event) => vec![event.policy],
+            Self::PolicyActivated(event) => std::iter::once(event.policy).chain(event.backtest).collect(),
             Self::ReleasePublished(event) => vec![event.manifest],
             Self::EvidenceRecorded(event) => match &event.form {
-                crate::entry::EvidenceForm::Envelope => vec![event.evidence],
+                crate::entry::EvidenceForm::Envelope | crate::entry::EvidenceForm::Sigstore => vec![event.evidence],
                 crate::entry::EvidenceForm::Report { statement, .. } => vec![event.evidence, *statement],
             },
             Self::ApprovalRecorded(event) => vec![event.document],
-            Self::DecisionRecorded(event) => vec![event.decision, event.facts],
+            Self::DecisionRecorded(event) => {
+                let feeds = event.feeds.iter().map(|used| used.digest);
+                [event.decision, event.facts].into_iter().chain(feeds).collect()
+            }
             Self::AttestationsIssued(event) => event.issued.iter().map(|issued| issued.envelope).collect(),
             Self::ChangeProposed(event) => vec![event.draft],
             Self::AccessReviewed(event) => vec![event.review],
@@ -524,11 +546,20 @@ impl Event {
             | Self::IdentityUnbound(_)
             | Self::ChangeSigned(_)
             | Self::ChangeRejected(_)
+            | Self::WaiverRequested(_)
             | Self::WaiverGranted(_)
+            | Self::WaiverRevoked(_)
+            // A decision names the snapshots that it used; the others are in no bundle.
+            | Self::FeedRecorded(_)
             | Self::CiTrusted(_)
             | Self::CiUntrusted(_)
             | Self::DelegationGranted(_)
             | Self::DelegationEnded(_)
+            | Self::FreezeOrdered(_)
+            | Self::FreezeLifted(_)
+            | Self::BreakGlassOpened(_)
+            | Self::BreakGlassSigned(_)
+            | Self::BreakGlassReviewed(_)
             | Self::ApprovalWithdrawn(_)
             | Self::PromotionRequested(_)
             | Self::PromotionClosed(_)

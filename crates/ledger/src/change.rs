@@ -405,6 +405,7 @@ impl PolicyActivated {
             previous: self.previous,
             previous_at: self.previous_at,
             reason: &self.reason,
+            backtest: self.backtest,
         })?;
         Ok(Demand {
             permission: Permission::Policy,
@@ -531,6 +532,9 @@ pub fn render(event: &Event, document: &[u8]) -> String {
             line("change", "ACTIVATE A POLICY SET".to_owned());
             line("policy", event.policy.to_string());
             line("replaces", format!("{} of entry {}", event.previous, event.previous_at));
+            if let Some(backtest) = event.backtest {
+                line("backtest", backtest.to_string());
+            }
             line("reason", visible(&event.reason));
         }
         Event::CiTrusted(event) => {

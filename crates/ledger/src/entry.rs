@@ -7,12 +7,11 @@
 use serde::{Deserialize, Serialize};
 
 use lockgate_model::canonical::{self, CanonicalError};
-use lockgate_model::facts::{PromotionKind, SubjectKind, Verdict};
+use lockgate_model::facts::SubjectKind;
 use lockgate_model::{
-    Digest, EntryIndex, EnvName, GateName, GroupName, Limits, PersonId, PromotionId, ReleaseName, ServiceName,
-    StreamName, UnixMillis,
+    Digest, EntryIndex, EnvName, GateName, GroupName, Limits, PersonId, ReleaseName, ServiceName, StreamName,
+    UnixMillis,
 };
-use lockgate_policy::{GateOutcome, Outcome};
 use lockgate_sign::ssh::SshPublicKey;
 
 use crate::access_review::AccessReviewed;
@@ -21,9 +20,20 @@ use crate::change::{
 };
 use crate::identity::{IdentityBound, IdentityUnbound};
 
+use crate::break_glass::{BreakGlassOpened, BreakGlassReviewed, BreakGlassSigned};
 use crate::ci_trust::{CiTrusted, CiUntrusted};
 use crate::delegation::{DelegationEnded, DelegationGranted};
+use crate::feed::FeedRecorded;
+use crate::freeze::{FreezeLifted, FreezeOrdered};
+use crate::waiver::{WaiverRequested, WaiverRevoked};
 use crate::withdrawal::ApprovalWithdrawn;
+
+mod promotion;
+
+pub use promotion::{
+    ApprovalRecorded, AttestationsIssued, CloseCause, DecisionRecorded, GateLine, GrantIssued, Issued, PromotionClosed,
+    PromotionRequested, StreamPosition,
+};
 
 /// The schema that every entry of this version names.
 pub const SCHEMA: &str = "https://lockgate.dev/entry/v1";
@@ -151,9 +161,18 @@ pub enum Event {
     /// Another policy set became active.
     #[serde(rename = "policy.activated")]
     PolicyActivated(PolicyActivated),
+    /// Somebody asked for an exception to one gate.
+    #[serde(rename = "waiver.requested")]
+    WaiverRequested(WaiverRequested),
     /// An exception to one gate was granted.
     #[serde(rename = "waiver.granted")]
     WaiverGranted(WaiverGranted),
+    /// An exception, or a request for one, ended before its time.
+    #[serde(rename = "waiver.revoked")]
+    WaiverRevoked(WaiverRevoked),
+    /// A snapshot of a feed of vulnerabilities was recorded.
+    #[serde(rename = "feed.recorded")]
+    FeedRecorded(FeedRecorded),
     /// Pipelines of a CI issuer may act as a machine.
     #[serde(rename = "ci.trusted")]
     CiTrusted(CiTrusted),
@@ -169,6 +188,21 @@ pub enum Event {
     /// A delegation ended before its time.
     #[serde(rename = "delegation.ended")]
     DelegationEnded(DelegationEnded),
+    /// Somebody stopped a service, an environment or everything.
+    #[serde(rename = "freeze.ordered")]
+    FreezeOrdered(FreezeOrdered),
+    /// A freeze ended before its time.
+    #[serde(rename = "freeze.lifted")]
+    FreezeLifted(FreezeLifted),
+    /// Somebody asked to let a release past the gates in an emergency.
+    #[serde(rename = "break-glass.opened")]
+    BreakGlassOpened(BreakGlassOpened),
+    /// Somebody else signed that too.
+    #[serde(rename = "break-glass.signed")]
+    BreakGlassSigned(BreakGlassSigned),
+    /// Somebody who had not signed it looked at it afterwards.
+    #[serde(rename = "break-glass.reviewed")]
+    BreakGlassReviewed(BreakGlassReviewed),
     /// A release was published.
     #[serde(rename = "release.published")]
     ReleasePublished(ReleasePublished),
@@ -216,12 +250,20 @@ impl Event {
             Self::ChangeSigned(_) => "change.signed",
             Self::ChangeRejected(_) => "change.rejected",
             Self::PolicyActivated(_) => "policy.activated",
+            Self::WaiverRequested(_) => "waiver.requested",
             Self::WaiverGranted(_) => "waiver.granted",
+            Self::WaiverRevoked(_) => "waiver.revoked",
+            Self::FeedRecorded(_) => "feed.recorded",
             Self::CiTrusted(_) => "ci.trusted",
             Self::CiUntrusted(_) => "ci.untrusted",
             Self::AccessReviewed(_) => "access.reviewed",
             Self::DelegationGranted(_) => "delegation.granted",
             Self::DelegationEnded(_) => "delegation.ended",
+            Self::FreezeOrdered(_) => "freeze.ordered",
+            Self::FreezeLifted(_) => "freeze.lifted",
+            Self::BreakGlassOpened(_) => "break-glass.opened",
+            Self::BreakGlassSigned(_) => "break-glass.signed",
+            Self::BreakGlassReviewed(_) => "break-glass.reviewed",
             Self::ReleasePublished(_) => "release.published",
             Self::EvidenceRecorded(_) => "evidence.recorded",
             Self::PromotionRequested(_) => "promotion.requested",
@@ -262,12 +304,20 @@ impl Event {
             | Self::ChangeSigned(_)
             | Self::ChangeRejected(_)
             | Self::PolicyActivated(_)
+            | Self::WaiverRequested(_)
             | Self::WaiverGranted(_)
+            | Self::WaiverRevoked(_)
+            | Self::FeedRecorded(_)
             | Self::AccessReviewed(_)
             | Self::CiTrusted(_)
             | Self::CiUntrusted(_)
             | Self::DelegationGranted(_)
-            | Self::DelegationEnded(_) => None,
+            | Self::DelegationEnded(_)
+            | Self::FreezeOrdered(_)
+            | Self::FreezeLifted(_)
+            | Self::BreakGlassOpened(_)
+            | Self::BreakGlassSigned(_)
+            | Self::BreakGlassReviewed(_) => None,
         }
     }
 }
@@ -398,6 +448,9 @@ pub struct PolicyActivated {
     /// Further signatures, up to the quorum of the policy set that is active until then.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub countersigned: Vec<Countersignature>,
+    /// The digest of the backtest of the new policy set, where one was attached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backtest: Option<Digest>,
 }
 
 /// Body of `waiver.granted`.
@@ -424,6 +477,18 @@ pub struct WaiverGranted {
     pub granted_by: PersonId,
     /// Their signature over the same document.
     pub granted_signature: String,
+    /// The `waiver.requested` entry that asked for it; absent where the request was handed over outside of the ledger.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<EntryIndex>,
+    /// The only release it is for; every release of the service where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release: Option<ReleaseName>,
+    /// The only artifact it is for; every artifact where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub artifact: Option<Digest>,
+    /// Where it is followed up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticket: Option<String>,
 }
 
 /// Body of `release.published`.
@@ -458,6 +523,8 @@ pub struct EvidenceRecorded {
 pub enum EvidenceForm {
     /// A DSSE envelope around an in-toto statement; it binds by its own subjects.
     Envelope,
+    /// A Sigstore bundle: around a statement, which binds by its own subjects, or over one artifact itself.
+    Sigstore,
     /// An unsigned report, wrapped into a statement that Lockgate signed on behalf of the entry's actor.
     Report {
         /// `cyclonedx`, `spdx`, `junit`, `trivy`, `grype` or `sarif`.
@@ -467,166 +534,6 @@ pub enum EvidenceForm {
         /// The digest of the wrapping envelope.
         statement: Digest,
     },
-}
-
-/// Body of `promotion.requested`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PromotionRequested {
-    /// The id: the n-th request of the ledger.
-    pub promotion: PromotionId,
-    /// What is to be let in.
-    pub release: ReleaseName,
-    /// Its manifest.
-    pub manifest: Digest,
-    /// Where to.
-    pub environment: EnvName,
-    /// Forward or back.
-    pub kind: PromotionKind,
-    /// Why.
-    pub reason: String,
-    /// Until when it stays open.
-    pub expires_at: UnixMillis,
-}
-
-/// Body of `approval.recorded`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ApprovalRecorded {
-    /// Which promotion.
-    pub promotion: PromotionId,
-    /// Of which release.
-    pub release: ReleaseName,
-    /// Yes or no, as in the document.
-    pub verdict: Verdict,
-    /// Who, as in the document.
-    pub approver: PersonId,
-    /// With which key: its `SHA256:` fingerprint.
-    pub key: String,
-    /// The digest of the document that was signed.
-    pub document: Digest,
-    /// The signature (SSHSIG, armored).
-    pub signature: String,
-}
-
-/// Body of `promotion.closed`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PromotionClosed {
-    /// Which promotion.
-    pub promotion: PromotionId,
-    /// Of which release.
-    pub release: ReleaseName,
-    /// Why it ended.
-    pub cause: CloseCause,
-    /// In words.
-    pub reason: String,
-}
-
-/// Why a promotion ended without a grant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum CloseCause {
-    /// An approver said no.
-    Rejected,
-    /// The requester took it back.
-    Withdrawn,
-    /// Its time ran out.
-    Expired,
-    /// Another promotion of the same service into the same environment was granted first.
-    Superseded,
-}
-
-/// Body of `decision.recorded`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct DecisionRecorded {
-    /// Which promotion.
-    pub promotion: PromotionId,
-    /// Of which release.
-    pub release: ReleaseName,
-    /// Into which environment.
-    pub environment: EnvName,
-    /// The outcome.
-    pub outcome: Outcome,
-    /// The digest of the decision document.
-    pub decision: Digest,
-    /// The digest of the facts document.
-    pub facts: Digest,
-    /// The policy set that decided.
-    pub policy: Digest,
-    /// The deciding engine's name and version.
-    pub engine: String,
-    /// The outcome of each gate.
-    pub gates: Vec<GateLine>,
-    /// The head of each stream that the facts were taken from.
-    pub relied_on: Vec<StreamPosition>,
-}
-
-/// One gate's outcome.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct GateLine {
-    /// The gate.
-    pub gate: GateName,
-    /// Its outcome.
-    pub outcome: GateOutcome,
-}
-
-/// The newest entry of a stream at some moment.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct StreamPosition {
-    /// Which stream.
-    pub stream: StreamName,
-    /// Its newest position.
-    pub seq: u64,
-    /// The ledger index of that entry.
-    pub index: EntryIndex,
-}
-
-/// Body of `attestations.issued`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct AttestationsIssued {
-    /// Which promotion.
-    pub promotion: PromotionId,
-    /// Of which release.
-    pub release: ReleaseName,
-    /// The `decision.recorded` entry they are about.
-    pub decision: EntryIndex,
-    /// What was signed.
-    pub issued: Vec<Issued>,
-}
-
-/// One attestation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Issued {
-    /// The in-toto predicate type.
-    pub predicate_type: String,
-    /// The digest of the DSSE envelope.
-    pub envelope: Digest,
-    /// The `hashedrekord` leaf that makes it provable.
-    pub leaf: EntryIndex,
-}
-
-/// Body of `grant.issued`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct GrantIssued {
-    /// By which promotion.
-    pub promotion: PromotionId,
-    /// What may run.
-    pub release: ReleaseName,
-    /// Its manifest.
-    pub manifest: Digest,
-    /// Where.
-    pub environment: EnvName,
-    /// The `decision.recorded` entry that allowed it.
-    pub decision: EntryIndex,
-    /// Until when.
-    pub not_after: UnixMillis,
 }
 
 /// A leaf of the ledger, decoded.
@@ -647,6 +554,9 @@ pub enum LeafError {
     /// Not canonical JSON of a known shape.
     #[error("not an entry that this version knows: {0}")]
     Shape(#[from] CanonicalError),
+    /// It writes what it does not say, such as a field that is empty.
+    #[error("an entry in another spelling than the one that counts: it writes an empty field")]
+    Spelling,
 }
 
 impl Entry {
@@ -681,6 +591,11 @@ impl Leaf {
             crate::sigstore::check_leaf(bytes, limits)?;
             return Ok(Self::HashedRekord);
         }
-        Ok(Self::Entry(Box::new(canonical::from_slice(bytes, limits)?)))
+        let entry: Entry = canonical::from_slice(bytes, limits)?;
+        // An optional field that is written though it says nothing would be a second spelling of one entry.
+        match canonical::to_vec(&entry)? == bytes {
+            true => Ok(Self::Entry(Box::new(entry))),
+            false => Err(LeafError::Spelling),
+        }
     }
 }

@@ -6,15 +6,20 @@ use std::sync::Mutex;
 use lockgate_evidence::report::{self, Format};
 use lockgate_evidence::statement::Statement;
 use lockgate_model::facts::{
-    ApprovalFact, Binding, Claim, EvidenceFact, Facts, Origin, PersonFact, PromotionFacts, ReleaseFacts, SubjectKind,
+    ApprovalFact, Binding, Claim, EvidenceFact, Facts, Origin, PersonFact, PromotionFacts, ReleaseFacts, SignatureFact,
+    SubjectKind, feed_names,
 };
-use lockgate_model::{Digest, Limits, PersonId, PromotionId, SignerName, UnixMillis};
-use lockgate_policy::PolicySet;
+use lockgate_model::{
+    Digest, EnvName, Limits, PersonId, PromotionId, ReleaseName, ServiceName, SignerName, UnixMillis,
+};
+use lockgate_policy::{PolicySet, Proof};
 use lockgate_sign::dsse::Envelope;
 
 use crate::approval::describes;
 use crate::bodies::{Bodies, required};
 use crate::entry::EvidenceForm;
+use crate::feed::SnapshotCache;
+use crate::foreign::{ForeignRead, not_ahead, read_bundle};
 use crate::governance::Governance;
 use crate::release::{ApprovalRecord, EvidenceRecord, PromotionState, ReleaseState};
 use crate::state::{ApplyError, State};
@@ -24,7 +29,7 @@ const CACHE_ITEMS: usize = 512;
 
 /// What was read from evidence before, by digest: reading is pure, so remembering is safe.
 #[derive(Debug, Default)]
-pub struct ClaimCache(Mutex<HashMap<ReadKey, Read>>);
+pub struct ClaimCache(Mutex<HashMap<ReadKey, Read>>, SnapshotCache);
 
 /// The evidence, what it was read with (the policy set, for signatures), and as what.
 type ReadKey = (Digest, Digest, Option<Format>);
@@ -35,6 +40,7 @@ struct Read {
     signers: Vec<SignerName>,
     subjects: Vec<Digest>,
     claim: Claim,
+    signature: Option<Box<SignatureFact>>,
 }
 
 /// Builds the facts for a promotion as the state stands, at ledger time `time`.
@@ -55,13 +61,20 @@ pub fn facts_for(
     let release = state.release(name)?;
     let asked = release.promotion(promotion)?;
     let artifacts = release.manifest.artifact_digests();
-    let evidence = release
-        .evidence
-        .iter()
-        .map(|record| evidence_fact(record, &artifacts, &governance.policy, governance.policy_digest, bodies, cache))
-        .collect::<Result<Vec<_>, _>>()?;
+    let evidence = evidence_facts(release, governance, bodies, cache)?;
     let running = state.running(&asked.request.environment, &name.service).cloned();
-    let waivers = governance.waivers_for(&name.service, &asked.request.environment);
+    let running_evidence = match compared(state, &asked.request.environment, &name.service)? {
+        Some(compared) => evidence_facts(state.release(compared)?, governance, bodies, cache)?,
+        None => Vec::new(),
+    };
+    let neighbours_since = governance.policy.neighbours_since(&asked.request.environment, &name.service);
+    let neighbours = neighbours_since.map(|span| {
+        let since = UnixMillis(time.0.saturating_sub(span.millis()));
+        state.neighbours(&asked.request.environment, &name.service, since)
+    });
+    let waivers = governance.waivers_for(name, &artifacts, &asked.request.environment);
+    let names = feed_names(&evidence, &waivers);
+    let feeds = governance.feed_facts(&name.service, &asked.request.environment, &names, bodies, &cache.1)?;
     let approvals = asked
         .approvals
         .iter()
@@ -77,12 +90,44 @@ pub fn facts_for(
         release: release_facts(release),
         evidence,
         running,
+        running_evidence,
+        neighbours,
         certified: release.certified(),
         approvals,
         waivers,
+        feeds,
         delegations: governance.delegations_for(&name.service, &asked.request.environment, time),
+        freezes: governance.freezes_for(&name.service, &asked.request.environment),
+        break_glass: governance.break_glass_for(release, &asked.request.environment, time),
         people: people_facts(governance, time),
     })
+}
+
+/// The release that runs in an environment, where gates of the active policy set compare with it.
+///
+/// # Errors
+/// `LEDGER_EMPTY`.
+pub fn compared<'a>(
+    state: &'a State,
+    environment: &EnvName,
+    service: &ServiceName,
+) -> Result<Option<&'a ReleaseName>, ApplyError> {
+    let compares = state.governance()?.policy.compares_with_running(environment, service);
+    Ok(state.running(environment, service).filter(|_| compares).map(|running| &running.release))
+}
+
+/// Everything that is known about a release, in ledger order.
+fn evidence_facts(
+    release: &ReleaseState,
+    governance: &Governance,
+    bodies: &dyn Bodies,
+    cache: &ClaimCache,
+) -> Result<Vec<EvidenceFact>, ApplyError> {
+    let artifacts = release.manifest.artifact_digests();
+    let fact = |record: &std::sync::Arc<EvidenceRecord>| {
+        evidence_fact(record, &artifacts, &governance.policy, governance.policy_digest, bodies, cache)
+    };
+    release.evidence.iter().map(fact).collect()
 }
 
 /// Everyone enrolled; whoever has no key that counts at that time can be asked for nothing.
@@ -150,7 +195,19 @@ fn evidence_fact(
     bodies: &dyn Bodies,
     cache: &ClaimCache,
 ) -> Result<EvidenceFact, ApplyError> {
+    let mut signature = None;
     let (artifacts, origin, claim) = match &record.event.form {
+        EvidenceForm::Sigstore => {
+            // Never the same key as the same bytes read as a plain envelope.
+            let with = Digest::of(&[policy_digest.as_bytes().as_slice(), b"sigstore"].concat());
+            let key = (record.event.evidence, with, None);
+            let read = cache.read(key, || Ok(read_foreign(&required(bodies, &record.event.evidence)?, policy)))?;
+            let about = release_artifacts.iter().filter(|artifact| read.subjects.contains(artifact)).copied().collect();
+            let proof = read.signature.map(|proof| not_ahead(*proof, record.time));
+            let counts = proof.as_ref().is_some_and(|proof| proof.class.proves_signer());
+            signature = proof.map(Box::new);
+            (about, Origin::Signed { signers: if counts { read.signers } else { Vec::new() } }, read.claim)
+        }
         EvidenceForm::Envelope => {
             let key = (record.event.evidence, policy_digest, None);
             let read = cache.read(key, || Ok(read_envelope(&required(bodies, &record.event.evidence)?, policy)))?;
@@ -173,7 +230,14 @@ fn evidence_fact(
         artifacts,
         origin,
         claim,
+        signature,
     })
+}
+
+/// Reads a Sigstore bundle; see [`crate::foreign`].
+fn read_foreign(bytes: &[u8], policy: &PolicySet) -> Read {
+    let ForeignRead { signers, subjects, claim, signature } = read_bundle(bytes, policy);
+    Read { signers, subjects, claim, signature: Some(Box::new(signature)) }
 }
 
 /// Reads an envelope: which trusted signers' signatures verify, which artifacts it is about, what it says.
@@ -181,8 +245,12 @@ fn evidence_fact(
 /// An envelope that does not parse, or that no trusted key signed, still yields a fact, so that a denial can say what
 /// was found; it can satisfy nothing.
 fn read_envelope(bytes: &[u8], policy: &PolicySet) -> Read {
-    let malformed =
-        |reason: String| Read { signers: Vec::new(), subjects: Vec::new(), claim: Claim::Malformed { reason } };
+    let malformed = |reason: String| Read {
+        signers: Vec::new(),
+        subjects: Vec::new(),
+        claim: Claim::Malformed { reason },
+        signature: None,
+    };
     let envelope = match Envelope::parse(bytes, &Limits::DEFAULT) {
         Ok(envelope) => envelope,
         Err(error) => return malformed(error.to_string()),
@@ -193,15 +261,28 @@ fn read_envelope(bytes: &[u8], policy: &PolicySet) -> Read {
             envelope.payload_type.escape_debug()
         ));
     }
-    let trusted = policy.signers();
-    let keys: Vec<_> = trusted.iter().map(|signer| signer.key.clone()).collect();
+    // A key that is pinned together with a trust root counts only where that root's log has its signature.
+    let trusted: Vec<_> = policy
+        .signers()
+        .iter()
+        .filter_map(|signer| match (&signer.proof, signer.root) {
+            (Proof::Key(key), None) => Some((&signer.name, key.clone())),
+            (Proof::Key(_), Some(_)) | (Proof::Identity(_), _) => None,
+        })
+        .collect();
+    let keys: Vec<_> = trusted.iter().map(|(_, key)| key.clone()).collect();
     let signers =
-        envelope.verify(&keys).into_iter().filter_map(|at| trusted.get(at)).map(|signer| signer.name.clone()).collect();
+        envelope.verify(&keys).into_iter().filter_map(|at| trusted.get(at)).map(|(name, _)| (*name).clone()).collect();
     match Statement::parse(&envelope.payload, &Limits::DEFAULT) {
         Err(error) => Read { signers, ..malformed(error.message) },
         Ok(statement) => {
             let subjects = statement.subjects.iter().filter_map(|subject| subject.sha256).collect();
-            Read { signers, subjects, claim: lockgate_evidence::claim_of(&statement, &Limits::DEFAULT) }
+            Read {
+                signers,
+                subjects,
+                claim: lockgate_evidence::claim_of(&statement, &Limits::DEFAULT),
+                signature: None,
+            }
         }
     }
 }
@@ -220,7 +301,7 @@ fn read_report(bytes: &[u8], format: Option<Format>, name: &str) -> Read {
         Some(format) => report::read(format, bytes, &Limits::DEFAULT)
             .unwrap_or_else(|error| Claim::Malformed { reason: error.message }),
     };
-    Read { signers: Vec::new(), subjects: Vec::new(), claim }
+    Read { signers: Vec::new(), subjects: Vec::new(), claim, signature: None }
 }
 
 impl ClaimCache {

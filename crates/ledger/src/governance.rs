@@ -21,20 +21,26 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use lockgate_model::facts::{PersonFact, SubjectKind, WaiverFact};
-use lockgate_model::{Digest, EntryIndex, EnvName, GateName, GroupName, PersonId, ServiceName, UnixMillis, canonical};
+use lockgate_model::facts::{PersonFact, SubjectKind};
+use lockgate_model::{
+    Digest, EntryIndex, EnvName, GateName, GroupName, PersonId, ReleaseName, ServiceName, UnixMillis, canonical,
+};
 use lockgate_policy::{Object, Permission, PolicySet};
 use lockgate_sign::ssh::{Presence, SshPublicKey, SshSignature};
 
 use crate::access_review::LastReview;
 use crate::bodies::{Bodies, required};
+use crate::break_glass::BreakGlasses;
 use crate::change::none_listed;
 use crate::ci_trust::CiTrusts;
 use crate::delegation::Delegations;
-use crate::entry::{KeyAdded, LedgerCreated, PersonEnrolled, PolicyActivated, Sponsor, WaiverGranted};
+use crate::entry::{KeyAdded, LedgerCreated, PersonEnrolled, PolicyActivated, Sponsor};
+use crate::feed::Feeds;
+use crate::freeze::Freezes;
 use crate::identity::Identities;
 use crate::passkey::check_passkey;
 use crate::state::ApplyError;
+use crate::waiver::Waivers;
 
 pub use keys::{Ended, Key, KeyEnd, Person, Suspension};
 pub use proposals::{Change, ChangeSignature, ChangeStatus};
@@ -46,9 +52,6 @@ pub const ENROLMENT_NAMESPACE: &str = "key-enrolment.v1@lockgate.dev";
 pub const POLICY_NAMESPACE: &str = "policy-approval.v1@lockgate.dev";
 /// The SSHSIG namespace of waivers.
 pub const WAIVER_NAMESPACE: &str = "waiver.v1@lockgate.dev";
-
-/// The longest that a waiver may last (`security.md` A-85).
-pub const WAIVER_MAX_DAYS: u64 = 90;
 
 /// The governance state at one point of the ledger.
 #[derive(Debug, Clone)]
@@ -63,9 +66,16 @@ pub struct Governance {
     pub policy_at: EntryIndex,
     people: BTreeMap<PersonId, Person>,
     ci: CiTrusts,
-    waivers: Vec<Waiver>,
+    /// What people excepted from gates, and asked to.
+    pub(crate) waivers: Waivers,
+    /// Snapshots of feeds.
+    pub(crate) feeds: Feeds,
     /// What people lent each other.
     pub(crate) delegations: Delegations,
+    /// What people stopped.
+    pub(crate) freezes: Freezes,
+    /// What people let past the gates.
+    pub(crate) break_glasses: BreakGlasses,
     /// The newest access review.
     pub(crate) last_review: Option<LastReview>,
     /// Accounts of identity providers, and whose they are.
@@ -76,15 +86,6 @@ pub struct Governance {
     vouchings: Vec<Vouching>,
     /// Every proposed change, `C-1` first.
     changes: Vec<Change>,
-}
-
-#[derive(Debug, Clone)]
-struct Waiver {
-    fact: WaiverFact,
-    service: ServiceName,
-    environment: EnvName,
-    /// The keys that signed it.
-    signed: Vec<Signed>,
 }
 
 /// What the new key and its sponsor sign.
@@ -162,6 +163,9 @@ pub struct ActivationDocument<'a> {
     pub previous_at: EntryIndex,
     /// Why.
     pub reason: &'a str,
+    /// The digest of the backtest of the new set; absent where none is attached.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backtest: Option<Digest>,
 }
 
 /// What both people sign for a waiver.
@@ -179,8 +183,17 @@ pub struct WaiverDocument<'a> {
     pub service: &'a ServiceName,
     /// The environment.
     pub environment: &'a EnvName,
+    /// The only release; absent where it is for every release of the service.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub release: Option<&'a ReleaseName>,
+    /// The only artifact; absent where it is for every artifact.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub artifact: Option<Digest>,
     /// Why.
     pub reason: &'a str,
+    /// Where it is followed up; absent where nobody says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ticket: Option<&'a str>,
     /// Until when.
     pub expires_at: UnixMillis,
     /// Who asks.
@@ -216,8 +229,11 @@ impl Governance {
             policy_at: EntryIndex(0),
             people: BTreeMap::new(),
             ci: CiTrusts::default(),
-            waivers: Vec::new(),
+            waivers: Waivers::default(),
+            feeds: Feeds::default(),
             delegations: Delegations::default(),
+            freezes: Freezes::default(),
+            break_glasses: BreakGlasses::default(),
             last_review: None,
             identities: Identities::default(),
             time: UnixMillis(0),
@@ -254,17 +270,6 @@ impl Governance {
         self.people.iter().map(|(id, person)| (id.clone(), fact(person))).collect()
     }
 
-    /// The waivers that were granted for this service and environment, expired ones included; not those that a key
-    /// signed which turned out to be in someone else's hands then.
-    pub fn waivers_for(&self, service: &ServiceName, environment: &EnvName) -> Vec<WaiverFact> {
-        let fits = |waiver: &&Waiver| {
-            waiver.service == *service
-                && waiver.environment == *environment
-                && waiver.signed.iter().all(|signed| self.counted_at(signed, waiver.fact.index))
-        };
-        self.waivers.iter().filter(fits).map(|waiver| waiver.fact.clone()).collect()
-    }
-
     /// Whether the active policy set gives this person the permission everywhere; whoever is suspended has none.
     pub fn may(&self, id: &PersonId, permission: Permission) -> bool {
         self.allows(id, permission, Object::Ledger).is_ok()
@@ -275,6 +280,16 @@ impl Governance {
         let signed = vec![Signed { person: from.clone(), key: key.to_owned() }];
         let what = Vouched::Delegation { from: from.clone(), to: to.clone() };
         self.vouchings.push(Vouching { index, event: "delegation.granted", quorum: 1, signed, what });
+    }
+
+    /// Remembers on whose signatures a waiver rests.
+    pub(crate) fn vouch_waiver(&mut self, index: EntryIndex, signed: Vec<Signed>, what: Vouched) {
+        self.vouchings.push(Vouching { index, event: "waiver.granted", quorum: 2, signed, what });
+    }
+
+    /// Remembers on whose signatures a break-glass rests, at the entry by which it took effect.
+    pub(crate) fn vouch_break_glass(&mut self, index: EntryIndex, quorum: usize, signed: Vec<Signed>, what: Vouched) {
+        self.vouchings.push(Vouching { index, event: "break-glass.opened", quorum, signed, what });
     }
 
     /// Finds a person's key by fingerprint.
@@ -484,6 +499,7 @@ impl Governance {
         let demand = event.demand(self.origin())?;
         let signed = self.verify_signers(&demand, index)?;
         let policy = policy_set(&event.policy, bodies)?;
+        self.check_backtest(event, index, bodies)?;
         let quorum = self.check_quorum(&demand, &signed)?;
         self.settle(Some(&demand), index);
         let what = Vouched::Policy { policy: event.policy };
@@ -491,73 +507,6 @@ impl Governance {
         self.policy = policy;
         self.policy_digest = event.policy;
         self.policy_at = index;
-        Ok(())
-    }
-
-    /// Applies `waiver.granted`, recorded at ledger time `time`.
-    ///
-    /// # Errors
-    /// [`ApplyError`] naming what is wrong; nothing changes then.
-    pub fn waive(&mut self, event: &WaiverGranted, index: EntryIndex, time: UnixMillis) -> Result<(), ApplyError> {
-        let aliases = self.policy.aliases();
-        if aliases.person(&event.asked_by) == aliases.person(&event.granted_by) {
-            return Err(ApplyError::new(
-                "SOD_SELF",
-                "a waiver is asked for by one person and granted by another".to_owned(),
-            ));
-        }
-        if event.expires_at <= time || event.expires_at.since(time).days() > WAIVER_MAX_DAYS {
-            return Err(ApplyError::new(
-                "WAIVER_EXPIRY",
-                format!("a waiver ends within {WAIVER_MAX_DAYS} days, and not in the past"),
-            ));
-        }
-        if event.finding.is_empty() || event.reason.trim().is_empty() {
-            return Err(ApplyError::new("WAIVER_SCOPE", "a waiver names one finding and a reason".to_owned()));
-        }
-        self.require_for(&event.granted_by, Permission::Waive, &event.service, &event.environment)?;
-        for person in [&event.asked_by, &event.granted_by] {
-            if self.people.get(person).is_some_and(|person| person.kind == SubjectKind::Machine) {
-                return Err(ApplyError::new("SOD_ROBOT", format!("`{person}` is a machine; people sign waivers")));
-            }
-        }
-        let document = WaiverDocument {
-            schema: "https://lockgate.dev/waiver/v1",
-            ledger: self.origin(),
-            gate: &event.gate,
-            finding: &event.finding,
-            service: &event.service,
-            environment: &event.environment,
-            reason: &event.reason,
-            expires_at: event.expires_at,
-            asked_by: &event.asked_by,
-        };
-        let document = document_bytes(&document)?;
-        let mut signed = Vec::with_capacity(2);
-        for (person, signature) in
-            [(&event.asked_by, &event.asked_signature), (&event.granted_by, &event.granted_signature)]
-        {
-            let key = self.verify_signature(person, signature, WAIVER_NAMESPACE, &document, index)?;
-            self.check_scope(person, &key, Some(&event.environment))?;
-            signed.push(Signed { person: person.clone(), key });
-        }
-        let fact = WaiverFact {
-            gate: event.gate.clone(),
-            finding: Some(event.finding.clone()),
-            asked_by: event.asked_by.clone(),
-            granted_by: event.granted_by.clone(),
-            expires_at: event.expires_at,
-            index,
-        };
-        let what = Vouched::Waiver {
-            gate: event.gate.clone(),
-            finding: event.finding.clone(),
-            service: event.service.clone(),
-            environment: event.environment.clone(),
-        };
-        self.vouchings.push(Vouching { index, event: "waiver.granted", quorum: 2, signed: signed.clone(), what });
-        let (service, environment) = (event.service.clone(), event.environment.clone());
-        self.waivers.push(Waiver { fact, service, environment, signed });
         Ok(())
     }
 }

@@ -205,6 +205,24 @@ impl ReleaseState {
             .ok_or_else(|| ApplyError::new("PROMOTION_UNKNOWN", format!("{id} is not a promotion of {}", self.name)))
     }
 
+    /// The same release as if only this had been asked of it: for saying how a decision would come out that nobody asked
+    /// for. Nothing of it is ever written down.
+    ///
+    /// # Errors
+    /// As when it is asked for: `MANIFEST_MISMATCH`, `ROLLBACK_NEVER_RAN`.
+    pub fn supposing(
+        &self,
+        event: &PromotionRequested,
+        by: &PersonId,
+        time: UnixMillis,
+        index: EntryIndex,
+    ) -> Result<Self, ApplyError> {
+        let mut supposed = self.clone();
+        supposed.promotions.clear();
+        supposed.request(event, by, time, index)?;
+        Ok(supposed)
+    }
+
     pub(crate) fn open_promotion_mut(&mut self, id: PromotionId) -> Result<&mut PromotionState, ApplyError> {
         let name = self.name.clone();
         let promotion = self

@@ -1,11 +1,12 @@
 //! Replay: run a recorded decision again and compare bytes.
 
-use lockgate_model::{Digest, EntryIndex, UnixMillis, canonical};
+use lockgate_model::{Digest, EntryIndex, StreamName, UnixMillis, canonical};
 use lockgate_policy::{Decision, decide};
 
 use crate::bodies::{Bodies, required};
 use crate::entry::DecisionRecorded;
-use crate::facts::{ClaimCache, facts_for};
+use crate::facts::{ClaimCache, compared, facts_for};
+use crate::feed::FeedUsed;
 use crate::state::{ApplyError, State};
 
 /// A decision made from state: the documents and their digests.
@@ -75,6 +76,12 @@ pub fn replay(
             );
         }
     }
+    let named = |stream: &StreamName| event.relied_on.iter().any(|position| position.stream == *stream);
+    if let Some(compared) = compared(state, &event.environment, &event.release.service)?
+        && !named(&StreamName::release(compared))
+    {
+        return differs("REPLAY_HEADS", &format!("it does not name {compared}, which it compares with"));
+    }
     // 2. It was made by the policy set that was active.
     if event.policy != state.governance()?.policy_digest {
         return differs("REPLAY_POLICY", "another policy set was active");
@@ -91,6 +98,12 @@ pub fn replay(
         && again.decision.gates.iter().zip(&event.gates).all(|(a, b)| a.gate == b.gate && a.outcome == b.outcome);
     if !gates_same {
         return differs("REPLAY_DECISION", "the entry lists other gates");
+    }
+    if again.decision.break_glass != event.break_glass {
+        return differs("REPLAY_DECISION", "the entry names another break-glass");
+    }
+    if FeedUsed::of(&again.facts.feeds) != event.feeds {
+        return differs("REPLAY_DECISION", "the entry names other snapshots of feeds");
     }
     // 4. The documents that were stored are these.
     for digest in [&event.facts, &event.decision] {

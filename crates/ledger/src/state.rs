@@ -10,7 +10,8 @@ use lockgate_model::{
 
 use crate::approval::Approval;
 use crate::bodies::{Bodies, BodyError, required};
-use crate::entry::{Entry, Event, Link, ReleasePublished, SCHEMA, StreamPosition};
+use crate::break_glass::is_used;
+use crate::entry::{Entry, Event, GrantIssued, Link, ReleasePublished, SCHEMA, StreamPosition};
 use crate::governance::Governance;
 use crate::manifest::Manifest;
 use crate::release::{EvidenceRecord, ReleaseState};
@@ -92,6 +93,14 @@ impl State {
     /// What runs in an environment, of one service.
     pub fn running(&self, environment: &EnvName, service: &ServiceName) -> Option<&Running> {
         self.running.get(&(environment.clone(), service.clone()))
+    }
+
+    /// What other services than `service` were let into an environment since a moment, by service.
+    pub fn neighbours(&self, environment: &EnvName, service: &ServiceName, since: UnixMillis) -> Vec<Running> {
+        let beside = |(place, running): &(&(EnvName, ServiceName), &Running)| {
+            place.0 == *environment && place.1 != *service && running.since >= since
+        };
+        self.running.iter().filter(beside).map(|(_, running)| running.clone()).collect()
     }
 
     /// The newest position of a stream.
@@ -182,6 +191,34 @@ impl State {
         Ok(())
     }
 
+    /// Follows the chain of a release that the slice only compares with: what it is and its evidence are taken in, its
+    /// promotions are not. Says whether the entry belongs to a chain that is followed from its beginning.
+    ///
+    /// # Errors
+    /// [`ApplyError`] when the chain has a gap, or the entry does not fit.
+    pub fn follow(&mut self, index: EntryIndex, entry: &Entry, bodies: &dyn Bodies) -> Result<bool, ApplyError> {
+        let Some(name) = entry.event.release() else { return Ok(false) };
+        let stream = StreamName::release(name);
+        let Some(link) = entry.link(&stream).filter(|_| entry.schema == SCHEMA) else { return Ok(false) };
+        if !self.holds_whole(&stream) && link.seq > 0 {
+            return Ok(false);
+        }
+        if *link != self.next_link(&stream) {
+            return Err(ApplyError::new("STREAM_BROKEN", format!("entry {index} is not the next of `{stream}`")));
+        }
+        if self.time.is_some_and(|time| entry.time < time) {
+            return Err(ApplyError::new("TIME_BACKWARDS", format!("entry {index} is earlier than the one before it")));
+        }
+        self.check_governance_head(index, entry)?;
+        if matches!(entry.event, Event::ReleasePublished(_) | Event::EvidenceRecorded(_)) {
+            self.apply_event(index, entry, bodies)?;
+        }
+        self.whole.insert(stream.clone());
+        self.streams.insert(stream.clone(), StreamPosition { stream, seq: link.seq, index });
+        self.time = Some(entry.time);
+        Ok(true)
+    }
+
     fn check_frame(&self, index: EntryIndex, entry: &Entry, slice: Slice) -> Result<(), ApplyError> {
         if entry.schema != SCHEMA {
             return Err(ApplyError::new(
@@ -241,6 +278,16 @@ impl State {
         }
     }
 
+    /// What `work` makes of this state under another governance state; afterwards it is as it was.
+    ///
+    /// For questions such as what another policy set would have decided; nothing is applied meanwhile.
+    pub fn under_governance<T>(&mut self, governance: &Arc<Governance>, work: impl FnOnce(&Self) -> T) -> T {
+        let own = self.governance.replace(governance.clone());
+        let made = work(self);
+        self.governance = own;
+        made
+    }
+
     fn governance_mut(&mut self) -> Result<&mut Governance, ApplyError> {
         self.governance
             .as_mut()
@@ -286,12 +333,23 @@ impl State {
             Event::ChangeSigned(event) => self.governance_mut()?.sign_change(event, index),
             Event::ChangeRejected(event) => self.governance_mut()?.reject_change(event, index),
             Event::PolicyActivated(event) => self.governance_mut()?.activate(event, index, bodies),
+            Event::WaiverRequested(event) => self.governance_mut()?.request_waiver(event, index, time),
             Event::WaiverGranted(event) => self.governance_mut()?.waive(event, index, time),
+            Event::WaiverRevoked(event) => self.governance_mut()?.revoke_waiver(event, index),
+            Event::FeedRecorded(event) => {
+                let by = actor(entry)?;
+                self.governance_mut()?.record_feed(event, index, time, &by)
+            }
             Event::AccessReviewed(event) => self.governance_mut()?.review(event, index, time, bodies),
             Event::CiTrusted(event) => self.governance_mut()?.trust_ci(event, index),
             Event::CiUntrusted(event) => self.governance_mut()?.untrust_ci(event, index),
             Event::DelegationGranted(event) => self.governance_mut()?.delegate(event, index, time),
             Event::DelegationEnded(event) => self.governance_mut()?.end_delegation(event, index),
+            Event::FreezeOrdered(event) => self.governance_mut()?.freeze(event, index, time),
+            Event::FreezeLifted(event) => self.governance_mut()?.lift_freeze(event, index),
+            Event::BreakGlassOpened(event) => self.governance_mut()?.open_break_glass(event, index, time),
+            Event::BreakGlassSigned(event) => self.governance_mut()?.sign_break_glass(event, index, time),
+            Event::BreakGlassReviewed(event) => self.governance_mut()?.review_break_glass(event, index),
             Event::ReleasePublished(event) => self.publish(index, entry, event, bodies),
             Event::EvidenceRecorded(event) => {
                 let by = actor(entry)?;
@@ -374,6 +432,7 @@ impl State {
                         format!("governance has changed between the decision on {} and its grant", event.promotion),
                     ));
                 }
+                self.check_break_glass(event)?;
                 self.release_mut(&event.release)?.grant(event, time, index)?;
                 let running = Running {
                     release: event.release.clone(),
@@ -385,6 +444,20 @@ impl State {
                 Ok(())
             }
         }
+    }
+
+    /// A grant under a break-glass is for what was signed, and once.
+    fn check_break_glass(&self, event: &GrantIssued) -> Result<(), ApplyError> {
+        let release = self.release(&event.release)?;
+        let Some(decision) = release.promotion(event.promotion)?.decisions.last() else { return Ok(()) };
+        let Some(opened) = decision.event.break_glass else { return Ok(()) };
+        if is_used(release, opened) {
+            return Err(ApplyError::new(
+                "GRANT_UNFOUNDED",
+                format!("the break-glass of entry {opened} was used before; it is good for one grant"),
+            ));
+        }
+        self.governance()?.check_break_glass_grant(opened, &decision.event, event)
     }
 
     fn publish(
@@ -470,12 +543,20 @@ impl Event {
             | Self::ChangeSigned(_)
             | Self::ChangeRejected(_)
             | Self::PolicyActivated(_)
+            | Self::WaiverRequested(_)
             | Self::WaiverGranted(_)
+            | Self::WaiverRevoked(_)
+            | Self::FeedRecorded(_)
             | Self::AccessReviewed(_)
             | Self::CiTrusted(_)
             | Self::CiUntrusted(_)
             | Self::DelegationGranted(_)
-            | Self::DelegationEnded(_) => vec![StreamName::governance()],
+            | Self::DelegationEnded(_)
+            | Self::FreezeOrdered(_)
+            | Self::FreezeLifted(_)
+            | Self::BreakGlassOpened(_)
+            | Self::BreakGlassSigned(_)
+            | Self::BreakGlassReviewed(_) => vec![StreamName::governance()],
             Self::ReleasePublished(event) => {
                 vec![StreamName::release(&event.release), StreamName::service(&event.release.service)]
             }

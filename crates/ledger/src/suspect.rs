@@ -76,6 +76,7 @@ pub fn in_release(governance: &Governance, release: &ReleaseState) -> Vec<Suspec
             .chain(policy_in_force(governance, &doubtful, decision.index))
             .chain(delegations(governance, &doubtful, release, promotion))
             .chain(waivers(governance, &doubtful, release, promotion, decision))
+            .chain(break_glass(governance, &doubtful, decision))
             .chain(elsewhere(&granted, &promotion.request.environment));
         // It counted what came before it, and did not know what came after it.
         let cause = causes.filter(|cause| cause.index < decision.index && decision.index < cause.since);
@@ -133,6 +134,14 @@ fn waivers(
     };
     let indices: Vec<EntryIndex> = governance.vouchings().iter().filter(used).map(|vouching| vouching.index).collect();
     doubtful.iter().filter(|suspect| indices.contains(&suspect.index)).cloned().collect()
+}
+
+/// The suspect break-glass under which a decision was made.
+fn break_glass(governance: &Governance, doubtful: &[Suspect], decision: &DecisionRecord) -> Option<Suspect> {
+    let under = decision.event.break_glass?;
+    let of = |vouching: &&Vouching| matches!(vouching.what, Vouched::BreakGlass { opened, .. } if opened == under);
+    let vouching = governance.vouchings().iter().find(of)?;
+    doubtful.iter().find(|suspect| suspect.index == vouching.index).cloned()
 }
 
 /// The suspect delegations to those who approved while they lasted, whether or not these needed them.

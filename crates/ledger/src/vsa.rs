@@ -24,6 +24,8 @@ pub fn predicate(
 ) -> Value {
     let settings = policy.settings();
     let (result, levels) = match event.outcome {
+        // Gates that people went past did not pass, and no VSA says so.
+        Outcome::Allow if event.break_glass.is_some() => ("FAILED", Vec::new()),
         Outcome::Allow => ("PASSED", vec![promoted_level(event.environment.as_str())]),
         Outcome::Deny | Outcome::Pending => ("FAILED", Vec::new()),
     };

@@ -3,21 +3,31 @@
 mod access_log;
 mod ci;
 mod delegate;
+mod emergency;
 mod keys;
+mod policy;
 mod sign_in;
+mod signature;
+pub mod waive;
+mod whereabouts;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use lockgate_model::{Digest, EnvName, PersonId, PromotionId, ReleaseName, ServiceName, Span, Version};
+use lockgate_model::{Digest, EnvName, PersonId, PromotionId, ReleaseName, ServiceName, Version};
 use lockgate_policy::Permission;
 
 pub use access_log::AccessLog;
 
 pub use ci::{Ci, CiTrust, CiTrustAdd, CiTrustCommon};
 pub use delegate::Delegate;
+pub use emergency::{BreakGlass, BreakGlassAct, Freeze, FreezeAct, Unfreeze};
 pub use keys::{Change, Key, KeyLimits};
+pub use policy::{Backtest, Policy, SinceArg};
 pub use sign_in::{FrontArgs, Identity, Session};
+pub use signature::{Conformance, Signature, SignatureVerify};
+pub use waive::{Feed, Waive};
+pub use whereabouts::{AuditCommand, AuditExport, Diff, ExportFormat, Where};
 
 /// Promote artifacts with proof.
 ///
@@ -100,8 +110,10 @@ pub enum Command {
     Why(Why),
     /// What runs where, and what waits
     Status(Status),
-    /// What changes between two releases
+    /// What changes between two releases, or between what two environments run
     Diff(Diff),
+    /// Which releases a package, vulnerability, key, builder or digest is in, and where they run
+    Where(Where),
     /// What happened, newest first
     History(History),
     /// Verify that a file may run in an environment; needs no trust in the server
@@ -125,6 +137,15 @@ pub enum Command {
     /// Ask for, or grant, an exception to one finding of one gate
     #[command(subcommand)]
     Waive(Waive),
+    /// What the world knows of vulnerabilities: KEV and EPSS
+    #[command(subcommand)]
+    Feed(Feed),
+    /// Stop a service, an environment or everything at once, also for grants in use
+    Freeze(Freeze),
+    /// Lift a freeze
+    Unfreeze(Unfreeze),
+    /// Let a release past the gates in an emergency: signed, for a while, and reviewed afterwards
+    BreakGlass(BreakGlass),
     /// Who may do what, and who asked for what
     #[command(subcommand)]
     Access(Access),
@@ -146,8 +167,14 @@ pub enum Command {
     /// What verifiers pin
     #[command(subcommand)]
     Trust(Trust),
+    /// Signatures of other tools
+    #[command(subcommand)]
+    Signature(Signature),
+    /// The protocol of Sigstore's conformance suite
+    #[command(subcommand, hide = true)]
+    Conformance(Conformance),
     /// Check this installation, end to end
-    Doctor,
+    Doctor(Doctor),
     /// Explain a reason code, or list the exit codes
     Explain(Explain),
     /// Print shell completions
@@ -177,7 +204,7 @@ pub struct Up {
     /// Where to listen
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7430")]
     pub listen: String,
-    /// The first policy set: `starter`, `strict`, or a directory
+    /// The first policy set: a starter set such as `starter` or `regulated`, or a directory
     #[arg(long, default_value = "starter", value_name = "NAME|DIR")]
     pub policy: String,
     /// Your name, as first owner [default: $USER]
@@ -229,6 +256,9 @@ pub struct Init {
     /// Which starter policy set
     #[arg(long, default_value = "starter")]
     pub starter: String,
+    /// Write nothing; list the starter policy sets
+    #[arg(long)]
+    pub list: bool,
 }
 
 /// `demo`.
@@ -248,16 +278,19 @@ pub struct EvidenceArgs {
     /// A bill of materials (CycloneDX or SPDX JSON)
     #[arg(long, value_name = "FILE")]
     pub sbom: Vec<PathBuf>,
-    /// A vulnerability scan (Trivy or Grype JSON)
+    /// A vulnerability scan (Trivy, Grype or OSV JSON)
     #[arg(long, value_name = "FILE")]
     pub scan: Vec<PathBuf>,
     /// Static analysis results (SARIF 2.1.0)
     #[arg(long, value_name = "FILE")]
     pub sarif: Vec<PathBuf>,
-    /// Provenance signed by the builder (DSSE envelope)
+    /// Any other report that is read, such as VEX, coverage, performance or a change ticket: docs/evidence.md
+    #[arg(long, value_name = "[FORMAT=]FILE")]
+    pub report: Vec<PathBuf>,
+    /// Provenance signed by the builder (DSSE envelope or Sigstore bundle, or many of them)
     #[arg(long, value_name = "FILE")]
     pub provenance: Vec<PathBuf>,
-    /// Any other signed in-toto statement (DSSE envelope)
+    /// Any other signed statement (DSSE, Sigstore bundle, .intoto.jsonl, GitHub, npm, PyPI)
     #[arg(long, value_name = "FILE")]
     pub attestation: Vec<PathBuf>,
 }
@@ -368,17 +401,6 @@ pub struct Status {
     pub approvers: bool,
 }
 
-/// `diff`.
-#[derive(Debug, Clone, Args)]
-pub struct Diff {
-    /// From
-    #[arg(value_name = "SERVICE@VERSION")]
-    pub from: ReleaseName,
-    /// To
-    #[arg(value_name = "SERVICE@VERSION")]
-    pub to: ReleaseName,
-}
-
 /// `history`.
 #[derive(Debug, Clone, Args)]
 #[group(multiple = false)]
@@ -472,9 +494,21 @@ pub enum Bundle {
     },
 }
 
+/// `doctor`.
+#[derive(Debug, Clone, Args)]
+pub struct Doctor {
+    /// Make the index behind `lockgate where` again from the ledger, instead; the server must not run
+    #[arg(long)]
+    pub rebuild: bool,
+}
+
 /// `audit`.
 #[derive(Debug, Clone, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Audit {
+    /// What else to do with what was audited
+    #[command(subcommand)]
+    pub command: Option<AuditCommand>,
     /// The data directory, or a copy of it [default: the home's]
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
@@ -486,39 +520,6 @@ pub struct Audit {
     pub checkpoint: Vec<PathBuf>,
 }
 
-/// `policy`.
-#[derive(Debug, Clone, Subcommand)]
-pub enum Policy {
-    /// Load a policy set and name every problem
-    Check {
-        /// Its directory
-        #[arg(default_value = ".")]
-        dir: PathBuf,
-        /// Also compare the people it names with those who are enrolled
-        #[arg(long)]
-        enrolled: bool,
-    },
-    /// Run a policy set's own tests
-    Test {
-        /// Its directory
-        #[arg(default_value = ".")]
-        dir: PathBuf,
-    },
-    /// Show the active policy set, or one in a directory
-    Show {
-        /// Its directory; the server's active set without it
-        dir: Option<PathBuf>,
-    },
-    /// Sign a policy set and make it the active one
-    Activate {
-        /// Its directory
-        dir: PathBuf,
-        /// Why
-        #[arg(long)]
-        reason: String,
-    },
-}
-
 /// `invite`.
 #[derive(Debug, Clone, Args)]
 pub struct Invite {
@@ -527,43 +528,6 @@ pub struct Invite {
     /// Do not ask; for scripts
     #[arg(long, short = 'y')]
     pub yes: bool,
-}
-
-/// `waive`.
-#[derive(Debug, Clone, Subcommand)]
-pub enum Waive {
-    /// Ask for a waiver: writes a request that another person grants
-    Request {
-        /// The gate
-        #[arg(long)]
-        gate: lockgate_model::GateName,
-        /// The finding, such as a CVE
-        #[arg(long)]
-        finding: String,
-        /// The service
-        #[arg(long)]
-        service: ServiceName,
-        /// The environment
-        #[arg(long, value_name = "ENVIRONMENT")]
-        env: EnvName,
-        /// Why
-        #[arg(long)]
-        reason: String,
-        /// For how long
-        #[arg(long = "for", default_value = "30d", value_name = "DURATION")]
-        lasts: Span,
-        /// Where to write the request
-        #[arg(long, value_name = "FILE", default_value = "waiver.json")]
-        file: PathBuf,
-    },
-    /// Grant a waiver that someone else asked for
-    Grant {
-        /// The request
-        request: PathBuf,
-        /// Do not ask; for scripts
-        #[arg(long, short = 'y')]
-        yes: bool,
-    },
 }
 
 /// `access`.

@@ -12,8 +12,38 @@ use crate::{
     UnixMillis, Version,
 };
 
+mod analysis;
+mod attested;
+mod break_glass;
+mod feeds;
+mod findings;
+mod freeze;
+mod licences;
+mod reports;
+mod schema;
+mod signature;
+mod vex;
+
+pub use analysis::{AnalysisLevel, AnalysisResult};
+pub use attested::{
+    Attributes, BuildDetails, Link, Publication, ReferencedDocument, References, ReleaseRecord, RuntimeTrace,
+    SourceRecord, VerificationSummary,
+};
+pub use break_glass::BreakGlassFact;
+pub use feeds::{FeedFact, FeedKind, FeedKindError, feed_names};
+pub use findings::{Cvss, FindingSource, Kev, bare_purl, findings_of, merge, package_key};
+pub use freeze::FreezeFact;
+pub use licences::LicenceUse;
+pub use reports::{
+    Better, ChangeState, ChangeTicket, CheckOutcome, Configuration, Coverage, Divergence, Flag, Flags, Metric,
+    NamedCheck, Performance, Rebuild, Secrets,
+};
+pub use schema::schema;
+pub use signature::{SignatureClass, SignatureFact};
+pub use vex::{Vex, VexStatement, VexStatus, vex_for};
+
 /// Everything that one decision may know.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Facts {
     /// Always [`Facts::SCHEMA`].
@@ -29,12 +59,28 @@ pub struct Facts {
     /// What the target environment runs now, of the same service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub running: Option<Running>,
+    /// Verified evidence about the artifacts of the release that runs, in ledger order; only where a gate compares.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub running_evidence: Vec<EvidenceFact>,
+    /// What the target runs of other services, by service; absent where no gate asks, so that nobody takes what was not
+    /// gathered for nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub neighbours: Option<Vec<Running>>,
+    /// Emergency freezes of this service and environment that have not been lifted, in ledger order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub freezes: Vec<FreezeFact>,
+    /// The break-glass that counts for this promotion, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub break_glass: Option<BreakGlassFact>,
     /// Where this very release has been allowed before, in ledger order.
     pub certified: Vec<Certified>,
     /// Approvals and rejections of this promotion, in ledger order.
     pub approvals: Vec<ApprovalFact>,
     /// Waivers that were granted for this service and environment, in ledger order.
     pub waivers: Vec<WaiverFact>,
+    /// The newest snapshot of each feed that a gate asks, with its rows about what these facts name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub feeds: Vec<FeedFact>,
     /// Delegations in force for this service and environment, in ledger order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub delegations: Vec<DelegationFact>,
@@ -48,7 +94,7 @@ impl Facts {
 }
 
 /// What is asked for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PromotionFacts {
     /// The promotion's id.
@@ -66,7 +112,7 @@ pub struct PromotionFacts {
 }
 
 /// Forward, or back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum PromotionKind {
     /// A release rises.
@@ -76,7 +122,7 @@ pub enum PromotionKind {
 }
 
 /// What is to be promoted: the release's manifest as published.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReleaseFacts {
     /// `service@version`.
@@ -109,7 +155,7 @@ impl ReleaseFacts {
 }
 
 /// One file of a release.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Artifact {
     /// What it is.
@@ -121,7 +167,7 @@ pub struct Artifact {
 }
 
 /// A place in version control.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Source {
     /// The repository's URL.
@@ -131,7 +177,7 @@ pub struct Source {
 }
 
 /// One piece of verified evidence.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EvidenceFact {
     /// The digest of the evidence as it was handed in: the envelope, or the report.
@@ -146,10 +192,13 @@ pub struct EvidenceFact {
     pub origin: Origin,
     /// What it says.
     pub claim: Claim,
+    /// What was found about the signature, where the evidence came as a Sigstore bundle.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<Box<SignatureFact>>,
 }
 
 /// Who stands behind a piece of evidence.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Origin {
     /// Signed by its maker; `signers` are those of the policy set whose signatures verified, possibly none.
@@ -165,7 +214,7 @@ pub enum Origin {
 }
 
 /// What a piece of evidence says.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Claim {
     /// How and from what the artifact was built (SLSA provenance).
@@ -178,6 +227,40 @@ pub enum Claim {
     Vulnerabilities(Vulnerabilities),
     /// What static analysis found.
     StaticAnalysis(StaticAnalysis),
+    /// Which known vulnerabilities matter to it, and which do not (VEX).
+    Vex(Vex),
+    /// How much of the source the tests ran.
+    Coverage(Coverage),
+    /// How fast and how large it is.
+    Performance(Performance),
+    /// Whether someone else built the same bytes.
+    Rebuild(Rebuild),
+    /// A ticket of a change-management system.
+    Change(ChangeTicket),
+    /// How one named check came out.
+    Check(NamedCheck),
+    /// Which secrets were found in the source.
+    Secrets(Secrets),
+    /// Which configuration it was made for.
+    Configuration(Configuration),
+    /// Which feature flags are on.
+    Flags(Flags),
+    /// What someone else verified before (SLSA VSA, in-toto SVR).
+    Summary(VerificationSummary),
+    /// Who wrote, reviewed and merged the source.
+    Source(SourceRecord),
+    /// Attributes of the artifact or its making (SCAI).
+    Attributes(Attributes),
+    /// That it is part of a published release.
+    Release(ReleaseRecord),
+    /// That a registry published it.
+    Publication(Publication),
+    /// One recorded step (in-toto link).
+    Link(Link),
+    /// Where documents about it lie.
+    References(References),
+    /// That a run was watched.
+    RuntimeTrace(RuntimeTrace),
     /// A statement that no reader knows; kept, shown, and never counted.
     Unknown {
         /// The in-toto predicate type.
@@ -199,6 +282,23 @@ impl Claim {
             Self::Tests(_) => "tests",
             Self::Vulnerabilities(_) => "vulnerabilities",
             Self::StaticAnalysis(_) => "static-analysis",
+            Self::Vex(_) => "vex",
+            Self::Coverage(_) => "coverage",
+            Self::Performance(_) => "performance",
+            Self::Rebuild(_) => "rebuild",
+            Self::Change(_) => "change",
+            Self::Check(_) => "check",
+            Self::Secrets(_) => "secrets",
+            Self::Configuration(_) => "configuration",
+            Self::Flags(_) => "flags",
+            Self::Summary(_) => "summary",
+            Self::Source(_) => "source",
+            Self::Attributes(_) => "attributes",
+            Self::Release(_) => "release",
+            Self::Publication(_) => "publication",
+            Self::Link(_) => "link",
+            Self::References(_) => "references",
+            Self::RuntimeTrace(_) => "runtime-trace",
             Self::Unknown { .. } => "unknown",
             Self::Malformed { .. } => "malformed",
         }
@@ -206,7 +306,7 @@ impl Claim {
 }
 
 /// SLSA provenance, version 1 or 0.2 mapped to 1.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Provenance {
     /// `https://slsa.dev/provenance/v1` or `/v0.2`.
@@ -229,10 +329,13 @@ pub struct Provenance {
     /// When the build ended, as the builder says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finished_at: Option<UnixMillis>,
+    /// How the build ran, where the provenance says more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub build: Option<Box<BuildDetails>>,
 }
 
 /// A software bill of materials.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Sbom {
     /// `cyclonedx` or `spdx`.
@@ -247,10 +350,25 @@ pub struct Sbom {
     pub without_identifier: u64,
     /// What the document itself says of its completeness.
     pub completeness: Completeness,
+    /// How many of them have no version, or one that does not pin them: a range, `latest`, a snapshot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unpinned: Option<u64>,
+    /// The first 20 of these, by name and version.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unpinned_names: Vec<String>,
+    /// How many of them have no licence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub without_licence: Option<u64>,
+    /// The licences of the others, each SPDX expression once, in their order as text.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub licences: Vec<LicenceUse>,
+    /// What the document itself says of known vulnerabilities (CycloneDX `vulnerabilities[].analysis`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub vex: Vec<VexStatement>,
 }
 
 /// What an SBOM says of its own completeness.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Completeness {
     /// It says that it is complete.
@@ -258,11 +376,12 @@ pub enum Completeness {
     /// It says that something is missing.
     Incomplete,
     /// It does not say.
+    #[default]
     Unstated,
 }
 
 /// A test run, recounted from its cases.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Tests {
     /// `junit` or `test-result`.
@@ -288,7 +407,7 @@ impl Tests {
 }
 
 /// A vulnerability scan.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Vulnerabilities {
     /// Such as `trivy` or `grype`.
@@ -304,7 +423,7 @@ pub struct Vulnerabilities {
 }
 
 /// One known vulnerability in one package.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Finding {
     /// Such as `CVE-2024-1234`.
@@ -324,10 +443,39 @@ pub struct Finding {
     /// The package URL, where the report has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub purl: Option<String>,
+    /// Its other names, such as `GHSA-...`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub aliases: Vec<String>,
+    /// Every fixed version, where there are several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fixed_versions: Vec<String>,
+    /// Whose judgement the severity is, such as `nvd` or `debian`, where the report says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub severity_source: Option<String>,
+    /// Its highest CVSS score.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cvss: Option<Cvss>,
+    /// That it is known to be exploited, where the report says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kev: Option<Kev>,
+    /// The probability that it will be exploited within 30 days (EPSS), in millionths, where the report says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epss_millionths: Option<u32>,
+    /// What the report itself says of whether it matters (VEX).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vex: Option<VexStatus>,
+    /// Where in the report it stands: a JSON pointer (RFC 6901).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pointer: Option<String>,
+    /// Where it was read, once it was taken out of its report.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<FindingSource>,
 }
 
 /// How bad a finding is; ordered, worst last.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Severity {
     /// No effect known.
@@ -337,6 +485,7 @@ pub enum Severity {
     /// Medium.
     Medium,
     /// The scanner does not know: treated as worse than medium.
+    #[default]
     Unknown,
     /// High.
     High,
@@ -345,7 +494,7 @@ pub enum Severity {
 }
 
 /// Results of static analysis (SARIF 2.1.0), without suppressed ones.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StaticAnalysis {
     /// The tools' names, in order.
@@ -358,10 +507,21 @@ pub struct StaticAnalysis {
     pub notes: u64,
     /// Results that the report marks as suppressed.
     pub suppressed: u64,
+    /// The counted results, errors first; at most [`StaticAnalysis::RESULTS`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub results: Vec<AnalysisResult>,
+    /// How many counted results are not in `results`, because there were too many.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub results_left_out: u64,
+}
+
+impl StaticAnalysis {
+    /// How many results are kept one by one; all are counted.
+    pub const RESULTS: usize = 2000;
 }
 
 /// What an environment runs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Running {
     /// Which release.
@@ -375,7 +535,7 @@ pub struct Running {
 }
 
 /// An earlier grant of the same release.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Certified {
     /// Where.
@@ -387,7 +547,7 @@ pub struct Certified {
 }
 
 /// A person's signed consent or refusal, as recorded.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ApprovalFact {
     /// Who.
@@ -421,8 +581,12 @@ fn is_false(value: &bool) -> bool {
     !*value
 }
 
+fn is_zero(value: &u64) -> bool {
+    *value == 0
+}
+
 /// One person's approvals, lent to another for a while by a logged act.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DelegationFact {
     /// Who lends.
@@ -439,7 +603,7 @@ pub struct DelegationFact {
 }
 
 /// What an approval is for; all of it must still be true when it is counted.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Binding {
     /// The promotion.
@@ -456,7 +620,7 @@ pub struct Binding {
 }
 
 /// Yes or no.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
     /// Consent.
@@ -466,12 +630,12 @@ pub enum Verdict {
 }
 
 /// A signed, scoped, expiring exception to one gate.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WaiverFact {
     /// The gate it is for.
     pub gate: GateName,
-    /// The finding it is for, such as a CVE; without one it is for the whole gate, where the gate allows that.
+    /// The finding it is for, such as a CVE; without one it is for nothing: no waiver is for a whole gate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finding: Option<String>,
     /// Who asked.
@@ -482,10 +646,19 @@ pub struct WaiverFact {
     pub expires_at: UnixMillis,
     /// Where the ledger recorded it.
     pub index: EntryIndex,
+    /// The only release it is for; every release of the service where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release: Option<ReleaseName>,
+    /// The only artifact it is for; every artifact where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub artifact: Option<Digest>,
+    /// When it was granted, in ledger time, where the policy set has rules about waivers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub granted_at: Option<UnixMillis>,
 }
 
 /// Someone enrolled.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PersonFact {
     /// A person or a machine.
@@ -498,7 +671,7 @@ pub struct PersonFact {
 }
 
 /// Who can sign in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum SubjectKind {
     /// A human being; may approve.

@@ -24,7 +24,7 @@ pub use stream::StreamName;
 pub use time::{Span, UnixMillis};
 pub use version::{ReleaseName, Version};
 
-/// Implements `Serialize`, `Deserialize` and `TryFrom<String>` through `Display` and `FromStr`.
+/// Implements `Serialize`, `Deserialize` and `TryFrom<String>` through `Display` and `FromStr`, and the schema of a text.
 macro_rules! text_form {
     ($type:ty) => {
         impl serde::Serialize for $type {
@@ -36,6 +36,17 @@ macro_rules! text_form {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
                 text.parse().map_err(serde::de::Error::custom)
+            }
+        }
+        impl schemars::JsonSchema for $type {
+            fn inline_schema() -> bool {
+                true
+            }
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($type).into()
+            }
+            fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                <String as schemars::JsonSchema>::json_schema(generator)
             }
         }
     };

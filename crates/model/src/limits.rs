@@ -11,6 +11,8 @@ pub struct Limits {
     pub json_body_bytes: usize,
     /// A piece of evidence or a report.
     pub evidence_bytes: u64,
+    /// A snapshot of a feed of vulnerabilities: a bundle carries those that its decision used.
+    pub feed_bytes: u64,
     /// An artifact.
     pub artifact_bytes: u64,
     /// JSON nesting.
@@ -66,6 +68,7 @@ impl Limits {
         header_count: 100,
         json_body_bytes: 1024 * 1024,
         evidence_bytes: 256 * 1024 * 1024,
+        feed_bytes: 64 * 1024 * 1024,
         artifact_bytes: 50 * 1024 * 1024 * 1024,
         json_depth: 64,
         json_keys: 10_000,

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// A moment in milliseconds since 1970-01-01T00:00:00Z, not before it and not after the year 9999.
 ///
 /// Shown as RFC 3339 in UTC, carried in documents as an integer.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(transparent)]
 pub struct UnixMillis(pub u64);
 

@@ -2,8 +2,10 @@
 
 use std::fmt;
 
-use lockgate_model::{Digest, EnvName, GateName, PromotionId, ReleaseName, canonical};
+use lockgate_model::{Digest, EntryIndex, EnvName, GateName, PromotionId, ReleaseName, UnixMillis, canonical};
 use serde::{Deserialize, Serialize};
+
+use crate::time_zone::Zone;
 
 /// The outcome of every gate that applies to a promotion, and of all of them together.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -11,7 +13,7 @@ use serde::{Deserialize, Serialize};
 pub struct Decision {
     /// Always [`Decision::SCHEMA`].
     pub schema: String,
-    /// What decided: always [`Decision::ENGINE`] for decisions of this version.
+    /// What decided: [`Decision::ENGINE`], with the version of the time zone database where a gate looked at one.
     pub engine: String,
     /// The policy set.
     pub policy: Digest,
@@ -23,8 +25,18 @@ pub struct Decision {
     pub environment: EnvName,
     /// All gates together.
     pub outcome: Outcome,
+    /// How many gates would have blocked, if they did not only warn.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub would_block: u64,
+    /// The entry of the break-glass under which it was decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub break_glass: Option<EntryIndex>,
     /// Each gate, in the order of file and line; never empty.
     pub gates: Vec<GateResult>,
+}
+
+fn is_zero(value: &u64) -> bool {
+    *value == 0
 }
 
 impl Decision {
@@ -32,6 +44,26 @@ impl Decision {
     pub const SCHEMA: &'static str = "https://lockgate.dev/decision/v1";
     /// The name and version of the rules by which gates are evaluated.
     pub const ENGINE: &'static str = "lockgate-decide/1";
+
+    /// The engine of a decision for which a gate looked at the clocks of a time zone, such as
+    /// `lockgate-decide/1+tzdb-2026a`: another version of the database may know other rules.
+    pub fn zoned_engine() -> String {
+        format!("{}+tzdb-{}", Self::ENGINE, Zone::database())
+    }
+
+    /// The same decision under the engine that a record names, where that one is this one with another version of the
+    /// time zone database; otherwise unchanged.
+    ///
+    /// With it an old decision comes out with its old bytes for as long as the rules of its time zones, in the time it
+    /// looked at, have stayed the same.
+    #[must_use]
+    pub fn under_engine(self, recorded: &str) -> Self {
+        let family = format!("{}+tzdb-", Self::ENGINE);
+        match self.engine.starts_with(&family) && recorded.starts_with(&family) {
+            true => Self { engine: recorded.to_owned(), ..self },
+            false => self,
+        }
+    }
 
     /// The canonical bytes (RFC 8785), which are what is stored, hashed and compared.
     pub fn to_bytes(&self) -> Vec<u8> {
@@ -45,7 +77,7 @@ impl Decision {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
-    /// Every gate passes or is waived.
+    /// Every gate passes, is waived, only warns, or is overridden by break-glass.
     Allow,
     /// A gate fails.
     Deny,
@@ -106,6 +138,12 @@ pub struct GateResult {
     pub who: String,
     /// What to do, as a command where there is one; empty when nothing is to be done.
     pub fix: String,
+    /// The controls of frameworks that the gate answers to, such as `SOC2 CC8.1`, in the policy author's words.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub controls: Vec<String>,
+    /// From when on it blocks, where it was announced for a day that has not come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enforced_from: Option<UnixMillis>,
 }
 
 /// What came of one gate.
@@ -120,6 +158,10 @@ pub enum GateOutcome {
     Pending,
     /// What it objects to has been waived.
     Waived,
+    /// It objects, or waits, and does not block: it only warns, for now or altogether.
+    Warn,
+    /// It objects, or waits, and people let the release past it by break-glass.
+    Overridden,
 }
 
 impl GateOutcome {
@@ -130,6 +172,8 @@ impl GateOutcome {
             Self::Fail => "fail",
             Self::Pending => "pending",
             Self::Waived => "waived",
+            Self::Warn => "warn",
+            Self::Overridden => "overridden",
         }
     }
 }
@@ -173,18 +217,25 @@ mod tests {
             evidence: vec![Digest::of(b"e")],
             who: String::new(),
             fix: String::new(),
+            controls: Vec::new(),
+            enforced_from: None,
         }
     }
 
     #[test]
     fn any_fail_denies_and_nothing_denies() {
-        use GateOutcome::{Fail, Pass, Pending, Waived};
+        use GateOutcome::{Fail, Overridden, Pass, Pending, Waived, Warn};
         let check = |outcomes: &[GateOutcome], expected: Outcome| {
             let gates: Vec<GateResult> = outcomes.iter().copied().map(gate).collect();
             assert_eq!(Outcome::of(&gates), expected, "{outcomes:?}");
         };
         check(&[], Outcome::Deny);
         check(&[Pass, Waived], Outcome::Allow);
+        check(&[Pass, Warn], Outcome::Allow);
+        check(&[Pass, Overridden], Outcome::Allow);
+        check(&[Overridden, Fail], Outcome::Deny);
+        check(&[Warn, Pending], Outcome::Pending);
+        check(&[Warn, Fail], Outcome::Deny);
         check(&[Pass, Pending], Outcome::Pending);
         check(&[Pending, Fail, Pass], Outcome::Deny);
         check(&[Fail, Pending], Outcome::Deny);
@@ -200,9 +251,21 @@ mod tests {
             release: "shop/web@1.4.2".parse().unwrap(),
             environment: "production".parse().unwrap(),
             outcome: Outcome::Pending,
+            would_block: 0,
+            break_glass: None,
             gates: vec![gate(GateOutcome::Pending)],
         };
         let bytes = decision.to_bytes();
         assert_eq!(canonical::from_slice::<Decision>(&bytes, &Limits::DEFAULT).unwrap(), decision);
+        // What is not there leaves no trace, so that decisions from before it was there keep their bytes.
+        let text = String::from_utf8(bytes).unwrap();
+        for field in ["would_block", "break_glass", "controls", "enforced_from"] {
+            assert!(!text.contains(field), "{text}");
+        }
+        let zoned = Decision { engine: Decision::zoned_engine(), ..decision.clone() };
+        let recorded = format!("{}+tzdb-1999z", Decision::ENGINE);
+        assert_eq!(zoned.clone().under_engine(&recorded).engine, recorded);
+        assert_eq!(zoned.clone().under_engine("lockgate-decide/9").engine, zoned.engine);
+        assert_eq!(decision.clone().under_engine(&recorded).engine, decision.engine);
     }
 }

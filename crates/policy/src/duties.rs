@@ -117,9 +117,12 @@ impl<'a> Duties<'a> {
             deployers: BTreeSet::new(),
         };
         for fact in facts.evidence.iter().filter(|fact| counts(fact)) {
-            if let Claim::Provenance(provenance) = &fact.claim {
-                provenance.authors.iter().for_each(|author| duties.add_author(author));
-            }
+            let authors = match &fact.claim {
+                Claim::Provenance(provenance) => provenance.authors.as_slice(),
+                Claim::Source(record) => record.authors.as_slice(),
+                _ => &[],
+            };
+            authors.iter().for_each(|author| duties.add_author(author));
             if let Origin::OnBehalf { by } = &fact.origin {
                 duties.handed_in.insert(person(by));
             }

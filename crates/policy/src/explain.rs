@@ -60,6 +60,10 @@ reasons! {
     ScanMissing = "SCAN_MISSING": "No vulnerability scan of the artifact is recorded; an artifact that nobody scanned does not count as clean. Next: scan it, and hand in the report with `lockgate attest --scan`.";
     ScanStale = "SCAN_STALE": "Every scan of the artifact is older than the gate allows, so newer vulnerabilities would be missed. Next: scan it again, and hand in the report with `lockgate attest --scan`.";
     VulnerabilitiesFound = "VULNERABILITIES_FOUND": "The newest scan has findings that the gate blocks. Next: upgrade the packages that `found` names and publish the next version; where that is not possible, ask for a waiver of the finding, which another person has to grant.";
+    WaiverEndedKev = "WAIVER_ENDED_KEV": "Somebody waived the finding, but it is known to be exploited since, and the policy set ends waivers by that. Next: upgrade the package now, as `fix` says; no waiver of it counts any more.";
+    WaiverTooLong = "WAIVER_TOO_LONG": "Somebody waived the finding for longer than the policy set lets waivers last, so that it does not count. Next: ask for a shorter one with `lockgate waive request --for`, or upgrade the package, as `fix` says.";
+    FeedMissing = "FEED_MISSING": "The gate asks a feed of vulnerabilities, KEV or EPSS, and no snapshot of it is recorded, so that nothing can be said. Next: fetch the newest one, and record it with `lockgate feed update`.";
+    FeedStale = "FEED_STALE": "The newest recorded snapshot of a feed is older than the gate allows, so that newer warnings would be missed. Next: fetch the newest one, and record it with `lockgate feed update`.";
     NotCertified = "NOT_CERTIFIED": "This very release has not been allowed in an environment that it has to come from. Next: promote it there first with `lockgate promote`.";
     Soaking = "SOAKING": "The release has been allowed where it has to come from, but not for long enough. Next: wait until the time that `found` names; the promotion is then decided again.";
     VersionPrerelease = "VERSION_PRERELEASE": "The version is a pre-release, such as 2.0.0-rc.1, and the gate accepts none. Next: publish the final version with `lockgate push`.";
@@ -78,6 +82,53 @@ reasons! {
     ApprovalWindowOver = "APPROVAL_WINDOW_OVER": "Approvals had to be given within a window after the request, and it has ended without enough of them. Next: ask anew with `lockgate promote`.";
     Deferred = "DEFERRED": "There are enough approvals, and the gate wants some time to pass after the request before anything is let in. Next: wait until the time that `found` names; the promotion is then decided again.";
     Rejected = "REJECTED": "A person rejected this promotion, which ends it. Next: settle the objection, then ask anew with `lockgate promote`; earlier approvals do not carry over.";
+    Frozen = "FROZEN": "Somebody stopped this service, this environment or everything with an emergency freeze, and no gate of the policy set can let anything past it. Next: wait until the freeze ends or one of those whom `who` names lifts it; the promotion is then decided again.";
+    PolicyExpired = "POLICY_EXPIRED": "The active policy set has said itself that it ends, and that time has come, so that everything is denied until somebody has looked at it again. Next: review it, move `expires_at` in `policy.toml`, and propose it with `lockgate policy activate`.";
+    PolicyExpiresSoon = "POLICY_EXPIRES_SOON": "The active policy set ends soon; from then on everything is denied. Nothing is stopped yet. Next: review it, move `expires_at` in `policy.toml`, and propose it with `lockgate policy activate`.";
+    BaselineMissing = "BASELINE_MISSING": "The gate compares with the release that runs, and nothing that counts is known about that one. What nobody reported is not better than anything. Next: hand in the same kind of report about the release that runs, with the command that `fix` names.";
+    EvidenceStale = "EVIDENCE_STALE": "Evidence of a kind that the gate wants is missing, does not count, or is older than the gate allows. Next: make it again from this very artifact, and hand it in with `lockgate attest`.";
+    RefUnprotected = "REF_UNPROTECTED": "The branch or tag is not protected, or nobody who is believed says that it is. Next: have the forge protect the branch, build again, and publish that as the next version.";
+    SlsaLevelLow = "SLSA_LEVEL_LOW": "The builder is accepted, but `trust.toml` does not believe that it reaches the SLSA build level that the gate demands. Next: build on a builder that does, or propose a change of `slsa_level` in `trust.toml`.";
+    SourceRecordMissing = "SOURCE_RECORD_MISSING": "No signed record says how the very commit that was built came to be: who wrote, reviewed and merged it, and on which branch. Next: have the forge or its bridge make one, and hand it in with `lockgate attest`.";
+    ReviewMissing = "REVIEW_MISSING": "Too few people besides its authors have reviewed the change. Names are compared through `aliases.toml`, and without regard to case. Next: have somebody else review it, build that, and publish it as the next version.";
+    SourceLevelLow = "SOURCE_LEVEL_LOW": "No accepted verifier gives the built commit the SLSA source level that the gate demands. Next: hand in a verification summary of the source with `lockgate attest`, or build from a branch that reaches the level.";
+    RebuildMissing = "REBUILD_MISSING": "Too few independent builders, each with a signer of its own, have built the same bytes. Next: have another builder build the same commit, and hand in its signed result with `lockgate attest`.";
+    RebuildDiverges = "REBUILD_DIVERGES": "Another builder built other bytes. A difference is let through only when it is explained and a waiver names it. Next: make the build reproducible and publish the next version, or have each difference explained and ask for a waiver of its path.";
+    SbomUnpinned = "SBOM_UNPINNED": "Components have no version, or one that stands for several: a range, `latest`, a snapshot. A reader that does not tell counts all of them. Next: pin them in the build, and hand in a new SBOM with `lockgate attest --sbom`.";
+    LicenceDenied = "LICENCE_DENIED": "Something in the artifact can only be used under a licence that the gate does not accept. Next: replace it and publish the next version, or ask for a waiver of the licence expression, which another person has to grant.";
+    LicenceUnknown = "LICENCE_UNKNOWN": "Components have no licence, or one that is no SPDX expression, and what nobody says is not accepted. Next: let the tool resolve licences, and hand in a new SBOM with `lockgate attest --sbom`.";
+    AnalysisMissing = "ANALYSIS_MISSING": "No analysis report about the artifact counts, or none by a tool that the gate names; what nobody analysed does not count as clean. Next: run the tool, and hand in its SARIF report with `lockgate attest --sarif`.";
+    AnalysisStale = "ANALYSIS_STALE": "The newest analysis report is older than the gate allows. Next: run the tool again, and hand in its report with `lockgate attest --sarif`.";
+    AnalysisFindings = "ANALYSIS_FINDINGS": "Analysis has more results than the gate allows. Next: repair what `found` names and publish the next version, or ask for a waiver of a result by its fingerprint, which another person has to grant.";
+    SecretsMissing = "SECRETS_MISSING": "Nobody looked for secrets, or too long ago. Next: run the search, and hand in its report with `lockgate attest --report`.";
+    SecretsFound = "SECRETS_FOUND": "A search found more secrets than the gate allows. Next: revoke them first, because they are known; then take them out of the source and publish the next version.";
+    CoverageMissing = "COVERAGE_MISSING": "No coverage report about the artifact is recorded. Next: hand in a Cobertura or LCOV report with `lockgate attest --report`.";
+    CoverageLow = "COVERAGE_LOW": "Tests run less of the source than the gate demands; a report without branches proves nothing about them. Next: test more of it, and publish the next version.";
+    CoverageDropped = "COVERAGE_DROPPED": "Tests run less of the source than of the release that runs, by more than the gate allows. Next: test what is new, and publish the next version.";
+    CoverageStale = "COVERAGE_STALE": "The newest coverage report is older than the gate allows. Next: measure again, and hand in the report with `lockgate attest --report`.";
+    PerformanceMissing = "PERFORMANCE_MISSING": "A metric of the budget was not measured, or not in the unit that the budget is written in. Next: measure it, and hand in the report with `lockgate attest --report`.";
+    PerformanceOver = "PERFORMANCE_OVER": "A metric is outside its budget, or the tool says itself that a threshold was missed. Next: make it faster or smaller, and publish the next version.";
+    PerformanceWorse = "PERFORMANCE_WORSE": "A metric is worse than that of the release that runs, by more than the gate allows. Next: make it faster or smaller, and publish the next version.";
+    PerformanceStale = "PERFORMANCE_STALE": "The newest measurement is older than the gate allows. Next: measure again, and hand in the report with `lockgate attest --report`.";
+    CheckMissing = "CHECK_MISSING": "A check that the gate names has no result that counts; a check that did not run says nothing. Next: run it, and hand in the result with `lockgate attest --report`.";
+    CheckFailed = "CHECK_FAILED": "A check that the gate names failed, or came out with a warning where the gate lets none through. Next: repair what it found, and publish the next version.";
+    CheckStale = "CHECK_STALE": "The newest result of a check is older than the gate allows. Next: run it again, and hand in the result with `lockgate attest --report`.";
+    ChangeMissing = "CHANGE_MISSING": "No ticket of a change-management system is recorded for the artifact. Next: have one made, and hand it in with `lockgate attest --report`.";
+    ChangeNotApproved = "CHANGE_NOT_APPROVED": "The newest change ticket is not of an accepted system, not in an accepted state, not approved there by enough people, or does not say when it is planned for. Next: settle that in the change-management system, and hand the ticket in again with `lockgate attest --report`.";
+    ChangeNotOpen = "CHANGE_NOT_OPEN": "The change ticket allows the change, but only later. Next: wait until the time that `found` names; the promotion is then decided again.";
+    ChangeOver = "CHANGE_OVER": "The time for which the change ticket was planned is over. Next: have it planned anew, and hand it in again with `lockgate attest --report`.";
+    ConfigurationMissing = "CONFIGURATION_MISSING": "A configuration that the gate names is not known for this environment. Next: hand in its name and digest with `lockgate attest --report`.";
+    ConfigurationChanged = "CONFIGURATION_CHANGED": "A configuration differs from that of the release that runs, and the gate wants it unchanged. Next: promote with the configuration that runs, or ask for a waiver of its name, which another person has to grant.";
+    FlagsMissing = "FLAGS_MISSING": "The state of the feature flags in this environment is not known, or too old. Next: read it, and hand it in with `lockgate attest --report`.";
+    FlagState = "FLAG_STATE": "A feature flag does not stand as the gate demands. A flag that nobody reports is neither on nor off. Next: set it, read the flags again, and hand them in with `lockgate attest --report`.";
+    WindowClosed = "WINDOW_CLOSED": "Nothing is let in at this time: no window allows it, or one denies it, and what denies wins. Next: wait until the time that `found` names; the promotion is then decided again.";
+    NeighboursUnknown = "NEIGHBOURS_UNKNOWN": "The gate counts what all services let into the environment, and the facts do not say what the others run there. What nobody gathered is not nothing. Next: decide with a version of Lockgate that gathers it, or propose a policy set whose gate leaves `all_services` out.";
+    EnvironmentBusy = "ENVIRONMENT_BUSY": "Other releases are still on their way into the environment, and it takes in only so many at once. Next: wait until the time that `found` names; the promotion is then decided again.";
+    RegoDenied = "REGO_DENIED": "A module of the policy set finds something to deny; `found` has its words. Next: do what `fix` says, or what the module's words say; `lockgate policy input` shows what the module saw.";
+    RegoUndefined = "REGO_UNDEFINED": "The rule that the gate asks has no value on these facts, and no value is no pass. Next: write it so that it always gives a set, as rules with `contains` do, and show that in a policy test.";
+    RegoError = "REGO_ERROR": "The evaluation of a module ended in an error, or in a value that is no set or array of denials, and an error never passes. Next: see `found` for the file and line, correct the module, and run `lockgate policy test`.";
+    RegoBudget = "REGO_BUDGET": "The evaluation of a module had too much of something: steps, bytes in one call, or facts to look at. The steps are counted and not timed, so that it comes out the same everywhere. Next: have the module look at less, such as by leaving out loops in loops, and run `lockgate policy test`.";
+    RegoEvidenceMissing = "REGO_EVIDENCE_MISSING": "The gate names kinds of evidence in `needs`, and one of them does not count for an artifact, so that the module's answer would rest on nothing. Next: hand it in with `lockgate attest`.";
 }
 
 impl fmt::Display for Reason {
@@ -109,15 +160,32 @@ mod tests {
         include_str!("decide.rs"),
         include_str!("duties.rs"),
         include_str!("gates/mod.rs"),
-        include_str!("gates/coverage.rs"),
+        include_str!("gates/analysis.rs"),
         include_str!("gates/approvals.rs"),
+        include_str!("gates/capacity.rs"),
         include_str!("gates/certified.rs"),
+        include_str!("gates/change_ticket.rs"),
+        include_str!("gates/checks.rs"),
+        include_str!("gates/configuration.rs"),
+        include_str!("gates/coverage.rs"),
+        include_str!("gates/feature_flags.rs"),
+        include_str!("gates/feeds.rs"),
+        include_str!("gates/freshness.rs"),
+        include_str!("gates/licences.rs"),
+        include_str!("gates/performance.rs"),
         include_str!("gates/provenance.rs"),
+        include_str!("gates/rego.rs"),
         include_str!("gates/release_notes.rs"),
+        include_str!("gates/reproducible.rs"),
         include_str!("gates/sbom.rs"),
+        include_str!("gates/secrets.rs"),
+        include_str!("gates/source_review.rs"),
+        include_str!("gates/test_coverage.rs"),
         include_str!("gates/tests.rs"),
         include_str!("gates/version.rs"),
         include_str!("gates/vulnerabilities.rs"),
+        include_str!("gates/waivers.rs"),
+        include_str!("gates/windows.rs"),
     ];
 
     #[test]

@@ -1,6 +1,6 @@
 //! Gates: the named demands of a policy set, as read from `gates/*.toml`.
 
-use lockgate_model::{EnvName, GateName, ServiceName};
+use lockgate_model::{EnvName, GateName, ServiceName, UnixMillis};
 use serde::Deserialize;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -8,8 +8,10 @@ use toml::de::{DeTable, DeValue};
 use crate::decision::Rule;
 use crate::error::PolicyError;
 use crate::gates::GateKind;
+use crate::moment::Moment;
 use crate::pattern::Pattern;
 use crate::source::{SourceFile, TableEntry};
+use crate::wording;
 
 /// One named demand.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,12 +26,49 @@ pub struct Gate {
     pub services: Option<Vec<Pattern>>,
     /// Why it is there, in the policy author's words.
     pub description: Option<String>,
+    /// Whether it blocks, and from when on.
+    pub enforcement: Enforcement,
+    /// The controls of frameworks that it answers to, such as `SOC2 CC8.1`.
+    pub controls: Vec<String>,
     /// Where it is written.
     pub rule: Rule,
 }
 
+/// Whether a gate blocks, and from when on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Enforcement {
+    /// Always.
+    Always,
+    /// From this moment on; until then it only warns, and says so.
+    From(UnixMillis),
+    /// Never: it only warns.
+    Never,
+}
+
+impl Enforcement {
+    /// Whether it only warns at this moment.
+    pub fn only_warns(self, now: UnixMillis) -> bool {
+        match self {
+            Self::Always => false,
+            Self::From(start) => now < start,
+            Self::Never => true,
+        }
+    }
+}
+
 /// The fields that gates of every kind have, `kind` apart.
-const SHARED_FIELDS: &[&str] = &["name", "environments", "services", "description"];
+const SHARED_FIELDS: &[&str] = &["name", "environments", "services", "description", "mode", "enforce_from", "controls"];
+
+/// The longest name of a control in characters.
+const CONTROL_MAX_CHARS: usize = 64;
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Mode {
+    #[default]
+    Enforce,
+    Warn,
+}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -40,6 +79,12 @@ struct SharedFields {
     services: Option<Vec<Pattern>>,
     #[serde(default)]
     description: Option<String>,
+    #[serde(default)]
+    mode: Mode,
+    #[serde(default)]
+    enforce_from: Option<Moment>,
+    #[serde(default)]
+    controls: Vec<String>,
 }
 
 impl Gate {
@@ -81,9 +126,28 @@ fn read_gate<'a>(source: SourceFile<'a>, entry: TableEntry<'a>) -> Result<Gate, 
     let own = Spanned::new(span.clone(), DeValue::Table(table));
     let kind = GateKind::read(source, &kind, own, SHARED_FIELDS)?;
     let shared: SharedFields = source.read_value(Spanned::new(span, DeValue::Table(shared)), &[])?;
-    let SharedFields { name, environments, services, description } = shared;
+    let SharedFields { name, environments, services, description, mode, enforce_from, controls } = shared;
     let rule = Rule { file: source.path.to_owned(), line };
-    Ok(Gate { name, kind, environments, services, description, rule })
+    let wrong = |message: String| source.error(Some(line), format!("gate `{name}`: {message}"), None);
+    let enforcement = match (mode, enforce_from) {
+        (Mode::Enforce, None) => Enforcement::Always,
+        (Mode::Enforce, Some(start)) => Enforcement::From(start.0),
+        (Mode::Warn, None) => Enforcement::Never,
+        (Mode::Warn, Some(_)) => {
+            let message = "`mode = \"warn\"` never blocks, so `enforce_from` cannot be meant: remove one of both";
+            return Err(wrong(message.to_owned()));
+        }
+    };
+    let is_bad = |control: &&String| {
+        control.trim().is_empty()
+            || control.chars().count() > CONTROL_MAX_CHARS
+            || control.chars().any(char::is_control)
+    };
+    if let Some(control) = controls.iter().find(is_bad) {
+        let message = format!("`{}` is no name of a control: write one such as `SOC2 CC8.1`", wording::shown(control));
+        return Err(wrong(message));
+    }
+    Ok(Gate { name, kind, environments, services, description, enforcement, controls, rule })
 }
 
 #[cfg(test)]
@@ -128,5 +192,24 @@ mod tests {
         check("name = \"t\"\n", "", Some(1), "missing field `name`", None);
         check("\"t\"", "\"T\"", Some(2), "is not a gate name", None);
         check("min_passed = 1", "min_passed = -1", Some(5), "", None);
+        check("min_passed = 1", "mode = \"wern\"", Some(5), "unknown variant", Some("did you mean `warn`?"));
+        check("min_passed = 1", "enforce_from = \"soon\"", Some(5), "is not a day", None);
+        check("min_passed = 1", "mode = \"warn\"\nenforce_from = \"2026-12-01\"", Some(1), "remove one of both", None);
+        check("min_passed = 1", "controls = [\" \"]", Some(1), "is no name of a control", None);
+    }
+
+    #[test]
+    fn says_when_it_blocks() {
+        let check = |fields: &str, at: &str, expected: bool| {
+            let gates = read(&format!("{GOOD}{fields}\n")).unwrap();
+            assert_eq!(gates[0].enforcement.only_warns(at.parse().unwrap()), expected, "{fields} at {at}");
+        };
+        check("", "2026-01-01T00:00:00Z", false);
+        check("mode = \"enforce\"", "2026-01-01T00:00:00Z", false);
+        check("mode = \"warn\"", "2099-01-01T00:00:00Z", true);
+        check("enforce_from = \"2026-12-01\"", "2026-11-30T23:59:59.999Z", true);
+        check("enforce_from = \"2026-12-01\"", "2026-12-01T00:00:00Z", false);
+        check("enforce_from = \"2026-12-01T09:00:00+01:00\"", "2026-12-01T07:59:59Z", true);
+        check("enforce_from = \"2026-12-01T09:00:00+01:00\"", "2026-12-01T08:00:00Z", false);
     }
 }

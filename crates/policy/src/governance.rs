@@ -13,11 +13,13 @@ const QUORUM_MAX: u64 = 16;
 pub struct GovernanceRules {
     /// How many different people sign a change, where there are so many.
     pub quorum: u64,
+    /// Whether another policy set needs a backtest: a report on what it would have decided, whose digest is signed.
+    pub backtest: bool,
 }
 
 impl Default for GovernanceRules {
     fn default() -> Self {
-        Self { quorum: 1 }
+        Self { quorum: 1, backtest: false }
     }
 }
 
@@ -42,6 +44,7 @@ mod tests {
         {
             assert_eq!(read(text).unwrap().is_out_of_range(), wrong, "{text}");
         }
+        assert!(!read("").unwrap().backtest && read("backtest = true").unwrap().backtest);
         assert!(read("quorom = 2").is_err());
         assert!(read("quorum = -1").is_err());
     }

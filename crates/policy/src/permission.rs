@@ -5,7 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// One thing that someone may do. There is none that skips policy.
+/// One thing that someone may do. There is none that skips policy: break-glass is a decision of
+/// its own, signed, for one release, and reviewed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Permission {
@@ -27,6 +28,12 @@ pub enum Permission {
     Rollback,
     /// Grant a waiver.
     Waive,
+    /// Order an emergency freeze, and lift one.
+    Freeze,
+    /// Let a release past the gates in an emergency, together with another person where there is one.
+    BreakGlass,
+    /// Record snapshots of the feeds of vulnerabilities.
+    Feeds,
     /// Report what was deployed under a grant.
     Deploy,
     /// Read and export the whole ledger.
@@ -40,7 +47,7 @@ pub enum Permission {
 /// Why a text is not a permission.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{0}` is not a permission: use one of read, push, attest, request, approve, reject, withdraw, rollback, waive, deploy, audit, keys, policy"
+    "`{0}` is not a permission: use one of read, push, attest, request, approve, reject, withdraw, rollback, waive, freeze, break-glass, feeds, deploy, audit, keys, policy"
 )]
 pub struct PermissionError(String);
 
@@ -56,6 +63,9 @@ impl Permission {
         Self::Withdraw,
         Self::Rollback,
         Self::Waive,
+        Self::Freeze,
+        Self::BreakGlass,
+        Self::Feeds,
         Self::Deploy,
         Self::Audit,
         Self::Keys,
@@ -74,6 +84,9 @@ impl Permission {
             Self::Withdraw => "withdraw",
             Self::Rollback => "rollback",
             Self::Waive => "waive",
+            Self::Freeze => "freeze",
+            Self::BreakGlass => "break-glass",
+            Self::Feeds => "feeds",
             Self::Deploy => "deploy",
             Self::Audit => "audit",
             Self::Keys => "keys",
@@ -84,7 +97,7 @@ impl Permission {
     /// What it is about, and so by what it can be limited.
     pub const fn reach(self) -> Reach {
         match self {
-            Self::Audit | Self::Keys | Self::Policy => Reach::Ledger,
+            Self::Feeds | Self::Audit | Self::Keys | Self::Policy => Reach::Ledger,
             Self::Read | Self::Push | Self::Attest => Reach::Service,
             Self::Request
             | Self::Approve
@@ -92,6 +105,8 @@ impl Permission {
             | Self::Withdraw
             | Self::Rollback
             | Self::Waive
+            | Self::Freeze
+            | Self::BreakGlass
             | Self::Deploy => Reach::Target,
         }
     }

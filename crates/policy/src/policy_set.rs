@@ -2,7 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lockgate_model::{Digest, EnvName, GateName, GroupName, Limits, RoleName, ServiceName, SignerName, canonical};
+use lockgate_model::facts::FeedKind;
+use lockgate_model::json::{self, Numbers};
+use lockgate_model::{
+    Digest, EnvName, GateName, GroupName, Limits, RoleName, ServiceName, SignerName, Span, canonical,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::access::{self, Holder, Object};
@@ -16,6 +20,7 @@ use crate::pattern::Pattern;
 use crate::people::{Group, People};
 use crate::permission::Permission;
 use crate::policy_test::PolicyTest;
+use crate::rego::{self, Modules};
 use crate::settings::Settings;
 use crate::source::SourceFile;
 use crate::starter;
@@ -39,9 +44,12 @@ pub struct PolicySet {
     people: People,
     aliases: Aliases,
     signers: Vec<TrustedSigner>,
+    roots: BTreeMap<Digest, String>,
+    modules: Modules,
     gates: Vec<Gate>,
     tests: Vec<PolicyTest>,
     own_name: GateName,
+    expiry_line: usize,
 }
 
 /// The one document that all files of a policy set make.
@@ -94,6 +102,7 @@ impl PolicySet {
 
     fn read(files: BTreeMap<String, String>) -> Result<Self, Vec<PolicyError>> {
         let mut errors = Vec::new();
+        let expiry_line = source(&files, Settings::FILE).and_then(|file| file.line_of("expires_at")).unwrap_or(1);
         let settings = keep(&mut errors, required(&files, Settings::FILE).and_then(Settings::read));
         let environments = keep(&mut errors, required(&files, Environment::FILE).and_then(Environment::read));
         let people = keep(&mut errors, required(&files, Group::FILE).and_then(People::read));
@@ -105,6 +114,8 @@ impl PolicySet {
             Some(file) => keep(&mut errors, TrustedSigner::read(file)),
             None => Some(Vec::new()),
         };
+        let roots = keep(&mut errors, trust_roots(&files, signers.as_deref().unwrap_or_default())).unwrap_or_default();
+        let modules = keep(&mut errors, Modules::read(&files)).unwrap_or_default();
         let mut gates = Vec::new();
         for file in sources(&files, "gates/") {
             gates.extend(keep(&mut errors, Gate::read_file(file)).unwrap_or_default());
@@ -127,7 +138,21 @@ impl PolicySet {
                 Some(document),
             ) if errors.is_empty() => {
                 let digest = Digest::of(&document);
-                Ok(Self { document, digest, settings, environments, people, aliases, signers, gates, tests, own_name })
+                Ok(Self {
+                    document,
+                    digest,
+                    settings,
+                    environments,
+                    people,
+                    aliases,
+                    signers,
+                    roots,
+                    modules,
+                    gates,
+                    tests,
+                    own_name,
+                    expiry_line,
+                })
             }
             _ => Err(errors),
         }
@@ -146,6 +171,28 @@ impl PolicySet {
     /// What `policy.toml` says.
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// The line of `policy.toml` that says when the policy set ends, from 1.
+    pub(crate) fn expiry_line(&self) -> usize {
+        self.expiry_line
+    }
+
+    /// Whether a gate for this service and environment compares with what runs, so that facts need the evidence of it.
+    pub fn compares_with_running(&self, environment: &EnvName, service: &ServiceName) -> bool {
+        self.gates_for(environment, service).iter().any(|gate| gate.kind.compares_with_running())
+    }
+
+    /// The feeds that gates for this service and environment ask, so that facts need their newest snapshots.
+    pub fn feeds_for(&self, environment: &EnvName, service: &ServiceName) -> BTreeSet<FeedKind> {
+        let waivers_end = self.settings.waivers.as_ref().is_some_and(|rules| rules.end_on_kev);
+        self.gates_for(environment, service).iter().flat_map(|gate| gate.kind.feeds(waivers_end)).collect()
+    }
+
+    /// For how long back gates for this service and environment ask for what other services were let in there, so that
+    /// facts need it; `None` where none asks.
+    pub fn neighbours_since(&self, environment: &EnvName, service: &ServiceName) -> Option<Span> {
+        self.gates_for(environment, service).iter().filter_map(|gate| gate.kind.neighbours_since()).max()
     }
 
     /// All environments, each after those that it comes after.
@@ -195,6 +242,16 @@ impl PolicySet {
     /// One trusted signer.
     pub fn signer(&self, name: &SignerName) -> Option<&TrustedSigner> {
         self.signers.iter().find(|signer| signer.name == *name)
+    }
+
+    /// All trust roots of `roots/`, by digest, as their files hold them.
+    pub fn roots(&self) -> &BTreeMap<Digest, String> {
+        &self.roots
+    }
+
+    /// The modules of custom gates.
+    pub(crate) fn modules(&self) -> &Modules {
+        &self.modules
     }
 
     /// All groups, by name.
@@ -301,6 +358,37 @@ fn sources<'a>(files: &'a BTreeMap<String, String>, folder: &str) -> impl Iterat
     files.iter().filter(move |(path, _)| path.starts_with(folder)).map(|(path, text)| SourceFile { path, text })
 }
 
+/// The trust roots by digest; every root that a signer names has to be there.
+fn trust_roots(
+    files: &BTreeMap<String, String>,
+    signers: &[TrustedSigner],
+) -> Result<BTreeMap<Digest, String>, Vec<PolicyError>> {
+    let mut roots = BTreeMap::new();
+    let mut errors = Vec::new();
+    for file in sources(files, ROOTS) {
+        match json::read(file.text.as_bytes(), &Limits::DEFAULT, Numbers::Any) {
+            Ok(_) => {
+                roots.insert(Digest::of(file.text.as_bytes()), file.text.to_owned());
+            }
+            Err(error) => errors.push(file.error(None, format!("the trust root does not read: {error}"), None)),
+        }
+    }
+    for signer in signers {
+        if let Some(root) = signer.root.filter(|root| !roots.contains_key(root)) {
+            errors.push(PolicyError {
+                file: TrustedSigner::FILE.to_owned(),
+                line: None,
+                message: format!(
+                    "`{}` names the trust root {root}, and no file of `roots/` has this digest",
+                    signer.name
+                ),
+                hint: Some("put the trust root there unchanged; `sha256sum` shows its digest".to_owned()),
+            });
+        }
+    }
+    if errors.is_empty() { Ok(roots) } else { Err(errors) }
+}
+
 fn required<'a>(files: &'a BTreeMap<String, String>, path: &str) -> Result<SourceFile<'a>, Vec<PolicyError>> {
     source(files, path).ok_or_else(|| {
         let message = "is missing: every policy set needs it".to_owned();
@@ -322,7 +410,8 @@ fn file_problems(files: &BTreeMap<String, String>) -> Vec<PolicyError> {
             file: wording::shown(path),
             line: None,
             message: format!(
-                "unknown file: a policy set holds {}, `gates/<name>.toml` and `tests/<name>.toml`",
+                "unknown file: a policy set holds {}, `gates/<name>.toml`, `tests/<name>.toml`, `rego/<name>.rego` and \
+                 `roots/<name>.json`",
                 FILES.join(", ")
             ),
             hint: path_hint(path),
@@ -330,22 +419,28 @@ fn file_problems(files: &BTreeMap<String, String>) -> Vec<PolicyError> {
         .collect()
 }
 
+/// The folder of pinned trust roots.
+const ROOTS: &str = "roots/";
 const FILES: [&str; 5] = [Settings::FILE, Environment::FILE, Group::FILE, TrustedSigner::FILE, Aliases::FILE];
 
 fn is_known(path: &str) -> bool {
-    let in_folder = |folder: &str| {
-        let name = path.strip_prefix(folder).and_then(|rest| rest.strip_suffix(".toml"));
+    let in_folder = |folder: &str, suffix: &str| {
+        let name = path.strip_prefix(folder).and_then(|rest| rest.strip_suffix(suffix));
         name.is_some_and(|name| {
             !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
         })
     };
-    FILES.contains(&path) || in_folder("gates/") || in_folder("tests/")
+    FILES.contains(&path)
+        || in_folder("gates/", ".toml")
+        || in_folder("tests/", ".toml")
+        || in_folder(ROOTS, ".json")
+        || in_folder(rego::FOLDER, ".rego")
 }
 
 fn path_hint(path: &str) -> Option<String> {
     match path.split_once('/') {
         None => did_you_mean(path, FILES),
-        Some((folder, _)) => did_you_mean(folder, ["gates", "tests"]),
+        Some((folder, _)) => did_you_mean(folder, ["gates", "tests", "roots", "rego"]),
     }
 }
 

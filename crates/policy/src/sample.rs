@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use lockgate_model::facts::{
-    ApprovalFact, Artifact, Binding, Certified, Claim, Completeness, EvidenceFact, Facts, Finding, Origin, PersonFact,
-    PromotionFacts, PromotionKind, Provenance, ReleaseFacts, Running, Sbom, Severity, SubjectKind, Tests, Verdict,
-    Vulnerabilities, WaiverFact,
+    ApprovalFact, Artifact, Binding, Certified, Claim, Completeness, EvidenceFact, Facts, FeedFact, FeedKind, Finding,
+    Origin, PersonFact, PromotionFacts, PromotionKind, Provenance, ReleaseFacts, Running, Sbom, Severity, SubjectKind,
+    Tests, Verdict, Vulnerabilities, WaiverFact,
 };
 use lockgate_model::{Digest, EntryIndex, PromotionId, UnixMillis};
 
@@ -80,8 +80,10 @@ roles = ["owner"]
 /// The files of a policy set with these gates in `gates/test.toml`.
 pub(crate) fn files(gates: &str) -> BTreeMap<String, String> {
     let trust = format!(
-        "[[signer]]\nname = \"ci\"\nkey = \"\"\"\n{PEM}\"\"\"\nsigns = [\"provenance\", \"tests\"]\n\
-         [[signer]]\nname = \"scanner\"\nkey = \"\"\"\n{OTHER_PEM}\"\"\"\nsigns = [\"sbom\", \"vulnerabilities\"]\n"
+        "[[signer]]\nname = \"ci\"\nkey = \"\"\"\n{PEM}\"\"\"\nslsa_level = 2\n\
+         signs = [\"provenance\", \"tests\", \"rebuild\", \"source\", \"summary\"]\n\
+         [[signer]]\nname = \"scanner\"\nkey = \"\"\"\n{OTHER_PEM}\"\"\"\n\
+         signs = [\"sbom\", \"vulnerabilities\", \"vex\", \"rebuild\"]\n"
     );
     let files = [
         ("policy.toml", POLICY.to_owned()),
@@ -131,9 +133,14 @@ pub(crate) fn facts() -> Facts {
         },
         evidence: vec![],
         running: None,
+        running_evidence: vec![],
+        neighbours: None,
+        freezes: vec![],
+        break_glass: None,
         certified: vec![],
         approvals: vec![],
         waivers: vec![],
+        feeds: FeedKind::ALL.iter().map(|kind| feed(*kind)).collect(),
         delegations: vec![],
         people: BTreeMap::from([
             person("dana", SubjectKind::Person, &["developers"]),
@@ -158,6 +165,7 @@ pub(crate) fn evidence(index: u64, origin: Origin, claim: Claim) -> EvidenceFact
         artifacts: vec![Digest::of(b"app")],
         origin,
         claim,
+        signature: None,
     }
 }
 
@@ -179,6 +187,7 @@ pub(crate) fn provenance() -> Provenance {
         source_commit: None,
         authors: vec![],
         finished_at: None,
+        build: None,
     }
 }
 
@@ -190,6 +199,7 @@ pub(crate) fn sbom() -> Sbom {
         without_version: 0,
         without_identifier: 0,
         completeness: Completeness::Unstated,
+        ..Sbom::default()
     }
 }
 
@@ -208,8 +218,7 @@ pub(crate) fn finding(id: &str, severity: Severity) -> Finding {
         version: "2.0.0".to_owned(),
         fixed: None,
         severity,
-        disclosed_at: None,
-        purl: None,
+        ..Finding::default()
     }
 }
 
@@ -222,6 +231,21 @@ pub(crate) fn waiver(gate: &str, finding: &str) -> WaiverFact {
         granted_by: "sam".parse().unwrap(),
         expires_at: UnixMillis(TIME.0 + 3_600_000),
         index: EntryIndex(7),
+        release: None,
+        artifact: None,
+        granted_at: None,
+    }
+}
+
+/// A snapshot of this very moment that says nothing.
+pub(crate) fn feed(kind: FeedKind) -> FeedFact {
+    FeedFact {
+        feed: kind,
+        digest: Digest::of(kind.as_str().as_bytes()),
+        index: EntryIndex(6),
+        date: TIME,
+        kev: BTreeMap::new(),
+        epss_millionths: BTreeMap::new(),
     }
 }
 

@@ -1,13 +1,15 @@
 //! Settings: what `policy.toml` says about the policy set as a whole.
 
-use lockgate_model::{EnvName, ServiceName, Span};
+use lockgate_model::{EnvName, ServiceName, Span, UnixMillis};
 use serde::Deserialize;
 
+use crate::break_glass::BreakGlassRules;
 use crate::error::PolicyError;
 use crate::governance::GovernanceRules;
 use crate::passkeys::PasskeyRules;
 use crate::sign_in::SignIn;
 use crate::source::SourceFile;
+use crate::waivers::WaiverRules;
 
 /// What `policy.toml` says.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -34,6 +36,22 @@ pub struct Settings {
     /// How many people a change of keys or policy takes; absent in sets that leave it at its default.
     #[serde(default)]
     pub governance: GovernanceRules,
+    /// For how long a break-glass may last; absent in sets that leave it at its default.
+    #[serde(default, rename = "break-glass")]
+    pub break_glass: BreakGlassRules,
+    /// What waivers need; absent in sets that leave it at what the ledger demands of every waiver.
+    #[serde(default)]
+    pub waivers: Option<WaiverRules>,
+    /// When the policy set is over: from then on everything is denied. It never is where this is left out.
+    #[serde(default, deserialize_with = "crate::moment::optional")]
+    pub expires_at: Option<UnixMillis>,
+    /// For how long before that every decision warns.
+    #[serde(default = "a_month")]
+    pub expiry_warning: Span,
+}
+
+const fn a_month() -> Span {
+    Span::from_secs(30 * 86_400)
 }
 
 impl Settings {
@@ -93,6 +111,16 @@ impl Settings {
                 "quorum",
                 "`quorum` of `[governance]` is not between 1 and 16: nobody would have to sign, or nobody could",
             ),
+            (
+                self.waivers.as_ref().is_some_and(WaiverRules::is_out_of_range),
+                "max_days",
+                "`max_days` of `[waivers]` is not between 1 and 90: no waiver would count, or one would never end",
+            ),
+            (
+                self.break_glass.is_out_of_range(),
+                "max",
+                "`max` of `[break-glass]` is zero or more than 24h: an emergency ends, or it is the new normal",
+            ),
         ];
         checks.into_iter().filter(|(wrong, ..)| *wrong).map(|(_, key, message)| (key, message)).collect()
     }
@@ -148,5 +176,7 @@ promotion_ttl = "30d"
         check("\"30d\"", "\"30d\"\n[passkeys]\nsynced = false\norigins = []", Some(10));
         check("\"30d\"", "\"30d\"\n[passkeys]\nuv = true", Some(9));
         check("promotion_ttl = \"30d\"", "promotion_ttl = \"30d\"\n[governance]\nquorum = 0", Some(9));
+        check("promotion_ttl = \"30d\"", "promotion_ttl = \"30d\"\n[waivers]\nmax_days = 91", Some(9));
+        check("promotion_ttl = \"30d\"", "promotion_ttl = \"30d\"\nexpires_at = \"never\"", Some(8));
     }
 }

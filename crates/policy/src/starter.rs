@@ -5,42 +5,76 @@ use std::collections::BTreeMap;
 /// The starter policy sets: name and description.
 pub const STARTERS: &[(&str, &str)] = &[
     ("starter", "dev, staging and production; tests, SBOM, scan and approvals by people on the way up"),
-    ("strict", "the same with signed provenance, complete SBOMs, release notes, a day of soaking and two approvals"),
+    ("minimal", "tests that passed, the way through staging, and one approval for production"),
+    ("strict", "signed provenance, complete SBOMs, release notes, a day of soaking and two approvals"),
+    ("slsa-3", "builds of SLSA level 3 from reviewed source on a protected branch; rebuilds are announced"),
+    ("regulated", "change management for SOC 2, ISO 27001 and PCI DSS, with the controls named at each gate"),
+    (
+        "high-assurance",
+        "every kind of gate: reproducible builds, signed evidence, reviewed by people who take their time",
+    ),
 ];
 
 /// The files of one starter policy set.
 pub(crate) fn files(name: &str) -> Option<BTreeMap<String, String>> {
     let files = match name {
         "starter" => STARTER,
+        "minimal" => MINIMAL,
         "strict" => STRICT,
+        "slsa-3" => SLSA_3,
+        "regulated" => REGULATED,
+        "high-assurance" => HIGH_ASSURANCE,
         _ => return None,
     };
     Some(files.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect())
 }
 
-const STARTER: &[(&str, &str)] = &[
-    ("policy.toml", include_str!("../starter/starter/policy.toml")),
-    ("environments.toml", include_str!("../starter/starter/environments.toml")),
-    ("people.toml", include_str!("../starter/starter/people.toml")),
-    ("trust.toml", include_str!("../starter/starter/trust.toml")),
-    ("gates/approvals.toml", include_str!("../starter/starter/gates/approvals.toml")),
-    ("gates/evidence.toml", include_str!("../starter/starter/gates/evidence.toml")),
-    ("gates/order.toml", include_str!("../starter/starter/gates/order.toml")),
-    ("tests/production.toml", include_str!("../starter/starter/tests/production.toml")),
-    ("tests/way-up.toml", include_str!("../starter/starter/tests/way-up.toml")),
-];
+type Files = &'static [(&'static str, &'static str)];
 
-const STRICT: &[(&str, &str)] = &[
-    ("policy.toml", include_str!("../starter/strict/policy.toml")),
-    ("environments.toml", include_str!("../starter/strict/environments.toml")),
-    ("people.toml", include_str!("../starter/strict/people.toml")),
-    ("trust.toml", include_str!("../starter/strict/trust.toml")),
-    ("gates/approvals.toml", include_str!("../starter/strict/gates/approvals.toml")),
-    ("gates/evidence.toml", include_str!("../starter/strict/gates/evidence.toml")),
-    ("gates/order.toml", include_str!("../starter/strict/gates/order.toml")),
-    ("tests/production.toml", include_str!("../starter/strict/tests/production.toml")),
-    ("tests/way-up.toml", include_str!("../starter/strict/tests/way-up.toml")),
-];
+/// The four files that every starter has, and some more.
+macro_rules! set {
+    ($name:literal, $($path:literal),*) => {
+        &[
+            ("policy.toml", include_str!(concat!("../starter/", $name, "/policy.toml"))),
+            ("environments.toml", include_str!(concat!("../starter/", $name, "/environments.toml"))),
+            ("people.toml", include_str!(concat!("../starter/", $name, "/people.toml"))),
+            ("trust.toml", include_str!(concat!("../starter/", $name, "/trust.toml"))),
+            $(($path, include_str!(concat!("../starter/", $name, "/", $path))),)*
+        ]
+    };
+}
+
+const STARTER: Files = set!(
+    "starter",
+    "gates/approvals.toml",
+    "gates/evidence.toml",
+    "gates/order.toml",
+    "tests/production.toml",
+    "tests/way-up.toml"
+);
+const MINIMAL: Files = set!("minimal", "gates/gates.toml", "tests/gates.toml");
+const STRICT: Files = set!(
+    "strict",
+    "gates/approvals.toml",
+    "gates/evidence.toml",
+    "gates/order.toml",
+    "tests/production.toml",
+    "tests/way-up.toml"
+);
+const SLSA_3: Files =
+    set!("slsa-3", "gates/evidence.toml", "gates/order.toml", "tests/production.toml", "tests/way-up.toml");
+const REGULATED: Files =
+    set!("regulated", "gates/change.toml", "gates/evidence.toml", "tests/change.toml", "tests/evidence.toml");
+const HIGH_ASSURANCE: Files = set!(
+    "high-assurance",
+    "gates/change.toml",
+    "gates/origin.toml",
+    "gates/quality.toml",
+    "tests/change.toml",
+    "tests/origin.toml",
+    "tests/production.toml",
+    "tests/quality.toml"
+);
 
 #[cfg(test)]
 mod tests {
@@ -79,12 +113,29 @@ mod tests {
         }
     }
 
+    /// Rego is left to the policy sets that need it.
     #[test]
-    fn strict_shows_every_kind_of_gate() {
-        let set = load("strict");
+    fn high_assurance_shows_every_kind_that_is_built_in() {
+        let set = load("high-assurance");
         let shown: BTreeSet<&str> = set.gates().iter().map(|gate| gate.kind.name()).collect();
-        let all: BTreeSet<&str> = GateKind::NAMES.iter().copied().collect();
+        let all: BTreeSet<&str> = GateKind::NAMES.iter().copied().filter(|name| *name != "rego").collect();
         assert_eq!(shown, all);
+    }
+
+    /// Auditors ask by control, so that no gate of a set for them may be without.
+    #[test]
+    fn regulated_gates_name_their_controls() {
+        for name in ["regulated", "high-assurance"] {
+            let set = load(name);
+            let without: Vec<&str> =
+                set.gates().iter().filter(|gate| gate.controls.is_empty()).map(|gate| gate.name.as_str()).collect();
+            assert!(without.is_empty(), "{name}: {without:?}");
+        }
+        let controls: BTreeSet<String> =
+            load("regulated").gates().iter().flat_map(|gate| gate.controls.clone()).collect();
+        for framework in ["SOC2 ", "ISO27001 ", "PCI-DSS ", "CM-3"] {
+            assert!(controls.iter().any(|control| control.starts_with(framework)), "{framework}");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use lockgate_model::SignerName;
+use lockgate_model::{Digest, SignerName};
 use lockgate_sign::public_key::PublicKey;
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
@@ -11,18 +11,24 @@ use toml::de::DeValue;
 
 use crate::error::PolicyError;
 use crate::source::{SourceFile, TableEntry};
+use crate::trusted_identity::{IdentityEntry, Proof, TrustedIdentity};
 
-/// A key that the policy set trusts to sign evidence.
+/// Someone whom the policy set trusts to sign evidence: a key, or an identity.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrustedSigner {
     /// What policies call it.
     pub name: SignerName,
-    /// The public key.
-    pub key: PublicKey,
+    /// By what it is known.
+    pub proof: Proof,
+    /// The digest of the trust root, in `roots/`, that its signatures are verified under; every identity has one. A key
+    /// with a root counts only in a Sigstore bundle whose log that root names.
+    pub root: Option<Digest>,
     /// The kinds of evidence that it is believed about.
     pub signs: BTreeSet<EvidenceKind>,
     /// The only builders whose provenance it may sign; empty when the gates say so alone.
     pub builder_ids: Vec<String>,
+    /// Which SLSA build level these builders are believed to reach, from 1 to 3; none where it is left out.
+    pub slsa_level: Option<u8>,
 }
 
 /// A kind of evidence that gates count.
@@ -39,6 +45,28 @@ pub enum EvidenceKind {
     Vulnerabilities,
     /// What static analysis found.
     StaticAnalysis,
+    /// Which known vulnerabilities matter, and which do not.
+    Vex,
+    /// How much of the source the tests ran.
+    Coverage,
+    /// How fast and how large it is.
+    Performance,
+    /// Whether someone else built the same bytes.
+    Rebuild,
+    /// A ticket of a change-management system.
+    Change,
+    /// How one named check came out.
+    Check,
+    /// Which secrets were found.
+    Secrets,
+    /// Which configuration it was made for.
+    Configuration,
+    /// Which feature flags are on.
+    Flags,
+    /// What someone else verified before.
+    Summary,
+    /// Who wrote, reviewed and merged the source.
+    Source,
 }
 
 impl EvidenceKind {
@@ -50,6 +78,17 @@ impl EvidenceKind {
             Self::Tests => "tests",
             Self::Vulnerabilities => "vulnerabilities",
             Self::StaticAnalysis => "static-analysis",
+            Self::Vex => "vex",
+            Self::Coverage => "coverage",
+            Self::Performance => "performance",
+            Self::Rebuild => "rebuild",
+            Self::Change => "change",
+            Self::Check => "check",
+            Self::Secrets => "secrets",
+            Self::Configuration => "configuration",
+            Self::Flags => "flags",
+            Self::Summary => "summary",
+            Self::Source => "source",
         }
     }
 }
@@ -64,10 +103,17 @@ impl fmt::Display for EvidenceKind {
 #[serde(deny_unknown_fields)]
 struct SignerEntry {
     name: SignerName,
-    key: String,
+    #[serde(default)]
+    key: Option<String>,
+    #[serde(default)]
+    sigstore: Option<IdentityEntry>,
+    #[serde(default)]
+    root: Option<Digest>,
     signs: BTreeSet<EvidenceKind>,
     #[serde(default)]
     builder_ids: Vec<String>,
+    #[serde(default)]
+    slsa_level: Option<u8>,
 }
 
 impl TrustedSigner {
@@ -82,21 +128,25 @@ impl TrustedSigner {
             let line = entry.line;
             match read_signer(source, entry) {
                 Err(error) => errors.push(error),
-                Ok(signer) => match signers.iter().find(|other| other.name == signer.name || other.key == signer.key) {
-                    Some(other) if other.name == signer.name => {
-                        errors.push(source.error(
-                            Some(line),
-                            format!("two signers are called `{}`", signer.name),
-                            None,
-                        ));
+                Ok(signer) => {
+                    match signers.iter().find(|other| other.name == signer.name || other.proof == signer.proof) {
+                        Some(other) if other.name == signer.name => {
+                            errors.push(source.error(
+                                Some(line),
+                                format!("two signers are called `{}`", signer.name),
+                                None,
+                            ));
+                        }
+                        Some(other) => {
+                            let message = format!(
+                                "`{}` has the same key as `{}`: one key, or identity, is one signer",
+                                signer.name, other.name
+                            );
+                            errors.push(source.error(Some(line), message, None));
+                        }
+                        None => signers.push(signer),
                     }
-                    Some(other) => {
-                        let message =
-                            format!("`{}` has the same key as `{}`: one key is one signer", signer.name, other.name);
-                        errors.push(source.error(Some(line), message, None));
-                    }
-                    None => signers.push(signer),
-                },
+                }
             }
         }
         if errors.is_empty() { Ok(signers) } else { Err(errors) }
@@ -106,17 +156,37 @@ impl TrustedSigner {
 fn read_signer<'a>(source: SourceFile<'a>, entry: TableEntry<'a>) -> Result<TrustedSigner, PolicyError> {
     let line = Some(entry.line);
     let value = Spanned::new(entry.span, DeValue::Table(entry.table));
-    let SignerEntry { name, key, signs, builder_ids } = source.read_value(value, &[])?;
-    let key = PublicKey::from_pem(&key).map_err(|error| {
-        let hint = "write the key as one PEM block `PUBLIC KEY`, as `openssl pkey -pubout` prints it".to_owned();
-        source.error(line, format!("the key of `{name}` cannot be read: {error}"), Some(hint))
-    })?;
+    let SignerEntry { name, key, sigstore, root, signs, builder_ids, slsa_level } = source.read_value(value, &[])?;
+    let proof = match (key, sigstore) {
+        (Some(key), None) => Proof::Key(PublicKey::from_pem(&key).map_err(|error| {
+            let hint = "write the key as one PEM block `PUBLIC KEY`, as `openssl pkey -pubout` prints it".to_owned();
+            source.error(line, format!("the key of `{name}` cannot be read: {error}"), Some(hint))
+        })?),
+        (None, Some(identity)) => Proof::Identity(
+            TrustedIdentity::read(identity)
+                .map_err(|message| source.error(line, format!("the identity of `{name}`: {message}"), None))?,
+        ),
+        _ => {
+            let message = format!("`{name}` needs either `key` or `[signer.sigstore]`, and not both");
+            return Err(source.error(line, message, None));
+        }
+    };
+    if matches!(proof, Proof::Identity(_)) && root.is_none() {
+        let message =
+            format!("`{name}` has no `root`: an identity counts only under a trust root that is named by digest");
+        let hint = "`lockgate signature root public-good` writes one for `roots/`, and prints its digest".to_owned();
+        return Err(source.error(line, message, Some(hint)));
+    }
     if signs.is_empty() {
         let message =
             format!("`{name}` signs nothing: name the kinds of evidence in `signs`, such as [\"provenance\"]");
         return Err(source.error(line, message, None));
     }
-    Ok(TrustedSigner { name, key, signs, builder_ids })
+    if slsa_level.is_some_and(|level| !(1..=3).contains(&level)) {
+        let message = format!("`slsa_level` of `{name}` is not a build level: write 1, 2 or 3 (SLSA 1.2, build track)");
+        return Err(source.error(line, message, None));
+    }
+    Ok(TrustedSigner { name, proof, root, signs, builder_ids, slsa_level })
 }
 
 #[cfg(test)]
@@ -151,5 +221,14 @@ mod tests {
         check(&signer("ci", PEM).replace("[\"provenance\"]", "[]"), "signs nothing");
         check(&signer("ci", PEM).replace("\"provenance\"", "\"provenence\""), "unknown variant");
         check(&signer("ci", PEM).replace("signs", "sings"), "unknown field");
+        let identity = "[[signer]]\nname = \"ci\"\nsigns = [\"provenance\"]\n\
+            root = \"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\"\n\
+            [signer.sigstore]\nissuer = \"https://token.ci.example\"\nidentity = \"https://ci.example/acme/shop@*\"\n";
+        assert!(matches!(read(identity).unwrap()[0].proof, Proof::Identity(_)));
+        check(&identity.replace("root = ", "# "), "no `root`");
+        check(&identity.replace("acme/shop@*", "*"), "too many");
+        check(&identity.replace("[signer.sigstore]", "key = \"x\"\n[signer.sigstore]"), "either `key`");
+        check("[[signer]]\nname = \"ci\"\nsigns = [\"provenance\"]\n", "either `key`");
+        check(&format!("{}slsa_level = 4\n", signer("ci", PEM)), "not a build level");
     }
 }

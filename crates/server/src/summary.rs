@@ -26,6 +26,22 @@ pub fn summary(event: &Event) -> String {
         Event::ChangeSigned(event) => format!("{} was signed by {}", event.change, event.by),
         Event::ChangeRejected(event) => format!("{} was rejected by {}: {}", event.change, event.by, event.reason),
         Event::PolicyActivated(event) => format!("the policy set {} became active: {}", event.policy, event.reason),
+        Event::WaiverRequested(event) => format!(
+            "{} asked to waive {} of gate {} for {} in {} until {}: {}",
+            event.asked_by,
+            event.finding,
+            event.gate,
+            event.release.as_ref().map_or_else(|| event.service.to_string(), ToString::to_string),
+            event.environment,
+            event.expires_at,
+            event.reason
+        ),
+        Event::WaiverRevoked(event) => {
+            format!("{} ended the waiver of entry {}: {}", event.by, event.waiver, event.reason)
+        }
+        Event::FeedRecorded(event) => {
+            format!("a snapshot of the feed {} of {} tells of {} vulnerabilities", event.feed, event.date, event.rows)
+        }
         Event::WaiverGranted(event) => format!(
             "{} waived {} of gate {} for {} in {} until {}: {}",
             event.granted_by,
@@ -53,6 +69,23 @@ pub fn summary(event: &Event) -> String {
         Event::DelegationEnded(event) => {
             format!("{} ended the delegation of entry {}: {}", event.by, event.delegation, event.reason)
         }
+        Event::FreezeOrdered(event) => {
+            let until = event.until.map(|until| format!(" until {until}")).unwrap_or_default();
+            let service = event.service.as_ref().map_or("everything", lockgate_model::ServiceName::as_str);
+            let place = event.environment.as_ref().map(|name| format!(" in {name}")).unwrap_or_default();
+            format!("{} froze {service}{place}{until}: {}", event.by, event.reason)
+        }
+        Event::FreezeLifted(event) => {
+            format!("{} lifted the freeze of entry {}: {}", event.by, event.freeze, event.reason)
+        }
+        Event::BreakGlassOpened(event) => format!(
+            "BREAK-GLASS by {} for {} into {} until {} ({}): {}",
+            event.by, event.release, event.environment, event.expires_at, event.ticket, event.reason
+        ),
+        Event::BreakGlassSigned(event) => format!("{} signed the break-glass of entry {}", event.by, event.break_glass),
+        Event::BreakGlassReviewed(event) => {
+            format!("{} reviewed the break-glass of entry {}: {}", event.by, event.break_glass, event.finding)
+        }
         Event::ApprovalWithdrawn(event) => {
             format!("{} took back the approval of {} of {}", event.approver, event.promotion, event.release)
         }
@@ -61,6 +94,7 @@ pub fn summary(event: &Event) -> String {
         Event::ReleasePublished(event) => format!("{} was published", event.release),
         Event::EvidenceRecorded(event) => match &event.form {
             EvidenceForm::Envelope => format!("signed evidence {} for {}", event.evidence, event.release),
+            EvidenceForm::Sigstore => format!("Sigstore bundle {} for {}", event.evidence, event.release),
             EvidenceForm::Report { format, .. } => format!("{format} report {} for {}", event.evidence, event.release),
         },
         Event::PromotionRequested(event) => {

@@ -17,7 +17,7 @@ use super::samples::median;
 use crate::failure::{During as _, Failure, Result};
 
 /// How many findings the scan has.
-const FINDINGS: u64 = 500;
+pub const FINDINGS: u64 = 500;
 /// How many gates the policy set has for production.
 const GATES: usize = 20;
 /// How many gates of each kind there are, with the fields of the kind.
@@ -65,24 +65,46 @@ pub fn measure(runs: usize) -> Result<Row> {
 }
 
 fn policy() -> Result<PolicySet> {
+    read(files(&KINDS)?)
+}
+
+/// The files of a policy set with so many gates of each kind, for production, and with the fields of the kind.
+///
+/// # Errors
+/// When there is no starter policy set to begin with.
+pub fn files(kinds: &[(&str, usize, &str)]) -> Result<BTreeMap<String, String>> {
     let mut files = PolicySet::starter("starter").ok_or_else(|| Failure::new("there is no starter policy set"))?;
     files.retain(|path, _| !path.contains('/'));
     let mut gates = String::new();
-    for (kind, count, fields) in KINDS {
-        for number in 0..count {
+    for (kind, count, fields) in kinds {
+        for number in 0..*count {
             gates.push_str(&format!(
                 "[[gate]]\nname = \"{kind}-{number}\"\nkind = \"{kind}\"\nenvironments = [\"production\"]\n{fields}\n"
             ));
         }
     }
-    files.insert("gates/bench.toml".to_owned(), gates);
+    if !gates.is_empty() {
+        files.insert("gates/bench.toml".to_owned(), gates);
+    }
+    Ok(files)
+}
+
+/// Reads a policy set.
+///
+/// # Errors
+/// Every mistake in it.
+pub fn read(files: BTreeMap<String, String>) -> Result<PolicySet> {
     PolicySet::from_files(files).map_err(|errors| {
         let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
         Failure::new(errors.join("\n"))
     })
 }
 
-fn facts() -> Result<Facts> {
+/// Facts with a scan of so many findings; the names of its packages repeat.
+///
+/// # Errors
+/// Never: every name in them is one.
+pub fn facts() -> Result<Facts> {
     let artifact = Digest::of(b"app");
     let person = |groups: &[&str], kind| -> Result<PersonFact> {
         let groups = groups.iter().map(|group| group.parse::<GroupName>().during("a group")).collect::<Result<_>>()?;
@@ -115,9 +137,14 @@ fn facts() -> Result<Facts> {
         },
         evidence: evidence(artifact)?,
         running: None,
+        running_evidence: Vec::new(),
+        neighbours: None,
+        freezes: Vec::new(),
+        break_glass: None,
         certified: vec![Certified { environment: "staging".parse()?, promotion: PromotionId(2), since: TIME }],
         approvals: Vec::new(),
         waivers: Vec::new(),
+        feeds: Vec::new(),
         delegations: Vec::new(),
         people,
     })
@@ -139,6 +166,7 @@ fn evidence(artifact: Digest) -> Result<Vec<EvidenceFact>> {
         without_version: 0,
         without_identifier: 0,
         completeness: Completeness::Unstated,
+        ..Sbom::default()
     };
     let scan = Vulnerabilities {
         scanner: "trivy".to_owned(),
@@ -155,6 +183,7 @@ fn evidence(artifact: Digest) -> Result<Vec<EvidenceFact>> {
             artifacts: vec![artifact],
             origin: Origin::OnBehalf { by: "ci".parse()? },
             claim,
+            signature: None,
         })
     };
     (10..).zip(claims).map(fact).collect()
@@ -175,6 +204,7 @@ fn finding(number: u64) -> Finding {
         severity,
         disclosed_at: None,
         purl: Some(format!("pkg:deb/debian/library-{}@1.2.3", number % 120)),
+        ..Finding::default()
     }
 }
 

@@ -9,23 +9,37 @@ use crate::workspace::Package;
 const MAY_USE: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("sign", &["model"]),
+    ("sigstore", &["model", "sign"]),
     ("tlog", &["model", "sign"]),
     ("evidence", &["model", "sign"]),
     ("policy", &["model", "sign"]),
-    ("ledger", &["model", "sign", "tlog", "evidence", "policy"]),
+    ("ledger", &["model", "sign", "sigstore", "tlog", "evidence", "policy"]),
     ("store", &["model"]),
     ("store-local", &["model", "store"]),
-    ("engine", &["model", "sign", "tlog", "evidence", "policy", "ledger", "store"]),
+    ("engine", &["model", "sign", "sigstore", "tlog", "evidence", "policy", "ledger", "store"]),
     ("api", &["model"]),
     ("server", &["model", "sign", "tlog", "evidence", "policy", "ledger", "store", "engine", "api"]),
     (
         "lockgate",
-        &["model", "sign", "tlog", "evidence", "policy", "ledger", "store", "store-local", "engine", "api", "server"],
+        &[
+            "model",
+            "sign",
+            "sigstore",
+            "tlog",
+            "evidence",
+            "policy",
+            "ledger",
+            "store",
+            "store-local",
+            "engine",
+            "api",
+            "server",
+        ],
     ),
 ];
 
 /// The rooms that an auditor has to trust.
-const PURE: &[&str] = &["model", "sign", "tlog", "evidence", "policy", "ledger"];
+const PURE: &[&str] = &["model", "sign", "sigstore", "tlog", "evidence", "policy", "ledger"];
 
 /// What no pure room depends on, not even in its tests: runtimes, HTTP, SQL.
 const IMPURE: &[&str] = &["tokio", "hyper", "axum", "ureq", "rusqlite"];

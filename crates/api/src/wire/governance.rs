@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use lockgate_model::facts::SubjectKind;
-use lockgate_model::{ChangeId, Digest, EnvName, GroupName, PersonId, ServiceName, UnixMillis};
+use lockgate_model::{ChangeId, Digest, EnvName, GroupName, PersonId, ReleaseName, ServiceName, UnixMillis};
 
 /// `GET /v1/server`.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -131,6 +131,9 @@ pub struct Activation {
     pub by: PersonId,
     /// Their signature over the activation document.
     pub signature: String,
+    /// The backtest of the policy set, as `lockgate policy backtest --report` wrote it; its digest stands in the document.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backtest: Option<String>,
 }
 
 /// `POST /v1/waivers`.
@@ -162,6 +165,20 @@ pub struct Waiver {
     pub granted_by: PersonId,
     /// Their signature over the same document.
     pub granted_signature: String,
+    /// The entry that asked for it; absent where the request was handed over outside of the ledger.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<u64>,
+    /// The only release.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub release: Option<ReleaseName>,
+    /// The only artifact.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub artifact: Option<Digest>,
+    /// Where it is followed up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticket: Option<String>,
 }
 
 /// The result of a governance change.

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::wire::ArtifactRef;
-use lockgate_model::{EnvName, PromotionId, ReleaseName, ServiceName, UnixMillis};
+use lockgate_model::{Digest, EnvName, PromotionId, ReleaseName, ServiceName, UnixMillis};
 
 /// `GET /v1/status`.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -21,6 +21,12 @@ pub struct StatusReply {
     pub next: Option<ServiceName>,
     /// Open promotions.
     pub open: Vec<OpenRow>,
+    /// Emergency freezes in force.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub freezes: Vec<super::FreezeRow>,
+    /// Break-glass that waits for signatures or for its review.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub break_glass: Vec<super::BreakGlassRow>,
     /// How many entries the ledger has.
     pub entries: u64,
 }
@@ -109,16 +115,104 @@ pub struct DiffReply {
     /// To.
     #[schemars(with = "String")]
     pub to: ReleaseName,
+    /// Source repositories.
+    pub repositories: (Option<String>, Option<String>),
     /// Source commits.
     pub commits: (Option<String>, Option<String>),
     /// Artifacts that are gone.
     pub artifacts_removed: Vec<ArtifactRef>,
     /// Artifacts that are new.
     pub artifacts_added: Vec<ArtifactRef>,
+    /// How many bytes the artifacts of each side have together.
+    pub size_bytes: (u64, u64),
     /// Whether each side has an SBOM.
     pub sboms: (bool, bool),
     /// Components that differ.
     pub components: Vec<ComponentRow>,
+    /// Whether each side has a vulnerability scan.
+    pub scans: (bool, bool),
+    /// Findings that only the second side has.
+    pub findings_added: Vec<DiffFinding>,
+    /// Findings that only the first side has.
+    pub findings_fixed: Vec<DiffFinding>,
+    /// How the tests of each side came out.
+    pub tests: (Option<DiffTests>, Option<DiffTests>),
+    /// The line coverage of each side, in basis points.
+    pub coverage: (Option<u64>, Option<u64>),
+    /// Configurations whose digest differs.
+    pub configurations: Vec<DiffConfiguration>,
+    /// The environment that the gates were asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub environment: Option<EnvName>,
+    /// Gates that come out differently there, each side asked for now and approved by nobody.
+    pub gates: Vec<DiffGate>,
+}
+
+/// One finding that only one side has.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DiffFinding {
+    /// Such as `CVE-2024-1234`.
+    pub id: String,
+    /// The package, by URL where there is one.
+    pub package: String,
+    /// Its version.
+    pub version: String,
+    /// How bad it is.
+    pub severity: String,
+    /// The first version that fixes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fixed: Option<String>,
+}
+
+/// How tests came out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DiffTests {
+    /// How many passed.
+    pub passed: u64,
+    /// How many failed.
+    pub failed: u64,
+    /// How many were skipped.
+    pub skipped: u64,
+}
+
+/// One configuration that differs.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DiffConfiguration {
+    /// Which.
+    pub name: String,
+    /// For which environment, where it is for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<String>,
+    /// Its digest before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub before: Option<Digest>,
+    /// Its digest after.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub after: Option<Digest>,
+}
+
+/// One gate that comes out differently.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DiffGate {
+    /// The gate.
+    pub gate: String,
+    /// What comes of it for the first side; absent where it is not asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<String>,
+    /// What comes of it for the second side; absent where it is not asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+    /// Why, as a stable reason code.
+    pub reason: String,
+    /// What there is.
+    pub found: String,
 }
 
 /// One component that differs.
@@ -133,6 +227,15 @@ pub struct ComponentRow {
     /// The version after.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<String>,
+    /// Its package URL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub purl: Option<String>,
+    /// The licences before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub licence_before: Option<String>,
+    /// The licences after.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub licence_after: Option<String>,
 }
 
 /// `GET /v1/consistency`.

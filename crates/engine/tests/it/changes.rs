@@ -87,6 +87,7 @@ fn activation(world: &World, description: &str, by: &str) -> (Vec<u8>, PolicyAct
         by: person(by),
         signature: String::new(),
         countersigned: Vec::new(),
+        backtest: None,
     };
     let signed = event.demand(ORIGIN).unwrap().document;
     event.signature = sign(by, POLICY_NAMESPACE, &signed);

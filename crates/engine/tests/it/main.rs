@@ -9,6 +9,8 @@ mod changes;
 #[cfg(test)]
 mod consents;
 #[cfg(test)]
+mod emergency;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod promotions;

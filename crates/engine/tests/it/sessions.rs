@@ -53,6 +53,7 @@ fn activate(world: &World, edit: impl Fn(&str, &str) -> String) {
         previous: governance.policy_digest,
         previous_at: governance.policy_at,
         reason: "a test",
+        backtest: None,
     };
     let event = PolicyActivated {
         policy: set.digest(),
@@ -62,6 +63,7 @@ fn activate(world: &World, edit: impl Fn(&str, &str) -> String) {
         by: person("sam"),
         signature: signed("sam", POLICY_NAMESPACE, &document_bytes(&document).unwrap()),
         countersigned: Vec::new(),
+        backtest: None,
     };
     let submission = policy::activate(&person("sam"), set.document(), event).unwrap();
     world.engine().run(submission).unwrap();

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use lockgate_evidence::{Format, detect, read};
+use lockgate_evidence::{Format, detect, feed, read, read_from};
 use lockgate_model::Limits;
 use lockgate_model::facts::{Claim, Severity, Vulnerabilities};
 use serde_json::Value;
 
 /// The files of one set with their bytes, sorted by path; none when the vectors are not on this machine.
-fn files_of(set: &str) -> Option<Vec<(PathBuf, Vec<u8>)>> {
+pub(crate) fn files_of(set: &str) -> Option<Vec<(PathBuf, Vec<u8>)>> {
     #[expect(clippy::disallowed_methods, reason = "a test finds its vectors through the environment")]
     let (folder, in_ci) =
         (std::env::var("LOCKGATE_VECTORS").ok(), std::env::var("CI").is_ok_and(|value| value == "true"));
@@ -186,4 +186,83 @@ fn vectors_sarif() {
     }
     assert!(read_ones > 0 && refused > 0, "no logs");
     eprintln!("sarif: {read_ones} logs of version 2.1.0 read, {refused} others refused");
+}
+
+#[test]
+fn vectors_kev() {
+    let Some(files) = files_of("cisa-kev") else { return };
+    let mut entries = 0;
+    for (path, bytes) in &files {
+        assert_eq!(detect(bytes), None, "{}", path.display());
+        let feed = feed::kev(bytes, &Limits::DEFAULT).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let document: Value = serde_json::from_slice(bytes).unwrap();
+        let listed = document["vulnerabilities"].as_array().unwrap();
+        assert_eq!(feed.entries.len(), listed.len(), "{}", path.display());
+        assert_eq!(document["catalogVersion"], feed.version.as_str());
+        for one in listed {
+            let id = one["cveID"].as_str().unwrap();
+            let entry = feed.entry(id).unwrap_or_else(|| panic!("no {id}"));
+            assert_eq!(entry.ransomware, one["knownRansomwareCampaignUse"] == "Known", "{id}");
+            assert!(entry.added_at.is_some_and(|added| added <= feed.released_at), "{id}");
+        }
+        entries += listed.len();
+        // A catalogue that was cut, or padded, is none.
+        assert_eq!(feed::kev(&bytes[..bytes.len() / 2], &Limits::DEFAULT).unwrap_err().code, "FEED_MALFORMED");
+        let text = std::str::from_utf8(bytes).unwrap();
+        let count = format!("\"count\": {}", listed.len());
+        let padded = text.replacen(&count, "\"count\": 1", 1);
+        assert_ne!(padded, text, "{}", path.display());
+        assert_eq!(feed::kev(padded.as_bytes(), &Limits::DEFAULT).unwrap_err().code, "FEED_MALFORMED");
+    }
+    assert!(entries > 0, "no entries");
+    eprintln!("cisa-kev: {} catalogues with {entries} entries", files.len());
+}
+
+#[test]
+fn vectors_read_from_a_stream_as_from_memory() {
+    let mut counts: BTreeMap<String, (usize, usize)> = BTreeMap::new();
+    for set in ["cyclonedx", "grype", "sarif", "trivy"] {
+        let Some(files) = files_of(set) else { return };
+        for (path, bytes) in &files {
+            let Some(format) = detect(bytes) else { continue };
+            let whole = read(format, bytes, &Limits::DEFAULT);
+            let streamed = read_from(format, &mut bytes.as_slice(), &Limits::DEFAULT);
+            assert_eq!(streamed, whole, "{}", path.display());
+            let (accepted, refused) = counts.entry(format!("{set}: {format}")).or_default();
+            match whole {
+                Ok(_) => *accepted += 1,
+                Err(_) => *refused += 1,
+            }
+        }
+    }
+    assert!(!counts.is_empty(), "no reports");
+    for (row, (accepted, refused)) in &counts {
+        eprintln!("{row}: {accepted} accepted, {refused} refused");
+    }
+}
+
+#[test]
+fn vectors_name_findings_by_their_place() {
+    let mut findings = 0;
+    for set in ["trivy", "grype"] {
+        let Some(files) = files_of(set) else { return };
+        for (path, bytes) in &files {
+            let Some(format @ (Format::Trivy | Format::Grype)) = detect(bytes) else { continue };
+            let Ok(Claim::Vulnerabilities(scan)) = read(format, bytes, &Limits::DEFAULT) else {
+                panic!("{} is no scan", path.display());
+            };
+            let document: Value = serde_json::from_slice(bytes).unwrap();
+            for finding in &scan.findings {
+                findings += 1;
+                let original = document.pointer(finding.pointer.as_deref().unwrap()).unwrap();
+                let id = match format {
+                    Format::Trivy => &original["VulnerabilityID"],
+                    _ => &original["vulnerability"]["id"],
+                };
+                assert_eq!(*id, finding.id.as_str(), "{}", path.display());
+            }
+        }
+    }
+    assert!(findings > 0, "no findings");
+    eprintln!("trivy and grype: {findings} findings lead back to where they stand");
 }

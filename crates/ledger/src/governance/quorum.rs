@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use lockgate_model::facts::SubjectKind;
-use lockgate_model::{Digest, EntryIndex, EnvName, GateName, PersonId, ServiceName};
+use lockgate_model::{Digest, EntryIndex, EnvName, GateName, PersonId, ReleaseName, ServiceName};
 use lockgate_policy::Permission;
 use lockgate_sign::quorum::{Signer, count_distinct_signers};
 
@@ -52,6 +52,8 @@ pub(crate) enum Vouched {
     Ci { machine: PersonId },
     /// A lent right to approve.
     Delegation { from: PersonId, to: PersonId },
+    /// A break-glass, by the entry that opened it.
+    BreakGlass { opened: EntryIndex, release: ReleaseName, environment: EnvName },
 }
 
 impl Vouched {
@@ -64,6 +66,9 @@ impl Vouched {
             Self::Policy { policy } => format!("the policy set {policy}"),
             Self::Ci { machine } => format!("the trust in CI pipelines that act as {machine}"),
             Self::Delegation { from, to } => format!("the right to approve that {from} lent {to}"),
+            Self::BreakGlass { opened, release, environment } => {
+                format!("the break-glass of entry {opened} for {release} into {environment}")
+            }
             Self::Waiver { gate, finding, service, environment } => {
                 format!("the waiver of {finding} of gate {gate} for {service} in {environment}")
             }

@@ -1,5 +1,7 @@
 //! Each rule of governance on its own.
 
+mod emergency;
+
 use std::collections::BTreeMap;
 
 use lockgate_model::facts::SubjectKind;
@@ -106,6 +108,11 @@ impl Chain {
             Event::ChangeProposed(event) => governance.propose(event, index, &self.bodies),
             Event::ChangeSigned(event) => governance.sign_change(event, index),
             Event::ChangeRejected(event) => governance.reject_change(event, index),
+            Event::FreezeOrdered(event) => governance.freeze(event, index, UnixMillis(self.time)),
+            Event::FreezeLifted(event) => governance.lift_freeze(event, index),
+            Event::BreakGlassOpened(event) => governance.open_break_glass(event, index, UnixMillis(self.time)),
+            Event::BreakGlassSigned(event) => governance.sign_break_glass(event, index, UnixMillis(self.time)),
+            Event::BreakGlassReviewed(event) => governance.review_break_glass(event, index),
             other => panic!("{}", other.name()),
         };
         applied.map_err(|error| error.code)?;
@@ -323,6 +330,7 @@ fn another_policy_set_takes_two_different_owners() {
             by: person(signers[0]),
             signature: String::new(),
             countersigned: Vec::new(),
+            backtest: None,
         };
         let document = event.demand(ORIGIN).unwrap().document;
         event.signature = sign(signers[0], 1, POLICY_NAMESPACE, &document);

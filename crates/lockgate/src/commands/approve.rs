@@ -13,6 +13,7 @@ use lockgate_tlog::checkpoint::Checkpoint;
 use lockgate_tlog::proof::verify_consistency;
 
 use crate::cli;
+use crate::commands::comparison::against_running;
 use crate::commands::push::logged_line;
 use crate::commands::review::{open_evidence, take_back};
 use crate::commands::why::outcome_exit;
@@ -84,7 +85,8 @@ fn consent(world: &World, options: &cli::Approve, verdict: Verdict) -> Outcome {
             anchor: Anchor { size: verified.checkpoint_size, root: verified.checkpoint_root },
         },
     )?;
-    let document = document.described(&facts).reviewed(opened_at, &opened);
+    let changes = against_running(world, &client, &trust, &verified, &bodies)?;
+    let document = document.described(&facts).comparing(changes).reviewed(opened_at, &opened);
     let bytes = document.to_bytes()?;
     world.terminal.say(format!("You are about to sign:\n{}", approval_text(&document)));
     if !options.yes && !world.terminal.confirm("Sign this with your key?")? {

@@ -1,13 +1,13 @@
 //! Audit: the whole ledger, offline.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use lockgate_api::Exit;
 use lockgate_engine::audit::StoreSource;
 use lockgate_engine::reader;
 use lockgate_ledger::TrustFile;
 use lockgate_ledger::access_log::{AccessReport, audit as examine_access, verifier_of};
-use lockgate_ledger::audit::{Anchor, Problem, Report, audit as examine};
+use lockgate_ledger::audit::{Anchor, Observer, Problem, Report, audit_with};
 use lockgate_sign::note::VerifierKey;
 use lockgate_store::LedgerStore;
 use lockgate_store_local::{LocalStore, Options};
@@ -17,6 +17,7 @@ use serde::Serialize;
 use crate::access_log;
 use crate::cli;
 use crate::commands::access_log::pinned_keys;
+use crate::commands::audit_export::export;
 use crate::failure::{Failure, Outcome};
 use crate::serve::read_checkpoint;
 use crate::world::World;
@@ -34,11 +35,22 @@ impl TileSource for Tiles<'_> {
     }
 }
 
+/// What is audited, and against what.
+pub struct Scope<'a> {
+    /// The data directory.
+    pub data: &'a Path,
+    /// The trust file, where it is not the home's.
+    pub trust: Option<&'a Path>,
+    /// Checkpoints that someone kept.
+    pub checkpoints: &'a [PathBuf],
+}
+
 /// What was found in both logs.
 #[derive(Serialize)]
-struct Audited {
+pub struct Audited {
+    /// In the ledger.
     #[serde(flatten)]
-    ledger: Report,
+    pub ledger: Report,
     /// Absent where there is no access log: in a data directory of an older version.
     #[serde(skip_serializing_if = "Option::is_none")]
     access: Option<AccessReport>,
@@ -55,24 +67,46 @@ impl Audited {
 /// # Errors
 /// When there is no ledger to read.
 pub fn audit(world: &World, options: &cli::Audit) -> Outcome {
+    if let Some(cli::AuditCommand::Export(options)) = &options.command {
+        return export(world, options);
+    }
     let data = options.data.clone().unwrap_or_else(|| world.home.data());
-    let store = LocalStore::open_read_only(&data, Options::default())?;
-    let trust = match (&options.trust, world.home.trust().exists()) {
+    let scope = Scope { data: &data, trust: options.trust.as_deref(), checkpoints: &options.checkpoint };
+    let audited = examine_all(world, &scope, &mut |_, _, _| {})?;
+    world.terminal.show(&audited, || shown(&audited, &data.display().to_string()))?;
+    match alarm(&audited) {
+        None => Ok(Exit::Done),
+        Some(failure) => Err(failure),
+    }
+}
+
+/// Audits both logs, and tells `observe` of every entry of the ledger.
+///
+/// # Errors
+/// When there is no ledger to read.
+pub fn examine_all(world: &World, scope: &Scope<'_>, observe: Observer<'_>) -> Result<Audited, Failure> {
+    let store = LocalStore::open_read_only(scope.data, Options::default())?;
+    let trust = match (scope.trust, world.home.trust().exists()) {
         (None, false) => None,
-        (named, _) => Some(world.trust(named.as_deref())?),
+        (named, _) => Some(world.trust(named)?),
     };
-    let anchors = anchors(world, options)?;
+    let anchors = anchors(world, scope.checkpoints)?;
     let total = store.head()?.size.0;
     let bar = world.terminal.progress("auditing", total, false);
-    let report = examine(&StoreSource(&store), trust.as_ref(), anchors, |done, _| bar.set_position(done));
+    let report = audit_with(&StoreSource(&store), trust.as_ref(), anchors, |done, _| bar.set_position(done), observe);
     bar.finish_and_clear();
-    let access = audit_access(world, &data, log_key(&store, trust.as_ref()))?;
-    let audited = Audited { ledger: report, access };
-    world.terminal.show(&audited, || shown(&audited, &data.display().to_string()))?;
+    let access = audit_access(world, scope.data, log_key(&store, trust.as_ref()))?;
+    Ok(Audited { ledger: report, access })
+}
+
+/// The failure that an audit ends with, if anything is wrong.
+pub fn alarm(audited: &Audited) -> Option<Failure> {
     match audited.problems().count() {
-        0 => Ok(Exit::Done),
-        count => Err(Failure::new(Exit::Integrity, "AUDIT_FAILED", format!("{count} problems were found"))
-            .hint("keep this directory as it is; compare it with a backup, a mirror or an older checkpoint")),
+        0 => None,
+        count => Some(
+            Failure::new(Exit::Integrity, "AUDIT_FAILED", format!("{count} problems were found"))
+                .hint("keep this directory as it is; compare it with a backup, a mirror or an older checkpoint"),
+        ),
     }
 }
 
@@ -111,8 +145,8 @@ fn log_key(store: &LocalStore, trust: Option<&TrustFile>) -> Option<VerifierKey>
 }
 
 /// Everything that anyone here has kept: what the command names, what the server last signed, what this CLI has seen.
-fn anchors(world: &World, options: &cli::Audit) -> Result<Vec<Anchor>, Failure> {
-    let mut paths = options.checkpoint.clone();
+fn anchors(world: &World, checkpoints: &[PathBuf]) -> Result<Vec<Anchor>, Failure> {
+    let mut paths = checkpoints.to_vec();
     if let Some(missing) = paths.iter().find(|path| !path.exists()) {
         return Err(Failure::new(Exit::NotFound, "FILE_FAILED", format!("{} does not exist", missing.display())));
     }

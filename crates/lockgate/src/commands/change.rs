@@ -10,8 +10,10 @@ use lockgate_api::wire::{
 };
 use lockgate_api::{Client, Exit};
 use lockgate_ledger::Event;
+use lockgate_ledger::backtest::BacktestReport;
 use lockgate_ledger::change::{REJECTION_NAMESPACE, read_draft, rejection_bytes, render};
 use lockgate_ledger::code_words::code_words;
+use lockgate_ledger::entry::PolicyActivated;
 use lockgate_model::{ChangeId, Digest, Limits, canonical};
 use lockgate_policy::PolicySet;
 use serde_json::json;
@@ -19,6 +21,7 @@ use serde_json::json;
 use crate::cli;
 use crate::commands::key_life::print_suspects;
 use crate::commands::policy::invalid;
+use crate::commands::policy_backtest::summary_of;
 use crate::commands::push::logged_line;
 use crate::failure::{Failure, Outcome};
 use crate::keyring::sign as sign_with;
@@ -111,6 +114,9 @@ impl Rebuilt {
                 return Err(mismatch("the server sent another policy set than the one that is to be signed"));
             }
             let next = PolicySet::from_document(document.as_bytes()).map_err(|errors| invalid(&errors))?;
+            if let Some(digest) = event.backtest {
+                text.push_str(&backtest_summary(client, digest, event, &self.origin)?);
+            }
             text.push_str(&policy_differences(client, event.previous, &next)?);
         }
         Ok(text)
@@ -191,6 +197,17 @@ fn reject(world: &World, id: ChangeId, reason: &str) -> Outcome {
     Ok(Exit::Done)
 }
 
+/// What the backtest of a policy set says, which whoever signs the change signs too.
+fn backtest_summary(client: &Client, digest: Digest, event: &PolicyActivated, origin: &str) -> Result<String, Failure> {
+    let bytes = client.get_bytes(&format!("/v1/blobs/{digest}"))?;
+    if Digest::of(&bytes) != digest {
+        return Err(mismatch("the server sent another backtest than the one that is to be signed"));
+    }
+    let report = BacktestReport::from_bytes(&bytes)?;
+    report.check(origin, event.policy, event.previous)?;
+    Ok(summary_of(&report).lines().map(|line| format!("              {line}\n")).collect())
+}
+
 /// Which lines of the policy set change. The active set is compared by the digest that the change names.
 fn policy_differences(client: &Client, previous: Digest, next: &PolicySet) -> Result<String, Failure> {
     let active = client.get_bytes("/v1/policy")?;
@@ -218,7 +235,7 @@ fn policy_differences(client: &Client, previous: Digest, next: &PolicySet) -> Re
 
 /// The lines that one text has and the other has not, each with its number: first `-`, then `+`. A line that moved is
 /// shown in both places, because under another heading it says something else.
-fn line_differences(old: &str, new: &str) -> Vec<String> {
+pub fn line_differences(old: &str, new: &str) -> Vec<String> {
     let (old, new): (Vec<&str>, Vec<&str>) = (old.lines().collect(), new.lines().collect());
     let same = old.iter().zip(&new).take_while(|(old, new)| old == new).count();
     let (before, after) = (old.get(same..).unwrap_or_default(), new.get(same..).unwrap_or_default());

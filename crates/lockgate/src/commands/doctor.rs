@@ -3,15 +3,19 @@
 use std::os::unix::fs::PermissionsExt;
 
 use lockgate_api::Exit;
-use lockgate_api::wire::{ChangeRow, PersonRow, Whoami};
+use lockgate_api::wire::{BreakGlassRow, ChangeRow, FreezeRow, PersonRow, WaiverRow, Whoami};
+use lockgate_engine::where_index;
 use lockgate_model::facts::SubjectKind;
-use lockgate_policy::{Permission, PolicySet, run_tests};
+use lockgate_policy::{LintLevel, Permission, PolicySet, expiry_lint, run_tests};
 use lockgate_sign::ssh_signer::AgentSigner;
+use lockgate_store_local::{LocalStore, Options};
 use serde_json::json;
 
+use crate::cli;
 use crate::commands::access;
 use crate::commands::expiry::{Expiry, RED_DAYS, Warning, warnings};
 use crate::commands::policy::invalid;
+use crate::commands::waive::ending_soon;
 use crate::failure::{Failure, Outcome};
 use crate::terminal::table;
 use crate::world::World;
@@ -26,7 +30,10 @@ enum Health {
 ///
 /// # Errors
 /// `DOCTOR_FAILED` with the number of failed checks.
-pub fn doctor(world: &World) -> Outcome {
+pub fn doctor(world: &World, options: &cli::Doctor) -> Outcome {
+    if options.rebuild {
+        return rebuild(world);
+    }
     let mut rows: Vec<(Health, &str, String, String)> = Vec::new();
     let mut row =
         |health: Health, name: &'static str, found: String, fix: &str| rows.push((health, name, found, fix.to_owned()));
@@ -76,7 +83,13 @@ pub fn doctor(world: &World) -> Outcome {
         }
         Err(failure) => row(Health::Warn, "server", failure.message, "lockgate up"),
     }
+    for (health, name, found, fix) in emergency_rows(world) {
+        row(health, name, found, fix);
+    }
     for (health, name, found, fix) in governance_rows(world) {
+        row(health, name, found, fix);
+    }
+    for (health, name, found, fix) in waiver_rows(world) {
         row(health, name, found, fix);
     }
     match access::last_review(world) {
@@ -111,6 +124,61 @@ pub fn doctor(world: &World) -> Outcome {
     }
 }
 
+/// What is frozen, and which break-glass nobody has reviewed: that one fails until somebody has.
+fn emergency_rows(world: &World) -> Vec<(Health, &'static str, String, &'static str)> {
+    let read = || -> Result<(Vec<FreezeRow>, Vec<BreakGlassRow>), Failure> {
+        let client = world.signed_in()?;
+        Ok((client.get("/v1/freezes")?, client.get("/v1/break-glass")?))
+    };
+    let (freezes, opened) = match read() {
+        Ok(read) => read,
+        Err(failure) => return vec![(Health::Warn, "emergency", failure.message, "lockgate login NAME")],
+    };
+    let frozen = freezes.iter().filter(|row| row.open).count();
+    let health = if frozen == 0 { Health::Ok } else { Health::Warn };
+    let mut rows = vec![(health, "freezes", format!("{frozen} in force"), "lockgate freeze list")];
+    let count = |state: &str| opened.iter().filter(|row| row.state == state).count();
+    let (unreviewed, open) = (count("unreviewed"), count("open"));
+    let health = match (unreviewed, open) {
+        (0, 0) => Health::Ok,
+        (0, _) => Health::Warn,
+        _ => Health::Fail,
+    };
+    let found = format!("{unreviewed} not reviewed, {open} waiting for signatures");
+    rows.push((health, "break-glass", found, "lockgate break-glass list"));
+    rows
+}
+
+/// Makes the index of what is where again, from the ledger and the bodies beside it.
+fn rebuild(world: &World) -> Outcome {
+    let store = LocalStore::open(&world.home.data(), Options::default())?;
+    let done = where_index::rebuild_store(&store)?;
+    let shown = json!({ "entries": done.entries, "rows": done.rows, "unreadable": done.unreadable });
+    world.terminal.show(&shown, || {
+        let lost = match done.unreadable {
+            0 => String::new(),
+            count => format!("; {count} pieces of evidence cannot be read: run `lockgate audit`"),
+        };
+        format!("the index has {} rows, from {} entries{lost}", done.rows, done.entries)
+    })?;
+    Ok(Exit::Done)
+}
+
+/// Which waivers end within 30 days: then what they except blocks again.
+fn waiver_rows(world: &World) -> Vec<(Health, &'static str, String, &'static str)> {
+    let read = world.signed_in().and_then(|client| Ok(client.get::<Vec<WaiverRow>>("/v1/waivers")?));
+    let rows = match read {
+        Ok(rows) => rows,
+        Err(failure) => return vec![(Health::Warn, "waivers", failure.message, "lockgate login NAME")],
+    };
+    let soon = ending_soon(&rows, world.now());
+    if soon.is_empty() {
+        let open = rows.iter().filter(|row| row.state == "open").count();
+        return vec![(Health::Ok, "waivers", format!("{open} in force, none ends within 30 days"), "")];
+    }
+    soon.into_iter().map(|text| (Health::Warn, "waivers", text, "lockgate waive list")).collect()
+}
+
 /// Which keys end soon, what waits for signatures, and whether there are enough people to keep each other in check.
 fn governance_rows(world: &World) -> Vec<(Health, &'static str, String, &'static str)> {
     let read = || -> Result<(Vec<PersonRow>, Vec<ChangeRow>, PolicySet), Failure> {
@@ -137,6 +205,13 @@ fn governance_rows(world: &World) -> Vec<(Health, &'static str, String, &'static
         let health = if red(&warning) { Health::Fail } else { Health::Warn };
         rows.push((health, "key expiry", warning.text, "lockgate key rotate, or key recover"));
     }
+    rows.push(match expiry_lint(&policy, world.now()) {
+        None => (Health::Ok, "policy expiry", "the policy set does not end soon".to_owned(), ""),
+        Some(lint) => {
+            let health = if lint.level == LintLevel::Warning { Health::Fail } else { Health::Warn };
+            (health, "policy expiry", lint.message, "review it, move `expires_at`, and activate it")
+        }
+    });
     let able = |person: &&PersonRow| {
         person.subject == SubjectKind::Person
             && person.suspended_at.is_none()

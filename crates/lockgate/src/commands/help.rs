@@ -6,6 +6,7 @@ use clap::CommandFactory;
 use lockgate_api::Exit;
 
 use crate::cli::{self, Cli};
+use crate::commands::signature;
 use crate::failure::{Failure, Outcome};
 use crate::home::write_file;
 use crate::terminal::table;
@@ -21,7 +22,12 @@ pub fn explain(world: &World, options: &cli::Explain) -> Outcome {
         world.terminal.result(table(&["code", "meaning"], rows))?;
         return Ok(Exit::Done);
     }
-    let known = lockgate_policy::explain::REASONS.iter().chain(REASONS).find(|(code, _)| *code == options.code);
+    let known = lockgate_policy::explain::REASONS
+        .iter()
+        .chain(REASONS)
+        .chain(lockgate_policy::LINTS)
+        .chain(signature::REASONS)
+        .find(|(code, _)| *code == options.code);
     match known {
         Some((code, text)) => {
             world.terminal.result(format!("{code}\n{text}"))?;
@@ -39,10 +45,80 @@ pub const REASONS: &[(&str, &str)] = &[
         "Nothing lets these bytes run in that environment. Either the file was changed after it was promoted, or it was never promoted there. Compare its digest with `lockgate status` and `lockgate history --artifact DIGEST`.",
     ),
     (
+        "APPROVAL_CHANGES",
+        "The counts in the signed document, of what changes against what runs in the target, are not those that the two releases have with the evidence of that time. Open the promotion again and sign what is shown; if an audit says it, somebody signed a document that another tool made.",
+    ),
+    (
+        "NOTHING_RUNS",
+        "The service has never been let into that environment, so that there is nothing to compare. `lockgate status` shows what runs where.",
+    ),
+    (
+        "CONTROL_UNKNOWN",
+        "No gate of the active policy set, and none of a decision, answers to that control. Gates name theirs with `controls` in gates/*.toml; `lockgate audit export` without `--control` lists all.",
+    ),
+    (
         "GRANT_SUPERSEDED",
         "These bytes were granted there, but a later grant of the same service replaced them. To go back, ask for a rollback: it is a decision of its own.",
     ),
     ("GRANT_EXPIRED", "The grant has ended. Promote the release again; the gates are evaluated on today's facts."),
+    (
+        "BREAK_GLASS_UNREVIEWED",
+        "A break-glass took effect and nobody has reviewed it; there is no next one before. Somebody who did not sign it runs `lockgate break-glass review INDEX --finding \"...\"`.",
+    ),
+    (
+        "BREAK_GLASS_EXPIRY",
+        "A break-glass ends, at the latest after what `max` of `[break-glass]` in the policy set says. Ask for less time.",
+    ),
+    (
+        "BREAK_GLASS_OVER",
+        "Enough people have signed that break-glass, or its time is over. `lockgate break-glass list` says which; open another one if it is still needed.",
+    ),
+    ("BREAK_GLASS_TICKET", "A break-glass names the ticket or incident that it is for: add `--ticket`."),
+    (
+        "BREAK_GLASS_TARGET",
+        "The manifest that was signed is not that of the release. Nothing was recorded; look at who handed it in.",
+    ),
+    ("FREEZE_OVER", "Somebody has lifted that freeze already. `lockgate freeze list` shows those in force."),
+    (
+        "WAIVER_GATE",
+        "Nothing of this gate can be waived. Waivers are for single findings of vulnerability and analysis gates, licences, configurations and differences between builds; approvals, provenance, freezes and the like have none.",
+    ),
+    (
+        "WAIVER_SCOPE",
+        "A waiver is for one finding of one gate that applies there, and, unless the policy set says `service_wide = true`, for one release or artifact: add `--release` or `--artifact`.",
+    ),
+    (
+        "WAIVER_REQUEST",
+        "The policy set wants waivers to be asked for in the ledger. Whoever asks runs `lockgate waive request` without `--file`; another person grants the entry that it names.",
+    ),
+    ("WAIVER_TICKET", "The policy set wants a waiver to name the ticket that follows it up: add `--ticket`."),
+    ("WAIVER_EXPIRY", "A waiver ends within 90 days, and not in the past. Ask for a shorter time with `--for`."),
+    (
+        "WAIVER_OVER",
+        "That waiver or request is over: granted, revoked or past its end. `lockgate waive list --all` shows it; ask anew.",
+    ),
+    ("WAIVER_REPLAYED", "This very waiver was asked for or revoked before. Ask anew: the new request has another end."),
+    (
+        "WAIVER_MISMATCH",
+        "What was granted is not what was asked for. Nothing was recorded; grant the entry as `lockgate waive list` shows it.",
+    ),
+    (
+        "FEED_OLDER",
+        "A newer snapshot of the feed is recorded already, and decisions never go back to an older one. Fetch the newest.",
+    ),
+    ("FEED_KNOWN", "This very snapshot is the newest one already; there is nothing to do."),
+    (
+        "FEED_FUTURE",
+        "The snapshot says that it is of a later day than the ledger's. Look at the server's clock, and at where the file comes from.",
+    ),
+    (
+        "FEED_MALFORMED",
+        "The file is no snapshot of that feed, or was cut short: KEV is `known_exploited_vulnerabilities.json` of CISA, EPSS the decompressed CSV of FIRST. Nothing was recorded; fetch it again.",
+    ),
+    (
+        "FEED_MISMATCH",
+        "The bytes of a recorded snapshot say otherwise than the entry that recorded it. Run `lockgate audit`, and look at who recorded it.",
+    ),
     ("NOT_GRANTED", "The promotion was denied, or is still pending. `lockgate why P-N` names every gate."),
     (
         "DIGEST_MISMATCH",
@@ -222,6 +298,38 @@ pub const REASONS: &[(&str, &str)] = &[
         "QUORUM_GOVERNANCE",
         "A change of people, keys or policy does not carry the signatures of as many different people as the active policy set asks for. Propose it with one signature; the others sign it with `lockgate change sign C-N`.",
     ),
+    (
+        "BACKTEST_MISSING",
+        "The active policy set has `[governance] backtest = true`: a change of policy carries the report of a backtest, whose digest everyone signs. Run `lockgate policy backtest DIR --report FILE`, then activate with `--backtest FILE`.",
+    ),
+    (
+        "BACKTEST_STALE",
+        "The backtest is of another policy set, or from before another one became active. Run it again on exactly the files that are to be activated.",
+    ),
+    (
+        "BACKTEST_INVALID",
+        "The file is not a backtest of this version as it was written: its digest is signed, so every byte counts.",
+    ),
+    (
+        "BACKTEST_TOO_LARGE",
+        "A change of policy carries a backtest of at most 1 MiB. Look at less of the history with `--since`; whoever signs sees from where on.",
+    ),
+    (
+        "POLICY_DOUBTFUL",
+        "The policy set loads, and says what it probably does not mean. Each warning has a code that `lockgate explain` explains.",
+    ),
+    (
+        "POLICY_COVERAGE_LOW",
+        "Too few gates are seen on both sides by the policy set's tests: passing, and objecting. Add tests that name the gates that are listed.",
+    ),
+    (
+        "POLICY_SNAPSHOT_DIFFERS",
+        "What the tests explain is not what `tests/*.explain.txt` holds. Look at each line; if all are meant, write them anew with `lockgate policy test --update`.",
+    ),
+    (
+        "POLICY_UNKNOWN",
+        "No policy set is known by that name: write a directory, `active`, the digest of a set in the ledger, or a starter set.",
+    ),
     ("CHANGE_UNKNOWN", "No change of that number was ever proposed. `lockgate change list` lists them."),
     ("CHANGE_CLOSED", "The change has happened, or was rejected. `lockgate change show C-N` says which."),
     ("CHANGE_EXPIRED", "The change did not gather enough signatures within 72 hours. Propose it anew."),
@@ -353,7 +461,7 @@ pub fn reference(world: &World) -> Outcome {
         text.push_str(&format!("| {} | {} |\n", exit.code(), exit.meaning()));
     }
     text.push_str("\n## Reason codes of commands and server\n\n| code | meaning |\n|---|---|\n");
-    for (code, meaning) in REASONS {
+    for (code, meaning) in REASONS.iter().chain(signature::REASONS).chain(lockgate_policy::LINTS) {
         text.push_str(&format!("| `{code}` | {meaning} |\n"));
     }
     world.terminal.bytes(text.as_bytes())?;

@@ -1,18 +1,21 @@
-//! Policy sets: check, test, show, activate.
+//! Policy sets: read, show, activate.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
 use lockgate_api::Exit;
-use lockgate_api::wire::{Acknowledged, Activation, Changed, PersonRow, ServerInfo};
+use lockgate_api::wire::{Acknowledged, Activation, Changed, ServerInfo};
+use lockgate_ledger::backtest::{BACKTEST_MAX_BYTES, BacktestReport};
 use lockgate_ledger::governance::{ActivationDocument, POLICY_NAMESPACE, document_bytes};
-use lockgate_model::{Digest, EntryIndex, Limits, PersonId};
-use lockgate_policy::{Binding, Pattern, PolicyError, PolicySet, lints, run_tests};
+use lockgate_model::{Digest, EntryIndex, Limits};
+use lockgate_policy::{Binding, Pattern, PolicyError, PolicySet};
 use serde_json::json;
 
 use crate::cli;
 use crate::commands::change::outcome;
+use crate::commands::policy_test::TestOptions;
+use crate::commands::{policy_backtest, policy_check, policy_diff, policy_explain, policy_input, policy_test};
 use crate::failure::{Failure, Outcome};
 use crate::home::{read_file, write_file};
 use crate::keyring::sign;
@@ -25,40 +28,18 @@ use crate::world::World;
 /// What does not load, does not pass, or is refused.
 pub fn policy(world: &World, options: &cli::Policy) -> Outcome {
     match options {
-        cli::Policy::Check { dir, enrolled } => {
-            let set = read_policy(dir)?;
-            let people = if *enrolled { Some(enrolled_people(world)?) } else { None };
-            let lints = lints(&set, people.as_ref());
-            for lint in &lints {
-                let hint = lint.hint.as_ref().map_or(String::new(), |hint| format!("\n  next  {hint}"));
-                world.terminal.say(format!("note: {lint}{hint}"));
-            }
-            let noted: Vec<_> = lints
-                .iter()
-                .map(|lint| json!({ "file": lint.file, "line": lint.line, "message": lint.message, "hint": lint.hint }))
-                .collect();
-            let shown = json!({ "digest": set.digest(), "environments": set.environments().len(), "gates": set.gates().len(), "lints": noted });
-            world.terminal.show(&shown, || {
-                format!(
-                    "{} loads: {} environments, {} gates\n  digest     {}",
-                    dir.display(),
-                    set.environments().len(),
-                    set.gates().len(),
-                    set.digest()
-                )
-            })?;
-            Ok(Exit::Done)
+        cli::Policy::Check { dir, enrolled, strict } => policy_check::check(world, dir, *enrolled, *strict),
+        cli::Policy::Test { dir, min_coverage, update } => {
+            policy_test::test(world, dir, TestOptions { min_coverage: *min_coverage, update: *update })
         }
-        cli::Policy::Test { dir } => test(world, dir),
         cli::Policy::Show { dir: Some(dir) } => show(world, &read_policy(dir)?),
         cli::Policy::Show { dir: None } => show(world, &active(world)?),
-        cli::Policy::Activate { dir, reason } => activate(world, dir, reason),
+        cli::Policy::Diff { from, to, enrolled } => policy_diff::diff(world, from, to, *enrolled),
+        cli::Policy::Explain { promotion, width } => policy_explain::explain(world, *promotion, *width),
+        cli::Policy::Input { promotion, dir, test } => policy_input::input(world, *promotion, dir, test.as_deref()),
+        cli::Policy::Backtest(options) => policy_backtest::backtest(world, options),
+        cli::Policy::Activate { dir, reason, backtest } => activate(world, dir, reason, backtest.as_deref()),
     }
-}
-
-fn enrolled_people(world: &World) -> Result<BTreeSet<PersonId>, Failure> {
-    let people: Vec<PersonRow> = world.signed_in()?.get("/v1/people")?;
-    Ok(people.into_iter().map(|row| row.person).collect())
 }
 
 /// `lockgate init`.
@@ -66,10 +47,13 @@ fn enrolled_people(world: &World) -> Result<BTreeSet<PersonId>, Failure> {
 /// # Errors
 /// When the directory has files already.
 pub fn init(world: &World, options: &cli::Init) -> Outcome {
+    if options.list {
+        return list_starters(world);
+    }
     let files = PolicySet::starter(&options.starter).ok_or_else(|| {
         let known: Vec<&str> = lockgate_policy::STARTERS.iter().map(|(name, _)| *name).collect();
         Failure::usage("STARTER_UNKNOWN", format!("there is no starter policy set `{}`", options.starter))
-            .hint(format!("there are {}", known.join(" and ")))
+            .hint(format!("there are {}", known.join(", ")))
     })?;
     if fs::read_dir(&options.dir).is_ok_and(|mut entries| entries.next().is_some()) {
         return Err(Failure::new(
@@ -86,7 +70,18 @@ pub fn init(world: &World, options: &cli::Init) -> Outcome {
     Ok(Exit::Done)
 }
 
-/// Reads a policy set from a directory: `.toml` files, at most two levels deep.
+fn list_starters(world: &World) -> Outcome {
+    let row = |(name, description): &(&str, &str)| json!({ "name": name, "description": description });
+    let rows: Vec<_> = lockgate_policy::STARTERS.iter().map(row).collect();
+    world.terminal.show(&rows, || {
+        let row = |(name, description): &(&str, &str)| vec![(*name).to_owned(), (*description).to_owned()];
+        table(&["name", "for"], lockgate_policy::STARTERS.iter().map(row))
+    })?;
+    Ok(Exit::Done)
+}
+
+/// Reads a policy set from a directory: `.toml` files, at most two levels deep, the trust roots in `roots/` and the
+/// modules in `rego/`.
 ///
 /// # Errors
 /// `POLICY_INVALID` with every problem, or what cannot be read.
@@ -114,7 +109,7 @@ fn collect(dir: &Path, prefix: &str, files: &mut BTreeMap<String, String>) -> Re
         }
         if kind.is_dir() && prefix.is_empty() {
             collect(&entry.path(), &format!("{name}/"), files)?;
-        } else if kind.is_file() && name.ends_with(".toml") {
+        } else if kind.is_file() && is_part(prefix, &name) {
             let bytes = read_file(&entry.path(), Limits::DEFAULT.policy_bytes as u64)?;
             let text = String::from_utf8(bytes)
                 .map_err(|_| Failure::usage("POLICY_INVALID", format!("{} is not UTF-8", entry.path().display())))?;
@@ -124,44 +119,28 @@ fn collect(dir: &Path, prefix: &str, files: &mut BTreeMap<String, String>) -> Re
     Ok(())
 }
 
+/// Whether a file of this name in this folder is part of a policy set.
+fn is_part(folder: &str, name: &str) -> bool {
+    name.ends_with(".toml")
+        || (folder == "roots/" && name.ends_with(".json"))
+        || (folder == "rego/" && name.ends_with(".rego"))
+}
+
 /// Every problem of a policy set in one failure.
 pub fn invalid(errors: &[PolicyError]) -> Failure {
-    let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    let line = |error: &PolicyError| match &error.hint {
+        Some(hint) => format!("{error}; {hint}"),
+        None => error.to_string(),
+    };
+    let lines: Vec<String> = errors.iter().map(line).collect();
     Failure::usage("POLICY_INVALID", format!("the policy set does not load:\n  {}", lines.join("\n  ")))
 }
 
-fn test(world: &World, dir: &Path) -> Outcome {
-    let set = read_policy(dir)?;
-    let results = run_tests(&set);
-    let failed = results.iter().filter(|result| !result.passed).count();
-    let shown: Vec<_> = results.iter().map(|result| json!({
-        "name": result.name, "file": result.file, "line": result.line, "passed": result.passed, "expected": result.expected, "found": result.found, "detail": result.detail,
-    })).collect();
-    world.terminal.show(&shown, || {
-        let row = |result: &lockgate_policy::TestResult| {
-            vec![
-                if result.passed { "pass" } else { "FAIL" }.to_owned(),
-                format!("{}:{}", result.file, result.line),
-                result.name.clone(),
-                format!("expected {}, found {}", result.expected, result.found),
-                if result.passed { String::new() } else { result.detail.clone() },
-            ]
-        };
-        format!(
-            "{}\n{} passed, {failed} failed",
-            table(&["", "where", "test", "outcome", ""], results.iter().map(row)),
-            results.len() - failed
-        )
-    })?;
-    match (failed, results.is_empty()) {
-        (0, false) => Ok(Exit::Done),
-        (0, true) => Err(Failure::usage("POLICY_TESTS_MISSING", "the policy set has no tests")
-            .hint("put some beside it, in tests/*.toml")),
-        _ => Err(Failure::new(Exit::Denied, "POLICY_TESTS_FAILED", format!("{failed} policy tests fail"))),
-    }
-}
-
-fn active(world: &World) -> Result<PolicySet, Failure> {
+/// The server's active policy set.
+///
+/// # Errors
+/// When the server cannot be reached, or what it sends does not load.
+pub fn active(world: &World) -> Result<PolicySet, Failure> {
     let document = world.signed_in()?.get_bytes("/v1/policy")?;
     PolicySet::from_document(&document).map_err(|errors| invalid(&errors))
 }
@@ -181,10 +160,15 @@ fn show(world: &World, set: &PolicySet) -> Outcome {
         })
         .collect();
     let settings = set.settings();
-    let shown =
-        json!({ "name": settings.name, "digest": set.digest(), "environments": environments, "groups": groups });
+    let shown = json!({
+        "name": settings.name, "digest": set.digest(), "expires_at": settings.expires_at,
+        "environments": environments, "groups": groups,
+    });
     world.terminal.show(&shown, || {
         let mut text = format!("{}  {}\n{}\n", settings.name, set.digest(), settings.description);
+        if let Some(end) = settings.expires_at {
+            text.push_str(&format!("ends at {end}: from then on everything is denied\n"));
+        }
         for environment in set.environments() {
             let after: Vec<&str> = environment.after.iter().map(lockgate_model::EnvName::as_str).collect();
             let after = if after.is_empty() { String::new() } else { format!(", after {}", after.join(", ")) };
@@ -224,13 +208,17 @@ fn bound(binding: &Binding) -> String {
     format!("{holders}: {role} for {services} in {environments} ({})\n", binding.rule)
 }
 
-fn activate(world: &World, dir: &Path, reason: &str) -> Outcome {
+fn activate(world: &World, dir: &Path, reason: &str, backtest: Option<&Path>) -> Outcome {
     let set = read_policy(dir)?;
+    let backtest = backtest.map(|path| read_file(path, BACKTEST_MAX_BYTES as u64)).transpose()?;
     let person = world.person()?;
     let client = world.signed_in_as(&person)?;
     let info: ServerInfo = client.get("/v1/server")?;
     world.check_ledger(&info.origin)?;
     let (previous, previous_at) = (info.policy, info.policy_at);
+    if let Some(bytes) = &backtest {
+        BacktestReport::from_bytes(bytes)?.check(&info.origin, set.digest(), previous)?;
+    }
     let document = set.document();
     let signed = document_bytes(&ActivationDocument {
         schema: "https://lockgate.dev/policy-activation/v1",
@@ -239,12 +227,22 @@ fn activate(world: &World, dir: &Path, reason: &str) -> Outcome {
         previous,
         previous_at: EntryIndex(previous_at),
         reason,
+        backtest: backtest.as_deref().map(Digest::of),
     })?;
     let signer = world.keyring.signer(&world.context()?, &person, None)?;
     let signature = sign(signer.as_ref(), POLICY_NAMESPACE, &signed)?;
-    let document =
-        String::from_utf8(document).map_err(|error| Failure::new(Exit::Bug, "DOCUMENT_INVALID", error.to_string()))?;
-    let request = Activation { document, previous, previous_at, reason: reason.to_owned(), by: person, signature };
+    let text = |bytes: Vec<u8>| {
+        String::from_utf8(bytes).map_err(|error| Failure::new(Exit::Bug, "DOCUMENT_INVALID", error.to_string()))
+    };
+    let request = Activation {
+        document: text(document)?,
+        previous,
+        previous_at,
+        reason: reason.to_owned(),
+        by: person,
+        signature,
+        backtest: backtest.map(text).transpose()?,
+    };
     let reply: Acknowledged<Changed> = client.post("/v1/policy", &request, Some(&world.random_hex()?))?;
     outcome(world, &reply, || format!("the policy set {} is active", set.digest()))
 }

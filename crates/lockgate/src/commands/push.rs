@@ -11,6 +11,7 @@ use lockgate_api::wire::{
     Published, SourceRef,
 };
 use lockgate_api::{Client, Exit};
+use lockgate_evidence::Format;
 use lockgate_model::{Digest, Limits, PersonId, ReleaseName};
 
 use crate::cli::{self, EvidenceArgs};
@@ -71,7 +72,7 @@ pub fn attest(world: &World, options: &cli::Attest) -> Outcome {
     let evidence = evidence(&client, &options.evidence)?;
     if evidence.is_empty() {
         return Err(Failure::usage("EVIDENCE_MISSING", "there is no evidence to hand in")
-            .hint("add --tests, --sbom, --scan, --sarif, --provenance or --attestation"));
+            .hint("add --tests, --sbom, --scan, --sarif, --report, --provenance or --attestation"));
     }
     let request = AttestRequest { release: options.release.clone(), evidence };
     let reply: Acknowledged<Attested> = client.post("/v1/evidence", &request, Some(&world.random_hex()?))?;
@@ -160,34 +161,69 @@ fn upload_artifact(
 }
 
 fn evidence(client: &Client, options: &EvidenceArgs) -> Result<Vec<EvidenceBody>, Failure> {
-    let kinds: [(&[PathBuf], bool, Option<&str>); 6] = [
+    let kinds: [(&[PathBuf], bool, Option<&str>); 7] = [
         (&options.tests, false, Some("tests")),
         (&options.sbom, false, Some("sbom")),
         (&options.scan, false, Some("vulnerabilities")),
         (&options.sarif, false, Some("static-analysis")),
+        (&options.report, false, None),
         (&options.provenance, true, Some("provenance")),
         (&options.attestation, true, None),
     ];
     let mut bodies = Vec::new();
     for (paths, signed, expect) in kinds {
         for path in paths {
-            bodies.push(EvidenceBody {
-                body: body(client, path)?,
-                signed,
-                format: None,
-                expect: expect.map(str::to_owned),
-            });
+            let (format, path) = if signed { (None, path.as_path()) } else { named_format(path) };
+            for bytes in pieces(read_body(path)?, signed)? {
+                bodies.push(EvidenceBody {
+                    body: body_of(client, bytes)?,
+                    signed,
+                    format: format.map(|format| format.to_string()),
+                    expect: expect.map(str::to_owned),
+                });
+            }
         }
     }
     Ok(bodies)
 }
 
-/// Small bodies go with the request, large ones before it.
-fn body(client: &Client, path: &Path) -> Result<Body, Failure> {
-    let bytes = read_file(path, Limits::DEFAULT.evidence_bytes)?;
-    if bytes.is_empty() {
-        return Err(Failure::usage("FILE_EMPTY", format!("{} is empty", path.display())));
+/// `FORMAT=FILE` says which format a report has, for one that could be anyone's, such as an empty list.
+fn named_format(path: &Path) -> (Option<Format>, &Path) {
+    let named = path.to_str().and_then(|text| text.split_once('='));
+    match named.and_then(|(word, file)| Some((word.parse::<Format>().ok()?, file))) {
+        Some((format, file)) => (Some(format), Path::new(file)),
+        None => (None, path),
     }
+}
+
+/// The signatures of a file that holds many; a file that holds one goes as it is.
+fn pieces(bytes: Vec<u8>, signed: bool) -> Result<Vec<Vec<u8>>, Failure> {
+    if !signed {
+        return Ok(vec![bytes]);
+    }
+    let refused = |refusal: lockgate_sigstore::Refusal| {
+        Failure::usage(refusal.reason.code(), refusal.detail).hint(refusal.reason.next_step())
+    };
+    match lockgate_sigstore::container::pieces(&bytes, &Limits::DEFAULT).map_err(refused)? {
+        Some(pieces) => Ok(pieces),
+        None => Ok(vec![bytes]),
+    }
+}
+
+fn body(client: &Client, path: &Path) -> Result<Body, Failure> {
+    body_of(client, read_body(path)?)
+}
+
+fn read_body(path: &Path) -> Result<Vec<u8>, Failure> {
+    let bytes = read_file(path, Limits::DEFAULT.evidence_bytes)?;
+    match bytes.is_empty() {
+        true => Err(Failure::usage("FILE_EMPTY", format!("{} is empty", path.display()))),
+        false => Ok(bytes),
+    }
+}
+
+/// Small bodies go with the request, large ones before it.
+fn body_of(client: &Client, bytes: Vec<u8>) -> Result<Body, Failure> {
     if bytes.len() <= INLINE_BYTES {
         return Ok(Body::Inline(STANDARD.encode(&bytes)));
     }
@@ -196,4 +232,21 @@ fn body(client: &Client, path: &Path) -> Result<Body, Failure> {
         client.upload(&mut bytes.as_slice(), bytes.len() as u64, Some(&digest))?;
     }
     Ok(Body::Stored(digest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_may_name_its_format() {
+        let check = |text: &str, format: Option<Format>, file: &str| {
+            assert_eq!(named_format(Path::new(text)), (format, Path::new(file)), "{text}");
+        };
+        check("gitleaks=secrets.json", Some(Format::Gitleaks), "secrets.json");
+        check("lcov=a=b.info", Some(Format::Lcov), "a=b.info");
+        check("secrets.json", None, "secrets.json");
+        check("./gitleaks=secrets.json", None, "./gitleaks=secrets.json");
+        check("other=secrets.json", None, "other=secrets.json");
+    }
 }

@@ -1,15 +1,18 @@
-//! Status, diff, history.
+//! Status, history.
 
 use lockgate_api::client::query_value;
-use lockgate_api::wire::{ChangeRow, ComponentRow, DiffReply, HistoryReply, PersonRow, StatusReply};
+use lockgate_api::wire::{ChangeRow, HistoryReply, PersonRow, StatusReply, WaiverRow};
 use lockgate_api::{Client, Exit};
 use lockgate_model::StreamName;
+use lockgate_policy::{PolicySet, expiry_lint};
 
 use crate::cli;
 use crate::commands::approvers::approvers;
+use crate::commands::break_glass::alarms;
 use crate::commands::expiry::warnings;
+use crate::commands::waive::ending_soon;
 use crate::failure::Outcome;
-use crate::terminal::{printable, table};
+use crate::terminal::table;
 use crate::world::World;
 
 /// `lockgate status`.
@@ -32,6 +35,7 @@ pub fn status(world: &World, options: &cli::Status) -> Outcome {
         reply.services.extend(page.services);
         reply.next = page.next;
     }
+    let alarms = alarms(&reply.freezes, &reply.break_glass);
     world.terminal.show(&reply, || {
         if reply.services.is_empty() {
             return "nothing is published yet\n  next  lockgate push FILE --service NAME --version 1.0.0 --tests junit.xml".to_owned();
@@ -49,6 +53,9 @@ pub fn status(world: &World, options: &cli::Status) -> Outcome {
         }
         text
     })?;
+    for alarm in alarms {
+        world.terminal.say(alarm);
+    }
     remind(world, &client);
     Ok(Exit::Done)
 }
@@ -65,59 +72,26 @@ fn remind(world: &World, client: &Client) {
         };
         world.terminal.say(format!("warning: {}{more}", first.text));
     }
+    let document = client.get_bytes("/v1/policy").unwrap_or_default();
+    let ending = PolicySet::from_document(&document).ok().and_then(|policy| expiry_lint(&policy, world.now()));
+    if let Some(lint) = ending {
+        world.terminal.say(format!("warning: {}; {}", lint.message, lint.hint.unwrap_or_default()));
+    }
+    let waivers: Vec<WaiverRow> = client.get("/v1/waivers").unwrap_or_default();
+    let ending = ending_soon(&waivers, world.now());
+    if let Some(first) = ending.first() {
+        let more = match ending.len() - 1 {
+            0 => String::new(),
+            more => format!(" (and {more} more: lockgate waive list)"),
+        };
+        world.terminal.say(format!("warning: {first}{more}"));
+    }
     let changes: Vec<ChangeRow> = client.get("/v1/changes").unwrap_or_default();
     let open: Vec<String> =
         changes.iter().filter(|row| row.status == "open").map(|row| row.change.to_string()).collect();
     if !open.is_empty() {
         world.terminal.say(format!("note: {} wait for signatures: lockgate change list", open.join(", ")));
     }
-}
-
-/// `lockgate diff`.
-///
-/// # Errors
-/// `RELEASE_UNKNOWN`.
-pub fn diff(world: &World, options: &cli::Diff) -> Outcome {
-    let client = world.signed_in()?;
-    let query = format!("from={}&to={}", query_value(&options.from.to_string()), query_value(&options.to.to_string()));
-    let reply: DiffReply = client.get(&format!("/v1/diff?{query}"))?;
-    world.terminal.show(&reply, || {
-        let mut text = format!("{} -> {}\n", reply.from, reply.to);
-        if let (Some(before), Some(after)) = (&reply.commits.0, &reply.commits.1) {
-            text.push_str(&format!("  commit     {} -> {}\n", printable(before), printable(after)));
-        }
-        for artifact in &reply.artifacts_removed {
-            text.push_str(&format!("  - artifact {}  {}\n", artifact.digest, printable(&artifact.name)));
-        }
-        for artifact in &reply.artifacts_added {
-            text.push_str(&format!("  + artifact {}  {}\n", artifact.digest, printable(&artifact.name)));
-        }
-        match reply.sboms {
-            (true, true) if reply.components.is_empty() => text.push_str("  the components are the same\n"),
-            (true, true) => {}
-            _ => text.push_str("  components cannot be compared: a release has no SBOM\n"),
-        }
-        if reply.sboms == (true, true) {
-            let row = |change: &ComponentRow| {
-                let mark = match (&change.before, &change.after) {
-                    (None, _) => "+",
-                    (_, None) => "-",
-                    _ => "~",
-                };
-                vec![
-                    format!("  {mark}"),
-                    change.name.clone(),
-                    change.before.clone().unwrap_or_default(),
-                    change.after.clone().unwrap_or_default(),
-                ]
-            };
-            if !reply.components.is_empty() {
-                text.push_str(&table(&["", "component", "before", "after"], reply.components.iter().map(row)));
-            }
-        }
-        text
-    })?;
-    Ok(Exit::Done)
 }
 
 /// `lockgate history`.

@@ -16,7 +16,17 @@ pub fn why(world: &World, options: &cli::Why) -> Outcome {
     let client = world.signed_in()?;
     let reply: PromotionReply = client.get(&format!("/v1/promotions/{}", options.promotion))?;
     world.terminal.show(&reply, || explained(&reply))?;
-    Ok(outcome_exit(&reply.status))
+    Ok(exit_of(&reply))
+}
+
+/// How what a promotion is told to be ends a command: an open one by how the decision would come out now.
+pub fn exit_of(reply: &PromotionReply) -> Exit {
+    match (reply.status.as_str(), reply.outcome.as_str()) {
+        ("pending" | "denied", "deny") => Exit::Denied,
+        // Allowed now, and granted as soon as it is decided again.
+        ("pending" | "denied", _) => Exit::Pending,
+        (status, _) => outcome_exit(status),
+    }
 }
 
 /// How a promotion's status ends a command.
@@ -97,6 +107,7 @@ fn gate_text(gate: &GateRow) -> String {
         "pass" => "+",
         "fail" => "x",
         "waived" => "~",
+        "overridden" => "!",
         _ => ".",
     };
     let mut text = format!("{mark} {} {} ({}:{})\n", gate.outcome, gate.gate, gate.file, gate.line);

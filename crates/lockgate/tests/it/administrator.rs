@@ -433,6 +433,7 @@ fn policy_activated(own: &Administrator, copy: &Copied) {
             previous,
             previous_at: EntryIndex(0),
             reason: "lighter gates",
+            backtest: None,
         };
         let body = json!({
             "policy": policy,

@@ -107,7 +107,7 @@ fn approval(story: &Story, step: &Value) {
 }
 
 /// Sets a value at a pointer; `null` removes it, and `{"plus": n}` adds to a number.
-fn set(document: &mut Value, at: &str, change: &Value) {
+pub fn set(document: &mut Value, at: &str, change: &Value) {
     if change.is_null() {
         return remove(document, at);
     }
@@ -131,6 +131,14 @@ fn remove(document: &mut Value, at: &str) {
         Value::Object(fields) => drop(fields.remove(last).unwrap()),
         other => panic!("nothing to remove from {other}"),
     }
+}
+
+/// Copies a file of `tests/attacks/base` into the working directory.
+pub fn base(story: &Story, step: &Value) {
+    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/attacks/base").join(text(&step["base"]));
+    let to = story.lockgate.file(&text(&step["to"]));
+    fs::create_dir_all(to.parent().unwrap()).unwrap();
+    fs::copy(&from, &to).unwrap_or_else(|error| panic!("{}: {error}", from.display()));
 }
 
 /// Changes a file, or what may be done with it.

@@ -9,6 +9,8 @@ use std::path::PathBuf;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use lockgate_model::Digest;
 use rusqlite::Connection;
 use serde_json::Value;
@@ -21,7 +23,7 @@ use crate::instance::{Instance, Ran, Reply, artifact, copy_dir, text, until};
 const VERSION: &str = "1.4.2";
 
 /// Every kind of step, with what else may stand in one.
-const KINDS: [(&str, &[&str]); 27] = [
+const KINDS: [(&str, &[&str]); 28] = [
     ("run", &["exit", "code", "says", "never", "env"]),
     (
         "http",
@@ -59,6 +61,7 @@ const KINDS: [(&str, &[&str]); 27] = [
     ("push", &["scan"]),
     ("promote", &["exit"]),
     ("policy", &["changes"]),
+    ("base", &["to"]),
     ("write", &["text"]),
     ("append", &["text"]),
     ("edit", &["at", "flip", "remove", "swap", "set", "replace"]),
@@ -171,6 +174,7 @@ impl Story {
             "open" => self.open(step),
             "ends" => self.ends(label, step),
             "approval" | "passkey" | "enrol" | "policy" => steps::prepare(self, kind, step),
+            "base" => steps::base(self, step),
             "push" => {
                 let scan = step["scan"].as_str().unwrap_or("trivy.json");
                 self.lockgate.push(&text(&step["push"]), scan).exits(0);
@@ -377,10 +381,11 @@ impl Story {
     }
 
     /// `$FP(FILE)` and `$PUB(FILE)` stand for a key's fingerprint and its public line, `$DIGEST(FILE)` for the digest of
-    /// a file, `$TOKEN(NAME)` for the token of a session that was kept, and `$URL` for the server.
+    /// a file and `$BASE64(FILE)` for its bytes, `$TOKEN(NAME)` for the token of a session that was kept, `$URL` for the
+    /// server.
     pub fn fill(&self, given: &str) -> String {
         let mut filled = given.to_owned();
-        for kind in ["FP", "PUB", "DIGEST", "TOKEN"] {
+        for kind in ["FP", "PUB", "DIGEST", "BASE64", "TOKEN"] {
             let start = format!("${kind}(");
             while let Some(at) = filled.find(&start) {
                 let end = at + filled[at..].find(')').unwrap();
@@ -388,6 +393,7 @@ impl Story {
                 let value = match kind {
                     "TOKEN" => self.sessions.get(&name).unwrap_or_else(|| panic!("no session {name}")).clone(),
                     "DIGEST" => Digest::of(&fs::read(self.lockgate.file(&name)).unwrap()).to_string(),
+                    "BASE64" => STANDARD.encode(fs::read(self.lockgate.file(&name)).unwrap()),
                     _ => steps::public_key(&self.lockgate.file(&name), kind),
                 };
                 filled.replace_range(at..=end, &value);

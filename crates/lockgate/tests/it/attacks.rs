@@ -4,6 +4,7 @@
 //! alone; `tokens` and `attack_stories` try the others against a server and the command line, and `table` runs all.
 
 mod passkeys;
+mod signatures;
 mod table;
 mod tokens;
 mod witnesses;
@@ -16,13 +17,15 @@ use base64::engine::general_purpose::STANDARD;
 use lockgate_evidence::report::{self, Format};
 use lockgate_evidence::{Statement, claim_of};
 use lockgate_ledger::approval::visible;
+use lockgate_ledger::backtest::BacktestReport;
 use lockgate_ledger::facts::is_statement_type;
+use lockgate_ledger::feed::Snapshot;
 use lockgate_ledger::{ApprovalDocument, Bundle, TrustFile};
-use lockgate_model::facts::{Claim, Facts};
+use lockgate_model::facts::{Claim, Facts, FeedKind};
 use lockgate_model::{
     CanonicalError, Digest, EnvName, GroupName, Limits, PersonId, ReleaseName, ServiceName, canonical, json,
 };
-use lockgate_policy::{GateOutcome, PolicySet, approver_objection, decide};
+use lockgate_policy::{GateOutcome, LintLevel, PolicySet, approver_objection, decide, lints};
 use lockgate_sign::dsse::Envelope;
 use lockgate_sign::note::{NoteError, VerifierKey};
 use lockgate_sign::public_key::PublicKey;
@@ -210,8 +213,13 @@ fn answer(target: &str, input: &Value) -> Answer {
         "bundle" => {
             Answer::of(Bundle::from_bytes(&bytes(input)).map_err(|error| Answer::refused(error.code, error.message)))
         }
-        "policy" => Answer::of(policy(&input["files"], None)),
+        "policy" => Answer::of(policy(&input["files"], input["gates"].as_str())),
+        "policy-document" => Answer::of(policy_document(input)),
+        "lint" => lint(input),
         "facts" => facts(input),
+        "feed" => Answer::of(feed(input)),
+        "backtest" => Answer::of(backtest(input)),
+        "signature" => Answer::of(signatures::verify(input)),
         "checkpoint" => Answer::of(checkpoint(&input["vkey"], &input["note"])),
         "proof" => Answer::of(proof(input)),
         "consistency" => Answer::of(consistency(input)),
@@ -315,6 +323,59 @@ fn policy(files: &Value, gates: Option<&str>) -> Result<PolicySet, Answer> {
     })
 }
 
+/// The document of the base policy set, changed at pointers or taken as it is.
+fn policy_document(input: &Value) -> Result<PolicySet, Answer> {
+    let document = policy(&Value::Null, None)?.document();
+    let bytes = match &input["document"] {
+        Value::Null => {
+            let mut document: Value = serde_json::from_slice(&document).unwrap();
+            merge(&mut document, &input["merge"]);
+            canonical::to_vec(&document).unwrap()
+        }
+        given => bytes(given),
+    };
+    PolicySet::from_document(&bytes).map_err(|errors| {
+        Answer::refused("POLICY_INVALID", errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+    })
+}
+
+/// What `policy check --strict` would refuse first.
+fn lint(input: &Value) -> Answer {
+    let policy = match policy(&input["files"], input["gates"].as_str()) {
+        Ok(policy) => policy,
+        Err(refused) => return refused,
+    };
+    let people = input["people"].as_array();
+    let people = people.map(|people| people.iter().map(|id| text(id).parse().unwrap()).collect::<BTreeSet<PersonId>>());
+    match lints(&policy, people.as_ref()).iter().find(|lint| lint.level == LintLevel::Warning) {
+        Some(lint) => Answer::refused(lint.code, lint),
+        None => Answer::accepted(),
+    }
+}
+
+fn feed(input: &Value) -> Result<(), Answer> {
+    let kind: FeedKind = text(&input["kind"]).parse().unwrap();
+    let read = Snapshot::read(kind, &bytes(&input["snapshot"]));
+    read.map(drop).map_err(|error| Answer::refused(error.code, error.message))
+}
+
+/// The base report, changed by a JSON merge patch, or taken as it is; then held against the change that names it.
+fn backtest(input: &Value) -> Result<(), Answer> {
+    let refused = |error: lockgate_ledger::state::ApplyError| Answer::refused(error.code, error.message);
+    let mut document: Value = serde_json::from_str(&read(&folder().join("base/backtest.json"))).unwrap();
+    let of = |name: &str| match &input[name] {
+        Value::Null => text(&document[name]),
+        given => text(given),
+    };
+    let (ledger, proposed, base) = (of("ledger"), of("proposed").parse().unwrap(), of("base").parse().unwrap());
+    merge(&mut document, &input["merge"]);
+    let bytes = match &input["report"] {
+        Value::Null => canonical::to_vec(&document).unwrap(),
+        given => bytes(given),
+    };
+    BacktestReport::from_bytes(&bytes).and_then(|report| report.check(&ledger, proposed, base)).map_err(refused)
+}
+
 /// Decides on the base facts, changed by a JSON merge patch (RFC 7396); the gate in question is called `g`.
 fn facts(input: &Value) -> Answer {
     let policy = match policy(&input["files"], input["gates"].as_str()) {
@@ -332,10 +393,13 @@ fn facts(input: &Value) -> Answer {
         };
     }
     let decision = decide(&policy, &facts);
-    let gate = decision.gates.iter().find(|gate| gate.gate.as_str() == "g").or(decision.gates.first()).unwrap();
+    // What the policy set itself says comes before what its gates say.
+    let own = decision.gates.iter().find(|gate| gate.gate.as_str() == "policy" && gate.outcome == GateOutcome::Fail);
+    let named = || decision.gates.iter().find(|gate| gate.gate.as_str() == "g").or(decision.gates.first());
+    let gate = own.or_else(named).unwrap();
     let code = match gate.outcome {
-        GateOutcome::Pass | GateOutcome::Waived => "ACCEPTED",
-        GateOutcome::Fail | GateOutcome::Pending => gate.reason.as_str(),
+        GateOutcome::Pass | GateOutcome::Waived | GateOutcome::Overridden => "ACCEPTED",
+        GateOutcome::Fail | GateOutcome::Pending | GateOutcome::Warn => gate.reason.as_str(),
     };
     Answer {
         gate: Some(gate.outcome.as_str().to_owned()),

@@ -15,6 +15,10 @@ mod attacks;
 #[cfg(test)]
 mod audit;
 #[cfg(test)]
+mod audit_export;
+#[cfg(test)]
+mod break_glass;
+#[cfg(test)]
 mod browser;
 #[cfg(test)]
 mod bundle;
@@ -23,7 +27,11 @@ mod ci_identity;
 #[cfg(test)]
 mod consent;
 #[cfg(test)]
+mod feeds;
+#[cfg(test)]
 mod forgery;
+#[cfg(test)]
+mod freeze;
 #[cfg(test)]
 mod governance;
 #[cfg(test)]
@@ -41,9 +49,13 @@ mod outside;
 #[cfg(test)]
 mod passkeys;
 #[cfg(test)]
+mod policy_tools;
+#[cfg(test)]
 mod promotions;
 #[cfg(test)]
 mod refusals;
+#[cfg(test)]
+mod release_diff;
 #[cfg(test)]
 mod resources;
 #[cfg(test)]
@@ -52,3 +64,7 @@ mod sign_in;
 mod story;
 #[cfg(test)]
 mod token_issuer;
+#[cfg(test)]
+mod waivers;
+#[cfg(test)]
+mod where_is_it;

@@ -182,6 +182,7 @@ fn pages_of_history_leave_nothing_out() {
     assert_eq!(distinct.len(), paged.len());
 }
 
+/// A request that is handed over in a file, as policy sets without `two_people` take it.
 const WAIVER: [&str; 12] = [
     "waive",
     "request",
@@ -199,7 +200,10 @@ const WAIVER: [&str; 12] = [
 
 #[test]
 fn a_waiver_by_two_people_lifts_one_finding() {
-    let lockgate = Instance::demo();
+    let lockgate = Instance::new();
+    let handed_over = "two_people = false\nservice_wide = true";
+    lockgate.policy("handed-over", &[("policy.toml", "two_people = true", handed_over)]);
+    lockgate.start(&["--demo", "--policy", "handed-over"]).exits(0);
     lockgate.push("1.0.0", "trivy-critical.json").exits(0);
     let denied = lockgate.promote("1.0.0").exits(3).says("P-3 shop/web@1.0.0 into production: denied");
     denied.says("VULNERABILITIES_FOUND").says("upgrade acme-yaml to 1.2.9").says("QUORUM_NOT_MET");

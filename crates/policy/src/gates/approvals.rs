@@ -7,6 +7,7 @@ use lockgate_model::{EntryIndex, GroupName, PersonId, Span, UnixMillis};
 use serde::Deserialize;
 
 use super::ballot::{Lender, PER_GROUP_MAX, Right, Vote, group_that_is_short, people};
+use super::risk::RiskRule;
 use super::{Assessment, Context, GateKind, Problem};
 use crate::decision::GateOutcome;
 use crate::duties::{Duties, Part};
@@ -50,6 +51,9 @@ pub struct ApprovalsGate {
     /// How many seconds lie at least between opening the document and signing it.
     #[serde(default)]
     pub min_review_seconds: Option<u64>,
+    /// What makes it take more people than `count`.
+    #[serde(default)]
+    pub risk: Option<RiskRule>,
 }
 
 /// How much longer than the policy set allows an approval may count: the approver's clock may be ahead by that.
@@ -112,6 +116,7 @@ impl ApprovalsGate {
             ),
         ];
         problems.extend(checks.iter().filter(|(wrong, _)| *wrong).map(|(_, message)| Problem::new(*message)));
+        problems.extend(self.risk.iter().flat_map(RiskRule::problems));
         if self.per_group.len() > PER_GROUP_MAX {
             problems.push(Problem::new(format!("`per_group` names more than {PER_GROUP_MAX} groups")));
         }
@@ -121,7 +126,7 @@ impl ApprovalsGate {
     pub(super) fn assess(&self, ctx: Context<'_>) -> Assessment {
         let duties = Duties::of(ctx.policy, ctx.facts);
         let wanted = self.wanted(ctx, &Duties::certain(ctx.policy, ctx.facts));
-        let needed = self.needed(wanted, &duties);
+        let needed = self.needed(ctx, wanted, &duties);
         if let Some(rejection) = ctx.facts.approvals.iter().find(|fact| rejects(fact, ctx)) {
             return rejected(ctx, needed, &rejection.person);
         }
@@ -214,11 +219,17 @@ impl ApprovalsGate {
 
     /// How many people it takes: the count, where as many could approve, or the seats of all groups where that is more.
     fn wanted(&self, ctx: Context<'_>, duties: &Duties<'_>) -> u64 {
+        let raised = self.raised(ctx);
         let count = match self.at_least {
-            None => self.count,
-            Some(least) => self.count.min(self.eligible(ctx, duties).max(least)),
+            None => raised,
+            Some(least) => raised.min(self.eligible(ctx, duties).max(least)),
         };
         count.max(self.per_group.values().fold(0, |sum, count| sum.saturating_add(*count)))
+    }
+
+    /// The count, or what the risk raises it to.
+    fn raised(&self, ctx: Context<'_>) -> u64 {
+        self.risk.as_ref().map_or(self.count, |risk| self.count.max(risk.approvals(ctx)))
     }
 
     /// How many different people could approve by their own right: all but those who certainly could not.
@@ -235,7 +246,7 @@ impl ApprovalsGate {
         self.window.map(|window| ctx.facts.promotion.requested_at.plus(window))
     }
 
-    fn needed(&self, wanted: u64, duties: &Duties<'_>) -> String {
+    fn needed(&self, ctx: Context<'_>, wanted: u64, duties: &Duties<'_>) -> String {
         let mut needed = counted(wanted, "approval");
         let groups: Vec<&GroupName> = self.approving_groups().into_iter().collect();
         if !groups.is_empty() {
@@ -258,8 +269,12 @@ impl ApprovalsGate {
         if let Some(seconds) = self.min_review_seconds {
             needed.push_str(&format!(", each reviewed for {} or more", counted(seconds, "second")));
         }
-        if wanted < self.count {
-            needed.push_str(&format!(" ({} where as many people could approve)", self.count));
+        let raised = self.raised(ctx);
+        if wanted < raised {
+            needed.push_str(&format!(" ({raised} where as many people could approve)"));
+        }
+        if let Some(risk) = &self.risk {
+            needed.push_str(&format!(", {}", risk.worded(ctx)));
         }
         needed
     }
@@ -429,7 +444,7 @@ fn gates_of<'a>(policy: &'a PolicySet, facts: &'a Facts) -> Vec<(&'a ApprovalsGa
     let Some(environment) = policy.environment(&facts.promotion.environment) else { return Vec::new() };
     let gates = policy.gates_for(&environment.name, facts.release.service());
     let config = |gate: &'a crate::gate::Gate| match &gate.kind {
-        GateKind::Approvals(config) => Some((config, Context { policy, gate, environment, facts })),
+        GateKind::Approvals(config) => Some((config, Context { policy, gate, environment, facts, answers: None })),
         _ => None,
     };
     gates.into_iter().filter_map(config).collect()

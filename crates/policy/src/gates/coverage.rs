@@ -102,6 +102,46 @@ impl Demand<'_> {
     }
 }
 
+/// One claim with its evidence.
+type Counted<'a, T> = (&'a EvidenceFact, &'a T);
+
+impl Demand<'_> {
+    /// The claims about the release that runs that count, in ledger order; `None` where nothing runs to compare with.
+    ///
+    /// Where something runs and nothing is known about it, there is nothing to compare with either, and that is a
+    /// shortfall: what nobody reported is not better than anything.
+    pub(super) fn baseline<'a, T: 'a>(
+        &self,
+        ctx: Context<'a>,
+        pick: impl Fn(&'a Claim) -> Option<&'a T>,
+    ) -> Result<Option<Vec<Counted<'a, T>>>, Shortfall> {
+        let Some(running) = &ctx.facts.running else { return Ok(None) };
+        let counted: Vec<Counted<'a, T>> = ctx
+            .facts
+            .running_evidence
+            .iter()
+            .filter(|fact| ctx.standing(fact, self.kind, self.signed_by) == Standing::Counts)
+            .filter_map(|fact| Some((fact, pick(&fact.claim)?)))
+            .collect();
+        match counted.is_empty() {
+            false => Ok(Some(counted)),
+            true => {
+                let text = format!("no {} about {}, which runs now, to compare with", self.noun, running.release);
+                Err(Shortfall { reason: Reason::BaselineMissing, text, evidence: Vec::new() })
+            }
+        }
+    }
+
+    /// The newest claim about the release that runs; `None` where nothing runs.
+    pub(super) fn newest_baseline<'a, T: 'a>(
+        &self,
+        ctx: Context<'a>,
+        pick: impl Fn(&'a Claim) -> Option<&'a T>,
+    ) -> Result<Option<Counted<'a, T>>, Shortfall> {
+        Ok(self.baseline(ctx, pick)?.and_then(|counted| counted.into_iter().max_by_key(|(fact, _)| fact.index)))
+    }
+}
+
 /// Checks every artifact of the release. One shortfall is enough to fall short; no artifact at all is one too.
 pub(super) fn every_artifact<'a>(
     ctx: Context<'a>,

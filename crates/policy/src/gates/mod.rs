@@ -5,17 +5,36 @@
 
 mod ballot;
 mod coverage;
+mod feeds;
+mod waivers;
 
+pub mod analysis;
 pub mod approvals;
+pub mod capacity;
 pub mod certified;
+pub mod change_ticket;
+pub mod checks;
+pub mod configuration;
+pub mod feature_flags;
+pub mod freshness;
+pub mod licences;
+pub mod performance;
 pub mod provenance;
+pub mod rego;
 pub mod release_notes;
+pub mod remedy;
+pub mod reproducible;
+pub mod risk;
 pub mod sbom;
+pub mod secrets;
+pub mod source_review;
+pub mod test_coverage;
 pub mod tests;
 pub mod version;
 pub mod vulnerabilities;
+pub mod windows;
 
-use lockgate_model::facts::{EvidenceFact, Facts, Origin};
+use lockgate_model::facts::{EvidenceFact, Facts, FeedKind, Origin};
 use lockgate_model::{Digest, GroupName, PersonId, ReleaseName, SignerName, Span, UnixMillis};
 use toml::Spanned;
 use toml::de::DeValue;
@@ -28,19 +47,35 @@ use crate::explain::Reason;
 use crate::gate::Gate;
 use crate::permission::Permission;
 use crate::policy_set::PolicySet;
+use crate::rego::Answers;
 use crate::source::SourceFile;
 use crate::suggestion::did_you_mean;
 use crate::trust::EvidenceKind;
 use crate::wording;
 
+pub use analysis::AnalysisGate;
 pub use approvals::ApprovalsGate;
+pub use capacity::CapacityGate;
 pub use certified::CertifiedGate;
+pub use change_ticket::ChangeTicketGate;
+pub use checks::ChecksGate;
+pub use configuration::ConfigurationGate;
+pub use feature_flags::FeatureFlagsGate;
+pub use freshness::FreshnessGate;
+pub use licences::LicencesGate;
+pub use performance::PerformanceGate;
 pub use provenance::ProvenanceGate;
+pub use rego::RegoGate;
 pub use release_notes::ReleaseNotesGate;
+pub use reproducible::ReproducibleGate;
 pub use sbom::SbomGate;
+pub use secrets::SecretsGate;
+pub use source_review::SourceGate;
+pub use test_coverage::TestCoverageGate;
 pub use tests::TestsGate;
 pub use version::VersionGate;
 pub use vulnerabilities::VulnerabilitiesGate;
+pub use windows::WindowsGate;
 
 /// How far ahead of the ledger the clock of a tool may be before its times are not believed.
 const CLOCK_TOLERANCE: Span = Span::from_secs(300);
@@ -64,12 +99,65 @@ pub enum GateKind {
     ReleaseNotes(ReleaseNotesGate),
     /// Approvals by people.
     Approvals(ApprovalsGate),
+    /// A reviewed commit on a protected branch.
+    Source(SourceGate),
+    /// The same bytes from independent builders.
+    Reproducible(ReproducibleGate),
+    /// Licences that are accepted.
+    Licences(LicencesGate),
+    /// Static or dynamic analysis without results that matter.
+    Analysis(AnalysisGate),
+    /// No secrets.
+    Secrets(SecretsGate),
+    /// Tests that run enough of the source.
+    Coverage(TestCoverageGate),
+    /// Performance within a budget.
+    Performance(PerformanceGate),
+    /// Named checks that passed.
+    Checks(ChecksGate),
+    /// A ticket of a change-management system.
+    ChangeTicket(ChangeTicketGate),
+    /// A known configuration.
+    Configuration(ConfigurationGate),
+    /// Feature flags that stand as they should.
+    FeatureFlags(FeatureFlagsGate),
+    /// A time at which something may be let in.
+    Windows(WindowsGate),
+    /// One promotion at a time.
+    Capacity(CapacityGate),
+    /// Evidence that is young enough.
+    Freshness(FreshnessGate),
+    /// A rule of a module that finds nothing to deny.
+    Rego(RegoGate),
 }
 
 impl GateKind {
     /// The words for `kind`.
-    pub const NAMES: &'static [&'static str] =
-        &["provenance", "sbom", "tests", "vulnerabilities", "certified", "version", "release-notes", "approvals"];
+    pub const NAMES: &'static [&'static str] = &[
+        "provenance",
+        "sbom",
+        "tests",
+        "vulnerabilities",
+        "certified",
+        "version",
+        "release-notes",
+        "approvals",
+        "source",
+        "reproducible",
+        "licences",
+        "analysis",
+        "secrets",
+        "coverage",
+        "performance",
+        "checks",
+        "change-ticket",
+        "configuration",
+        "feature-flags",
+        "windows",
+        "capacity",
+        "freshness",
+        "rego",
+    ];
 
     /// The word that policies use.
     pub const fn name(&self) -> &'static str {
@@ -82,6 +170,68 @@ impl GateKind {
             Self::Version(_) => "version",
             Self::ReleaseNotes(_) => "release-notes",
             Self::Approvals(_) => "approvals",
+            Self::Source(_) => "source",
+            Self::Reproducible(_) => "reproducible",
+            Self::Licences(_) => "licences",
+            Self::Analysis(_) => "analysis",
+            Self::Secrets(_) => "secrets",
+            Self::Coverage(_) => "coverage",
+            Self::Performance(_) => "performance",
+            Self::Checks(_) => "checks",
+            Self::ChangeTicket(_) => "change-ticket",
+            Self::Configuration(_) => "configuration",
+            Self::FeatureFlags(_) => "feature-flags",
+            Self::Windows(_) => "windows",
+            Self::Capacity(_) => "capacity",
+            Self::Freshness(_) => "freshness",
+            Self::Rego(_) => "rego",
+        }
+    }
+
+    /// Whether it looks at the clocks of a time zone, which another version of the database may set otherwise.
+    pub(crate) fn looks_at_clocks(&self) -> bool {
+        matches!(self, Self::Windows(config) if !config.time_zone.is_utc())
+    }
+
+    /// Whether it compares with the evidence of what runs.
+    pub(crate) fn compares_with_running(&self) -> bool {
+        match self {
+            Self::Analysis(config) => config.new_only,
+            Self::Coverage(config) => config.compares(),
+            Self::Performance(config) => config.compares(),
+            Self::Configuration(config) => config.unchanged,
+            Self::Rego(config) => config.with_running_evidence,
+            _ => false,
+        }
+    }
+
+    /// Whether waivers except single things from it: a finding, a result, a licence, a name, a difference. Of every other
+    /// kind nothing can be waived, and no kind as a whole.
+    pub const fn can_be_waived(&self) -> bool {
+        matches!(
+            self,
+            Self::Vulnerabilities(_)
+                | Self::Analysis(_)
+                | Self::Licences(_)
+                | Self::Configuration(_)
+                | Self::Reproducible(_)
+        )
+    }
+
+    /// The feeds that it may ask; `waivers_end` says that the policy set ends waivers by the KEV catalogue.
+    pub(crate) fn feeds(&self, waivers_end: bool) -> Vec<FeedKind> {
+        match self {
+            Self::Vulnerabilities(config) => config.feeds(waivers_end),
+            _ => Vec::new(),
+        }
+    }
+
+    /// For how long back it asks for what other services were let into the same environment.
+    pub(crate) fn neighbours_since(&self) -> Option<Span> {
+        match self {
+            Self::Capacity(config) if config.all_services => Some(config.settle),
+            Self::Rego(config) => config.with_neighbours,
+            _ => None,
         }
     }
 
@@ -101,6 +251,21 @@ impl GateKind {
             "version" => source.read_value(fields, shared).map(Self::Version),
             "release-notes" => source.read_value(fields, shared).map(Self::ReleaseNotes),
             "approvals" => source.read_value(fields, shared).map(Self::Approvals),
+            "source" => source.read_value(fields, shared).map(Self::Source),
+            "reproducible" => source.read_value(fields, shared).map(Self::Reproducible),
+            "licences" => source.read_value(fields, shared).map(Self::Licences),
+            "analysis" => source.read_value(fields, shared).map(Self::Analysis),
+            "secrets" => source.read_value(fields, shared).map(Self::Secrets),
+            "coverage" => source.read_value(fields, shared).map(Self::Coverage),
+            "performance" => source.read_value(fields, shared).map(Self::Performance),
+            "checks" => source.read_value(fields, shared).map(Self::Checks),
+            "change-ticket" => source.read_value(fields, shared).map(Self::ChangeTicket),
+            "configuration" => source.read_value(fields, shared).map(Self::Configuration),
+            "feature-flags" => source.read_value(fields, shared).map(Self::FeatureFlags),
+            "windows" => source.read_value(fields, shared).map(Self::Windows),
+            "capacity" => source.read_value(fields, shared).map(Self::Capacity),
+            "freshness" => source.read_value(fields, shared).map(Self::Freshness),
+            "rego" => source.read_value(fields, shared).map(Self::Rego),
             other => {
                 let message =
                     format!("unknown kind `{}`: use one of {}", wording::shown(other), Self::NAMES.join(", "));
@@ -121,6 +286,21 @@ impl GateKind {
             Self::Version(config) => config.problems(),
             Self::ReleaseNotes(_) => Vec::new(),
             Self::Approvals(config) => config.problems(policy),
+            Self::Source(config) => config.problems(policy),
+            Self::Reproducible(config) => config.problems(policy),
+            Self::Licences(config) => config.problems(policy),
+            Self::Analysis(config) => config.problems(policy),
+            Self::Secrets(config) => config.problems(policy),
+            Self::Coverage(config) => config.problems(policy),
+            Self::Performance(config) => config.problems(policy),
+            Self::Checks(config) => config.problems(policy),
+            Self::ChangeTicket(config) => config.problems(policy),
+            Self::Configuration(config) => config.problems(policy),
+            Self::FeatureFlags(config) => config.problems(policy),
+            Self::Windows(config) => config.problems(),
+            Self::Capacity(config) => config.problems(),
+            Self::Freshness(config) => config.problems(),
+            Self::Rego(config) => config.problems(policy),
         }
     }
 
@@ -135,6 +315,21 @@ impl GateKind {
             Self::Version(config) => config.assess(ctx),
             Self::ReleaseNotes(config) => config.assess(ctx),
             Self::Approvals(config) => config.assess(ctx),
+            Self::Source(config) => config.assess(ctx),
+            Self::Reproducible(config) => config.assess(ctx),
+            Self::Licences(config) => config.assess(ctx),
+            Self::Analysis(config) => config.assess(ctx),
+            Self::Secrets(config) => config.assess(ctx),
+            Self::Coverage(config) => config.assess(ctx),
+            Self::Performance(config) => config.assess(ctx),
+            Self::Checks(config) => config.assess(ctx),
+            Self::ChangeTicket(config) => config.assess(ctx),
+            Self::Configuration(config) => config.assess(ctx),
+            Self::FeatureFlags(config) => config.assess(ctx),
+            Self::Windows(config) => config.assess(ctx),
+            Self::Capacity(config) => config.assess(ctx),
+            Self::Freshness(config) => config.assess(ctx),
+            Self::Rego(config) => config.assess(ctx),
         }
     }
 }
@@ -179,6 +374,8 @@ pub(crate) struct Context<'a> {
     pub(crate) gate: &'a Gate,
     pub(crate) environment: &'a Environment,
     pub(crate) facts: &'a Facts,
+    /// The answers of modules where all gates are evaluated together; a gate without them asks for itself.
+    pub(crate) answers: Option<&'a Answers>,
 }
 
 /// Whether a piece of evidence counts, by who stands behind it.
@@ -235,6 +432,24 @@ impl<'a> Context<'a> {
         format!("lockgate attest {} {arguments}", self.release())
     }
 
+    /// The command that hands in a report about the release, whose format is known by its content.
+    fn attest_report(self, file: &str) -> String {
+        self.attest(&format!("--report {file}"))
+    }
+
+    /// The command that hands in more evidence about the release that runs.
+    fn attest_running(self, arguments: &str) -> String {
+        match &self.facts.running {
+            Some(running) => format!("lockgate attest {} {arguments}", running.release),
+            None => self.attest(arguments),
+        }
+    }
+
+    /// The command that hands in a report about the release that runs.
+    fn attest_running_report(self, file: &str) -> String {
+        self.attest_running(&format!("--report {file}"))
+    }
+
     /// The command that publishes another version of the service.
     fn push_next(self, arguments: &str) -> String {
         let service = &self.release().service;
@@ -280,6 +495,8 @@ impl Assessment {
             evidence: self.evidence,
             who: self.who,
             fix: self.fix,
+            controls: Vec::new(),
+            enforced_from: None,
         }
     }
 }
@@ -307,6 +524,11 @@ mod kind_tests {
         let fields = |kind: &str| match kind {
             "provenance" => "signers = [\"ci\"]\nsource_repositories = [\"https://git.example/shop/web\"]\n",
             "vulnerabilities" => "block = [\"critical\"]\n",
+            "source" | "reproducible" => "signed_by = [\"ci\"]\n",
+            "checks" | "configuration" => "names = [\"a\"]\n",
+            "capacity" => "settle = \"10m\"\n",
+            "freshness" => "max_age = { sbom = \"30d\" }\n",
+            "rego" => "module = \"rego/a.rego\"\n",
             _ => "",
         };
         for name in GateKind::NAMES {

@@ -28,6 +28,12 @@ pub struct ProvenanceGate {
     /// Which refs are accepted; empty accepts every ref.
     #[serde(default)]
     pub source_refs: Vec<Pattern>,
+    /// Whether the builder has to say that the forge protects the ref.
+    #[serde(default)]
+    pub protected_ref: bool,
+    /// Which SLSA build level the builder has to reach, by what `trust.toml` says of its signer.
+    #[serde(default)]
+    pub slsa_level: Option<u8>,
 }
 
 /// How far a provenance comes; each step has all before it.
@@ -39,6 +45,8 @@ enum Reached {
     BuilderAccepted,
     SourceAccepted,
     RefAccepted,
+    RefProtected,
+    LevelAccepted,
 }
 
 impl ProvenanceGate {
@@ -60,6 +68,16 @@ impl ProvenanceGate {
                 let name = &signer.name;
                 problems.push(Problem::new(format!(
                     "nothing says which builders `{name}` may sign for: set `builder_ids` here or in trust.toml"
+                )));
+            }
+        }
+        if let Some(level) = self.slsa_level {
+            let reaches = |name: &SignerName| policy.signer(name).and_then(|signer| signer.slsa_level) >= Some(level);
+            if !(1..=3).contains(&level) {
+                problems.push(Problem::new("`slsa_level` is not a build level: write 1, 2 or 3"));
+            } else if !self.signers.iter().any(reaches) {
+                problems.push(Problem::new(format!(
+                    "none of its signers is believed to reach SLSA build level {level}: set `slsa_level` in trust.toml"
                 )));
             }
         }
@@ -98,6 +116,12 @@ impl ProvenanceGate {
         if !self.source_refs.is_empty() {
             needed.push_str(&format!(" at {}", few(&self.source_refs, " or ")));
         }
+        if self.protected_ref {
+            needed.push_str(", a protected ref");
+        }
+        if let Some(level) = self.slsa_level {
+            needed.push_str(&format!(", SLSA build level {level} or more"));
+        }
         needed
     }
 
@@ -126,21 +150,38 @@ impl ProvenanceGate {
                 shortfall(Reason::RefUntrusted, format!("built from {source_ref} of {repository}"))
             }
             Reached::RefAccepted => {
-                let text =
-                    format!("built by {builder} from {source_ref} of {repository}, signed by {}", signed_by(fact));
+                let says = match claim.build.as_ref().and_then(|build| build.ref_protected) {
+                    Some(false) => "which is not protected",
+                    _ => "and the provenance does not say whether it is protected",
+                };
+                shortfall(Reason::RefUnprotected, format!("built from {source_ref} of {repository}, {says}"))
+            }
+            Reached::RefProtected => {
+                let level = match self.level(ctx, fact, claim) {
+                    Some(level) => format!("is believed to reach SLSA build level {level}"),
+                    None => "is believed to reach no SLSA build level".to_owned(),
+                };
+                shortfall(Reason::SlsaLevelLow, format!("built by {builder}, which {level}"))
+            }
+            Reached::LevelAccepted => {
+                let level = match self.slsa_level.and_then(|_| self.level(ctx, fact, claim)) {
+                    Some(level) => format!(", SLSA build level {level}"),
+                    None => String::new(),
+                };
+                let text = format!(
+                    "built by {builder} from {source_ref} of {repository}, signed by {}{level}",
+                    signed_by(fact)
+                );
                 Ok(Covered { text, evidence: vec![fact.evidence], waived: false })
             }
         }
     }
 
     fn reached(&self, ctx: Context<'_>, fact: &EvidenceFact, claim: &Provenance) -> Reached {
-        let Origin::Signed { signers } = &fact.origin else { return Reached::Claimed };
-        let accepted: Vec<&TrustedSigner> = signers
-            .iter()
-            .filter(|name| self.signers.contains(name))
-            .filter_map(|name| ctx.policy.signer(name))
-            .filter(|signer| signer.signs.contains(&EvidenceKind::Provenance))
-            .collect();
+        if !matches!(fact.origin, Origin::Signed { .. }) {
+            return Reached::Claimed;
+        }
+        let accepted = self.accepted(ctx, fact);
         let lists = |list: &[String]| list.is_empty() || list.contains(&claim.builder_id);
         let has_ref = |given: &str| self.source_refs.iter().any(|pattern| pattern.matches(given));
         if accepted.is_empty() {
@@ -151,9 +192,31 @@ impl ProvenanceGate {
             Reached::BuilderAccepted
         } else if !self.source_refs.is_empty() && !claim.source_ref.as_deref().is_some_and(has_ref) {
             Reached::SourceAccepted
-        } else {
+        } else if self.protected_ref && claim.build.as_ref().and_then(|build| build.ref_protected) != Some(true) {
             Reached::RefAccepted
+        } else if self.slsa_level.is_some() && self.level(ctx, fact, claim) < self.slsa_level {
+            Reached::RefProtected
+        } else {
+            Reached::LevelAccepted
         }
+    }
+
+    /// The signers whose signatures are on it, and count here.
+    fn accepted<'a>(&self, ctx: Context<'a>, fact: &EvidenceFact) -> Vec<&'a TrustedSigner> {
+        let Origin::Signed { signers } = &fact.origin else { return Vec::new() };
+        signers
+            .iter()
+            .filter(|name| self.signers.contains(name))
+            .filter_map(|name| ctx.policy.signer(name))
+            .filter(|signer| signer.signs.contains(&EvidenceKind::Provenance))
+            .collect()
+    }
+
+    /// The SLSA build level of the builder: the highest that `trust.toml` gives to a signer that may sign for it.
+    fn level(&self, ctx: Context<'_>, fact: &EvidenceFact, claim: &Provenance) -> Option<u8> {
+        let may_sign =
+            |signer: &&TrustedSigner| signer.builder_ids.is_empty() || signer.builder_ids.contains(&claim.builder_id);
+        self.accepted(ctx, fact).into_iter().filter(may_sign).filter_map(|signer| signer.slsa_level).max()
     }
 }
 
@@ -179,6 +242,7 @@ mod tests {
     use super::*;
     use crate::decision::GateOutcome;
     use crate::sample::{check, evidence, on_behalf, other_artifact, provenance, signed};
+    use lockgate_model::facts::BuildDetails;
 
     const GATE: &str = r#"
 kind = "provenance"
@@ -221,6 +285,26 @@ source_refs = ["refs/heads/main", "refs/tags/v*"]
             let fact = evidence(1, ci(), Claim::Provenance(claim));
             check(GATE, |_, facts| facts.evidence = vec![fact], Fail, Reason::SourceUntrusted);
         }
+    }
+
+    #[test]
+    fn asks_for_a_protected_ref_and_a_build_level() {
+        use GateOutcome::{Fail, Pass};
+        let row = |more: &str, ref_protected: Option<bool>, outcome, reason| {
+            let build = Some(Box::new(BuildDetails { ref_protected, ..BuildDetails::default() }));
+            let claim = Provenance { build, ..provenance() };
+            let fact = evidence(1, signed(&["ci"]), Claim::Provenance(claim));
+            check(&format!("{GATE}{more}\n"), |_, facts| facts.evidence = vec![fact], outcome, reason)
+        };
+        row("protected_ref = true", Some(true), Pass, Reason::Satisfied);
+        row("protected_ref = true", Some(false), Fail, Reason::RefUnprotected);
+        row("protected_ref = true", None, Fail, Reason::RefUnprotected);
+        let result = row("slsa_level = 2", None, Pass, Reason::Satisfied);
+        assert!(result.found.ends_with("signed by ci, SLSA build level 2"), "{}", result.found);
+        // What nobody of `trust.toml` reaches is refused at load already.
+        let gates = crate::sample::gate(&format!("{GATE}slsa_level = 3\n"));
+        let errors = crate::PolicySet::from_files(crate::sample::files(&gates)).map(|_| ()).unwrap_err();
+        assert!(errors[0].message.contains("believed to reach SLSA build level 3"), "{errors:?}");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::explain::Reason;
 use crate::permission::Permission;
 use crate::policy_set::PolicySet;
 use crate::trust::EvidenceKind;
-use crate::wording::{counted, shown};
+use crate::wording::{counted, few, shown};
 
 /// Demands an SBOM about every artifact; the newest one counts.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -22,6 +22,9 @@ pub struct SbomGate {
     /// Whether it must not say that something is missing, and every component needs a version and a package URL or CPE.
     #[serde(default)]
     pub complete: bool,
+    /// Whether every component needs a version that pins it: no range, no `latest`, no snapshot.
+    #[serde(default)]
+    pub pinned: bool,
     /// Whose signature it needs; empty accepts unsigned ones too.
     #[serde(default)]
     pub signed_by: Vec<SignerName>,
@@ -48,7 +51,8 @@ impl SbomGate {
         let result = every_artifact(ctx, |artifact| self.check(ctx, artifact));
         let word = if self.complete { "a complete SBOM" } else { "an SBOM" };
         let components = counted(self.min_components, "component");
-        let needed = format!("{word} with at least {components}{}", self.demand().signed_by_text());
+        let pinned = if self.pinned { ", all of them pinned to a version" } else { "" };
+        let needed = format!("{word} with at least {components}{pinned}{}", self.demand().signed_by_text());
         let who = || ctx.groups_that_may(Permission::Attest);
         Assessment::of_coverage(result, needed, who, |_| ctx.attest("--sbom sbom.cdx.json"))
     }
@@ -71,6 +75,15 @@ impl SbomGate {
                 sbom.without_version, sbom.without_identifier
             );
             return shortfall(Reason::SbomIncomplete, text);
+        }
+        // A reader that does not tell pinned versions from others says nothing, and what nobody says is not pinned.
+        let unpinned = sbom.unpinned.unwrap_or(sbom.components);
+        if self.pinned && unpinned > 0 {
+            let names = match sbom.unpinned_names.is_empty() {
+                true => String::new(),
+                false => format!(" ({})", few(sbom.unpinned_names.iter().map(|name| shown(name)), ", ")),
+            };
+            return shortfall(Reason::SbomUnpinned, format!("SBOM with {components}, {unpinned} not pinned{names}"));
         }
         let text = format!("{} SBOM with {components}", shown(&sbom.format));
         Ok(Covered { text, evidence: vec![fact.evidence], waived: false })
@@ -108,6 +121,9 @@ mod tests {
         );
         row("complete = true", robot(), |sbom| sbom.without_version = 1, Fail, Reason::SbomIncomplete);
         row("complete = true", robot(), |sbom| sbom.without_identifier = 1, Fail, Reason::SbomIncomplete);
+        row("pinned = true", robot(), |sbom| sbom.unpinned = Some(0), Pass, Reason::Satisfied);
+        row("pinned = true", robot(), |sbom| sbom.unpinned = Some(1), Fail, Reason::SbomUnpinned);
+        row("pinned = true", robot(), |sbom| sbom.unpinned = None, Fail, Reason::SbomUnpinned);
         row("signed_by = [\"scanner\"]", robot(), |_| {}, Fail, Reason::EvidenceUnsigned);
         row("signed_by = [\"scanner\"]", signed(&["scanner"]), |_| {}, Pass, Reason::Satisfied);
         row("signed_by = [\"scanner\"]", signed(&["ci"]), |_| {}, Fail, Reason::SignerUntrusted);

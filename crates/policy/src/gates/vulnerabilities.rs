@@ -1,22 +1,29 @@
 //! The `vulnerabilities` gate: every artifact was scanned, recently enough, and nothing that matters was found.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use lockgate_model::facts::{
-    Artifact, Claim, EvidenceFact, Finding, Severity, SubjectKind, Vulnerabilities, WaiverFact,
+    Artifact, Claim, EvidenceFact, FeedKind, Finding, Severity, VexStatement, Vulnerabilities, findings_of, vex_for,
 };
 use lockgate_model::{Digest, SignerName, Span, UnixMillis};
 use serde::Deserialize;
 
 use super::coverage::{Covered, Demand, Shortfall, every_artifact};
-use super::{Assessment, Context, Problem, is_fresh, is_from_future, signer_problems};
+use super::remedy::{self, Remedy};
+use super::waivers::{self, waived};
+use super::{Assessment, Context, Problem, Standing, feeds, is_fresh, is_from_future, signer_problems};
 use crate::explain::Reason;
 use crate::permission::Permission;
 use crate::policy_set::PolicySet;
+use crate::share::Share;
 use crate::trust::EvidenceKind;
-use crate::wording::{counted, few, shown};
+use crate::wording::{counted, few, one_of, shown};
 
 /// Demands a scan of every artifact; of each scanner the newest one counts, and what any of them blocks is blocked.
+///
+/// Where several scanners looked, the same vulnerability of the same package counts once, with the worst that any of
+/// them says.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct VulnerabilitiesGate {
@@ -28,6 +35,24 @@ pub struct VulnerabilitiesGate {
     /// For how long after its disclosure a finding of some severity is let through; none without a known disclosure.
     #[serde(default)]
     pub leeway: BTreeMap<Severity, Span>,
+    /// Whether a finding that is known to be exploited (KEV) blocks at once, whatever its severity, fix and leeway.
+    #[serde(default)]
+    pub kev: bool,
+    /// From which probability of being exploited on (EPSS) a finding blocks, whatever its severity and leeway.
+    #[serde(default)]
+    pub epss: Option<Share>,
+    /// How old the snapshots of the feeds behind `kev` and `epss` may be, in days; 14 where it is left out.
+    #[serde(default)]
+    pub feed_max_age_days: Option<u64>,
+    /// Whose VEX statements are honoured; nobody's where it is left out, and never what a report says of itself.
+    #[serde(default)]
+    pub vex_signed_by: Vec<SignerName>,
+    /// Whether a waiver ends once its finding is known to be exploited (KEV), also where `[waivers]` does not say so.
+    #[serde(default)]
+    pub waivers_end_with_kev: bool,
+    /// What may be done about a finding; said for each finding where something is listed.
+    #[serde(default)]
+    pub remedies: BTreeSet<Remedy>,
     /// How old the newest scan may be, by its own time or else by when it was recorded.
     #[serde(default)]
     pub max_age: Option<Span>,
@@ -41,6 +66,7 @@ type Scan<'a> = (&'a EvidenceFact, &'a Vulnerabilities);
 impl VulnerabilitiesGate {
     pub(super) fn problems(&self, policy: &PolicySet) -> Vec<Problem> {
         let mut problems = signer_problems(&self.signed_by, EvidenceKind::Vulnerabilities, policy);
+        problems.extend(signer_problems(&self.vex_signed_by, EvidenceKind::Vex, policy));
         if self.block.is_empty() {
             problems
                 .push(Problem::new("`block` is empty: name at least one severity, such as [\"critical\", \"high\"]"));
@@ -53,6 +79,18 @@ impl VulnerabilitiesGate {
         }
         if self.max_age.is_some_and(Span::is_zero) {
             problems.push(Problem::new("`max_age` is zero: no scan would ever be young enough"));
+        }
+        if self.epss.is_some_and(|share| share == Share::NONE || share.is_more_than_all()) {
+            problems.push(Problem::new("`epss` is not between 0.01% and 100%"));
+        }
+        if self.feed_max_age_days == Some(0) {
+            problems.push(Problem::new("`feed_max_age_days` is zero: no snapshot would ever be young enough"));
+        }
+        if self.feed_max_age_days.is_some() && self.feeds(false).is_empty() {
+            problems.push(Problem::new("`feed_max_age_days` goes with `kev`, `epss` or `waivers_end_with_kev`"));
+        }
+        if self.remedies.contains(&Remedy::Vex) && self.vex_signed_by.is_empty() {
+            problems.push(Problem::new("`remedies` names vex, and `vex_signed_by` names nobody whose VEX is honoured"));
         }
         problems
     }
@@ -67,17 +105,44 @@ impl VulnerabilitiesGate {
     }
 
     pub(super) fn assess(&self, ctx: Context<'_>) -> Assessment {
-        let waived = waived_findings(ctx);
-        let result = every_artifact(ctx, |artifact| self.check(ctx, artifact, &waived));
+        let result = every_artifact(ctx, |artifact| self.check(ctx, artifact, &waived(ctx, artifact)));
+        let of_feeds = result.as_ref().is_err_and(|short| is_about_feeds(short.reason));
+        let who = if of_feeds { Permission::Feeds } else { Permission::Attest };
         Assessment::of_coverage(
             result,
             self.needed(),
-            || ctx.groups_that_may(Permission::Attest),
+            || ctx.groups_that_may(who),
             |reason| match reason {
-                Reason::VulnerabilitiesFound => self.upgrade(ctx, &waived),
+                Reason::VulnerabilitiesFound | Reason::WaiverEndedKev | Reason::WaiverTooLong
+                    if self.remedies.is_empty() =>
+                {
+                    self.upgrade(ctx)
+                }
+                Reason::VulnerabilitiesFound | Reason::WaiverEndedKev | Reason::WaiverTooLong => {
+                    self.remedies_text(ctx)
+                }
+                reason if is_about_feeds(reason) => {
+                    // Where the demands themselves have what they ask, a waiver asked for the catalogue.
+                    let short = feeds::shortfall(ctx, &self.demanded_feeds(ctx, false), self.feed_max_age_days);
+                    feeds::fix(ctx, short.map_or(FeedKind::Kev, |(feed, ..)| feed))
+                }
                 _ => ctx.attest("--scan trivy.json"),
             },
         )
+    }
+
+    /// The feeds that this gate may ask; `waivers_end` says that the policy set ends waivers by the KEV catalogue.
+    pub(super) fn feeds(&self, waivers_end: bool) -> Vec<FeedKind> {
+        let kev = self.kev || self.waivers_end_with_kev || waivers_end;
+        let asked = [(kev, FeedKind::Kev), (self.epss.is_some(), FeedKind::Epss)];
+        asked.into_iter().filter(|(asks, _)| *asks).map(|(_, feed)| feed).collect()
+    }
+
+    /// The feeds without which nothing can be said: those of the demands, and KEV for waivers that it may have ended.
+    fn demanded_feeds(&self, ctx: Context<'_>, waivers_used: bool) -> Vec<FeedKind> {
+        let mut feeds = self.feeds(waivers::end_with_kev(ctx));
+        feeds.retain(|feed| *feed == FeedKind::Epss || self.kev || waivers_used);
+        feeds
     }
 
     fn needed(&self) -> String {
@@ -91,30 +156,48 @@ impl VulnerabilitiesGate {
             .filter(|(_, span)| !span.is_zero())
             .map(|(severity, span)| format!(", {} after {span}", severity_word(*severity)))
             .collect();
+        let kev = if self.kev { ", none that is known to be exploited" } else { "" };
+        let feeds = self.feed_max_age_days.map(|days| format!(" (feeds not older than {days}d)")).unwrap_or_default();
+        let epss = self.epss.map(|share| format!(", none with EPSS of {share} or more")).unwrap_or_default();
+        let vex = match self.vex_signed_by.as_slice() {
+            [] => String::new(),
+            names => format!(", but for what VEX by {} says does not matter", one_of(names)),
+        };
         let by = self.demand().signed_by_text();
-        format!("no finding of {}{fixable}{}{age}{by}", severities.join(" or "), leeway.concat())
+        format!("no finding of {}{fixable}{}{kev}{epss}{feeds}{vex}{age}{by}", severities.join(" or "), leeway.concat())
     }
 
     fn check(&self, ctx: Context<'_>, artifact: &Artifact, waived: &BTreeSet<&str>) -> Result<Covered, Shortfall> {
         let now = ctx.facts.time;
         let newest = self.newest_scans(ctx, artifact)?;
         let scans = newest.as_slice();
-        let evidence: Vec<Digest> = scans.iter().map(|(fact, _)| fact.evidence).collect();
+        let statements = self.statements(ctx, artifact);
+        let mut evidence: Vec<Digest> = scans.iter().map(|(fact, _)| fact.evidence).collect();
         let moment = |(fact, scan): &Scan<'_>| scan.scanned_at.unwrap_or(fact.recorded_at);
         if let Some(scan) = scans.iter().find(|(fact, scan)| is_from_future(scan.scanned_at, fact, now)) {
             let text = format!("a scan that says it is of {}, after it was recorded", moment(scan));
             return Err(Shortfall { reason: Reason::EvidenceFromFuture, text, evidence });
         }
-        let blocked = || findings(scans).filter(move |finding| self.blocks(finding, now));
-        let is_waived = |finding: &&Finding| waived.contains(finding.id.as_str());
-        let (mut open, mut excepted) = (0, 0);
-        for finding in blocked() {
-            if is_waived(&finding) { excepted += 1 } else { open += 1 }
+        let all = findings(ctx, scans);
+        let (lowered, blocked): (Vec<&Finding>, Vec<&Finding>) = all
+            .iter()
+            .filter(|finding| self.blocks(finding, now))
+            .partition(|finding| statements.lower(finding, artifact));
+        let (excepted, open): (Vec<&Finding>, Vec<&Finding>) =
+            blocked.iter().copied().partition(|finding| self.is_waived(ctx, finding, waived));
+        if !lowered.is_empty() {
+            evidence.extend(statements.evidence());
         }
-        if open > 0 {
-            let listed = few(blocked().filter(|finding| !is_waived(finding)).map(described), "; ");
-            let text = format!("{}: {listed}", counted(open, "blocked finding"));
-            return Err(Shortfall { reason: Reason::VulnerabilitiesFound, text, evidence });
+        if !open.is_empty() {
+            let listed = few(open.iter().map(|finding| self.described(finding)), "; ");
+            let text = format!("{}: {listed}", counted(number(open.len()), "blocked finding"));
+            let ended = |finding: &&Finding| waivers::ended(ctx, artifact, finding, self.ends_waivers(ctx, finding));
+            let reason = open.iter().find_map(ended).unwrap_or(Reason::VulnerabilitiesFound);
+            return Err(Shortfall { reason, text, evidence });
+        }
+        let asked = self.demanded_feeds(ctx, !excepted.is_empty());
+        if let Some((_, reason, text)) = feeds::shortfall(ctx, &asked, self.feed_max_age_days) {
+            return Err(Shortfall { reason, text, evidence });
         }
         if !scans.iter().any(|(fact, scan)| is_fresh(scan.scanned_at, fact, self.max_age, now)) {
             let latest = scans.iter().map(moment).max().unwrap_or(now);
@@ -122,13 +205,17 @@ impl VulnerabilitiesGate {
             return Err(Shortfall { reason: Reason::ScanStale, text, evidence });
         }
         let scanners = few(scans.iter().map(|(_, scan)| shown(&scan.scanner)), ", ");
-        if excepted > 0 {
-            let listed = few(blocked().map(described), "; ");
-            let text = format!("{scanners}: {} waived: {listed}", counted(excepted, "finding"));
+        let vex = match lowered.is_empty() {
+            true => String::new(),
+            false => format!(", {} that VEX says does not matter", counted(number(lowered.len()), "finding")),
+        };
+        if !excepted.is_empty() {
+            let listed = few(blocked.iter().map(|finding| self.described(finding)), "; ");
+            let text = format!("{scanners}: {} waived: {listed}{vex}", counted(number(excepted.len()), "finding"));
             return Ok(Covered { text, evidence, waived: true });
         }
-        let all = counted(u64::try_from(findings(scans).count()).unwrap_or(u64::MAX), "finding");
-        Ok(Covered { text: format!("{scanners}: {all}, none blocked"), evidence, waived: false })
+        let all = counted(number(all.len()), "finding");
+        Ok(Covered { text: format!("{scanners}: {all}, none blocked{vex}"), evidence, waived: false })
     }
 
     /// The newest scan of each scanner, by its place in the ledger; never empty.
@@ -147,15 +234,47 @@ impl VulnerabilitiesGate {
         Ok(newest.into_values().collect())
     }
 
+    /// What those say whose VEX is honoured.
+    fn statements<'a>(&self, ctx: Context<'a>, artifact: &Artifact) -> Statements<'a> {
+        let mut found = Statements { facts: Vec::new() };
+        if self.vex_signed_by.is_empty() {
+            return found;
+        }
+        for fact in ctx.about(artifact.digest) {
+            let statements = match &fact.claim {
+                Claim::Vex(vex) => vex.statements.as_slice(),
+                Claim::Sbom(sbom) => sbom.vex.as_slice(),
+                _ => continue,
+            };
+            if ctx.standing(fact, EvidenceKind::Vex, &self.vex_signed_by) == Standing::Counts {
+                found.facts.push((fact, statements));
+            }
+        }
+        found
+    }
+
     fn is_blocked(&self, severity: Severity) -> bool {
         let worse = || self.block.contains(&Severity::High) || self.block.contains(&Severity::Medium);
         self.block.contains(&severity) || (severity == Severity::Unknown && worse())
     }
 
     fn blocks(&self, finding: &Finding, now: UnixMillis) -> bool {
-        self.is_blocked(finding.severity)
-            && !(self.fix_available_only && finding.fixed.is_none())
-            && !self.is_in_leeway(finding, now)
+        if self.is_exploited(finding) {
+            return true;
+        }
+        let by_severity = self.is_blocked(finding.severity) && !self.is_in_leeway(finding, now);
+        (by_severity || self.is_likely(finding)) && !(self.fix_available_only && finding.fixes().next().is_none())
+    }
+
+    fn is_exploited(&self, finding: &Finding) -> bool {
+        self.kev && finding.kev.is_some()
+    }
+
+    fn is_likely(&self, finding: &Finding) -> bool {
+        match (self.epss, finding.epss_millionths) {
+            (Some(share), Some(millionths)) => u64::from(millionths) >= share.millionths(),
+            _ => false,
+        }
     }
 
     /// A disclosure that lies in the future is no known disclosure.
@@ -166,16 +285,36 @@ impl VulnerabilitiesGate {
         }
     }
 
-    /// What to upgrade: the first few packages with a fix, or a waiver where there is none.
-    fn upgrade(&self, ctx: Context<'_>, waived: &BTreeSet<&str>) -> String {
-        let now = ctx.facts.time;
-        let mut upgrades = BTreeSet::new();
+    /// Whether waivers of this finding are over because it is known to be exploited.
+    fn ends_waivers(&self, ctx: Context<'_>, finding: &Finding) -> bool {
+        (self.waivers_end_with_kev || waivers::end_with_kev(ctx)) && finding.kev.is_some()
+    }
+
+    fn is_waived(&self, ctx: Context<'_>, finding: &Finding, waived: &BTreeSet<&str>) -> bool {
+        !self.ends_waivers(ctx, finding) && waived.iter().any(|id| finding.is_about(id))
+    }
+
+    /// The findings of all artifacts that block, and that nothing excepts.
+    fn open(&self, ctx: Context<'_>) -> Vec<Finding> {
+        let mut open = Vec::new();
         for artifact in &ctx.facts.release.artifacts {
             let Ok(scans) = self.newest_scans(ctx, artifact) else { continue };
-            let open =
-                findings(&scans).filter(|finding| self.blocks(finding, now) && !waived.contains(finding.id.as_str()));
-            upgrades.extend(open.filter_map(|finding| Some((finding.package.as_str(), finding.fixed.as_deref()?))));
+            let (statements, waived) = (self.statements(ctx, artifact), waived(ctx, artifact));
+            let counts = |finding: &&Finding| {
+                self.blocks(finding, ctx.facts.time)
+                    && !self.is_waived(ctx, finding, &waived)
+                    && !statements.lower(finding, artifact)
+            };
+            open.extend(findings(ctx, &scans).iter().filter(counts).cloned());
         }
+        open
+    }
+
+    /// What to upgrade: the first few packages with a fix, or a waiver where there is none.
+    fn upgrade(&self, ctx: Context<'_>) -> String {
+        let open = self.open(ctx);
+        let fixable = open.iter().filter_map(|finding| Some((finding.package.as_str(), finding.fixes().next()?)));
+        let upgrades: BTreeSet<(&str, &str)> = fixable.collect();
         if upgrades.is_empty() {
             let who = ctx.groups_that_may(Permission::Waive);
             return format!("no fix is known: replace the package, or ask {who} for a waiver of each finding");
@@ -184,10 +323,70 @@ impl VulnerabilitiesGate {
             few(upgrades.iter().map(|(package, fixed)| format!("{} to {}", shown(package), shown(fixed))), ", ");
         format!("upgrade {listed}, then: {}", ctx.push_next(""))
     }
+
+    /// A line about each finding, and the command that comes after.
+    fn remedies_text(&self, ctx: Context<'_>) -> String {
+        let vex_by = (!self.vex_signed_by.is_empty()).then(|| one_of(&self.vex_signed_by));
+        let waiver_by = ctx.groups_that_may(Permission::Waive);
+        let open = self.open(ctx);
+        let lines = open.iter().map(|finding| remedy::line(&self.remedies, finding, vex_by.as_deref(), &waiver_by));
+        format!("{}\nthen: {}", few(lines, "\n"), ctx.push_next(""))
+    }
+
+    fn described(&self, finding: &Finding) -> String {
+        let fix = match finding.fixes().next() {
+            Some(fixed) => format!("fixed in {}", shown(fixed)),
+            None => "no fix".to_owned(),
+        };
+        let severity = severity_word(finding.severity);
+        let exploited = if self.is_exploited(finding) { ", known to be exploited" } else { "" };
+        let likely = match finding.epss_millionths.filter(|_| self.is_likely(finding)) {
+            Some(millionths) => format!(", EPSS {}", Share::from_basis_points(u64::from(millionths / 100))),
+            None => String::new(),
+        };
+        format!(
+            "{} in {} {} ({severity}, {fix}{exploited}{likely})",
+            shown(&finding.id),
+            shown(&finding.package),
+            shown(&finding.version)
+        )
+    }
 }
 
-fn findings<'a>(scans: &[Scan<'a>]) -> impl Iterator<Item = &'a Finding> {
-    scans.iter().flat_map(|(_, scan)| &scan.findings)
+/// VEX statements that are honoured, with the evidence that they stand in.
+struct Statements<'a> {
+    facts: Vec<(&'a EvidenceFact, &'a [VexStatement])>,
+}
+
+impl Statements<'_> {
+    fn lower(&self, finding: &Finding, artifact: &Artifact) -> bool {
+        let all = self.facts.iter().flat_map(|(_, statements)| statements.iter());
+        vex_for(all, finding, &artifact.digest).is_some_and(|statement| statement.status.lowers())
+    }
+
+    fn evidence(&self) -> impl Iterator<Item = Digest> + '_ {
+        self.facts.iter().map(|(fact, _)| fact.evidence)
+    }
+}
+
+/// The findings of one scan as it tells them, or of several, each told once; with what the feeds say of them.
+fn findings<'a>(ctx: Context<'_>, scans: &[Scan<'a>]) -> Cow<'a, [Finding]> {
+    let told = match scans {
+        [(_, scan)] => Cow::Borrowed(scan.findings.as_slice()),
+        scans => Cow::Owned(findings_of(scans.iter().map(|(fact, _)| *fact))),
+    };
+    match ctx.facts.feeds.is_empty() {
+        true => told,
+        false => Cow::Owned(told.iter().map(|finding| ctx.facts.with_feeds(finding.clone())).collect()),
+    }
+}
+
+fn is_about_feeds(reason: Reason) -> bool {
+    matches!(reason, Reason::FeedMissing | Reason::FeedStale)
+}
+
+fn number(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
 }
 
 fn severity_word(severity: Severity) -> &'static str {
@@ -201,140 +400,6 @@ fn severity_word(severity: Severity) -> &'static str {
     }
 }
 
-fn described(finding: &Finding) -> String {
-    let fix = match &finding.fixed {
-        Some(fixed) => format!("fixed in {}", shown(fixed)),
-        None => "no fix".to_owned(),
-    };
-    let severity = severity_word(finding.severity);
-    format!("{} in {} {} ({severity}, {fix})", shown(&finding.id), shown(&finding.package), shown(&finding.version))
-}
-
-/// The findings that somebody may except from this gate, and did.
-fn waived_findings<'a>(ctx: Context<'a>) -> BTreeSet<&'a str> {
-    let valid = ctx.facts.waivers.iter().filter(|waiver| waiver.gate == ctx.gate.name && is_valid(waiver, ctx));
-    valid.filter_map(|waiver| waiver.finding.as_deref()).collect()
-}
-
-/// A waiver counts until, and not at, its expiry, and when another person than the one who asked granted it, who may.
-fn is_valid(waiver: &WaiverFact, ctx: Context<'_>) -> bool {
-    let may_grant = ctx.facts.people.get(&waiver.granted_by).is_some_and(|person| {
-        person.kind == SubjectKind::Person && ctx.may(&waiver.granted_by, &person.groups, Permission::Waive)
-    });
-    let aliases = ctx.policy.aliases();
-    let two_people = aliases.person(&waiver.granted_by) != aliases.person(&waiver.asked_by);
-    may_grant && two_people && ctx.facts.time < waiver.expires_at
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::decision::GateOutcome::{self, Fail, Pass, Waived};
-    use crate::decision::GateResult;
-    use crate::sample::{TIME, check, evidence, finding, on_behalf, scan, waiver};
-
-    const GATE: &str = "kind = \"vulnerabilities\"\nblock = [\"critical\", \"high\"]\n";
-    const DAY: u64 = 86_400_000;
-
-    fn row(more: &str, findings: Vec<Finding>, outcome: GateOutcome, reason: Reason) -> GateResult {
-        let claim = Claim::Vulnerabilities(scan("trivy", findings));
-        let gate = format!("{GATE}{more}\n");
-        check(&gate, |_, facts| facts.evidence = vec![evidence(1, on_behalf("robot"), claim)], outcome, reason)
-    }
-
-    #[test]
-    fn blocks_by_severity_fix_and_leeway() {
-        use Severity::{Critical, High, Low, Medium, Unknown};
-        let with = |severity, fixed: Option<&str>, disclosed_at: Option<u64>| {
-            let fixed = fixed.map(str::to_owned);
-            let disclosed_at = disclosed_at.map(UnixMillis);
-            vec![Finding { fixed, disclosed_at, ..finding("CVE-1", severity) }]
-        };
-        row("", vec![], Pass, Reason::Satisfied);
-        row("", with(Critical, None, None), Fail, Reason::VulnerabilitiesFound);
-        row("", with(High, None, None), Fail, Reason::VulnerabilitiesFound);
-        row("", with(Medium, None, None), Pass, Reason::Satisfied);
-        row("", with(Low, None, None), Pass, Reason::Satisfied);
-        row("", with(Unknown, None, None), Fail, Reason::VulnerabilitiesFound);
-        row("fix_available_only = true", with(Critical, None, None), Pass, Reason::Satisfied);
-        let result =
-            row("fix_available_only = true", with(Critical, Some("2.0.1"), None), Fail, Reason::VulnerabilitiesFound);
-        assert_eq!(result.found, "app.tar.gz: 1 blocked finding: CVE-1 in example 2.0.0 (critical, fixed in 2.0.1)");
-        assert_eq!(
-            result.fix,
-            "upgrade example to 2.0.1, then: lockgate push <file> --service shop/web --version <next>"
-        );
-        let leeway = "leeway = { critical = \"0d\", high = \"7d\" }";
-        row(leeway, with(High, None, Some(TIME.0 - 7 * DAY + 1)), Pass, Reason::Satisfied);
-        row(leeway, with(High, None, Some(TIME.0 - 7 * DAY)), Fail, Reason::VulnerabilitiesFound);
-        row(leeway, with(High, None, Some(TIME.0 + 1)), Fail, Reason::VulnerabilitiesFound);
-        row(leeway, with(High, None, None), Fail, Reason::VulnerabilitiesFound);
-        row(leeway, with(Critical, None, Some(TIME.0)), Fail, Reason::VulnerabilitiesFound);
-    }
-
-    #[test]
-    fn the_newest_scan_of_each_scanner_counts() {
-        let bad = || vec![finding("CVE-1", Severity::Critical)];
-        let of = |index, scanner: &str, findings| {
-            evidence(index, on_behalf("robot"), Claim::Vulnerabilities(scan(scanner, findings)))
-        };
-        let rows = [
-            (vec![of(1, "trivy", bad()), of(2, "trivy", vec![])], Pass, Reason::Satisfied),
-            (vec![of(2, "trivy", vec![]), of(1, "trivy", bad())], Pass, Reason::Satisfied),
-            (vec![of(1, "trivy", vec![]), of(2, "trivy", bad())], Fail, Reason::VulnerabilitiesFound),
-            (vec![of(1, "grype", bad()), of(2, "trivy", vec![])], Fail, Reason::VulnerabilitiesFound),
-            (vec![], Fail, Reason::ScanMissing),
-        ];
-        for (evidence, outcome, reason) in rows {
-            check(GATE, |_, facts| facts.evidence = evidence, outcome, reason);
-        }
-    }
-
-    #[test]
-    fn scans_age_and_come_not_from_the_future() {
-        let gate = format!("{GATE}max_age = \"1d\"\n");
-        let at = |recorded: u64, scanned: Option<u64>| {
-            let mut claim = scan("trivy", vec![]);
-            claim.scanned_at = scanned.map(UnixMillis);
-            let mut fact = evidence(1, on_behalf("robot"), Claim::Vulnerabilities(claim));
-            fact.recorded_at = UnixMillis(recorded);
-            fact
-        };
-        let rows = [
-            (at(TIME.0 - DAY + 1, None), Pass, Reason::Satisfied),
-            (at(TIME.0 - DAY, None), Fail, Reason::ScanStale),
-            (at(TIME.0, Some(TIME.0 - DAY)), Fail, Reason::ScanStale),
-            (at(TIME.0 - DAY, Some(TIME.0)), Fail, Reason::EvidenceFromFuture),
-        ];
-        for (fact, outcome, reason) in rows {
-            check(&gate, |_, facts| facts.evidence = vec![fact], outcome, reason);
-        }
-    }
-
-    #[test]
-    fn waivers_except_one_finding_of_one_gate() {
-        let row = |change: fn(&mut WaiverFact), findings: &[&str], outcome, reason| {
-            let mut waiver = waiver("g", "CVE-1");
-            change(&mut waiver);
-            let findings = findings.iter().map(|id| finding(id, Severity::Critical)).collect();
-            let claim = Claim::Vulnerabilities(scan("trivy", findings));
-            let change = |_: &PolicySet, facts: &mut lockgate_model::facts::Facts| {
-                facts.evidence = vec![evidence(1, on_behalf("robot"), claim)];
-                facts.waivers = vec![waiver];
-            };
-            check(GATE, change, outcome, reason)
-        };
-        let found = Reason::VulnerabilitiesFound;
-        let result = row(|_| {}, &["CVE-1"], Waived, Reason::Waived);
-        assert!(result.found.contains("1 finding waived: CVE-1"), "{}", result.found);
-        row(|_| {}, &["CVE-2"], Fail, found);
-        row(|_| {}, &["CVE-1", "CVE-2"], Fail, found);
-        row(|waiver| waiver.gate = "h".parse().unwrap(), &["CVE-1"], Fail, found);
-        row(|waiver| waiver.finding = None, &["CVE-1"], Fail, found);
-        row(|waiver| waiver.expires_at = TIME, &["CVE-1"], Fail, found);
-        row(|waiver| waiver.asked_by = waiver.granted_by.clone(), &["CVE-1"], Fail, found);
-        row(|waiver| waiver.granted_by = "eve".parse().unwrap(), &["CVE-1"], Fail, found);
-        row(|waiver| waiver.granted_by = "robot".parse().unwrap(), &["CVE-1"], Fail, found);
-        row(|waiver| waiver.granted_by = "kim".parse().unwrap(), &["CVE-1"], Fail, found);
-    }
-}
+#[path = "vulnerabilities_tests.rs"]
+mod tests;

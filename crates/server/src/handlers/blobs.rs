@@ -38,16 +38,23 @@ fn place(call: &Call) -> Result<tokio::sync::OwnedSemaphorePermit, Fault> {
 
 /// `PUT /v1/blobs`.
 pub async fn put(mut call: Call) -> Result<Response, Fault> {
-    let place = place(&call)?;
-    let declared = declared(&call)?;
     let (app, person, trust) = (call.app.clone(), call.person()?, call.scope().map(|scope| scope.trust));
+    let (digest, size_bytes) = take(&mut call, Limits::DEFAULT.artifact_bytes).await?;
+    app.uploads.remember(&person, trust, digest);
+    reply::json(&Stored { digest, size_bytes })
+}
+
+/// Takes the streamed body of a call into the store: its digest and its length, of at most `most` bytes.
+pub(super) async fn take(call: &mut Call, most: u64) -> Result<(Digest, u64), Fault> {
+    let place = place(call)?;
+    let declared = declared(call)?;
     let body = call.stream.take().unwrap_or_else(Body::empty);
     let (sender, mut receiver) = mpsc::channel::<Bytes>(PIECES);
     let engine = call.engine().clone();
     let storing = tokio::task::spawn_blocking(move || {
         let _place = place;
         let mut staged = engine.store().stage()?;
-        let mut left = Limits::DEFAULT.artifact_bytes;
+        let mut left = most;
         while let Some(piece) = receiver.blocking_recv() {
             // An empty piece stands for a body that broke: what was staged is dropped.
             if piece.is_empty() {
@@ -64,14 +71,12 @@ pub async fn put(mut call: Call) -> Result<Response, Fault> {
     });
     pump(body, &sender).await;
     drop(sender);
-    let (digest, size_bytes) = storing.await.unwrap_or_else(|error| {
+    storing.await.unwrap_or_else(|error| {
         Err(Fault {
             context: Some(error.to_string()),
             ..Fault::new(Kind::Bug, "TASK_FAILED", "the upload failed inside the server")
         })
-    })?;
-    app.uploads.remember(&person, trust, digest);
-    reply::json(&Stored { digest, size_bytes })
+    })
 }
 
 /// Moves the body to the storing thread; it sees a broken body as an empty piece.

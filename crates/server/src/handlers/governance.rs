@@ -135,6 +135,7 @@ pub async fn policy_activate(call: Call) -> Result<Response, Fault> {
     let request: Activation = call.body()?;
     check_reason(&request.reason)?;
     let document = request.document.into_bytes();
+    let backtest = request.backtest.map(String::into_bytes);
     let event = PolicyActivated {
         policy: Digest::of(&document),
         previous: request.previous,
@@ -143,9 +144,10 @@ pub async fn policy_activate(call: Call) -> Result<Response, Fault> {
         by: request.by,
         signature: request.signature,
         countersigned: Vec::new(),
+        backtest: backtest.as_deref().map(Digest::of),
     };
     let person = call.person()?;
-    let submission = heavy(move || policies::activate(&person, document, event)).await?;
+    let submission = heavy(move || policies::activate_with(&person, document, backtest, event)).await?;
     change(&call, submission).await
 }
 
@@ -168,6 +170,10 @@ pub async fn waive(call: Call) -> Result<Response, Fault> {
         asked_signature: request.asked_signature,
         granted_by: request.granted_by,
         granted_signature: request.granted_signature,
+        request: request.request.map(EntryIndex),
+        release: request.release,
+        artifact: request.artifact,
+        ticket: request.ticket,
     };
     write(&call, waivers::waive(&call.person()?, event)?).await
 }

@@ -5,6 +5,8 @@ mod blobs;
 mod changes;
 mod ci;
 mod delegations;
+mod emergency;
+mod feeds;
 mod governance;
 mod log;
 mod oidc;
@@ -15,6 +17,8 @@ mod reading;
 mod releases;
 mod rights;
 mod sign_in;
+mod waivers;
+mod whereabouts;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -50,6 +54,7 @@ pub fn by_name(name: &str) -> Option<Handler> {
         "status" => reading::status,
         "history" => reading::history,
         "diff" => reading::diff,
+        "where" => whereabouts::find,
         "checkpoint" => log::checkpoint,
         "tile" => log::tile,
         "trust" => log::trust,
@@ -88,6 +93,11 @@ pub fn by_name(name: &str) -> Option<Handler> {
         "policy" => governance::policy,
         "policy-activate" => governance::policy_activate,
         "waive" => governance::waive,
+        "waivers" => waivers::list,
+        "waiver-request" => waivers::request,
+        "waiver-revoke" => waivers::revoke,
+        "feeds" => feeds::list,
+        "feed-update" => feeds::update,
         "ci-token" => ci::exchange,
         "ci-trusts" => ci::trusts,
         "ci-trust" => ci::trust,
@@ -113,6 +123,7 @@ pub fn by_name(name: &str) -> Option<Handler> {
         "promote" => promotions::promote,
         "rollback" => promotions::rollback,
         "why" => promotions::why,
+        "facts" => promotions::facts,
         "bundle" => promotions::bundle,
         "approve" => promotions::approve,
         "approval-withdraw" => delegations::withdraw_approval,
@@ -120,6 +131,13 @@ pub fn by_name(name: &str) -> Option<Handler> {
         "delegate" => delegations::grant,
         "delegation-end" => delegations::end,
         "approvers" => delegations::approvers_list,
+        "freezes" => emergency::freezes,
+        "freeze" => emergency::order,
+        "freeze-lift" => emergency::lift,
+        "break-glasses" => emergency::break_glasses,
+        "break-glass" => emergency::open,
+        "break-glass-sign" => emergency::sign,
+        "break-glass-review" => emergency::review,
         "withdraw" => promotions::withdraw,
         "grant" => promotions::grant,
     )

@@ -7,9 +7,12 @@ use lockgate_api::wire::{
     WithdrawRequest,
 };
 use lockgate_engine::authorise::{check_promotion, may_read};
+use lockgate_engine::facts::facts as facts_of;
 use lockgate_engine::promote::Promote;
 use lockgate_engine::why::{PromotionView, why as explain};
-use lockgate_engine::{Fault, approve as approving, bundle as bundles, promote as promoting, withdraw as withdrawing};
+use lockgate_engine::{
+    Fault, approve as approving, bundle as bundles, comparison, promote as promoting, withdraw as withdrawing,
+};
 use lockgate_model::facts::Running;
 use lockgate_model::{Digest, EnvName, PromotionId, ServiceName};
 use lockgate_policy::Object;
@@ -42,7 +45,10 @@ pub async fn approve(call: Call) -> Result<Response, Fault> {
     let request: ApprovalRequest = call.body()?;
     let approve =
         approving::Approve { promotion, document: request.document.into_bytes(), signature: request.signature };
-    write(&call, approving::approve(call.person()?, approve)?).await
+    let (engine, person, document) = (call.engine().clone(), call.person()?, approve.document.clone());
+    let submission = approving::approve(call.person()?, approve)?;
+    heavy(move || comparison::check(&engine, &person, &document)).await?;
+    write(&call, submission).await
 }
 
 /// `POST /v1/promotions/{id}/withdrawal`.
@@ -64,6 +70,20 @@ pub async fn why(call: Call) -> Result<Response, Fault> {
     })
     .await?;
     reply::json(&shown(view))
+}
+
+/// `GET /v1/promotions/{id}/facts`.
+pub async fn facts(call: Call) -> Result<Response, Fault> {
+    let promotion: PromotionId = call.part("id")?;
+    let engine = call.engine().clone();
+    let (person, scope) = (call.person()?, call.scope().cloned());
+    let bytes = heavy(move || {
+        check_promotion(&engine, &person, promotion)?;
+        scope.map_or(Ok(()), |scope| scope.check_promotion(&engine, promotion))?;
+        facts_of(&engine, promotion)
+    })
+    .await?;
+    Ok(reply::typed(StatusCode::OK, "application/json", bytes))
 }
 
 /// `GET /v1/promotions/{id}/bundle`.

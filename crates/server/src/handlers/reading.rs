@@ -4,15 +4,20 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use lockgate_api::openapi as document;
 use lockgate_api::wire::{
-    ArtifactRef, ComponentRow, DiffReply, HistoryItem, HistoryReply, OpenRow, ServerInfo, ServiceRow, StatusReply,
+    ArtifactRef, ComponentRow, DiffConfiguration, DiffFinding, DiffGate, DiffReply, DiffTests, HistoryItem,
+    HistoryReply, OpenRow, ServerInfo, ServiceRow, StatusReply,
 };
-use lockgate_engine::authorise::check_release;
+use lockgate_engine::authorise::{check_release, may_read};
 use lockgate_engine::{Fault, Kind, diff as diffs, history as histories, setup, status as statuses};
-use lockgate_model::facts::Artifact;
-use lockgate_model::{ReleaseName, ServiceName, StreamName};
+use lockgate_ledger::contents::TestCounts;
+use lockgate_ledger::release_diff::{ComponentChange, ConfigurationChange, severity_word};
+use lockgate_model::facts::{Artifact, Finding, Source};
+use lockgate_model::{EnvName, ReleaseName, ServiceName, StreamName};
+use lockgate_policy::Object;
 
 use lockgate_engine::suspects::suspects;
 
+use super::emergency::{break_glass_rows, freeze_rows};
 use super::heavy;
 use super::promotions::running_cell;
 use crate::call::Call;
@@ -93,12 +98,18 @@ pub async fn status(call: Call) -> Result<Response, Fault> {
             .filter(|open| only.as_ref().is_none_or(|service| open.release.service == *service))
             .map(|open| OpenRow { promotion: open.promotion, release: open.release, environment: open.environment })
             .collect();
+        let mut freezes = freeze_rows(&engine, &person)?;
+        freezes.retain(|row| row.open);
+        let mut break_glass = break_glass_rows(&engine, &person)?;
+        break_glass.retain(|row| matches!(row.state.as_str(), "open" | "unreviewed"));
         let policy = engine.governance()?.policy.clone();
         Ok(StatusReply {
             environments: policy.environments().iter().map(|environment| environment.name.clone()).collect(),
             services: rows.into_iter().map(row).collect(),
             next,
             open,
+            freezes,
+            break_glass,
             entries: engine.published().head.size.0,
         })
     })
@@ -140,31 +151,89 @@ pub async fn history(call: Call) -> Result<Response, Fault> {
 pub async fn diff(call: Call) -> Result<Response, Fault> {
     let from: ReleaseName = call.required_query("from")?;
     let to: ReleaseName = call.required_query("to")?;
+    let environment: Option<EnvName> = call.query("environment")?;
     let engine = call.engine().clone();
     let person = call.person()?;
     let diff = heavy(move || {
         for release in [&from, &to] {
             check_release(&engine, &person, release)?;
         }
-        diffs::diff(&engine, &from, &to)
+        if let Some(environment) = &environment {
+            let governance = engine.governance()?;
+            // What may not be read does not exist, and an environment that does not exist is told below.
+            let hidden =
+                |release: &ReleaseName| !may_read(&governance, &person, Object::Target(&release.service, environment));
+            if governance.policy.environment(environment).is_some() && (hidden(&from) || hidden(&to)) {
+                return Err(Fault::new(
+                    Kind::NotPermitted,
+                    "NOT_PERMITTED",
+                    format!("you may not read about these releases in {environment}"),
+                ));
+            }
+        }
+        diffs::diff(&engine, &person, &from, &to, environment.as_ref())
     })
     .await?;
+    reply::json(&shown(diff))
+}
+
+fn shown(diff: diffs::Diff) -> DiffReply {
     let artifact = |artifact: Artifact| ArtifactRef {
         digest: artifact.digest,
         name: artifact.name,
         size_bytes: artifact.size_bytes,
     };
-    reply::json(&DiffReply {
-        from: diff.from,
-        to: diff.to,
-        commits: diff.commits,
-        artifacts_removed: diff.artifacts_removed.into_iter().map(artifact).collect(),
-        artifacts_added: diff.artifacts_added.into_iter().map(artifact).collect(),
-        sboms: diff.sboms,
-        components: diff
-            .components
-            .into_iter()
-            .map(|change| ComponentRow { name: change.name, before: change.before, after: change.after })
-            .collect(),
-    })
+    let finding = |finding: Finding| DiffFinding {
+        package: finding.purl.unwrap_or(finding.package),
+        id: finding.id,
+        version: finding.version,
+        severity: severity_word(finding.severity).to_owned(),
+        fixed: finding.fixed,
+    };
+    let component = |change: ComponentChange| ComponentRow {
+        name: change.name,
+        before: change.before,
+        after: change.after,
+        purl: change.purl,
+        licence_before: change.licence_before,
+        licence_after: change.licence_after,
+    };
+    let tests =
+        |counts: TestCounts| DiffTests { passed: counts.passed, failed: counts.failed, skipped: counts.skipped };
+    let configuration = |change: ConfigurationChange| DiffConfiguration {
+        name: change.name,
+        environment: change.environment,
+        before: change.before,
+        after: change.after,
+    };
+    let gate = |change: diffs::GateChange| DiffGate {
+        gate: change.gate,
+        before: change.before.map(|outcome| outcome.as_str().to_owned()),
+        after: change.after.map(|outcome| outcome.as_str().to_owned()),
+        reason: change.reason,
+        found: change.found,
+    };
+    let (environment, gates) = diff.gates.map_or((None, Vec::new()), |(environment, gates)| (Some(environment), gates));
+    let contents = diff.contents;
+    let repository = |source: &Option<Source>| source.as_ref().map(|source| source.repository.clone());
+    let commit = |source: &Option<Source>| source.as_ref().map(|source| source.commit.clone());
+    DiffReply {
+        from: contents.from,
+        to: contents.to,
+        repositories: (repository(&contents.sources.0), repository(&contents.sources.1)),
+        commits: (commit(&contents.sources.0), commit(&contents.sources.1)),
+        artifacts_removed: contents.artifacts_removed.into_iter().map(artifact).collect(),
+        artifacts_added: contents.artifacts_added.into_iter().map(artifact).collect(),
+        size_bytes: contents.size_bytes,
+        sboms: contents.sboms,
+        components: contents.components.into_iter().map(component).collect(),
+        scans: contents.scans,
+        findings_added: contents.findings_added.into_iter().map(finding).collect(),
+        findings_fixed: contents.findings_fixed.into_iter().map(finding).collect(),
+        tests: (contents.tests.0.map(tests), contents.tests.1.map(tests)),
+        coverage: contents.coverage,
+        configurations: contents.configurations.into_iter().map(configuration).collect(),
+        environment,
+        gates: gates.into_iter().map(gate).collect(),
+    }
 }

@@ -1,0 +1,472 @@
+//! The index of what is where: rows by package, vulnerability, builder, key and digest, each naming a release and what
+//! says so.
+//!
+//! A projection like any other: written in the batch of the entry that it comes from, and made again from ledger and
+//! bodies by [`rebuild`]. No decision rests on it. A row's key is `<term> TAB <release> TAB <via>`, the term of a
+//! package being `<package URL without version> TAB <version>`; its value is `<kind> TAB <detail>`.
+
+use std::collections::BTreeMap;
+
+use lockgate_evidence::sbom::Component;
+use lockgate_ledger::bodies::Bodies;
+use lockgate_ledger::contents::{Said, read_evidence};
+use lockgate_ledger::entry::{ApprovalRecorded, EvidenceForm};
+use lockgate_ledger::release_diff::severity_word;
+use lockgate_ledger::{Event, Governance, Leaf, Manifest, foreign};
+use lockgate_model::facts::{Claim, Finding, Verdict, VexStatement, bare_purl};
+use lockgate_model::{Digest, EntryIndex, Limits, ReleaseName};
+use lockgate_policy::{PolicySet, Proof};
+use lockgate_sign::dsse::Envelope;
+use lockgate_store::{Batch, Head, Projection, Store};
+
+use crate::bodies::StoreBodies;
+use crate::fault::Fault;
+use crate::reader;
+use crate::staging::Staging;
+
+/// The kind of the rows.
+pub const WHERE: &str = "where";
+/// The kind of the one row that says by which version of this index the rows were written.
+pub const STATE: &str = "where-state";
+/// The key of that row.
+const STATE_KEY: &str = "version";
+/// The version of this index; rows of another one are made again.
+const VERSION: &[u8] = b"1";
+/// What a row about evidence starts with that names too much to be indexed as a whole.
+pub const PARTIAL: &str = "partial";
+/// What a row starts with that says which artifacts signed evidence is about.
+pub const ABOUT: &str = "about";
+
+/// The most terms of one piece of evidence; what is beyond is told as [`PARTIAL`].
+const TERMS_MAX: usize = 50_000;
+/// The longest text of a term in bytes.
+const TEXT_MAX: usize = 400;
+/// The longest detail in bytes.
+const DETAIL_MAX: usize = 160;
+/// How many rows one commit of a rebuild writes, and how many entries are read at a time.
+const PAGE: usize = 4_096;
+
+/// What a piece of evidence is found by.
+#[derive(Debug, Clone, Default)]
+pub struct Terms(BTreeMap<String, String>);
+
+/// A text as part of a key: control characters are spaces, and it is cut where it is too long.
+pub fn clean(text: &str) -> String {
+    let plain: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    cut(plain.trim(), TEXT_MAX).to_owned()
+}
+
+fn cut(text: &str, most: usize) -> &str {
+    let mut end = most.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.get(..end).unwrap_or_default()
+}
+
+/// The term of a package: its URL without a version, and the version, which may be empty.
+pub fn package_term(package: &str, version: &str) -> String {
+    format!("{}\t{}", clean(package), clean(version))
+}
+
+/// The term of a vulnerability.
+pub fn vulnerability_term(id: &str) -> String {
+    format!("vuln:{}", clean(id).to_ascii_uppercase())
+}
+
+/// The term of a key, by fingerprint or by whom it belongs to.
+pub fn key_term(key: &str) -> String {
+    format!("key:{}", clean(key))
+}
+
+/// The term of a builder.
+pub fn builder_term(builder: &str) -> String {
+    format!("builder:{}", clean(builder))
+}
+
+impl Terms {
+    /// Adds one; several details of one term are told together.
+    fn add(&mut self, term: String, detail: &str) {
+        if self.0.len() >= TERMS_MAX && !self.0.contains_key(&term) {
+            self.0.insert(PARTIAL.to_owned(), format!("only {TERMS_MAX} of its terms are indexed"));
+            return;
+        }
+        let detail = clean(detail);
+        let detail = cut(&detail, DETAIL_MAX - 1);
+        let known = self.0.entry(term).or_default();
+        if !detail.is_empty() && !known.contains(detail) && known.len() + detail.len() < DETAIL_MAX {
+            if !known.is_empty() {
+                known.push_str("; ");
+            }
+            known.push_str(detail);
+        }
+    }
+
+    fn add_component(&mut self, component: &Component) {
+        let (package, version) = match component.purl.as_deref().map(bare_purl) {
+            Some((package, version)) => (package, version.or_else(|| component.version.clone())),
+            // Found by name all the same, as the type of the purl specification for what has no other.
+            None => (format!("pkg:generic/{}", component.name), component.version.clone()),
+        };
+        let term = package_term(&package, version.as_deref().unwrap_or_default());
+        self.add(term, component.licence.as_deref().unwrap_or_default());
+    }
+
+    fn add_finding(&mut self, finding: &Finding) {
+        let what = match finding.package.is_empty() {
+            true => finding.purl.clone().unwrap_or_default(),
+            false => format!("{} {}", finding.package, finding.version),
+        };
+        let detail = format!("{} in {what}", severity_word(finding.severity));
+        for name in finding.names() {
+            self.add(vulnerability_term(name), &detail);
+        }
+        if let Some((package, version)) = finding.purl.as_deref().map(bare_purl) {
+            let version = version.unwrap_or_else(|| finding.version.clone());
+            self.add(package_term(&package, &version), "");
+        }
+    }
+
+    fn add_vex(&mut self, statement: &VexStatement) {
+        let detail = format!("vex: {}", statement.status.as_str());
+        self.add(vulnerability_term(&statement.vulnerability), &detail);
+        for alias in &statement.aliases {
+            self.add(vulnerability_term(alias), &detail);
+        }
+    }
+
+    /// What a claim is found by.
+    pub fn of(claim: &Claim, components: &[Component]) -> Self {
+        let mut terms = Self::default();
+        match claim {
+            Claim::Sbom(sbom) => sbom.vex.iter().for_each(|statement| terms.add_vex(statement)),
+            Claim::Vulnerabilities(scan) => scan.findings.iter().for_each(|finding| terms.add_finding(finding)),
+            Claim::Vex(vex) => vex.statements.iter().for_each(|statement| terms.add_vex(statement)),
+            Claim::Provenance(provenance) => terms.add(builder_term(&provenance.builder_id), "built it"),
+            Claim::Rebuild(rebuild) => {
+                let detail = if rebuild.reproduced { "built the same again" } else { "built it again, differently" };
+                terms.add(builder_term(&rebuild.builder), detail);
+                if let Some(rebuilt) = rebuild.rebuilt {
+                    terms.add(rebuilt.to_string(), "came out of a rebuild");
+                }
+            }
+            Claim::Configuration(configuration) => {
+                terms.add(configuration.digest.to_string(), &format!("configuration {}", configuration.name));
+            }
+            _ => {}
+        }
+        for component in components {
+            terms.add_component(component);
+        }
+        terms
+    }
+
+    /// Adds whose keys of the policy set signed these bytes; the signatures are verified here.
+    pub fn add_signers(&mut self, form: &EvidenceForm, bytes: &[u8], policy: &PolicySet) {
+        match form {
+            EvidenceForm::Report { .. } => {}
+            EvidenceForm::Envelope => {
+                let trusted: Vec<_> = policy
+                    .signers()
+                    .iter()
+                    .filter_map(|signer| match (&signer.proof, signer.root) {
+                        (Proof::Key(key), None) => Some((signer.name.as_str(), key.clone())),
+                        _ => None,
+                    })
+                    .collect();
+                let keys: Vec<_> = trusted.iter().map(|(_, key)| key.clone()).collect();
+                let Ok(envelope) = Envelope::parse(bytes, &Limits::DEFAULT) else { return };
+                for (name, key) in envelope.verify(&keys).into_iter().filter_map(|at| trusted.get(at)) {
+                    let detail = format!("signed by {name}");
+                    self.add(key_term(name), &detail);
+                    self.add(key_term(&key.keyid_ssh()), &detail);
+                    self.add(key_term(&Digest::of(key.spki_der()).to_string()), &detail);
+                }
+            }
+            EvidenceForm::Sigstore => {
+                let (signers, fact) = foreign::proven(bytes, policy);
+                for name in &signers {
+                    self.add(key_term(name.as_str()), &format!("signed by {name}"));
+                }
+                if let Some(key) = fact.key {
+                    self.add(key_term(&key.to_string()), "signed a Sigstore bundle");
+                }
+                if let Some(identity) = &fact.identity {
+                    self.add(key_term(identity), "signed a Sigstore bundle");
+                }
+            }
+        }
+    }
+
+    /// The rows of a piece of evidence about a release.
+    fn rows(&self, release: &ReleaseName, evidence: &Digest, kind: &str) -> Vec<(String, Vec<u8>)> {
+        let mut rows: Vec<(String, Vec<u8>)> =
+            self.0.iter().map(|(term, detail)| row(term, release, &evidence.to_string(), kind, detail)).collect();
+        rows.push(row(&evidence.to_string(), release, &evidence.to_string(), kind, "evidence"));
+        rows
+    }
+}
+
+fn row(term: &str, release: &ReleaseName, via: &str, kind: &str, detail: &str) -> (String, Vec<u8>) {
+    (format!("{term}\t{release}\t{via}"), format!("{kind}\t{detail}").into_bytes())
+}
+
+fn stage(staging: &mut Staging<'_>, rows: Vec<(String, Vec<u8>)>) {
+    for (key, value) in rows {
+        staging.project(WHERE, key, Some(value));
+    }
+}
+
+/// Marks a new ledger's index as written by this version from its first entry on.
+pub fn begin(staging: &mut Staging<'_>) {
+    staging.project(STATE, STATE_KEY.to_owned(), Some(VERSION.to_vec()));
+}
+
+/// Remembers a piece of evidence; `about` names the artifacts where they are not all of the release's.
+pub fn remember_evidence(
+    staging: &mut Staging<'_>,
+    terms: &Terms,
+    release: &ReleaseName,
+    (evidence, kind): (&Digest, &str),
+    about: Option<&[Digest]>,
+) {
+    stage(staging, terms.rows(release, evidence, kind));
+    stage(staging, about.map(|about| about_row(release, evidence, about)).into_iter().collect());
+}
+
+fn about_row(release: &ReleaseName, evidence: &Digest, about: &[Digest]) -> (String, Vec<u8>) {
+    let listed: Vec<String> = about.iter().map(ToString::to_string).collect();
+    (format!("{ABOUT}\t{release}\t{evidence}"), listed.join(",").into_bytes())
+}
+
+/// Remembers what a release was published with.
+pub fn remember_release(staging: &mut Staging<'_>, manifest: &Manifest, digest: &Digest) {
+    stage(staging, release_rows(manifest, digest));
+}
+
+fn release_rows(manifest: &Manifest, digest: &Digest) -> Vec<(String, Vec<u8>)> {
+    let release = &manifest.release;
+    let one = |digest: &Digest, kind: &str, detail: &str| {
+        let name = digest.to_string();
+        row(&name, release, &name, kind, &clean(detail))
+    };
+    let mut rows = vec![one(digest, "manifest", "")];
+    rows.extend(manifest.artifacts.iter().map(|artifact| one(&artifact.digest, "artifact", &artifact.name)));
+    rows.extend(manifest.notes.iter().map(|notes| one(notes, "notes", "")));
+    rows
+}
+
+/// Remembers an approval or rejection, by key and by person.
+pub fn remember_approval(staging: &mut Staging<'_>, event: &ApprovalRecorded, index: EntryIndex) {
+    stage(staging, approval_rows(event, index));
+}
+
+fn approval_rows(event: &ApprovalRecorded, index: EntryIndex) -> Vec<(String, Vec<u8>)> {
+    let (kind, verb) = match event.verdict {
+        Verdict::Approve => ("approval", "approved"),
+        Verdict::Reject => ("rejection", "rejected"),
+    };
+    let via = format!("{}/{index}", event.promotion);
+    let detail = format!("{} {verb} {} with {}", event.approver, event.promotion, event.key);
+    [event.key.as_str(), event.approver.as_str()]
+        .into_iter()
+        .map(|key| row(&key_term(key), &event.release, &via, kind, &clean(&detail)))
+        .collect()
+}
+
+/// What a rebuild did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Rebuilt {
+    /// Entries read.
+    pub entries: u64,
+    /// Rows written.
+    pub rows: u64,
+    /// Pieces of evidence that could not be read, and are not indexed.
+    pub unreadable: u64,
+}
+
+/// Makes the rows again where they are missing, or written by another version. The caller is the store's only writer.
+///
+/// # Errors
+/// As [`rebuild`].
+pub fn ensure(store: &dyn Store, governance: Option<&Governance>) -> Result<(), Fault> {
+    let Some(governance) = governance else { return Ok(()) };
+    if store.projection(STATE, STATE_KEY)?.as_deref() == Some(VERSION) {
+        return Ok(());
+    }
+    let done = rebuild(store, governance)?;
+    tracing::info!(entries = done.entries, rows = done.rows, "made the index of what is where again");
+    Ok(())
+}
+
+/// Throws all rows away and makes them again from the ledger. The caller is the store's only writer.
+///
+/// A crash on the way leaves an index that is not marked as whole, and the next start begins anew.
+///
+/// # Errors
+/// What the store says, or an entry that does not read. Evidence that does not read is counted, and is no error.
+pub fn rebuild(store: &dyn Store, governance: &Governance) -> Result<Rebuilt, Fault> {
+    let head = store.head()?;
+    let mark = |value: Option<Vec<u8>>| Projection { kind: STATE, key: STATE_KEY.to_owned(), value };
+    put(store, &head, vec![mark(None)])?;
+    loop {
+        let page = store.projections(WHERE, None, PAGE)?;
+        if page.is_empty() {
+            break;
+        }
+        let gone = |(key, _)| Projection { kind: WHERE, key, value: None };
+        put(store, &head, page.into_iter().map(gone).collect())?;
+    }
+    let mut done = Rebuilt::default();
+    let mut waiting: Vec<Projection> = Vec::new();
+    while done.entries < head.size.0 {
+        let leaves = store.entries(EntryIndex(done.entries), PAGE)?;
+        if leaves.is_empty() {
+            return Err(
+                Fault::new(crate::Kind::Integrity, "ENTRY_MISSING", "an entry is missing").hint("run `lockgate audit`")
+            );
+        }
+        for leaf in leaves {
+            let index = EntryIndex(done.entries);
+            done.entries += 1;
+            let decoded = Leaf::decode(&leaf, &Limits::DEFAULT).map_err(|error| {
+                Fault::new(crate::Kind::Integrity, "ENTRY_INVALID", format!("entry {index}: {error}"))
+                    .hint("run `lockgate audit`")
+            })?;
+            let Leaf::Entry(entry) = decoded else { continue };
+            let rows = rows_of(store, governance, index, &entry.event, &mut done);
+            done.rows += rows.len() as u64;
+            waiting.extend(rows.into_iter().map(|(key, value)| Projection { kind: WHERE, key, value: Some(value) }));
+            if waiting.len() >= PAGE {
+                put(store, &head, std::mem::take(&mut waiting))?;
+            }
+        }
+    }
+    waiting.push(mark(Some(VERSION.to_vec())));
+    put(store, &head, waiting)?;
+    Ok(done)
+}
+
+fn rows_of(
+    store: &dyn Store,
+    governance: &Governance,
+    index: EntryIndex,
+    event: &Event,
+    done: &mut Rebuilt,
+) -> Vec<(String, Vec<u8>)> {
+    let body = |digest: &Digest| StoreBodies(store).body(digest).ok().flatten().map(std::borrow::Cow::into_owned);
+    match event {
+        Event::ReleasePublished(event) => {
+            let manifest = body(&event.manifest).and_then(|bytes| Manifest::from_bytes(&bytes, &Limits::DEFAULT).ok());
+            manifest.map(|manifest| release_rows(&manifest, &event.manifest)).unwrap_or_default()
+        }
+        Event::ApprovalRecorded(event) => approval_rows(event, index),
+        Event::EvidenceRecorded(event) => {
+            let Some(bytes) = body(&event.evidence) else {
+                done.unreadable += 1;
+                let name = event.evidence.to_string();
+                return vec![row(PARTIAL, &event.release, &name, "evidence", "cannot be read")];
+            };
+            let Said { claim, components, subjects } = read_evidence(&event.form, &bytes);
+            let mut terms = Terms::of(&claim, &components);
+            terms.add_signers(&event.form, &bytes, &governance.policy);
+            let mut rows = terms.rows(&event.release, &event.evidence, claim.kind());
+            if !matches!(event.form, EvidenceForm::Report { .. }) {
+                rows.push(about_row(&event.release, &event.evidence, &subjects));
+            }
+            rows
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Writes rows without an entry: the head stays what it is.
+fn put(store: &dyn Store, head: &Head, projections: Vec<Projection>) -> Result<(), Fault> {
+    let batch = Batch {
+        first: EntryIndex(head.size.0),
+        entries: Vec::new(),
+        tiles: Vec::new(),
+        root: head.root,
+        documents: Vec::new(),
+        replies: Vec::new(),
+        projections,
+    };
+    Ok(store.commit(&batch)?)
+}
+
+/// The same for a store that no server has open: `lockgate doctor --rebuild`.
+///
+/// # Errors
+/// `LEDGER_EMPTY`, or as [`rebuild`].
+pub fn rebuild_store(store: &dyn Store) -> Result<Rebuilt, Fault> {
+    let governance = reader::governance(store)?
+        .ok_or_else(|| Fault::new(crate::Kind::Unavailable, "LEDGER_EMPTY", "the ledger has no first entry"))?;
+    rebuild(store, &governance)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lockgate_model::facts::{Severity, Vulnerabilities};
+
+    fn keys(claim: &Claim, components: &[Component]) -> Vec<String> {
+        Terms::of(claim, components).0.into_keys().collect()
+    }
+
+    #[test]
+    fn packages_are_found_with_and_without_a_url() {
+        let component = |name: &str, version: Option<&str>, purl: Option<&str>| Component {
+            name: name.to_owned(),
+            version: version.map(str::to_owned),
+            purl: purl.map(str::to_owned),
+            licence: None,
+        };
+        let components = [
+            component("session", Some("0.9.4"), Some("pkg:npm/%40acme/session@0.9.4?arch=x")),
+            component("router", Some("4.1.0"), Some("pkg:npm/router")),
+            component("lib\tx", None, None),
+        ];
+        let claim = Claim::Unknown { predicate_type: String::new() };
+        assert_eq!(
+            keys(&claim, &components),
+            ["pkg:generic/lib x\t", "pkg:npm/@acme/session\t0.9.4", "pkg:npm/router\t4.1.0"]
+        );
+    }
+
+    #[test]
+    fn findings_are_found_by_every_name() {
+        let finding = Finding {
+            id: "CVE-2099-1".to_owned(),
+            aliases: vec!["ghsa-aaaa".to_owned()],
+            package: "a".to_owned(),
+            version: "1".to_owned(),
+            purl: Some("pkg:npm/a@1".to_owned()),
+            severity: Severity::High,
+            ..Finding::default()
+        };
+        let scan = Vulnerabilities {
+            scanner: "trivy".to_owned(),
+            scanner_version: None,
+            scanned_at: None,
+            findings: vec![finding],
+        };
+        let terms = Terms::of(&Claim::Vulnerabilities(scan), &[]);
+        let found: Vec<(&str, &str)> = terms.0.iter().map(|(term, detail)| (term.as_str(), detail.as_str())).collect();
+        assert_eq!(
+            found,
+            [("pkg:npm/a\t1", ""), ("vuln:CVE-2099-1", "high in a 1"), ("vuln:GHSA-AAAA", "high in a 1"),]
+        );
+    }
+
+    #[test]
+    fn too_many_terms_are_told_as_such() {
+        let mut terms = Terms::default();
+        for number in 0..=TERMS_MAX {
+            terms.add(package_term("pkg:npm/a", &number.to_string()), "");
+        }
+        assert!(terms.0.contains_key(PARTIAL));
+        assert_eq!(terms.0.len(), TERMS_MAX + 1);
+        let long = "é".repeat(TEXT_MAX);
+        assert!(clean(&long).len() <= TEXT_MAX);
+    }
+}

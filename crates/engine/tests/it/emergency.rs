@@ -1,0 +1,168 @@
+//! Freezes and break-glass inside the sequencer: what they stop, what they let past, and what is told.
+
+use lockgate_engine::{Clock as _, Fault, Receipt, break_glass, bundle, freeze, reader, why};
+use lockgate_ledger::break_glass::{
+    BREAK_GLASS_NAMESPACE, BreakGlassDocument, BreakGlassOpened, BreakGlassReviewDocument, BreakGlassReviewed,
+    BreakGlassSigned,
+};
+use lockgate_ledger::freeze::{FREEZE_NAMESPACE, FreezeDocument, FreezeLiftDocument, FreezeLifted, FreezeOrdered};
+use lockgate_ledger::governance::document_bytes;
+use lockgate_model::facts::SubjectKind;
+use lockgate_model::{Digest, EntryIndex, PromotionId, ReleaseName, Span};
+use lockgate_policy::GateOutcome;
+use lockgate_sign::ssh_signer::SshSigner as _;
+
+use crate::world::{World, key_of, person};
+
+const ORIGIN: &str = "log1.test.example";
+
+fn order(world: &World, by: &str, service: Option<&str>, nonce: &str) -> Result<EntryIndex, Fault> {
+    let mut event = FreezeOrdered {
+        service: service.map(|name| name.parse().unwrap()),
+        environment: None,
+        reason: "incident".to_owned(),
+        until: None,
+        spares_rollbacks: false,
+        nonce: nonce.to_owned(),
+        by: person(by),
+        signature: String::new(),
+    };
+    let document = document_bytes(&FreezeDocument::new(ORIGIN, &event)).unwrap();
+    event.signature = key_of(by).sign(FREEZE_NAMESPACE, &document).unwrap().to_armored();
+    let receipt = world.engine().run(freeze::order(&person(by), event)?)?;
+    Ok(EntryIndex(receipt.value["index"].as_u64().unwrap()))
+}
+
+fn lift(world: &World, by: &str, index: EntryIndex) -> Result<Receipt, Fault> {
+    let mut event = FreezeLifted { freeze: index, reason: "over".to_owned(), by: person(by), signature: String::new() };
+    let document = document_bytes(&FreezeLiftDocument::new(ORIGIN, &event)).unwrap();
+    event.signature = key_of(by).sign(FREEZE_NAMESPACE, &document).unwrap().to_armored();
+    world.engine().run(freeze::lift(&person(by), event)?)
+}
+
+fn found(world: &World, release: &str) -> Result<PromotionId, Fault> {
+    let artifact = Digest::of(format!("the bytes of {release}").as_bytes());
+    bundle::find_grant(world.engine(), &artifact, &"shop/web".parse().unwrap(), &"production".parse().unwrap())
+}
+
+#[test]
+fn a_freeze_stops_decisions_and_grants_in_use() {
+    let world = World::starter();
+    world.push("shop/web@1.0.0");
+    let (promotion, status) = world.promote("shop/web@1.0.0", "production").unwrap();
+    assert_eq!(status, "pending");
+    assert_eq!(order(&world, "dana", None, "0").unwrap_err().code, "NOT_PERMITTED");
+    assert_eq!(order(&world, "sam", Some("shop/wep"), "0").unwrap_err().code, "SERVICE_UNKNOWN");
+    let first = order(&world, "sam", Some("shop/web"), "1").unwrap();
+    world.approve(promotion, "sam").unwrap();
+    assert_eq!(world.status(promotion), "denied");
+    let view = why::why(world.engine(), promotion).unwrap();
+    assert!(view.decision.gates.iter().any(|gate| gate.reason == "FROZEN"), "{:#?}", view.decision.gates);
+    // Lifted, it is decided again at once.
+    assert_eq!(lift(&world, "dana", first).unwrap_err().code, "NOT_PERMITTED");
+    lift(&world, "sam", first).unwrap();
+    assert_eq!(world.status(promotion), "granted");
+    assert_eq!(found(&world, "shop/web@1.0.0").unwrap(), promotion);
+    let second = order(&world, "sam", None, "2").unwrap();
+    assert_eq!(found(&world, "shop/web@1.0.0").unwrap_err().code, "FROZEN");
+    lift(&world, "sam", second).unwrap();
+    assert_eq!(found(&world, "shop/web@1.0.0").unwrap(), promotion);
+}
+
+fn opened(world: &World, by: &str, release: &str, lasts: &str) -> BreakGlassOpened {
+    let name: ReleaseName = release.parse().unwrap();
+    let governance = world.engine().governance().unwrap();
+    let known = reader::release(world.engine().store(), &governance, &name).unwrap().unwrap();
+    let lasts: Span = lasts.parse().unwrap();
+    let mut event = BreakGlassOpened {
+        release: name,
+        manifest: known.manifest_digest,
+        environment: "production".parse().unwrap(),
+        reason: "payments are down".to_owned(),
+        ticket: "INC-1".to_owned(),
+        expires_at: world.hands.now().plus(lasts),
+        by: person(by),
+        signature: String::new(),
+    };
+    resign(&mut event);
+    event
+}
+
+fn resign(event: &mut BreakGlassOpened) {
+    let document = document_bytes(&BreakGlassDocument::new(ORIGIN, event)).unwrap();
+    event.signature = key_of(event.by.as_str()).sign(BREAK_GLASS_NAMESPACE, &document).unwrap().to_armored();
+}
+
+fn open(world: &World, event: BreakGlassOpened) -> Result<Receipt, Fault> {
+    world.engine().run(break_glass::open(&event.by.clone(), event)?)
+}
+
+fn review(world: &World, by: &str, index: EntryIndex) -> Result<Receipt, Fault> {
+    let mut event = BreakGlassReviewed {
+        break_glass: index,
+        finding: "it was needed".to_owned(),
+        by: person(by),
+        signature: String::new(),
+    };
+    let document = document_bytes(&BreakGlassReviewDocument::new(ORIGIN, &event)).unwrap();
+    event.signature = key_of(by).sign(BREAK_GLASS_NAMESPACE, &document).unwrap().to_armored();
+    world.engine().run(break_glass::review(&person(by), event)?)
+}
+
+#[test]
+fn break_glass_lets_one_release_past_the_gates_and_is_reviewed() {
+    let world = World::starter();
+    world.enrol("ines", SubjectKind::Person, &["approvers"]);
+    world.enrol("eve", SubjectKind::Person, &["auditors"]);
+    world.push("shop/web@1.0.0");
+    world.push("shop/web@1.1.0");
+    order(&world, "sam", None, "1").unwrap();
+    // Another manifest than the release has, and another person's session.
+    let mut other = opened(&world, "sam", "shop/web@1.0.0", "1h");
+    other.manifest = Digest::of(b"other");
+    resign(&mut other);
+    assert_eq!(open(&world, other).unwrap_err().code, "BREAK_GLASS_TARGET");
+    let event = opened(&world, "sam", "shop/web@1.0.0", "1h");
+    assert_eq!(break_glass::open(&person("ines"), event.clone()).err().map(|fault| fault.code), Some("NOT_PERMITTED"));
+
+    let receipt = open(&world, event.clone()).unwrap();
+    let index = EntryIndex(receipt.value["index"].as_u64().unwrap());
+    assert_eq!((receipt.value["needed"].as_u64(), receipt.value["status"].as_str()), (Some(2), None));
+    let document = document_bytes(&BreakGlassDocument::new(ORIGIN, &event)).unwrap();
+    let signature = key_of("ines").sign(BREAK_GLASS_NAMESPACE, &document).unwrap().to_armored();
+    let second = BreakGlassSigned { break_glass: index, by: person("ines"), signature };
+    let receipt = world.engine().run(break_glass::sign(&person("ines"), second).unwrap()).unwrap();
+    assert_eq!(receipt.value["status"], "granted", "{}", receipt.value);
+    let promotion: PromotionId = receipt.value["promotion"].as_str().unwrap().parse().unwrap();
+    let view = why::why(world.engine(), promotion).unwrap();
+    assert_eq!(view.decision.break_glass, Some(index));
+    let overridden = view.decision.gates.iter().filter(|gate| gate.outcome == GateOutcome::Overridden);
+    let reasons: Vec<&str> = overridden.map(|gate| gate.reason.as_str()).collect();
+    assert!(reasons.contains(&"FROZEN") && reasons.contains(&"QUORUM_NOT_MET"), "{reasons:?}");
+    // What it gives does not outlast it, and goes past the freeze that was known, not past a later one.
+    assert_eq!(view.promotion.grant.unwrap().event.not_after, event.expires_at);
+    assert_eq!(found(&world, "shop/web@1.0.0").unwrap(), promotion);
+    order(&world, "sam", None, "2").unwrap();
+    assert_eq!(found(&world, "shop/web@1.0.0").unwrap_err().code, "FROZEN");
+
+    let next = || opened(&world, "sam", "shop/web@1.1.0", "1h");
+    assert_eq!(open(&world, next()).unwrap_err().code, "BREAK_GLASS_UNREVIEWED");
+    assert_eq!(review(&world, "ines", index).unwrap_err().code, "SOD_SELF");
+    review(&world, "eve", index).unwrap();
+    open(&world, next()).unwrap();
+    let states: Vec<&str> =
+        break_glass::list(world.engine(), &person("sam")).unwrap().iter().map(|view| view.state).collect();
+    assert_eq!(states, ["open", "reviewed"]);
+}
+
+#[test]
+fn what_was_signed_too_late_lets_nothing_past() {
+    let world = World::starter();
+    world.push("shop/web@1.0.0");
+    let event = opened(&world, "sam", "shop/web@1.0.0", "1h");
+    world.wait("1h");
+    assert_eq!(open(&world, event).unwrap_err().code, "BREAK_GLASS_EXPIRY");
+    let event = opened(&world, "sam", "shop/web@1.0.0", "6h");
+    assert_eq!(open(&world, event).unwrap_err().code, "BREAK_GLASS_EXPIRY");
+    assert!(world.engine().governance().unwrap().break_glasses().is_empty());
+}

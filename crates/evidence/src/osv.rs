@@ -1,0 +1,405 @@
+//! OSV: what `osv-scanner --format json` found, and plain records of the OSV schema, version 1.
+//!
+//! A plain record handed in as a report says that the artifact has this vulnerability, in a version that is not known.
+
+use std::collections::BTreeSet;
+
+use lockgate_model::Limits;
+use lockgate_model::facts::{Cvss, Finding, Severity, Vulnerabilities};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use crate::document::Object;
+use crate::error::{EvidenceError, excerpt};
+use crate::stream::{self, Shape, Source};
+use crate::{cvss, severity, trivy};
+
+static REPORT: Shape = Shape::Fields(&[
+    ("results", Shape::Each(&Shape::Fields(&[("packages", Shape::Stream("package", &PACKAGE))]))),
+    ("vulns", Shape::Stream("record", &RECORD)),
+    ("schema_version", Shape::Whole),
+    ("id", Shape::Whole),
+    ("modified", Shape::Whole),
+    ("published", Shape::Whole),
+    ("withdrawn", Shape::Whole),
+    ("aliases", Shape::Whole),
+    ("severity", Shape::Whole),
+    ("affected", Shape::Whole),
+    ("database_specific", Shape::Fields(&[("severity", Shape::Whole)])),
+]);
+
+static PACKAGE: Shape = Shape::Fields(&[
+    ("package", Shape::Fields(&[("name", Shape::Whole), ("version", Shape::Whole), ("ecosystem", Shape::Whole)])),
+    ("vulnerabilities", Shape::Each(&RECORD)),
+    (
+        "groups",
+        Shape::Each(&Shape::Fields(&[
+            ("ids", Shape::Whole),
+            ("aliases", Shape::Whole),
+            ("max_severity", Shape::Whole),
+        ])),
+    ),
+]);
+
+static RECORD: Shape = Shape::Fields(&[
+    ("schema_version", Shape::Whole),
+    ("id", Shape::Whole),
+    ("modified", Shape::Whole),
+    ("published", Shape::Whole),
+    ("withdrawn", Shape::Whole),
+    ("aliases", Shape::Whole),
+    ("severity", Shape::Whole),
+    ("affected", Shape::Whole),
+    ("database_specific", Shape::Fields(&[("severity", Shape::Whole)])),
+]);
+
+/// Reads a whole report: of `osv-scanner`, a list of records under `vulns`, or one record.
+///
+/// # Errors
+/// `EVIDENCE_MALFORMED`, `EVIDENCE_TIME`, `REPORT_VERSION`, `TOO_MANY_FINDINGS`, `DUPLICATE_KEY`.
+pub(crate) fn read<'a>(source: impl Into<Source<'a>>, limits: &Limits) -> Result<Vulnerabilities, EvidenceError> {
+    let mut findings = Vec::new();
+    let document = stream::read(source.into(), &REPORT, limits, &mut |item| {
+        let object = Object::part(&item.value, item.pointer)?;
+        let more = match item.list {
+            "package" => of_package(&object)?,
+            _ => of_record(&object)?,
+        };
+        trivy::check_count(findings.len(), more.len(), limits)?;
+        findings.extend(more);
+        Ok(())
+    })?;
+    let root = Object::root(&document.value)?;
+    let (results, vulns, id) = (root.list("results")?, root.list("vulns")?, root.value("id")?);
+    let scanner = match (&results, vulns, id) {
+        (Some(results), None, None) => {
+            for result in results.objects() {
+                result?.required_list("packages")?;
+            }
+            document.check_items()?;
+            "osv-scanner"
+        }
+        (None, Some(_), None) => {
+            document.check_items()?;
+            "osv"
+        }
+        (None, None, Some(_)) => {
+            findings = of_record(&root)?;
+            trivy::check_count(0, findings.len(), limits)?;
+            "osv"
+        }
+        _ => return Err(root.fault("must have one of `results`, `vulns` and `id`")),
+    };
+    Ok(Vulnerabilities { scanner: scanner.to_owned(), scanner_version: None, scanned_at: None, findings })
+}
+
+/// What the scanner found in one package.
+fn of_package(object: &Object<'_>) -> Result<Vec<Finding>, EvidenceError> {
+    let package = object.required_object("package")?;
+    let name = package.required_text("name")?;
+    let version = package.text("version")?.unwrap_or_default();
+    let ecosystem = package.text("ecosystem")?.unwrap_or_default();
+    let mut findings = Vec::new();
+    let Some(records) = object.list_or_null("vulnerabilities")? else { return Ok(findings) };
+    for record in records.objects() {
+        let record = record?;
+        let affected = Affected::of(&record)?;
+        let here: Vec<&Affected> = affected.iter().filter(|one| one.is(name, ecosystem)).collect();
+        let mut finding = base_of(&record)?;
+        finding.package = name.to_owned();
+        finding.version = version.to_owned();
+        set_fixes(&mut finding, here.iter().flat_map(|one| &one.fixes));
+        finding.purl = here.iter().find_map(|one| one.purl.clone()).or_else(|| purl_of(ecosystem, name));
+        if let Some(purl) = finding.purl.as_mut().filter(|purl| !version.is_empty() && !purl.contains(['@', '?', '#']))
+        {
+            purl.push('@');
+            purl.push_str(version);
+        }
+        findings.push(finding);
+    }
+    if let Some(groups) = object.list_or_null("groups")? {
+        for group in groups.objects() {
+            add_group(&group?, &mut findings)?;
+        }
+    }
+    Ok(findings)
+}
+
+/// A group names the same vulnerability under all of its ids, and its worst score.
+fn add_group(group: &Object<'_>, findings: &mut [Finding]) -> Result<(), EvidenceError> {
+    let mut ids = BTreeSet::new();
+    for key in ["ids", "aliases"] {
+        if let Some(list) = group.list_or_null(key)? {
+            for id in list.texts() {
+                ids.insert(id?.to_owned());
+            }
+        }
+    }
+    let score = group.value("max_severity")?.and_then(cvss::tenths);
+    for finding in findings.iter_mut().filter(|finding| ids.contains(&finding.id)) {
+        let other: Vec<String> = ids.iter().filter(|id| !finding.is_about(id)).cloned().collect();
+        finding.aliases.extend(other);
+        if let Some(score) = score.filter(|_| finding.cvss.is_none()) {
+            finding.cvss = cvss::score(Some(score), None, Some("osv-scanner"));
+            if finding.severity == Severity::Unknown {
+                finding.severity = cvss::severity_of(score);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// One finding for each package that a record is about; none when the record was withdrawn.
+fn of_record(record: &Object<'_>) -> Result<Vec<Finding>, EvidenceError> {
+    record.required_text("id")?;
+    if record.moment("modified")?.is_none() {
+        return Err(record.fault("has no `modified`"));
+    }
+    if record.moment("withdrawn")?.is_some() {
+        return Ok(Vec::new());
+    }
+    let base = base_of(record)?;
+    let mut findings = Vec::new();
+    for affected in Affected::of(record)? {
+        let mut finding = base.clone();
+        finding.package.clone_from(&affected.name);
+        set_fixes(&mut finding, affected.fixes.iter());
+        finding.purl = affected.purl.clone().or_else(|| purl_of(&affected.ecosystem, &affected.name));
+        findings.push(finding);
+    }
+    match findings.is_empty() {
+        true => Ok(vec![base]),
+        false => Ok(findings),
+    }
+}
+
+/// What a record says of the vulnerability, without a package.
+fn base_of(record: &Object<'_>) -> Result<Finding, EvidenceError> {
+    if let Some(version) = record.text("schema_version")?.filter(|version| !version.starts_with("1.")) {
+        let message = format!("OSV schema `{}` is not read: write version 1", excerpt(version));
+        return Err(EvidenceError::new("REPORT_VERSION", message));
+    }
+    let mut aliases = Vec::new();
+    if let Some(list) = record.list_or_null("aliases")? {
+        for alias in list.texts() {
+            aliases.push(alias?.to_owned());
+        }
+    }
+    let cvss = highest_score(record)?;
+    let word = match record.object_or_null("database_specific")? {
+        Some(specific) => specific.any_text("severity")?.and_then(severity::from_word),
+        None => None,
+    };
+    let scored = cvss.as_ref().map(|cvss| cvss::severity_of(cvss.score_tenths));
+    Ok(Finding {
+        id: record.required_text("id")?.to_owned(),
+        aliases,
+        severity: word.or(scored).unwrap_or_default(),
+        severity_source: word.map(|_| "database".to_owned()).or_else(|| scored.map(|_| "cvss".to_owned())),
+        cvss,
+        disclosed_at: record.moment_or_zero("published")?,
+        pointer: Some(record.pointer()),
+        ..Finding::default()
+    })
+}
+
+/// The highest score of the vectors of version 3; OSV records have vectors, and not scores.
+fn highest_score(record: &Object<'_>) -> Result<Option<Cvss>, EvidenceError> {
+    let Some(list) = record.list_or_null("severity")? else { return Ok(None) };
+    let mut highest: Option<Cvss> = None;
+    for item in list.objects() {
+        let item = item?;
+        let (kind, vector) = (item.required_text("type")?, item.text("score")?);
+        highest = highest.max(cvss::score(None, vector, Some(kind)));
+    }
+    Ok(highest)
+}
+
+fn set_fixes<'a>(finding: &mut Finding, fixes: impl Iterator<Item = &'a String>) {
+    let mut all: Vec<String> = Vec::new();
+    for fix in fixes {
+        if !all.contains(fix) {
+            all.push(fix.clone());
+        }
+    }
+    finding.fixed = all.first().cloned();
+    if all.len() > 1 {
+        finding.fixed_versions = all;
+    }
+}
+
+/// One package of a record.
+#[derive(Debug)]
+struct Affected {
+    name: String,
+    ecosystem: String,
+    purl: Option<String>,
+    fixes: Vec<String>,
+}
+
+impl Affected {
+    fn of(record: &Object<'_>) -> Result<Vec<Self>, EvidenceError> {
+        let mut read = Vec::new();
+        let Some(list) = record.list_or_null("affected")? else { return Ok(read) };
+        for affected in list.objects() {
+            let affected = affected?;
+            let Some(package) = affected.object_or_null("package")? else { continue };
+            let mut fixes = Vec::new();
+            if let Some(ranges) = affected.list_or_null("ranges")? {
+                for range in ranges.objects() {
+                    let range = range?;
+                    // Commits are no versions.
+                    if range.text("type")? == Some("GIT") {
+                        continue;
+                    }
+                    for event in range.required_list("events")?.objects() {
+                        fixes.extend(event?.text_or_empty("fixed")?.map(str::to_owned));
+                    }
+                }
+            }
+            read.push(Self {
+                name: package.required_text("name")?.to_owned(),
+                ecosystem: package.text("ecosystem")?.unwrap_or_default().to_owned(),
+                purl: package.text_or_empty("purl")?.and_then(crate::sbom::purl),
+                fixes,
+            });
+        }
+        Ok(read)
+    }
+
+    /// Ecosystems have a release behind a colon, such as `Debian:12`.
+    fn is(&self, name: &str, ecosystem: &str) -> bool {
+        let bare = |text: &str| text.split(':').next().unwrap_or(text).to_ascii_lowercase();
+        self.name == name && (ecosystem.is_empty() || bare(&self.ecosystem) == bare(ecosystem))
+    }
+}
+
+/// The package URL without a version, for the ecosystems whose names map onto one.
+fn purl_of(ecosystem: &str, name: &str) -> Option<String> {
+    let kind = match ecosystem.split(':').next().unwrap_or(ecosystem) {
+        "npm" => "npm",
+        "PyPI" => "pypi",
+        "Go" => "golang",
+        "crates.io" => "cargo",
+        "RubyGems" => "gem",
+        "NuGet" => "nuget",
+        "Packagist" => "composer",
+        "Maven" => {
+            let (group, artifact) = name.split_once(':')?;
+            return Some(format!("pkg:maven/{group}/{artifact}"));
+        }
+        _ => return None,
+    };
+    Some(format!("pkg:{kind}/{}", name.replace('@', "%40")))
+}
+
+/// What tells the scanner's output from other documents with `results`.
+#[derive(Deserialize)]
+struct Scan {
+    results: Vec<ScanResult>,
+    experimental_config: Option<IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+struct ScanResult {
+    packages: Vec<IgnoredAny>,
+}
+
+/// Whether a document has the form of `osv-scanner`'s output: results with packages, or none beside its settings.
+pub(crate) fn is_scan(bytes: &[u8]) -> bool {
+    serde_json::from_slice::<Scan>(bytes).is_ok_and(|scan| {
+        scan.experimental_config.is_some() || scan.results.iter().any(|result| !result.packages.is_empty())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn record(id: &str) -> Value {
+        json!({
+            "schema_version": "1.6.0",
+            "id": id,
+            "modified": "2026-11-20T10:00:00Z",
+            "published": "2026-11-01T10:00:00Z",
+            "aliases": ["CVE-2026-1"],
+            "severity": [{"type": "CVSS_V3", "score": "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:N/I:N/A:H"}],
+            "affected": [{
+                "package": {"name": "@s/a", "ecosystem": "npm"},
+                "ranges": [
+                    {"type": "GIT", "events": [{"introduced": "0"}, {"fixed": "abcdef"}]},
+                    {"type": "SEMVER", "events": [{"introduced": "0"}, {"fixed": "1.2.9"}, {"introduced": "2.0.0"}, {"fixed": "2.0.1"}]},
+                ],
+            }],
+        })
+    }
+
+    fn scan() -> Value {
+        json!({"results": [{
+            "source": {"path": "package-lock.json", "type": "lockfile"},
+            "packages": [{
+                "package": {"name": "@s/a", "version": "1.0.0", "ecosystem": "npm"},
+                "vulnerabilities": [record("GHSA-1"), {"id": "OSV-2", "modified": "2026-11-20T10:00:00Z"}],
+                "groups": [{"ids": ["OSV-2"], "aliases": ["CVE-2026-2"], "max_severity": "9.8"}],
+            }],
+        }]})
+    }
+
+    #[test]
+    fn reads_what_the_scanner_found() {
+        let read = read(&scan(), &Limits::DEFAULT).unwrap();
+        let [first, second] = read.findings.as_slice() else { panic!("{read:?}") };
+        assert_eq!(
+            (read.scanner.as_str(), first.id.as_str(), first.severity),
+            ("osv-scanner", "GHSA-1", Severity::High)
+        );
+        assert_eq!(first.purl.as_deref(), Some("pkg:npm/%40s/a@1.0.0"));
+        assert_eq!((first.fixed.as_deref(), first.fixed_versions.len()), (Some("1.2.9"), 2));
+        assert_eq!(first.cvss.as_ref().map(|cvss| cvss.score_tenths), Some(75));
+        assert_eq!(first.pointer.as_deref(), Some("/results/0/packages/0/vulnerabilities/0"));
+        assert_eq!((second.severity, second.fixed.as_deref()), (Severity::Critical, None));
+        assert_eq!(second.aliases, ["CVE-2026-2"]);
+    }
+
+    #[test]
+    fn reads_plain_records() {
+        let check = |value: &Value, expected: usize| {
+            let read = read(value, &Limits::DEFAULT).unwrap();
+            assert_eq!((read.scanner.as_str(), read.findings.len()), ("osv", expected), "{value}");
+        };
+        check(&record("GHSA-1"), 1);
+        check(&json!({"vulns": [record("GHSA-1"), record("GHSA-2")]}), 2);
+        check(&json!({"vulns": []}), 0);
+        let mut withdrawn = record("GHSA-1");
+        withdrawn["withdrawn"] = json!("2026-11-21T10:00:00Z");
+        check(&withdrawn, 0);
+        let mut bare = record("GHSA-1");
+        bare["affected"] = json!([]);
+        check(&bare, 1);
+    }
+
+    #[test]
+    fn refuses_what_would_hide_a_finding() {
+        let check = |pointer: &str, replacement: Value, code: &str| {
+            let mut value = scan();
+            *value.pointer_mut(pointer).unwrap() = replacement.clone();
+            assert_eq!(read(&value, &Limits::DEFAULT).unwrap_err().code, code, "{pointer} {replacement}");
+        };
+        check("/results", json!(null), "EVIDENCE_MALFORMED");
+        check("/results", json!({}), "EVIDENCE_MALFORMED");
+        check("/results/0", json!({}), "EVIDENCE_MALFORMED");
+        check("/results/0/packages", json!(null), "EVIDENCE_MALFORMED");
+        check("/results/0/packages/0", json!("a"), "EVIDENCE_MALFORMED");
+        check("/results/0/packages/0/package/name", json!(""), "EVIDENCE_MALFORMED");
+        check("/results/0/packages/0/vulnerabilities", json!({}), "EVIDENCE_MALFORMED");
+        check("/results/0/packages/0/vulnerabilities/0", json!("GHSA-1"), "EVIDENCE_MALFORMED");
+        check("/results/0/packages/0/vulnerabilities/0/id", json!(null), "EVIDENCE_MALFORMED");
+        check("/results/0/packages/0/vulnerabilities/0/schema_version", json!("2.0.0"), "REPORT_VERSION");
+        check("/results/0/packages/0/vulnerabilities/0/published", json!("soon"), "EVIDENCE_TIME");
+        let both = json!({"results": [], "vulns": []});
+        assert_eq!(read(&both, &Limits::DEFAULT).unwrap_err().code, "EVIDENCE_MALFORMED");
+        let few = Limits { findings_per_report: 1, ..Limits::DEFAULT };
+        assert_eq!(read(&scan(), &few).unwrap_err().code, "TOO_MANY_FINDINGS");
+    }
+}

@@ -1,0 +1,211 @@
+//! Contents: what a release is made of, as its manifest and its evidence say, for comparing and for finding.
+//!
+//! Only what evidence claims is read here; whether somebody trusted stands behind it is for the gates. Where several
+//! pieces of evidence speak of one thing, the worse counts. The reading is pure and looks at no policy set, so that it
+//! comes out the same for the approver, for the server and for an auditor years later.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use lockgate_evidence::component;
+use lockgate_evidence::report::Format;
+use lockgate_evidence::sbom::Component;
+use lockgate_evidence::statement::Statement;
+use lockgate_model::facts::{Artifact, Claim, Finding, Source, merge};
+use lockgate_model::{Digest, Limits, ReleaseName, TreeSize};
+use lockgate_sign::dsse::Envelope;
+use lockgate_sigstore::{Bundle, Content};
+
+use crate::bodies::{Bodies, required};
+use crate::entry::EvidenceForm;
+use crate::facts::is_statement_type;
+use crate::foreign::ARTIFACT_SIGNATURE;
+use crate::release::ReleaseState;
+use crate::state::ApplyError;
+
+/// What one piece of evidence says, whoever signed it.
+#[derive(Debug, Clone)]
+pub struct Said {
+    /// The claim.
+    pub claim: Claim,
+    /// Every component, where it is a bill of materials.
+    pub components: Vec<Component>,
+    /// The artifacts that it names; a report names none, and is about what it was handed in for.
+    pub subjects: Vec<Digest>,
+}
+
+impl Said {
+    fn malformed(reason: String) -> Self {
+        Self { claim: Claim::Malformed { reason }, components: Vec::new(), subjects: Vec::new() }
+    }
+}
+
+/// Reads the bytes of a piece of evidence. Total: what cannot be read says [`Claim::Malformed`].
+pub fn read_evidence(form: &EvidenceForm, bytes: &[u8]) -> Said {
+    match form {
+        EvidenceForm::Report { format, .. } => read_report(format, bytes),
+        EvidenceForm::Envelope => match Envelope::parse(bytes, &Limits::DEFAULT) {
+            Ok(envelope) => read_envelope(&envelope),
+            Err(error) => Said::malformed(error.to_string()),
+        },
+        EvidenceForm::Sigstore => match Bundle::parse(bytes, &Limits::DEFAULT) {
+            Err(refusal) => Said::malformed(refusal.to_string()),
+            Ok(bundle) => match bundle.content() {
+                Content::Envelope(envelope) => read_envelope(envelope),
+                Content::Message { digest, .. } => Said {
+                    claim: Claim::Unknown { predicate_type: ARTIFACT_SIGNATURE.to_owned() },
+                    components: Vec::new(),
+                    subjects: digest.iter().copied().collect(),
+                },
+            },
+        },
+    }
+}
+
+fn read_report(format: &str, bytes: &[u8]) -> Said {
+    let read = format.parse::<Format>().and_then(|format| component::read_report(format, bytes, &Limits::DEFAULT));
+    match read {
+        Ok((claim, components)) => Said { claim, components, subjects: Vec::new() },
+        Err(error) => Said::malformed(error.message),
+    }
+}
+
+fn read_envelope(envelope: &Envelope) -> Said {
+    if !is_statement_type(&envelope.payload_type) {
+        return Said::malformed("the payload is not an in-toto statement".to_owned());
+    }
+    match Statement::parse(&envelope.payload, &Limits::DEFAULT) {
+        Err(error) => Said::malformed(error.message),
+        Ok(statement) => {
+            let (claim, components) = component::read_statement(&statement, &Limits::DEFAULT);
+            let subjects = statement.subjects.iter().filter_map(|subject| subject.sha256).collect();
+            Said { claim, components, subjects }
+        }
+    }
+}
+
+/// What a release is made of.
+#[derive(Debug, Clone)]
+pub struct Contents {
+    /// Which release.
+    pub name: ReleaseName,
+    /// Its manifest.
+    pub manifest: Digest,
+    /// Its artifacts.
+    pub artifacts: Vec<Artifact>,
+    /// Where it was built from: as published, else as its provenance says.
+    pub source: Option<Source>,
+    /// Every component by name; absent without a bill of materials that reads.
+    pub components: Option<BTreeMap<String, ComponentUse>>,
+    /// Every finding, each told once; absent without a scan that reads.
+    pub findings: Option<Vec<Finding>>,
+    /// Its tests, of all reports together; absent without one that reads.
+    pub tests: Option<TestCounts>,
+    /// The lowest line coverage of all reports, in basis points.
+    pub coverage: Option<u64>,
+    /// The digest of each configuration, by name and environment; the last one recorded counts.
+    pub configurations: BTreeMap<(String, Option<String>), Digest>,
+}
+
+/// In which versions and under which licences a component is there.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ComponentUse {
+    /// Its versions; `(no version)` where the document gives none.
+    pub versions: BTreeSet<String>,
+    /// Its licences, as SPDX expressions.
+    pub licences: BTreeSet<String>,
+    /// One of its package URLs.
+    pub purl: Option<String>,
+}
+
+/// How tests came out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TestCounts {
+    /// How many passed.
+    pub passed: u64,
+    /// How many failed.
+    pub failed: u64,
+    /// How many were skipped.
+    pub skipped: u64,
+}
+
+impl Contents {
+    /// Reads a release with the evidence that a ledger of `known` entries held about it.
+    ///
+    /// # Errors
+    /// What a body cannot be had for: without all evidence nothing is compared.
+    pub fn read(release: &ReleaseState, known: TreeSize, bodies: &dyn Bodies) -> Result<Self, ApplyError> {
+        let mut contents = Self {
+            name: release.name.clone(),
+            manifest: release.manifest_digest,
+            artifacts: release.manifest.artifacts.clone(),
+            source: release.manifest.source.clone(),
+            components: None,
+            findings: None,
+            tests: None,
+            coverage: None,
+            configurations: BTreeMap::new(),
+        };
+        let mut findings = Vec::new();
+        for record in release.evidence.iter().filter(|record| record.index.0 < known.0) {
+            let bytes = required(bodies, &record.event.evidence)?;
+            let Said { claim, components, .. } = read_evidence(&record.event.form, &bytes);
+            if let Claim::Vulnerabilities(scan) = &claim {
+                contents.findings.get_or_insert_default();
+                let sourced = |finding: &Finding| finding.clone().sourced(&scan.scanner, record.event.evidence);
+                findings.extend(scan.findings.iter().map(sourced));
+            }
+            contents.add(claim, components);
+        }
+        if let Some(all) = &mut contents.findings {
+            *all = merge(findings);
+        }
+        Ok(contents)
+    }
+
+    fn add(&mut self, claim: Claim, components: Vec<Component>) {
+        match claim {
+            Claim::Sbom(_) => self.add_components(components),
+            Claim::Tests(tests) => {
+                let counts = self.tests.get_or_insert_default();
+                counts.passed = counts.passed.saturating_add(tests.passed);
+                counts.failed = counts.failed.saturating_add(tests.failed);
+                counts.skipped = counts.skipped.saturating_add(tests.skipped);
+            }
+            Claim::Coverage(coverage) => {
+                self.coverage = match (self.coverage, coverage.line_basis_points) {
+                    (Some(known), Some(found)) => Some(known.min(found)),
+                    (known, found) => known.or(found),
+                };
+            }
+            Claim::Configuration(configuration) => {
+                let key = (configuration.name, configuration.environment);
+                self.configurations.insert(key, configuration.digest);
+            }
+            Claim::Provenance(provenance) if self.source.is_none() => {
+                if let (Some(repository), Some(commit)) = (provenance.source_repository, provenance.source_commit) {
+                    self.source = Some(Source { repository, commit });
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn add_components(&mut self, components: Vec<Component>) {
+        let known = self.components.get_or_insert_default();
+        for component in components {
+            let Component { name, version, purl, licence } = component;
+            let uses = known.entry(name).or_default();
+            uses.versions.insert(version.unwrap_or_else(|| "(no version)".to_owned()));
+            uses.licences.extend(licence);
+            uses.purl = uses.purl.take().or(purl);
+        }
+    }
+
+    /// How many bytes its artifacts have together.
+    pub fn size_bytes(&self) -> u64 {
+        self.artifacts.iter().fold(0, |sum, artifact| sum.saturating_add(artifact.size_bytes))
+    }
+}

@@ -1,0 +1,223 @@
+//! Foreign signatures: Sigstore bundles handed in as evidence, verified again from their bytes.
+//!
+//! The trust roots are those of the policy set, so that the people who sign the policy set decide which instances
+//! count, and a bundle says the same to the server, to an approver and to an auditor.
+
+use lockgate_evidence::statement::Statement;
+use lockgate_model::facts::{Claim, SignatureClass, SignatureFact};
+use lockgate_model::{Digest, Limits, SignerName, Span, UnixMillis};
+use lockgate_policy::{PolicySet, Proof, TrustedSigner};
+use lockgate_sign::PublicKey;
+use lockgate_sigstore::outcome::{Level, Log, Signed};
+use lockgate_sigstore::{
+    Bundle, BundleVerifier, Content, Expected, Material, OfflineVerifier, Outcome, Reason, Subject, TrustRoot,
+};
+
+use crate::facts::is_statement_type;
+
+/// The predicate type by which facts name a signature over an artifact itself; nobody says anything with it.
+pub const ARTIFACT_SIGNATURE: &str = "https://lockgate.dev/artifact-signature/v1";
+
+/// How much later than the ledger's time of the entry a signature may claim to be: clocks differ.
+const CLOCK_TOLERANCE: Span = Span::from_secs(300);
+
+/// What a bundle says and who signed it, before it is matched with a release.
+#[derive(Debug, Clone)]
+pub(crate) struct ForeignRead {
+    /// Those of the policy set whose proof it carries.
+    pub(crate) signers: Vec<SignerName>,
+    /// What it is about.
+    pub(crate) subjects: Vec<Digest>,
+    /// What it says.
+    pub(crate) claim: Claim,
+    /// What was found about the signature.
+    pub(crate) signature: SignatureFact,
+}
+
+/// What a bundle is about and says, unverified.
+struct Said {
+    subjects: Vec<Digest>,
+    claim: Claim,
+}
+
+/// Reads a bundle and verifies it under every trust root of the policy set.
+///
+/// It is total: a bundle that does not verify, or that nobody trusted signed, still yields a fact that says why.
+pub(crate) fn read_bundle(bytes: &[u8], policy: &PolicySet) -> ForeignRead {
+    let bundle = match Bundle::parse(bytes, &Limits::DEFAULT) {
+        Ok(bundle) => bundle,
+        Err(refusal) => {
+            let claim = Claim::Malformed { reason: refusal.detail.clone() };
+            let signature = Outcome::from(refusal).to_fact(None);
+            return ForeignRead { signers: Vec::new(), subjects: Vec::new(), claim, signature };
+        }
+    };
+    let Said { subjects, claim } = said(&bundle);
+    // A bundle is verified for one of its subjects; that it is about the others too is part of what was signed.
+    let Some(subject) = subjects.first().copied() else {
+        let outcome = Outcome::refused(Reason::SignatureType, "the bundle names no artifact by SHA-256");
+        return ForeignRead { signers: Vec::new(), subjects, claim, signature: outcome.to_fact(None) };
+    };
+    let (signers, signature) = match bundle.material() {
+        Material::Certificate(_) => keyless(&bundle, subject, policy),
+        Material::Key { .. } => keyed(&bundle, subject, policy),
+    };
+    ForeignRead { signers, subjects, claim, signature }
+}
+
+/// Who a bundle proves to have signed it: signers of the policy set by name, and what was found about the signature.
+///
+/// The names are empty unless the signature and its signer are proved; does not ask when it was recorded.
+pub fn proven(bytes: &[u8], policy: &PolicySet) -> (Vec<SignerName>, SignatureFact) {
+    let read = read_bundle(bytes, policy);
+    let signers = if read.signature.class.proves_signer() { read.signers } else { Vec::new() };
+    (signers, read.signature)
+}
+
+/// What is left of the proof when the entry that recorded it is older than it: nothing.
+pub(crate) fn not_ahead(signature: SignatureFact, recorded_at: UnixMillis) -> SignatureFact {
+    match signature.signed_at {
+        Some(signed_at) if signed_at > recorded_at.plus(CLOCK_TOLERANCE) => {
+            let detail = "the signature claims to be later than its record";
+            Outcome::refused(Reason::TimeAhead, detail).to_fact(signature.root)
+        }
+        _ => signature,
+    }
+}
+
+fn said(bundle: &Bundle) -> Said {
+    let malformed = |reason: String| Said { subjects: Vec::new(), claim: Claim::Malformed { reason } };
+    match bundle.content() {
+        Content::Message { digest, .. } => Said {
+            subjects: digest.iter().copied().collect(),
+            claim: Claim::Unknown { predicate_type: ARTIFACT_SIGNATURE.to_owned() },
+        },
+        Content::Envelope(envelope) if !is_statement_type(&envelope.payload_type) => {
+            let found = envelope.payload_type.escape_debug();
+            malformed(format!("the payload type `{found}` is not an in-toto statement"))
+        }
+        Content::Envelope(envelope) => match Statement::parse(&envelope.payload, &Limits::DEFAULT) {
+            Err(error) => malformed(error.message),
+            Ok(statement) => Said {
+                subjects: statement.subjects.iter().filter_map(|subject| subject.sha256).collect(),
+                claim: lockgate_evidence::claim_of(&statement, &Limits::DEFAULT),
+            },
+        },
+    }
+}
+
+/// The best outcome over all roots, and the identities that it satisfies under its root.
+fn keyless(bundle: &Bundle, subject: Digest, policy: &PolicySet) -> (Vec<SignerName>, SignatureFact) {
+    let mut signers = Vec::new();
+    let mut best: Option<(Outcome, Digest)> = None;
+    for root in policy.roots().keys().copied() {
+        let outcome =
+            under(policy, root, |verifier| verifier.verify(bundle, Subject::Digest(subject), Expected::AnyIdentity));
+        let fact = outcome.to_fact(Some(root));
+        let by = |signer: &&TrustedSigner| match &signer.proof {
+            Proof::Identity(identity) => identity.signed(&fact),
+            Proof::Key(_) => false,
+        };
+        let candidates = policy.signers().iter().filter(|signer| signer.root == Some(root));
+        signers.extend(candidates.filter(by).map(|signer| signer.name.clone()));
+        if best.as_ref().is_none_or(|(other, _)| outcome.rank() > other.rank()) {
+            best = Some((outcome, root));
+        }
+    }
+    let fact = match best {
+        Some((outcome, root)) => outcome.to_fact(Some(root)),
+        None => Outcome::refused(Reason::TrustRootMissing, "the policy set pins no trust root").to_fact(None),
+    };
+    (signers, fact)
+}
+
+/// The pinned keys that signed: those with a root by the whole bundle, the others by its signature alone.
+fn keyed(bundle: &Bundle, subject: Digest, policy: &PolicySet) -> (Vec<SignerName>, SignatureFact) {
+    let mut signers = Vec::new();
+    let mut best: Option<(Outcome, Option<Digest>)> = None;
+    for signer in policy.signers() {
+        let Proof::Key(key) = &signer.proof else { continue };
+        let outcome = match signer.root {
+            Some(root) => {
+                under(policy, root, |verifier| verifier.verify(bundle, Subject::Digest(subject), Expected::Key(key)))
+            }
+            None => pinned(bundle, key),
+        };
+        let counts = match signer.root {
+            Some(_) => outcome.class() == SignatureClass::Verified,
+            None => outcome.class().proves_signer(),
+        };
+        if counts {
+            signers.push(signer.name.clone());
+        }
+        if best.as_ref().is_none_or(|(other, _)| outcome.rank() > other.rank()) {
+            best = Some((outcome, signer.root));
+        }
+    }
+    let fact = match best {
+        Some((outcome, root)) => outcome.to_fact(root),
+        None => Outcome::refused(Reason::KeyUnknown, "the policy set pins no key").to_fact(None),
+    };
+    (signers, fact)
+}
+
+/// A statement's signature by a pinned key: the same as in an envelope without a bundle around it.
+fn pinned(bundle: &Bundle, key: &PublicKey) -> Outcome {
+    let Some(envelope) = bundle.envelope() else {
+        let detail = "a signature over an artifact itself needs a trust root: name one as the signer's `root`";
+        return Outcome::refused(Reason::TrustRootMissing, detail);
+    };
+    match envelope.verify(std::slice::from_ref(key)).is_empty() {
+        true => Outcome::refused(Reason::KeyUnknown, "not signed by this key"),
+        false => Outcome::proved(Signed {
+            identity: None,
+            key: Digest::of(key.spki_der()),
+            level: Level::ManagedKey,
+            time: None,
+            log: Log::Absent,
+        }),
+    }
+}
+
+/// Verifies under one of the policy set's roots.
+fn under(policy: &PolicySet, root: Digest, verify: impl FnOnce(&OfflineVerifier) -> Outcome) -> Outcome {
+    let Some(text) = policy.roots().get(&root) else {
+        return Outcome::refused(
+            Reason::TrustRootMissing,
+            format!("the policy set does not hold the trust root {root}"),
+        );
+    };
+    let verifier = TrustRoot::parse(text.as_bytes(), &Limits::DEFAULT).and_then(|root| OfflineVerifier::new(&root));
+    match verifier {
+        Ok(verifier) => verify(&verifier),
+        Err(refusal) => refusal.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signature_from_the_future_proves_nothing() {
+        let fact = |signed_at| SignatureFact {
+            class: SignatureClass::Verified,
+            code: "SIGNATURE_VERIFIED".to_owned(),
+            root: None,
+            identity: Some("https://ci.example/acme/shop".to_owned()),
+            issuer: Some("https://token.ci.example".to_owned()),
+            claims: std::collections::BTreeMap::new(),
+            key: None,
+            signed_at,
+        };
+        let now = UnixMillis(1_700_000_000_000);
+        let check = |signed_at: Option<UnixMillis>, code: &str| {
+            let found = not_ahead(fact(signed_at), now);
+            assert_eq!((found.code.as_str(), found.identity.is_some()), (code, code == "SIGNATURE_VERIFIED"));
+        };
+        check(None, "SIGNATURE_VERIFIED");
+        check(Some(now), "SIGNATURE_VERIFIED");
+        check(Some(now.plus(CLOCK_TOLERANCE)), "SIGNATURE_VERIFIED");
+        check(Some(UnixMillis(now.plus(CLOCK_TOLERANCE).0 + 1)), "TIME_AHEAD");
+    }
+}

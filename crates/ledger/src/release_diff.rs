@@ -1,0 +1,476 @@
+//! Release diff: what changes from one release to another, and the counts of it that an approver signs.
+//!
+//! Pure: it compares [`Contents`], which everyone reads from the same evidence. A side without a bill of materials, or
+//! without a scan, is told as such; nothing follows from what is not there.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use lockgate_model::facts::{Artifact, Finding, Severity, Source, bare_purl};
+use lockgate_model::{Digest, ReleaseName};
+
+use crate::contents::{ComponentUse, Contents, TestCounts};
+
+/// What changes from one release to another.
+#[derive(Debug, Clone)]
+pub struct ReleaseDiff {
+    /// From.
+    pub from: ReleaseName,
+    /// To.
+    pub to: ReleaseName,
+    /// The manifest of `from`.
+    pub against: Digest,
+    /// Where each was built from.
+    pub sources: (Option<Source>, Option<Source>),
+    /// Artifacts that only `from` has.
+    pub artifacts_removed: Vec<Artifact>,
+    /// Artifacts that only `to` has.
+    pub artifacts_added: Vec<Artifact>,
+    /// How many bytes the artifacts of each have together.
+    pub size_bytes: (u64, u64),
+    /// Whether each side has a bill of materials; without both the list says nothing.
+    pub sboms: (bool, bool),
+    /// Components that differ, in order of name.
+    pub components: Vec<ComponentChange>,
+    /// Whether each side has a vulnerability scan; without both the lists say nothing.
+    pub scans: (bool, bool),
+    /// Findings that only `to` has.
+    pub findings_added: Vec<Finding>,
+    /// Findings that only `from` has.
+    pub findings_fixed: Vec<Finding>,
+    /// How the tests of each came out.
+    pub tests: (Option<TestCounts>, Option<TestCounts>),
+    /// The line coverage of each, in basis points.
+    pub coverage: (Option<u64>, Option<u64>),
+    /// Configurations whose digest differs.
+    pub configurations: Vec<ConfigurationChange>,
+}
+
+/// One component that differs in version or licence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ComponentChange {
+    /// Its name.
+    pub name: String,
+    /// One of its package URLs, of `to` where it has one.
+    pub purl: Option<String>,
+    /// The versions before, joined; absent when it was not there.
+    pub before: Option<String>,
+    /// The versions after, joined; absent when it is gone.
+    pub after: Option<String>,
+    /// The licences before, joined.
+    pub licence_before: Option<String>,
+    /// The licences after, joined.
+    pub licence_after: Option<String>,
+}
+
+/// One configuration that differs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigurationChange {
+    /// Which.
+    pub name: String,
+    /// For which environment, where it is for one.
+    pub environment: Option<String>,
+    /// Its digest before; absent when it was not there.
+    pub before: Option<Digest>,
+    /// Its digest after; absent when it is gone.
+    pub after: Option<Digest>,
+}
+
+/// Compares two releases.
+pub fn compare(from: &Contents, to: &Contents) -> ReleaseDiff {
+    let sboms = (from.components.is_some(), to.components.is_some());
+    let scans = (from.findings.is_some(), to.findings.is_some());
+    let (findings_added, findings_fixed) = match (&from.findings, &to.findings) {
+        (Some(before), Some(after)) => (only_in(after, before), only_in(before, after)),
+        _ => (Vec::new(), Vec::new()),
+    };
+    let components = match (&from.components, &to.components) {
+        (Some(before), Some(after)) => component_changes(before, after),
+        _ => Vec::new(),
+    };
+    ReleaseDiff {
+        from: from.name.clone(),
+        to: to.name.clone(),
+        against: from.manifest,
+        sources: (from.source.clone(), to.source.clone()),
+        artifacts_removed: artifacts_only_in(from, to),
+        artifacts_added: artifacts_only_in(to, from),
+        size_bytes: (from.size_bytes(), to.size_bytes()),
+        sboms,
+        components,
+        scans,
+        findings_added,
+        findings_fixed,
+        tests: (from.tests, to.tests),
+        coverage: (from.coverage, to.coverage),
+        configurations: configuration_changes(from, to),
+    }
+}
+
+fn artifacts_only_in(one: &Contents, other: &Contents) -> Vec<Artifact> {
+    let elsewhere: BTreeSet<Digest> = other.artifacts.iter().map(|artifact| artifact.digest).collect();
+    one.artifacts.iter().filter(|artifact| !elsewhere.contains(&artifact.digest)).cloned().collect()
+}
+
+fn joined(texts: &BTreeSet<String>) -> String {
+    texts.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
+}
+
+fn component_changes(
+    before: &BTreeMap<String, ComponentUse>,
+    after: &BTreeMap<String, ComponentUse>,
+) -> Vec<ComponentChange> {
+    let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    let licence =
+        |uses: Option<&ComponentUse>| uses.map(|uses| joined(&uses.licences)).filter(|licences| !licences.is_empty());
+    let change = |name: &String| {
+        let (old, new) = (before.get(name), after.get(name));
+        let same = matches!((old, new), (Some(old), Some(new)) if old.versions == new.versions && old.licences == new.licences);
+        (!same).then(|| ComponentChange {
+            name: name.clone(),
+            purl: new.and_then(|uses| uses.purl.clone()).or_else(|| old.and_then(|uses| uses.purl.clone())),
+            before: old.map(|uses| joined(&uses.versions)),
+            after: new.map(|uses| joined(&uses.versions)),
+            licence_before: licence(old),
+            licence_after: licence(new),
+        })
+    };
+    names.into_iter().filter_map(change).collect()
+}
+
+/// The package that a finding is in, whatever its version: an upgrade that keeps a finding fixes nothing.
+fn package_of(finding: &Finding) -> String {
+    match &finding.purl {
+        Some(purl) => bare_purl(purl).0,
+        None => finding.package.clone(),
+    }
+}
+
+fn only_in(one: &[Finding], other: &[Finding]) -> Vec<Finding> {
+    let mut elsewhere: BTreeMap<String, Vec<&Finding>> = BTreeMap::new();
+    for finding in other {
+        elsewhere.entry(package_of(finding)).or_default().push(finding);
+    }
+    let is_elsewhere = |finding: &Finding| {
+        let same_package = elsewhere.get(&package_of(finding)).map(Vec::as_slice).unwrap_or_default();
+        same_package.iter().any(|known| finding.names().any(|name| known.is_about(name)))
+    };
+    one.iter().filter(|finding| !is_elsewhere(finding)).cloned().collect()
+}
+
+fn configuration_changes(from: &Contents, to: &Contents) -> Vec<ConfigurationChange> {
+    let keys: BTreeSet<&(String, Option<String>)> =
+        from.configurations.keys().chain(to.configurations.keys()).collect();
+    let change = |key: &(String, Option<String>)| {
+        let (before, after) = (from.configurations.get(key).copied(), to.configurations.get(key).copied());
+        let (name, environment) = key.clone();
+        (before != after).then_some(ConfigurationChange { name, environment, before, after })
+    };
+    keys.into_iter().filter_map(change).collect()
+}
+
+/// The counts of a diff, as an approver signs them.
+///
+/// What both sides lack is absent, and so is what cannot be compared because one side lacks it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct ChangeSummary {
+    /// The manifest of the release that runs in the target.
+    pub against: Digest,
+    /// How many artifacts are new, and how many are gone.
+    pub artifacts: Tally,
+    /// How many bytes the artifacts had together, and have.
+    pub size_bytes: Pair,
+    /// The source commits, where they differ.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commits: Option<CommitChange>,
+    /// How many dependencies are new, gone, or other ones; absent where a side has no bill of materials.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dependencies: Option<DependencyTally>,
+    /// How many findings are new and how many are fixed; absent where a side was not scanned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub findings: Option<FindingTally>,
+    /// The tests before; absent without a report.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tests_before: Option<TestCounts>,
+    /// The tests after; absent without a report.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tests_after: Option<TestCounts>,
+    /// Line coverage before and after, in basis points; absent where a side has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coverage: Option<Pair>,
+    /// How many configurations have another digest.
+    pub configurations: u64,
+}
+
+/// Two numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pair {
+    /// Before.
+    pub before: u64,
+    /// After.
+    pub after: u64,
+}
+
+/// What came and what went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tally {
+    /// New.
+    pub added: u64,
+    /// Gone.
+    pub removed: u64,
+}
+
+/// Two commits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CommitChange {
+    /// Before, where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<String>,
+    /// After, where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+}
+
+/// Dependencies, counted by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DependencyTally {
+    /// New.
+    pub added: u64,
+    /// Gone.
+    pub removed: u64,
+    /// In another version.
+    pub changed: u64,
+    /// Under another licence, new ones left out.
+    pub relicensed: u64,
+}
+
+/// Findings, counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FindingTally {
+    /// New.
+    pub added: u64,
+    /// Fixed.
+    pub fixed: u64,
+    /// The worst severity among the new ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worst: Option<Severity>,
+}
+
+fn count(number: usize) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
+}
+
+impl ReleaseDiff {
+    /// The counts.
+    pub fn summary(&self) -> ChangeSummary {
+        let commit = |source: &Option<Source>| source.as_ref().map(|source| source.commit.clone());
+        let (before, after) = (commit(&self.sources.0), commit(&self.sources.1));
+        let coverage = match self.coverage {
+            (Some(before), Some(after)) => Some(Pair { before, after }),
+            _ => None,
+        };
+        ChangeSummary {
+            against: self.against,
+            artifacts: Tally { added: count(self.artifacts_added.len()), removed: count(self.artifacts_removed.len()) },
+            size_bytes: Pair { before: self.size_bytes.0, after: self.size_bytes.1 },
+            commits: (before != after).then_some(CommitChange { before, after }),
+            dependencies: (self.sboms == (true, true)).then(|| self.dependencies()),
+            findings: (self.scans == (true, true)).then(|| FindingTally {
+                added: count(self.findings_added.len()),
+                fixed: count(self.findings_fixed.len()),
+                worst: self.findings_added.iter().map(|finding| finding.severity).max(),
+            }),
+            tests_before: self.tests.0,
+            tests_after: self.tests.1,
+            coverage,
+            configurations: count(self.configurations.len()),
+        }
+    }
+
+    fn dependencies(&self) -> DependencyTally {
+        let number =
+            |is: fn(&ComponentChange) -> bool| count(self.components.iter().filter(|change| is(change)).count());
+        DependencyTally {
+            added: number(|change| change.before.is_none()),
+            removed: number(|change| change.after.is_none()),
+            changed: number(|change| {
+                change.before.is_some() && change.after.is_some() && change.before != change.after
+            }),
+            relicensed: number(|change| {
+                change.before.is_some() && change.after.is_some() && change.licence_before != change.licence_after
+            }),
+        }
+    }
+}
+
+impl ChangeSummary {
+    /// One line for each thing that is compared, for people.
+    pub fn lines(&self) -> Vec<String> {
+        let mut lines = vec![format!(
+            "artifacts: {} new, {} gone; {} -> {} bytes",
+            self.artifacts.added, self.artifacts.removed, self.size_bytes.before, self.size_bytes.after
+        )];
+        if let Some(commits) = &self.commits {
+            let word = |commit: &Option<String>| commit.clone().unwrap_or_else(|| "unknown".to_owned());
+            lines.push(format!("commit: {} -> {}", word(&commits.before), word(&commits.after)));
+        }
+        lines.push(match &self.dependencies {
+            Some(tally) => format!(
+                "dependencies: {} new, {} gone, {} in another version, {} under another licence",
+                tally.added, tally.removed, tally.changed, tally.relicensed
+            ),
+            None => "dependencies: cannot be compared without a bill of materials of both".to_owned(),
+        });
+        lines.push(match &self.findings {
+            Some(FindingTally { added, fixed, worst: Some(worst) }) => {
+                format!("findings: {added} new (worst {}), {fixed} fixed", severity_word(*worst))
+            }
+            Some(tally) => format!("findings: {} new, {} fixed", tally.added, tally.fixed),
+            None => "findings: cannot be compared without a scan of both".to_owned(),
+        });
+        if self.tests_before.is_some() || self.tests_after.is_some() {
+            lines.push(format!("tests: {} -> {}", tests_word(self.tests_before), tests_word(self.tests_after)));
+        }
+        if let Some(coverage) = &self.coverage {
+            lines.push(format!("coverage: {} -> {}", percent(coverage.before), percent(coverage.after)));
+        }
+        if self.configurations > 0 {
+            lines.push(format!("configurations: {} differ", self.configurations));
+        }
+        lines
+    }
+}
+
+fn tests_word(counts: Option<TestCounts>) -> String {
+    match counts {
+        Some(counts) => format!("{} passed, {} failed, {} skipped", counts.passed, counts.failed, counts.skipped),
+        None => "no report".to_owned(),
+    }
+}
+
+/// Basis points as a percentage with two digits, such as `81.25 %`.
+pub fn percent(basis_points: u64) -> String {
+    format!("{}.{:02} %", basis_points / 100, basis_points % 100)
+}
+
+/// The word for a severity.
+pub const fn severity_word(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Negligible => "negligible",
+        Severity::Low => "low",
+        Severity::Medium => "medium",
+        Severity::Unknown => "unknown",
+        Severity::High => "high",
+        Severity::Critical => "critical",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn contents(version: &str) -> Contents {
+        Contents {
+            name: format!("shop/web@{version}").parse().unwrap(),
+            manifest: Digest::of(version.as_bytes()),
+            artifacts: vec![Artifact {
+                digest: Digest::of(version.as_bytes()),
+                name: "app".to_owned(),
+                size_bytes: 10,
+            }],
+            source: None,
+            components: None,
+            findings: None,
+            tests: None,
+            coverage: None,
+            configurations: BTreeMap::new(),
+        }
+    }
+
+    fn uses(version: &str, licence: &str) -> ComponentUse {
+        ComponentUse {
+            versions: BTreeSet::from([version.to_owned()]),
+            licences: BTreeSet::from([licence.to_owned()]),
+            purl: None,
+        }
+    }
+
+    fn finding(id: &str, purl: &str, severity: Severity) -> Finding {
+        Finding { id: id.to_owned(), purl: Some(purl.to_owned()), severity, ..Finding::default() }
+    }
+
+    #[test]
+    fn components_come_go_and_change() {
+        let (mut from, mut to) = (contents("1.0.0"), contents("1.1.0"));
+        let list = |items: &[(&str, &str, &str)]| -> Option<BTreeMap<String, ComponentUse>> {
+            Some(items.iter().map(|(name, version, licence)| ((*name).to_owned(), uses(version, licence))).collect())
+        };
+        from.components =
+            list(&[("gone", "1", "MIT"), ("same", "1", "MIT"), ("newer", "1", "MIT"), ("other", "1", "MIT")]);
+        assert_eq!(compare(&from, &to).summary().dependencies, None);
+        to.components =
+            list(&[("new", "1", "MIT"), ("same", "1", "MIT"), ("newer", "2", "MIT"), ("other", "1", "ISC")]);
+        let diff = compare(&from, &to);
+        let names: Vec<&str> = diff.components.iter().map(|change| change.name.as_str()).collect();
+        assert_eq!(names, ["gone", "new", "newer", "other"]);
+        let tally = DependencyTally { added: 1, removed: 1, changed: 1, relicensed: 1 };
+        assert_eq!(diff.summary().dependencies, Some(tally));
+    }
+
+    #[test]
+    fn a_finding_that_stays_through_an_upgrade_is_not_new() {
+        let check = |before: &[Finding], after: &[Finding], added: &[&str], fixed: &[&str]| {
+            let (mut from, mut to) = (contents("1.0.0"), contents("1.1.0"));
+            from.findings = Some(before.to_vec());
+            to.findings = Some(after.to_vec());
+            let diff = compare(&from, &to);
+            let ids = |findings: &[Finding]| findings.iter().map(|one| one.id.clone()).collect::<Vec<_>>();
+            assert_eq!(
+                (ids(&diff.findings_added), ids(&diff.findings_fixed)),
+                (added.iter().map(|id| (*id).to_owned()).collect(), fixed.iter().map(|id| (*id).to_owned()).collect(),)
+            );
+        };
+        let one = |id: &str, version: &str| finding(id, &format!("pkg:npm/a@{version}"), Severity::High);
+        check(&[one("CVE-1", "1")], &[one("CVE-1", "2")], &[], &[]);
+        check(&[one("CVE-1", "1")], &[one("CVE-2", "1")], &["CVE-2"], &["CVE-1"]);
+        check(&[one("CVE-1", "1")], &[finding("CVE-1", "pkg:npm/b@1", Severity::Low)], &["CVE-1"], &["CVE-1"]);
+        let aliased = Finding { aliases: vec!["CVE-1".to_owned()], ..one("GHSA-1", "1") };
+        check(&[one("CVE-1", "1")], &[aliased], &[], &[]);
+        check(&[], &[], &[], &[]);
+    }
+
+    #[test]
+    fn the_summary_counts_and_reads_back() {
+        let (mut from, mut to) = (contents("1.0.0"), contents("1.1.0"));
+        from.findings = Some(Vec::new());
+        to.findings = Some(vec![finding("CVE-1", "pkg:npm/a@1", Severity::High)]);
+        (from.coverage, to.coverage) = (Some(8_125), Some(7_900));
+        from.tests = Some(TestCounts { passed: 3, failed: 0, skipped: 1 });
+        to.configurations.insert(("app".to_owned(), None), Digest::of(b"c"));
+        to.source = Some(Source { repository: "https://example.org/a".to_owned(), commit: "abc".to_owned() });
+        let summary = compare(&from, &to).summary();
+        let lines = summary.lines().join("\n");
+        for part in [
+            "artifacts: 1 new, 1 gone; 10 -> 10 bytes",
+            "commit: unknown -> abc",
+            "dependencies: cannot be compared",
+            "findings: 1 new (worst high), 0 fixed",
+            "tests: 3 passed, 0 failed, 1 skipped -> no report",
+            "coverage: 81.25 % -> 79.00 %",
+            "configurations: 1 differ",
+        ] {
+            assert!(lines.contains(part), "{part}:\n{lines}");
+        }
+        let bytes = lockgate_model::canonical::to_vec(&summary).unwrap();
+        let again: ChangeSummary =
+            lockgate_model::canonical::from_slice(&bytes, &lockgate_model::Limits::DEFAULT).unwrap();
+        assert_eq!(again, summary);
+    }
+}

@@ -1,0 +1,179 @@
+//! Audit export: what was decided under each control, from a ledger that was audited here and now.
+
+use std::fmt::Write as _;
+
+use lockgate_api::Exit;
+use lockgate_engine::reader;
+use lockgate_ledger::controls::{ControlLine, ControlReport, ControlState, Controls};
+use lockgate_store_local::{LocalStore, Options};
+
+use crate::cli::{self, ExportFormat};
+use crate::commands::audit::{Scope, alarm, examine_all};
+use crate::commands::oscal;
+use crate::failure::{Failure, Outcome};
+use crate::home::write_file;
+use crate::world::World;
+
+/// `lockgate audit export`: nothing is written where anything is wrong with the ledger.
+///
+/// # Errors
+/// `AUDIT_FAILED`, `CONTROL_UNKNOWN`, or when there is no ledger to read.
+pub fn export(world: &World, options: &cli::AuditExport) -> Outcome {
+    let data = options.data.clone().unwrap_or_else(|| world.home.data());
+    let scope = Scope { data: &data, trust: options.trust.as_deref(), checkpoints: &options.checkpoint };
+    let mut controls = Controls::new(options.since);
+    let audited = examine_all(world, &scope, &mut |index, entry, decided| controls.observe(index, entry, decided))?;
+    if let Some(failure) = alarm(&audited) {
+        return Err(failure);
+    }
+    let store = LocalStore::open_read_only(&data, Options::default())?;
+    let governance = reader::governance(&store)?
+        .ok_or_else(|| Failure::new(Exit::NotFound, "LEDGER_EMPTY", "the ledger has no first entry"))?;
+    let ledger = &audited.ledger;
+    let read = (ledger.entries, ledger.root);
+    let mut report = controls.finish(governance.origin(), &governance.policy, read, &ledger.suspects);
+    if let Some(wanted) = &options.control {
+        retain(&mut report, wanted)?;
+    }
+    let text = match options.format {
+        ExportFormat::Json => pretty(&report)?,
+        ExportFormat::Oscal => pretty(&oscal::assessment_results(&report))?,
+        ExportFormat::Csv => csv(&report),
+    };
+    match &options.out {
+        Some(path) => {
+            write_file(path, text.as_bytes(), 0o644)?;
+            world.terminal.say(format!("{}: {}", path.display(), told(&report)));
+        }
+        None => world.terminal.bytes(text.as_bytes())?,
+    }
+    Ok(Exit::Done)
+}
+
+fn pretty<T: serde::Serialize>(value: &T) -> Result<String, Failure> {
+    let mut text = serde_json::to_string_pretty(value)
+        .map_err(|error| Failure::new(Exit::Bug, "OUTPUT_INVALID", error.to_string()))?;
+    text.push('\n');
+    Ok(text)
+}
+
+/// Keeps one control, by its name or its id.
+fn retain(report: &mut ControlReport, wanted: &str) -> Result<(), Failure> {
+    let names: Vec<String> = report.controls.iter().map(|section| section.control.clone()).collect();
+    let is_wanted =
+        |control: &str| control.eq_ignore_ascii_case(wanted) || oscal::control_id(control).eq_ignore_ascii_case(wanted);
+    report.controls.retain(|section| is_wanted(&section.control));
+    match report.controls.is_empty() {
+        false => Ok(()),
+        true if names.is_empty() => Err(unknown(wanted, "no gate answers to any control")),
+        true => Err(unknown(wanted, &format!("there are {}", names.join(", ")))),
+    }
+}
+
+fn unknown(wanted: &str, hint: &str) -> Failure {
+    let message = format!("no gate, now or in a decision, answers to the control `{wanted}`");
+    Failure::new(Exit::NotFound, "CONTROL_UNKNOWN", message).hint(hint)
+}
+
+fn told(report: &ControlReport) -> String {
+    let of = |wanted: ControlState| report.controls.iter().filter(|section| section.state() == wanted).count();
+    format!(
+        "{} decisions under {} controls: {} satisfied, {} with waivers, {} not satisfied, {} not assessed",
+        report.decisions,
+        report.controls.len(),
+        of(ControlState::Satisfied),
+        of(ControlState::Waived),
+        of(ControlState::NotSatisfied),
+        of(ControlState::NotAssessed)
+    )
+}
+
+const COLUMNS: [&str; 18] = [
+    "control",
+    "gate",
+    "outcome",
+    "reason",
+    "found",
+    "decided",
+    "break_glass",
+    "suspect",
+    "promotion",
+    "release",
+    "environment",
+    "time",
+    "entry",
+    "decision",
+    "facts",
+    "policy",
+    "evidence",
+    "approvers_and_waivers",
+];
+
+/// One line for each gate of each decision (RFC 4180), and one without a decision for a control that has none.
+fn csv(report: &ControlReport) -> String {
+    let mut text = format!("{}\r\n", COLUMNS.join(","));
+    for section in &report.controls {
+        for line in &section.lines {
+            let cells = cells(&section.control, line);
+            let _ = write!(text, "{}\r\n", cells.iter().map(|cell| quoted(cell)).collect::<Vec<_>>().join(","));
+        }
+        if section.lines.is_empty() {
+            let gates: Vec<&str> = section.gates_now.iter().map(lockgate_model::GateName::as_str).collect();
+            let mut cells = vec![quoted(&section.control), quoted(&gates.join(" ")), "not-assessed".to_owned()];
+            cells.resize(COLUMNS.len(), String::new());
+            let _ = write!(text, "{}\r\n", cells.join(","));
+        }
+    }
+    text
+}
+
+fn cells(control: &str, line: &ControlLine) -> [String; 18] {
+    let evidence: Vec<String> = line.evidence.iter().map(ToString::to_string).collect();
+    let approvers =
+        line.approvers.iter().map(|one| format!("{} approved with {} (entry {})", one.person, one.key, one.entry));
+    let waivers = line.waivers.iter().map(|one| {
+        let finding = one.finding.as_deref().unwrap_or("everything");
+        format!("{finding} waived by {} for {} (entry {})", one.granted_by, one.asked_by, one.entry)
+    });
+    let people: Vec<String> = approvers.chain(waivers).collect();
+    [
+        control.to_owned(),
+        line.gate.to_string(),
+        line.outcome.to_string(),
+        line.reason.clone(),
+        line.found.clone(),
+        line.decided.to_string(),
+        line.break_glass.to_string(),
+        line.suspect.to_string(),
+        line.promotion.to_string(),
+        line.release.to_string(),
+        line.environment.to_string(),
+        line.time.to_string(),
+        line.entry.to_string(),
+        line.decision.to_string(),
+        line.facts.to_string(),
+        line.policy.to_string(),
+        evidence.join(" "),
+        people.join("; "),
+    ]
+}
+
+/// A cell in quotes; one that a spreadsheet would take for a formula begins with an apostrophe.
+fn quoted(cell: &str) -> String {
+    let formula = cell.starts_with(['=', '+', '-', '@', '\t', '\r']);
+    let guard = if formula { "'" } else { "" };
+    format!("\"{guard}{}\"", cell.replace('"', "\"\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cells_stay_cells() {
+        assert_eq!(quoted("a,b"), "\"a,b\"");
+        assert_eq!(quoted("say \"x\"\nthen"), "\"say \"\"x\"\"\nthen\"");
+        assert_eq!(quoted("=1+1"), "\"'=1+1\"");
+        assert_eq!(quoted("@x"), "\"'@x\"");
+    }
+}

@@ -1,0 +1,208 @@
+//! Policy backtest: the whole history decided again under a proposed policy set, on this machine.
+//!
+//! Entries and bodies come from the server's tiles and blobs, or from a data directory. Neither is believed: the
+//! entries have to have the root of a checkpoint that a pinned key signed, every signature is verified on the way, and
+//! bodies are hashed.
+
+use std::borrow::Cow;
+use std::path::Path;
+use std::sync::Arc;
+
+use lockgate_api::{Client, Exit};
+use lockgate_engine::audit::StoreSource;
+use lockgate_ledger::backtest::{
+    BACKTEST_MAX_BYTES, BacktestReport, Backtested, Flip, FlippedGate, History, Since, backtest as decide_again,
+};
+use lockgate_ledger::bodies::{Bodies, BodyError};
+use lockgate_ledger::{ApplyError, TrustFile};
+use lockgate_model::{Digest, EntryIndex, Limits, TreeSize};
+use lockgate_policy::PolicySet;
+use lockgate_store::LedgerStore as _;
+use lockgate_store_local::{LocalStore, Options};
+use lockgate_tlog::tile::{EntryBundleId, TILE_WIDTH, decode_bundle, width_at};
+use serde_json::json;
+
+use crate::cli::{self, SinceArg};
+use crate::commands::policy::read_policy;
+use crate::failure::{Failure, Outcome};
+use crate::home::write_file;
+use crate::world::World;
+
+/// The most flips that are printed; the report has them all.
+const SHOWN_MAX: usize = 50;
+/// The most flips that are shown to whoever signs a change.
+const SUMMARY_MAX: usize = 10;
+
+/// `lockgate policy backtest`: exit 0 also where decisions flip, because that may be what is wanted.
+///
+/// # Errors
+/// What does not load, cannot be read, or does not verify.
+pub fn backtest(world: &World, options: &cli::Backtest) -> Outcome {
+    let proposed = Arc::new(read_policy(&options.dir)?);
+    let since = match options.since {
+        None => Since::Start,
+        Some(SinceArg::Entry(index)) => Since::Entry(index),
+        Some(SinceArg::Ago(span)) => {
+            Since::Time(lockgate_model::UnixMillis(world.now().0.saturating_sub(span.millis())))
+        }
+    };
+    let trust = match (&options.trust, &options.data, world.home.trust().exists()) {
+        // A data directory can be read without anything pinned, as by `audit`; a server cannot.
+        (None, Some(_), false) => None,
+        (named, ..) => Some(world.trust(named.as_deref())?),
+    };
+    let done = match (&options.data, &trust) {
+        (Some(data), _) => of_data(world, data, &proposed, since)?,
+        (None, Some(trust)) => of_server(world, trust, &proposed, since)?,
+        (None, None) => return Err(Failure::usage("TRUST_MISSING", "nothing is pinned to verify the ledger with")),
+    };
+    if let Some(trust) = &trust {
+        trust.check_governance(&done.governance, done.genesis)?;
+    }
+    let report = &done.report;
+    let bytes = report.to_bytes()?;
+    let digest = Digest::of(&bytes);
+    if let Some(path) = &options.report {
+        write_file(path, &bytes, 0o644)?;
+        world.terminal.say(format!("the report {digest} is in {}", path.display()));
+        if bytes.len() > BACKTEST_MAX_BYTES {
+            world.terminal.say(format!(
+                "warning: it has {} bytes, and a change of policy carries at most {BACKTEST_MAX_BYTES}: look at less \
+                 with --since",
+                bytes.len()
+            ));
+        }
+    }
+    world.terminal.show(&json!({ "digest": digest, "report": report }), || text(report, digest))?;
+    Ok(Exit::Done)
+}
+
+fn of_data(world: &World, data: &Path, proposed: &Arc<PolicySet>, since: Since) -> Result<Backtested, Failure> {
+    let store = LocalStore::open_read_only(data, Options::default())?;
+    let bar = world.terminal.progress("deciding again", store.head()?.size.0, false);
+    let done = decide_again(&StoreSource(&store), proposed, since, |read, _| bar.set_position(read));
+    bar.finish_and_clear();
+    Ok(done?)
+}
+
+fn of_server(world: &World, trust: &TrustFile, proposed: &Arc<PolicySet>, since: Since) -> Result<Backtested, Failure> {
+    let client = world.signed_in()?;
+    let (signed, _) = trust.open_checkpoint(&client.get_bytes("/checkpoint")?)?;
+    let (size, root) = (signed.checkpoint.size, signed.checkpoint.root);
+    let bar = world.terminal.progress("deciding again", size.0, false);
+    let source = ServerSource { client, size, root };
+    let done = decide_again(&source, proposed, since, |read, _| bar.set_position(read));
+    bar.finish_and_clear();
+    done.map_err(|error: ApplyError| match error.code {
+        "BODY_MISSING" => Failure::from(error)
+            .hint("whoever runs a backtest over the server has to be allowed to read every service; or use --data DIR"),
+        _ => error.into(),
+    })
+}
+
+/// A server's tiles and blobs, up to a checkpoint that has been verified.
+struct ServerSource {
+    client: Client,
+    size: TreeSize,
+    root: Digest,
+}
+
+impl Bodies for ServerSource {
+    fn body(&self, digest: &Digest) -> Result<Option<Cow<'_, [u8]>>, BodyError> {
+        let bytes = match self.client.get_bytes(&format!("/v1/blobs/{digest}")) {
+            Ok(bytes) => bytes,
+            Err(error) if error.code() == "BLOB_UNKNOWN" => return Ok(None),
+            Err(error) => return Err(BodyError::Unreadable(*digest, error.to_string())),
+        };
+        let found = Digest::of(&bytes);
+        match found == *digest {
+            true => Ok(Some(Cow::Owned(bytes))),
+            false => Err(BodyError::DigestMismatch { expected: *digest, found }),
+        }
+    }
+}
+
+impl History for ServerSource {
+    fn size_and_root(&self) -> Result<(TreeSize, Digest), String> {
+        Ok((self.size, self.root))
+    }
+
+    fn page(&self, first: EntryIndex, most: usize) -> Result<Vec<Vec<u8>>, String> {
+        let width = u64::from(TILE_WIDTH);
+        let (index, skip) = (first.0 / width, first.0 % width);
+        let there = width_at(self.size, 0, index).ok_or_else(|| format!("no tile holds entry {first}"))?;
+        let id = EntryBundleId::new(index, there).map_err(|error| error.to_string())?;
+        let bytes = self.client.get_bytes(&format!("/{}", id.path())).map_err(|error| error.to_string())?;
+        let entries = decode_bundle(&bytes, &Limits::DEFAULT).map_err(|error| error.to_string())?;
+        Ok(entries.into_iter().skip(usize::try_from(skip).unwrap_or(usize::MAX)).take(most).collect())
+    }
+}
+
+fn text(report: &BacktestReport, digest: Digest) -> String {
+    let mut text = format!(
+        "{} decided again, as if {} had been active\n{}\n",
+        decisions(report.decisions),
+        report.proposed,
+        counts(report)
+    );
+    for flip in report.flips.iter().take(SHOWN_MAX) {
+        text.push_str(&format!("\n{}\n", headline(flip)));
+        for gate in &flip.gates {
+            text.push_str(&format!("    {}\n", gate_line(gate)));
+        }
+    }
+    let more = report.flips.len().saturating_sub(SHOWN_MAX);
+    if more > 0 {
+        text.push_str(&format!("\nand {more} more flips; `--report FILE` has them all\n"));
+    }
+    for error in report.errors.iter().take(SHOWN_MAX) {
+        text.push_str(&format!(
+            "\n! entry {} {} {} into {} ({}): {} {}\n",
+            error.entry, error.promotion, error.release, error.environment, error.before, error.code, error.message
+        ));
+    }
+    text.push_str(&format!("\n  base      {}\n  report    {digest}\n", report.base));
+    text
+}
+
+fn decisions(count: u64) -> String {
+    match count {
+        1 => "1 decision".to_owned(),
+        count => format!("{count} decisions"),
+    }
+}
+
+fn counts(report: &BacktestReport) -> String {
+    let mut parts = vec![format!("{} unchanged", report.unchanged), format!("{} flips", report.flips.len())];
+    parts.extend(report.totals.iter().map(|(kind, count)| format!("{count} from {kind}")));
+    parts.push(format!("{} errors", report.errors.len()));
+    format!("{}; entries {} to {}", parts.join(", "), report.first_entry, report.tree_size)
+}
+
+fn headline(flip: &Flip) -> String {
+    format!(
+        "{} -> {}  {} {} into {} (entry {}, {})",
+        flip.before, flip.after, flip.promotion, flip.release, flip.environment, flip.entry, flip.time
+    )
+}
+
+fn gate_line(gate: &FlippedGate) -> String {
+    let word = |outcome: Option<lockgate_policy::GateOutcome>| outcome.map_or("not there", |outcome| outcome.as_str());
+    let reason = gate.reason.as_ref().map(|reason| format!("  {reason}")).unwrap_or_default();
+    let place = gate.rule.as_ref().map(|rule| format!("  {rule}")).unwrap_or_default();
+    format!("{}: {} -> {}{reason}{place}", gate.gate, word(gate.before), word(gate.after))
+}
+
+/// A report in a few lines, for whoever signs the change that carries it.
+pub fn summary_of(report: &BacktestReport) -> String {
+    let mut text = format!("{} decided again: {}\n", decisions(report.decisions), counts(report));
+    for flip in report.flips.iter().take(SUMMARY_MAX) {
+        let gates: Vec<String> = flip.gates.iter().map(|gate| gate.gate.to_string()).collect();
+        text.push_str(&format!("{} by {}\n", headline(flip), gates.join(", ")));
+    }
+    let more = report.flips.len().saturating_sub(SUMMARY_MAX);
+    if more > 0 {
+        text.push_str(&format!("and {more} more flips\n"));
+    }
+    text
+}

@@ -1,0 +1,73 @@
+//! Break-glass: two people, one release, one environment, a while; it alarms until somebody else has reviewed it.
+
+use crate::instance::{Instance, text};
+
+const OPEN: [&str; 8] =
+    ["break-glass", "shop/web@1.0.0", "production", "--reason", "payments are down", "--ticket", "INC-7", "--yes"];
+
+#[test]
+fn two_people_let_a_release_past_the_gates_and_a_third_reviews_it() {
+    let lockgate = Instance::demo();
+    let eve = lockgate.enrol_approver("eve");
+    lockgate.run(&["key", "generate", "ada.key"]).exits(0);
+    lockgate.run(&["key", "enrol", "ada", "--group", "auditors", "--key", "ada.key", "--file", "ada.json"]).exits(0);
+    lockgate.run(&["invite", "ada.json", "--as", "sam", "--yes"]).exits(0);
+    lockgate.push("1.0.0", "trivy-critical.json").exits(0);
+    lockgate.promote("1.0.0").exits(3).says("VULNERABILITIES_FOUND");
+
+    let by = |name: &'static str| [&OPEN[..], &["--as", name]].concat();
+    lockgate.run(&by("dana")).refused(4, "NOT_PERMITTED");
+    lockgate.run(&by("ci")).refused(4, "NOT_PERMITTED");
+    lockgate.run(&OPEN[..3]).refused(2, "ARGUMENT_MISSING");
+    let long = [&by("sam")[..], &["--expires", "9h"]].concat();
+    lockgate.run(&long).refused(2, "BREAK_GLASS_EXPIRY");
+    let first = lockgate.json(&by("sam"), 5);
+    assert_eq!((first["result"]["needed"].as_u64(), first["result"]["signed"].as_u64()), (Some(2), Some(1)));
+    let entry = first["result"]["break_glass"].as_u64().unwrap().to_string();
+    assert_eq!(lockgate.status_of("P-3"), "denied");
+    lockgate.run(&["break-glass", "sign", &entry, "--yes", "--as", "sam"]).refused(3, "SOD_SELF");
+    lockgate.run(&["status"]).exits(0).says("waits for signatures");
+    assert!(eve.exists());
+    lockgate.run(&["break-glass", "sign", &entry, "--yes", "--as", "eve"]).exits(0).says("P-3 is granted");
+
+    let why = lockgate.json(&["why", "P-3"], 0);
+    let gate = why["gates"].as_array().unwrap().iter().find(|gate| gate["gate"] == "vulnerabilities").unwrap();
+    assert_eq!(text(&gate["outcome"]), "overridden");
+    assert!(text(&gate["found"]).contains(&format!("break-glass of entry {entry}")), "{gate}");
+    lockgate.verify("1.0.0", &[]).exits(0).says("BREAK-GLASS").says("NOT REVIEWED");
+    lockgate.run(&["bundle", "get", "P-3", "--file", "p3.lockgate"]).exits(0);
+    lockgate.verify("1.0.0", &["--bundle", "p3.lockgate"]).exits(0).says("payments are down");
+
+    // It alarms wherever somebody looks, and there is no next one.
+    lockgate.run(&["status"]).exits(0).says("ALARM: break-glass of entry");
+    lockgate.run(&["doctor"]).exits(1).says("1 not reviewed");
+    lockgate.push("1.1.0", "trivy-critical.json").exits(0);
+    let next: Vec<&str> =
+        by("sam").into_iter().map(|word| if word == "shop/web@1.0.0" { "shop/web@1.1.0" } else { word }).collect();
+    lockgate.run(&next).refused(7, "BREAK_GLASS_UNREVIEWED");
+
+    let review = |name: &str| {
+        lockgate.run(&["break-glass", "review", &entry, "--finding", "a waiver would have done", "--as", name])
+    };
+    for name in ["sam", "eve"] {
+        review(name).refused(3, "SOD_SELF");
+    }
+    review("dana").refused(4, "NOT_PERMITTED");
+    review("ada").exits(0).says("is reviewed");
+    review("ada").refused(7, "BREAK_GLASS_REVIEWED");
+    lockgate.run(&["break-glass", "list", "--all"]).exits(0).says("reviewed by ada, used");
+    lockgate.run(&["break-glass", "list"]).exits(0).says("no break-glass waits");
+    lockgate.run(&next).exits(5);
+}
+
+#[test]
+fn alone_one_person_is_enough_and_cannot_review_it() {
+    let lockgate = Instance::demo();
+    lockgate.push("1.0.0", "trivy.json").exits(0);
+    // Nobody has asked for it: break-glass asks itself.
+    let made = lockgate.json(&[&OPEN[..], &["--as", "sam"]].concat(), 0);
+    assert_eq!(made["result"]["status"], "granted");
+    let entry = made["result"]["break_glass"].as_u64().unwrap().to_string();
+    lockgate.run(&["break-glass", "review", &entry, "--finding", "fine", "--as", "sam"]).refused(3, "SOD_SELF");
+    lockgate.verify("1.0.0", &[]).exits(0).says("BREAK-GLASS");
+}

@@ -1,0 +1,202 @@
+//! What people do with a policy set before it is active: check, test, compare, explain, and judge it on the history.
+
+use std::fs;
+use std::path::PathBuf;
+
+use crate::instance::{Instance, text};
+
+const QUORUM: &str = "[governance]\nquorum = 2\n";
+const SHORTER: (&str, &str, &str) = ("policy.toml", "approval_ttl = \"72h\"", "approval_ttl = \"24h\"");
+
+/// A gate that never applies.
+const UNREACHABLE: &str =
+    "[[gate]]\nname = \"extra\"\nkind = \"release-notes\"\nenvironments = [\"production\"]\nservices = [\"Shop/*\"]\n";
+
+#[test]
+fn tests_cover_gates_on_both_sides_or_say_which_not() {
+    let lockgate = Instance::new();
+    lockgate.run(&["init", "set"]).exits(0);
+    lockgate.run(&["policy", "test", "set", "--min-coverage", "0"]).exits(0).says("of the gates' sides are covered");
+    lockgate.write("set/gates/extra.toml", UNREACHABLE);
+    lockgate.run(&["policy", "test", "set"]).exits(0);
+    let low = lockgate.run(&["policy", "test", "set", "--min-coverage", "100"]);
+    low.refused(1, "POLICY_COVERAGE_LOW").says("never");
+    let shown = lockgate.json(&["policy", "test", "set"], 0);
+    let gates = shown["coverage"]["gates"].as_array().unwrap();
+    let extra = gates.iter().find(|gate| gate["gate"] == "extra").unwrap();
+    assert_eq!(extra["passes"].as_array().map(Vec::len), Some(0), "{extra}");
+    assert!(shown["coverage"]["percent"].as_u64().unwrap() < 100, "{shown}");
+    lockgate.run(&["policy", "test", "set", "--min-coverage", "101"]).exits(2);
+}
+
+#[test]
+fn explanations_are_kept_and_compared() {
+    let lockgate = Instance::new();
+    lockgate.run(&["init", "set"]).exits(0);
+    lockgate.run(&["policy", "test", "set", "--update"]).exits(0).says("wrote");
+    lockgate.run(&["policy", "test", "set"]).exits(0);
+    let kept: Vec<PathBuf> = fs::read_dir(lockgate.file("set/tests"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.to_string_lossy().ends_with(".explain.txt"))
+        .collect();
+    let first = kept.first().unwrap();
+    let before = fs::read_to_string(first).unwrap();
+    fs::write(first, before.replace("needed", "wanted")).unwrap();
+    let differs = lockgate.run(&["policy", "test", "set"]);
+    differs.refused(3, "POLICY_SNAPSHOT_DIFFERS").says("wanted").says("needed");
+    lockgate.run(&["policy", "test", "set", "--update"]).exits(0);
+    assert_eq!(fs::read_to_string(first).unwrap(), before);
+}
+
+#[test]
+fn what_is_probably_not_meant_is_told_and_strict_refuses_it() {
+    let lockgate = Instance::new();
+    lockgate.run(&["init", "set"]).exits(0);
+    lockgate.run(&["policy", "check", "set", "--strict"]).exits(0);
+    lockgate.write("set/gates/extra.toml", UNREACHABLE);
+    lockgate.run(&["policy", "check", "set"]).exits(0).says("gates/extra.toml:1").says("LINT_GATE_UNREACHABLE");
+    lockgate.run(&["policy", "check", "set", "--strict"]).refused(1, "POLICY_DOUBTFUL");
+    let shown = lockgate.json(&["policy", "check", "set"], 0);
+    let lints = shown["lints"].as_array().unwrap();
+    let lint = lints.iter().find(|lint| lint["code"] == "LINT_GATE_UNREACHABLE").unwrap();
+    assert_eq!(
+        (text(&lint["level"]), text(&lint["file"]), lint["line"].as_u64()),
+        ("warning".to_owned(), "gates/extra.toml".to_owned(), Some(1))
+    );
+    lockgate.run(&["explain", "LINT_GATE_UNREACHABLE"]).exits(0);
+    // A mistyped field is refused, with the one that was probably meant.
+    lockgate.write("set/gates/extra.toml", UNREACHABLE.replace("services", "servises"));
+    lockgate.run(&["policy", "check", "set"]).refused(2, "POLICY_INVALID").says("did you mean `services`?");
+}
+
+#[test]
+fn two_sets_are_compared_by_meaning() {
+    let lockgate = Instance::demo();
+    lockgate.policy("second", &[SHORTER]);
+    let differs = "approval_ttl: \"72h\" -> \"24h\"";
+    lockgate.run(&["policy", "diff", "starter", "second"]).exits(0).says(differs);
+    lockgate.run(&["policy", "diff", "active", "second"]).exits(0).says(differs);
+    let active = text(&lockgate.get("/v1/server", None).json()["policy"]);
+    lockgate.run(&["policy", "diff", &active, "second"]).exits(0).says(differs);
+    let shown = lockgate.json(&["policy", "diff", "active", "second"], 0);
+    assert_eq!((text(&shown["from"]), shown["gates"].as_array().map(Vec::len)), (active, Some(0)));
+    assert!(!shown["tests"].as_array().unwrap().is_empty(), "{shown}");
+    lockgate.run(&["policy", "diff", "active", "starter"]).exits(0).says("the same policy set");
+    lockgate.run(&["policy", "diff", "active", "nowhere"]).refused(6, "POLICY_UNKNOWN");
+    let unknown = format!("sha256:{}", "0".repeat(64));
+    lockgate.run(&["policy", "diff", &unknown, "active"]).refused(6, "POLICY_UNKNOWN");
+}
+
+#[test]
+fn a_promotion_is_explained_as_a_tree() {
+    let lockgate = Instance::pending();
+    let shown = lockgate.run(&["policy", "explain", "P-3"]).exits(5);
+    let shown = shown.says("waits for (1)").says("satisfied (").says("├─ needed");
+    assert!(shown.stdout.contains("approvals"), "{shown}");
+    let narrow = lockgate.run(&["policy", "explain", "P-3", "--width", "60"]).exits(5);
+    assert!(narrow.stdout.lines().count() > shown.stdout.lines().count(), "{narrow}");
+    let json = lockgate.json(&["policy", "explain", "P-3"], 5);
+    assert_eq!(text(&json["groups"][0]["outcome"]), "pending");
+    lockgate.run(&["policy", "explain", "P-99"]).refused(6, "PROMOTION_UNKNOWN");
+}
+
+#[test]
+fn the_history_is_decided_again() {
+    let lockgate = Instance::granted();
+    // The active set decides as it did.
+    lockgate.run(&["init", "same"]).exits(0);
+    let same = lockgate.json(&["policy", "backtest", "same"], 0);
+    let report = &same["report"];
+    assert_eq!(report["base"], report["proposed"]);
+    assert_eq!(
+        (report["decisions"].as_u64(), report["flips"].as_array().map(Vec::len)),
+        (report["unchanged"].as_u64(), Some(0))
+    );
+    assert!(report["decisions"].as_u64().unwrap() >= 4, "{report}");
+    // One that takes two approvals would not have let it in.
+    lockgate.policy("stricter", &[("gates/approvals.toml", "at_least = 1", "at_least = 2")]);
+    let ran = lockgate.run(&["policy", "backtest", "stricter", "--report", "report.json"]).exits(0);
+    let ran = ran.says("allow -> pending").says("approvals: pass -> pending");
+    let report: serde_json::Value = serde_json::from_slice(&fs::read(lockgate.file("report.json")).unwrap()).unwrap();
+    assert_eq!(report["totals"]["allow to pending"].as_u64(), Some(1), "{ran}");
+    // From an entry on, and from a moment on.
+    let entries = lockgate.entries().to_string();
+    let none = lockgate.json(&["policy", "backtest", "stricter", "--since", &entries], 0);
+    assert_eq!(none["report"]["decisions"].as_u64(), Some(0));
+    let all = lockgate.json(&["policy", "backtest", "stricter", "--since", "30d"], 0);
+    assert_eq!(all["report"]["decisions"], report["decisions"]);
+    lockgate.run(&["policy", "backtest", "stricter", "--since", "yesterday"]).exits(2);
+    // An environment that is gone is told as such.
+    lockgate.stop();
+    let data = lockgate.home().join("data");
+    let offline = lockgate.json(&["policy", "backtest", "stricter", "--data", &data.to_string_lossy()], 0);
+    assert_eq!(offline["report"], report);
+}
+
+#[test]
+fn a_policy_set_can_demand_a_backtest_of_the_next_one() {
+    let lockgate = Instance::granted();
+    let demanded = format!("{QUORUM}backtest = true\n");
+    lockgate.policy("demanding", &[("policy.toml", QUORUM, &demanded)]);
+    let activate = |set: &str, more: &[&str]| {
+        lockgate.run(&[&["policy", "activate", set, "--reason", "a test", "--as", "sam"][..], more].concat())
+    };
+    activate("demanding", &[]).exits(0).says("is active");
+    lockgate.policy("next", &[("policy.toml", QUORUM, &demanded), SHORTER]);
+    activate("next", &[]).refused(3, "BACKTEST_MISSING");
+    lockgate.run(&["policy", "backtest", "next", "--report", "next.json"]).exits(0);
+    lockgate.policy("other", &[SHORTER]);
+    activate("other", &["--backtest", "next.json"]).refused(7, "BACKTEST_STALE");
+    lockgate.write("spaced.json", [b" ".to_vec(), fs::read(lockgate.file("next.json")).unwrap()].concat());
+    activate("next", &["--backtest", "spaced.json"]).refused(2, "BACKTEST_INVALID");
+    activate("next", &["--backtest", "next.json"]).exits(0).says("is active");
+    // The same report is good for this change alone.
+    activate("next", &["--backtest", "next.json"]).refused(7, "BACKTEST_STALE");
+    lockgate.run(&["explain", "BACKTEST_STALE"]).exits(0);
+}
+
+#[test]
+fn who_signs_a_change_of_policy_sees_its_backtest() {
+    let lockgate = Instance::granted();
+    lockgate.run(&["key", "generate", "kim.key"]).exits(0);
+    lockgate.run(&["key", "enrol", "kim", "--group", "owners", "--key", "kim.key", "--file", "kim.json"]).exits(0);
+    lockgate.run(&["invite", "kim.json", "--as", "sam", "--yes"]).exits(0);
+    lockgate.policy("stricter", &[("gates/approvals.toml", "at_least = 1", "at_least = 2")]);
+    lockgate.run(&["policy", "backtest", "stricter", "--report", "report.json"]).exits(0);
+    let activate =
+        ["policy", "activate", "stricter", "--reason", "two of us", "--backtest", "report.json", "--as", "sam"];
+    lockgate.run(&activate).exits(5).says("lockgate change sign C-1");
+    let shown = lockgate.run(&["change", "show", "C-1", "--as", "kim"]).exits(0);
+    shown.says("backtest").says("decided again").says("allow -> pending").says("by approvals");
+    lockgate.run(&["change", "sign", "C-1", "--as", "kim", "--yes"]).exits(0);
+}
+
+#[test]
+fn an_expired_policy_set_denies_everything_and_can_be_replaced() {
+    let lockgate = Instance::demo();
+    let ended = "promotion_ttl = \"30d\"\nexpires_at = \"2020-01-01\"";
+    lockgate.policy("ended", &[("policy.toml", "promotion_ttl = \"30d\"", ended)]);
+    lockgate.run(&["policy", "check", "ended"]).exits(0).says("LINT_POLICY_EXPIRED");
+    lockgate.run(&["policy", "activate", "ended", "--reason", "a test", "--as", "sam"]).exits(0);
+    lockgate.run(&["status"]).exits(0).says("ended at 2020-01-01");
+    lockgate.push("1.4.2", "trivy.json").exits(0);
+    lockgate.run(&["promote", "shop/web@1.4.2", "--to", "dev", "--reason", "a test"]).exits(3).says("POLICY_EXPIRED");
+    lockgate.policy("back", &[]);
+    lockgate.run(&["policy", "activate", "back", "--reason", "in force again", "--as", "sam"]).exits(0);
+    lockgate.run(&["status"]).exits(0);
+}
+
+#[test]
+fn every_starter_set_that_is_listed_can_be_written_and_passes_its_tests() {
+    let lockgate = Instance::new();
+    let listed = lockgate.json(&["init", "--list"], 0);
+    let names: Vec<String> = listed.as_array().unwrap().iter().map(|row| text(&row["name"])).collect();
+    assert!(names.iter().any(|name| name == "regulated") && names.len() >= 6, "{names:?}");
+    for name in &names {
+        lockgate.run(&["init", name, "--starter", name]).exits(0);
+        lockgate.run(&["policy", "test", name]).exits(0).says(" 0 failed");
+    }
+    assert!(!lockgate.file("policy").exists(), "a list writes nothing");
+    lockgate.run(&["init", "none", "--starter", "nothing"]).refused(2, "STARTER_UNKNOWN").says("regulated");
+}

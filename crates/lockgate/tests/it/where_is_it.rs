@@ -1,0 +1,143 @@
+//! Where is it: which releases something is in, and which environments run them now or ran them at a time.
+
+use std::fs;
+
+use lockgate_model::Digest;
+use serde_json::Value;
+
+use crate::instance::{Instance, artifact, text};
+
+fn rows(reply: &Value) -> Vec<Value> {
+    reply["rows"].as_array().unwrap().clone()
+}
+
+fn runs_in(row: &Value) -> Vec<String> {
+    row["runs"].as_array().unwrap().iter().map(|run| text(&run["environment"])).collect()
+}
+
+fn find(lockgate: &Instance, query: &str) -> Vec<Value> {
+    rows(&lockgate.json(&["where", query], 0))
+}
+
+#[test]
+fn a_package_is_found_where_it_runs() {
+    let lockgate = Instance::granted();
+    let found = find(&lockgate, "pkg:npm/acme-router@4.1.0");
+    let [row] = found.as_slice() else { panic!("{found:?}") };
+    assert_eq!((text(&row["release"]), text(&row["kind"])), ("shop/web@1.4.2".to_owned(), "sbom".to_owned()));
+    assert_eq!(text(&row["artifacts"][0]["digest"]), Digest::of(&artifact("1.4.2")).to_string());
+    assert_eq!(runs_in(row), ["dev", "production", "staging"]);
+    assert_eq!(find(&lockgate, "pkg:npm/acme-router").len(), 1);
+    assert_eq!(find(&lockgate, "pkg:npm/%40acme/session@0.9.4").len(), 1);
+    assert!(find(&lockgate, "pkg:npm/acme-*").len() > 1);
+    assert!(find(&lockgate, "pkg:npm/acme-router@4.1.1").is_empty());
+    assert!(find(&lockgate, "pkg:npm/acme-rout").is_empty());
+    lockgate
+        .run(&["where", "pkg:npm/acme-router"])
+        .exits(0)
+        .says("shop/web@1.4.2")
+        .says("production since")
+        .says("note:");
+    lockgate.run(&["where", "pkg:npm/nowhere"]).exits(0).says("nothing that you may read");
+    lockgate.run(&["where", "acme-router"]).refused(2, "QUERY_INVALID");
+    let only = rows(&lockgate.json(&["where", "pkg:npm/acme-router", "--environment", "production"], 0));
+    assert_eq!(only.len(), 1);
+    assert!(rows(&lockgate.json(&["where", "pkg:npm/acme-router", "--environment", "nowhere"], 0)).is_empty());
+}
+
+#[test]
+fn what_ran_at_a_time_is_told_with_its_end() {
+    let lockgate = Instance::granted();
+    let before =
+        text(&lockgate.json(&["where", "pkg:npm/acme-router@4.1.0", "--at", "2020-01-01T00:00:00Z"], 0)["query"]);
+    assert_eq!(before, "pkg:npm/acme-router@4.1.0");
+    let at = |time: &str| rows(&lockgate.json(&["where", "pkg:npm/acme-router@4.1.0", "--at", time], 0));
+    assert!(runs_in(&at("2020-01-01T00:00:00Z")[0]).is_empty());
+    let sbom = fs::read_to_string(lockgate.file("sbom.cdx.json")).unwrap();
+    lockgate.write("sbom.cdx.json", sbom.replace("4.1.0", "4.2.7"));
+    let page = lockgate.json(&["history", "--promotion", "P-3", "--limit", "1"], 0);
+    let granted = page["items"][0]["time"].as_u64().unwrap();
+    lockgate.push("1.5.0", "trivy.json").exits(0);
+    lockgate.run(&["promote", "shop/web@1.5.0", "--to", "dev", "--reason", "next"]).exits(0);
+    let now = find(&lockgate, "pkg:npm/acme-router@4.1.0");
+    assert_eq!(runs_in(&now[0]), ["production", "staging"]);
+    assert_eq!(runs_in(&find(&lockgate, "pkg:npm/acme-router@4.2.7")[0]), ["dev"]);
+    // What runs comes first, whatever its version.
+    let both = find(&lockgate, "pkg:npm/acme-router");
+    assert_eq!(both.len(), 2);
+    let moment = lockgate_model::UnixMillis(granted).to_string();
+    let then = at(&moment);
+    let dev = then[0]["runs"].as_array().unwrap().iter().find(|run| run["environment"] == "dev").unwrap().clone();
+    assert!(dev["since"].as_u64().unwrap() <= granted && dev["until"].as_u64().unwrap() >= granted, "{dev}");
+}
+
+#[test]
+fn findings_keys_digests_and_builders_are_found() {
+    let lockgate = Instance::granted();
+    lockgate.push("1.4.3", "trivy-critical.json").exits(0);
+    let scan: Value = serde_json::from_slice(&fs::read(lockgate.file("trivy-critical.json")).unwrap()).unwrap();
+    let results = scan["Results"].as_array().unwrap();
+    let id = results
+        .iter()
+        .filter_map(|result| result["Vulnerabilities"].as_array())
+        .flatten()
+        .map(|finding| text(&finding["VulnerabilityID"]))
+        .next()
+        .unwrap();
+    for query in [format!("cve:{id}"), format!("cve:{}", id.to_lowercase())] {
+        let found = find(&lockgate, &query);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!((text(&found[0]["release"]), runs_in(&found[0]).len()), ("shop/web@1.4.3".to_owned(), 0));
+    }
+    let signed = find(&lockgate, "key:sam");
+    assert_eq!((signed.len(), text(&signed[0]["promotion"])), (1, "P-3".to_owned()));
+    let key = text(&lockgate.json(&["why", "P-3"], 0)["approvals"][0]["key"]);
+    assert_eq!(find(&lockgate, &format!("key:{key}")).len(), 1);
+    assert!(find(&lockgate, "key:dana").is_empty());
+    let digest = Digest::of(&artifact("1.4.2")).to_string();
+    let bytes = find(&lockgate, &digest);
+    assert_eq!((text(&bytes[0]["kind"]), bytes.len()), ("artifact".to_owned(), 1));
+    let sbom = Digest::of(&fs::read(lockgate.file("sbom.cdx.json")).unwrap()).to_string();
+    let evidence = find(&lockgate, &sbom);
+    assert_eq!(evidence.len(), 2, "the same evidence about two releases: {evidence:?}");
+    assert!(find(&lockgate, "builder:https://nobody.example").is_empty());
+}
+
+#[test]
+fn the_index_can_be_made_again() {
+    let lockgate = Instance::granted();
+    let queries = ["pkg:npm/acme-*", "key:sam", &Digest::of(&artifact("1.4.2")).to_string()].map(str::to_owned);
+    let answers =
+        |lockgate: &Instance| queries.clone().map(|query| lockgate.json(&["where", &query], 0)["rows"].clone());
+    let first = answers(&lockgate);
+    lockgate.run(&["doctor", "--rebuild"]).refused(7, "STORE_LOCKED");
+    lockgate.stop();
+    // Thrown away behind the server's back, it is made again at the next start.
+    let database = rusqlite::Connection::open(lockgate.home().join("data/ledger.db")).unwrap();
+    database.execute_batch("DELETE FROM projection WHERE kind IN ('where', 'where-state');").unwrap();
+    drop(database);
+    lockgate.start(&[]).exits(0);
+    assert_eq!(answers(&lockgate), first);
+    lockgate.stop();
+    lockgate.run(&["doctor", "--rebuild"]).exits(0).says("rows");
+    lockgate.start(&[]).exits(0);
+    assert_eq!(answers(&lockgate), first);
+}
+
+#[test]
+fn another_services_packages_are_not_told() {
+    let lockgate = Instance::new();
+    let scoped = "roles = []\n\n[[bindings]]\nrole = \"developer\"\ngroups = [\"developers\"]\nservices = [\"bank/*\"]";
+    lockgate.policy("scoped", &[("people.toml", "roles = [\"developer\"]", scoped)]);
+    lockgate.start(&["--demo", "--policy", "scoped"]).exits(0);
+    let file = crate::instance::artifact_name("1.4.2");
+    lockgate.write(&file, artifact("1.4.2"));
+    let push = ["push", &file, "--service", "shop/web", "--version", "1.4.2", "--sbom", "sbom.cdx.json", "--as", "ci"];
+    lockgate.run(&push).exits(0);
+    let digest = Digest::of(&artifact("1.4.2")).to_string();
+    for query in ["pkg:npm/acme-router", "pkg:npm/acme-*", &digest] {
+        let hidden = lockgate.json(&["where", query, "--as", "dana"], 0);
+        assert!(rows(&hidden).is_empty() && !hidden.to_string().contains("shop"), "{hidden}");
+        assert!(!rows(&lockgate.json(&["where", query, "--as", "sam"], 0)).is_empty(), "{query}");
+    }
+}

@@ -1,0 +1,468 @@
+//! Findings: known vulnerabilities in packages, from however many scanners, each told once.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::{EvidenceFact, Finding, Severity, VexStatus};
+use crate::{Digest, UnixMillis};
+
+/// A score of the Common Vulnerability Scoring System.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Cvss {
+    /// The base score in tenths: 98 for 9.8.
+    pub score_tenths: u8,
+    /// Such as `CVSS:3.1/AV:N/...`, where the report has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vector: Option<String>,
+    /// Who scored it, such as `nvd`, where the report says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+}
+
+/// That a vulnerability is known to be exploited: an entry of the KEV catalogue.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Kev {
+    /// Since when it stands in the catalogue.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub added_at: Option<UnixMillis>,
+    /// Until when the catalogue wants it to be fixed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due_at: Option<UnixMillis>,
+    /// Whether it is known to be used for ransomware.
+    #[serde(default, skip_serializing_if = "super::is_false")]
+    pub ransomware: bool,
+}
+
+/// Where a finding was read: the way back to the byte-exact original.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FindingSource {
+    /// The scanner, such as `trivy`.
+    pub scanner: String,
+    /// The digest of the evidence as it was handed in.
+    pub evidence: Digest,
+    /// Where in that document: a JSON pointer (RFC 6901).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pointer: Option<String>,
+    /// How bad this scanner says it is.
+    pub severity: Severity,
+}
+
+impl Finding {
+    /// Whether it is about the vulnerability that goes by `id`, under its own or another name.
+    pub fn is_about(&self, id: &str) -> bool {
+        self.id.eq_ignore_ascii_case(id) || self.aliases.iter().any(|alias| alias.eq_ignore_ascii_case(id))
+    }
+
+    /// All of its names, its own first.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(self.id.as_str()).chain(self.aliases.iter().map(String::as_str))
+    }
+
+    /// Every fixed version that is known, the first one first.
+    pub fn fixes(&self) -> impl Iterator<Item = &str> {
+        let more = self.fixed_versions.iter().filter(|version| self.fixed.as_ref() != Some(*version));
+        self.fixed.iter().chain(more).map(String::as_str)
+    }
+
+    /// The same finding with where it was read, unless it says that already.
+    #[must_use]
+    pub fn sourced(mut self, scanner: &str, evidence: Digest) -> Self {
+        if self.sources.is_empty() {
+            let source = FindingSource {
+                scanner: scanner.to_owned(),
+                evidence,
+                pointer: self.pointer.take(),
+                severity: self.severity,
+            };
+            self.sources.push(source);
+        }
+        self
+    }
+}
+
+/// Every finding of these pieces of evidence, each told once: see [`merge`].
+pub fn findings_of<'a>(evidence: impl IntoIterator<Item = &'a EvidenceFact>) -> Vec<Finding> {
+    let mut all = Vec::new();
+    for fact in evidence {
+        let super::Claim::Vulnerabilities(scan) = &fact.claim else { continue };
+        all.extend(scan.findings.iter().map(|finding| finding.clone().sourced(&scan.scanner, fact.evidence)));
+    }
+    merge(all)
+}
+
+/// Tells every vulnerability of every package once.
+///
+/// Two findings are one when they are about the same package (see [`package_key`]) and the same vulnerability: by id,
+/// or through an alias. An alias joins two names only as long as the names so joined hold at most one CVE, so that an
+/// advisory about several CVEs never makes them one. What is left is the worst that any of them says: the highest
+/// severity and scores, the earliest disclosure, every fix, KEV when one of them says so, and a VEX status that lowers
+/// only when all of them have it. The order of the input does not matter, and merging again changes nothing.
+pub fn merge(findings: Vec<Finding>) -> Vec<Finding> {
+    let mut packages: BTreeMap<String, Vec<Finding>> = BTreeMap::new();
+    for finding in findings {
+        packages.entry(package_key(&finding)).or_default().push(finding);
+    }
+    let mut merged: Vec<Finding> = packages.into_values().flat_map(merge_package).collect();
+    merged.sort_by_cached_key(order);
+    merged
+}
+
+/// What two findings must share to be about the same package.
+///
+/// The package URL without qualifiers and subpath, in the spelling of the purl specification where case does not
+/// matter; with the finding's version where the URL has none. Without a URL: the package's name and version.
+pub fn package_key(finding: &Finding) -> String {
+    match finding.purl.as_deref().map(bare_purl) {
+        Some((package, Some(version))) => format!("{package}@{version}"),
+        Some((package, None)) => format!("{package}@{}", finding.version),
+        None => format!("{}@{}", finding.package, finding.version),
+    }
+}
+
+/// A package URL without qualifiers and subpath: the package, and the version where it has one.
+pub fn bare_purl(purl: &str) -> (String, Option<String>) {
+    let bare = purl.split(['?', '#']).next().unwrap_or(purl);
+    let (package, version) = match bare.rsplit_once('@') {
+        // The `@` of an npm scope may stand unescaped before the name.
+        Some((package, version)) if !version.contains('/') && !package.ends_with('/') => (package, Some(version)),
+        _ => (bare, None),
+    };
+    let package = percent_decoded(package);
+    let rest = package.strip_prefix("pkg:").unwrap_or(&package);
+    let (kind, name) = rest.split_once('/').unwrap_or((rest, ""));
+    let (kind, lower) = (kind.to_ascii_lowercase(), || name.to_ascii_lowercase());
+    let name = match kind.as_str() {
+        "pypi" => lower().replace('_', "-"),
+        "npm" | "deb" | "apk" | "github" | "bitbucket" | "composer" | "oci" => lower(),
+        _ => name.to_owned(),
+    };
+    let package = format!("pkg:{kind}/{name}");
+    (package, version.map(percent_decoded).filter(|version| !version.is_empty()))
+}
+
+fn percent_decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        let escaped = match (first, after) {
+            (b'%', [high, low, ..]) => std::str::from_utf8(&[*high, *low])
+                .ok()
+                .filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()))
+                .and_then(|digits| u8::from_str_radix(digits, 16).ok()),
+            _ => None,
+        };
+        match escaped {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = after.get(2..).unwrap_or_default();
+            }
+            None => {
+                bytes.push(*first);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8(bytes).unwrap_or_else(|_| text.to_owned())
+}
+
+fn is_cve(name: &str) -> bool {
+    name.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("CVE-"))
+}
+
+/// Names in one case, because `cve-2026-1` is `CVE-2026-1`.
+fn upper(name: &str) -> String {
+    name.to_ascii_uppercase()
+}
+
+fn names_of(finding: &Finding) -> BTreeSet<String> {
+    finding.names().map(upper).collect()
+}
+
+fn cves(names: &BTreeSet<String>) -> impl Iterator<Item = &String> {
+    names.iter().filter(|name| is_cve(name))
+}
+
+/// Groups of names that aliases join, where they may.
+#[derive(Default)]
+struct Names {
+    /// Which group a name is in.
+    group: BTreeMap<String, usize>,
+    /// The names of each group; empty once it was joined to another.
+    members: Vec<BTreeSet<String>>,
+}
+
+impl Names {
+    fn join(&mut self, names: BTreeSet<String>) {
+        let old: BTreeSet<usize> = names.iter().filter_map(|name| self.group.get(name).copied()).collect();
+        let mut joined = names;
+        for at in old {
+            if let Some(members) = self.members.get_mut(at) {
+                joined.append(members);
+            }
+        }
+        let at = self.members.len();
+        self.group.extend(joined.iter().map(|name| (name.clone(), at)));
+        self.members.push(joined);
+    }
+
+    fn of(&self, name: &str) -> Option<&BTreeSet<String>> {
+        self.members.get(*self.group.get(name)?)
+    }
+}
+
+/// Merges the findings of one package.
+fn merge_package(findings: Vec<Finding>) -> Vec<Finding> {
+    let mut names = Names::default();
+    for finding in &findings {
+        let own = upper(&finding.id);
+        let mut all = names_of(finding);
+        if cves(&all).count() > 1 {
+            all.retain(|name| !is_cve(name) || *name == own);
+        }
+        names.join(all);
+    }
+    let mut groups: BTreeMap<String, Vec<Finding>> = BTreeMap::new();
+    for finding in findings {
+        groups.entry(vulnerability_key(&finding, &names)).or_default().push(finding);
+    }
+    groups.into_iter().map(|(key, findings)| one(&key, findings)).collect()
+}
+
+/// The name under which a finding is merged: the one CVE of all names joined to it, else the first of these names.
+fn vulnerability_key(finding: &Finding, names: &Names) -> String {
+    let own = upper(&finding.id);
+    let all = names_of(finding);
+    // A CVE is itself; an advisory about several of them is none of them.
+    if is_cve(&own) || cves(&all).count() > 1 {
+        return own;
+    }
+    let by_itself = || cves(&all).next().cloned().unwrap_or_else(|| own.clone());
+    match names.of(&own) {
+        // Aliases that join several CVEs join nothing.
+        Some(joined) if cves(joined).count() > 1 => by_itself(),
+        Some(joined) => cves(joined).next().or_else(|| joined.first()).cloned().unwrap_or_else(by_itself),
+        None => by_itself(),
+    }
+}
+
+fn order(finding: &Finding) -> (String, String) {
+    (finding.id.clone(), package_key(finding))
+}
+
+/// How far a VEX status lowers a finding; one without a status stands in the middle.
+fn vex_rank(status: Option<VexStatus>) -> u8 {
+    match status {
+        Some(VexStatus::NotAffected) => 0,
+        Some(VexStatus::Fixed) => 1,
+        None => 2,
+        Some(VexStatus::UnderInvestigation) => 3,
+        Some(VexStatus::Affected) => 4,
+    }
+}
+
+fn earliest(a: Option<UnixMillis>, b: Option<UnixMillis>) -> Option<UnixMillis> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
+}
+
+/// One finding of several that are about the vulnerability named `key`.
+fn one(key: &str, mut findings: Vec<Finding>) -> Finding {
+    if findings.len() > 1 {
+        findings.sort_by_cached_key(|finding| serde_json::to_string(finding).unwrap_or_default());
+    }
+    let names: BTreeSet<String> = findings.iter().flat_map(Finding::names).map(str::to_owned).collect();
+    let sources: BTreeSet<FindingSource> = findings.iter().flat_map(|finding| finding.sources.clone()).collect();
+    let fixes: BTreeSet<String> = findings.iter().flat_map(Finding::fixes).map(str::to_owned).collect();
+    let mut merged = findings.into_iter().reduce(worse).unwrap_or_default();
+    merged.id = names.iter().find(|name| name.eq_ignore_ascii_case(key)).cloned().unwrap_or(merged.id);
+    let mut seen = BTreeSet::from([key.to_owned()]);
+    merged.aliases = names.into_iter().filter(|name| seen.insert(upper(name))).collect();
+    merged.fixed = merged.fixed.or_else(|| fixes.first().cloned());
+    merged.fixed_versions = if fixes.len() > 1 { fixes.into_iter().collect() } else { Vec::new() };
+    merged.sources = sources.into_iter().collect();
+    merged
+}
+
+/// The worse of each thing that two findings say.
+fn worse(ours: Finding, theirs: Finding) -> Finding {
+    let (severity, severity_source) = match ours.severity.cmp(&theirs.severity) {
+        std::cmp::Ordering::Less => (theirs.severity, theirs.severity_source),
+        std::cmp::Ordering::Equal => (ours.severity, ours.severity_source.or(theirs.severity_source)),
+        std::cmp::Ordering::Greater => (ours.severity, ours.severity_source),
+    };
+    let kev = match (ours.kev, theirs.kev) {
+        (Some(a), Some(b)) => Some(Kev {
+            added_at: earliest(a.added_at, b.added_at),
+            due_at: earliest(a.due_at, b.due_at),
+            ransomware: a.ransomware || b.ransomware,
+        }),
+        (a, b) => a.or(b),
+    };
+    Finding {
+        severity,
+        severity_source,
+        kev,
+        vex: if vex_rank(theirs.vex) > vex_rank(ours.vex) { theirs.vex } else { ours.vex },
+        fixed: ours.fixed.or(theirs.fixed),
+        purl: ours.purl.or(theirs.purl),
+        cvss: ours.cvss.max(theirs.cvss),
+        epss_millionths: ours.epss_millionths.max(theirs.epss_millionths),
+        disclosed_at: earliest(ours.disclosed_at, theirs.disclosed_at),
+        pointer: ours.pointer.or(theirs.pointer),
+        ..ours
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn finding(id: &str, aliases: &[&str], purl: &str, severity: Severity) -> Finding {
+        Finding {
+            id: id.to_owned(),
+            aliases: aliases.iter().map(|alias| (*alias).to_owned()).collect(),
+            purl: Some(purl.to_owned()),
+            severity,
+            ..Finding::default()
+        }
+    }
+
+    /// Ids and severities after merging findings of one package.
+    fn check(findings: &[(&str, &[&str], Severity)], expected: &[(&str, Severity)]) {
+        let all = findings.iter().map(|(id, aliases, severity)| finding(id, aliases, "pkg:npm/a@1", *severity));
+        let merged = merge(all.collect());
+        let rows: Vec<(&str, Severity)> = merged.iter().map(|one| (one.id.as_str(), one.severity)).collect();
+        assert_eq!(rows, expected, "{findings:?}");
+    }
+
+    #[test]
+    fn the_same_vulnerability_is_told_once() {
+        use Severity::{Critical, High, Low};
+        check(&[("CVE-1", &[], Low), ("CVE-1", &[], High)], &[("CVE-1", High)]);
+        check(&[("cve-1", &[], Low), ("CVE-1", &[], High)], &[("CVE-1", High)]);
+        check(&[("CVE-1", &[], Low), ("CVE-2", &[], High)], &[("CVE-1", Low), ("CVE-2", High)]);
+        check(&[("GHSA-1", &["CVE-1"], Critical), ("CVE-1", &[], Low)], &[("CVE-1", Critical)]);
+        check(&[("GHSA-1", &[], Low), ("GHSA-1", &["CVE-1"], Low), ("CVE-1", &[], High)], &[("CVE-1", High)]);
+        check(&[("GHSA-1", &["PYSEC-1"], Low), ("PYSEC-1", &[], High)], &[("GHSA-1", High)]);
+    }
+
+    #[test]
+    fn an_advisory_about_several_makes_them_not_one() {
+        use Severity::{High, Low};
+        check(
+            &[("RHSA-1", &["CVE-1", "CVE-2"], High), ("CVE-1", &[], Low), ("CVE-2", &[], Low)],
+            &[("CVE-1", Low), ("CVE-2", Low), ("RHSA-1", High)],
+        );
+        check(
+            &[("GHSA-1", &["CVE-1"], High), ("GHSA-1", &["CVE-2"], Low), ("CVE-2", &[], Low)],
+            &[("CVE-1", High), ("CVE-2", Low)],
+        );
+        check(&[("CVE-1", &["DSA-1"], Low), ("CVE-2", &["DSA-1"], High)], &[("CVE-1", Low), ("CVE-2", High)]);
+    }
+
+    #[test]
+    fn two_scanners_of_one_package_are_two_sources() {
+        let trivy = Finding {
+            fixed: Some("1.2".to_owned()),
+            epss_millionths: Some(10),
+            disclosed_at: Some(UnixMillis(5)),
+            pointer: Some("/Results/0/Vulnerabilities/0".to_owned()),
+            vex: Some(VexStatus::NotAffected),
+            ..finding("CVE-1", &[], "pkg:deb/debian/a@1%2B2?arch=amd64&distro=debian-12", Severity::Low)
+        };
+        let grype = Finding {
+            fixed: Some("1.3".to_owned()),
+            epss_millionths: Some(20),
+            disclosed_at: Some(UnixMillis(7)),
+            kev: Some(Kev { added_at: None, due_at: None, ransomware: true }),
+            ..finding("GHSA-1", &["CVE-1"], "pkg:deb/debian/a@1+2?upstream=b", Severity::Critical)
+        };
+        let digest = Digest::of(b"report");
+        let merged = merge(vec![grype.sourced("grype", digest), trivy.sourced("trivy", digest)]);
+        let [only] = merged.as_slice() else { panic!("{merged:?}") };
+        assert_eq!((only.id.as_str(), only.severity), ("CVE-1", Severity::Critical));
+        assert_eq!(only.aliases, ["GHSA-1"]);
+        assert_eq!(only.fixed_versions, ["1.2", "1.3"]);
+        assert_eq!((only.epss_millionths, only.disclosed_at), (Some(20), Some(UnixMillis(5))));
+        assert!(only.kev.as_ref().is_some_and(|kev| kev.ransomware));
+        // One of two says that it does not matter: that lowers nothing.
+        assert_eq!(only.vex, None);
+        let scanners: Vec<(&str, Severity)> =
+            only.sources.iter().map(|source| (source.scanner.as_str(), source.severity)).collect();
+        assert_eq!(scanners, [("grype", Severity::Critical), ("trivy", Severity::Low)]);
+        assert_eq!(only.sources.iter().filter_map(|source| source.pointer.as_deref()).count(), 1);
+    }
+
+    #[test]
+    fn packages_are_told_apart_by_name_and_version() {
+        let check = |a: &str, b: &str, same: bool| {
+            let two = vec![finding("CVE-1", &[], a, Severity::Low), finding("CVE-1", &[], b, Severity::Low)];
+            assert_eq!(merge(two).len(), if same { 1 } else { 2 }, "{a} {b}");
+        };
+        check("pkg:npm/a@1", "pkg:npm/a@1?x=y#z", true);
+        check("pkg:npm/%40s/a@1", "pkg:npm/@s/a@1", true);
+        check("pkg:PyPI/A_b@1", "pkg:pypi/a-b@1", true);
+        check("pkg:npm/a@1", "pkg:npm/a@2", false);
+        check("pkg:npm/a@1", "pkg:npm/b@1", false);
+        check("pkg:golang/Example.com/a@1", "pkg:golang/example.com/a@1", false);
+        let bare = |version: &str| Finding {
+            id: "CVE-1".to_owned(),
+            package: "a".to_owned(),
+            version: version.to_owned(),
+            ..Finding::default()
+        };
+        assert_eq!(merge(vec![bare("1"), bare("1"), bare("2")]).len(), 2);
+    }
+
+    fn any_finding() -> impl Strategy<Value = Finding> {
+        let name = || prop::sample::select(vec!["CVE-1", "CVE-2", "cve-1", "GHSA-1", "GHSA-2", "RHSA-1"]);
+        let purl = prop::sample::select(vec![None, Some("pkg:npm/a@1"), Some("pkg:npm/a@1?x=y"), Some("pkg:npm/b")]);
+        let severity = prop::sample::select(vec![Severity::Low, Severity::Unknown, Severity::Critical]);
+        let status = prop::sample::select(vec![None, Some(VexStatus::NotAffected), Some(VexStatus::Affected)]);
+        let rest = (any::<Option<u8>>(), any::<Option<bool>>(), "[a-c]?", any::<bool>());
+        (name(), prop::collection::vec(name(), 0..3), purl, severity, status, rest).prop_map(
+            |(id, aliases, purl, severity, vex, (epss, kev, text, sourced))| {
+                let finding = Finding {
+                    id: id.to_owned(),
+                    aliases: aliases.into_iter().map(str::to_owned).collect(),
+                    version: text.clone(),
+                    purl: purl.map(str::to_owned),
+                    severity,
+                    severity_source: Some(text.clone()).filter(|text| !text.is_empty()),
+                    fixed: Some(text).filter(|text| !text.is_empty()),
+                    epss_millionths: epss.map(u32::from),
+                    kev: kev.map(|ransomware| Kev { added_at: None, due_at: None, ransomware }),
+                    vex,
+                    ..Finding::default()
+                };
+                if sourced { finding.sourced("scanner", Digest::of(b"report")) } else { finding }
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn the_order_does_not_matter_and_nothing_gets_lost(
+            (findings, shuffled) in prop::collection::vec(any_finding(), 0..12)
+                .prop_flat_map(|findings| (Just(findings.clone()), Just(findings).prop_shuffle()))
+        ) {
+            let merged = merge(findings.clone());
+            prop_assert_eq!(&merge(shuffled), &merged);
+            prop_assert_eq!(&merge(merged.clone()), &merged);
+            prop_assert!(merged.len() <= findings.len());
+            for finding in &findings {
+                let kept = merged.iter().find(|one| {
+                    package_key(one) == package_key(finding) && one.is_about(&finding.id) && one.severity >= finding.severity
+                });
+                prop_assert!(kept.is_some(), "{:?} in {:?}", finding, merged);
+            }
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! VEX: what somebody says of whether a known vulnerability matters to a product.
+//!
+//! A statement is a claim like any other. Whether it may lower a finding is for the policy to say, by who signed it.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Finding, bare_purl};
+use crate::{Digest, UnixMillis};
+
+/// A VEX document.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Vex {
+    /// `openvex`, `csaf` or `cyclonedx`.
+    pub format: String,
+    /// Such as `0.2.0`.
+    pub spec_version: String,
+    /// The document's id, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// Who wrote it, as the document says; proves nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub author: Option<String>,
+    /// When it was issued, as the document says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issued_at: Option<UnixMillis>,
+    /// What it says, in the document's order.
+    pub statements: Vec<VexStatement>,
+}
+
+/// What is said of one vulnerability in some products.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct VexStatement {
+    /// Such as `CVE-2024-1234`.
+    pub vulnerability: String,
+    /// Its other names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub aliases: Vec<String>,
+    /// What it is about: package URLs, `sha256:` digests, or other names; none means whatever the evidence is about.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub products: Vec<String>,
+    /// The parts of the products that it is about, by package URL; none means all of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub subcomponents: Vec<String>,
+    /// What is said.
+    pub status: VexStatus,
+    /// Why it does not matter: one of the five words of OpenVEX and CSAF, or the format's own word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub justification: Option<String>,
+    /// The author's explanation of the impact, or what to do; its first 400 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// When it was said, as the document says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stated_at: Option<UnixMillis>,
+    /// Where in the document it stands: a JSON pointer (RFC 6901).
+    pub pointer: String,
+}
+
+/// Whether a vulnerability matters; ordered, worst last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum VexStatus {
+    /// It does not.
+    NotAffected,
+    /// It did, and is fixed.
+    Fixed,
+    /// Nobody knows yet.
+    UnderInvestigation,
+    /// It does.
+    Affected,
+}
+
+impl VexStatus {
+    /// Whether a finding with this status need not block.
+    pub const fn lowers(self) -> bool {
+        matches!(self, Self::NotAffected | Self::Fixed)
+    }
+
+    /// The word for it, such as `not-affected`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NotAffected => "not-affected",
+            Self::Fixed => "fixed",
+            Self::UnderInvestigation => "under-investigation",
+            Self::Affected => "affected",
+        }
+    }
+}
+
+impl VexStatement {
+    /// Whether it is about a finding in an artifact.
+    ///
+    /// The vulnerability has to be named, by id or alias. A product is the artifact, by its digest, or the finding's
+    /// own package, by package URL: one without a version is about every version, and every qualifier that it has must
+    /// be one of the finding's. Where the statement names subcomponents, one of them has to be the finding's package.
+    /// A product that is the artifact and comes without subcomponents is about all that is in it. Names of other kinds
+    /// match nothing, and a package without a package URL is matched only through the artifact as a whole.
+    pub fn is_about(&self, finding: &Finding, artifact: &Digest) -> bool {
+        let named = std::iter::once(&self.vulnerability).chain(&self.aliases).any(|name| finding.is_about(name));
+        let is_package = |product: &String| finding.purl.as_deref().is_some_and(|purl| purl_matches(product, purl));
+        let digest = artifact.to_string();
+        let is_artifact = self.products.is_empty() || self.products.contains(&digest);
+        named
+            && match self.subcomponents.is_empty() {
+                true => is_artifact || self.products.iter().any(is_package),
+                false => is_artifact && self.subcomponents.iter().any(is_package),
+            }
+    }
+}
+
+/// Whether a package URL in a statement stands for the package with the URL `found`.
+fn purl_matches(stated: &str, found: &str) -> bool {
+    if !stated.starts_with("pkg:") || !found.starts_with("pkg:") {
+        return false;
+    }
+    let ((package, version), (found_package, found_version)) = (bare_purl(stated), bare_purl(found));
+    let qualifiers = |purl: &str| -> Vec<String> {
+        let bare = purl.split('#').next().unwrap_or(purl);
+        let text = bare.split_once('?').map(|(_, text)| text).unwrap_or_default();
+        text.split('&').filter(|pair| !pair.is_empty()).map(str::to_owned).collect()
+    };
+    let theirs = qualifiers(found);
+    package == found_package
+        && (version.is_none() || version == found_version)
+        && qualifiers(stated).iter().all(|pair| theirs.contains(pair))
+}
+
+/// What these statements say of a finding in an artifact: the latest one that is about it, and of several that are as
+/// late the worst. A statement without a time is older than any with one.
+pub fn vex_for<'a>(
+    statements: impl IntoIterator<Item = &'a VexStatement>,
+    finding: &Finding,
+    artifact: &Digest,
+) -> Option<&'a VexStatement> {
+    let about = statements.into_iter().filter(|statement| statement.is_about(finding, artifact));
+    about.max_by_key(|statement| (statement.stated_at, statement.status))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn statement(products: &[&str], subcomponents: &[&str], status: VexStatus, stated_at: Option<u64>) -> VexStatement {
+        let texts = |list: &[&str]| list.iter().map(|text| (*text).to_owned()).collect();
+        VexStatement {
+            vulnerability: "CVE-2026-1".to_owned(),
+            aliases: vec!["GHSA-1".to_owned()],
+            products: texts(products),
+            subcomponents: texts(subcomponents),
+            status,
+            justification: None,
+            text: None,
+            stated_at: stated_at.map(UnixMillis),
+            pointer: String::new(),
+        }
+    }
+
+    fn finding(id: &str) -> Finding {
+        Finding {
+            id: id.to_owned(),
+            package: "openssl".to_owned(),
+            version: "3.0.1".to_owned(),
+            purl: Some("pkg:deb/debian/openssl@3.0.1?arch=amd64&distro=debian-12".to_owned()),
+            ..Finding::default()
+        }
+    }
+
+    #[test]
+    fn a_statement_is_about_what_it_names() {
+        let artifact = Digest::of(b"app");
+        let (own, other) = (artifact.to_string(), Digest::of(b"other").to_string());
+        let check = |products: &[&str], subcomponents: &[&str], expected: bool| {
+            let statement = statement(products, subcomponents, VexStatus::NotAffected, None);
+            assert_eq!(
+                statement.is_about(&finding("CVE-2026-1"), &artifact),
+                expected,
+                "{products:?} {subcomponents:?}"
+            );
+            assert!(!statement.is_about(&finding("CVE-2026-11"), &artifact), "{products:?}");
+        };
+        check(&[], &[], true);
+        check(&[&own], &[], true);
+        check(&[&other], &[], false);
+        check(&["pkg:deb/debian/openssl@3.0.1"], &[], true);
+        check(&["pkg:deb/debian/openssl"], &[], true);
+        check(&["pkg:deb/debian/openssl@3.0.1?arch=amd64"], &[], true);
+        check(&["pkg:deb/debian/openssl@3.0.1?arch=arm64"], &[], false);
+        check(&["pkg:deb/debian/openssl@3.0.10"], &[], false);
+        check(&["pkg:deb/debian/openss"], &[], false);
+        check(&["openssl"], &[], false);
+        check(&["*"], &[], false);
+        check(&[&own], &["pkg:deb/debian/openssl@3.0.1"], true);
+        check(&[&own], &["pkg:deb/debian/zlib@1"], false);
+        check(&[&other], &["pkg:deb/debian/openssl@3.0.1"], false);
+        check(&["pkg:oci/app@1"], &["pkg:deb/debian/openssl@3.0.1"], false);
+        let by_alias = statement(&[], &[], VexStatus::Fixed, None);
+        assert!(by_alias.is_about(&finding("ghsa-1"), &artifact));
+    }
+
+    #[test]
+    fn the_latest_counts_and_then_the_worst() {
+        use VexStatus::{Affected, Fixed, NotAffected};
+        let check = |statements: &[VexStatement], expected: VexStatus| {
+            let found = vex_for(statements, &finding("CVE-2026-1"), &Digest::of(b"app")).map(|found| found.status);
+            assert_eq!(found, Some(expected), "{statements:?}");
+        };
+        let of = |status, at| statement(&[], &[], status, at);
+        check(&[of(NotAffected, Some(2)), of(Affected, Some(1))], NotAffected);
+        check(&[of(NotAffected, Some(1)), of(Affected, Some(2))], Affected);
+        check(&[of(Affected, Some(1)), of(NotAffected, Some(1))], Affected);
+        check(&[of(Fixed, Some(1)), of(Affected, None)], Fixed);
+        check(&[of(Fixed, None), of(NotAffected, None)], Fixed);
+        assert!(vex_for(&[], &finding("CVE-2026-1"), &Digest::of(b"app")).is_none());
+    }
+}

@@ -1,0 +1,325 @@
+//! The `analysis` gate: static or dynamic analysis ran, and found nothing that matters, or nothing that is new.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use lockgate_model::facts::{AnalysisLevel, Artifact, Claim, EvidenceFact, StaticAnalysis};
+use lockgate_model::{SignerName, Span};
+use serde::Deserialize;
+
+use super::coverage::{Covered, Demand, Shortfall, every_artifact};
+use super::waivers::waived;
+use super::{Assessment, Context, Problem, is_fresh, signer_problems};
+use crate::explain::Reason;
+use crate::permission::Permission;
+use crate::policy_set::PolicySet;
+use crate::trust::EvidenceKind;
+use crate::wording::{counted, few, shown};
+
+/// Demands a report about every artifact; of each set of tools the newest one counts.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AnalysisGate {
+    /// Which tools have to have looked, by name; any one where it is left out. Only their reports count.
+    #[serde(default)]
+    pub tools: Vec<String>,
+    /// How many errors are let through; none where it is left out.
+    #[serde(default)]
+    pub max_errors: u64,
+    /// How many warnings are let through; any number where it is left out.
+    #[serde(default)]
+    pub max_warnings: Option<u64>,
+    /// How many notes are let through; any number where it is left out.
+    #[serde(default)]
+    pub max_notes: Option<u64>,
+    /// Whether only results count that the release that runs does not have.
+    #[serde(default)]
+    pub new_only: bool,
+    /// How old a report may be, by when it was recorded.
+    #[serde(default)]
+    pub max_age: Option<Span>,
+    /// Whose signature it needs; empty accepts unsigned reports too.
+    #[serde(default)]
+    pub signed_by: Vec<SignerName>,
+}
+
+type Report<'a> = (&'a EvidenceFact, &'a StaticAnalysis);
+
+/// How many results there are of each level.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Counts {
+    errors: u64,
+    warnings: u64,
+    notes: u64,
+}
+
+impl AnalysisGate {
+    pub(super) fn problems(&self, policy: &PolicySet) -> Vec<Problem> {
+        let mut problems = signer_problems(&self.signed_by, EvidenceKind::StaticAnalysis, policy);
+        if self.max_age.is_some_and(Span::is_zero) {
+            problems.push(Problem::new("`max_age` is zero: no report would ever be young enough"));
+        }
+        problems
+    }
+
+    fn demand(&self) -> Demand<'_> {
+        Demand {
+            kind: EvidenceKind::StaticAnalysis,
+            signed_by: &self.signed_by,
+            noun: "analysis report",
+            missing: Reason::AnalysisMissing,
+        }
+    }
+
+    pub(super) fn assess(&self, ctx: Context<'_>) -> Assessment {
+        let result = every_artifact(ctx, |artifact| self.check(ctx, artifact, &waived(ctx, artifact)));
+        Assessment::of_coverage(
+            result,
+            self.needed(),
+            || ctx.groups_that_may(Permission::Attest),
+            |reason| match reason {
+                Reason::AnalysisFindings => format!(
+                    "repair what it found, then: {}\nor ask {} for a waiver by fingerprint",
+                    ctx.push_next(""),
+                    ctx.groups_that_may(Permission::Waive)
+                ),
+                Reason::BaselineMissing => ctx.attest_running("--sarif report.sarif"),
+                _ => ctx.attest("--sarif report.sarif"),
+            },
+        )
+    }
+
+    fn needed(&self) -> String {
+        let tools = if self.tools.is_empty() { String::new() } else { format!(" by {}", few(&self.tools, " and ")) };
+        let new = if self.new_only { "new " } else { "" };
+        let mut limits = vec![format!("at most {} {new}errors", self.max_errors)];
+        limits.extend(self.max_warnings.map(|most| format!("{most} {new}warnings")));
+        limits.extend(self.max_notes.map(|most| format!("{most} {new}notes")));
+        let age = self.max_age.map(|age| format!(", not older than {age}")).unwrap_or_default();
+        format!("analysis{tools}, {}{age}{}", limits.join(", "), self.demand().signed_by_text())
+    }
+
+    fn counts(&self, analysis: &StaticAnalysis) -> bool {
+        self.tools.is_empty() || analysis.tools.iter().any(|tool| self.tools.contains(tool))
+    }
+
+    /// Of each set of tools the newest report.
+    fn newest<'a>(&self, reports: Vec<Report<'a>>) -> Vec<Report<'a>> {
+        let mut newest: BTreeMap<&[String], Report<'a>> = BTreeMap::new();
+        for (fact, analysis) in reports.into_iter().filter(|(_, analysis)| self.counts(analysis)) {
+            let kept = newest.entry(analysis.tools.as_slice()).or_insert((fact, analysis));
+            if fact.index > kept.0.index {
+                *kept = (fact, analysis);
+            }
+        }
+        newest.into_values().collect()
+    }
+
+    fn check(&self, ctx: Context<'_>, artifact: &Artifact, waived: &BTreeSet<&str>) -> Result<Covered, Shortfall> {
+        let reports = self.newest(self.demand().counted(ctx, artifact, analysis)?);
+        let evidence: Vec<_> = reports.iter().map(|(fact, _)| fact.evidence).collect();
+        let silent = |tool: &&String| !reports.iter().any(|(_, analysis)| analysis.tools.contains(tool));
+        let missing: Vec<&String> = self.tools.iter().filter(silent).collect();
+        if !missing.is_empty() {
+            let text = format!("no analysis report by {}", few(missing.iter().map(|tool| shown(tool)), ", "));
+            return Err(Shortfall { reason: Reason::AnalysisMissing, text, evidence });
+        }
+        if let Some((fact, _)) = reports.iter().find(|(fact, _)| !is_fresh(None, fact, self.max_age, ctx.facts.time)) {
+            let text = format!("a report of {}, {} old", fact.recorded_at, ctx.facts.time.since(fact.recorded_at));
+            return Err(Shortfall { reason: Reason::AnalysisStale, text, evidence });
+        }
+        let known = self.known(ctx)?;
+        let mut counts = Counts::default();
+        let mut excepted = 0u64;
+        let mut named = Vec::new();
+        for (_, report) in &reports {
+            counts.add_unlisted(report);
+            for result in &report.results {
+                if known.contains(&(result.tool.as_str(), result.fingerprint.as_str())) {
+                    continue;
+                }
+                if waived.contains(result.fingerprint.as_str()) {
+                    excepted = excepted.saturating_add(1);
+                    continue;
+                }
+                counts.add(result.level, 1);
+                named.push(result);
+            }
+        }
+        let text = counts.worded(if self.new_only { "new " } else { "" });
+        if self.is_over(counts) {
+            let listed = few(
+                named.iter().map(|result| {
+                    let rule = result.rule.as_deref().unwrap_or("a rule without a name");
+                    let file = result.file.as_deref().map(|file| format!(" in {}", shown(file))).unwrap_or_default();
+                    format!("{}{file} [{}]", shown(rule), shown(&result.fingerprint))
+                }),
+                "; ",
+            );
+            let text = if listed.is_empty() { text } else { format!("{text}: {listed}") };
+            return Err(Shortfall { reason: Reason::AnalysisFindings, text, evidence });
+        }
+        match excepted {
+            0 => Ok(Covered { text, evidence, waived: false }),
+            _ => {
+                Ok(Covered { text: format!("{text}, {} waived", counted(excepted, "result")), evidence, waived: true })
+            }
+        }
+    }
+
+    /// What the release that runs has too: tools and fingerprints.
+    fn known<'a>(&self, ctx: Context<'a>) -> Result<BTreeSet<(&'a str, &'a str)>, Shortfall> {
+        if !self.new_only {
+            return Ok(BTreeSet::new());
+        }
+        let baseline = self.newest(self.demand().baseline(ctx, analysis)?.unwrap_or_default());
+        let results = baseline.into_iter().flat_map(|(_, report)| &report.results);
+        Ok(results.map(|result| (result.tool.as_str(), result.fingerprint.as_str())).collect())
+    }
+
+    fn is_over(&self, counts: Counts) -> bool {
+        counts.errors > self.max_errors
+            || self.max_warnings.is_some_and(|most| counts.warnings > most)
+            || self.max_notes.is_some_and(|most| counts.notes > most)
+    }
+}
+
+fn analysis(claim: &Claim) -> Option<&StaticAnalysis> {
+    match claim {
+        Claim::StaticAnalysis(analysis) => Some(analysis),
+        _ => None,
+    }
+}
+
+impl Counts {
+    fn add(&mut self, level: AnalysisLevel, more: u64) {
+        let count = match level {
+            AnalysisLevel::Error => &mut self.errors,
+            AnalysisLevel::Warning => &mut self.warnings,
+            AnalysisLevel::Note => &mut self.notes,
+        };
+        *count = count.saturating_add(more);
+    }
+
+    /// Results that are counted, and that the report's list leaves out: nobody can say that they are not new.
+    fn add_unlisted(&mut self, report: &StaticAnalysis) {
+        let listed = |level| {
+            let all = report.results.iter().filter(|result| result.level == level);
+            u64::try_from(all.count()).unwrap_or(u64::MAX)
+        };
+        let totals = [
+            (AnalysisLevel::Error, report.errors),
+            (AnalysisLevel::Warning, report.warnings),
+            (AnalysisLevel::Note, report.notes),
+        ];
+        for (level, total) in totals {
+            self.add(level, total.saturating_sub(listed(level)));
+        }
+    }
+
+    fn worded(self, new: &str) -> String {
+        let errors = counted(self.errors, &format!("{new}error"));
+        let warnings = counted(self.warnings, &format!("{new}warning"));
+        format!("{errors}, {warnings}, {}", counted(self.notes, &format!("{new}note")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decision::GateOutcome::{Fail, Pass, Waived};
+    use crate::sample::{check, evidence, on_behalf, running, waiver};
+    use lockgate_model::facts::{AnalysisResult, Facts};
+
+    fn report(tool: &str, results: &[(AnalysisLevel, &str)]) -> StaticAnalysis {
+        let count = |level| results.iter().filter(|(of, _)| *of == level).count() as u64;
+        let result = |(level, fingerprint): &(AnalysisLevel, &str)| AnalysisResult {
+            tool: tool.to_owned(),
+            rule: Some("sql-injection".to_owned()),
+            level: *level,
+            fingerprint: (*fingerprint).to_owned(),
+            file: Some("src/db.rs".to_owned()),
+            pointer: String::new(),
+        };
+        StaticAnalysis {
+            tools: vec![tool.to_owned()],
+            errors: count(AnalysisLevel::Error),
+            warnings: count(AnalysisLevel::Warning),
+            notes: count(AnalysisLevel::Note),
+            results: results.iter().map(result).collect(),
+            ..StaticAnalysis::default()
+        }
+    }
+
+    fn fact(index: u64, report: StaticAnalysis) -> EvidenceFact {
+        evidence(index, on_behalf("robot"), Claim::StaticAnalysis(report))
+    }
+
+    #[test]
+    fn counts_by_level_and_tool() {
+        use AnalysisLevel::{Error, Note, Warning};
+        let row = |fields: &str, facts: Vec<EvidenceFact>, outcome, reason| {
+            check(&format!("kind = \"analysis\"\n{fields}\n"), |_, known| known.evidence = facts, outcome, reason)
+        };
+        let of = |results: &[(AnalysisLevel, &str)]| vec![fact(1, report("semgrep", results))];
+        row("", of(&[]), Pass, Reason::Satisfied);
+        let result = row("", of(&[(Error, "f1")]), Fail, Reason::AnalysisFindings);
+        assert_eq!(result.found, "app.tar.gz: 1 error, 0 warnings, 0 notes: sql-injection in src/db.rs [f1]");
+        row("max_errors = 1", of(&[(Error, "f1")]), Pass, Reason::Satisfied);
+        row("", of(&[(Warning, "f1"), (Note, "f2")]), Pass, Reason::Satisfied);
+        row("max_warnings = 0", of(&[(Warning, "f1")]), Fail, Reason::AnalysisFindings);
+        row("max_notes = 0", of(&[(Note, "f1")]), Fail, Reason::AnalysisFindings);
+        row("tools = [\"zap\"]", of(&[]), Fail, Reason::AnalysisMissing);
+        row("tools = [\"semgrep\"]", of(&[]), Pass, Reason::Satisfied);
+        row("", vec![], Fail, Reason::AnalysisMissing);
+        row("max_age = \"1h\"", of(&[]), Pass, Reason::Satisfied);
+        // The newest report of each tool counts, and errors of any tool.
+        let repaired = vec![fact(1, report("semgrep", &[(Error, "f1")])), fact(2, report("semgrep", &[]))];
+        row("", repaired, Pass, Reason::Satisfied);
+        let two = vec![fact(1, report("zap", &[(Error, "f1")])), fact(2, report("semgrep", &[]))];
+        row("", two.clone(), Fail, Reason::AnalysisFindings);
+        row("tools = [\"semgrep\"]", two, Pass, Reason::Satisfied);
+        // Results that the list leaves out are counted all the same.
+        let unlisted = StaticAnalysis { results: vec![], ..report("semgrep", &[(Error, "f1")]) };
+        row("", vec![fact(1, unlisted)], Fail, Reason::AnalysisFindings);
+    }
+
+    #[test]
+    fn only_new_results_may_count() {
+        use AnalysisLevel::Error;
+        let row = |ours: &[(AnalysisLevel, &str)], theirs: Option<Vec<EvidenceFact>>, outcome, reason| {
+            let ours = vec![fact(2, report("semgrep", ours))];
+            let change = |_: &PolicySet, facts: &mut Facts| {
+                facts.evidence = ours;
+                facts.running = theirs.as_ref().map(|_| running("1.4.1"));
+                facts.running_evidence = theirs.unwrap_or_default();
+            };
+            check("kind = \"analysis\"\nnew_only = true\n", change, outcome, reason)
+        };
+        let old = || Some(vec![fact(1, report("semgrep", &[(Error, "f1")]))]);
+        row(&[(Error, "f1")], old(), Pass, Reason::Satisfied);
+        let result = row(&[(Error, "f1"), (Error, "f2")], old(), Fail, Reason::AnalysisFindings);
+        assert!(result.found.contains("1 new error") && result.found.contains("[f2]"), "{}", result.found);
+        // Where nothing runs, everything is new; where nobody looked at what runs, nothing can be compared.
+        row(&[(Error, "f1")], None, Fail, Reason::AnalysisFindings);
+        row(&[], None, Pass, Reason::Satisfied);
+        let result = row(&[], Some(vec![]), Fail, Reason::BaselineMissing);
+        assert!(result.fix.starts_with("lockgate attest shop/web@1.4.1 "), "{}", result.fix);
+        // Another tool's fingerprint is another result.
+        let other = Some(vec![fact(1, report("zap", &[(Error, "f1")]))]);
+        row(&[(Error, "f1")], other, Fail, Reason::AnalysisFindings);
+    }
+
+    #[test]
+    fn a_waiver_is_for_one_fingerprint() {
+        let row = |fingerprint: &str, outcome, reason| {
+            let waiver = waiver("g", fingerprint);
+            let change = |_: &PolicySet, facts: &mut Facts| {
+                facts.evidence = vec![fact(1, report("semgrep", &[(AnalysisLevel::Error, "f1")]))];
+                facts.waivers = vec![waiver];
+            };
+            check("kind = \"analysis\"\n", change, outcome, reason);
+        };
+        row("f1", Waived, Reason::Waived);
+        row("f2", Fail, Reason::AnalysisFindings);
+    }
+}

@@ -1,0 +1,221 @@
+//! Tests of the `vulnerabilities` gate.
+
+use super::*;
+use crate::decision::GateOutcome::{self, Fail, Pass, Waived};
+use crate::decision::GateResult;
+use crate::sample::{TIME, check, evidence, finding, on_behalf, scan, signed, waiver};
+use lockgate_model::facts::{Facts, Kev, Origin, Vex, VexStatus, WaiverFact};
+
+const GATE: &str = "kind = \"vulnerabilities\"\nblock = [\"critical\", \"high\"]\n";
+const DAY: u64 = 86_400_000;
+
+fn row(more: &str, findings: Vec<Finding>, outcome: GateOutcome, reason: Reason) -> GateResult {
+    let claim = Claim::Vulnerabilities(scan("trivy", findings));
+    let gate = format!("{GATE}{more}\n");
+    check(&gate, |_, facts| facts.evidence = vec![evidence(1, on_behalf("robot"), claim)], outcome, reason)
+}
+
+#[test]
+fn blocks_by_severity_fix_and_leeway() {
+    use Severity::{Critical, High, Low, Medium, Unknown};
+    let with = |severity, fixed: Option<&str>, disclosed_at: Option<u64>| {
+        let fixed = fixed.map(str::to_owned);
+        let disclosed_at = disclosed_at.map(UnixMillis);
+        vec![Finding { fixed, disclosed_at, ..finding("CVE-1", severity) }]
+    };
+    row("", vec![], Pass, Reason::Satisfied);
+    row("", with(Critical, None, None), Fail, Reason::VulnerabilitiesFound);
+    row("", with(High, None, None), Fail, Reason::VulnerabilitiesFound);
+    row("", with(Medium, None, None), Pass, Reason::Satisfied);
+    row("", with(Low, None, None), Pass, Reason::Satisfied);
+    row("", with(Unknown, None, None), Fail, Reason::VulnerabilitiesFound);
+    row("fix_available_only = true", with(Critical, None, None), Pass, Reason::Satisfied);
+    let result =
+        row("fix_available_only = true", with(Critical, Some("2.0.1"), None), Fail, Reason::VulnerabilitiesFound);
+    assert_eq!(result.found, "app.tar.gz: 1 blocked finding: CVE-1 in example 2.0.0 (critical, fixed in 2.0.1)");
+    assert_eq!(result.fix, "upgrade example to 2.0.1, then: lockgate push <file> --service shop/web --version <next>");
+    let leeway = "leeway = { critical = \"0d\", high = \"7d\" }";
+    row(leeway, with(High, None, Some(TIME.0 - 7 * DAY + 1)), Pass, Reason::Satisfied);
+    row(leeway, with(High, None, Some(TIME.0 - 7 * DAY)), Fail, Reason::VulnerabilitiesFound);
+    row(leeway, with(High, None, Some(TIME.0 + 1)), Fail, Reason::VulnerabilitiesFound);
+    row(leeway, with(High, None, None), Fail, Reason::VulnerabilitiesFound);
+    row(leeway, with(Critical, None, Some(TIME.0)), Fail, Reason::VulnerabilitiesFound);
+}
+
+#[test]
+fn the_newest_scan_of_each_scanner_counts() {
+    let bad = || vec![finding("CVE-1", Severity::Critical)];
+    let of = |index, scanner: &str, findings| {
+        evidence(index, on_behalf("robot"), Claim::Vulnerabilities(scan(scanner, findings)))
+    };
+    let rows = [
+        (vec![of(1, "trivy", bad()), of(2, "trivy", vec![])], Pass, Reason::Satisfied),
+        (vec![of(2, "trivy", vec![]), of(1, "trivy", bad())], Pass, Reason::Satisfied),
+        (vec![of(1, "trivy", vec![]), of(2, "trivy", bad())], Fail, Reason::VulnerabilitiesFound),
+        (vec![of(1, "grype", bad()), of(2, "trivy", vec![])], Fail, Reason::VulnerabilitiesFound),
+        (vec![], Fail, Reason::ScanMissing),
+    ];
+    for (evidence, outcome, reason) in rows {
+        check(GATE, |_, facts| facts.evidence = evidence, outcome, reason);
+    }
+}
+
+#[test]
+fn scans_age_and_come_not_from_the_future() {
+    let gate = format!("{GATE}max_age = \"1d\"\n");
+    let at = |recorded: u64, scanned: Option<u64>| {
+        let mut claim = scan("trivy", vec![]);
+        claim.scanned_at = scanned.map(UnixMillis);
+        let mut fact = evidence(1, on_behalf("robot"), Claim::Vulnerabilities(claim));
+        fact.recorded_at = UnixMillis(recorded);
+        fact
+    };
+    let rows = [
+        (at(TIME.0 - DAY + 1, None), Pass, Reason::Satisfied),
+        (at(TIME.0 - DAY, None), Fail, Reason::ScanStale),
+        (at(TIME.0, Some(TIME.0 - DAY)), Fail, Reason::ScanStale),
+        (at(TIME.0 - DAY, Some(TIME.0)), Fail, Reason::EvidenceFromFuture),
+    ];
+    for (fact, outcome, reason) in rows {
+        check(&gate, |_, facts| facts.evidence = vec![fact], outcome, reason);
+    }
+}
+
+#[test]
+fn waivers_except_one_finding_of_one_gate() {
+    let row = |change: fn(&mut WaiverFact), findings: &[&str], outcome, reason| {
+        let mut waiver = waiver("g", "CVE-1");
+        change(&mut waiver);
+        let findings = findings.iter().map(|id| finding(id, Severity::Critical)).collect();
+        let claim = Claim::Vulnerabilities(scan("trivy", findings));
+        let change = |_: &PolicySet, facts: &mut lockgate_model::facts::Facts| {
+            facts.evidence = vec![evidence(1, on_behalf("robot"), claim)];
+            facts.waivers = vec![waiver];
+        };
+        check(GATE, change, outcome, reason)
+    };
+    let found = Reason::VulnerabilitiesFound;
+    let result = row(|_| {}, &["CVE-1"], Waived, Reason::Waived);
+    assert!(result.found.contains("1 finding waived: CVE-1"), "{}", result.found);
+    row(|_| {}, &["CVE-2"], Fail, found);
+    row(|_| {}, &["CVE-1", "CVE-2"], Fail, found);
+    row(|waiver| waiver.gate = "h".parse().unwrap(), &["CVE-1"], Fail, found);
+    row(|waiver| waiver.finding = None, &["CVE-1"], Fail, found);
+    row(|waiver| waiver.expires_at = TIME, &["CVE-1"], Fail, found);
+    row(|waiver| waiver.asked_by = waiver.granted_by.clone(), &["CVE-1"], Fail, found);
+    row(|waiver| waiver.granted_by = "eve".parse().unwrap(), &["CVE-1"], Fail, found);
+    row(|waiver| waiver.granted_by = "robot".parse().unwrap(), &["CVE-1"], Fail, found);
+    row(|waiver| waiver.granted_by = "kim".parse().unwrap(), &["CVE-1"], Fail, found);
+}
+
+/// A finding of low severity, so that only what is asked for besides makes it block.
+fn low() -> Finding {
+    finding("CVE-1", Severity::Low)
+}
+
+#[test]
+fn what_is_exploited_or_likely_to_be_blocks_whatever_its_severity() {
+    let found = Reason::VulnerabilitiesFound;
+    let exploited = || vec![Finding { kev: Some(Kev { added_at: None, due_at: None, ransomware: false }), ..low() }];
+    row("", exploited(), Pass, Reason::Satisfied);
+    let result = row("kev = true\nfix_available_only = true", exploited(), Fail, found);
+    assert!(result.found.ends_with("CVE-1 in example 2.0.0 (low, no fix, known to be exploited)"), "{}", result.found);
+    let leeway = "kev = true\nleeway = { high = \"7d\" }";
+    let fresh = Finding { severity: Severity::High, disclosed_at: Some(TIME), ..exploited().remove(0) };
+    row(leeway, vec![fresh], Fail, found);
+    let likely = |millionths| vec![Finding { epss_millionths: Some(millionths), ..low() }];
+    row("epss = \"10%\"", likely(99_999), Pass, Reason::Satisfied);
+    let result = row("epss = \"10%\"", likely(100_000), Fail, found);
+    assert!(result.found.contains("EPSS 10%"), "{}", result.found);
+    assert!(result.needed.contains("EPSS of 10% or more"), "{}", result.needed);
+    row("epss = \"10%\"\nfix_available_only = true", likely(1_000_000), Pass, Reason::Satisfied);
+    row("epss = \"10%\"", vec![low()], Pass, Reason::Satisfied);
+}
+
+#[test]
+fn vex_is_honoured_from_named_signers_alone() {
+    let statement = |id: &str, status| VexStatement {
+        vulnerability: id.to_owned(),
+        aliases: vec![],
+        products: vec![],
+        subcomponents: vec![],
+        status,
+        justification: None,
+        text: None,
+        stated_at: None,
+        pointer: String::new(),
+    };
+    let check_vex = |more: &str, origin: Origin, statement: VexStatement, outcome, reason| {
+        let vex = Vex { format: "openvex".to_owned(), statements: vec![statement], ..Vex::default() };
+        let scan = Claim::Vulnerabilities(scan("trivy", vec![finding("CVE-1", Severity::Critical)]));
+        let facts = vec![evidence(1, on_behalf("robot"), scan), evidence(2, origin, Claim::Vex(vex))];
+        check(&format!("{GATE}{more}\n"), |_, known: &mut Facts| known.evidence = facts, outcome, reason)
+    };
+    use VexStatus::{Affected, Fixed, NotAffected, UnderInvestigation};
+    let found = Reason::VulnerabilitiesFound;
+    let by = "vex_signed_by = [\"scanner\"]";
+    let result = check_vex(by, signed(&["scanner"]), statement("CVE-1", NotAffected), Pass, Reason::Satisfied);
+    assert!(result.found.contains("1 finding that VEX says does not matter"), "{}", result.found);
+    assert_eq!(result.evidence.len(), 2);
+    check_vex(by, signed(&["scanner"]), statement("CVE-1", Fixed), Pass, Reason::Satisfied);
+    check_vex("", signed(&["scanner"]), statement("CVE-1", NotAffected), Fail, found);
+    check_vex(by, signed(&["ci"]), statement("CVE-1", NotAffected), Fail, found);
+    check_vex(by, signed(&[]), statement("CVE-1", NotAffected), Fail, found);
+    check_vex(by, on_behalf("robot"), statement("CVE-1", NotAffected), Fail, found);
+    check_vex(by, signed(&["scanner"]), statement("CVE-2", NotAffected), Fail, found);
+    check_vex(by, signed(&["scanner"]), statement("CVE-1", Affected), Fail, found);
+    check_vex(by, signed(&["scanner"]), statement("CVE-1", UnderInvestigation), Fail, found);
+}
+
+/// What a report says of itself lowers nothing, whoever signed it.
+#[test]
+fn reports_do_not_lower_their_own_findings() {
+    let own = Finding { vex: Some(VexStatus::NotAffected), ..finding("CVE-1", Severity::Critical) };
+    row("vex_signed_by = [\"scanner\"]", vec![own], Fail, Reason::VulnerabilitiesFound);
+}
+
+#[test]
+fn two_scanners_tell_one_finding_once() {
+    let of = |index, scanner: &str, finding| {
+        evidence(index, on_behalf("robot"), Claim::Vulnerabilities(scan(scanner, vec![finding])))
+    };
+    let facts = vec![
+        of(1, "grype", Finding { aliases: vec!["CVE-1".to_owned()], ..finding("GHSA-1", Severity::Low) }),
+        of(2, "trivy", finding("CVE-1", Severity::Critical)),
+    ];
+    let result = check(GATE, |_, known| known.evidence = facts, Fail, Reason::VulnerabilitiesFound);
+    assert!(result.found.contains("1 blocked finding: CVE-1"), "{}", result.found);
+    assert_eq!(result.evidence.len(), 2);
+}
+
+#[test]
+fn waivers_may_end_when_a_finding_is_exploited() {
+    let row = |more: &str, outcome, reason| {
+        let kev = Some(Kev { added_at: None, due_at: None, ransomware: true });
+        let claim = scan("trivy", vec![Finding { kev, ..finding("CVE-1", Severity::Critical) }]);
+        let change = |_: &PolicySet, facts: &mut Facts| {
+            facts.evidence = vec![evidence(1, on_behalf("robot"), Claim::Vulnerabilities(claim))];
+            facts.waivers = vec![waiver("g", "CVE-1")];
+        };
+        check(&format!("{GATE}{more}\n"), change, outcome, reason);
+    };
+    row("kev = true", Waived, Reason::Waived);
+    row("waivers_end_with_kev = true", Fail, Reason::WaiverEndedKev);
+}
+
+#[test]
+fn says_for_each_finding_what_may_be_done() {
+    let findings = || {
+        vec![
+            Finding { fixed: Some("2.0.1".to_owned()), ..finding("CVE-1", Severity::High) },
+            finding("CVE-2", Severity::High),
+        ]
+    };
+    let remedies = "remedies = [\"patch\", \"replace\", \"waiver\"]";
+    let result = row(remedies, findings(), Fail, Reason::VulnerabilitiesFound);
+    let lines: Vec<&str> = result.fix.lines().collect();
+    assert_eq!(lines.len(), 3, "{}", result.fix);
+    assert!(lines[0].starts_with("CVE-1 in example 2.0.0: patch it to 2.0.1 or ask "), "{}", result.fix);
+    assert!(lines[1].starts_with("CVE-2 in example 2.0.0: replace the package or ask "), "{}", result.fix);
+    assert!(lines[2].starts_with("then: lockgate push "), "{}", result.fix);
+}

@@ -1,0 +1,273 @@
+//! The `windows` gate: only at certain times, and not at others. A denied time wins over an allowed one.
+
+use lockgate_model::UnixMillis;
+use lockgate_model::facts::PromotionKind;
+use serde::Deserialize;
+
+use super::{Assessment, Context, Problem};
+use crate::decision::GateOutcome;
+use crate::explain::Reason;
+use crate::permission::Permission;
+use crate::time_zone::Zone;
+use crate::window::{Interval, Window};
+use crate::wording::shown;
+
+/// The most windows of one gate.
+const WINDOWS_MAX: usize = 100;
+/// How often windows may follow on each other before the search for an end is given up.
+const STEPS_MAX: usize = 1000;
+
+/// Demands a time inside one of `allow`, where there are any, and outside all of `deny`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WindowsGate {
+    /// By whose clocks the windows are written; UTC where it is left out.
+    #[serde(default = "Zone::utc")]
+    pub time_zone: Zone,
+    /// When something may be let in; at any time where there are none.
+    #[serde(default)]
+    pub allow: Vec<Window>,
+    /// When nothing may be let in, also where `allow` says otherwise.
+    #[serde(default)]
+    pub deny: Vec<Window>,
+    /// Whether rollbacks are let in at any time.
+    #[serde(default)]
+    pub spare_rollbacks: bool,
+}
+
+/// How a moment stands.
+enum Standing<'a> {
+    Denied(&'a Window, Interval),
+    Outside,
+    Open(Option<&'a Window>),
+}
+
+impl WindowsGate {
+    pub(super) fn problems(&self) -> Vec<Problem> {
+        let all = || self.allow.iter().chain(&self.deny);
+        let mut problems: Vec<Problem> = all().filter_map(Window::problem).map(Problem::new).collect();
+        if all().next().is_none() {
+            problems.push(Problem::new("demands nothing: write at least one `[[gate.allow]]` or `[[gate.deny]]`"));
+        }
+        if all().count() > WINDOWS_MAX {
+            problems.push(Problem::new(format!("has more than {WINDOWS_MAX} windows")));
+        }
+        problems
+    }
+
+    pub(super) fn assess(&self, ctx: Context<'_>) -> Assessment {
+        let now = ctx.facts.time;
+        let needed = self.needed();
+        if self.spare_rollbacks && ctx.facts.promotion.kind == PromotionKind::Rollback {
+            return Assessment::passed(needed, "a rollback, which comes at any time".to_owned());
+        }
+        let found = match self.standing(now) {
+            Standing::Open(window) => {
+                let why = window.map(|window| format!(" ({})", shown(&window.reason))).unwrap_or_default();
+                let until = match self.next_close(now) {
+                    Some(close) => format!(" until {}", self.time_zone.shown(close)),
+                    None => ", with no end in sight".to_owned(),
+                };
+                return Assessment::passed(needed, format!("open{until}{why}"));
+            }
+            Standing::Denied(window, Interval { start, end }) => format!(
+                "closed since {} until {}: {}",
+                self.time_zone.shown(start),
+                self.time_zone.shown(end),
+                shown(&window.reason)
+            ),
+            Standing::Outside => "outside every window that is allowed".to_owned(),
+        };
+        match self.next_open(now) {
+            Some(open) => self.closed(ctx, needed, &found, open),
+            None => Assessment {
+                outcome: GateOutcome::Fail,
+                reason: Reason::WindowClosed,
+                needed,
+                found: format!("{found}; it never opens again"),
+                evidence: Vec::new(),
+                who: ctx.groups_that_may(Permission::Policy),
+                fix: format!(
+                    "change the windows at {}, then: lockgate policy activate <dir> --reason \"...\"",
+                    ctx.gate.rule
+                ),
+            },
+        }
+    }
+
+    fn closed(&self, ctx: Context<'_>, needed: String, found: &str, open: UnixMillis) -> Assessment {
+        let close = match self.next_close(open) {
+            Some(close) => format!(", and closes again {}", self.time_zone.shown(close)),
+            None => String::new(),
+        };
+        Assessment {
+            outcome: GateOutcome::Pending,
+            reason: Reason::WindowClosed,
+            needed,
+            found: format!("{found}; opens {}{close}", self.time_zone.shown(open)),
+            evidence: Vec::new(),
+            who: "nobody: it takes time".to_owned(),
+            fix: format!("wait until {open}, then: lockgate why {}", ctx.facts.promotion.id),
+        }
+    }
+
+    fn needed(&self) -> String {
+        let zone = &self.time_zone;
+        match (self.allow.len(), self.deny.len()) {
+            (0, _) => format!("a time when no window of {zone} denies it"),
+            (_, 0) => format!("a time in a window of {zone} that allows it"),
+            _ => format!("a time in a window of {zone} that allows it, and in none that denies it"),
+        }
+    }
+
+    fn standing(&self, now: UnixMillis) -> Standing<'_> {
+        let covering = |window: &'_ Window| window.covering(&self.time_zone, now);
+        let denied = self.deny.iter().filter_map(|window| Some((window, covering(window)?)));
+        if let Some((window, interval)) = denied.max_by_key(|(_, interval)| interval.end) {
+            return Standing::Denied(window, interval);
+        }
+        match self.allow.iter().find(|window| covering(window).is_some()) {
+            Some(window) => Standing::Open(Some(window)),
+            None if self.allow.is_empty() => Standing::Open(None),
+            None => Standing::Outside,
+        }
+    }
+
+    /// The first moment that is open, from a closed one on.
+    fn next_open(&self, from: UnixMillis) -> Option<UnixMillis> {
+        let mut moment = from;
+        for _ in 0..STEPS_MAX {
+            match self.standing(moment) {
+                Standing::Open(_) => return Some(moment),
+                Standing::Denied(_, interval) => moment = interval.end,
+                Standing::Outside => {
+                    let starts = self.allow.iter().filter_map(|window| window.next_after(&self.time_zone, moment));
+                    moment = starts.map(|interval| interval.start).min()?;
+                }
+            }
+        }
+        None
+    }
+
+    /// The first moment that is closed, from an open one on; nothing where there is none, or it is too far away.
+    fn next_close(&self, from: UnixMillis) -> Option<UnixMillis> {
+        let denied = self.deny.iter().filter_map(|window| window.next_after(&self.time_zone, from));
+        let denied = denied.map(|interval| interval.start).min();
+        let mut end = None;
+        let mut moment = from;
+        for _ in 0..STEPS_MAX {
+            let covering = self.allow.iter().filter_map(|window| window.covering(&self.time_zone, moment));
+            let Some(last) = covering.map(|interval| interval.end).max() else { break };
+            end = Some(last);
+            if denied.is_some_and(|denied| denied <= last) {
+                break;
+            }
+            moment = last;
+        }
+        match (denied, end) {
+            (Some(denied), Some(end)) => Some(denied.min(end)),
+            (denied, end) => denied.or(end),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::PolicySet;
+    use crate::decision::GateOutcome::{Fail, Pass, Pending};
+    use crate::decision::GateResult;
+    use crate::sample::check;
+    use lockgate_model::facts::Facts;
+
+    const GATE: &str = r#"
+kind = "windows"
+time_zone = "Europe/Berlin"
+spare_rollbacks = true
+[[gate.allow]]
+start = "2026-01-05T09:00"
+end = "2026-01-05T16:00"
+repeat = "FREQ=WEEKLY;BYDAY=MO,TU,WE,TH"
+reason = "people are there"
+[[gate.deny]]
+start = "2026-12-21T00:00"
+end = "2027-01-04T00:00"
+repeat = "FREQ=YEARLY"
+reason = "the Christmas freeze"
+"#;
+
+    fn row(gate: &str, time: &str, kind: PromotionKind, outcome: GateOutcome) -> GateResult {
+        let reason = if outcome == Pass { Reason::Satisfied } else { Reason::WindowClosed };
+        let time = time.parse().unwrap();
+        let change = |_: &PolicySet, facts: &mut Facts| {
+            facts.time = time;
+            facts.promotion.kind = kind;
+        };
+        check(gate, change, outcome, reason)
+    }
+
+    #[test]
+    fn opens_and_closes_by_the_clocks_of_its_zone() {
+        use PromotionKind::{Promotion, Rollback};
+        let at = |time: &str, outcome| row(GATE, time, Promotion, outcome).found;
+        // Winter: UTC+1; summer: UTC+2.
+        assert!(
+            at("2026-02-02T07:59:59.999Z", Pending)
+                .contains("opens 2026-02-02T08:00:00Z (2026-02-02T09:00:00 Europe/Berlin)")
+        );
+        assert!(at("2026-02-02T08:00:00Z", Pass).starts_with("open until 2026-02-02T15:00:00Z"));
+        assert!(at("2026-02-02T15:00:00Z", Pending).contains("opens 2026-02-03T08:00:00Z"));
+        assert!(at("2026-07-06T07:00:00Z", Pass).contains("people are there"));
+        let friday = at("2026-02-06T10:00:00Z", Pending);
+        assert!(
+            friday.contains("opens 2026-02-09T08:00:00Z") && friday.contains("closes again 2026-02-09T15:00:00Z"),
+            "{friday}"
+        );
+        // A denied time wins, every year, and says what comes after it.
+        let frozen = at("2027-12-22T10:00:00Z", Pending);
+        assert!(frozen.contains("the Christmas freeze") && frozen.contains("opens 2028-01-04T08:00:00Z"), "{frozen}");
+        // An open window ends where a denied one starts.
+        assert!(at("2026-12-17T10:00:00Z", Pass).starts_with("open until 2026-12-17T15:00:00Z"));
+        row(GATE, "2026-12-24T10:00:00Z", Rollback, Pass);
+    }
+
+    #[test]
+    fn denied_times_alone_leave_the_rest_open() {
+        let gate = "kind = \"windows\"\n[[gate.deny]]\nstart = \"2026-06-05T00:00\"\nend = \"2026-06-06T00:00\"\nreason = \"audit\"\n";
+        let at = |time: &str, outcome| row(gate, time, PromotionKind::Promotion, outcome).found;
+        assert_eq!(at("2026-06-04T23:59:59.999Z", Pass), "open until 2026-06-05T00:00:00Z");
+        assert!(at("2026-06-05T00:00:00Z", Pending).contains("opens 2026-06-06T00:00:00Z"));
+        assert_eq!(at("2026-06-06T00:00:00Z", Pass), "open, with no end in sight");
+        let gate = "kind = \"windows\"\n[[gate.allow]]\nstart = \"2026-06-05T00:00\"\nend = \"2026-06-06T00:00\"\nreason = \"launch\"\n";
+        let result = row(gate, "2026-06-06T00:00:00Z", PromotionKind::Promotion, Fail);
+        assert!(result.found.ends_with("it never opens again"), "{}", result.found);
+    }
+
+    #[test]
+    fn the_database_of_time_zones_is_named_where_it_was_looked_at() {
+        let engine = |fields: &str| {
+            let policy = crate::sample::policy(&crate::sample::gate(fields));
+            crate::decide(&policy, &crate::sample::facts()).engine
+        };
+        let utc = GATE.replace("Europe/Berlin", "UTC");
+        assert_eq!(engine(GATE), crate::Decision::zoned_engine());
+        assert_eq!(engine(&utc), crate::Decision::ENGINE);
+        assert_eq!(engine("kind = \"tests\"\n"), crate::Decision::ENGINE);
+    }
+
+    #[test]
+    fn hostile_times_and_windows_do_not_pass() {
+        let change = |_: &PolicySet, facts: &mut Facts| facts.time = UnixMillis(u64::MAX);
+        check(GATE, change, Fail, Reason::WindowClosed);
+        let refused = |gate: &str, part: &str| {
+            let files = crate::sample::files(&crate::sample::gate(gate));
+            let errors = PolicySet::from_files(files).map(|_| ()).unwrap_err();
+            assert!(errors[0].message.contains(part), "{errors:?}");
+        };
+        refused("kind = \"windows\"\n", "demands nothing");
+        refused(&GATE.replace("Europe/Berlin", "Europe/Bonn"), "not a time zone");
+        refused(&GATE.replace("BYDAY=MO,", "BYDAY="), "no day of its own");
+        refused(&GATE.replace("FREQ=YEARLY", "FREQ=MINUTELY"), "DAILY, WEEKLY");
+        refused(&GATE.replace("16:00", "08:00"), "ends before it starts");
+    }
+}

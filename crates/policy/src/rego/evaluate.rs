@@ -1,0 +1,146 @@
+//! Evaluation: modules on facts, on a thread of their own, within a budget.
+//!
+//! The thread has a stack that no module of the allowed size uses up, and what panics there is an answer like any other
+//! error. What the budget cannot stop, because one step of the interpreter takes too long, ends by patience.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread::Builder;
+use std::time::Duration;
+
+use regorus::{Engine, Value};
+
+use super::budget::{self, INPUT_BYTES};
+use super::verdict::{self, Answer};
+use super::{STACK_BYTES, THREAD, allowed, place};
+
+/// How long one answer may take before nobody waits for it any more: two hundred times what the budget is sized for.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A rule to evaluate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Question {
+    /// Its full path, such as `data.lockgate.deny`.
+    pub(crate) rule: String,
+    /// What it sees as `input.parameters`: an object in JSON.
+    pub(crate) parameters: String,
+}
+
+/// Answers every question, in order, on one input: an object in JSON.
+pub(super) fn ask(files: &Arc<BTreeMap<String, String>>, input: String, questions: Vec<Question>) -> Vec<Answer> {
+    let asked = questions.len();
+    if input.len() > INPUT_BYTES {
+        let message =
+            format!("the facts are {} bytes long, of at most {INPUT_BYTES} that a module is given", input.len());
+        return vec![Answer::Exhausted { place: None, message }; asked];
+    }
+    let (sender, receiver) = channel();
+    let stop = Arc::new(AtomicBool::new(false));
+    let (files, theirs) = (Arc::clone(files), Arc::clone(&stop));
+    let work = move || answer_all(&files, &input, &questions, &theirs, &sender);
+    if let Err(error) = Builder::new().name(THREAD.to_owned()).stack_size(STACK_BYTES).spawn(work) {
+        return vec![failed(format!("no thread to evaluate on: {error}")); asked];
+    }
+    let mut answers = Vec::with_capacity(asked);
+    let mut rest = failed("the evaluation broke off".to_owned());
+    while answers.len() < asked {
+        match receiver.recv_timeout(PATIENCE) {
+            Ok(answer) => answers.push(answer),
+            Err(RecvTimeoutError::Disconnected) => break,
+            Err(RecvTimeoutError::Timeout) => {
+                stop.store(true, Ordering::Relaxed);
+                rest = Answer::Exhausted { place: None, message: budget::Exceeded::Patience.text() };
+                break;
+            }
+        }
+    }
+    answers.resize(asked, rest);
+    answers
+}
+
+fn answer_all(
+    files: &BTreeMap<String, String>,
+    input: &str,
+    questions: &[Question],
+    stop: &Arc<AtomicBool>,
+    sender: &Sender<Answer>,
+) {
+    let mut ready: Option<(Engine, Value)> = None;
+    for question in questions {
+        let taken = ready.take();
+        let attempt = catch_unwind(AssertUnwindSafe(|| {
+            let (mut engine, input) = match taken {
+                Some(ready) => ready,
+                None => prepare(files, input)?,
+            };
+            let answer = answer(&mut engine, &input, question, stop);
+            Ok::<_, String>((answer, (engine, input)))
+        }));
+        let answer = match attempt {
+            Ok(Ok((answer, again))) => {
+                ready = Some(again);
+                answer
+            }
+            Ok(Err(message)) => failed(message),
+            Err(_) => {
+                // A panic leaves the meter of this thread running.
+                let _ = budget::end();
+                failed("the interpreter broke off: a built-in function cannot deal with what it was given".to_owned())
+            }
+        };
+        if sender.send(answer).is_err() {
+            return;
+        }
+    }
+}
+
+/// An engine with every module and every charge, and the input.
+pub(super) fn prepare(files: &BTreeMap<String, String>, input: &str) -> Result<(Engine, Value), String> {
+    let mut engine = Engine::new();
+    engine.set_strict_builtin_errors(true);
+    engine.set_execution_timer_config(budget::timer());
+    allowed::install(&mut engine)?;
+    for (path, text) in files {
+        engine.add_policy(path.clone(), text.clone()).map_err(|error| place::split(&error.to_string()).1)?;
+    }
+    let input = Value::from_json_str(input).map_err(|error| format!("the facts do not read: {error}"))?;
+    Ok((engine, input))
+}
+
+/// Answers one question with a whole budget.
+pub(super) fn answer(engine: &mut Engine, input: &Value, question: &Question, stop: &Arc<AtomicBool>) -> Answer {
+    let parameters = match Value::from_json_str(&question.parameters) {
+        Ok(parameters) => parameters,
+        Err(error) => return failed(format!("the parameters do not read: {error}")),
+    };
+    let mut input = input.clone();
+    match input.as_object_mut() {
+        Ok(fields) => fields.insert(Value::from("parameters"), parameters),
+        Err(error) => return failed(error.to_string()),
+    };
+    engine.set_input(input);
+    if !budget::begin(stop) {
+        return failed("the budget cannot be kept: the interpreter asks another time source".to_owned());
+    }
+    let result = engine.eval_rule(question.rule.clone());
+    let exceeded = budget::end();
+    match (exceeded, result) {
+        // INVARIANT (a spent budget denies): whatever the interpreter made of it, nothing that ran out passes.
+        (Some(exceeded), result) => {
+            let place = result.err().and_then(|error| place::split(&error.to_string()).0);
+            Answer::Exhausted { place, message: exceeded.text() }
+        }
+        (None, Ok(value)) => verdict::read(&value),
+        (None, Err(error)) => {
+            let (place, message) = place::split(&error.to_string());
+            Answer::Failed { place, message }
+        }
+    }
+}
+
+fn failed(message: String) -> Answer {
+    Answer::Failed { place: None, message }
+}

@@ -1,0 +1,232 @@
+//! Windows: times by the clocks of one zone, from a start to an end that is not part of it, once or again and again.
+
+use std::fmt;
+use std::str::FromStr;
+
+use jiff::civil::{Date, DateTime};
+use lockgate_model::UnixMillis;
+use serde::{Deserialize, Deserializer};
+
+use crate::recurrence::{Recurrence, days_between, plus_days};
+use crate::time_zone::Zone;
+
+/// The longest window in days.
+const DAYS_MAX: i64 = 366;
+
+/// A stretch of time that something is allowed or denied in.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Window {
+    /// When it starts, by the clocks of its zone.
+    pub start: LocalTime,
+    /// When it ends, by the same clocks, and is over.
+    pub end: LocalTime,
+    /// On which days it starts again; it happens once where it is left out.
+    #[serde(default)]
+    pub repeat: Option<Recurrence>,
+    /// Why it is there, in the policy author's words.
+    pub reason: String,
+}
+
+/// What clocks show, without a zone, such as `2026-12-20T18:00`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LocalTime(DateTime);
+
+/// Why a text is no local time.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a local time: write one without a zone, such as 2026-12-20T18:00")]
+pub struct LocalTimeError(String);
+
+/// One stretch of time, half open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Interval {
+    /// Its first moment.
+    pub(crate) start: UnixMillis,
+    /// The first moment after it.
+    pub(crate) end: UnixMillis,
+}
+
+impl Window {
+    /// What can never work about it.
+    pub(crate) fn problem(&self) -> Option<String> {
+        let (start, end) = (self.start.0, self.end.0);
+        let length = days_between(start.date(), end.date());
+        if end <= start {
+            return Some(format!("the window of {} ends before it starts, or at once", self.start));
+        }
+        if length > DAYS_MAX {
+            return Some(format!("the window of {} is longer than {DAYS_MAX} days", self.start));
+        }
+        if self.reason.trim().is_empty() {
+            return Some(format!("the window of {} has no reason: say why it is there", self.start));
+        }
+        let first = start.date();
+        let rule = self.repeat.as_ref()?;
+        match rule.days(first, first).next() {
+            Some(day) if day == first => None,
+            _ => Some(format!("the window starts on {first}, which is no day of its own `repeat`, `{rule}`")),
+        }
+    }
+
+    /// The stretch that holds a moment; of several the one that ends last.
+    pub(crate) fn covering(&self, zone: &Zone, now: UnixMillis) -> Option<Interval> {
+        let back = self.length_days().saturating_add(1);
+        let holds = |interval: &Interval| interval.start <= now && now < interval.end;
+        self.stretches(zone, now, back)?
+            .take_while(|interval| interval.start <= now)
+            .filter(holds)
+            .max_by_key(|it| it.end)
+    }
+
+    /// The first stretch that starts after a moment.
+    pub(crate) fn next_after(&self, zone: &Zone, now: UnixMillis) -> Option<Interval> {
+        self.stretches(zone, now, 1)?.find(|interval| interval.start > now)
+    }
+
+    fn length_days(&self) -> i64 {
+        days_between(self.start.0.date(), self.end.0.date())
+    }
+
+    /// All stretches from some days before a moment on, in order.
+    fn stretches<'a>(
+        &'a self,
+        zone: &'a Zone,
+        now: UnixMillis,
+        back: i64,
+    ) -> Option<impl Iterator<Item = Interval> + 'a> {
+        let first = self.start.0.date();
+        let from = plus_days(zone.local(now)?.date(), back.saturating_neg()).unwrap_or(first).max(first);
+        let (once, again) = match &self.repeat {
+            None => (Some(first), None),
+            Some(rule) => (None, Some(rule.days(first, from))),
+        };
+        let last = self.repeat.as_ref().and_then(Recurrence::last_moment);
+        let days = once.into_iter().chain(again.into_iter().flatten());
+        let intervals = days.filter_map(move |day| self.on(zone, day));
+        Some(intervals.take_while(move |interval| last.is_none_or(|last| interval.start <= last)))
+    }
+
+    /// The stretch that starts on a day. Both ends are read off the clocks, so that a night with a change of the clocks
+    /// is an hour shorter or longer.
+    fn on(&self, zone: &Zone, day: Date) -> Option<Interval> {
+        let end_day = plus_days(day, self.length_days())?;
+        let start = zone.moment(day.to_datetime(self.start.0.time()))?;
+        let end = zone.moment(end_day.to_datetime(self.end.0.time()))?;
+        (start < end).then_some(Interval { start, end })
+    }
+}
+
+impl FromStr for LocalTime {
+    type Err = LocalTimeError;
+    fn from_str(text: &str) -> Result<Self, LocalTimeError> {
+        let error = || LocalTimeError(text.chars().take(64).collect());
+        let (day, time) = text.split_once('T').ok_or_else(error)?;
+        let plain =
+            day.len() == 10 && matches!(time.len(), 5 | 8) && time.bytes().all(|b| b.is_ascii_digit() || b == b':');
+        if !plain {
+            return Err(error());
+        }
+        text.parse().map(Self).map_err(|_| error())
+    }
+}
+
+impl<'de> Deserialize<'de> for LocalTime {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+impl fmt::Display for LocalTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+impl fmt::Debug for LocalTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn window(start: &str, end: &str, repeat: Option<&str>) -> Window {
+        Window {
+            start: start.parse().unwrap(),
+            end: end.parse().unwrap(),
+            repeat: repeat.map(|rule| rule.parse().unwrap()),
+            reason: "test".to_owned(),
+        }
+    }
+
+    fn at(text: &str) -> UnixMillis {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn holds_its_start_and_not_its_end() {
+        let zone = Zone::utc();
+        let once = window("2026-12-20T00:00", "2027-01-04T00:00", None);
+        let check = |moment: UnixMillis, expected: bool| {
+            assert_eq!(once.covering(&zone, moment).is_some(), expected, "{moment}");
+        };
+        let (start, end) = (at("2026-12-20T00:00:00Z"), at("2027-01-04T00:00:00Z"));
+        check(UnixMillis(start.0 - 1), false);
+        check(start, true);
+        check(UnixMillis(end.0 - 1), true);
+        check(end, false);
+        assert_eq!(once.next_after(&zone, UnixMillis(start.0 - 1)), Some(Interval { start, end }));
+        assert_eq!(once.next_after(&zone, start), None);
+    }
+
+    /// a nightly window across both changes of the clocks.
+    #[test]
+    fn follows_the_clocks_through_changes() {
+        let berlin: Zone = "Europe/Berlin".parse().unwrap();
+        let night = window("2026-01-01T22:00", "2026-01-02T06:00", Some("FREQ=DAILY"));
+        let check = |moment: &str, start: &str, end: &str| {
+            let found = night.covering(&berlin, at(moment)).unwrap();
+            assert_eq!(found, Interval { start: at(start), end: at(end) }, "{moment}");
+        };
+        check("2026-02-01T23:00:00Z", "2026-02-01T21:00:00Z", "2026-02-02T05:00:00Z");
+        check("2026-03-29T01:00:00Z", "2026-03-28T21:00:00Z", "2026-03-29T04:00:00Z");
+        check("2026-10-25T04:59:59Z", "2026-10-24T20:00:00Z", "2026-10-25T05:00:00Z");
+        assert_eq!(night.covering(&berlin, at("2026-03-29T04:00:00Z")), None);
+        let next = night.next_after(&berlin, at("2026-03-29T04:00:00Z")).unwrap();
+        assert_eq!(next.start, at("2026-03-29T20:00:00Z"));
+        // A window inside the skipped hour is as long as on other days, an hour later by the clocks.
+        let skipped = window("2026-01-01T02:00", "2026-01-01T02:30", Some("FREQ=DAILY"));
+        let found = skipped.covering(&berlin, at("2026-03-29T01:15:00Z")).unwrap();
+        assert_eq!(found, Interval { start: at("2026-03-29T01:00:00Z"), end: at("2026-03-29T01:30:00Z") });
+    }
+
+    #[test]
+    fn ends_with_its_rule() {
+        let zone = Zone::utc();
+        let daily = window("2026-01-05T09:00", "2026-01-05T17:00", Some("FREQ=DAILY;UNTIL=20260107T090000Z"));
+        assert!(daily.covering(&zone, at("2026-01-07T10:00:00Z")).is_some());
+        assert!(daily.covering(&zone, at("2026-01-08T10:00:00Z")).is_none());
+        assert_eq!(daily.next_after(&zone, at("2026-01-07T10:00:00Z")), None);
+    }
+
+    #[test]
+    fn says_what_can_never_work() {
+        let check = |window: Window, part: &str| {
+            let problem = window.problem().unwrap();
+            assert!(problem.contains(part), "{problem}");
+        };
+        check(window("2026-01-05T09:00", "2026-01-05T09:00", None), "ends before it starts");
+        check(window("2026-01-05T09:00", "2028-01-05T09:00", None), "longer than");
+        check(window("2026-01-05T09:00", "2026-01-05T17:00", Some("FREQ=WEEKLY;BYDAY=TU")), "no day of its own");
+        check(Window { reason: " ".to_owned(), ..window("2026-01-05T09:00", "2026-01-05T17:00", None) }, "no reason");
+        assert_eq!(window("2026-01-05T09:00", "2026-01-05T17:00", Some("FREQ=WEEKLY")).problem(), None);
+        for bad in
+            ["2026-01-05", "2026-01-05T09:00Z", "2026-01-05T09:00+01:00", "2026-01-05 09:00", "T", "2026-13-05T09:00"]
+        {
+            assert!(bad.parse::<LocalTime>().is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! Waivers: ask, list, end.
+
+use axum::response::Response;
+use lockgate_api::wire::{WaiverEnd, WaiverRequest, WaiverRow};
+use lockgate_engine::{Fault, waive};
+use lockgate_ledger::waiver::{Waiver, WaiverRequested, WaiverRevoked};
+use lockgate_model::{EntryIndex, UnixMillis};
+
+use super::write;
+use crate::call::Call;
+use crate::reply;
+
+/// `GET /v1/waivers`: newest first.
+pub async fn list(call: Call) -> Result<Response, Fault> {
+    let now = call.engine().inner().now().max(call.engine().published().time);
+    let known = waive::waivers_for(call.engine(), &call.person()?)?;
+    let rows: Vec<WaiverRow> = known.into_iter().filter_map(|known| row(known, now)).collect();
+    reply::json(&rows)
+}
+
+fn row(known: Waiver, now: UnixMillis) -> Option<WaiverRow> {
+    let state = match (&known.ended, known.is_waiting(now), known.is_open(now)) {
+        (Some(_), ..) => "revoked",
+        (None, true, _) => "asked",
+        (None, false, true) => "open",
+        (None, false, false) => "over",
+    };
+    let asked = known.asked.clone();
+    Some(WaiverRow {
+        waiver: known.index()?.0,
+        request: known.request.map(|index| index.0),
+        state: state.to_owned(),
+        asked: WaiverRequest {
+            gate: asked.gate,
+            finding: asked.finding,
+            service: asked.service,
+            environment: asked.environment,
+            release: asked.release,
+            artifact: asked.artifact,
+            reason: asked.reason,
+            ticket: asked.ticket,
+            expires_at: asked.expires_at,
+            asked_by: asked.asked_by,
+            signature: asked.signature,
+        },
+        granted_by: known.granted.as_ref().map(|granted| granted.by.clone()),
+        granted_at: known.granted.as_ref().map(|granted| granted.time),
+        ended_by: known.ended.map(|(_, by)| by),
+    })
+}
+
+/// `POST /v1/waivers/requests`.
+pub async fn request(call: Call) -> Result<Response, Fault> {
+    let request: WaiverRequest = call.body()?;
+    let event = WaiverRequested {
+        gate: request.gate,
+        finding: request.finding,
+        service: request.service,
+        environment: request.environment,
+        release: request.release,
+        artifact: request.artifact,
+        reason: request.reason,
+        ticket: request.ticket,
+        expires_at: request.expires_at,
+        asked_by: request.asked_by,
+        signature: request.signature,
+    };
+    write(&call, waive::request(&call.person()?, event)?).await
+}
+
+/// `POST /v1/waivers/ends`.
+pub async fn revoke(call: Call) -> Result<Response, Fault> {
+    let request: WaiverEnd = call.body()?;
+    let event = WaiverRevoked {
+        waiver: EntryIndex(request.waiver),
+        reason: request.reason,
+        by: request.by,
+        signature: request.signature,
+    };
+    write(&call, waive::revoke(&call.person()?, event)?).await
+}

@@ -1,0 +1,246 @@
+//! The verifier: the one place that knows the library behind it.
+//!
+//! Steps of the client specification (`sigstore/architecture-docs`, `client-spec.md`, section 4), all of them by
+//! `sigstore-verify`: time, chain, certificate log, inclusion proof and checkpoint, signature, and that the log entry is
+//! about this very bundle. What is decided here is which steps apply, what each failure means, and whom a certificate
+//! names: that is read a second time by our own reader, and the two must agree.
+//!
+//! The library reads the machine's clock for one purpose: to refuse what lies in the future. A clock that is behind can
+//! refuse a good bundle; no clock makes it accept a bad one.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use lockgate_model::{Digest, UnixMillis};
+use lockgate_sign::PublicKey;
+use sigstore_verify::trust_root::TrustedRoot;
+use sigstore_verify::types::{Artifact, Bundle as LibraryBundle, DerPublicKey, Sha256Hash};
+use sigstore_verify::{
+    CertificateError, Error, PublicKeyVerificationPolicy, TimestampError, TransparencyLogError, VerificationPolicy,
+    VerificationResult, Verifier,
+};
+
+use crate::bundle::{Bundle, Material};
+use crate::certificate::CertificateFacts;
+use crate::outcome::{Level, Log, Outcome, Reason, Refusal, Signed};
+use crate::root::TrustRoot;
+
+/// What a bundle has to be about.
+#[derive(Debug, Clone, Copy)]
+pub enum Subject<'a> {
+    /// These bytes.
+    Bytes(&'a [u8]),
+    /// The bytes with this SHA-256.
+    Digest(Digest),
+}
+
+/// Who has to have signed.
+#[derive(Debug, Clone, Copy)]
+pub enum Expected<'a> {
+    /// Anyone with a certificate; the caller looks at the identity afterwards.
+    AnyIdentity,
+    /// Exactly this identity of this issuer.
+    Identity {
+        /// The certificate's subject alternative name.
+        name: &'a str,
+        /// The issuer of its OpenID token.
+        issuer: &'a str,
+    },
+    /// This key.
+    Key(&'a PublicKey),
+}
+
+/// Verifies bundles under one trust root, without a network.
+pub trait BundleVerifier {
+    /// Verifies that a bundle is about `subject` and signed as `expected`.
+    ///
+    /// It is total: whatever the bundle holds, there is an [`Outcome`].
+    fn verify(&self, bundle: &Bundle, subject: Subject<'_>, expected: Expected<'_>) -> Outcome;
+}
+
+/// The verifier that everything here uses.
+pub struct OfflineVerifier {
+    verifier: Verifier,
+    certificate_logs: bool,
+}
+
+impl OfflineVerifier {
+    /// Makes a verifier of a trust root.
+    ///
+    /// # Errors
+    /// [`Reason::TrustRootInvalid`] when a key, certificate or validity of the root cannot be used.
+    pub fn new(root: &TrustRoot) -> Result<Self, Refusal> {
+        let invalid = |detail: String| Refusal::new(Reason::TrustRootInvalid, format!("the trust root: {detail}"));
+        guarded(|| {
+            let parsed = TrustedRoot::from_json(root.text()).map_err(|error| invalid(error.to_string()))?;
+            let verifier = Verifier::new(&parsed).map_err(|error| invalid(error.to_string()))?;
+            Ok(Self { verifier, certificate_logs: root.logs_certificates() })
+        })
+        .unwrap_or_else(|| Err(invalid("the verifier failed on it".to_owned())))
+    }
+
+    fn keyless(&self, bundle: &Bundle, der: &[u8], subject: Subject<'_>) -> Result<Signed, Refusal> {
+        let facts = CertificateFacts::parse(der)?;
+        let mut policy = VerificationPolicy::any_identity();
+        // A private instance may have no certificate log, and no log at all; the outcome says so.
+        if !self.certificate_logs {
+            policy = policy.skip_sct();
+        }
+        if !bundle.is_logged() {
+            policy = policy.skip_tlog_unsafe();
+        }
+        let library = library_bundle(bundle)?;
+        let result = match subject {
+            Subject::Bytes(bytes) => self.verifier.verify(Artifact::from(bytes), &library, &policy),
+            Subject::Digest(digest) => self.verifier.verify(Artifact::from(hash(&digest)?), &library, &policy),
+        }
+        .map_err(|error| refusal(&error))?;
+        // INVARIANT (one reading of a certificate): the library's and ours agree, or nothing is believed.
+        let name = result.identity().map(|name| name.to_string());
+        let issuer = result.issuer().map(|issuer| issuer.to_string());
+        if name.as_deref() != Some(facts.identity.name.as_str())
+            || issuer.as_deref() != Some(facts.identity.issuer.as_str())
+        {
+            let detail = "the certificate can be read in two ways, so that it names nobody";
+            return Err(Refusal::new(Reason::Malformed, detail));
+        }
+        let time = earliest(&result)
+            .ok_or_else(|| Refusal::new(Reason::TimeMissing, "nothing proves when the bundle was signed"))?;
+        Ok(Signed {
+            identity: Some(facts.identity),
+            key: facts.key,
+            level: Level::Keyless,
+            time: Some(time),
+            log: log_of(bundle),
+        })
+    }
+
+    fn managed(&self, bundle: &Bundle, key: &PublicKey, subject: Subject<'_>) -> Result<Signed, Refusal> {
+        let public = DerPublicKey::from_pem(&key.to_pem())
+            .map_err(|error| Refusal::new(Reason::Unsupported, format!("the key: {error}")))?;
+        let mut policy = PublicKeyVerificationPolicy::new(public);
+        if !bundle.is_logged() {
+            policy = policy.skip_tlog_unsafe();
+        }
+        let library = library_bundle(bundle)?;
+        let result = match subject {
+            Subject::Bytes(bytes) => self.verifier.verify(Artifact::from(bytes), &library, &policy),
+            Subject::Digest(digest) => self.verifier.verify(Artifact::from(hash(&digest)?), &library, &policy),
+        }
+        .map_err(|error| refusal(&error))?;
+        Ok(Signed {
+            identity: None,
+            key: Digest::of(key.spki_der()),
+            level: Level::ManagedKey,
+            time: earliest(&result),
+            log: log_of(bundle),
+        })
+    }
+
+    fn check(&self, bundle: &Bundle, subject: Subject<'_>, expected: Expected<'_>) -> Result<Outcome, Refusal> {
+        match (bundle.material(), expected) {
+            (Material::Key { .. }, Expected::Key(key)) => Ok(Outcome::proved(self.managed(bundle, key, subject)?)),
+            (Material::Certificate(_), Expected::Key(_)) => {
+                let detail = "the bundle was signed with a certificate, and a pinned key was expected";
+                Err(Refusal::new(Reason::SignatureType, detail))
+            }
+            (Material::Key { .. }, Expected::AnyIdentity | Expected::Identity { .. }) => {
+                let detail = "the bundle was signed with a key, and an identity was expected";
+                Err(Refusal::new(Reason::SignatureType, detail))
+            }
+            (Material::Certificate(der), Expected::AnyIdentity) => {
+                Ok(Outcome::proved(self.keyless(bundle, der, subject)?))
+            }
+            (Material::Certificate(der), Expected::Identity { name, issuer }) => {
+                let signed = self.keyless(bundle, der, subject)?;
+                let found = signed.identity.as_ref();
+                match found.is_some_and(|identity| identity.name == name && identity.issuer == issuer) {
+                    true => Ok(Outcome::proved(signed)),
+                    false => {
+                        let found = found
+                            .map(|identity| format!("`{}` of {}", identity.name, identity.issuer))
+                            .unwrap_or_default();
+                        let detail = format!("signed by {found}, and not by `{name}` of {issuer}");
+                        Err(Refusal::new(Reason::SignerMismatch, detail))
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl BundleVerifier for OfflineVerifier {
+    fn verify(&self, bundle: &Bundle, subject: Subject<'_>, expected: Expected<'_>) -> Outcome {
+        match guarded(|| self.check(bundle, subject, expected)) {
+            Some(Ok(outcome)) => outcome,
+            Some(Err(refusal)) => refusal.into(),
+            None => Outcome::refused(Reason::Unsupported, "the verifier failed on this bundle"),
+        }
+    }
+}
+
+/// Runs the library; a panic in it is an outcome like any other, and never an open door.
+fn guarded<T>(run: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(run)).ok()
+}
+
+fn library_bundle(bundle: &Bundle) -> Result<LibraryBundle, Refusal> {
+    LibraryBundle::from_json(bundle.text()).map_err(|error| Refusal::new(Reason::Malformed, error))
+}
+
+fn hash(digest: &Digest) -> Result<Sha256Hash, Refusal> {
+    Sha256Hash::from_hex(&digest.hex()).map_err(|error| Refusal::new(Reason::Unsupported, error))
+}
+
+/// What the log proves, given that verification has passed.
+fn log_of(bundle: &Bundle) -> Log {
+    match (bundle.is_logged(), bundle.is_promised()) {
+        (true, _) => Log::Included,
+        (false, true) => Log::Promised,
+        (false, false) => Log::Absent,
+    }
+}
+
+/// The earliest time that was proved, by a timestamp or by the log.
+fn earliest(result: &VerificationResult) -> Option<UnixMillis> {
+    let stamped = result.verified_timestamps().iter().map(|time| time.as_millisecond());
+    let logged = result.integrated_time().map(|time| time.as_millisecond());
+    let earliest = stamped.chain(logged).min()?;
+    u64::try_from(earliest).ok().map(UnixMillis)
+}
+
+/// Whether a chain fails because one of its certificates was not valid at the proved time.
+fn is_about_validity(detail: &str) -> bool {
+    ["CertExpired", "CertNotValidYet"].iter().any(|word| detail.contains(word))
+}
+
+/// What each failure of the library means.
+fn refusal(error: &Error) -> Refusal {
+    let reason = match error {
+        Error::IdentityMismatch { .. } | Error::IssuerMismatch { .. } => Reason::SignerMismatch,
+        Error::SignatureInvalid(_) | Error::Crypto(_) => Reason::SignatureInvalid,
+        Error::ArtifactMismatch(_) => Reason::ArtifactMismatch,
+        Error::UnsupportedArtifact(_) | Error::UnsupportedBundle(_) => Reason::Unsupported,
+        Error::Certificate(certificate) => match certificate {
+            CertificateError::Malformed(_) => Reason::Malformed,
+            CertificateError::Expired { .. } | CertificateError::NotYetValid { .. } => Reason::CertificateExpired,
+            // What is wrong with a chain is told in words alone.
+            CertificateError::ChainInvalid(detail) if is_about_validity(detail) => Reason::CertificateExpired,
+            _ => Reason::ChainUntrusted,
+        },
+        Error::TransparencyLog(log) => match log {
+            TransparencyLogError::UnknownLog { .. } => Reason::LogUnknown,
+            TransparencyLogError::InclusionPromise(detail) if detail.starts_with("No log key valid") => {
+                Reason::LogUnknown
+            }
+            _ => Reason::LogInvalid,
+        },
+        Error::Timestamp(timestamp) => match timestamp {
+            TimestampError::NoVerifiedTimestamp(_) => Reason::TimeMissing,
+            _ => Reason::TimeInvalid,
+        },
+        Error::InvalidBundle(_) | Error::Types(_) | Error::Bundle(_) => Reason::Malformed,
+        Error::InvalidTrustRoot(_) | Error::TrustRoot(_) | Error::TrustedCertificate(_) => Reason::TrustRootInvalid,
+        _ => Reason::SignatureInvalid,
+    };
+    Refusal::new(reason, error)
+}

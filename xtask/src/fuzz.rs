@@ -1,0 +1,135 @@
+//! `fuzz`: every reader of bytes from outside on inputs that nobody wrote.
+//!
+//! Known inputs are changed by chance, and read; what a reader has never answered before is kept and changed further.
+//! That is all the guidance there is: which branches an input takes can only be measured with a compiler that is not
+//! stable. `docs/fuzzing.md` says what this finds, and what it does not.
+
+mod corpus;
+mod mutation;
+mod outcome;
+mod run;
+mod samples;
+mod story;
+mod targets;
+mod watch;
+
+use std::num::NonZero;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread;
+use std::time::Duration;
+
+use clap::Args;
+
+use self::run::{Plan, Tally};
+use self::targets::Target;
+use self::watch::Watch;
+use crate::failure::{Failure, Result};
+
+/// How often the threads are looked after.
+const STEP: Duration = Duration::from_secs(1);
+
+/// `fuzz`.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// Only targets whose name starts so
+    #[arg(long, value_name = "NAME")]
+    target: Option<String>,
+    /// For how long each target is run
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    seconds: u64,
+    /// What the inputs follow from
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// Write inputs with an answer that is new to fuzz/corpus
+    #[arg(long)]
+    save: bool,
+    /// Write each input to fuzz/findings before it is read: for a reader that takes the process with it
+    #[arg(long)]
+    trace: bool,
+    /// List the targets, and run none
+    #[arg(long)]
+    list: bool,
+}
+
+/// Runs the targets, and prints what came of each.
+///
+/// # Errors
+/// When there is a finding, no such target, or a sample that cannot be read.
+pub fn run(arguments: &Arguments) -> Result<()> {
+    let prefix = arguments.target.as_deref().unwrap_or_default();
+    let all = targets::targets()?;
+    let chosen: Vec<Target> = all.into_iter().filter(|target| target.name.starts_with(prefix)).collect();
+    if chosen.is_empty() {
+        return Err(Failure::new(format!("no target starts with `{prefix}`; `cargo xtask fuzz --list` names them")));
+    }
+    if arguments.list {
+        chosen.iter().for_each(|target| println!("{}", target.name));
+        return Ok(());
+    }
+    let (seed, window) = (arguments.seed, Duration::from_secs(arguments.seconds));
+    let plan = Plan { seed, window, save: arguments.save, trace: arguments.trace };
+    println!("{} targets, {} s each, seed {seed}", chosen.len(), arguments.seconds);
+    run::quiet_panics();
+    let findings = all_of(&chosen, plan);
+    // What is the matter with the command itself is printed as always.
+    drop(std::panic::take_hook());
+    let findings = findings?;
+    for finding in &findings {
+        eprintln!("{finding}");
+    }
+    match findings.len() {
+        0 => Ok(()),
+        count => Err(Failure::new(format!("{count} findings; the inputs are in fuzz/findings"))),
+    }
+}
+
+/// Runs every target, as many at a time as there are cores; returns every finding.
+fn all_of(targets: &[Target], plan: Plan) -> Result<Vec<String>> {
+    let threads = thread::available_parallelism().map_or(1, NonZero::get).min(targets.len());
+    let watches: Vec<Watch> = (0..threads).map(|_| Watch::default()).collect();
+    let next = AtomicUsize::new(0);
+    let (sender, receiver) = channel();
+    thread::scope(|scope| -> Result<Vec<String>> {
+        for watch in &watches {
+            let (next, sender) = (&next, sender.clone());
+            scope.spawn(move || work(targets, plan, next, watch, &sender));
+        }
+        drop(sender);
+        let mut findings = Vec::new();
+        loop {
+            match receiver.recv_timeout(STEP) {
+                Ok((name, tally)) => findings.extend(shown(name, tally)?),
+                Err(RecvTimeoutError::Disconnected) => return Ok(findings),
+                Err(RecvTimeoutError::Timeout) => watches.iter().try_for_each(give_up)?,
+            }
+        }
+    })
+}
+
+/// What a thread says about one target.
+type Said<'a> = (&'a str, Result<Tally>);
+
+fn work<'a>(targets: &'a [Target], plan: Plan, next: &AtomicUsize, watch: &Watch, sender: &Sender<Said<'a>>) {
+    while let Some(target) = targets.get(next.fetch_add(1, Ordering::Relaxed)) {
+        let tally = run::run(target, plan, watch);
+        if sender.send((target.name.as_str(), tally)).is_err() {
+            return;
+        }
+    }
+}
+
+fn shown(name: &str, tally: Result<Tally>) -> Result<Vec<String>> {
+    let Tally { inputs, classes, kept, findings } = tally?;
+    let kept = if kept > 0 { format!(", {kept} kept") } else { String::new() };
+    println!("{name:24} {inputs:>9} inputs, {classes:>3} answers{kept}, {} findings", findings.len());
+    Ok(findings)
+}
+
+/// A reader that does not come to an end cannot be stopped: the process ends, and leaves the input behind.
+fn give_up(watch: &Watch) -> Result<()> {
+    let Some(reading) = watch.lost() else { return Ok(()) };
+    let path = corpus::finding(&reading.target, &reading.input)?;
+    eprintln!("{}: reading does not come to an end ({path})", reading.target);
+    std::process::exit(1);
+}

@@ -1,0 +1,88 @@
+//! Corpus: inputs that were kept because a reader's answer to them was new, and findings.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use lockgate_model::Digest;
+
+use crate::failure::{During as _, Result};
+use crate::workspace;
+
+/// Where kept inputs are, one folder a target.
+const CORPUS: &str = "fuzz/corpus";
+/// Where findings are.
+const FINDINGS: &str = "fuzz/findings";
+/// How many bytes of inputs are kept for one target: all of them together stay below 5 MiB.
+const TARGET_BYTES: u64 = 48 * 1024;
+/// The longest input that is kept, in bytes.
+const KEPT_BYTES: usize = 4 * 1024;
+
+/// The kept inputs of one target.
+#[derive(Debug)]
+pub struct Corpus {
+    folder: PathBuf,
+    bytes: u64,
+}
+
+impl Corpus {
+    /// Reads what was kept for a target.
+    ///
+    /// # Errors
+    /// When the folder is there and cannot be read.
+    pub fn load(target: &str) -> Result<(Self, Vec<Vec<u8>>)> {
+        let folder = workspace::root().join(CORPUS).join(target);
+        let mut paths = Vec::new();
+        if folder.is_dir() {
+            for entry in fs::read_dir(&folder).during(format!("read `{}`", folder.display()))? {
+                paths.push(entry?.path());
+            }
+        }
+        paths.sort();
+        let inputs = paths.iter().map(fs::read).collect::<std::io::Result<Vec<_>>>()?;
+        let bytes = inputs.iter().map(|input| input.len() as u64).sum();
+        Ok((Self { folder, bytes }, inputs))
+    }
+
+    /// Keeps an input under its digest, where there is room for it; says whether it did.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn keep(&mut self, input: &[u8]) -> Result<bool> {
+        let bytes = self.bytes + input.len() as u64;
+        if input.len() > KEPT_BYTES || bytes > TARGET_BYTES {
+            return Ok(false);
+        }
+        write(&self.folder.join(short(input)), input)?;
+        self.bytes = bytes;
+        Ok(true)
+    }
+}
+
+/// Writes a finding, and says where.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn finding(target: &str, input: &[u8]) -> Result<String> {
+    let path = format!("{FINDINGS}/{target}-{}", short(input));
+    write(&workspace::root().join(&path), input)?;
+    Ok(path)
+}
+
+/// Writes the input that is about to be read, so that it is there when the process is not any more.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn trace(target: &str, input: &[u8]) -> Result<()> {
+    write(&workspace::root().join(FINDINGS).join(format!("{target}-last")), input)
+}
+
+fn short(input: &[u8]) -> String {
+    Digest::of(input).hex().chars().take(16).collect()
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent).during(format!("make `{}`", parent.display()))?;
+    }
+    fs::write(path, bytes).during(format!("write `{}`", path.display()))
+}

@@ -1,0 +1,77 @@
+//! Targets: every reader of bytes from outside, one target each.
+
+mod evidence;
+mod ledger;
+mod log;
+mod nouns;
+mod policy;
+mod signatures;
+
+use super::outcome::Outcome;
+use super::samples::Samples;
+use super::story::Story;
+use crate::failure::Result;
+
+/// What reads the bytes of one target.
+type Reader = Box<dyn Fn(&[u8]) -> Outcome + Send + Sync>;
+
+/// One reader, with the inputs to begin with.
+pub struct Target {
+    /// Its name, also of its folder under `fuzz/corpus`.
+    pub name: String,
+    /// The inputs to begin with.
+    pub seeds: Vec<Vec<u8>>,
+    read: Reader,
+}
+
+impl Target {
+    /// A reader with its samples.
+    pub fn new(name: &str, seeds: Vec<Vec<u8>>, read: impl Fn(&[u8]) -> Outcome + Send + Sync + 'static) -> Self {
+        Self { name: name.to_owned(), seeds, read: Box::new(read) }
+    }
+
+    /// What the reader makes of an input.
+    pub fn read(&self, input: &[u8]) -> Outcome {
+        (self.read)(input)
+    }
+}
+
+/// Every target, in the order of the rooms.
+///
+/// # Errors
+/// When a sample cannot be read or made.
+pub fn targets() -> Result<Vec<Target>> {
+    let (samples, story) = (Samples::load()?, Story::tell()?);
+    let mut all = nouns::targets(&samples)?;
+    all.extend(signatures::targets(&samples, &story)?);
+    all.extend(log::targets(&samples, &story)?);
+    all.extend(evidence::targets(&samples)?);
+    all.extend(policy::targets(&samples, &story)?);
+    all.extend(ledger::targets(&samples, &story)?);
+    Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_target_has_a_name_of_its_own_and_reads_its_samples_twice_alike() {
+        let all = targets().unwrap();
+        let names: BTreeSet<&str> = all.iter().map(|target| target.name.as_str()).collect();
+        assert_eq!(names.len(), all.len());
+        for target in &all {
+            assert!(!target.seeds.is_empty(), "{}", target.name);
+            assert!(target.name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-'), "{}", target.name);
+            let accepted = target.seeds.iter().filter(|seed| {
+                let outcome = target.read(seed);
+                assert_eq!(outcome, target.read(seed), "{}", target.name);
+                assert_eq!(outcome.broken, None, "{}", target.name);
+                outcome.is_accepted()
+            });
+            // A target that only ever refuses would test nothing behind its first check.
+            assert!(accepted.count() > 0, "{}: no sample is accepted", target.name);
+        }
+    }
+}
