@@ -19,6 +19,7 @@ mod rego;
 mod report;
 mod samples;
 mod sigstore;
+mod web;
 mod whereabouts;
 
 use std::path::{Path, PathBuf};
@@ -53,6 +54,9 @@ const SMALL_LEDGER: u64 = 1000;
 /// `bench`.
 #[derive(Debug, Args)]
 pub struct Arguments {
+    /// Measure the dashboard instead, and print its table
+    #[arg(value_enum, conflicts_with = "only")]
+    what: Option<What>,
     /// Small sizes and few rounds: shows that it works, not how fast it is
     #[arg(long)]
     quick: bool,
@@ -62,6 +66,13 @@ pub struct Arguments {
     /// Measure one part alone and print its table; docs/benchmarks.md stays as it is
     #[arg(long, value_enum)]
     only: Option<Part>,
+}
+
+/// A bench of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum What {
+    /// The dashboard, over 2,000 services x 8 environments and --entries entries.
+    Web,
 }
 
 /// A part of the bench.
@@ -154,6 +165,10 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         return again_in_release();
     }
     let sizes = Sizes::of(arguments);
+    if arguments.what == Some(What::Web) {
+        let extent = web::Extent { services: sizes.services, entries: sizes.entries, samples: sizes.latencies };
+        return web::run(extent, &command_line(arguments));
+    }
     let binary = workspace::build_lockgate(Profile::Release)?;
     let scratch = Scratch::new("bench")?;
     let bench = Bench { binary, folder: scratch.path().to_owned(), sizes, only: arguments.only };
@@ -177,7 +192,8 @@ fn again_in_release() -> Result<()> {
 fn command_line(arguments: &Arguments) -> String {
     let quick = if arguments.quick { " --quick" } else { "" };
     let entries = arguments.entries.map(|entries| format!(" --entries {entries}")).unwrap_or_default();
-    format!("cargo xtask bench{quick}{entries}")
+    let what = if arguments.what.is_some() { " web" } else { "" };
+    format!("cargo xtask bench{what}{quick}{entries}")
 }
 
 struct Bench {

@@ -13,6 +13,7 @@ mod random;
 mod receipt;
 mod requests;
 mod scratch;
+mod screens;
 mod server;
 mod tidy;
 mod workspace;
@@ -45,6 +46,8 @@ enum Task {
     Crash(crash::Arguments),
     /// Measure, and write docs/benchmarks.md
     Bench(bench::Arguments),
+    /// Take a screenshot of every page, into docs/screens/
+    Screens,
     /// Read inputs that nobody wrote with every reader; no reader may panic, hang, or answer in two ways
     Fuzz(fuzz::Arguments),
 }
@@ -66,6 +69,7 @@ fn run(task: &Task) -> Result<()> {
         Task::Codegen => codegen::run(),
         Task::Crash(arguments) => crash::run(arguments),
         Task::Bench(arguments) => bench::run(arguments),
+        Task::Screens => screens::run(),
         Task::Fuzz(arguments) => fuzz::run(arguments),
     }
 }

@@ -43,7 +43,16 @@ impl Server {
     /// # Errors
     /// When the binary does not start, or the demo people cannot sign in in time.
     pub fn demo(binary: &Path, home: &Path) -> Result<Self> {
-        let setting_up = Self::spawn(binary, home, &["up", "--demo", "--listen", "127.0.0.1:0"])?;
+        Self::demo_with(binary, home, &[])
+    }
+
+    /// The same with more arguments for `up`.
+    ///
+    /// # Errors
+    /// As [`Server::demo`].
+    pub fn demo_with(binary: &Path, home: &Path, more: &[&str]) -> Result<Self> {
+        let up = ["up", "--demo", "--listen", "127.0.0.1:0"];
+        let setting_up = Self::spawn(binary, home, &[up.as_slice(), more].concat())?;
         identity::wait_for_people(setting_up.url(), home)?;
         let address = setting_up.address().to_owned();
         setting_up.stop()?;

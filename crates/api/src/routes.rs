@@ -46,6 +46,13 @@ pub enum Csrf {
     CookieChecked,
 }
 
+impl Route {
+    /// Whether it answers a browser with a page: refusals are pages then, and who is not signed in is sent to sign in.
+    pub fn is_page(&self) -> bool {
+        self.event.starts_with("page.") && self.name != "asset"
+    }
+}
+
 /// One route.
 #[derive(Debug, Clone, Copy)]
 pub struct Route {
@@ -82,7 +89,19 @@ macro_rules! routes {
 use Access::{Permission, Public, SignedIn};
 
 routes! {
-    "GET" "/" "home" Public, None, Read, Safe, "page.home", "What this server is, for a browser";
+    "GET" "/" "page-pipeline" Permission("read"), None, Read, Safe, "page.pipeline", "What runs where";
+    "GET" "/promotions/{id}" "page-promotion" Permission("read"), None, Read, Safe, "page.promotion", "One promotion: its gates, why it is blocked, what can be done";
+    "GET" "/inbox" "page-inbox" Permission("read"), None, Read, Safe, "page.inbox", "What the person can decide now";
+    "GET" "/services/{*name}" "page-service" Permission("read"), None, Read, Safe, "page.service", "One service: what runs where, its releases, going forward and back";
+    "GET" "/releases/{*name}" "page-release" Permission("read"), None, Read, Safe, "page.release", "One release: artifacts, evidence, where it was";
+    "GET" "/evidence/{digest}" "page-evidence" Permission("read"), None, Read, Safe, "page.evidence", "One piece of evidence as text, with what is read from it";
+    "GET" "/diff" "page-diff" Permission("read"), None, Read, Safe, "page.diff", "What changes between two releases, `from` and `to`";
+    "GET" "/timeline" "page-timeline" Permission("read"), None, Read, Safe, "page.timeline", "What happened, filtered";
+    "GET" "/log" "page-log" Permission("read"), None, Read, Safe, "page.log", "The newest checkpoint, and files verified in the browser";
+    "GET" "/keys" "page-keys" Permission("read"), None, Read, Safe, "page.keys", "Keys and signers: whose, for what, until when; delegations and one's own sessions";
+    "GET" "/policy" "page-policy" Permission("read"), None, Read, Safe, "page.policy", "The active policy set with its source and tests, what is proposed, and a playground";
+    "GET" "/freeze" "page-freeze" Permission("read"), None, Read, Safe, "page.freeze", "Freezes, break-glass, and when gates open and close";
+    "GET" "/metrics" "page-metrics" Permission("read"), None, Read, Safe, "page.metrics", "How long promotions take and what they wait for, as charts and tables";
     "GET" "/enrol" "page-enrol" Public, None, Read, Safe, "page.enrol", "The page that makes a passkey and asks to have it enrolled";
     "GET" "/sign-in" "page-sign-in" Public, None, Read, Safe, "page.sign-in", "The page that signs in with a passkey";
     "GET" "/approve/{id}" "page-approve" Public, None, Read, Safe, "page.approve", "The page that shows what an approval says and signs it with a passkey";
@@ -97,6 +116,8 @@ routes! {
     "POST" "/v1/setup" "setup" Public, Json, SignIn, BearerOnly, "setup", "Enrol the first owner with the one-time code";
     "POST" "/v1/challenges" "challenge" Public, Json, SignIn, BearerOnly, "sign-in.challenge", "Ask for a challenge to sign in with an SSH key";
     "POST" "/v1/sessions" "sign-in" Public, Json, SignIn, BearerOnly, "sign-in", "Answer a challenge; gives a short-lived token";
+    "POST" "/v1/handovers" "handover" SignedIn, Json, Write, BearerOnly, "sessions.hand-over", "Make a one-time code that opens this session in a browser; lasts a minute";
+    "POST" "/v1/handovers/claims" "handover-claim" Public, Json, SignIn, BearerOnly, "sign-in.hand-over", "Say whose session a code hands over, and with their name, open it in this browser";
     "GET" "/v1/oidc/start" "oidc-start" Public, None, SignIn, Safe, "sign-in.oidc.start", "Go to the identity provider to sign in; comes back to `return`, or to a command line";
     "GET" "/v1/oidc/callback" "oidc-callback" Public, None, SignIn, Safe, "sign-in.oidc.callback", "Where the identity provider sends the browser back to";
     "POST" "/v1/oidc/sessions" "oidc-session" Public, Json, SignIn, BearerOnly, "sign-in.oidc", "Exchange what the browser brought to the command line for a session";
@@ -164,7 +185,12 @@ routes! {
     "GET" "/v1/approvers" "approvers" Permission("audit"), None, Read, Safe, "approvers.list", "How fast people approve, and whose requests";
     "GET" "/v1/grants" "grant" Permission("read"), None, Read, Safe, "grants.find", "By which promotion an artifact may run in an environment now";
     "GET" "/v1/status" "status" Permission("read"), None, Read, Safe, "status", "What runs where, and what is open";
-    "GET" "/v1/history" "history" Permission("read"), None, Read, Safe, "history", "One stream of the ledger, newest first";
+    "GET" "/v1/matrix" "matrix" Permission("read"), None, Read, Safe, "matrix", "What runs where and what waits for what, filtered";
+    "GET" "/v1/metrics" "metrics" Permission("read"), None, Read, Safe, "metrics", "How long promotions take, what they wait for, and what fails";
+    "GET" "/v1/inbox" "inbox" Permission("read"), None, Read, Safe, "inbox", "What the caller can decide now: promotions, changes, alarms";
+    "GET" "/v1/services/{*name}" "service" Permission("read"), None, Read, Safe, "services.show", "One service: what runs and ran where, its releases and their promotions";
+    "GET" "/v1/releases/{*name}" "release" Permission("read"), None, Read, Safe, "releases.show", "One release: artifacts, evidence, where it runs and ran";
+    "GET" "/v1/history" "history" Permission("read"), None, Read, Safe, "history", "One stream of the ledger or all of it, newest first, filtered";
     "GET" "/v1/people/{person}/access" "access-of" Permission("read"), None, Read, Safe, "rights.show", "What someone may do, where, and by which line of the policy set";
     "GET" "/v1/permissions/{permission}" "access-who" Permission("read"), None, Read, Safe, "rights.who", "Who has a permission, for a service in an environment";
     "GET" "/v1/access-reviews" "access-review" Permission("read"), None, Read, Safe, "reviews.show", "Who may do what and what lies idle, as a reviewer would sign it now";
@@ -207,7 +233,6 @@ mod tests {
         assert_eq!(
             public,
             [
-                "home",
                 "page-enrol",
                 "page-sign-in",
                 "page-approve",
@@ -222,6 +247,7 @@ mod tests {
                 "setup",
                 "challenge",
                 "sign-in",
+                "handover-claim",
                 "oidc-start",
                 "oidc-callback",
                 "oidc-session",

@@ -1,6 +1,6 @@
 //! Access: who may do what, where, why, and when they last did; and the signed review of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use lockgate_ledger::access_review::{AccessReview, AccessReviewed, REVIEW_SPAN, ReviewedUse, UnusedRight};
 use lockgate_ledger::governance::Person;
@@ -22,6 +22,26 @@ pub struct PersonAccess {
     pub rights: Vec<Effective>,
     /// The newest use of each, where it is known.
     pub uses: BTreeMap<Permission, (EntryIndex, UnixMillis)>,
+}
+
+impl PersonAccess {
+    /// The same for a reader, with the permissions whose newest use is an entry that this reader may not read: not even
+    /// when it was is told then.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub fn for_reader(mut self, engine: &Engine, reader: &PersonId) -> Result<(Self, BTreeSet<Permission>), Fault> {
+        let governance = engine.governance()?;
+        let mut hidden = BTreeSet::new();
+        for (permission, (index, _)) in &self.uses {
+            let entry = reader::entry(engine.store(), *index);
+            if !entry.is_ok_and(|entry| authorise::may_read_event(&governance, reader, &entry.event)) {
+                hidden.insert(*permission);
+            }
+        }
+        self.uses.retain(|permission, _| !hidden.contains(permission));
+        Ok((self, hidden))
+    }
 }
 
 /// What one person may do, and when they last did.
@@ -83,6 +103,21 @@ pub fn review(engine: &Engine) -> Result<AccessReview, Fault> {
         unused,
         reviewed_at_index: EntryIndex(published.head.size.0),
     })
+}
+
+/// The same for a reader. It tells of everyone what they did and when, wherever it was.
+///
+/// # Errors
+/// `NOT_PERMITTED` for who may neither read everything nor audit nor manage keys, or what the store says.
+pub fn review_for(engine: &Engine, reader: &PersonId) -> Result<AccessReview, Fault> {
+    let governance = engine.governance()?;
+    let whole = [Permission::Audit, Permission::Keys, Permission::Read];
+    if !whole.into_iter().any(|permission| governance.may(reader, permission)) {
+        let message = "a review tells when everyone did what, for every service; you may not read all of them";
+        return Err(Fault::new(Kind::NotPermitted, "NOT_PERMITTED", message)
+            .hint("`lockgate access show NAME` says who may do what, with what you may know of it"));
+    }
+    review(engine)
 }
 
 /// What somebody could have used for [`REVIEW_SPAN`] and did not.

@@ -127,6 +127,23 @@ pub fn paces(engine: &Engine) -> Result<Vec<Pace>, Fault> {
     Ok(found.into_values().collect())
 }
 
+/// The approvals of each person since a moment: of each, how many seconds its document was open, if it says so.
+///
+/// # Errors
+/// What the store says.
+pub fn reviews_since(engine: &Engine, since: UnixMillis) -> Result<BTreeMap<PersonId, Vec<Option<u64>>>, Fault> {
+    let mut found: BTreeMap<PersonId, Vec<Option<u64>>> = BTreeMap::new();
+    for (key, value) in rows(engine, PACE)? {
+        let Some((approver, time)) = parse_pace(&key) else { continue };
+        if time < since {
+            continue;
+        }
+        let value = String::from_utf8_lossy(&value).into_owned();
+        found.entry(approver).or_default().push(value.split(' ').nth(1).and_then(|secs| secs.parse().ok()));
+    }
+    Ok(found)
+}
+
 /// Every pair, in order of requester and approver.
 ///
 /// # Errors

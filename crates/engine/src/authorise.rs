@@ -3,6 +3,7 @@
 //! The server asks it before a request's body is read, whether the permission is held anywhere; each verb asks it again
 //! inside the sequencer, on current state, with the service and the environment that it is about.
 
+use lockgate_ledger::break_glass::{BreakGlassReviewed, BreakGlassSigned};
 use lockgate_ledger::entry::{PersonEnrolled, Sponsor};
 use lockgate_ledger::{Event, Governance};
 use lockgate_model::{
@@ -262,6 +263,62 @@ pub fn may_read_stream(engine: &Engine, principal: &PersonId, stream: &StreamNam
     })
 }
 
+/// Whether somebody may know that governance names a service: who may read it, and who governs or audits all of them.
+pub fn may_see_service(governance: &Governance, principal: &PersonId, service: &ServiceName) -> bool {
+    may_read(governance, principal, Object::Service(service))
+        || governance.may(principal, Permission::Keys)
+        || governance.may(principal, Permission::Audit)
+}
+
+/// Whether an entry of governance, which everyone who may read anything may read, names a service that somebody may not
+/// know of; who gave or got a lent right, or ordered a freeze, knows what it is for.
+pub fn names_hidden_service(governance: &Governance, principal: &PersonId, event: &Event) -> bool {
+    let hidden = |service: &ServiceName| !may_see_service(governance, principal, service);
+    match event {
+        Event::CiTrusted(event) => event.services.iter().any(hidden),
+        Event::DelegationGranted(event) => {
+            event.from != *principal && event.to != *principal && event.services.iter().any(hidden)
+        }
+        Event::FreezeOrdered(event) => event.by != *principal && event.service.as_ref().is_some_and(hidden),
+        // Those that are about a service are read by who may read it, and by nobody else: [`may_read_event`].
+        Event::WaiverRequested(_)
+        | Event::WaiverGranted(_)
+        | Event::WaiverRevoked(_)
+        | Event::BreakGlassOpened(_)
+        | Event::BreakGlassSigned(_)
+        | Event::BreakGlassReviewed(_)
+        | Event::ReleasePublished(_)
+        | Event::EvidenceRecorded(_)
+        | Event::PromotionRequested(_)
+        | Event::ApprovalRecorded(_)
+        | Event::ApprovalWithdrawn(_)
+        | Event::PromotionClosed(_)
+        | Event::DecisionRecorded(_)
+        | Event::AttestationsIssued(_)
+        | Event::GrantIssued(_) => false,
+        // These name no service.
+        Event::LedgerCreated(_)
+        | Event::PersonEnrolled(_)
+        | Event::KeyAdded(_)
+        | Event::KeyRevoked(_)
+        | Event::KeyRotated(_)
+        | Event::KeyRecovered(_)
+        | Event::PersonSuspended(_)
+        | Event::PersonReinstated(_)
+        | Event::IdentityBound(_)
+        | Event::IdentityUnbound(_)
+        | Event::ChangeProposed(_)
+        | Event::ChangeSigned(_)
+        | Event::ChangeRejected(_)
+        | Event::PolicyActivated(_)
+        | Event::FeedRecorded(_)
+        | Event::CiUntrusted(_)
+        | Event::AccessReviewed(_)
+        | Event::DelegationEnded(_)
+        | Event::FreezeLifted(_) => false,
+    }
+}
+
 /// Whether somebody may read an entry: one about a service takes the right to read that service, one about an
 /// environment too. Governance is for everyone who may read anything.
 pub fn may_read_event(governance: &Governance, principal: &PersonId, event: &Event) -> bool {
@@ -279,6 +336,11 @@ pub fn may_read_event(governance: &Governance, principal: &PersonId, event: &Eve
             None => false,
         },
         Event::BreakGlassOpened(event) => target(&event.release.service, &event.environment),
+        Event::BreakGlassSigned(BreakGlassSigned { break_glass, .. })
+        | Event::BreakGlassReviewed(BreakGlassReviewed { break_glass, .. }) => {
+            let opened = governance.break_glass(*break_glass).map(|known| &known.event);
+            opened.is_ok_and(|event| target(&event.release.service, &event.environment))
+        }
         other => match other.release() {
             Some(release) => may_read(governance, principal, Object::Service(&release.service)),
             None => may_read(governance, principal, Object::Anywhere),

@@ -9,14 +9,15 @@ use lockgate_ledger::change::{
     CHANGE_TTL, ChangeProposed, ChangeRejected, ChangeSigned, Countersignature, draft_bytes, read_draft,
 };
 use lockgate_ledger::governance::Change;
-use lockgate_ledger::{Actor, Event};
+use lockgate_ledger::{Actor, Event, Governance};
 use lockgate_model::{ChangeId, Digest, EntryIndex, PersonId};
 use serde_json::{Value, json};
 
-use crate::authorise::{remember, remember_governing};
+use crate::authorise::{names_hidden_service, remember, remember_governing};
 use crate::bodies::StoreBodies;
 use crate::engine::Engine;
 use crate::fault::{Fault, Kind};
+use crate::recordable;
 use crate::sequencer::Submission;
 use crate::staging::Staging;
 
@@ -33,6 +34,7 @@ pub fn submit(by: PersonId, event: Event, documents: Vec<Vec<u8>>) -> Submission
             staging.document(document);
         }
         let actor = Actor::Subject { id: by.clone() };
+        recordable::check(staging, &event)?;
         remember_governing(staging, &event);
         match staging.append(actor, &[], event.clone()) {
             Ok(index) => Ok(done(&event, index, None)),
@@ -70,7 +72,7 @@ pub fn reject(by: &PersonId, event: ChangeRejected) -> Result<Submission, Fault>
 pub struct ChangeView {
     /// The proposal.
     pub change: Change,
-    /// Where it stands now: `open`, `applied`, `rejected` or `expired`.
+    /// Where it stands now: `open`, `stale` where it could only fail, `applied`, `rejected` or `expired`.
     pub status: &'static str,
     /// How many more people have to sign, while it is open.
     pub missing: usize,
@@ -98,16 +100,47 @@ pub fn show(engine: &Engine, id: ChangeId) -> Result<ChangeView, Fault> {
     view(engine, governance.change(id)?, true)
 }
 
-fn view(engine: &Engine, change: &Change, with_policy: bool) -> Result<ChangeView, Fault> {
+/// As [`list`], without changes that name services which a reader may not know of.
+///
+/// # Errors
+/// What the store says.
+pub fn list_for(engine: &Engine, reader: &PersonId, most: usize) -> Result<Vec<ChangeView>, Fault> {
+    let governance = engine.governance()?;
+    let mut views = list(engine, most)?;
+    views.retain(|view| may_see(&governance, reader, view));
+    Ok(views)
+}
+
+/// As [`show`]; a change that names services which a reader may not know of does not exist for them.
+///
+/// # Errors
+/// `CHANGE_UNKNOWN`, or what the store says.
+pub fn show_for(engine: &Engine, reader: &PersonId, id: ChangeId) -> Result<ChangeView, Fault> {
+    let view = show(engine, id)?;
+    match may_see(&*engine.governance()?, reader, &view) {
+        true => Ok(view),
+        false => Err(Fault::not_found("CHANGE_UNKNOWN", format!("{id} is not a change of this ledger"))),
+    }
+}
+
+fn may_see(governance: &Governance, reader: &PersonId, view: &ChangeView) -> bool {
+    read_draft(&view.draft).is_ok_and(|event| !names_hidden_service(governance, reader, &event))
+}
+
+pub(crate) fn view(engine: &Engine, change: &Change, with_policy: bool) -> Result<ChangeView, Fault> {
     let governance = engine.governance()?;
     let now = engine.inner().now().max(engine.published().time);
     let bodies = StoreBodies(engine.store());
     let draft = required(&bodies, &change.draft)?.into_owned();
-    let policy = match read_draft(&draft)? {
+    let event = read_draft(&draft)?;
+    let status = match change.status_at(now) {
+        "open" if governance.is_stale(change, &event) || event.key_end().is_some_and(|end| end <= now) => "stale",
+        other => other,
+    };
+    let policy = match event {
         Event::PolicyActivated(event) if with_policy => Some(required(&bodies, &event.policy)?.into_owned()),
         _ => None,
     };
-    let status = change.status_at(now);
     let missing = if status == "open" { governance.missing_signatures(change) } else { 0 };
     Ok(ChangeView { change: change.clone(), status, missing, draft, policy })
 }
@@ -148,11 +181,12 @@ fn add_signature(staging: &mut Staging<'_>, by: &PersonId, id: ChangeId, signatu
     let change = governance.change(id)?;
     remember(staging, by, change.permission);
     let event = completed(staging, change)?;
-    match staging.append(actor, &[], event.clone()) {
+    let made = recordable::check(staging, &event).and_then(|()| staging.append(actor, &[], event.clone()));
+    match made {
         Ok(index) => Ok(done(&event, index, Some(id))),
         Err(fault) if fault.code == QUORUM => waiting(staging, "change.signed", id, index),
         Err(fault) => Err(fault.hint(format!(
-            "{id} can no longer be made as it was proposed; reject it with `lockgate change reject {id}`, and propose anew"
+            "{id} can no longer be made as it was proposed: `lockgate change reject {id} --reason stale`, and propose anew"
         ))),
     }
 }

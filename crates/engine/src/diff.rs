@@ -9,12 +9,12 @@ use lockgate_ledger::replay::deliberate;
 use lockgate_ledger::{Governance, ReleaseState, State};
 use lockgate_model::facts::PromotionKind;
 use lockgate_model::{EntryIndex, EnvName, PersonId, PromotionId, ReleaseName, Span, StreamName, UnixMillis};
-use lockgate_policy::{Decision, GateOutcome, GateResult};
+use lockgate_policy::{Decision, GateOutcome, GateResult, Object};
 
-use crate::authorise::release_unknown;
+use crate::authorise::{check_release, may_read, release_unknown};
 use crate::bodies::StoreBodies;
 use crate::engine::Engine;
-use crate::fault::Fault;
+use crate::fault::{Fault, Kind};
 use crate::reader;
 
 /// How long the promotion that is supposed stays open: longer than deciding takes.
@@ -63,18 +63,46 @@ pub fn diff(
     let gates = match environment {
         None => None,
         Some(environment) => {
-            if governance.policy.environment(environment).is_none() {
-                return Err(Fault::not_found(
-                    "ENVIRONMENT_UNKNOWN",
-                    format!("the policy set has no environment `{environment}`"),
-                ));
-            }
+            check_environment(&governance, environment)?;
             let (before, after) =
                 (suppose(engine, caller, &old, environment)?, suppose(engine, caller, &new, environment)?);
             Some((environment.clone(), gate_changes(&before, &after)))
         }
     };
     Ok(Diff { contents, gates })
+}
+
+/// What would be decided on a release if somebody asked for it now, by nobody's approval. Nothing is written down.
+///
+/// # Errors
+/// `ENVIRONMENT_UNKNOWN`, `RELEASE_UNKNOWN` also for a release that the caller may not read, `NOT_PERMITTED`, or what the
+/// store says.
+pub fn supposed(
+    engine: &Engine,
+    caller: &PersonId,
+    name: &ReleaseName,
+    environment: &EnvName,
+) -> Result<Decision, Fault> {
+    let governance = engine.governance()?;
+    check_environment(&governance, environment)?;
+    check_release(engine, caller, name)?;
+    if !may_read(&governance, caller, Object::Target(&name.service, environment)) {
+        return Err(Fault::new(
+            Kind::NotPermitted,
+            "NOT_PERMITTED",
+            format!("you may not read about {name} in {environment}"),
+        ));
+    }
+    suppose(engine, caller, &release(engine, &governance, name)?, environment)
+}
+
+fn check_environment(governance: &Governance, environment: &EnvName) -> Result<(), Fault> {
+    match governance.policy.environment(environment) {
+        Some(_) => Ok(()),
+        None => {
+            Err(Fault::not_found("ENVIRONMENT_UNKNOWN", format!("the policy set has no environment `{environment}`")))
+        }
+    }
 }
 
 fn release(engine: &Engine, governance: &Arc<Governance>, name: &ReleaseName) -> Result<Arc<ReleaseState>, Fault> {

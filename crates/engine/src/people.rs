@@ -11,6 +11,7 @@ use crate::authorise::remember_governing;
 use crate::change;
 use crate::ci;
 use crate::fault::{Fault, Kind};
+use crate::recordable;
 use crate::sequencer::Submission;
 
 /// Enrols a person or machine that someone vouches for.
@@ -94,6 +95,7 @@ pub(crate) fn not_you(named: &PersonId, by: &PersonId) -> Fault {
 pub(crate) fn append(by: PersonId, event: Event) -> Submission {
     Submission::new(move |staging, _| {
         let name = event.name();
+        recordable::check(staging, &event)?;
         remember_governing(staging, &event);
         let index = staging.append(Actor::Subject { id: by }, &[], event)?;
         Ok(json!({ "event": name, "index": index }))

@@ -5,6 +5,7 @@
 //! might. There is no list of revoked sessions that could be late.
 
 mod cache;
+pub mod handover;
 pub mod proof;
 
 use base64::Engine as _;
@@ -191,11 +192,16 @@ fn strength(signature: &SshSignature) -> Amr {
 /// # Errors
 /// What the store says, except that it is full: then the session lives in memory.
 pub(crate) fn open(engine: &Engine, person: PersonId, proof: Proof) -> Result<SignedIn, Fault> {
+    let expires = engine.inner().clock.now().plus(ABSOLUTE);
+    open_until(engine, person, proof, expires)
+}
+
+/// The same with an absolute end of its own.
+fn open_until(engine: &Engine, person: PersonId, proof: Proof, expires: UnixMillis) -> Result<SignedIn, Fault> {
     let mut bytes = [0u8; 32];
     engine.inner().entropy.fill(&mut bytes)?;
     let token = format!("{}.{}", URL_SAFE_NO_PAD.encode(bytes), proof.encode());
     let now = engine.inner().clock.now();
-    let expires = now.plus(ABSOLUTE);
     let session = Session {
         token_hash: Digest::of(token.as_bytes()),
         subject: person.clone(),
@@ -248,7 +254,8 @@ pub fn look(engine: &Engine, token: &str) -> Result<Caller, Fault> {
         return Err(Fault::new(Kind::Unauthenticated, "TOKEN_EXPIRED", "the session has ended")
             .hint("sign in again: `lockgate login NAME`"));
     }
-    check_standing(&*engine.governance()?, &held, next_index(engine), now).map_err(|error| {
+    let (person, proof) = (&held.session.subject, &held.proof);
+    check_standing(&*engine.governance()?, person, proof, next_index(engine), now).map_err(|error| {
         // Whoever asks is told, because they hold the token: it is about themselves.
         Fault::new(Kind::Unauthenticated, error.code, error.message)
             .hint("sign in with a key that counts: `lockgate login NAME --key FILE`")
@@ -257,11 +264,16 @@ pub fn look(engine: &Engine, token: &str) -> Result<Caller, Fault> {
 }
 
 /// Checks that what opened a session still counts.
-fn check_standing(governance: &Governance, held: &Held, next: EntryIndex, now: UnixMillis) -> Result<(), ApplyError> {
-    let person = &held.session.subject;
-    match held.proof.method {
-        Method::Key => governance.check_counts(person, &held.proof.fingerprint(), next, now),
-        Method::Oidc if governance.identity_owner(&held.proof.credential, now) == Some(person) => Ok(()),
+fn check_standing(
+    governance: &Governance,
+    person: &PersonId,
+    proof: &Proof,
+    next: EntryIndex,
+    now: UnixMillis,
+) -> Result<(), ApplyError> {
+    match proof.method {
+        Method::Key => governance.check_counts(person, &proof.fingerprint(), next, now),
+        Method::Oidc if governance.identity_owner(&proof.credential, now) == Some(person) => Ok(()),
         Method::Oidc => Err(ApplyError::new(
             "KEY_REVOKED",
             "the account that opened this session is bound to nobody who counts any more".to_owned(),

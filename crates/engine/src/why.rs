@@ -127,7 +127,8 @@ pub fn why(engine: &Engine, promotion: PromotionId) -> Result<PromotionView, Fau
     })
 }
 
-fn recorded(engine: &Engine, digest: &lockgate_model::Digest) -> Result<Decision, Fault> {
+/// Reads a recorded decision.
+pub(crate) fn recorded(engine: &Engine, digest: &lockgate_model::Digest) -> Result<Decision, Fault> {
     let bodies = StoreBodies(engine.store());
     let bytes = lockgate_ledger::bodies::required(&bodies, digest)?;
     canonical::from_slice(&bytes, &Limits::DEFAULT).map_err(|error| {

@@ -138,7 +138,7 @@ impl AccessEntry {
 pub fn field(text: &str) -> String {
     // Escaping makes a text longer, never shorter: no more than this many characters can fit.
     let head: String = text.chars().take(FIELD_BYTES).collect();
-    let shown = crate::approval::visible(&head);
+    let shown = lockgate_model::text::visible(&head);
     if shown.len() <= FIELD_BYTES && head.len() == text.len() {
         return shown;
     }

@@ -24,6 +24,7 @@
 use serde::{Deserialize, Serialize};
 
 use lockgate_model::facts::{EvidenceFact, Facts, Origin, PromotionKind, Running, SubjectKind, Verdict, WaiverFact};
+use lockgate_model::text::visible;
 use lockgate_model::{
     Digest, EntryIndex, EnvName, GateName, Limits, PersonId, PromotionId, ReleaseName, SignerName, Span, TreeSize,
     UnixMillis, canonical,
@@ -398,21 +399,6 @@ impl ApprovalDocument {
             }
         }
     }
-}
-
-/// The text with control characters, line breaks and direction marks escaped, so that it cannot imitate other lines.
-pub fn visible(text: &str) -> String {
-    let hidden = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
-    };
-    text.chars().fold(String::with_capacity(text.len()), |mut out, character| {
-        match hidden(character) {
-            true => out.extend(character.escape_unicode()),
-            false => out.push(character),
-        }
-        out
-    })
 }
 
 /// A verified approval.

@@ -8,9 +8,10 @@ use std::fmt::Write as _;
 use lockgate_model::Digest;
 use lockgate_model::facts::{PromotionKind, Verdict};
 
-use crate::approval::{ApprovalDocument, EvidenceLine, WaiverLine, visible};
+use crate::approval::{ApprovalDocument, EvidenceLine, WaiverLine};
 use crate::code_words::code_words;
 use crate::release_diff::ChangeSummary;
+use lockgate_model::text::visible;
 
 /// Shows the document: what changes, from what runs now and in which counts, artifacts, evidence, waivers, policy set, people, end.
 ///

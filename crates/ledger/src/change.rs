@@ -14,13 +14,13 @@ use lockgate_model::{ChangeId, Digest, EntryIndex, EnvName, GroupName, Limits, P
 use lockgate_policy::Permission;
 use lockgate_sign::ssh::SshPublicKey;
 
-use crate::approval::visible;
 use crate::code_words::code_words;
 use crate::entry::{Event, KeyRevoked, PersonEnrolled, PolicyActivated, Sponsor};
 use crate::governance::{
     ActivationDocument, ENROLMENT_NAMESPACE, EnrolmentDocument, POLICY_NAMESPACE, RevocationDocument, document_bytes,
 };
 use crate::state::ApplyError;
+use lockgate_model::text::visible;
 
 /// How long a proposal may gather signatures.
 pub const CHANGE_TTL: Span = Span::from_secs(72 * 3600);
@@ -450,6 +450,17 @@ impl Event {
             _ => {}
         }
         self
+    }
+
+    /// When the key that the event enrols ends by itself, where it does.
+    pub fn key_end(&self) -> Option<UnixMillis> {
+        match self {
+            Self::PersonEnrolled(event) => event.expires_at,
+            Self::KeyAdded(event) => event.expires_at,
+            Self::KeyRotated(event) => event.expires_at,
+            Self::KeyRecovered(event) => event.expires_at,
+            _ => None,
+        }
     }
 
     /// Whose sessions end once the event has happened: someone whose key ended, or who was suspended.

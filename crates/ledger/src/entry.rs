@@ -62,7 +62,7 @@ pub struct Entry {
 
 /// Who acted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(tag = "kind", rename_all = "kebab-case", from = "ActorRead")]
 pub enum Actor {
     /// An enrolled person or machine.
     Subject {
@@ -71,6 +71,23 @@ pub enum Actor {
     },
     /// Lockgate itself: decisions, expiry.
     System,
+}
+
+/// An [`Actor`] as it is read. A variant without fields would take any for its own: here it has braces, and takes none.
+#[derive(Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+enum ActorRead {
+    Subject { id: PersonId },
+    System {},
+}
+
+impl From<ActorRead> for Actor {
+    fn from(read: ActorRead) -> Self {
+        match read {
+            ActorRead::Subject { id } => Self::Subject { id },
+            ActorRead::System {} => Self::System,
+        }
+    }
 }
 
 impl Actor {
@@ -117,7 +134,7 @@ pub struct Link {
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "type", content = "body")]
+#[serde(tag = "type", content = "body", deny_unknown_fields)]
 pub enum Event {
     /// Entry 0: the ledger's own identity and first policy set.
     #[serde(rename = "ledger.created")]
@@ -519,7 +536,7 @@ pub struct EvidenceRecorded {
 
 /// How evidence came.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(tag = "kind", rename_all = "kebab-case", from = "EvidenceFormRead")]
 pub enum EvidenceForm {
     /// A DSSE envelope around an in-toto statement; it binds by its own subjects.
     Envelope,
@@ -534,6 +551,25 @@ pub enum EvidenceForm {
         /// The digest of the wrapping envelope.
         statement: Digest,
     },
+}
+
+/// An [`EvidenceForm`] as it is read; see [`ActorRead`].
+#[derive(Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+enum EvidenceFormRead {
+    Envelope {},
+    Sigstore {},
+    Report { format: String, artifacts: Vec<Digest>, statement: Digest },
+}
+
+impl From<EvidenceFormRead> for EvidenceForm {
+    fn from(read: EvidenceFormRead) -> Self {
+        match read {
+            EvidenceFormRead::Envelope {} => Self::Envelope,
+            EvidenceFormRead::Sigstore {} => Self::Sigstore,
+            EvidenceFormRead::Report { format, artifacts, statement } => Self::Report { format, artifacts, statement },
+        }
+    }
 }
 
 /// A leaf of the ledger, decoded.
@@ -599,3 +635,7 @@ impl Leaf {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "entry_tests.rs"]
+mod tests;

@@ -5,9 +5,11 @@ mod ci;
 mod delegate;
 mod emergency;
 mod keys;
+mod metrics;
 mod policy;
 mod sign_in;
 mod signature;
+mod value;
 pub mod waive;
 mod whereabouts;
 
@@ -23,9 +25,11 @@ pub use ci::{Ci, CiTrust, CiTrustAdd, CiTrustCommon};
 pub use delegate::Delegate;
 pub use emergency::{BreakGlass, BreakGlassAct, Freeze, FreezeAct, Unfreeze};
 pub use keys::{Change, Key, KeyLimits};
+pub use metrics::Metrics;
 pub use policy::{Backtest, Policy, SinceArg};
 pub use sign_in::{FrontArgs, Identity, Session};
 pub use signature::{Conformance, Signature, SignatureVerify};
+use value::{count, lasting};
 pub use waive::{Feed, Waive};
 pub use whereabouts::{AuditCommand, AuditExport, Diff, ExportFormat, Where};
 
@@ -101,7 +105,7 @@ pub enum Command {
     #[command(subcommand)]
     Delegate(Delegate),
     /// Reject a promotion with your own key; ends it
-    Reject(Approve),
+    Reject(Reject),
     /// Take your own promotion back
     Withdraw(Withdraw),
     /// Ask to go back to an earlier release
@@ -110,10 +114,16 @@ pub enum Command {
     Why(Why),
     /// What runs where, and what waits
     Status(Status),
+    /// What waits for your own approval or signature
+    Inbox,
+    /// Open the dashboard in a browser, signed in as you
+    Dashboard(Dashboard),
     /// What changes between two releases, or between what two environments run
     Diff(Diff),
     /// Which releases a package, vulnerability, key, builder or digest is in, and where they run
     Where(Where),
+    /// How long promotions take, what they wait for, who approves, what fails
+    Metrics(Metrics),
     /// What happened, newest first
     History(History),
     /// Verify that a file may run in an environment; needs no trust in the server
@@ -349,7 +359,7 @@ pub struct Promote {
     pub reason: String,
 }
 
-/// `approve` and `reject`.
+/// `approve`.
 #[derive(Debug, Clone, Args)]
 pub struct Approve {
     /// The promotion
@@ -363,6 +373,29 @@ pub struct Approve {
     pub open: bool,
     /// Take your own approval back, as long as nothing was granted
     #[arg(long, conflicts_with = "open")]
+    pub withdraw: bool,
+    /// Do not ask; for scripts
+    #[arg(long, short = 'y')]
+    pub yes: bool,
+    /// Your SSH key, instead of the context's
+    #[arg(long, value_name = "FILE")]
+    pub key: Option<PathBuf>,
+}
+
+/// `reject`.
+#[derive(Debug, Clone, Args)]
+pub struct Reject {
+    /// The promotion
+    #[arg(value_name = "P-N")]
+    pub promotion: PromotionId,
+    /// Your own words, signed with it
+    #[arg(long)]
+    pub comment: Option<String>,
+    /// Open the evidence first, piece by piece; what you opened is signed with it
+    #[arg(long)]
+    pub open: bool,
+    /// Refused: a rejection is final
+    #[arg(long, hide = true)]
     pub withdraw: bool,
     /// Do not ask; for scripts
     #[arg(long, short = 'y')]
@@ -401,6 +434,14 @@ pub struct Status {
     pub approvers: bool,
 }
 
+/// `dashboard`.
+#[derive(Debug, Clone, Args)]
+pub struct Dashboard {
+    /// Print the address and open nothing; it can be used once, within a minute
+    #[arg(long)]
+    pub print: bool,
+}
+
 /// `history`.
 #[derive(Debug, Clone, Args)]
 #[group(multiple = false)]
@@ -435,7 +476,7 @@ pub struct History {
     #[command(flatten)]
     pub filter: HistoryFilter,
     /// How many
-    #[arg(long, default_value_t = 30)]
+    #[arg(long, default_value = "30", value_parser = count)]
     pub limit: usize,
     /// Before this number, as printed by the page before
     #[arg(long)]
@@ -477,6 +518,17 @@ pub enum Bundle {
     Show {
         /// The bundle
         file: PathBuf,
+        /// What to trust
+        #[arg(long, value_name = "FILE")]
+        trust: Option<PathBuf>,
+    },
+    /// Verify a bundle and write one HTML file that shows it, and verifies it again wherever it is opened, offline
+    View {
+        /// The bundle
+        file: PathBuf,
+        /// Where to write it
+        #[arg(long, value_name = "FILE", default_value = "viewer.html")]
+        out: PathBuf,
         /// What to trust
         #[arg(long, value_name = "FILE")]
         trust: Option<PathBuf>,

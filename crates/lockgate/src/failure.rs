@@ -41,11 +41,30 @@ impl Failure {
 
     /// A file that cannot be read or written.
     pub fn file(path: &std::path::Path, error: &std::io::Error) -> Self {
-        let exit = match error.kind() {
-            std::io::ErrorKind::NotFound => Exit::NotFound,
-            _ => Exit::Failed,
+        use std::io::ErrorKind;
+        let (exit, hint) = match error.kind() {
+            ErrorKind::NotFound => (Exit::NotFound, "check the name; it is looked for from the directory you are in"),
+            ErrorKind::IsADirectory => (Exit::Usage, "name a file, not a directory"),
+            ErrorKind::NotADirectory => (Exit::Usage, "a part of the path is a file, not a directory"),
+            ErrorKind::PermissionDenied => (Exit::Usage, "look at who may read and write it with `ls -l`"),
+            ErrorKind::AlreadyExists => (Exit::Conflict, "choose another name, or move what is there out of the way"),
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => (Exit::Unavailable, "make room, and try again"),
+            ErrorKind::ReadOnlyFilesystem => (Exit::Unavailable, "choose a place that can be written"),
+            _ => (Exit::Failed, "`lockgate doctor` checks this installation"),
         };
-        Self::new(exit, "FILE_FAILED", format!("{}: {error}", path.display()))
+        Self::new(exit, "FILE_FAILED", format!("{}: {error}", path.display())).hint(hint)
+    }
+
+    /// A file that is there already and is not written over.
+    pub fn exists(path: &std::path::Path) -> Self {
+        Self::new(Exit::Conflict, "FILE_EXISTS", format!("{} exists already", path.display()))
+            .hint("choose another name, or move what is there out of the way")
+    }
+
+    /// With what to do next, where nothing better is said yet.
+    #[must_use]
+    pub fn or_hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: self.hint.or_else(|| Some(hint.into())), ..self }
     }
 }
 
@@ -86,5 +105,34 @@ impl From<StoreError> for Failure {
             StoreError::NotFound(_) => Self::new(Exit::NotFound, "STORE_MISSING", error.to_string()),
             _ => Fault::from(error).into(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::ErrorKind;
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn files_that_cannot_be_read_are_one_thing_everywhere_and_say_what_to_do() {
+        let check = |kind: ErrorKind, exit: Exit| {
+            let failure = Failure::file(Path::new("x"), &kind.into());
+            assert_eq!((failure.exit, failure.code.as_str()), (exit, "FILE_FAILED"), "{kind}");
+            assert!(failure.hint.is_some(), "{kind}");
+        };
+        check(ErrorKind::NotFound, Exit::NotFound);
+        check(ErrorKind::IsADirectory, Exit::Usage);
+        check(ErrorKind::PermissionDenied, Exit::Usage);
+        check(ErrorKind::StorageFull, Exit::Unavailable);
+        check(ErrorKind::Other, Exit::Failed);
+    }
+
+    #[test]
+    fn a_hint_that_is_there_is_kept() {
+        let plain = Failure::usage("A_CODE", "x");
+        assert_eq!(plain.clone().or_hint("new").hint.as_deref(), Some("new"));
+        assert_eq!(plain.hint("old").or_hint("new").hint.as_deref(), Some("old"));
     }
 }

@@ -1,14 +1,20 @@
 //! Which key someone signs with: a file, or a running agent.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use lockgate_model::PersonId;
 use lockgate_sign::passkey::SoftPasskey;
 use lockgate_sign::ssh::SshPublicKey;
-use lockgate_sign::ssh_signer::{AgentSigner, FileSigner, SshSigner};
+use lockgate_sign::ssh_signer::{AgentSigner, FileSigner, SignerError, SshSigner};
 
 use crate::failure::Failure;
 use crate::home::{Context, Home};
+
+/// How many of an agent's keys are tried to sign in, as SSH servers let one try.
+const CANDIDATES_MAX: usize = 6;
+/// The rights of others to a file.
+const OTHERS: u32 = 0o077;
 
 /// Where keys may be found.
 #[derive(Debug, Clone)]
@@ -43,6 +49,29 @@ impl Keyring {
             },
             None => self.own(),
         }
+    }
+
+    /// The keys that somebody may mean to sign in with: the one of [`Self::signer`] where it is named or known here, else
+    /// every one that the agent holds, in its order.
+    ///
+    /// # Errors
+    /// As [`Self::signer`].
+    pub fn candidates(
+        &self,
+        context: &Context,
+        person: &PersonId,
+        named: Option<&Path>,
+    ) -> Result<Vec<Box<dyn SshSigner>>, Failure> {
+        if named.is_none()
+            && !context.keys.contains_key(person)
+            && let Some(socket) = &self.agent
+            && let Ok(keys) = AgentSigner::list(socket)
+            && keys.len() > 1
+        {
+            let signer = |key| Box::new(AgentSigner::new(socket, key)) as Box<dyn SshSigner>;
+            return Ok(keys.into_iter().take(CANDIDATES_MAX).map(signer).collect());
+        }
+        Ok(vec![self.signer(context, person, named)?])
     }
 
     /// The caller's own key: the agent's first, else `~/.ssh/id_ed25519`.
@@ -85,19 +114,17 @@ impl Keyring {
                 Err(error) => Err(Failure::usage("KEY_INVALID", error.to_string())),
             };
         }
+        check_mode(path)?;
         match FileSigner::load(path) {
             Ok(signer) => Ok(Box::new(signer)),
             Err(error) => {
-                // A key with a passphrase, or one that lives in hardware: the agent may hold it.
-                let public = std::fs::read_to_string(path.with_extension("pub"))
-                    .ok()
-                    .and_then(|text| text.parse::<SshPublicKey>().ok());
-                if let Some(public) = public
+                // A public half was named, or a key with a passphrase, or one in hardware: the agent may hold it.
+                if let Some(public) = public_half(path)
                     && let Ok(signer) = self.agent_signer(Some(&public.fingerprint()))
                 {
                     return Ok(signer);
                 }
-                Err(Failure::usage("KEY_INVALID", format!("{}: {error}", path.display())))
+                Err(unusable(path, &error))
             }
         }
     }
@@ -116,6 +143,58 @@ impl Keyring {
     }
 }
 
+/// A private key that others may read is theirs too; SSH does not use such a file either.
+///
+/// # Errors
+/// `KEY_MODE`.
+fn check_mode(path: &Path) -> Result<(), Failure> {
+    // What is no private key, or not there, is told in the words for that.
+    let private = std::fs::read(path).is_ok_and(|bytes| bytes.starts_with(b"-----BEGIN"));
+    let exposed = private && std::fs::metadata(path).is_ok_and(|facts| facts.permissions().mode() & OTHERS != 0);
+    match exposed {
+        false => Ok(()),
+        true => {
+            let file = path.display();
+            Err(Failure::usage("KEY_MODE", format!("others on this machine may read the private key {file}")).hint(
+                format!("take the right away: `chmod 600 {file}`; if others could have copied it, rotate the key"),
+            ))
+        }
+    }
+}
+
+/// The public key in a file, or beside a private one.
+fn public_half(path: &Path) -> Option<SshPublicKey> {
+    let beside = PathBuf::from(format!("{}.pub", path.display()));
+    let files = [path.to_owned(), path.with_extension("pub"), beside];
+    files.iter().find_map(|file| std::fs::read_to_string(file).ok()?.parse::<SshPublicKey>().ok())
+}
+
+/// Why a key file is of no use, with the file that was meant.
+fn unusable(path: &Path, error: &SignerError) -> Failure {
+    let file = path.display();
+    let invalid = |message: String| Failure::usage("KEY_INVALID", message);
+    let text = match std::fs::read_to_string(path) {
+        Err(read) if read.kind() == std::io::ErrorKind::NotFound => {
+            return invalid(format!("there is no key file {file}"))
+                .hint("name one with --key FILE, or make one with `lockgate key generate FILE`");
+        }
+        read => read.unwrap_or_default(),
+    };
+    if text.parse::<SshPublicKey>().is_ok() {
+        // Both ways of naming the two halves are met: NAME and NAME.pub, NAME.key and NAME.pub.
+        let named_key = path.with_extension("key");
+        let private = if named_key.is_file() { named_key } else { path.with_extension("") };
+        return invalid(format!("{file} is the public half of a key, and does not sign"))
+            .hint(format!("name the private half, such as {}, or load it with `ssh-add`", private.display()));
+    }
+    match std::fs::metadata(path).is_ok_and(|facts| facts.is_file() && facts.len() == 0) {
+        true => invalid(format!("{file} is empty, and no private key"))
+            .hint("name another file, or make a key with `lockgate key generate FILE`"),
+        false => invalid(format!("{file}: {error}"))
+            .hint("name an OpenSSH private key with --key FILE, or load it with `ssh-add`"),
+    }
+}
+
 /// Signs bytes for a purpose.
 ///
 /// # Errors
@@ -124,4 +203,40 @@ pub fn sign(signer: &dyn SshSigner, namespace: &str, message: &[u8]) -> Result<S
     signer.sign(namespace, message).map(|signature| signature.to_armored()).map_err(|error| {
         Failure::new(lockgate_api::Exit::Failed, "SIGNING_FAILED", format!("the key did not sign: {error}"))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn keyring(home: &Path) -> Keyring {
+        Keyring { home: Home::find(Some(home.to_owned()), None).unwrap(), agent: None, ssh_dir: None }
+    }
+
+    #[test]
+    fn a_key_file_that_does_not_sign_says_why_and_which_one_would() {
+        let dir = tempfile::tempdir().unwrap();
+        let signer = FileSigner::ed25519_from_seed(&[7; 32], "test").unwrap();
+        let write = |name: &str, text: &str, mode: u32| {
+            let path = dir.path().join(name);
+            fs::write(&path, text).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            path
+        };
+        let check = |path: &Path, code: &str, words: &str| {
+            let found = keyring(dir.path()).file_signer(path).map(|_| ()).unwrap_err();
+            let told = format!("{} {}", found.message, found.hint.unwrap_or_default());
+            assert_eq!(found.code, code, "{told}");
+            assert!(told.contains(words), "{told}");
+        };
+        let private = write("good", signer.to_openssh_pem(), 0o600);
+        assert!(keyring(dir.path()).file_signer(&private).is_ok());
+        let exposed = write("exposed", signer.to_openssh_pem(), 0o644);
+        check(&exposed, "KEY_MODE", &format!("chmod 600 {}", exposed.display()));
+        check(&write("good.pub", &signer.public_line(), 0o644), "KEY_INVALID", &private.display().to_string());
+        check(&write("empty", "", 0o600), "KEY_INVALID", "is empty");
+        check(&dir.path().join("absent"), "KEY_INVALID", "there is no key file");
+    }
 }

@@ -16,8 +16,9 @@ use std::process::ExitCode;
 use clap::Parser;
 use lockgate_api::Exit;
 
-use crate::cli::{Cli, Command};
-use crate::failure::Outcome;
+use crate::cli::{Cli, Command, Format};
+use crate::failure::{Failure, Outcome};
+use crate::terminal::{Terminal, printable};
 use crate::world::World;
 
 fn main() -> ExitCode {
@@ -30,17 +31,20 @@ fn command() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version are results; everything else is a usage error.
-            let code = if error.use_stderr() { Exit::Usage } else { Exit::Done };
+            if error.use_stderr() {
+                return misused(&error);
+            }
             return match error.print() {
-                Ok(()) => ExitCode::from(code.code()),
+                Ok(()) => ExitCode::from(Exit::Done.code()),
                 Err(_) => ExitCode::from(Exit::Failed.code()),
             };
         }
     };
+    let format = cli.global.output;
     let world = match World::new(cli.global) {
         Ok(world) => world,
         Err(failure) => {
-            eprintln!("error[{}]: {}", failure.code, failure.message);
+            Terminal { format, quiet: false, colour: false }.failure(&failure);
             return ExitCode::from(failure.exit.code());
         }
     };
@@ -51,6 +55,43 @@ fn command() -> ExitCode {
             ExitCode::from(failure.exit.code())
         }
     }
+}
+
+/// Tells what is wrong with a command line. It quotes the command line, which may come from elsewhere: what steers a
+/// terminal is escaped, and what is endless is cut. Programs get it as JSON, like every other failure.
+fn misused(error: &clap::Error) -> ExitCode {
+    let text = error.render().to_string();
+    if json_wanted() {
+        let message = text.trim().strip_prefix("error: ").unwrap_or(text.trim());
+        let failure = Failure::usage("COMMAND_LINE", cut(message));
+        Terminal { format: Format::Json, quiet: false, colour: false }.failure(&failure);
+    } else if text.len() <= MISUSE_MAX_BYTES && printable(&text) == text {
+        // What nobody hears is no failure of its own; the exit code says it too.
+        let _ = error.print();
+    } else {
+        eprintln!("{}", printable(&cut(text.trim_end())));
+    }
+    ExitCode::from(Exit::Usage.code())
+}
+
+/// How much of a usage error is shown.
+const MISUSE_MAX_BYTES: usize = 4096;
+
+/// The beginning of a text that is too long to be read.
+fn cut(text: &str) -> String {
+    match text.char_indices().nth(MISUSE_MAX_BYTES).and_then(|(at, _)| text.get(..at)) {
+        Some(beginning) => format!("{beginning}..."),
+        None => text.to_owned(),
+    }
+}
+
+/// Whether a command line that does not parse asks for JSON.
+fn json_wanted() -> bool {
+    let arguments: Vec<_> = std::env::args_os().skip(1).take_while(|argument| argument != "--").collect();
+    let after = |name: &str| arguments.windows(2).any(|pair| matches!(pair, [a, b] if a == name && b == "json"));
+    after("--output")
+        || after("-o")
+        || arguments.iter().any(|argument| argument == "--output=json" || argument == "-ojson" || argument == "-o=json")
 }
 
 fn run(world: &World, command: Command) -> Outcome {
@@ -70,8 +111,11 @@ fn run(world: &World, command: Command) -> Outcome {
         Command::Reject(options) => commands::approve::reject(world, &options),
         Command::Why(options) => commands::why::why(world, &options),
         Command::Status(options) => commands::reading::status(world, &options),
+        Command::Inbox => commands::inbox::inbox(world),
+        Command::Dashboard(options) => commands::dashboard::dashboard(world, &options),
         Command::Diff(options) => commands::diff::diff(world, &options),
         Command::Where(options) => commands::whereabouts::find(world, &options),
+        Command::Metrics(options) => commands::metrics::metrics(world, &options),
         Command::History(options) => commands::reading::history(world, &options),
         Command::Verify(options) => commands::verify::verify(world, &options),
         Command::Bundle(options) => commands::bundle::bundle(world, &options),

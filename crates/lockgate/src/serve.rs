@@ -247,7 +247,8 @@ fn begin(home: &Home, options: &cli::Serve, engine: &Engine) -> Result<(), Failu
     Ok(())
 }
 
-fn begun_marker(home: &Home) -> std::path::PathBuf {
+/// The file that says that the keys of a home have begun a ledger.
+pub fn begun_marker(home: &Home) -> std::path::PathBuf {
     home.keys().join("begun")
 }
 

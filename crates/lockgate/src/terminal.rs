@@ -1,6 +1,7 @@
 //! What is printed: results on standard output, talk on standard error.
 
 use std::io::{IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use comfy_table::{ContentArrangement, Table, presets};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -9,6 +10,9 @@ use serde::Serialize;
 
 use crate::cli::Format;
 use crate::failure::Failure;
+
+/// Whether a result was printed: standard output carries one JSON document, not a second one about the failure.
+static PRINTED: AtomicBool = AtomicBool::new(false);
 
 /// Where and how a command prints.
 #[derive(Debug, Clone, Copy)]
@@ -27,6 +31,7 @@ impl Terminal {
     /// # Errors
     /// When standard output is closed: a result that nobody got is no success.
     pub fn result(&self, text: impl AsRef<str>) -> Result<(), Failure> {
+        PRINTED.store(true, Ordering::Relaxed);
         let mut out = std::io::stdout().lock();
         writeln!(out, "{}", text.as_ref())
             .and_then(|()| out.flush())
@@ -38,6 +43,7 @@ impl Terminal {
     /// # Errors
     /// As [`Self::result`].
     pub fn bytes(&self, bytes: &[u8]) -> Result<(), Failure> {
+        PRINTED.store(true, Ordering::Relaxed);
         let mut out = std::io::stdout().lock();
         out.write_all(bytes)
             .and_then(|()| out.flush())
@@ -68,6 +74,18 @@ impl Terminal {
         }
     }
 
+    /// Says what was done where there is nothing else to print; programs get it as JSON.
+    ///
+    /// # Errors
+    /// As [`Self::result`].
+    pub fn done<T: Serialize>(&self, value: &T, text: impl AsRef<str>) -> Result<(), Failure> {
+        self.say(text);
+        match self.format {
+            Format::Json => self.show(value, String::new),
+            Format::Table => Ok(()),
+        }
+    }
+
     /// Reports a failure.
     pub fn failure(&self, failure: &Failure) {
         let (red, plain) = if self.colour { ("\u{1b}[1;31m", "\u{1b}[0m") } else { ("", "") };
@@ -76,7 +94,7 @@ impl Terminal {
             text.push_str(&format!("\n  next  {}", printable(hint)));
         }
         let _ = writeln!(std::io::stderr(), "{text}");
-        if self.format == Format::Json {
+        if self.format == Format::Json && !PRINTED.load(Ordering::Relaxed) {
             let json = serde_json::json!({ "error": {
                 "code": failure.code, "message": failure.message, "hint": failure.hint, "exit": failure.exit.code(),
             } });
@@ -132,7 +150,7 @@ pub fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> St
 
 /// Text from outside with its control characters escaped; line breaks stay.
 pub fn printable(text: &str) -> String {
-    text.split('\n').map(lockgate_ledger::approval::visible).collect::<Vec<_>>().join("\n")
+    text.split('\n').map(lockgate_model::text::visible).collect::<Vec<_>>().join("\n")
 }
 
 /// JSON in which the control characters that JSON lets stand in texts are escaped: some terminals obey those above 127

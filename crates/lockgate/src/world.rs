@@ -73,6 +73,29 @@ pub fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
+/// Whether a text is the address of a server: a scheme, a name, maybe a port and a path.
+fn check_url(text: &str) -> Result<(), Failure> {
+    let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
+    let authority = rest.and_then(|rest| rest.split(['/', '?', '#']).next()).unwrap_or_default();
+    let (host, port) = match authority.strip_prefix('[') {
+        Some(literal) => {
+            let (host, after) = literal.split_once(']').unwrap_or_default();
+            (host, if after.is_empty() { Some("80") } else { after.strip_prefix(':') })
+        }
+        None => authority.split_once(':').map_or((authority, Some("80")), |(host, port)| (host, Some(port))),
+    };
+    let named = |character: char| character.is_ascii_alphanumeric() || matches!(character, '.' | '-' | '_' | ':');
+    let good = !host.is_empty()
+        && host.chars().all(named)
+        && port.is_some_and(|port| port.parse::<u16>().is_ok_and(|port| port > 0))
+        && text.chars().all(|character| character.is_ascii_graphic());
+    match good {
+        true => Ok(()),
+        false => Err(Failure::usage("SERVER_URL", format!("`{text}` is no address of a server"))
+            .hint("write it with its scheme, such as `http://127.0.0.1:7430` or `https://lockgate.example`")),
+    }
+}
+
 impl World {
     /// Reads the surroundings.
     ///
@@ -121,7 +144,7 @@ impl World {
     /// A client that is not signed in.
     ///
     /// # Errors
-    /// `SERVER_UNKNOWN` when nothing names a server.
+    /// `SERVER_UNKNOWN` when nothing names a server, `SERVER_URL` for what is no address.
     pub fn client(&self) -> Result<Client, Failure> {
         let server = match &self.global.server {
             Some(server) => Some(server.clone()),
@@ -131,6 +154,7 @@ impl World {
             Failure::usage("SERVER_UNKNOWN", "no server is known here")
                 .hint("start one with `lockgate up`, or name one with --server")
         })?;
+        check_url(&server)?;
         Ok(Client::new(&server, None))
     }
 
@@ -175,9 +199,49 @@ impl World {
             }
             client = self.client()?;
         }
-        let signer = self.keyring.signer(&self.context()?, person, None)?;
-        self.sign_in(&mut client, person, signer.as_ref())?;
+        self.sign_in_by_key(&mut client, person, None)?;
         Ok(client)
+    }
+
+    /// Signs in with the key that somebody named, else with the one that is known here, else with the first of the
+    /// agent's keys that is enrolled; which one that is, is remembered.
+    ///
+    /// # Errors
+    /// `SIGN_IN_FAILED` with the keys that were tried, or what a key says.
+    pub fn sign_in_by_key(
+        &self,
+        client: &mut Client,
+        person: &PersonId,
+        named: Option<&std::path::Path>,
+    ) -> Result<(SessionReply, Box<dyn SshSigner>), Failure> {
+        let mut context = self.context()?;
+        let candidates = self.keyring.candidates(&context, person, named)?;
+        let several = candidates.len() > 1;
+        let mut tried = Vec::new();
+        for signer in candidates {
+            match self.sign_in(client, person, signer.as_ref()) {
+                Ok(session) => {
+                    if several {
+                        context.keys.insert(person.clone(), self.keyring.entry(None, signer.public_key()));
+                        self.home.write_context(&context)?;
+                    }
+                    return Ok((session, signer));
+                }
+                // An agent that will not sign with one of its keys may well do so with the next.
+                Err(failure) if failure.code == "SIGN_IN_FAILED" || (several && failure.code == "SIGNING_FAILED") => {
+                    tried.push(signer.public_key().fingerprint());
+                }
+                Err(failure) => return Err(failure),
+            }
+        }
+        Err(Failure::new(
+            Exit::NotPermitted,
+            "SIGN_IN_FAILED",
+            format!("sign-in as `{person}` failed; tried {}", tried.join(", ")),
+        )
+        .hint(format!(
+            "choose an enrolled key: `lockgate login {person} --key FILE`, or FILE.pub for one of the agent's"
+        )))
     }
 
     /// Signs in with a key and keeps the session.
@@ -232,11 +296,11 @@ impl World {
         let pinned = trust.policy()?.logs().iter().any(|log| log.vkey.name() == ledger);
         match pinned {
             true => Ok(()),
-            false => Err(Failure::new(
-                Exit::Integrity,
+            false => Err(Failure::usage(
                 "LEDGER_UNKNOWN",
                 format!("the server speaks for the ledger `{ledger}`, which is not the pinned one"),
-            )),
+            )
+            .hint("name the right server with --server, or use another --home for another ledger")),
         }
     }
 
@@ -261,7 +325,13 @@ impl World {
             return Err(Failure::usage("TRUST_WRITABLE", message)
                 .hint("compare what it says over another channel, and take the right away: `chmod o-w FILE`"));
         }
-        Ok(TrustFile::from_bytes(&read_file(&path, Limits::DEFAULT.note_bytes as u64)?)?)
+        let bytes = read_file(&path, Limits::DEFAULT.note_bytes as u64)?;
+        TrustFile::from_bytes(&bytes).map_err(|error| {
+            Failure::from(error).or_hint(format!(
+                "{} is damaged, or no trust file: get it again over a channel you trust, or `lockgate trust pin`",
+                path.display()
+            ))
+        })
     }
 
     /// What the server says of itself.
@@ -270,5 +340,22 @@ impl World {
     /// When it cannot be reached.
     pub fn server_info(&self) -> Result<ServerInfo, Failure> {
         Ok(self.client()?.get("/v1/server")?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_of_servers_have_a_scheme_and_a_name() {
+        let check = |text: &str, good: bool| assert_eq!(check_url(text).is_ok(), good, "{text}");
+        for text in ["http://127.0.0.1:7430", "https://lockgate.example/", "http://[::1]:7430", "http://localhost"] {
+            check(text, true);
+        }
+        for text in ["", "nonsense", "localhost:7430", "ftp://x", "http://", "http://x:y", "http://x:0", "http://a b"] {
+            check(text, false);
+        }
+        assert_eq!(check_url("nonsense").unwrap_err().code, "SERVER_URL");
     }
 }

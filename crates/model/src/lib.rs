@@ -11,6 +11,7 @@ pub mod json;
 pub mod limits;
 pub mod name;
 pub mod stream;
+pub mod text;
 pub mod time;
 pub mod version;
 

@@ -16,6 +16,7 @@ use crate::check;
 use crate::environment::Environment;
 use crate::error::PolicyError;
 use crate::gate::Gate;
+use crate::lint;
 use crate::pattern::Pattern;
 use crate::people::{Group, People};
 use crate::permission::Permission;
@@ -161,6 +162,11 @@ impl PolicySet {
     /// The canonical document (RFC 8785) of all files.
     pub fn document(&self) -> Vec<u8> {
         self.document.clone()
+    }
+
+    /// Its files, by path relative to its directory.
+    pub fn files(&self) -> BTreeMap<String, String> {
+        lint::files(self)
     }
 
     /// The digest of [`Self::document`], which names the policy set.

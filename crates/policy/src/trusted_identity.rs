@@ -70,6 +70,14 @@ impl TrustedIdentity {
         Ok(Self { issuer, name: Name::read(&identity)?, claims, log })
     }
 
+    /// Whom it names, such as `https://ci.example/acme/* of https://issuer.example`.
+    pub fn described(&self) -> String {
+        match &self.name {
+            Name::Exact(whole) => format!("{whole} of {}", self.issuer),
+            Name::StartsWith(start) => format!("{start}* of {}", self.issuer),
+        }
+    }
+
     /// Whether it is everyone of one owner: a host and an owner, whatever comes behind, and no claim besides.
     pub fn is_broad(&self) -> bool {
         match &self.name {

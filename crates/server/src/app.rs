@@ -7,10 +7,14 @@ use lockgate_engine::access_log::{self, AccessLog};
 use lockgate_engine::issuer::Issuers;
 use lockgate_engine::passkeys::WaitingPasskeys;
 use lockgate_engine::session::Challenges;
+use lockgate_engine::session::handover::Handovers;
 use tokio::sync::{Semaphore, watch};
 
 use crate::front::Front;
+use crate::gathered::GatheredCache;
+use crate::policy_report::PolicyReports;
 use crate::rate::{RateTable, Rates};
+use crate::standing::Standings;
 use crate::uploads::Uploads;
 
 /// How many uploads and downloads may go on at the same time.
@@ -22,6 +26,14 @@ pub struct App {
     pub engine: Arc<Engine>,
     /// Open sign-in challenges.
     pub challenges: Challenges,
+    /// Sessions that wait for their browsers.
+    pub handovers: Handovers,
+    /// What waits for whom, for the head of every page.
+    pub standings: Standings,
+    /// What metrics are counted from.
+    pub gathered: GatheredCache,
+    /// What was checked of the active policy set, and what its gates warned of.
+    pub policy_reports: PolicyReports,
     /// Passkeys that wait for somebody to vouch for them.
     pub passkeys: WaitingPasskeys,
     /// Whether this is a demo instance.
@@ -55,6 +67,10 @@ impl App {
         Arc::new(Self {
             engine,
             challenges: Challenges::default(),
+            handovers: Handovers::default(),
+            standings: Standings::default(),
+            gathered: GatheredCache::default(),
+            policy_reports: PolicyReports::default(),
             passkeys: WaitingPasskeys::default(),
             demo,
             size,

@@ -103,6 +103,7 @@ async fn dispatch(
 ) -> Response {
     let address = address_of(&request);
     let object = path.as_ref().map(object_of).unwrap_or_default();
+    let wanted = request.uri().path_and_query().map(ToString::to_string).unwrap_or_default();
     let mut witness = match Witness::begin(&app, address, route.event, &object).await {
         Ok(witness) => witness,
         Err(fault) => {
@@ -134,7 +135,10 @@ async fn dispatch(
             tracing::warn!(event = route.event, code = fault.code, ?context, "refused");
         }
         tracing::info!(event = route.event, code = fault.code, %address, "refused");
-        reply::problem(&fault)
+        match route.is_page() {
+            true => handlers::pages::refused(&fault, &wanted),
+            false => reply::problem(&fault),
+        }
     });
     let person = person.as_ref().map(PersonId::as_str).unwrap_or("-");
     tracing::debug!(event = route.event, person, %address, status = response.status().as_u16(), "served");

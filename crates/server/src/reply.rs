@@ -57,9 +57,14 @@ pub fn method_unknown() -> Response {
     typed(StatusCode::METHOD_NOT_ALLOWED, "application/problem+json", bytes)
 }
 
-/// A fault as a problem body; its context stays in the server's log.
+/// What the outside is told of a fault; its context stays in the server's log.
+pub fn problem_of(fault: &Fault) -> Problem {
+    Problem::new(problem_kind(fault.kind), fault.code, fault.message.clone(), fault.hint.clone())
+}
+
+/// A fault as a problem body.
 pub fn problem(fault: &Fault) -> Response {
-    let problem = Problem::new(problem_kind(fault.kind), fault.code, fault.message.clone(), fault.hint.clone());
+    let problem = problem_of(fault);
     let bytes = serde_json::to_vec(&problem).unwrap_or_default();
     let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = typed(status, "application/problem+json", bytes);

@@ -2,7 +2,43 @@
 
 use lockgate_ledger::Event;
 use lockgate_ledger::entry::EvidenceForm;
+use lockgate_ledger::freeze::FreezeOrdered;
 use lockgate_model::facts::Verdict;
+use serde_json::Value;
+
+/// What stands in the place of the services that a reader may not know of.
+const HIDDEN: &str = "(services that you may not read)";
+
+/// As [`summary`], for a reader who may not know of every service that the event names.
+pub fn veiled_summary(event: &Event) -> String {
+    match event {
+        Event::CiTrusted(event) => {
+            format!("pipelines of {} may act as {} on {HIDDEN}", event.issuer, event.machine)
+        }
+        Event::FreezeOrdered(event) => froze(event, HIDDEN),
+        other => summary(other),
+    }
+}
+
+/// An entry as JSON for such a reader: it is not what was hashed, and has no signature, which would tell guesses apart.
+pub fn veiled(mut entry: Value) -> Value {
+    if let Some(body) = entry.pointer_mut("/event/body").and_then(Value::as_object_mut) {
+        for name in ["service", "services"] {
+            if body.contains_key(name) {
+                body.insert(name.to_owned(), Value::from(HIDDEN));
+            }
+        }
+        body.remove("signature");
+        body.remove("countersigned");
+    }
+    entry
+}
+
+fn froze(event: &FreezeOrdered, what: &str) -> String {
+    let until = event.until.map(|until| format!(" until {until}")).unwrap_or_default();
+    let place = event.environment.as_ref().map(|name| format!(" in {name}")).unwrap_or_default();
+    format!("{} froze {what}{place}{until}: {}", event.by, event.reason)
+}
 
 /// What happened, in one line.
 pub fn summary(event: &Event) -> String {
@@ -70,10 +106,7 @@ pub fn summary(event: &Event) -> String {
             format!("{} ended the delegation of entry {}: {}", event.by, event.delegation, event.reason)
         }
         Event::FreezeOrdered(event) => {
-            let until = event.until.map(|until| format!(" until {until}")).unwrap_or_default();
-            let service = event.service.as_ref().map_or("everything", lockgate_model::ServiceName::as_str);
-            let place = event.environment.as_ref().map(|name| format!(" in {name}")).unwrap_or_default();
-            format!("{} froze {service}{place}{until}: {}", event.by, event.reason)
+            froze(event, event.service.as_ref().map_or("everything", lockgate_model::ServiceName::as_str))
         }
         Event::FreezeLifted(event) => {
             format!("{} lifted the freeze of entry {}: {}", event.by, event.freeze, event.reason)

@@ -18,7 +18,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("store-local", &["model", "store"]),
     ("engine", &["model", "sign", "sigstore", "tlog", "evidence", "policy", "ledger", "store"]),
     ("api", &["model"]),
-    ("server", &["model", "sign", "tlog", "evidence", "policy", "ledger", "store", "engine", "api"]),
+    ("web", &["model", "api"]),
+    ("server", &["model", "sign", "tlog", "evidence", "policy", "ledger", "store", "engine", "api", "web"]),
     (
         "lockgate",
         &[

@@ -93,7 +93,7 @@ pub struct ChangeRow {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub subject: Option<PersonId>,
-    /// `open`, `applied`, `rejected` or `expired`.
+    /// `open`, `stale` where it can only fail, `applied`, `rejected` or `expired`.
     pub status: String,
     /// How many more people have to sign; 0 unless it is open.
     pub missing: u64,

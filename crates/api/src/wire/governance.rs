@@ -25,6 +25,9 @@ pub struct ServerInfo {
     pub policy_at: u64,
     /// Whether the first owner is still to be enrolled.
     pub setup_needed: bool,
+    /// Whether people may sign in through an identity provider.
+    #[serde(default)]
+    pub oidc: bool,
     /// Whether this is a demo instance, whose keys mean nothing.
     pub demo: bool,
 }

@@ -81,6 +81,9 @@ pub struct HistoryReply {
     /// Ask for the next page with `before` set to this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<u64>,
+    /// The oldest entry that was looked at, where a filter left some out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scanned_to: Option<u64>,
 }
 
 /// One entry.

@@ -46,6 +46,9 @@ pub struct RightRow {
     /// The entry that the last use wrote.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_index: Option<u64>,
+    /// Whether it was used last for something that the caller may not read, so that neither is told.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub last_use_hidden: bool,
 }
 
 /// Why somebody has a permission.

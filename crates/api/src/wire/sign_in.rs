@@ -52,6 +52,48 @@ pub struct SessionReply {
     pub expires_at: UnixMillis,
 }
 
+/// `POST /v1/handovers`: nothing; the session is what is handed over.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HandoverRequest {}
+
+/// A session's one-time code for a browser.
+#[derive(Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HandoverReply {
+    /// The code; shown once.
+    pub code: String,
+    /// Until when it can be claimed.
+    #[schemars(with = "u64")]
+    pub expires_at: UnixMillis,
+}
+
+/// `POST /v1/handovers/claims`.
+#[derive(Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HandoverClaim {
+    /// The code.
+    pub code: String,
+    /// Whose session it is, as the page showed it; without it, the reply says whose, and nothing is claimed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub person: Option<PersonId>,
+}
+
+/// Whose session a code hands over.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HandoverClaimed {
+    /// Whose.
+    #[schemars(with = "String")]
+    pub person: PersonId,
+    /// Whether the browser is signed in with it now.
+    pub signed_in: bool,
+    /// When that session ends at the latest.
+    #[schemars(with = "u64")]
+    pub expires_at: UnixMillis,
+}
+
 /// `GET /v1/whoami`.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

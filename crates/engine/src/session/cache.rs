@@ -96,6 +96,19 @@ impl SessionCache {
         Ok(Some(held))
     }
 
+    /// Whether a session has not been ended, for who knows the hash of its token alone.
+    pub(super) fn is_there(&self, store: &dyn Store, hash: &Digest) -> Result<bool, Fault> {
+        let inside = self.locked();
+        if inside.known.contains_key(hash) {
+            return Ok(true);
+        }
+        if inside.ended.tokens.contains_key(hash) {
+            return Ok(false);
+        }
+        let Some(session) = store.session_by_hash(hash)? else { return Ok(false) };
+        Ok(inside.ended.people.get(&session.subject).is_none_or(|until| session.created > *until))
+    }
+
     /// Notes that a session was used, once a minute for each: a read must not cost a write.
     pub(super) fn touch(&self, store: &dyn Store, hash: &Digest, now: UnixMillis) {
         let mut inside = self.locked();

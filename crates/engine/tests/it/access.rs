@@ -1,6 +1,6 @@
 //! Who may do what: scopes, what is hidden, last uses and reviews.
 
-use lockgate_engine::access::{of_person, review};
+use lockgate_engine::access::{of_person, review, review_for};
 use lockgate_engine::history::history_for;
 use lockgate_engine::status::{open_promotions_for, services_for};
 use lockgate_engine::{Fault, authorise};
@@ -114,6 +114,22 @@ fn promotions_into_other_environments_are_hidden() {
     assert_eq!(hidden.3, missing.3);
     let approved = world.approve(promotion, "dana").unwrap_err();
     assert_eq!(approved.code, "PROMOTION_UNKNOWN");
+}
+
+#[test]
+fn when_somebody_acted_for_another_service_is_hidden() {
+    let world = scoped();
+    world.push("shop/web@1.0.0");
+    let pushed = |reader: &str| {
+        let access = of_person(world.engine(), &person("ci")).unwrap();
+        let (access, hidden) = access.for_reader(world.engine(), &person(reader)).unwrap();
+        (access.uses.contains_key(&Permission::Push), hidden.contains(&Permission::Push))
+    };
+    assert_eq!((pushed("dana"), pushed("sam")), ((true, false), (true, false)));
+    world.push("bank/api@1.0.0");
+    assert_eq!((pushed("dana"), pushed("sam")), ((false, true), (true, false)));
+    assert_eq!(review_for(world.engine(), &person("dana")).map(|_| ()).unwrap_err().code, "NOT_PERMITTED");
+    assert!(review_for(world.engine(), &person("sam")).is_ok());
 }
 
 #[test]

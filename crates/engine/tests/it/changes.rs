@@ -123,6 +123,26 @@ fn one_signature_is_enough_while_there_is_one_owner() {
 }
 
 #[test]
+fn what_makes_no_sense_is_not_recorded() {
+    let world = World::starter();
+    let size = world.size();
+    let mut over = enrolment("eve", &["approvers"], "sam");
+    over.expires_at = Some(world.engine().published().time);
+    let document = over.document(ORIGIN).unwrap();
+    over.proof = sign("eve", ENROLMENT_NAMESPACE, &document);
+    over.sponsor = Sponsor::Countersigned { by: person("sam"), signature: sign("sam", ENROLMENT_NAMESPACE, &document) };
+    let refused = world.engine().run(people::enrol(&person("sam"), over).unwrap()).unwrap_err();
+    assert_eq!((refused.code, refused.kind), ("KEY_EXPIRY", lockgate_engine::Kind::Invalid));
+    let same = activate(&world, "A way up through dev and staging", "sam").unwrap_err();
+    assert_eq!((same.code, same.kind), ("POLICY_SAME", lockgate_engine::Kind::Conflict));
+    assert_eq!(revoke(&world, "dana", Some(size + 1), "sam").unwrap_err().code, "KEY_SINCE");
+    let nobody = revoke(&world, "nobody", None, "sam").unwrap_err();
+    assert_eq!((nobody.code, nobody.kind), ("PERSON_UNKNOWN", lockgate_engine::Kind::NotFound));
+    assert_eq!(world.size(), size);
+    revoke(&world, "dana", Some(size), "sam").unwrap();
+}
+
+#[test]
 fn the_second_signature_makes_the_change() {
     let mut world = two_owners();
     let receipt = enrol(&world, "eve", &["approvers"], "sam").unwrap();
@@ -227,8 +247,8 @@ fn another_policy_set_is_shown_to_who_signs_it_and_a_stale_one_leaves_nothing() 
     assert_eq!(sign_change(&world, 2, "kim").unwrap().value["event"], "policy.activated");
     let size = world.size();
     let stale = sign_change(&world, 1, "kim").unwrap_err();
-    assert_eq!((stale.code, world.size(), status(&world, 1)), ("POLICY_STALE", size, "open"));
-    assert!(stale.hint.unwrap().contains("lockgate change reject C-1"));
+    assert_eq!((stale.code, world.size(), status(&world, 1)), ("POLICY_STALE", size, "stale"));
+    assert!(stale.hint.unwrap().contains("`lockgate change reject C-1 --reason stale`"));
 }
 
 #[test]

@@ -13,6 +13,8 @@ mod emergency;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod matrix;
+#[cfg(test)]
 mod promotions;
 #[cfg(test)]
 mod sessions;

@@ -75,7 +75,7 @@ impl Governance {
     }
 
     /// A machine that is known keeps its groups; a new one gets groups that the policy set has.
-    fn check_machine(&self, event: &CiTrusted) -> Result<(), ApplyError> {
+    pub(super) fn check_machine(&self, event: &CiTrusted) -> Result<(), ApplyError> {
         let invalid = |what: &str| refused("CI_MACHINE_INVALID", format!("`{}` {what}", event.machine));
         match self.person(&event.machine) {
             Some(known) if known.kind != SubjectKind::Machine => Err(invalid("is a person, not a machine")),

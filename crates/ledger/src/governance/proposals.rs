@@ -2,6 +2,7 @@
 
 use lockgate_model::{ChangeId, Digest, EntryIndex, PersonId, UnixMillis};
 use lockgate_policy::Permission;
+use lockgate_sign::ssh::SshPublicKey;
 
 use super::{Governance, Signed};
 use crate::bodies::{Bodies, required};
@@ -9,6 +10,7 @@ use crate::change::{
     CHANGE_TTL, COUNTERSIGNATURES_MAX, ChangeProposed, ChangeRejected, ChangeSigned, Demand, REJECTION_NAMESPACE,
     read_draft, rejection_bytes,
 };
+use crate::entry::Event;
 use crate::state::ApplyError;
 
 /// A proposed change.
@@ -124,6 +126,32 @@ impl Governance {
     pub fn missing_signatures(&self, change: &Change) -> usize {
         let signed: Vec<Signed> = change.signatures.iter().map(signed).collect();
         self.effective_quorum(change.permission, change.subject.as_ref()).saturating_sub(self.count_people(&signed))
+    }
+
+    /// Whether someone could sign a change now: they may, it is not about them, and they have not signed it yet.
+    pub fn could_sign(&self, by: &PersonId, change: &Change) -> bool {
+        let aliases = self.policy.aliases();
+        let signed = change.signatures.iter().any(|one| aliases.person(&one.by) == aliases.person(by));
+        !signed && self.check_signer(by, change.permission, change.subject.as_ref()).is_ok()
+    }
+
+    /// Whether a proposed change can only fail, however many sign it: what its `draft` rests on has changed since.
+    pub fn is_stale(&self, change: &Change, draft: &Event) -> bool {
+        let bound = |key: &SshPublicKey| self.refuse_bound_key(key).is_err();
+        match draft {
+            Event::PolicyActivated(event) => {
+                event.previous != self.policy_digest || event.previous_at != self.policy_at
+            }
+            Event::PersonSuspended(event) | Event::PersonReinstated(event) => {
+                self.person(&event.person).is_none_or(|person| person.standing_at != event.previous_at)
+            }
+            Event::PersonEnrolled(event) => self.person(&event.person).is_some() || bound(&event.key),
+            Event::KeyRecovered(event) => bound(&event.key),
+            Event::CiTrusted(event) => {
+                self.check_machine(event).is_err() || self.ci.check_beside(event, &change.document).is_err()
+            }
+            _ => false,
+        }
     }
 
     /// Applies `change.proposed`.

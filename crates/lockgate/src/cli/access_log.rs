@@ -23,7 +23,7 @@ pub struct AccessLog {
     #[arg(long, value_name = "TIME")]
     pub until: Option<UnixMillis>,
     /// How many
-    #[arg(long, default_value_t = 30)]
+    #[arg(long, default_value = "30", value_parser = super::count)]
     pub limit: usize,
     /// Before this index, as printed by the page before
     #[arg(long)]

@@ -35,10 +35,10 @@ pub enum CiTrustAdd {
     /// GitHub Actions, by the numeric ids of owner and repository
     Github {
         /// The owner's numeric id (`gh api users/OWNER --jq .id`)
-        #[arg(long, value_name = "NUMBER")]
+        #[arg(long, value_name = "NUMBER", value_parser = numeric_id)]
         owner_id: u64,
         /// The repository's numeric id (`gh api repos/OWNER/NAME --jq .id`)
-        #[arg(long, value_name = "NUMBER")]
+        #[arg(long, value_name = "NUMBER", value_parser = numeric_id)]
         repository_id: u64,
         /// Only jobs of this GitHub environment
         #[arg(long, value_name = "NAME")]
@@ -59,10 +59,10 @@ pub enum CiTrustAdd {
     /// GitLab CI, by the numeric ids of namespace and project
     Gitlab {
         /// The namespace's numeric id
-        #[arg(long, value_name = "NUMBER")]
+        #[arg(long, value_name = "NUMBER", value_parser = numeric_id)]
         namespace_id: u64,
         /// The project's numeric id
-        #[arg(long, value_name = "NUMBER")]
+        #[arg(long, value_name = "NUMBER", value_parser = numeric_id)]
         project_id: u64,
         /// Only jobs of this GitLab environment
         #[arg(long, value_name = "NAME")]
@@ -115,6 +115,13 @@ pub struct CiTrustCommon {
     /// Do not ask; for scripts
     #[arg(long, short = 'y')]
     pub yes: bool,
+}
+
+fn numeric_id(text: &str) -> Result<u64, String> {
+    match text.parse::<u64>() {
+        Ok(id) if id > 0 && id.to_string() == text => Ok(id),
+        _ => Err("write the numeric id; names can be given to others, and `--help` says where ids are".to_owned()),
+    }
 }
 
 fn claim(text: &str) -> Result<(String, String), String> {

@@ -20,7 +20,7 @@ pub enum Delegate {
         #[arg(long = "service", value_name = "SERVICE")]
         services: Vec<ServiceName>,
         /// For how long, at most 30d
-        #[arg(long = "for", default_value = "7d", value_name = "DURATION")]
+        #[arg(long = "for", default_value = "7d", value_name = "DURATION", value_parser = super::lasting, allow_hyphen_values = true)]
         lasts: Span,
         /// Why
         #[arg(long)]

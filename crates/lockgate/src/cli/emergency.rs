@@ -20,7 +20,7 @@ pub struct Freeze {
     #[arg(long)]
     pub reason: Option<String>,
     /// For how long, such as 2h [default: until it is lifted]
-    #[arg(long = "until", value_name = "DURATION")]
+    #[arg(long = "until", value_name = "DURATION", value_parser = super::lasting, allow_hyphen_values = true)]
     pub lasts: Option<Span>,
     /// Let rollbacks through
     #[arg(long)]
@@ -70,7 +70,7 @@ pub struct BreakGlass {
     #[arg(long)]
     pub ticket: Option<String>,
     /// For how long; the policy set says how long at most
-    #[arg(long = "expires", default_value = "4h", value_name = "DURATION")]
+    #[arg(long = "expires", default_value = "4h", value_name = "DURATION", value_parser = super::lasting, allow_hyphen_values = true)]
     pub lasts: Span,
     /// Do not ask; for scripts
     #[arg(long, short = 'y')]

@@ -80,6 +80,9 @@ pub enum Key {
         /// Why
         #[arg(long)]
         reason: String,
+        /// Do not ask; for scripts
+        #[arg(long, short = 'y')]
+        yes: bool,
     },
     /// End a key that was in someone else's hands, and list what rested on it
     Compromised {
@@ -94,6 +97,9 @@ pub enum Key {
         /// Why
         #[arg(long)]
         reason: String,
+        /// Do not ask; for scripts
+        #[arg(long, short = 'y')]
+        yes: bool,
     },
     /// Ask for a new key in the place of lost ones: writes a request that an owner countersigns with `invite`
     Recover {
@@ -119,6 +125,9 @@ pub enum Key {
         /// Why
         #[arg(long)]
         reason: String,
+        /// Do not ask; for scripts
+        #[arg(long, short = 'y')]
+        yes: bool,
     },
     /// Reinstate someone who is suspended, or whose enrolment is in doubt
     Reinstate {
@@ -127,6 +136,9 @@ pub enum Key {
         /// Why
         #[arg(long)]
         reason: String,
+        /// Do not ask; for scripts
+        #[arg(long, short = 'y')]
+        yes: bool,
     },
     /// Print `allowed_signers` for `ssh-keygen -Y verify`: everyone's keys that count
     ExportAllowedSigners,
@@ -144,6 +156,9 @@ pub enum Key {
         /// Why
         #[arg(long)]
         reason: String,
+        /// Do not ask; for scripts
+        #[arg(long, short = 'y')]
+        yes: bool,
     },
 }
 
@@ -151,7 +166,7 @@ pub enum Key {
 #[derive(Debug, Clone, Default, Args)]
 pub struct KeyLimits {
     /// After how long the key ends by itself, such as 365d
-    #[arg(long, value_name = "DURATION")]
+    #[arg(long, value_name = "DURATION", value_parser = super::lasting, allow_hyphen_values = true)]
     pub expires: Option<Span>,
     /// The only environment that the key signs for; may be given more than once
     #[arg(long = "only-for", value_name = "ENVIRONMENT")]

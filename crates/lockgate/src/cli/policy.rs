@@ -83,6 +83,9 @@ pub enum Policy {
         /// The report of a backtest of it, which is signed with it
         #[arg(long, value_name = "FILE")]
         backtest: Option<PathBuf>,
+        /// Do not ask; for scripts
+        #[arg(long, short = 'y')]
+        yes: bool,
     },
 }
 

@@ -65,7 +65,7 @@ pub struct WaiverRequest {
     #[arg(long)]
     pub ticket: Option<String>,
     /// For how long
-    #[arg(long = "for", default_value = "30d", value_name = "DURATION")]
+    #[arg(long = "for", default_value = "30d", value_name = "DURATION", value_parser = super::lasting, allow_hyphen_values = true)]
     pub lasts: Span,
     /// Write the signed request to a file, and hand that over, instead of recording it
     #[arg(long, value_name = "FILE")]

@@ -18,7 +18,7 @@ pub struct Where {
     #[arg(long, value_name = "ENVIRONMENT")]
     pub environment: Option<EnvName>,
     /// How many rows
-    #[arg(long, default_value_t = 200)]
+    #[arg(long, default_value = "200", value_parser = super::count)]
     pub limit: usize,
 }
 

@@ -42,7 +42,10 @@ pub fn show(world: &World, name: Option<&PersonId>) -> Outcome {
                 scope(right.services.as_ref()),
                 scope(right.environments.as_ref()),
                 why(&right.because),
-                used(&right.permission, right.last_used),
+                match right.last_use_hidden {
+                    true => "where you may not read".to_owned(),
+                    false => used(&right.permission, right.last_used),
+                },
             ]
         };
         let header = ["permission", "services", "environments", "because", "last used"];

@@ -92,9 +92,7 @@ pub fn export(world: &World, file: &Path) -> Outcome {
     let checkpoint = open_checkpoint(&trust, &note)?;
     let opened = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file);
     let out = opened.map_err(|error| match error.kind() {
-        std::io::ErrorKind::AlreadyExists => {
-            Failure::new(Exit::Conflict, "FILE_EXISTS", format!("{} exists already", file.display()))
-        }
+        std::io::ErrorKind::AlreadyExists => Failure::exists(file),
         _ => Failure::file(file, &error),
     })?;
     let fetched = fetch(world, &client, &checkpoint, file, out).and_then(|walk| judge(walk, &checkpoint));

@@ -34,19 +34,21 @@ pub fn approve(world: &World, options: &cli::Approve) -> Outcome {
 /// `lockgate reject`.
 ///
 /// # Errors
-/// As [`approve`].
-pub fn reject(world: &World, options: &cli::Approve) -> Outcome {
-    consent(world, options, Verdict::Reject)
+/// As [`approve`], or `REJECTION_FINAL`.
+pub fn reject(world: &World, options: &cli::Reject) -> Outcome {
+    let cli::Reject { promotion, comment, open, withdraw, yes, key } = options.clone();
+    if withdraw {
+        return Err(Failure::usage("REJECTION_FINAL", "a rejection has ended the promotion, and cannot be withdrawn")
+            .hint("ask anew with `lockgate promote`"));
+    }
+    let options = cli::Approve { promotion, comment, open, withdraw: false, yes, key };
+    consent(world, &options, Verdict::Reject)
 }
 
 /// The document is built here, from entries that were verified here against the pinned trust file; the server's
 /// word for what is promoted is not taken.
 fn consent(world: &World, options: &cli::Approve, verdict: Verdict) -> Outcome {
     let person = world.person()?;
-    if options.withdraw && verdict == Verdict::Reject {
-        return Err(Failure::usage("REJECTION_FINAL", "a rejection has ended the promotion, and cannot be withdrawn")
-            .hint("ask anew with `lockgate promote`"));
-    }
     let client = world.signed_in_as(&person)?;
     let trust = world.trust(None)?;
     let bytes = client.get_bytes(&format!("/v1/promotions/{}/bundle", options.promotion))?;

@@ -148,7 +148,7 @@ fn log_key(store: &LocalStore, trust: Option<&TrustFile>) -> Option<VerifierKey>
 fn anchors(world: &World, checkpoints: &[PathBuf]) -> Result<Vec<Anchor>, Failure> {
     let mut paths = checkpoints.to_vec();
     if let Some(missing) = paths.iter().find(|path| !path.exists()) {
-        return Err(Failure::new(Exit::NotFound, "FILE_FAILED", format!("{} does not exist", missing.display())));
+        return Err(Failure::file(missing, &std::io::ErrorKind::NotFound.into()));
     }
     paths.push(world.home.high_water());
     if let Ok(seen) = std::fs::read_dir(world.home.path().join("checkpoints")) {

@@ -43,7 +43,8 @@ pub fn export(world: &World, options: &cli::AuditExport) -> Outcome {
     match &options.out {
         Some(path) => {
             write_file(path, text.as_bytes(), 0o644)?;
-            world.terminal.say(format!("{}: {}", path.display(), told(&report)));
+            let file = path.display().to_string();
+            world.terminal.done(&serde_json::json!({ "file": file }), format!("{file}: {}", told(&report)))?;
         }
         None => world.terminal.bytes(text.as_bytes())?,
     }

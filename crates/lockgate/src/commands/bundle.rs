@@ -36,10 +36,12 @@ pub fn bundle(world: &World, options: &cli::Bundle) -> Outcome {
                 return Ok(Exit::Done);
             }
             write_file(&file, &bytes, 0o644)?;
-            world.terminal.say(format!("{} proves {promotion}: {} bytes", file.display(), bytes.len()));
+            let shown = json!({ "promotion": promotion, "file": file.display().to_string(), "bytes": bytes.len() });
+            world.terminal.done(&shown, format!("{} proves {promotion}: {} bytes", file.display(), bytes.len()))?;
             Ok(Exit::Done)
         }
         cli::Bundle::Show { file, trust } => show(world, file, trust.as_deref()),
+        cli::Bundle::View { file, out, trust } => view(world, file, out, trust.as_deref()),
         cli::Bundle::Extract { file, to, trust } => extract(world, file, to, trust.as_deref()),
     }
 }
@@ -86,6 +88,26 @@ fn show(world: &World, file: &Path, trust: Option<&Path>) -> Outcome {
             ));
         }
         text
+    })?;
+    Ok(Exit::Done)
+}
+
+/// Writes one HTML file that holds the bundle, what is trusted, and the browser's verifier.
+fn view(world: &World, file: &Path, out: &Path, trust: Option<&Path>) -> Outcome {
+    let (bundle, trust, verified) = open(world, file, trust)?;
+    let text =
+        |bytes: Vec<u8>| String::from_utf8(bytes).map_err(|error| Failure::usage("BUNDLE_INVALID", error.to_string()));
+    let trust = serde_json::to_string(&trust).map_err(|error| Failure::usage("TRUST_INVALID", error.to_string()))?;
+    let page = lockgate_server::viewer::page(&text(bundle.to_bytes()?)?, &trust);
+    write_file(out, page.as_bytes(), 0o644)?;
+    let shown = json!({ "promotion": verified.promotion, "file": out, "sizeBytes": page.len() });
+    world.terminal.show(&shown, || {
+        format!(
+            "{} shows {} and verifies it in any browser, offline\n\
+             whoever opens it compares its trust file with the one that they pinned\n",
+            out.display(),
+            verified.promotion
+        )
     })?;
     Ok(Exit::Done)
 }
@@ -148,11 +170,12 @@ fn extract(world: &World, file: &Path, to: &Path, trust: Option<&Path>) -> Outco
     }
     write_pins(to, &trust, verified.state.governance()?)?;
     text("VERIFY.md", verify_text(&verified).as_bytes())?;
-    world.terminal.say(format!(
+    let told = format!(
         "{} is taken apart in {}; VERIFY.md says how to check it with other tools",
         file.display(),
         to.display()
-    ));
+    );
+    world.terminal.done(&json!({ "file": file.display().to_string(), "dir": to.display().to_string() }), told)?;
     Ok(Exit::Done)
 }
 

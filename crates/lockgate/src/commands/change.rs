@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use lockgate_api::wire::{
-    Acknowledged, ChangeRejectionRequest, ChangeReply, ChangeRow, ChangeSignatureRequest, Changed, ServerInfo,
+    Acknowledged, ChangeRejectionRequest, ChangeReply, ChangeRow, ChangeSignatureRequest, Changed, ServerInfo, Whoami,
 };
 use lockgate_api::{Client, Exit};
 use lockgate_ledger::Event;
@@ -15,7 +15,7 @@ use lockgate_ledger::change::{REJECTION_NAMESPACE, read_draft, rejection_bytes, 
 use lockgate_ledger::code_words::code_words;
 use lockgate_ledger::entry::PolicyActivated;
 use lockgate_model::{ChangeId, Digest, Limits, canonical};
-use lockgate_policy::PolicySet;
+use lockgate_policy::{LineChange, PolicySet, line_changes};
 use serde_json::json;
 
 use crate::cli;
@@ -30,8 +30,6 @@ use crate::world::World;
 
 /// The most lines of a policy set's differences that are shown.
 const LINES_MAX: usize = 200;
-/// How many pairs of lines are compared to find the fewest that differ.
-const COMPARED_MAX: usize = 4_000_000;
 
 /// `lockgate change`.
 ///
@@ -68,8 +66,38 @@ pub fn outcome(world: &World, reply: &Acknowledged<Changed>, done: impl FnOnce()
     Ok(Exit::Pending)
 }
 
+/// Shows a change that is about to be signed as whoever signs it later sees it, and asks.
+///
+/// # Errors
+/// `CONFIRMATION_NEEDED` where there is nobody to ask, `NOT_CONFIRMED` after a no.
+pub fn confirm(world: &World, event: &Event, document: &[u8], origin: &str, yes: bool) -> Result<(), Failure> {
+    confirm_with(world, event, document, &format!("  ledger      {origin}\n"), yes)
+}
+
+/// As [`confirm`], with lines of more than the event says.
+///
+/// # Errors
+/// As [`confirm`].
+pub fn confirm_with(world: &World, event: &Event, document: &[u8], more: &str, yes: bool) -> Result<(), Failure> {
+    world.terminal.say(format!("You are about to sign:\n{}{}", render(event, document), more.trim_end()));
+    match yes || world.terminal.confirm("Sign this with your key?")? {
+        true => Ok(()),
+        false => Err(Failure::new(Exit::Failed, "NOT_CONFIRMED", "nothing was signed")),
+    }
+}
+
+/// Whether an open change waits for this very person: they may sign it, it is not about them, and they have not.
+pub fn needs(row: &ChangeRow, me: &Whoami) -> bool {
+    row.status == "open"
+        && row.missing > 0
+        && me.permissions.contains(&row.permission)
+        && row.subject.as_ref() != Some(&me.person)
+        && !row.signed_by.contains(&me.person)
+}
+
 fn list(world: &World) -> Outcome {
-    let rows: Vec<ChangeRow> = world.signed_in()?.get("/v1/changes")?;
+    let client = world.signed_in()?;
+    let (rows, me): (Vec<ChangeRow>, Whoami) = (client.get("/v1/changes")?, client.get("/v1/whoami")?);
     world.terminal.show(&rows, || {
         if rows.is_empty() {
             return "nothing was ever proposed".to_owned();
@@ -77,7 +105,9 @@ fn list(world: &World) -> Outcome {
         let row = |row: &ChangeRow| {
             let signed: Vec<&str> = row.signed_by.iter().map(lockgate_model::PersonId::as_str).collect();
             let next = match row.status.as_str() {
-                "open" => format!("needs {} more: lockgate change sign {}", row.missing, row.change),
+                "open" if needs(row, &me) => format!("needs you: lockgate change sign {}", row.change),
+                "open" => format!("needs {} more", row.missing),
+                "stale" => format!("lockgate change reject {} --reason stale", row.change),
                 _ => row.outcome.clone().unwrap_or_default(),
             };
             vec![
@@ -157,7 +187,11 @@ fn show(world: &World, id: ChangeId) -> Outcome {
             "open" => format!("open until {}, needs {} more", row.expires_at, row.missing),
             other => format!("{other}: {}", printable(row.outcome.as_deref().unwrap_or("its time ran out"))),
         };
-        format!("{id}  {}\n{text}  state       {state}", row.event)
+        let next = match row.status.as_str() {
+            "stale" => format!("\n  next        lockgate change reject {id} --reason stale"),
+            _ => String::new(),
+        };
+        format!("{id}  {}\n{text}  state       {state}{next}", row.event)
     })?;
     Ok(Exit::Done)
 }
@@ -205,11 +239,19 @@ fn backtest_summary(client: &Client, digest: Digest, event: &PolicyActivated, or
     }
     let report = BacktestReport::from_bytes(&bytes)?;
     report.check(origin, event.policy, event.previous)?;
-    Ok(summary_of(&report).lines().map(|line| format!("              {line}\n")).collect())
+    Ok(backtest_lines(&report))
+}
+
+/// The same of a backtest that is at hand, indented as what is shown before a signature.
+pub fn backtest_lines(report: &BacktestReport) -> String {
+    summary_of(report).lines().map(|line| format!("              {line}\n")).collect()
 }
 
 /// Which lines of the policy set change. The active set is compared by the digest that the change names.
-fn policy_differences(client: &Client, previous: Digest, next: &PolicySet) -> Result<String, Failure> {
+///
+/// # Errors
+/// When the active set cannot be fetched, or does not read.
+pub fn policy_differences(client: &Client, previous: Digest, next: &PolicySet) -> Result<String, Failure> {
     let active = client.get_bytes("/v1/policy")?;
     if Digest::of(&active) != previous {
         return Ok("  differs     from a policy set that is not active any more: the change is stale\n".to_owned());
@@ -236,55 +278,11 @@ fn policy_differences(client: &Client, previous: Digest, next: &PolicySet) -> Re
 /// The lines that one text has and the other has not, each with its number: first `-`, then `+`. A line that moved is
 /// shown in both places, because under another heading it says something else.
 pub fn line_differences(old: &str, new: &str) -> Vec<String> {
-    let (old, new): (Vec<&str>, Vec<&str>) = (old.lines().collect(), new.lines().collect());
-    let same = old.iter().zip(&new).take_while(|(old, new)| old == new).count();
-    let (before, after) = (old.get(same..).unwrap_or_default(), new.get(same..).unwrap_or_default());
-    let tail = before.iter().rev().zip(after.iter().rev()).take_while(|(old, new)| old == new).count();
-    let before = before.get(..before.len() - tail).unwrap_or_default();
-    let after = after.get(..after.len() - tail).unwrap_or_default();
-    let (taken, put) = apart(before, after);
-    let line = |mark: char, lines: &[&str], at: usize| {
-        lines.get(at).map(|line| format!("{mark} {:>4}  {}", same + at + 1, printable(line)))
+    let line = |change: LineChange| {
+        let mark = if change.added { '+' } else { '-' };
+        format!("{mark} {:>4}  {}", change.line, printable(&change.text))
     };
-    let taken = taken.into_iter().filter_map(|at| line('-', before, at));
-    let put = put.into_iter().filter_map(|at| line('+', after, at));
-    taken.chain(put).collect()
-}
-
-/// Which lines of each side are not in their longest common subsequence; all of them where finding it would take long.
-fn apart(old: &[&str], new: &[&str]) -> (Vec<usize>, Vec<usize>) {
-    if old.len().saturating_mul(new.len()) > COMPARED_MAX {
-        return ((0..old.len()).collect(), (0..new.len()).collect());
-    }
-    // How many lines the rests from each line on have in common; from the last line on, there are none.
-    let mut rows: Vec<Vec<u32>> = vec![vec![0; new.len() + 1]];
-    for line in old.iter().rev() {
-        let below = rows.last().cloned().unwrap_or_default();
-        let common = |at: usize| below.get(at).copied().unwrap_or(0);
-        let (mut row, mut right) = (vec![0], 0);
-        for (at, other) in new.iter().enumerate().rev() {
-            right = if line == other { common(at + 1) + 1 } else { common(at).max(right) };
-            row.push(right);
-        }
-        row.reverse();
-        rows.push(row);
-    }
-    rows.reverse();
-    let common = |one: usize, other: usize| rows.get(one).and_then(|row| row.get(other)).copied().unwrap_or(0);
-    let (mut one, mut other) = (0, 0);
-    let (mut taken, mut put) = (Vec::new(), Vec::new());
-    while one < old.len() || other < new.len() {
-        if one < old.len() && other < new.len() && old.get(one) == new.get(other) {
-            (one, other) = (one + 1, other + 1);
-        } else if one < old.len() && (other == new.len() || common(one + 1, other) >= common(one, other + 1)) {
-            taken.push(one);
-            one += 1;
-        } else {
-            put.push(other);
-            other += 1;
-        }
-    }
-    (taken, put)
+    line_changes(old, new).into_iter().map(line).collect()
 }
 
 fn files(document: &[u8]) -> Result<BTreeMap<String, String>, Failure> {

@@ -1,13 +1,15 @@
 //! Delegations: lend your right to approve, see who has, end it.
 
-use lockgate_api::Exit;
 use lockgate_api::wire::{Acknowledged, Changed, DelegationRow, EndDelegation, NewDelegation, ServerInfo};
+use lockgate_api::{Client, Exit};
 use lockgate_ledger::code_words::code_words;
 use lockgate_ledger::delegation::{DELEGATION_NAMESPACE, DelegationDocument, DelegationEndDocument, DelegationGranted};
 use lockgate_ledger::governance::document_bytes;
-use lockgate_model::{Digest, EntryIndex};
+use lockgate_model::{Digest, EntryIndex, GroupName};
+use lockgate_policy::{GateKind, PolicySet};
 
 use crate::cli;
+use crate::commands::policy::invalid;
 use crate::commands::push::logged_line;
 use crate::failure::{Failure, Outcome};
 use crate::keyring::sign;
@@ -42,9 +44,14 @@ fn add(world: &World, event: DelegationGranted, yes: bool) -> Outcome {
     let client = world.signed_in_as(&event.from)?;
     let info: ServerInfo = client.get("/v1/server")?;
     world.check_ledger(&info.origin)?;
+    for group in idle_groups(&client, &event)? {
+        world
+            .terminal
+            .say(format!("warning: no gate asks for approvals by the group {group}; lending it lets nothing in"));
+    }
     let document = document_bytes(&DelegationDocument::new(&info.origin, &event))?;
     world.terminal.say(format!(
-        "You are about to lend your right to approve:\n  to         {}\n  groups     {}\n  into       {}\n  services   {}\n  until      {}\n  reason     {}\n  ledger     {}\n  code       {}",
+        "You are about to lend your right to approve:\n  to         {}\n  scope      where you may approve yourself, and of that\n  groups     {}\n  into       {}\n  services   {}\n  until      {}\n  reason     {}\n  ledger     {}\n  code       {}",
         event.to,
         listed(&event.groups, "all of yours"),
         listed(&event.environments, "every environment"),
@@ -80,6 +87,24 @@ fn add(world: &World, event: DelegationGranted, yes: bool) -> Outcome {
         )
     })?;
     Ok(Exit::Done)
+}
+
+/// The lent groups that no approvals gate of the active policy set names, where every such gate names some.
+fn idle_groups<'a>(client: &Client, event: &'a DelegationGranted) -> Result<Vec<&'a GroupName>, Failure> {
+    if event.groups.is_empty() {
+        return Ok(Vec::new());
+    }
+    let document = client.get_bytes("/v1/policy")?;
+    let policy = PolicySet::from_document(&document).map_err(|errors| invalid(&errors))?;
+    let asks = |group: &GroupName| {
+        policy.gates().iter().any(|gate| match &gate.kind {
+            GateKind::Approvals(gate) => {
+                gate.groups.is_empty() || gate.groups.contains(group) || gate.per_group.contains_key(group)
+            }
+            _ => false,
+        })
+    };
+    Ok(event.groups.iter().filter(|group| !asks(group)).collect())
 }
 
 fn listed<T: std::fmt::Display>(items: &[T], none: &str) -> String {

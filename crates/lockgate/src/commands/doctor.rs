@@ -1,6 +1,7 @@
 //! Doctor: is this installation well, end to end?
 
 use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 
 use lockgate_api::Exit;
 use lockgate_api::wire::{BreakGlassRow, ChangeRow, FreezeRow, PersonRow, WaiverRow, Whoami};
@@ -26,6 +27,9 @@ enum Health {
     Fail,
 }
 
+/// One check: how it came out, its name, what was found, and what to do about it.
+type Row = (Health, &'static str, String, String);
+
 /// `lockgate doctor`: exit 1 when something is wrong.
 ///
 /// # Errors
@@ -34,7 +38,7 @@ pub fn doctor(world: &World, options: &cli::Doctor) -> Outcome {
     if options.rebuild {
         return rebuild(world);
     }
-    let mut rows: Vec<(Health, &str, String, String)> = Vec::new();
+    let mut rows: Vec<Row> = Vec::new();
     let mut row =
         |health: Health, name: &'static str, found: String, fix: &str| rows.push((health, name, found, fix.to_owned()));
     row(Health::Ok, "version", format!("lockgate {}", env!("CARGO_PKG_VERSION")), "");
@@ -48,7 +52,10 @@ pub fn doctor(world: &World, options: &cli::Doctor) -> Outcome {
     }
     match key_modes(world) {
         Ok(count) => row(Health::Ok, "keys", format!("{count} private files, readable by their owner alone"), ""),
-        Err(found) => row(Health::Fail, "keys", found, "chmod 600 the named file"),
+        Err(path) => {
+            let path = path.display();
+            row(Health::Fail, "keys", format!("others may read {path}"), &format!("chmod 600 {path}"));
+        }
     }
     match world.keyring.agent.as_ref().map(|socket| AgentSigner::list(socket)) {
         Some(Ok(keys)) => row(Health::Ok, "ssh-agent", format!("{} key(s)", keys.len()), ""),
@@ -83,19 +90,18 @@ pub fn doctor(world: &World, options: &cli::Doctor) -> Outcome {
         }
         Err(failure) => row(Health::Warn, "server", failure.message, "lockgate up"),
     }
-    for (health, name, found, fix) in emergency_rows(world) {
-        row(health, name, found, fix);
-    }
-    for (health, name, found, fix) in governance_rows(world) {
-        row(health, name, found, fix);
-    }
-    for (health, name, found, fix) in waiver_rows(world) {
-        row(health, name, found, fix);
+    let of_server = emergency_rows(world).into_iter().chain(governance_rows(world)).chain(waiver_rows(world));
+    for (health, name, found, fix) in of_server {
+        row(health, name, found, &fix);
     }
     match access::last_review(world) {
         Ok((recent, found)) => {
             let health = if recent { Health::Ok } else { Health::Warn };
             row(health, "access review", found, "lockgate access review --sign");
+        }
+        // Reviews are not everybody's: whoever may not see them all has nothing to mend.
+        Err(failure) if failure.code == "NOT_PERMITTED" => {
+            row(Health::Ok, "access review", "is for those who may read, audit or manage everything".to_owned(), "");
         }
         Err(failure) => row(Health::Warn, "access review", failure.message, "lockgate access review"),
     }
@@ -125,18 +131,18 @@ pub fn doctor(world: &World, options: &cli::Doctor) -> Outcome {
 }
 
 /// What is frozen, and which break-glass nobody has reviewed: that one fails until somebody has.
-fn emergency_rows(world: &World) -> Vec<(Health, &'static str, String, &'static str)> {
+fn emergency_rows(world: &World) -> Vec<Row> {
     let read = || -> Result<(Vec<FreezeRow>, Vec<BreakGlassRow>), Failure> {
         let client = world.signed_in()?;
         Ok((client.get("/v1/freezes")?, client.get("/v1/break-glass")?))
     };
     let (freezes, opened) = match read() {
         Ok(read) => read,
-        Err(failure) => return vec![(Health::Warn, "emergency", failure.message, "lockgate login NAME")],
+        Err(failure) => return vec![(Health::Warn, "emergency", failure.message, "lockgate login NAME".to_owned())],
     };
     let frozen = freezes.iter().filter(|row| row.open).count();
     let health = if frozen == 0 { Health::Ok } else { Health::Warn };
-    let mut rows = vec![(health, "freezes", format!("{frozen} in force"), "lockgate freeze list")];
+    let mut rows = vec![(health, "freezes", format!("{frozen} in force"), "lockgate freeze list".to_owned())];
     let count = |state: &str| opened.iter().filter(|row| row.state == state).count();
     let (unreviewed, open) = (count("unreviewed"), count("open"));
     let health = match (unreviewed, open) {
@@ -145,7 +151,7 @@ fn emergency_rows(world: &World) -> Vec<(Health, &'static str, String, &'static 
         _ => Health::Fail,
     };
     let found = format!("{unreviewed} not reviewed, {open} waiting for signatures");
-    rows.push((health, "break-glass", found, "lockgate break-glass list"));
+    rows.push((health, "break-glass", found, "lockgate break-glass list".to_owned()));
     rows
 }
 
@@ -165,22 +171,23 @@ fn rebuild(world: &World) -> Outcome {
 }
 
 /// Which waivers end within 30 days: then what they except blocks again.
-fn waiver_rows(world: &World) -> Vec<(Health, &'static str, String, &'static str)> {
+fn waiver_rows(world: &World) -> Vec<Row> {
     let read = world.signed_in().and_then(|client| Ok(client.get::<Vec<WaiverRow>>("/v1/waivers")?));
     let rows = match read {
         Ok(rows) => rows,
-        Err(failure) => return vec![(Health::Warn, "waivers", failure.message, "lockgate login NAME")],
+        Err(failure) => return vec![(Health::Warn, "waivers", failure.message, "lockgate login NAME".to_owned())],
     };
     let soon = ending_soon(&rows, world.now());
     if soon.is_empty() {
         let open = rows.iter().filter(|row| row.state == "open").count();
-        return vec![(Health::Ok, "waivers", format!("{open} in force, none ends within 30 days"), "")];
+        let found = format!("{open} in force, none ends within 30 days");
+        return vec![(Health::Ok, "waivers", found, String::new())];
     }
-    soon.into_iter().map(|text| (Health::Warn, "waivers", text, "lockgate waive list")).collect()
+    soon.into_iter().map(|text| (Health::Warn, "waivers", text, "lockgate waive list".to_owned())).collect()
 }
 
 /// Which keys end soon, what waits for signatures, and whether there are enough people to keep each other in check.
-fn governance_rows(world: &World) -> Vec<(Health, &'static str, String, &'static str)> {
+fn governance_rows(world: &World) -> Vec<Row> {
     let read = || -> Result<(Vec<PersonRow>, Vec<ChangeRow>, PolicySet), Failure> {
         let client = world.signed_in()?;
         let document = client.get_bytes("/v1/policy")?;
@@ -189,9 +196,21 @@ fn governance_rows(world: &World) -> Vec<(Health, &'static str, String, &'static
     };
     let (people, changes, policy) = match read() {
         Ok(read) => read,
-        Err(failure) => return vec![(Health::Warn, "governance", failure.message, "lockgate login NAME")],
+        Err(failure) => {
+            return vec![(Health::Warn, "governance", failure.message, "lockgate login NAME".to_owned())];
+        }
     };
-    let warnings = warnings(&people, world.now());
+    let mut rows = key_rows(&people, world);
+    rows.push(policy_row(&policy, world));
+    rows.push(quorum_row(&people, &policy));
+    rows.extend(change_rows(&changes));
+    rows
+}
+
+/// Keys that end soon, or have. One's own is one's own to mend; another's is theirs.
+fn key_rows(people: &[PersonRow], world: &World) -> Vec<Row> {
+    let warnings = warnings(people, world.now());
+    let me = world.person().ok();
     let red = |warning: &Warning| match warning.expiry {
         Expiry::Past => true,
         Expiry::Within(days) => days <= RED_DAYS,
@@ -199,19 +218,30 @@ fn governance_rows(world: &World) -> Vec<(Health, &'static str, String, &'static
     };
     let mut rows = Vec::new();
     if warnings.is_empty() {
-        rows.push((Health::Ok, "key expiry", "no key ends within 90 days".to_owned(), ""));
+        rows.push((Health::Ok, "key expiry", "no key ends within 90 days".to_owned(), String::new()));
     }
     for warning in warnings {
-        let health = if red(&warning) { Health::Fail } else { Health::Warn };
-        rows.push((health, "key expiry", warning.text, "lockgate key rotate, or key recover"));
+        let own = me.as_ref() == Some(&warning.person);
+        let health = if own && red(&warning) { Health::Fail } else { Health::Warn };
+        let fix = if own { warning.fix } else { format!("{} runs: {}", warning.person, warning.fix) };
+        rows.push((health, "key expiry", warning.text, fix));
     }
-    rows.push(match expiry_lint(&policy, world.now()) {
-        None => (Health::Ok, "policy expiry", "the policy set does not end soon".to_owned(), ""),
+    rows
+}
+
+/// Whether the policy set ends soon: then everything is denied.
+fn policy_row(policy: &PolicySet, world: &World) -> Row {
+    match expiry_lint(policy, world.now()) {
+        None => (Health::Ok, "policy expiry", "the policy set does not end soon".to_owned(), String::new()),
         Some(lint) => {
             let health = if lint.level == LintLevel::Warning { Health::Fail } else { Health::Warn };
-            (health, "policy expiry", lint.message, "review it, move `expires_at`, and activate it")
+            (health, "policy expiry", lint.message, lint.hint.unwrap_or_default())
         }
-    });
+    }
+}
+
+/// Whether there are enough people to keep each other in check.
+fn quorum_row(people: &[PersonRow], policy: &PolicySet) -> Row {
     let able = |person: &&PersonRow| {
         person.subject == SubjectKind::Person
             && person.suspended_at.is_none()
@@ -221,30 +251,38 @@ fn governance_rows(world: &World) -> Vec<(Health, &'static str, String, &'static
     let found =
         format!("{owners} may manage keys, and the policy set asks for {quorum} of them where there are enough");
     let health = if owners > 2 && quorum > 1 { Health::Ok } else { Health::Warn };
-    rows.push((
-        health,
-        "quorum",
-        found,
-        "have three owners and `quorum = 2`: then no single one can take over another",
-    ));
+    let fix = "have three owners and `quorum = 2`: then no single one can take over another";
+    (health, "quorum", found, fix.to_owned())
+}
+
+/// What waits for signatures, and what waits in vain.
+fn change_rows(changes: &[ChangeRow]) -> Vec<Row> {
     let open = changes.iter().filter(|row| row.status == "open").count();
     let health = if open == 0 { Health::Ok } else { Health::Warn };
-    rows.push((health, "changes", format!("{open} wait for signatures"), "lockgate change list"));
+    let mut rows = vec![(health, "changes", format!("{open} wait for signatures"), "lockgate change list".to_owned())];
+    for row in changes.iter().filter(|row| row.status == "stale") {
+        let fix = format!("lockgate change reject {} --reason stale", row.change);
+        rows.push((Health::Warn, "changes", format!("{} is stale: it can only fail", row.change), fix));
+    }
     rows
 }
 
-fn key_modes(world: &World) -> Result<usize, String> {
-    let mut count = 0;
+/// How many private files there are, here and where the context names keys; or the first that others may read.
+fn key_modes(world: &World) -> Result<usize, PathBuf> {
+    let mut files: Vec<PathBuf> = Vec::new();
     for dir in [world.home.keys(), world.home.path().join("people"), world.home.path().join("sessions")] {
         let Ok(entries) = std::fs::read_dir(&dir) else { continue };
-        for entry in entries.flatten() {
-            let public = entry.path().extension().is_some_and(|extension| extension == "pub");
-            let mode = entry.metadata().map_err(|error| error.to_string())?.permissions().mode();
-            if !public && mode & 0o077 != 0 {
-                return Err(format!("{} is readable by others", entry.path().display()));
-            }
-            count += usize::from(!public);
-        }
+        files.extend(entries.flatten().map(|entry| entry.path()));
     }
-    Ok(count)
+    let named = world.context().unwrap_or_default().keys.into_values();
+    files.extend(named.filter(|entry| !entry.starts_with("agent:")).map(|entry| world.home.path().join(entry)));
+    files.retain(|path| path.extension().is_none_or(|extension| extension != "pub"));
+    files.sort();
+    files.dedup();
+    // What is not there cannot be read by anybody; signing says that it is missing.
+    let exposed = |path: &&PathBuf| std::fs::metadata(path).is_ok_and(|facts| facts.permissions().mode() & 0o077 != 0);
+    match files.iter().find(exposed) {
+        Some(path) => Err(path.clone()),
+        None => Ok(files.len()),
+    }
 }

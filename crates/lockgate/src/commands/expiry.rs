@@ -1,7 +1,7 @@
 //! Expiry: which keys end soon, told at 90, 30, 14, 7, 3 and 1 days (`attestation-formats.md`, section 6.2).
 
 use lockgate_api::wire::{KeyRow, PersonRow};
-use lockgate_model::UnixMillis;
+use lockgate_model::{PersonId, UnixMillis};
 
 /// At how many days before its end a key is warned about; the nearest stage that is reached counts.
 pub const STAGES: [u64; 6] = [1, 3, 7, 14, 30, 90];
@@ -38,8 +38,12 @@ pub fn expiry(end: Option<UnixMillis>, now: UnixMillis) -> Expiry {
 pub struct Warning {
     /// How near.
     pub expiry: Expiry,
+    /// Whose key.
+    pub person: PersonId,
     /// In words, with what to do.
     pub text: String,
+    /// What its owner pastes to mend it.
+    pub fix: String,
 }
 
 /// The keys that count and end soon, or have ended by themselves, nearest first.
@@ -68,7 +72,16 @@ fn warning(person: &PersonRow, key: &KeyRow, now: UnixMillis) -> Option<Warning>
         }
         Expiry::Past => format!("the key {fingerprint} of {name} ended at {end}: lockgate key recover {name}"),
     };
-    Some(Warning { expiry, text })
+    let new = format!("{name}-new.key");
+    let fix = match expiry {
+        Expiry::Past => {
+            format!("lockgate key generate {new} && lockgate key recover {name} --key {new} --reason expired")
+        }
+        Expiry::Far | Expiry::Within(_) => {
+            format!("lockgate key generate {new} && lockgate --as {name} key rotate --key {new}")
+        }
+    };
+    Some(Warning { expiry, person: name.clone(), text, fix })
 }
 
 #[cfg(test)]
@@ -112,6 +125,10 @@ mod tests {
         };
         let stages: Vec<Expiry> = warnings(&rows(None), now).into_iter().map(|warning| warning.expiry).collect();
         assert_eq!(stages, [Expiry::Past, Expiry::Within(1)]);
+        let fixes: Vec<String> = warnings(&rows(None), now).into_iter().map(|warning| warning.fix).collect();
+        assert!(
+            matches!(&fixes[..], [past, soon] if past.contains("key recover sam ") && soon.contains("key rotate "))
+        );
         assert!(warnings(&rows(Some(7)), now).is_empty());
     }
 }

@@ -4,8 +4,10 @@ use std::path::Path;
 
 use clap::CommandFactory;
 use lockgate_api::Exit;
+use serde_json::json;
 
 use crate::cli::{self, Cli};
+use crate::commands::explanations::EXPLANATIONS;
 use crate::commands::signature;
 use crate::failure::{Failure, Outcome};
 use crate::home::write_file;
@@ -18,19 +20,22 @@ use crate::world::World;
 /// `REASON_UNKNOWN`.
 pub fn explain(world: &World, options: &cli::Explain) -> Outcome {
     if options.code == "exit-codes" {
+        let codes: Vec<_> =
+            Exit::ALL.iter().map(|exit| json!({ "code": exit.code(), "meaning": exit.meaning() })).collect();
         let rows = Exit::ALL.iter().map(|exit| vec![exit.code().to_string(), exit.meaning().to_owned()]);
-        world.terminal.result(table(&["code", "meaning"], rows))?;
+        world.terminal.show(&codes, || table(&["code", "meaning"], rows))?;
         return Ok(Exit::Done);
     }
     let known = lockgate_policy::explain::REASONS
         .iter()
         .chain(REASONS)
+        .chain(EXPLANATIONS)
         .chain(lockgate_policy::LINTS)
         .chain(signature::REASONS)
-        .find(|(code, _)| *code == options.code);
+        .find(|(code, _)| code.eq_ignore_ascii_case(&options.code));
     match known {
         Some((code, text)) => {
-            world.terminal.result(format!("{code}\n{text}"))?;
+            world.terminal.show(&json!({ "code": code, "text": text }), || format!("{code}\n{text}"))?;
             Ok(Exit::Done)
         }
         None => Err(Failure::new(Exit::NotFound, "REASON_UNKNOWN", format!("`{}` has no page", options.code))
@@ -398,6 +403,11 @@ pub const REASONS: &[(&str, &str)] = &[
         "The policy set wants the device to check by PIN or biometrics who uses a passkey, and always of a synced one.",
     ),
     ("PROMOTION_CLOSED", "The promotion has ended; nothing can be added to it. Ask again with `lockgate promote`."),
+    (
+        "HANDOVER_INVALID",
+        "The link from `lockgate dashboard` was used, is older than a minute, names another person, or the session that it was made in has ended. Get another.",
+    ),
+    ("SERVICE_UNKNOWN", "No release of that service is published, or it is one that you may not read."),
     ("IDEMPOTENCY_MISMATCH", "An idempotency key stands for one request. Use a new key for a new request."),
     (
         "DISK_FULL",
@@ -431,7 +441,10 @@ pub fn completions(world: &World, shell: clap_complete::Shell) -> Outcome {
 pub fn man(world: &World, dir: &Path) -> Outcome {
     let mut count = 0;
     pages(&Cli::command(), "lockgate", dir, &mut count)?;
-    world.terminal.say(format!("{count} man pages are in {}", dir.display()));
+    world.terminal.done(
+        &json!({ "pages": count, "dir": dir.display().to_string() }),
+        format!("{count} man pages are in {}", dir.display()),
+    )?;
     Ok(Exit::Done)
 }
 
@@ -461,7 +474,10 @@ pub fn reference(world: &World) -> Outcome {
         text.push_str(&format!("| {} | {} |\n", exit.code(), exit.meaning()));
     }
     text.push_str("\n## Reason codes of commands and server\n\n| code | meaning |\n|---|---|\n");
-    for (code, meaning) in REASONS.iter().chain(signature::REASONS).chain(lockgate_policy::LINTS) {
+    let mut reasons: Vec<_> =
+        REASONS.iter().chain(EXPLANATIONS).chain(signature::REASONS).chain(lockgate_policy::LINTS).collect();
+    reasons.sort();
+    for (code, meaning) in reasons {
         text.push_str(&format!("| `{code}` | {meaning} |\n"));
     }
     world.terminal.bytes(text.as_bytes())?;

@@ -30,7 +30,9 @@ pub fn key(world: &World, options: &cli::Key) -> Outcome {
         cli::Key::List => list(world),
         cli::Key::Generate { file, comment } => {
             generate(file, comment)?;
-            world.terminal.say(format!("{0} and {0}.pub are written; the key has no passphrase", file.display()));
+            let public = file.with_extension("pub");
+            let told = format!("{} and {} are written; the key has no passphrase", file.display(), public.display());
+            world.terminal.done(&serde_json::json!({ "file": file.display().to_string() }), told)?;
             Ok(Exit::Done)
         }
         cli::Key::Enrol { passkey: Some(_), limits, .. } | cli::Key::Add { passkey: Some(_), limits, .. }
@@ -44,7 +46,8 @@ pub fn key(world: &World, options: &cli::Key) -> Outcome {
         }
         cli::Key::Enrol { name, groups, machine, key, file, limits, .. } => {
             let subject = if *machine { SubjectKind::Machine } else { SubjectKind::Person };
-            let info: ServerInfo = world.client()?.get("/v1/server")?;
+            let client = world.client()?;
+            let info: ServerInfo = client.get("/v1/server")?;
             world.check_ledger(&info.origin)?;
             let mut context = world.context()?;
             let signer = match key {
@@ -58,27 +61,37 @@ pub fn key(world: &World, options: &cli::Key) -> Outcome {
             write_json(&file, &request)?;
             context.keys.insert(name.clone(), world.keyring.entry(key.as_deref(), signer.public_key()));
             context.person = context.person.or_else(|| Some(name.clone()));
+            context.server = context.server.or_else(|| Some(client.base().to_owned()));
             world.home.write_context(&context)?;
             let code = code_words(&Digest::of(&enrolment_bytes(&info.origin, &request)?));
-            world.terminal.say(format!("{} is written\n  code  {code}\n  next  an owner compares the code with you and runs `lockgate invite {}`", file.display(), file.display()));
+            let told = format!(
+                "{} is written\n  code  {code}\n  next  an owner compares the code with you and runs `lockgate invite {}`",
+                file.display(),
+                file.display()
+            );
+            world
+                .terminal
+                .done(&serde_json::json!({ "person": name, "file": file.display().to_string(), "code": code }), told)?;
             Ok(Exit::Done)
         }
         cli::Key::Add { name, passkey: Some(code), yes, .. } => passkey::add(world, name, code, *yes),
         cli::Key::Add { name, key: Some(key), limits, .. } => add(world, name, key, limits),
         cli::Key::Add { .. } => Err(Failure::usage("KEY_MISSING", "name the further key with --key or --passkey")),
         cli::Key::Rotate { key, limits } => key_life::rotate(world, key, limits),
-        cli::Key::Retire { name, fingerprint, reason } => key_life::end(world, name, fingerprint, None, reason),
-        cli::Key::Compromised { name, fingerprint, since, reason } => {
-            key_life::end(world, name, fingerprint, Some(*since), reason)
+        cli::Key::Retire { name, fingerprint, reason, yes } => {
+            key_life::end(world, name, fingerprint, None, reason, *yes)
         }
-        cli::Key::Revoke { name, fingerprint, compromised_since, reason } => {
-            key_life::end(world, name, fingerprint, *compromised_since, reason)
+        cli::Key::Compromised { name, fingerprint, since, reason, yes } => {
+            key_life::end(world, name, fingerprint, Some(*since), reason, *yes)
+        }
+        cli::Key::Revoke { name, fingerprint, compromised_since, reason, yes } => {
+            key_life::end(world, name, fingerprint, *compromised_since, reason, *yes)
         }
         cli::Key::Recover { name, key, limits, reason, file } => {
             key_life::recover(world, name, key, limits, reason, file.as_deref())
         }
-        cli::Key::Suspend { name, reason } => key_life::standing(world, name, true, reason),
-        cli::Key::Reinstate { name, reason } => key_life::standing(world, name, false, reason),
+        cli::Key::Suspend { name, reason, yes } => key_life::standing(world, name, true, reason, *yes),
+        cli::Key::Reinstate { name, reason, yes } => key_life::standing(world, name, false, reason, *yes),
         cli::Key::ExportAllowedSigners => key_life::export_allowed_signers(world),
     }
 }
@@ -172,7 +185,9 @@ pub fn countersign(world: &World, request: Enrolment, yes: bool) -> Outcome {
     let document = enrolment_bytes(&info.origin, &request)?;
     let groups: Vec<&str> = request.groups.iter().map(lockgate_model::GroupName::as_str).collect();
     let kind = if request.subject == SubjectKind::Machine { "machine" } else { "person" };
-    let key: SshPublicKey = request.key.parse().map_err(|error| Failure::usage("KEY_INVALID", format!("{error}")))?;
+    let key: SshPublicKey = request.key.parse().map_err(|error| {
+        Failure::usage("KEY_INVALID", format!("{error}")).hint("have the request made again with `lockgate key enrol`")
+    })?;
     world.terminal.say(format!(
         "You are about to let in:\n  name       {}\n  as a       {kind}\n  groups     {}\n  key        {}{}\n  ledger     {}\n  code       {}",
         request.person,
@@ -209,10 +224,10 @@ pub fn limits_text(expires_at: Option<UnixMillis>, environments: &[EnvName]) -> 
 /// `PERSON_UNKNOWN`, or when the caller may not read.
 pub fn person_row(client: &lockgate_api::Client, name: &PersonId) -> Result<PersonRow, Failure> {
     let people: Vec<PersonRow> = client.get("/v1/people")?;
-    people
-        .into_iter()
-        .find(|row| row.person == *name)
-        .ok_or_else(|| Failure::new(Exit::NotFound, "PERSON_UNKNOWN", format!("`{name}` is not enrolled")))
+    people.into_iter().find(|row| row.person == *name).ok_or_else(|| {
+        Failure::new(Exit::NotFound, "PERSON_UNKNOWN", format!("`{name}` is not enrolled"))
+            .hint("`lockgate key list` lists everyone")
+    })
 }
 
 fn add(world: &World, name: &PersonId, path: &Path, limits: &KeyLimits) -> Outcome {

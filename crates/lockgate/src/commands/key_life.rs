@@ -6,16 +6,18 @@ use lockgate_api::wire::{
     Acknowledged, Changed, PersonRow, Recovery, Revocation, Rotation, ServerInfo, Standing, SuspectRow,
 };
 use lockgate_api::{Client, Exit};
+use lockgate_ledger::Event;
 use lockgate_ledger::approval::NAMESPACE;
-use lockgate_ledger::change::{recovery_bytes, rotation_bytes, standing_bytes};
+use lockgate_ledger::change::{StandingChanged, recovery_bytes, rotation_bytes, standing_bytes};
 use lockgate_ledger::code_words::code_words;
-use lockgate_ledger::governance::{ENROLMENT_NAMESPACE, RevocationDocument, document_bytes};
+use lockgate_ledger::entry::KeyRevoked;
+use lockgate_ledger::governance::ENROLMENT_NAMESPACE;
 use lockgate_model::facts::SubjectKind;
 use lockgate_model::{Digest, EntryIndex, PersonId};
 use lockgate_sign::ssh::SshPublicKey;
 
 use crate::cli::KeyLimits;
-use crate::commands::change::outcome;
+use crate::commands::change::{confirm, outcome};
 use crate::commands::key::{limits_text, person_row, write_json};
 use crate::commands::push::logged_line;
 use crate::failure::{Failure, Outcome};
@@ -70,16 +72,24 @@ pub fn rotate(world: &World, path: &Path, limits: &KeyLimits) -> Outcome {
 ///
 /// # Errors
 /// What a key or the server refuses.
-pub fn end(world: &World, name: &PersonId, fingerprint: &str, since: Option<u64>, reason: &str) -> Outcome {
+pub fn end(world: &World, name: &PersonId, fingerprint: &str, since: Option<u64>, reason: &str, yes: bool) -> Outcome {
     let (by, client, origin) = acting(world)?;
-    let document = document_bytes(&RevocationDocument {
-        schema: "https://lockgate.dev/revocation/v1",
-        ledger: &origin,
-        person: name,
-        key: fingerprint,
+    // What cannot be is told before anybody is asked to sign it.
+    if !person_row(&client, name)?.keys.iter().any(|key| key.fingerprint == fingerprint) {
+        return Err(Failure::new(Exit::NotFound, "KEY_UNKNOWN", format!("`{name}` has no key `{fingerprint}`"))
+            .hint("`lockgate key list` lists everyone's fingerprints"));
+    }
+    let event = KeyRevoked {
+        person: name.clone(),
+        key: fingerprint.to_owned(),
         compromised_since: since.map(EntryIndex),
-        reason,
-    })?;
+        reason: reason.to_owned(),
+        by: by.clone(),
+        signature: String::new(),
+        countersigned: Vec::new(),
+    };
+    let document = event.document(&origin)?;
+    confirm(world, &Event::KeyRevoked(event), &document, &origin, yes)?;
     let signer = world.keyring.signer(&world.context()?, &by, None)?;
     let request = Revocation {
         person: name.clone(),
@@ -155,11 +165,14 @@ pub fn recover(
     context.keys.insert(name.clone(), world.keyring.entry(Some(path), new.public_key()));
     context.person = context.person.or_else(|| Some(name.clone()));
     world.home.write_context(&context)?;
-    world.terminal.say(format!(
-        "{0} is written\n  code  {1}\n  next  an owner compares the code with you and runs `lockgate invite {0}`",
-        file.display(),
-        code_words(&Digest::of(&document))
-    ));
+    let code = code_words(&Digest::of(&document));
+    let told = format!(
+        "{0} is written\n  code  {code}\n  next  an owner compares the code with you and runs `lockgate invite {0}`",
+        file.display()
+    );
+    world
+        .terminal
+        .done(&serde_json::json!({ "person": name, "file": file.display().to_string(), "code": code }), told)?;
     Ok(Exit::Done)
 }
 
@@ -169,7 +182,10 @@ pub fn recover(
 /// What the request, the key or the server refuses.
 pub fn countersign_recovery(world: &World, request: Recovery, yes: bool) -> Outcome {
     let (by, client, origin) = acting(world)?;
-    let key: SshPublicKey = request.key.parse().map_err(|error| Failure::usage("KEY_INVALID", format!("{error}")))?;
+    let key: SshPublicKey = request.key.parse().map_err(|error| {
+        Failure::usage("KEY_INVALID", format!("{error}"))
+            .hint("have the request made again with `lockgate key recover`")
+    })?;
     let document =
         recovery_bytes(&origin, &request.person, &key, &request.reason, request.expires_at, &request.environments)?;
     let scope = limits_text(request.expires_at, &request.environments);
@@ -195,10 +211,20 @@ pub fn countersign_recovery(world: &World, request: Recovery, yes: bool) -> Outc
 ///
 /// # Errors
 /// What a key or the server refuses.
-pub fn standing(world: &World, name: &PersonId, suspended: bool, reason: &str) -> Outcome {
+pub fn standing(world: &World, name: &PersonId, suspended: bool, reason: &str, yes: bool) -> Outcome {
     let (by, client, origin) = acting(world)?;
     let previous_at = person_row(&client, name)?.standing_at;
     let document = standing_bytes(&origin, name, suspended, EntryIndex(previous_at), reason)?;
+    let event = StandingChanged {
+        person: name.clone(),
+        previous_at: EntryIndex(previous_at),
+        reason: reason.to_owned(),
+        by: by.clone(),
+        signature: String::new(),
+        countersigned: Vec::new(),
+    };
+    let event = if suspended { Event::PersonSuspended(event) } else { Event::PersonReinstated(event) };
+    confirm(world, &event, &document, &origin, yes)?;
     let signer = world.keyring.signer(&world.context()?, &by, None)?;
     let request = Standing {
         person: name.clone(),

@@ -4,6 +4,7 @@ use lockgate_api::Exit;
 use lockgate_api::client::query_value;
 use lockgate_api::wire::{EndedSessions, SessionRow, Whoami};
 use lockgate_model::PersonId;
+use serde_json::json;
 
 use crate::cli;
 use crate::commands::oidc;
@@ -23,20 +24,22 @@ pub fn login(world: &World, options: &cli::Login) -> Outcome {
         Some(name) => name,
     };
     let mut client = world.client()?;
+    let (session, signer) = world.sign_in_by_key(&mut client, name, options.key.as_deref())?;
     let mut context = world.context()?;
-    let signer = world.keyring.signer(&context, name, options.key.as_deref())?;
-    let session = world.sign_in(&mut client, name, signer.as_ref())?;
     context.server = Some(client.base().to_owned());
     context.person = Some(name.clone());
     if options.key.is_some() || !context.keys.contains_key(name) {
         context.keys.insert(name.clone(), world.keyring.entry(options.key.as_deref(), signer.public_key()));
     }
     world.home.write_context(&context)?;
-    world.terminal.say(format!("signed in to {} as {} until {}", client.base(), session.person, session.expires_at));
-    match options.bind_oidc {
-        true => oidc::bind(world, &client, name, signer.as_ref()),
-        false => Ok(Exit::Done),
+    let told = format!("signed in to {} as {} until {}", client.base(), session.person, session.expires_at);
+    if options.bind_oidc {
+        world.terminal.say(told);
+        return oidc::bind(world, &client, name, signer.as_ref());
     }
+    let shown = json!({ "server": client.base(), "person": session.person, "expires_at": session.expires_at });
+    world.terminal.done(&shown, told)?;
+    Ok(Exit::Done)
 }
 
 /// `lockgate login --oidc`.
@@ -55,7 +58,9 @@ fn through_provider(world: &World, wanted: Option<&PersonId>) -> Outcome {
     context.server = Some(client.base().to_owned());
     context.person = Some(session.person.clone());
     world.home.write_context(&context)?;
-    world.terminal.say(format!("signed in to {} as {} until {}", client.base(), session.person, session.expires_at));
+    let shown = json!({ "server": client.base(), "person": session.person, "expires_at": session.expires_at });
+    let told = format!("signed in to {} as {} until {}", client.base(), session.person, session.expires_at);
+    world.terminal.done(&shown, told)?;
     Ok(Exit::Done)
 }
 
@@ -69,7 +74,7 @@ pub fn logout(world: &World) -> Outcome {
     client.delete("/v1/sessions")?;
     // Ended on the server; what is left here opens nothing.
     let _ = std::fs::remove_file(world.home.session(&person));
-    world.terminal.say(format!("the session of {person} has ended"));
+    world.terminal.done(&json!({ "person": person, "ended": true }), format!("the session of {person} has ended"))?;
     Ok(Exit::Done)
 }
 

@@ -34,11 +34,25 @@ const REQUEST: Duration = Duration::from_secs(5);
 /// The longest request line that is read.
 const LINE_MAX_BYTES: u64 = 4096;
 
+/// Ends at once where the server has no identity provider: nobody waits for a browser that is sent nowhere.
+///
+/// # Errors
+/// `OIDC_OFF`.
+fn check_on(client: &Client) -> Result<(), Failure> {
+    match client.get::<ServerInfo>("/v1/server")?.oidc {
+        true => Ok(()),
+        false => Err(Failure::new(Exit::NotFound, "OIDC_OFF", "this server has no identity provider").hint(
+            "sign in with a key: `lockgate login NAME`; who runs the server starts it with --oidc-issuer and --oidc-client-id",
+        )),
+    }
+}
+
 /// `lockgate login --oidc`: gives the session.
 ///
 /// # Errors
 /// `OIDC_OFF`, `OIDC_FAILED`, `IDENTITY_UNBOUND`, `SIGN_IN_TIMEOUT`.
 pub fn sign_in(world: &World, client: &mut Client) -> Result<SessionReply, Failure> {
+    check_on(client)?;
     let code = through_browser(world, client)?;
     let session: SessionReply = client.post("/v1/oidc/sessions", &code, None)?;
     client.sign_in_with(session.token.clone());
@@ -58,6 +72,7 @@ pub fn bind(
 ) -> Outcome {
     let info: ServerInfo = client.get("/v1/server")?;
     world.check_ledger(&info.origin)?;
+    check_on(client)?;
     let code = through_browser(world, client)?;
     let account: AccountReply = client.post("/v1/oidc/accounts", &code, None)?;
     // Whoever meant another account sees it here, and in the ledger; what the provider calls it comes from outside.

@@ -6,14 +6,16 @@ use std::path::Path;
 
 use lockgate_api::Exit;
 use lockgate_api::wire::{Acknowledged, Activation, Changed, ServerInfo};
+use lockgate_ledger::Event;
 use lockgate_ledger::backtest::{BACKTEST_MAX_BYTES, BacktestReport};
-use lockgate_ledger::governance::{ActivationDocument, POLICY_NAMESPACE, document_bytes};
+use lockgate_ledger::entry::PolicyActivated;
+use lockgate_ledger::governance::POLICY_NAMESPACE;
 use lockgate_model::{Digest, EntryIndex, Limits};
 use lockgate_policy::{Binding, Pattern, PolicyError, PolicySet};
 use serde_json::json;
 
 use crate::cli;
-use crate::commands::change::outcome;
+use crate::commands::change::{backtest_lines, confirm_with, outcome, policy_differences};
 use crate::commands::policy_test::TestOptions;
 use crate::commands::{policy_backtest, policy_check, policy_diff, policy_explain, policy_input, policy_test};
 use crate::failure::{Failure, Outcome};
@@ -38,7 +40,7 @@ pub fn policy(world: &World, options: &cli::Policy) -> Outcome {
         cli::Policy::Explain { promotion, width } => policy_explain::explain(world, *promotion, *width),
         cli::Policy::Input { promotion, dir, test } => policy_input::input(world, *promotion, dir, test.as_deref()),
         cli::Policy::Backtest(options) => policy_backtest::backtest(world, options),
-        cli::Policy::Activate { dir, reason, backtest } => activate(world, dir, reason, backtest.as_deref()),
+        cli::Policy::Activate { dir, reason, backtest, yes } => activate(world, dir, reason, backtest.as_deref(), *yes),
     }
 }
 
@@ -66,7 +68,12 @@ pub fn init(world: &World, options: &cli::Init) -> Outcome {
         write_file(&options.dir.join(path), text.as_bytes(), 0o644)?;
     }
     let dir = options.dir.display();
-    world.terminal.say(format!("{} files of the `{}` policy set are in {dir}\n  next  edit them, then `lockgate policy test {dir}` and `lockgate up --policy {dir}`", files.len(), options.starter));
+    let told = format!(
+        "{} files of the `{}` policy set are in {dir}\n  next  edit them, then `lockgate policy test {dir}` and `lockgate up --policy {dir}`",
+        files.len(),
+        options.starter
+    );
+    world.terminal.done(&json!({ "dir": dir.to_string(), "starter": options.starter, "files": files.len() }), told)?;
     Ok(Exit::Done)
 }
 
@@ -208,7 +215,7 @@ fn bound(binding: &Binding) -> String {
     format!("{holders}: {role} for {services} in {environments} ({})\n", binding.rule)
 }
 
-fn activate(world: &World, dir: &Path, reason: &str, backtest: Option<&Path>) -> Outcome {
+fn activate(world: &World, dir: &Path, reason: &str, backtest: Option<&Path>, yes: bool) -> Outcome {
     let set = read_policy(dir)?;
     let backtest = backtest.map(|path| read_file(path, BACKTEST_MAX_BYTES as u64)).transpose()?;
     let person = world.person()?;
@@ -216,19 +223,30 @@ fn activate(world: &World, dir: &Path, reason: &str, backtest: Option<&Path>) ->
     let info: ServerInfo = client.get("/v1/server")?;
     world.check_ledger(&info.origin)?;
     let (previous, previous_at) = (info.policy, info.policy_at);
-    if let Some(bytes) = &backtest {
-        BacktestReport::from_bytes(bytes)?.check(&info.origin, set.digest(), previous)?;
+    let report = backtest.as_deref().map(BacktestReport::from_bytes).transpose()?;
+    if let Some(report) = &report {
+        report.check(&info.origin, set.digest(), previous)?;
     }
     let document = set.document();
-    let signed = document_bytes(&ActivationDocument {
-        schema: "https://lockgate.dev/policy-activation/v1",
-        ledger: &info.origin,
+    if Digest::of(&document) == previous {
+        return Err(Failure::new(Exit::Conflict, "POLICY_SAME", "this policy set is the active one already")
+            .hint("nothing was signed; `lockgate policy show` prints the active policy set"));
+    }
+    let event = PolicyActivated {
         policy: Digest::of(&document),
         previous,
         previous_at: EntryIndex(previous_at),
-        reason,
+        reason: reason.to_owned(),
         backtest: backtest.as_deref().map(Digest::of),
-    })?;
+        by: person.clone(),
+        signature: String::new(),
+        countersigned: Vec::new(),
+    };
+    let signed = event.demand(&info.origin)?.document;
+    let tested = report.as_ref().map(backtest_lines).unwrap_or_default();
+    let differs = policy_differences(&client, previous, &set)?;
+    let more = format!("  ledger      {}\n{tested}{differs}", info.origin);
+    confirm_with(world, &Event::PolicyActivated(event), &signed, &more, yes)?;
     let signer = world.keyring.signer(&world.context()?, &person, None)?;
     let signature = sign(signer.as_ref(), POLICY_NAMESPACE, &signed)?;
     let text = |bytes: Vec<u8>| {

@@ -1,24 +1,26 @@
 //! Status, history.
 
 use lockgate_api::client::query_value;
-use lockgate_api::wire::{ChangeRow, HistoryReply, PersonRow, StatusReply, WaiverRow};
+use lockgate_api::wire::{ChangeRow, HistoryReply, PersonRow, StatusReply, WaiverRow, Whoami};
 use lockgate_api::{Client, Exit};
-use lockgate_model::StreamName;
+use lockgate_model::{ServiceName, StreamName};
 use lockgate_policy::{PolicySet, expiry_lint};
 
-use crate::cli;
+use crate::cli::{self, HistoryFilter};
 use crate::commands::approvers::approvers;
 use crate::commands::break_glass::alarms;
+use crate::commands::change::needs;
 use crate::commands::expiry::warnings;
+use crate::commands::key::person_row;
 use crate::commands::waive::ending_soon;
-use crate::failure::Outcome;
+use crate::failure::{Failure, Outcome};
 use crate::terminal::table;
 use crate::world::World;
 
 /// `lockgate status`.
 ///
 /// # Errors
-/// When the server cannot be reached.
+/// `SERVICE_UNKNOWN`, or when the server cannot be reached.
 pub fn status(world: &World, options: &cli::Status) -> Outcome {
     if options.approvers {
         return approvers(world);
@@ -34,6 +36,9 @@ pub fn status(world: &World, options: &cli::Status) -> Outcome {
         let page: StatusReply = client.get(&format!("/v1/status?after={}", query_value(after.as_str())))?;
         reply.services.extend(page.services);
         reply.next = page.next;
+    }
+    if let (true, Some(service)) = (reply.services.is_empty(), &options.service) {
+        return Err(service_unknown(service));
     }
     let alarms = alarms(&reply.freezes, &reply.break_glass);
     world.terminal.show(&reply, || {
@@ -58,6 +63,40 @@ pub fn status(world: &World, options: &cli::Status) -> Outcome {
     }
     remind(world, &client);
     Ok(Exit::Done)
+}
+
+fn service_unknown(service: &ServiceName) -> Failure {
+    let message = format!("nothing of `{service}` is published that you may read");
+    Failure::new(Exit::NotFound, "SERVICE_UNKNOWN", message)
+        .hint("`lockgate status` lists every service that you may read")
+}
+
+/// Whether what a history without entries was asked about is there at all.
+fn check_known(client: &Client, filter: &HistoryFilter) -> Result<(), Failure> {
+    let unknown = |code: &str, message: String, hint: &str| Err(Failure::new(Exit::NotFound, code, message).hint(hint));
+    if let Some(environment) = &filter.env {
+        let status: StatusReply = client.get("/v1/status")?;
+        if !status.environments.contains(environment) {
+            let known: Vec<&str> = status.environments.iter().map(lockgate_model::EnvName::as_str).collect();
+            let message = format!("the policy set has no environment `{environment}`");
+            return unknown("ENVIRONMENT_UNKNOWN", message, &format!("it has {}", known.join(", ")));
+        }
+    }
+    if let Some(service) = &filter.service {
+        return Err(service_unknown(service));
+    }
+    if let Some(release) = &filter.release {
+        let message = format!("no release {release} is published that you may read");
+        return unknown("RELEASE_UNKNOWN", message, "`lockgate history --service NAME` lists a service's releases");
+    }
+    if let Some(promotion) = filter.promotion {
+        let message = format!("{promotion} is no promotion that you may read");
+        return unknown("PROMOTION_UNKNOWN", message, "see `lockgate status`");
+    }
+    if let Some(name) = &filter.person {
+        person_row(client, name)?;
+    }
+    Ok(())
 }
 
 /// Says in a line each what waits for somebody's signature, and which keys end soon.
@@ -87,17 +126,24 @@ fn remind(world: &World, client: &Client) {
         world.terminal.say(format!("warning: {first}{more}"));
     }
     let changes: Vec<ChangeRow> = client.get("/v1/changes").unwrap_or_default();
-    let open: Vec<String> =
-        changes.iter().filter(|row| row.status == "open").map(|row| row.change.to_string()).collect();
-    if !open.is_empty() {
-        world.terminal.say(format!("note: {} wait for signatures: lockgate change list", open.join(", ")));
+    let me = client.get::<Whoami>("/v1/whoami").ok();
+    let named = |rows: Vec<&ChangeRow>| rows.iter().map(|row| row.change.to_string()).collect::<Vec<_>>().join(", ");
+    let open = changes.iter().filter(|row| row.status == "open");
+    let (yours, others): (Vec<&ChangeRow>, Vec<&ChangeRow>) =
+        open.partition(|row| me.as_ref().is_some_and(|me| needs(row, me)));
+    if !yours.is_empty() {
+        world.terminal.say(format!("note: {} needs you: lockgate change list", named(yours)));
+    }
+    if !others.is_empty() {
+        world.terminal.say(format!("note: {} waits for others to sign", named(others)));
     }
 }
 
 /// `lockgate history`.
 ///
 /// # Errors
-/// When the server cannot be reached.
+/// `ENVIRONMENT_UNKNOWN`, `SERVICE_UNKNOWN`, `RELEASE_UNKNOWN`, `PROMOTION_UNKNOWN` or `PERSON_UNKNOWN` where there is
+/// nothing of that name, or when the server cannot be reached.
 pub fn history(world: &World, options: &cli::History) -> Outcome {
     let client = world.signed_in()?;
     let filter = &options.filter;
@@ -119,6 +165,9 @@ pub fn history(world: &World, options: &cli::History) -> Outcome {
         path.push_str(&format!("&before={before}"));
     }
     let reply: HistoryReply = client.get(&path)?;
+    if reply.items.is_empty() && reply.next.is_none() && options.before.is_none() {
+        check_known(&client, filter)?;
+    }
     world.terminal.show(&reply, || {
         let rows = reply.items.iter().map(|item| {
             vec![

@@ -84,7 +84,10 @@ pub const REASONS: &[(&str, &str)] = &[
         "TRUST_ROOT_MISSING",
         "No trust root is pinned. `lockgate signature root public-good --to policy/roots/public-good.json` writes one.",
     ),
-    ("SIGNATURE_MALFORMED", "The signature does not read. Hand in the file as the signing tool wrote it."),
+    (
+        "SIGNATURE_MALFORMED",
+        "The signature does not read. Hand in the file as the signing tool wrote it; with your own key, sign anew.",
+    ),
     (
         "SIGNATURE_UNSUPPORTED",
         "The signature is well formed, and of a kind that is not verified. Sign with ECDSA P-256 into a bundle of version 0.3.",

@@ -6,6 +6,7 @@ use lockgate_api::Exit;
 use lockgate_ledger::trust::allowed_signers;
 use lockgate_ledger::{Governance, TrustFile, sigstore};
 use lockgate_model::{Limits, UnixMillis};
+use serde_json::json;
 
 use crate::cli;
 use crate::commands::key_life::allowed_signers as allowed_lines;
@@ -30,10 +31,9 @@ fn export(world: &World, to: &Path) -> Outcome {
     write_keys(to, &trust)?;
     let signers: String = allowed_lines(&people).into_iter().map(|line| format!("{line}\n")).collect();
     write_file(&to.join("allowed_signers"), signers.as_bytes(), 0o644)?;
-    world.terminal.say(format!(
-        "trust.json, trusted_root.json, lockgate.pub, allowed_signers and tlog-policy are in {}",
-        to.display()
-    ));
+    let told =
+        format!("trust.json, trusted_root.json, lockgate.pub, allowed_signers and tlog-policy are in {}", to.display());
+    world.terminal.done(&json!({ "dir": to.display().to_string() }), told)?;
     Ok(Exit::Done)
 }
 
@@ -80,6 +80,10 @@ fn pin(world: &World, file: Option<&Path>, yes: bool) -> Outcome {
     let bytes = serde_json::to_vec_pretty(&trust)
         .map_err(|error| Failure::new(Exit::Bug, "OUTPUT_INVALID", error.to_string()))?;
     write_file(&world.home.trust(), &bytes, 0o644)?;
-    world.terminal.say(format!("pinned in {}", world.home.trust().display()));
+    let file = world.home.trust();
+    world.terminal.done(
+        &json!({ "file": file.display().to_string(), "trust": trust }),
+        format!("pinned in {}", file.display()),
+    )?;
     Ok(Exit::Done)
 }

@@ -19,7 +19,7 @@ use crate::cli;
 use crate::failure::{Failure, Outcome};
 use crate::home::{Context, Running, write_file};
 use crate::keyring::sign;
-use crate::serve::setup_code_file;
+use crate::serve::{begun_marker, setup_code_file};
 use crate::world::World;
 
 /// How long a server may take to answer after its start.
@@ -42,6 +42,7 @@ pub fn up(world: &World, options: &cli::Up) -> Outcome {
         )
         .hint("stop it with `lockgate down`"));
     }
+    let begun = begun_marker(&world.home).exists();
     let mut child = start(world, options)?;
     let running = match wait_ready(world, &mut child) {
         Ok(running) => running,
@@ -55,6 +56,12 @@ pub fn up(world: &World, options: &cli::Up) -> Outcome {
     if let Err(failure) = set_up(world, options, &running.url) {
         stop(running.pid)?;
         return Err(failure);
+    }
+    if begun && (options.policy != "starter" || options.origin.is_some()) {
+        world.terminal.say(
+            "note: this home has a ledger already, which --policy and --origin do not change\n  next  `lockgate policy \
+             activate DIR --reason ...` proposes another policy set",
+        );
     }
     told(world, options, &running)?;
     match options.detach {
@@ -290,7 +297,7 @@ pub fn enrolment_bytes(origin: &str, request: &Enrolment) -> Result<Vec<u8>, Fai
 pub fn generate(path: &Path, comment: &str) -> Result<(), Failure> {
     let failed = |error: String| Failure::new(Exit::Failed, "KEY_FAILED", error);
     if path.exists() {
-        return Err(Failure::new(Exit::Conflict, "FILE_EXISTS", format!("{} exists already", path.display())));
+        return Err(Failure::exists(path));
     }
     let signer = FileSigner::generate_ed25519(comment).map_err(|error| failed(error.to_string()))?;
     write_file(path, signer.to_openssh_pem().as_bytes(), 0o600)?;
@@ -303,19 +310,24 @@ fn told(world: &World, options: &cli::Up, running: &Running) -> Result<(), Failu
     let next = match options.demo {
         true => {
             "lockgate push app.tar.gz --service shop/web --version 1.4.2 --tests junit.xml --sbom sbom.cdx.json --scan trivy.json"
+                .to_owned()
         }
-        false => "lockgate key enrol NAME --group approvers   (on the second person's machine)",
+        false => format!(
+            "lockgate --server {} key enrol NAME --group approvers   (on the second person's machine)",
+            options.front.url.as_deref().unwrap_or(&running.url)
+        ),
     };
     let person = context.person.as_ref().map(PersonId::as_str).unwrap_or("-").to_owned();
-    let shown = serde_json::json!({ "url": running.url, "pid": running.pid, "home": world.home.path(), "person": person, "demo": options.demo, "next": next });
+    let shown = serde_json::json!({ "url": running.url, "pid": running.pid, "home": world.home.path(), "person": person, "demo": options.demo, "dashboard": "lockgate dashboard", "next": next });
     world.terminal.show(&shown, || {
         let people = match options.demo {
             true => "  people     dana (developer), sam (owner and approver), ci (machine)\n".to_owned(),
             false => format!("  owner      {person}\n"),
         };
         let stop = if options.detach { "lockgate down" } else { "Ctrl-C" };
+        let dashboard = if options.demo { "lockgate dashboard --as sam" } else { "lockgate dashboard" };
         format!(
-            "lockgate is up\n  url        {}\n  home       {home}\n{people}  stop       {stop}\n  next       {next}",
+            "lockgate is up\n  url        {}\n  home       {home}\n{people}  dashboard  {dashboard}\n  stop       {stop}\n  next       {next}",
             running.url
         )
     })
@@ -368,10 +380,10 @@ pub fn down(world: &World) -> Outcome {
     let running =
         alive(world).ok_or_else(|| Failure::new(Exit::NotFound, "SERVER_UNKNOWN", "no server of this home runs"))?;
     stop(running.pid)?;
-    world.terminal.say(format!(
-        "the server at {} has stopped; everything is in {}",
-        running.url,
-        world.home.path().display()
-    ));
+    let home = world.home.path();
+    let told = format!("the server at {} has stopped; everything is in {}", running.url, home.display());
+    world
+        .terminal
+        .done(&serde_json::json!({ "url": running.url, "home": home.display().to_string(), "stopped": true }), told)?;
     Ok(Exit::Done)
 }

@@ -74,10 +74,9 @@ fn request(world: &World, asked: WaiverRequested, file: Option<&Path>) -> Outcom
         let text = serde_json::to_vec_pretty(&handed_over(&asked))
             .map_err(|error| Failure::new(Exit::Bug, "OUTPUT_INVALID", error.to_string()))?;
         write_file(file, &text, 0o644)?;
-        world.terminal.say(format!(
-            "{0} asks for a waiver\n  next  another person runs `lockgate waive grant {0}`",
-            file.display()
-        ));
+        let told =
+            format!("{0} asks for a waiver\n  next  another person runs `lockgate waive grant {0}`", file.display());
+        world.terminal.done(&serde_json::json!({ "file": file.display().to_string() }), told)?;
         return Ok(Exit::Done);
     }
     let client = world.signed_in_as(&asked.asked_by)?;

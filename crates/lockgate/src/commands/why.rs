@@ -45,13 +45,12 @@ fn explained(reply: &PromotionReply) -> String {
         "asked by",
         format!("{} at {}: {}", reply.requester, reply.requested_at, crate::terminal::printable(&reply.reason)),
     );
-    line(
-        "replaces",
-        reply
-            .running
-            .as_ref()
-            .map_or("nothing".to_owned(), |running| format!("{} since {}", running.release, running.since)),
-    );
+    match &reply.running {
+        // What a granted promotion replaced does not run any more; it does.
+        Some(running) if running.promotion == reply.promotion => line("runs", format!("since {}", running.since)),
+        Some(running) => line("replaces", format!("{} since {}", running.release, running.since)),
+        None => line("replaces", "nothing".to_owned()),
+    }
     for artifact in &reply.artifacts {
         line("artifact", format!("{} {}", artifact.digest, crate::terminal::printable(&artifact.name)));
     }

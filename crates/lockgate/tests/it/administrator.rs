@@ -146,7 +146,7 @@ impl Administrator {
         instance.promote("1.4.2").exits(5);
         instance.run(&["approve", "P-3", "--as", "sam", "--yes"]).exits(0);
         instance.enrol_approver("zoe");
-        instance.run(&["key", "suspend", "zoe", "--reason", "has left", "--as", "sam"]).exits(0);
+        instance.run(&["key", "suspend", "zoe", "--reason", "has left", "--yes", "--as", "sam"]).exits(0);
         instance.stop();
         let data = instance.file("data-of-that-day");
         copy_dir(&instance.home().join("data"), &data);

@@ -16,12 +16,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use lockgate_evidence::report::{self, Format};
 use lockgate_evidence::{Statement, claim_of};
-use lockgate_ledger::approval::visible;
 use lockgate_ledger::backtest::BacktestReport;
 use lockgate_ledger::facts::is_statement_type;
 use lockgate_ledger::feed::Snapshot;
 use lockgate_ledger::{ApprovalDocument, Bundle, TrustFile};
 use lockgate_model::facts::{Claim, Facts, FeedKind};
+use lockgate_model::text::visible;
 use lockgate_model::{
     CanonicalError, Digest, EnvName, GroupName, Limits, PersonId, ReleaseName, ServiceName, canonical, json,
 };

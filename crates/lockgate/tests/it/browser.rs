@@ -1,6 +1,6 @@
 //! Passkeys in a real browser: made, enrolled, signed in with and approved with, on the pages that the server serves.
 
-mod driver;
+pub mod driver;
 
 use std::fs;
 use std::process::{Command, Stdio};
@@ -272,7 +272,9 @@ fn pages_load_nothing_from_elsewhere_and_run_nothing_inline() {
         assert!(!policy.contains("unsafe") && !policy.contains('*'), "{policy}");
         assert!(head.contains("x-content-type-options: nosniff"), "{head}");
     }
-    lockgate.get("/approve/nothing", None).refused(400, "PATH_INVALID");
+    let refused = lockgate.get("/approve/nothing", None);
+    let page = String::from_utf8_lossy(&refused.body);
+    assert!(refused.status == 400 && page.contains("<code>PATH_INVALID</code>"), "{page}");
     lockgate.get("/assets/nothing.js", None).refused(404, "ROUTE_UNKNOWN");
     lockgate.get("/assets/..%2f..%2fCargo.toml", None).refused(404, "ROUTE_UNKNOWN");
 }

@@ -21,9 +21,10 @@ pub mod forger;
 use forger::Forger;
 
 /// A forgery: what it is, the reason it must be refused for, and how it is made.
-type Forgery = (&'static str, &'static str, fn(&Forger) -> Bundle);
+pub type Forgery = (&'static str, &'static str, fn(&Forger) -> Bundle);
 
-const FORGERIES: [Forgery; 34] = [
+/// Every forgery.
+pub const FORGERIES: [Forgery; 34] = [
     ("a later revocation is shown", "SUSPECT_KEY", later_revocation_shown),
     ("a later revocation is left out", "GOVERNANCE_GAP", later_revocation_left_out),
     ("a later revocation is hidden behind an attestation", "BUNDLE_INCOMPLETE", later_revocation_hidden),

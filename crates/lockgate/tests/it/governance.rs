@@ -45,15 +45,18 @@ fn with_two_owners_a_policy_set_takes_both_and_one_can_say_no() {
     let lockgate = two_owners();
     let before = text(&lockgate.get("/v1/server", None).json()["policy"]);
     lockgate.policy("second", &[("policy.toml", "approval_ttl = \"72h\"", "approval_ttl = \"24h\"")]);
-    let activate = ["policy", "activate", "second", "--reason", "shorter waits", "--as"];
+    let activate = ["policy", "activate", "second", "--reason", "shorter waits", "--yes", "--as"];
     lockgate.run(&[&activate[..], &["sam"]].concat()).exits(5).says("lockgate change sign C-1");
     assert_eq!(text(&lockgate.get("/v1/server", None).json()["policy"]), before);
     lockgate.run(&["change", "show", "C-1", "--as", "kim"]).exits(0).says("+   11  approval_ttl = \"24h\"");
-    lockgate.run(&["status", "--as", "kim"]).exits(0).says("C-1 wait for signatures");
+    lockgate.run(&["status", "--as", "kim"]).exits(0).says("C-1 needs you");
+    lockgate.run(&["status", "--as", "sam"]).exits(0).says("C-1 waits for others to sign");
+    lockgate.run(&["change", "list", "--as", "sam"]).exits(0).says("needs 1 more");
+    lockgate.run(&["change", "list", "--as", "kim"]).exits(0).says("needs you: lockgate change sign C-1");
     lockgate.run(&["change", "reject", "C-1", "--reason", "too short", "--as", "kim"]).exits(0).says("C-1 is rejected");
     lockgate.run(&["change", "sign", "C-1", "--as", "kim", "--yes"]).refused(7, "CHANGE_CLOSED");
     lockgate.run(&[&activate[..], &["sam"]].concat()).refused(7, "CHANGE_CLOSED");
-    let again = ["policy", "activate", "second", "--reason", "shorter waits, as agreed", "--as"];
+    let again = ["policy", "activate", "second", "--reason", "shorter waits, as agreed", "--yes", "--as"];
     lockgate.run(&[&again[..], &["sam"]].concat()).exits(5).says("lockgate change sign C-2");
     // Asking for the same is signing it.
     lockgate.run(&[&again[..], &["kim"]].concat()).exits(0).says("is active");
@@ -64,14 +67,16 @@ fn with_two_owners_a_policy_set_takes_both_and_one_can_say_no() {
 fn a_suspended_person_is_out_at_once_and_comes_back() {
     let lockgate = two_owners();
     let session = lockgate.token("dana");
-    lockgate.run(&["key", "suspend", "dana", "--reason", "left", "--as", "sam"]).exits(5);
+    let suspend = ["key", "suspend", "dana", "--reason", "left", "--as", "sam"];
+    lockgate.run(&suspend).refused(2, "CONFIRMATION_NEEDED").says("SUSPEND dana");
+    lockgate.run(&[&suspend[..], &["--yes"]].concat()).exits(5);
     assert_eq!(lockgate.get("/v1/whoami", Some(&session)).status, 200);
     lockgate.run(&["change", "sign", "C-1", "--as", "kim", "--yes"]).exits(0);
     assert_eq!(lockgate.get("/v1/whoami", Some(&session)).status, 401);
     lockgate.run(&["whoami", "--as", "dana"]).refused(4, "SIGN_IN_FAILED");
     lockgate.run(&["key", "list", "--as", "sam"]).exits(0).says("suspended");
-    lockgate.run(&["key", "suspend", "dana", "--reason", "again", "--as", "sam"]).refused(7, "STANDING_SAME");
-    lockgate.run(&["key", "reinstate", "dana", "--reason", "back", "--as", "kim"]).exits(5);
+    lockgate.run(&["key", "suspend", "dana", "--reason", "again", "--yes", "--as", "sam"]).refused(7, "STANDING_SAME");
+    lockgate.run(&["key", "reinstate", "dana", "--reason", "back", "--yes", "--as", "kim"]).exits(5);
     lockgate.run(&["change", "sign", "C-2", "--as", "sam", "--yes"]).exits(0);
     lockgate.run(&["whoami", "--as", "dana"]).exits(0);
 }
@@ -102,7 +107,8 @@ fn keys_are_rotated_recovered_and_end_by_themselves() {
     let signers = lockgate.run(&["key", "export-allowed-signers", "--as", "kim"]).exits(0);
     assert_eq!(signers.stdout.lines().filter(|line| line.starts_with("kim ")).count(), 1, "{signers}");
     assert!(!signers.stdout.lines().any(|line| line.starts_with("ci ")), "{signers}");
-    let end = ["key", "retire", "kim", "--fingerprint", &fingerprint("kim3.key"), "--reason", "done", "--as", "kim"];
+    let key = fingerprint("kim3.key");
+    let end = ["key", "retire", "kim", "--fingerprint", &key, "--reason", "done", "--yes", "--as", "kim"];
     lockgate.run(&end).exits(0).says("has ended");
 }
 
@@ -110,7 +116,7 @@ fn keys_are_rotated_recovered_and_end_by_themselves() {
 fn a_key_signs_only_where_it_may() {
     let lockgate = Instance::demo();
     lockgate.policy("one", &[("gates/approvals.toml", "count = 2\nat_least = 1\n", "count = 1\n")]);
-    lockgate.run(&["policy", "activate", "one", "--reason", "one is enough", "--as", "sam"]).exits(0);
+    lockgate.run(&["policy", "activate", "one", "--reason", "one is enough", "--yes", "--as", "sam"]).exits(0);
     lockgate.run(&["key", "generate", "staging.key"]).exits(0);
     lockgate.run(&["key", "add", "sam", "--key", "staging.key", "--only-for", "staging", "--as", "sam"]).exits(0);
     lockgate.push("1.4.2", "trivy.json").exits(0);
@@ -123,7 +129,7 @@ fn a_key_signs_only_where_it_may() {
 fn a_compromised_key_is_told_wherever_one_looks() {
     let lockgate = Instance::demo();
     lockgate.policy("one", &[("gates/approvals.toml", "count = 2\nat_least = 1\n", "count = 1\n")]);
-    lockgate.run(&["policy", "activate", "one", "--reason", "one is enough", "--as", "sam"]).exits(0);
+    lockgate.run(&["policy", "activate", "one", "--reason", "one is enough", "--yes", "--as", "sam"]).exits(0);
     let key = lockgate.enrol_approver("eve");
     lockgate.push("1.4.2", "trivy.json").exits(0);
     lockgate.promote("1.4.2").exits(5);
@@ -140,6 +146,7 @@ fn a_compromised_key_is_told_wherever_one_looks() {
         "6",
         "--reason",
         "stolen",
+        "--yes",
         "--as",
         "sam",
     ];

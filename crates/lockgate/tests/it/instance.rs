@@ -134,6 +134,15 @@ impl Instance {
         ran
     }
 
+    /// The same on an address that it had before, so that whoever waits there finds it again.
+    pub fn start_at(&self, address: &str) -> Ran {
+        let ran = self.run(&["up", "--detach", "--listen", address]);
+        if ran.code == 0 {
+            self.running.set(true);
+        }
+        ran
+    }
+
     /// `lockgate down`.
     #[track_caller]
     pub fn stop(&self) {

@@ -9,8 +9,8 @@ fn fingerprint(lockgate: &Instance, key: &str) -> String {
     FileSigner::load(&lockgate.file(key)).unwrap().public_key().fingerprint()
 }
 
-fn revoke<'a>(person: &'a str, fingerprint: &'a str, by: &'a str) -> [&'a str; 9] {
-    ["key", "revoke", person, "--fingerprint", fingerprint, "--reason", "lost", "--as", by]
+fn revoke<'a>(person: &'a str, fingerprint: &'a str, by: &'a str) -> [&'a str; 10] {
+    ["key", "revoke", person, "--fingerprint", fingerprint, "--reason", "lost", "--yes", "--as", by]
 }
 
 #[test]

@@ -21,11 +21,17 @@ mod break_glass;
 #[cfg(test)]
 mod browser;
 #[cfg(test)]
+mod browser_verifier;
+#[cfg(test)]
 mod bundle;
 #[cfg(test)]
 mod ci_identity;
 #[cfg(test)]
 mod consent;
+#[cfg(test)]
+mod dashboard;
+#[cfg(test)]
+mod dashboard_pages;
 #[cfg(test)]
 mod feeds;
 #[cfg(test)]
@@ -59,7 +65,11 @@ mod release_diff;
 #[cfg(test)]
 mod resources;
 #[cfg(test)]
+mod screens;
+#[cfg(test)]
 mod sign_in;
+#[cfg(test)]
+mod slips;
 #[cfg(test)]
 mod story;
 #[cfg(test)]

@@ -140,7 +140,7 @@ fn a_policy_set_can_demand_a_backtest_of_the_next_one() {
     let demanded = format!("{QUORUM}backtest = true\n");
     lockgate.policy("demanding", &[("policy.toml", QUORUM, &demanded)]);
     let activate = |set: &str, more: &[&str]| {
-        lockgate.run(&[&["policy", "activate", set, "--reason", "a test", "--as", "sam"][..], more].concat())
+        lockgate.run(&[&["policy", "activate", set, "--reason", "a test", "--yes", "--as", "sam"][..], more].concat())
     };
     activate("demanding", &[]).exits(0).says("is active");
     lockgate.policy("next", &[("policy.toml", QUORUM, &demanded), SHORTER]);
@@ -164,8 +164,18 @@ fn who_signs_a_change_of_policy_sees_its_backtest() {
     lockgate.run(&["invite", "kim.json", "--as", "sam", "--yes"]).exits(0);
     lockgate.policy("stricter", &[("gates/approvals.toml", "at_least = 1", "at_least = 2")]);
     lockgate.run(&["policy", "backtest", "stricter", "--report", "report.json"]).exits(0);
-    let activate =
-        ["policy", "activate", "stricter", "--reason", "two of us", "--backtest", "report.json", "--as", "sam"];
+    let activate = [
+        "policy",
+        "activate",
+        "stricter",
+        "--reason",
+        "two of us",
+        "--backtest",
+        "report.json",
+        "--yes",
+        "--as",
+        "sam",
+    ];
     lockgate.run(&activate).exits(5).says("lockgate change sign C-1");
     let shown = lockgate.run(&["change", "show", "C-1", "--as", "kim"]).exits(0);
     shown.says("backtest").says("decided again").says("allow -> pending").says("by approvals");
@@ -178,12 +188,12 @@ fn an_expired_policy_set_denies_everything_and_can_be_replaced() {
     let ended = "promotion_ttl = \"30d\"\nexpires_at = \"2020-01-01\"";
     lockgate.policy("ended", &[("policy.toml", "promotion_ttl = \"30d\"", ended)]);
     lockgate.run(&["policy", "check", "ended"]).exits(0).says("LINT_POLICY_EXPIRED");
-    lockgate.run(&["policy", "activate", "ended", "--reason", "a test", "--as", "sam"]).exits(0);
+    lockgate.run(&["policy", "activate", "ended", "--reason", "a test", "--yes", "--as", "sam"]).exits(0);
     lockgate.run(&["status"]).exits(0).says("ended at 2020-01-01");
     lockgate.push("1.4.2", "trivy.json").exits(0);
     lockgate.run(&["promote", "shop/web@1.4.2", "--to", "dev", "--reason", "a test"]).exits(3).says("POLICY_EXPIRED");
     lockgate.policy("back", &[]);
-    lockgate.run(&["policy", "activate", "back", "--reason", "in force again", "--as", "sam"]).exits(0);
+    lockgate.run(&["policy", "activate", "back", "--reason", "in force again", "--yes", "--as", "sam"]).exits(0);
     lockgate.run(&["status"]).exits(0);
 }
 

@@ -382,7 +382,8 @@ fn what_takes_a_key_or_a_role_ends_sessions_and_open_streams_at_once() {
     };
     let (of_eve, of_dana) = (open(&eve), open(&dana));
     let fingerprint = FileSigner::load(&eve_key).unwrap().public_key().fingerprint();
-    lockgate.run(&["key", "revoke", "eve", "--fingerprint", &fingerprint, "--reason", "lost", "--as", "sam"]).exits(0);
+    let end = ["key", "revoke", "eve", "--fingerprint", &fingerprint, "--reason", "lost", "--yes", "--as", "sam"];
+    lockgate.run(&end).exits(0);
     assert_eq!(lockgate.get("/v1/whoami", Some(&eve)).status, 401);
     ends(of_eve);
     assert_eq!(lockgate.get("/v1/whoami", Some(&dana)).status, 200);
@@ -396,7 +397,7 @@ fn what_takes_a_key_or_a_role_ends_sessions_and_open_streams_at_once() {
             "permissions = [\"push\"]",
         )],
     );
-    lockgate.run(&["policy", "activate", "less", "--reason", "a test", "--as", "sam"]).exits(0);
+    lockgate.run(&["policy", "activate", "less", "--reason", "a test", "--yes", "--as", "sam"]).exits(0);
     lockgate.get("/v1/whoami", Some(&dana)).refused(401, "TOKEN_UNKNOWN");
     ends(of_dana);
     // The command line signs in again, to what is left.
@@ -433,4 +434,59 @@ fn a_stolen_session_changes_nothing() {
     // Whoever holds the key does all of it.
     lockgate.run(&["approve", "P-3", "--as", "sam", "--yes"]).exits(0);
     lockgate.enrol_approver("eve");
+}
+
+/// `lockgate dashboard`: what is handed over is the session of the command line, once, for a minute, and to whoever
+/// says whose it is.
+#[test]
+fn a_session_is_handed_to_a_browser_once_and_ends_with_its_key() {
+    let lockgate = Instance::demo();
+    let url = lockgate.url();
+    let claims = format!("{url}/v1/handovers/claims");
+    let json = ("Content-Type", "application/json");
+    let code_of = |person: &str| {
+        let shown = lockgate.json(&["dashboard", "--print", "--as", person], 0);
+        let address = text(&shown["url"]);
+        assert_eq!((&shown["person"], &shown["opened"]), (&json!(person), &json!(false)), "{shown}");
+        address.split_once("/sign-in#code=").unwrap_or_else(|| panic!("{address}")).1.to_owned()
+    };
+    let mut browser = Browser::default();
+    let mut claim = |body: Value| browser.send("POST", &claims, &[json], &body.to_string());
+    let code = code_of("sam");
+    assert!(code.len() >= 43, "256 bits: {code}");
+    // Whoever brings the code is told whose session it is; nothing is opened by that.
+    let offered = claim(json!({ "code": code }));
+    assert_eq!((offered.json()["person"].clone(), offered.json()["signed_in"].clone()), (json!("sam"), json!(false)));
+    assert!(header(&offered, "set-cookie").is_empty(), "{offered:?}");
+    claim(json!({ "code": code, "person": "dana" })).refused(401, "HANDOVER_INVALID");
+    claim(json!({ "code": format!("{code}x"), "person": "sam" })).refused(401, "HANDOVER_INVALID");
+    let taken = claim(json!({ "code": code, "person": "sam" }));
+    assert_eq!(taken.status, 200, "{taken:?}");
+    let cookie = header(&taken, "set-cookie").remove(0);
+    assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Strict"), "{cookie}");
+    assert!(!String::from_utf8_lossy(&taken.body).contains("token"), "{taken:?}");
+    claim(json!({ "code": code, "person": "sam" })).refused(401, "HANDOVER_INVALID");
+    claim(json!({ "code": code })).refused(401, "HANDOVER_INVALID");
+
+    // The same proof and the same end as the session that it came from.
+    let whoami = format!("{url}/v1/whoami");
+    assert_eq!(browser.send("GET", &whoami, &[], "").json()["person"], "sam");
+    let rows = lockgate.get("/v1/sessions", Some(&lockgate.token("sam"))).json();
+    let rows = rows.as_array().unwrap();
+    let mut times: Vec<&Value> = rows.iter().map(|row| &row["auth_time"]).collect();
+    times.sort_by_key(|time| time.as_u64());
+    assert!(times.windows(2).any(|pair| pair[0] == pair[1]), "no two sessions of one sign-in: {rows:?}");
+    // A cookie hands nothing on, and a pipeline's or made-up token neither.
+    let own = ("Lockgate-CSRF", "1");
+    browser.send("POST", &format!("{url}/v1/handovers"), &[json, own], "{}").refused(403, "CSRF");
+    lockgate.post("/v1/handovers", None, &json!({})).refused(401, "SIGN_IN_NEEDED");
+
+    // A code of a session that has ended opens nothing, nor does the older of two.
+    let token = lockgate.token("dana");
+    let made = |token: &str| text(&lockgate.post("/v1/handovers", Some(token), &json!({})).json()["code"]);
+    let (older, newer) = (made(&token), made(&token));
+    let post = |code: &str| lockgate.post("/v1/handovers/claims", None, &json!({ "code": code, "person": "dana" }));
+    post(&older).refused(401, "HANDOVER_INVALID");
+    assert_eq!(lockgate.http("DELETE", "/v1/sessions", Some(&token), &[], b"").status, 200);
+    post(&newer).refused(401, "HANDOVER_INVALID");
 }

@@ -122,7 +122,7 @@ fn a_waiver_lasts_as_long_as_the_policy_set_allows() {
     lockgate.run(&["waive", "grant", &entry, "--as", "sam", "--yes"]).exits(0);
     assert_eq!(gate(&lockgate, 5)["outcome"], "waived");
     lockgate.policy("short", &[("policy.toml", "max_days = 90", "max_days = 14")]);
-    lockgate.run(&["policy", "activate", "short", "--reason", "shorter waivers", "--as", "sam"]).exits(0);
+    lockgate.run(&["policy", "activate", "short", "--reason", "shorter waivers", "--yes", "--as", "sam"]).exits(0);
     let failed = gate(&lockgate, 3);
     assert_eq!((&failed["outcome"], &failed["reason"]), (&json!("fail"), &json!("WAIVER_TOO_LONG")));
     ask(&lockgate, "CVE-2099-10001", &[&RELEASE[..], &["--for", "30d"]].concat()).refused(2, "WAIVER_TOO_LONG");

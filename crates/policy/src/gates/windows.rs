@@ -35,6 +35,19 @@ pub struct WindowsGate {
     pub spare_rollbacks: bool,
 }
 
+/// How a moment stands with a gate of windows, for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WindowState {
+    /// Whether something may be let in then.
+    pub open: bool,
+    /// Why, in the policy author's words, where a window says so.
+    pub reason: Option<String>,
+    /// When it changes next; nothing where it never does, or not for a very long time.
+    pub changes_at: Option<UnixMillis>,
+    /// When it changes back after that.
+    pub changes_back_at: Option<UnixMillis>,
+}
+
 /// How a moment stands.
 enum Standing<'a> {
     Denied(&'a Window, Interval),
@@ -53,6 +66,25 @@ impl WindowsGate {
             problems.push(Problem::new(format!("has more than {WINDOWS_MAX} windows")));
         }
         problems
+    }
+
+    /// How a moment stands, and when that changes.
+    pub fn state_at(&self, now: UnixMillis) -> WindowState {
+        let (open, reason) = match self.standing(now) {
+            Standing::Open(window) => (true, window.map(|window| window.reason.clone())),
+            Standing::Denied(window, _) => (false, Some(window.reason.clone())),
+            Standing::Outside => (false, None),
+        };
+        let change = |open: bool, from: UnixMillis| if open { self.next_close(from) } else { self.next_open(from) };
+        let changes_at = change(open, now);
+        let changes_back_at = changes_at.and_then(|at| change(!open, at));
+        WindowState { open, reason, changes_at, changes_back_at }
+    }
+
+    /// A moment by the clocks of its zone, with the zone's name; nothing where that is UTC.
+    pub fn local(&self, moment: UnixMillis) -> Option<String> {
+        let local = self.time_zone.local(moment).filter(|_| !self.time_zone.is_utc())?;
+        Some(format!("{local} {}", self.time_zone.name()))
     }
 
     pub(super) fn assess(&self, ctx: Context<'_>) -> Assessment {
@@ -229,6 +261,24 @@ reason = "the Christmas freeze"
         // An open window ends where a denied one starts.
         assert!(at("2026-12-17T10:00:00Z", Pass).starts_with("open until 2026-12-17T15:00:00Z"));
         row(GATE, "2026-12-24T10:00:00Z", Rollback, Pass);
+    }
+
+    #[test]
+    fn people_are_told_when_it_opens_and_closes_next() {
+        let set = crate::sample::policy(&crate::sample::gate(GATE));
+        let crate::GateKind::Windows(gate) = &set.gates()[0].kind else { panic!("no windows") };
+        let check = |at: &str, open: bool, changes: &str, back: &str| {
+            let state = gate.state_at(at.parse().unwrap());
+            let shown = |moment: Option<UnixMillis>| moment.map(|moment| moment.to_string()).unwrap_or_default();
+            assert_eq!(state.open, open, "{at}");
+            assert_eq!((shown(state.changes_at), shown(state.changes_back_at)), (changes.to_owned(), back.to_owned()));
+        };
+        check("2026-02-02T08:00:00Z", true, "2026-02-02T15:00:00Z", "2026-02-03T08:00:00Z");
+        check("2026-02-06T10:00:00Z", false, "2026-02-09T08:00:00Z", "2026-02-09T15:00:00Z");
+        let frozen = gate.state_at("2027-12-22T10:00:00Z".parse().unwrap());
+        assert_eq!((frozen.open, frozen.reason.as_deref()), (false, Some("the Christmas freeze")));
+        let local = gate.local("2026-02-02T08:00:00Z".parse().unwrap());
+        assert_eq!(local.as_deref(), Some("2026-02-02T09:00:00 Europe/Berlin"));
     }
 
     #[test]

@@ -8,7 +8,9 @@ use lockgate_api::wire::{
 };
 use lockgate_engine::authorise::may_read_event;
 use lockgate_engine::change::ChangeView;
-use lockgate_engine::{Fault, Kind, Submission, change as changing, people, reader, session, suspects as doubts};
+use lockgate_engine::{
+    Engine, Fault, Kind, Submission, change as changing, people, reader, session, suspects as doubts,
+};
 use lockgate_ledger::change::{ChangeRejected, KeyRecovered, KeyRotated, StandingChanged};
 use lockgate_ledger::governance::ChangeStatus;
 use lockgate_ledger::suspect::Suspect;
@@ -106,19 +108,24 @@ fn standing(call: &Call) -> Result<StandingChanged, Fault> {
 pub async fn suspects(call: Call) -> Result<Response, Fault> {
     let since = call.query::<u64>("since")?.map(EntryIndex);
     let (engine, person) = (call.engine().clone(), call.person()?);
-    let rows = heavy(move || {
-        let governance = engine.governance()?;
-        let mut rows = Vec::new();
-        for suspect in doubts::suspects(&engine, since)? {
-            let event = reader::entry(engine.store(), suspect.index)?.event;
-            if may_read_event(&governance, &person, &event) {
-                rows.push(suspect_row(suspect));
-            }
+    reply::json(&heavy(move || suspects_reply(&engine, &person, since)).await?)
+}
+
+/// What is suspect, as far as somebody may read it, in ledger order.
+pub(super) fn suspects_reply(
+    engine: &Engine,
+    person: &PersonId,
+    since: Option<EntryIndex>,
+) -> Result<Vec<SuspectRow>, Fault> {
+    let governance = engine.governance()?;
+    let mut rows = Vec::new();
+    for suspect in doubts::suspects(engine, since)? {
+        let event = reader::entry(engine.store(), suspect.index)?.event;
+        if may_read_event(&governance, person, &event) {
+            rows.push(suspect_row(suspect));
         }
-        Ok(rows)
-    })
-    .await?;
-    reply::json(&rows)
+    }
+    Ok(rows)
 }
 
 /// A suspect entry, for the wire.
@@ -134,16 +141,16 @@ pub(super) fn suspect_row(suspect: Suspect) -> SuspectRow {
 
 /// `GET /v1/changes`.
 pub async fn list(call: Call) -> Result<Response, Fault> {
-    let engine = call.engine().clone();
-    let views = heavy(move || changing::list(&engine, CHANGES_MAX)).await?;
+    let (engine, reader) = (call.engine().clone(), call.person()?);
+    let views = heavy(move || changing::list_for(&engine, &reader, CHANGES_MAX)).await?;
     reply::json(&views.iter().map(row).collect::<Vec<ChangeRow>>())
 }
 
 /// `GET /v1/changes/{id}`.
 pub async fn show(call: Call) -> Result<Response, Fault> {
     let id: ChangeId = call.part("id")?;
-    let engine = call.engine().clone();
-    let view = heavy(move || changing::show(&engine, id)).await?;
+    let (engine, reader) = (call.engine().clone(), call.person()?);
+    let view = heavy(move || changing::show_for(&engine, &reader, id)).await?;
     let text = |bytes: Vec<u8>| {
         String::from_utf8(bytes).map_err(|error| Fault::new(Kind::Integrity, "CHANGE_INVALID", error.to_string()))
     };
@@ -156,7 +163,8 @@ pub async fn show(call: Call) -> Result<Response, Fault> {
     })
 }
 
-fn row(view: &ChangeView) -> ChangeRow {
+/// A proposed change, for the wire.
+pub(super) fn row(view: &ChangeView) -> ChangeRow {
     let change = &view.change;
     ChangeRow {
         change: change.id,
@@ -169,6 +177,9 @@ fn row(view: &ChangeView) -> ChangeRow {
         proposed_at: change.proposed_time,
         expires_at: change.expires_at,
         outcome: match &change.status {
+            ChangeStatus::Open if view.status == "stale" => {
+                Some("what it rests on has changed since it was proposed, so that it can only be rejected".to_owned())
+            }
             ChangeStatus::Open => None,
             ChangeStatus::Applied { at } => Some(format!("happened in entry {at}")),
             ChangeStatus::Rejected { by, reason } => Some(format!("rejected by {by}: {reason}")),

@@ -2,9 +2,10 @@
 
 use axum::response::Response;
 use lockgate_api::wire::{CiIssuer, CiTokenReply, CiTokenRequest, CiTrustEnd, CiTrustRequest, CiTrustRow};
-use lockgate_engine::{Fault, ci};
+use lockgate_engine::authorise::may_see_service;
+use lockgate_engine::{Engine, Fault, ci};
 use lockgate_ledger::ci_trust::{CiProvider, CiTrusted, CiUntrusted};
-use lockgate_model::{EntryIndex, Limits};
+use lockgate_model::{EntryIndex, Limits, PersonId};
 
 use super::{heavy, write};
 use crate::call::Call;
@@ -42,7 +43,12 @@ pub async fn exchange(call: Call) -> Result<Response, Fault> {
 
 /// `GET /v1/ci/trusts`.
 pub async fn trusts(call: Call) -> Result<Response, Fault> {
-    let governance = call.engine().governance()?;
+    reply::json(&trusts_reply(call.engine(), &call.person()?)?)
+}
+
+/// Which pipelines count, as far as somebody may know of their services: what the API gives, and what the page shows.
+pub fn trusts_reply(engine: &Engine, reader: &PersonId) -> Result<Vec<CiTrustRow>, Fault> {
+    let governance = engine.governance()?;
     let row = |(index, trust): (EntryIndex, &CiTrusted)| CiTrustRow {
         trust: index.0,
         provider: shown(trust.provider),
@@ -54,8 +60,13 @@ pub async fn trusts(call: Call) -> Result<Response, Fault> {
         jwks_url: trust.jwks_url.clone(),
         by: trust.by.clone(),
     };
-    let rows: Vec<CiTrustRow> = governance.ci_trusts().map(row).collect();
-    reply::json(&rows)
+    let mut rows: Vec<CiTrustRow> = governance.ci_trusts().map(row).collect();
+    for row in &mut rows {
+        row.services.retain(|service| may_see_service(&governance, reader, service));
+    }
+    // A trust without a service that the reader may know of does not exist for them.
+    rows.retain(|row| !row.services.is_empty());
+    Ok(rows)
 }
 
 /// `POST /v1/ci/trusts`.

@@ -5,10 +5,11 @@ use lockgate_api::wire::{
     ApproverRow, ApproversReply, DelegationRow, EndDelegation, NewDelegation, PairRow, TakeBackRequest,
 };
 use lockgate_engine::approvers::{Pace, Pair};
-use lockgate_engine::{Fault, approvers, delegate, take_back};
+use lockgate_engine::authorise::may_see_service;
+use lockgate_engine::{Engine, Fault, approvers, delegate, take_back};
 use lockgate_ledger::delegation::{Delegation, DelegationEnded, DelegationGranted};
 use lockgate_ledger::withdrawal::ApprovalWithdrawn;
-use lockgate_model::{EntryIndex, PromotionId, UnixMillis};
+use lockgate_model::{EntryIndex, PersonId, PromotionId, UnixMillis};
 
 use super::{heavy, write};
 use crate::call::Call;
@@ -16,10 +17,28 @@ use crate::reply;
 
 /// `GET /v1/delegations`: newest first.
 pub async fn list(call: Call) -> Result<Response, Fault> {
-    let governance = call.engine().governance()?;
-    let now = call.engine().inner().now().max(call.engine().published().time);
-    let rows: Vec<DelegationRow> = governance.delegations().iter().rev().map(|known| row(known, now)).collect();
-    reply::json(&rows)
+    reply::json(&delegations_reply(call.engine(), &call.person()?)?)
+}
+
+/// Who has lent whom the right to approve, as far as somebody may know of it, newest first: what the API gives, and what
+/// the page shows.
+pub fn delegations_reply(engine: &Engine, reader: &PersonId) -> Result<Vec<DelegationRow>, Fault> {
+    let governance = engine.governance()?;
+    let now = engine.inner().now().max(engine.published().time);
+    let shown = |known: &&Delegation| {
+        let event = &known.event;
+        // No service named means all of them, and one of those is the reader's.
+        event.services.is_empty()
+            || *reader == event.from
+            || *reader == event.to
+            || event.services.iter().any(|service| may_see_service(&governance, reader, service))
+    };
+    let mut rows: Vec<DelegationRow> =
+        governance.delegations().iter().rev().filter(shown).map(|known| row(known, now)).collect();
+    for row in rows.iter_mut().filter(|row| row.from != *reader && row.to != *reader) {
+        row.services.retain(|service| may_see_service(&governance, reader, service));
+    }
+    Ok(rows)
 }
 
 fn row(known: &Delegation, now: UnixMillis) -> DelegationRow {

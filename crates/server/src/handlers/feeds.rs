@@ -2,7 +2,7 @@
 
 use axum::response::Response;
 use lockgate_api::wire::FeedRow;
-use lockgate_engine::{Fault, feeds};
+use lockgate_engine::{Engine, Fault, feeds};
 use lockgate_ledger::feed::Feed;
 use lockgate_model::Limits;
 use lockgate_model::facts::FeedKind;
@@ -25,7 +25,12 @@ pub async fn update(mut call: Call) -> Result<Response, Fault> {
 
 /// `GET /v1/feeds`: newest first.
 pub async fn list(call: Call) -> Result<Response, Fault> {
-    let governance = call.engine().governance()?;
+    reply::json(&feeds_reply(call.engine())?)
+}
+
+/// Recorded snapshots, newest first: what the API gives, and what the page shows.
+pub fn feeds_reply(engine: &Engine) -> Result<Vec<FeedRow>, Fault> {
+    let governance = engine.governance()?;
     let newest = |known: &Feed| governance.feed(known.event.feed).is_some_and(|newest| newest.index == known.index);
     let row = |known: &Feed| FeedRow {
         feed: known.event.feed,
@@ -37,6 +42,5 @@ pub async fn list(call: Call) -> Result<Response, Fault> {
         by: known.by.clone(),
         newest: newest(known),
     };
-    let rows: Vec<FeedRow> = governance.feeds().iter().rev().map(row).collect();
-    reply::json(&rows)
+    Ok(governance.feeds().iter().rev().map(row).collect())
 }

@@ -3,7 +3,7 @@
 use axum::http::StatusCode;
 use axum::response::Response;
 use lockgate_api::wire::{Activation, Enrolment, KeyRow, NewKey, PersonRow, Revocation, Waiver};
-use lockgate_engine::{Fault, people, policy as policies, setup as setups, waive as waivers};
+use lockgate_engine::{Engine, Fault, people, policy as policies, setup as setups, waive as waivers};
 use lockgate_ledger::entry::{KeyAdded, KeyRevoked, PersonEnrolled, PolicyActivated, Sponsor, WaiverGranted};
 use lockgate_model::{Digest, EntryIndex, Limits};
 use lockgate_sign::ssh::SshPublicKey;
@@ -59,7 +59,12 @@ pub async fn setup(call: Call) -> Result<Response, Fault> {
 
 /// `GET /v1/people`.
 pub async fn people(call: Call) -> Result<Response, Fault> {
-    let governance = call.engine().governance()?;
+    reply::json(&people_reply(call.engine())?)
+}
+
+/// Everyone enrolled, with their keys: what the API gives, and what the page shows.
+pub fn people_reply(engine: &Engine) -> Result<Vec<PersonRow>, Fault> {
+    let governance = engine.governance()?;
     let row = |key: &lockgate_ledger::governance::Key| KeyRow {
         fingerprint: key.fingerprint.clone(),
         key: key.public.to_string(),
@@ -73,7 +78,7 @@ pub async fn people(call: Call) -> Result<Response, Fault> {
         expires_at: key.expires_at,
         environments: key.environments.clone(),
     };
-    let rows: Vec<PersonRow> = governance
+    let rows = governance
         .people()
         .map(|(id, person)| PersonRow {
             person: id.clone(),
@@ -84,7 +89,7 @@ pub async fn people(call: Call) -> Result<Response, Fault> {
             standing_at: person.standing_at.0,
         })
         .collect();
-    reply::json(&rows)
+    Ok(rows)
 }
 
 /// `POST /v1/people`.

@@ -21,9 +21,10 @@ use crate::call::Call;
 use crate::dispatch::ended;
 use crate::events::{ChannelBody, event};
 use crate::reply;
+use crate::summary::veiled;
 
-/// How often a silent event stream says that it is alive.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// How often a silent event stream says that it is alive: pages say after twice this time that they are not connected.
+const HEARTBEAT: Duration = Duration::from_secs(2);
 /// How many entries are read at a time for an event stream.
 const EVENT_PAGE: usize = 64;
 
@@ -124,14 +125,14 @@ pub async fn events(call: Call) -> Result<Response, Fault> {
             while next < target {
                 let Ok(page) = event_page(&engine, &person, next, target).await else { return };
                 next = (next + EVENT_PAGE as u64).min(target);
-                if sender.send(Ok(page)).await.is_err() {
+                if sender.send(Ok(page)).await.is_err() || sender.send(Ok(grown(next))).await.is_err() {
                     return;
                 }
             }
             tokio::select! {
                 changed = size.changed() => if changed.is_err() { return },
-                () = tokio::time::sleep(KEEP_ALIVE) => {
-                    if sender.send(Ok(Bytes::from_static(b": alive\n\n"))).await.is_err() {
+                () = tokio::time::sleep(HEARTBEAT) => {
+                    if sender.send(Ok(grown(next))).await.is_err() {
                         return;
                     }
                 }
@@ -145,6 +146,14 @@ pub async fn events(call: Call) -> Result<Response, Fault> {
         }
     });
     Ok(reply::typed(StatusCode::OK, "text/event-stream", Body::new(body)))
+}
+
+/// Tells how far the reader has come, also past entries that it may not read, and that the stream lives.
+fn grown(size: u64) -> Bytes {
+    match size.checked_sub(1) {
+        Some(last) => event(last, "size", &size.to_string()),
+        None => Bytes::from_static(b": nothing yet\n\n"),
+    }
 }
 
 /// The entries that somebody may read now; whoever may read nothing any more has seen the end of the stream.
@@ -161,7 +170,13 @@ async fn event_page(engine: &Arc<Engine>, person: &PersonId, from: u64, target: 
             if let Ok(Leaf::Entry(entry)) = Leaf::decode(bytes, &Limits::DEFAULT)
                 && authorise::may_read_event(&governance, &person, &entry.event)
             {
-                page.extend_from_slice(&event(index, entry.event.name(), &String::from_utf8_lossy(bytes)));
+                let hidden = authorise::names_hidden_service(&governance, &person, &entry.event);
+                let text = match hidden.then(|| serde_json::from_slice(bytes)) {
+                    None => String::from_utf8_lossy(bytes).into_owned(),
+                    Some(Ok(value)) => veiled(value).to_string(),
+                    Some(Err(_)) => continue,
+                };
+                page.extend_from_slice(&event(index, entry.event.name(), &text));
             }
         }
         Ok(Bytes::from(page))

@@ -4,18 +4,25 @@ mod access_log;
 mod blobs;
 mod changes;
 mod ci;
+mod dashboard;
 mod delegations;
 mod emergency;
 mod feeds;
 mod governance;
+mod handover;
+mod history;
+mod inbox;
 mod log;
+mod matrix;
+mod metrics;
 mod oidc;
-mod pages;
+pub mod pages;
 mod passkeys;
 mod promotions;
 mod reading;
 mod releases;
 mod rights;
+mod services;
 mod sign_in;
 mod waivers;
 mod whereabouts;
@@ -47,12 +54,16 @@ macro_rules! table {
 /// The handler of a route.
 pub fn by_name(name: &str) -> Option<Handler> {
     table!(name;
-        "home" => reading::home,
         "health" => reading::health,
         "openapi" => reading::openapi,
         "server" => reading::server,
         "status" => reading::status,
-        "history" => reading::history,
+        "inbox" => inbox::inbox,
+        "matrix" => matrix::matrix,
+        "metrics" => metrics::metrics,
+        "service" => services::service,
+        "release" => services::release,
+        "history" => history::history,
         "diff" => reading::diff,
         "where" => whereabouts::find,
         "checkpoint" => log::checkpoint,
@@ -63,6 +74,19 @@ pub fn by_name(name: &str) -> Option<Handler> {
         "access-log" => access_log::list,
         "access-checkpoint" => access_log::checkpoint,
         "access-entries" => access_log::entries,
+        "page-pipeline" => dashboard::pipeline,
+        "page-promotion" => dashboard::promotion,
+        "page-inbox" => dashboard::inbox,
+        "page-service" => dashboard::service,
+        "page-release" => dashboard::release,
+        "page-evidence" => dashboard::evidence,
+        "page-diff" => dashboard::diff,
+        "page-timeline" => dashboard::timeline,
+        "page-log" => dashboard::log,
+        "page-keys" => dashboard::keys,
+        "page-policy" => dashboard::policy,
+        "page-freeze" => dashboard::freeze,
+        "page-metrics" => dashboard::metrics,
         "page-enrol" => pages::enrol,
         "page-sign-in" => pages::sign_in,
         "page-approve" => pages::approve,
@@ -107,6 +131,8 @@ pub fn by_name(name: &str) -> Option<Handler> {
         "sign-out" => sign_in::sign_out,
         "sessions" => sign_in::sessions,
         "session-end" => sign_in::session_end,
+        "handover" => handover::make,
+        "handover-claim" => handover::claim,
         "oidc-start" => oidc::start,
         "oidc-callback" => oidc::callback,
         "oidc-session" => oidc::session,

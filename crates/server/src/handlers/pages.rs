@@ -1,70 +1,68 @@
 //! Pages: files that are the same for everyone; what differs, their scripts fetch.
 
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::body::Body;
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use lockgate_engine::{Fault, Kind};
 use lockgate_ledger::code_words::WORDS;
 use lockgate_model::PromotionId;
+use lockgate_web::assets::{ASSETS, CONTENT_SECURITY_POLICY, SCRIPT, pages};
 
 use crate::call::Call;
 use crate::reply;
 
 const HTML: &str = "text/html; charset=utf-8";
-const SCRIPT: &str = "text/javascript; charset=utf-8";
-const STYLE: &str = "text/css; charset=utf-8";
-const IMAGE: &str = "image/svg+xml";
-
-/// What a page may load and do: its own scripts, styles and icon, requests to this server, and nothing else. Text can
-/// become markup nowhere (Trusted Types), and no other site can show a page inside its own.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
-                      form-action 'self'; frame-ancestors 'none'; base-uri 'none'; require-trusted-types-for 'script'";
-
-/// Every file that pages load, beside the word list, which is made from the code.
-const ASSETS: &[(&str, &str, &str)] = &[
-    ("approve.js", SCRIPT, include_str!("../../assets/approve.js")),
-    ("enrol.js", SCRIPT, include_str!("../../assets/enrol.js")),
-    ("icon.svg", IMAGE, include_str!("../../assets/icon.svg")),
-    ("page.css", STYLE, include_str!("../../assets/page.css")),
-    ("page.js", SCRIPT, include_str!("../../assets/page.js")),
-    ("passkey.js", SCRIPT, include_str!("../../assets/passkey.js")),
-    ("session.js", SCRIPT, include_str!("../../assets/session.js")),
-    ("sign-in.js", SCRIPT, include_str!("../../assets/sign-in.js")),
-    ("sshsig.js", SCRIPT, include_str!("../../assets/sshsig.js")),
-    ("words.js", SCRIPT, include_str!("../../assets/words.js")),
-];
 const CODE_WORDS: &str = "code-words.js";
 
-fn page(text: &'static str) -> Response {
-    let mut response = reply::typed(StatusCode::OK, HTML, text);
-    protect(response.headers_mut());
-    response
-}
-
-fn protect(headers: &mut HeaderMap) {
+/// A page, with what keeps it to its own files.
+pub fn page(status: StatusCode, text: impl Into<Body>) -> Response {
+    let mut response = reply::typed(status, HTML, text);
     for (name, value) in [
-        ("content-security-policy", POLICY),
+        ("content-security-policy", CONTENT_SECURITY_POLICY),
         ("referrer-policy", "no-referrer"),
         ("cross-origin-opener-policy", "same-origin"),
         ("permissions-policy", "publickey-credentials-create=(self), publickey-credentials-get=(self)"),
     ] {
-        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+        response.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from_static(value));
     }
+    response
+}
+
+/// A refusal as a page; who is not signed in is sent to sign in, and back.
+pub fn refused(fault: &Fault, wanted: &str) -> Response {
+    if fault.kind == Kind::Unauthenticated {
+        let encoded = wanted.bytes().fold(String::new(), |mut out, byte| {
+            match byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~' | b'/') {
+                true => out.push(char::from(byte)),
+                false => out.push_str(&format!("%{byte:02X}")),
+            }
+            out
+        });
+        if let Ok(there) = HeaderValue::from_str(&format!("/sign-in?next={encoded}")) {
+            let mut response = page(StatusCode::SEE_OTHER, "");
+            response.headers_mut().insert(header::LOCATION, there);
+            return response;
+        }
+    }
+    let problem = reply::problem_of(fault);
+    let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    page(status, lockgate_web::problem::page(&problem))
 }
 
 /// `GET /enrol`.
 pub async fn enrol(_call: Call) -> Result<Response, Fault> {
-    Ok(page(include_str!("../../assets/enrol.html")))
+    Ok(page(StatusCode::OK, pages::ENROL))
 }
 
 /// `GET /sign-in`.
 pub async fn sign_in(_call: Call) -> Result<Response, Fault> {
-    Ok(page(include_str!("../../assets/sign-in.html")))
+    Ok(page(StatusCode::OK, pages::SIGN_IN))
 }
 
 /// `GET /approve/{id}`: the same page for every promotion, whether or not it exists.
 pub async fn approve(call: Call) -> Result<Response, Fault> {
     let _: PromotionId = call.part("id")?;
-    Ok(page(include_str!("../../assets/approve.html")))
+    Ok(page(StatusCode::OK, pages::APPROVE))
 }
 
 /// `GET /assets/{name}`.
@@ -73,11 +71,11 @@ pub async fn asset(call: Call) -> Result<Response, Fault> {
     if name == CODE_WORDS {
         return Ok(reply::typed(StatusCode::OK, SCRIPT, code_words()?));
     }
-    let &(_, content_type, text) = ASSETS
+    let asset = ASSETS
         .iter()
-        .find(|(known, ..)| *known == name)
+        .find(|asset| asset.name == name)
         .ok_or_else(|| Fault::not_found("ROUTE_UNKNOWN", "there is nothing here"))?;
-    Ok(reply::typed(StatusCode::OK, content_type, text))
+    Ok(reply::typed(StatusCode::OK, asset.content_type, asset.text))
 }
 
 /// The word list as a module, from the same list that the server and the command line use.
@@ -92,11 +90,8 @@ mod tests {
     use super::*;
     use std::collections::BTreeSet;
 
-    const PAGES: &[(&str, &str)] = &[
-        ("enrol.html", include_str!("../../assets/enrol.html")),
-        ("sign-in.html", include_str!("../../assets/sign-in.html")),
-        ("approve.html", include_str!("../../assets/approve.html")),
-    ];
+    const PAGES: &[(&str, &str)] =
+        &[("enrol.html", pages::ENROL), ("sign-in.html", pages::SIGN_IN), ("approve.html", pages::APPROVE)];
 
     /// What stands after each `"/assets/` or `'/assets/`.
     fn assets_in(text: &str) -> impl Iterator<Item = &str> {
@@ -105,9 +100,10 @@ mod tests {
 
     #[test]
     fn what_pages_load_is_there_and_nothing_else_is() {
-        let known: BTreeSet<&str> = ASSETS.iter().map(|(name, ..)| *name).chain([CODE_WORDS]).collect();
+        let known: BTreeSet<&str> = ASSETS.iter().map(|asset| asset.name).chain([CODE_WORDS]).collect();
         assert_eq!(known.len(), ASSETS.len() + 1);
-        let texts = PAGES.iter().map(|(_, text)| *text).chain(ASSETS.iter().map(|(.., text)| *text));
+        let shell = include_str!("../../../web/src/shell.rs");
+        let texts = PAGES.iter().map(|(_, text)| *text).chain(ASSETS.iter().map(|asset| asset.text)).chain([shell]);
         let loaded: BTreeSet<&str> = texts.flat_map(assets_in).collect();
         assert_eq!(loaded, known);
     }
@@ -125,11 +121,19 @@ mod tests {
 
     #[test]
     fn scripts_never_make_markup_of_text() {
-        for (name, content_type, text) in ASSETS {
+        for asset in ASSETS {
             for bad in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function"] {
-                assert!(*content_type != SCRIPT || !text.contains(bad), "{name}: {bad}");
+                assert!(asset.content_type != SCRIPT || !asset.text.contains(bad), "{}: {bad}", asset.name);
             }
         }
+    }
+
+    #[test]
+    fn whoever_is_not_signed_in_comes_back_to_the_page() {
+        let fault = Fault::new(Kind::Unauthenticated, "SIGN_IN_NEEDED", "nobody is signed in");
+        let response = refused(&fault, "/promotions/P-1?a=b&c=<d>");
+        assert_eq!(response.status(), StatusCode::SEE_OTHER);
+        assert_eq!(response.headers()["location"], "/sign-in?next=/promotions/P-1%3Fa%3Db%26c%3D%3Cd%3E");
     }
 
     #[test]

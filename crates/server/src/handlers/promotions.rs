@@ -11,10 +11,10 @@ use lockgate_engine::facts::facts as facts_of;
 use lockgate_engine::promote::Promote;
 use lockgate_engine::why::{PromotionView, why as explain};
 use lockgate_engine::{
-    Fault, approve as approving, bundle as bundles, comparison, promote as promoting, withdraw as withdrawing,
+    Engine, Fault, approve as approving, bundle as bundles, comparison, promote as promoting, withdraw as withdrawing,
 };
 use lockgate_model::facts::Running;
-use lockgate_model::{Digest, EnvName, PromotionId, ServiceName};
+use lockgate_model::{Digest, EnvName, PersonId, PromotionId, ServiceName};
 use lockgate_policy::Object;
 
 use super::{heavy, write};
@@ -63,13 +63,18 @@ pub async fn why(call: Call) -> Result<Response, Fault> {
     let promotion: PromotionId = call.part("id")?;
     let engine = call.engine().clone();
     let (person, scope) = (call.person()?, call.scope().cloned());
-    let view = heavy(move || {
-        check_promotion(&engine, &person, promotion)?;
+    let reply = heavy(move || {
         scope.map_or(Ok(()), |scope| scope.check_promotion(&engine, promotion))?;
-        explain(&engine, promotion)
+        promotion_reply(&engine, &person, promotion)
     })
     .await?;
-    reply::json(&shown(view))
+    reply::json(&reply)
+}
+
+/// A promotion with every gate, for somebody who may read it: what the API gives, and what the page shows.
+pub fn promotion_reply(engine: &Engine, person: &PersonId, promotion: PromotionId) -> Result<PromotionReply, Fault> {
+    check_promotion(engine, person, promotion)?;
+    explain(engine, promotion).map(shown)
 }
 
 /// `GET /v1/promotions/{id}/facts`.
@@ -127,9 +132,9 @@ pub fn running_cell(running: Running) -> RunningCell {
     RunningCell { release: running.release, since: running.since, promotion: running.promotion }
 }
 
-fn shown(view: PromotionView) -> PromotionReply {
-    let request = &view.promotion.request;
-    let gate = |gate: lockgate_policy::GateResult| GateRow {
+/// One gate's outcome, for the wire.
+pub fn gate_row(gate: lockgate_policy::GateResult) -> GateRow {
+    GateRow {
         gate: gate.gate.to_string(),
         kind: gate.kind,
         outcome: gate.outcome.as_str().to_owned(),
@@ -141,7 +146,11 @@ fn shown(view: PromotionView) -> PromotionReply {
         evidence: gate.evidence,
         who: gate.who,
         fix: gate.fix,
-    };
+    }
+}
+
+fn shown(view: PromotionView) -> PromotionReply {
+    let request = &view.promotion.request;
     let approval = |record: &lockgate_ledger::release::ApprovalRecord| ApprovalRow {
         person: record.event.approver.clone(),
         verdict: record.event.verdict,
@@ -178,7 +187,7 @@ fn shown(view: PromotionView) -> PromotionReply {
         policy: view.decision.policy,
         decided_at: view.decided_at,
         decision_index: view.decision_index.map(|index| index.0),
-        gates: view.decision.gates.into_iter().map(gate).collect(),
+        gates: view.decision.gates.into_iter().map(gate_row).collect(),
         approvals: view.promotion.approvals.iter().map(approval).collect(),
         granted_until: view.promotion.grant.as_ref().map(|grant| grant.event.not_after),
         suspects: view.suspects.into_iter().map(super::changes::suspect_row).collect(),

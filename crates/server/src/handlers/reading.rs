@@ -1,50 +1,25 @@
 //! Reading: identity, status, history, diff.
 
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::StatusCode;
 use axum::response::Response;
 use lockgate_api::openapi as document;
 use lockgate_api::wire::{
-    ArtifactRef, ComponentRow, DiffConfiguration, DiffFinding, DiffGate, DiffReply, DiffTests, HistoryItem,
-    HistoryReply, OpenRow, ServerInfo, ServiceRow, StatusReply,
+    ArtifactRef, ComponentRow, DiffConfiguration, DiffFinding, DiffGate, DiffReply, DiffTests, OpenRow, ServerInfo,
+    ServiceRow, StatusReply,
 };
 use lockgate_engine::authorise::{check_release, may_read};
-use lockgate_engine::{Fault, Kind, diff as diffs, history as histories, setup, status as statuses};
+use lockgate_engine::{Engine, Fault, Kind, diff as diffs, setup, status as statuses};
 use lockgate_ledger::contents::TestCounts;
 use lockgate_ledger::release_diff::{ComponentChange, ConfigurationChange, severity_word};
 use lockgate_model::facts::{Artifact, Finding, Source};
-use lockgate_model::{EnvName, ReleaseName, ServiceName, StreamName};
+use lockgate_model::{EnvName, PersonId, ReleaseName, ServiceName};
 use lockgate_policy::Object;
-
-use lockgate_engine::suspects::suspects;
 
 use super::emergency::{break_glass_rows, freeze_rows};
 use super::heavy;
 use super::promotions::running_cell;
 use crate::call::Call;
 use crate::reply;
-use crate::summary::summary;
-
-/// `GET /`: one page for whoever opens the address in a browser.
-pub async fn home(call: Call) -> Result<Response, Fault> {
-    let head = call.engine().published().head;
-    let origin = call.engine().governance().map(|governance| governance.origin().to_owned()).unwrap_or_default();
-    let demo =
-        if call.app.demo { "<p><strong>This is a demo instance: its keys mean nothing.</strong></p>" } else { "" };
-    // The origin is a DNS-shaped name that this server made; nothing else here comes from outside.
-    let page = format!(
-        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Lockgate</title>\
-         <h1>Lockgate</h1>{demo}<p>Ledger <code>{origin}</code>, {} entries.</p>\
-         <p>The newest signed <a href=\"/checkpoint\">checkpoint</a>, what a verifier should <a href=\"/v1/trust\">pin</a>, \
-         and the <a href=\"/openapi.json\">API</a>. On the command line: <code>lockgate status</code>.</p></html>",
-        head.size
-    );
-    let mut response = reply::typed(StatusCode::OK, "text/html; charset=utf-8", page);
-    response.headers_mut().insert(
-        "content-security-policy",
-        HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"),
-    );
-    Ok(response)
-}
 
 /// `GET /healthz`: red as soon as the store cannot be read.
 pub async fn health(call: Call) -> Result<Response, Fault> {
@@ -73,6 +48,7 @@ pub async fn server(call: Call) -> Result<Response, Fault> {
         policy: governance.policy_digest,
         policy_at: governance.policy_at.0,
         setup_needed: setup::is_needed(engine)?,
+        oidc: call.app.front.oidc.is_some(),
         demo: call.app.demo,
     })
 }
@@ -84,67 +60,44 @@ pub async fn status(call: Call) -> Result<Response, Fault> {
     let most = call.query::<usize>("limit")?.unwrap_or(100).clamp(1, statuses::PAGE_MAX);
     let engine = call.engine().clone();
     let person = call.person()?;
-    let reply = heavy(move || {
-        let (rows, next) = match &only {
-            Some(service) => (statuses::service_for(&engine, &person, service)?.into_iter().collect(), None),
-            None => statuses::services_for(&engine, &person, after.as_ref(), most)?,
-        };
-        let row = |row: statuses::ServiceRow| ServiceRow {
-            service: row.service,
-            running: row.cells.into_iter().map(|(_, running)| running.map(running_cell)).collect(),
-        };
-        let open = statuses::open_promotions_for(&engine, &person, statuses::PAGE_MAX)?
-            .into_iter()
-            .filter(|open| only.as_ref().is_none_or(|service| open.release.service == *service))
-            .map(|open| OpenRow { promotion: open.promotion, release: open.release, environment: open.environment })
-            .collect();
-        let mut freezes = freeze_rows(&engine, &person)?;
-        freezes.retain(|row| row.open);
-        let mut break_glass = break_glass_rows(&engine, &person)?;
-        break_glass.retain(|row| matches!(row.state.as_str(), "open" | "unreviewed"));
-        let policy = engine.governance()?.policy.clone();
-        Ok(StatusReply {
-            environments: policy.environments().iter().map(|environment| environment.name.clone()).collect(),
-            services: rows.into_iter().map(row).collect(),
-            next,
-            open,
-            freezes,
-            break_glass,
-            entries: engine.published().head.size.0,
-        })
-    })
-    .await?;
-    reply::json(&reply)
+    reply::json(&heavy(move || status_reply(&engine, &person, only.as_ref(), after.as_ref(), most)).await?)
 }
 
-/// `GET /v1/history`.
-pub async fn history(call: Call) -> Result<Response, Fault> {
-    let stream: Option<StreamName> = call.query("stream")?;
-    let before: Option<u64> = call.query("before")?;
-    let most = call.query::<usize>("limit")?.unwrap_or(50).clamp(1, histories::PAGE_MAX);
-    let engine = call.engine().clone();
-    let person = call.person()?;
-    let reply = heavy(move || {
-        let (items, next) = histories::history_for(&engine, &person, stream.as_ref(), before, most)?;
-        let doubtful = suspects(&engine, None)?;
-        let item = |item: histories::Item| {
-            let suspect = doubtful.iter().find(|suspect| suspect.index == item.index);
-            let entry = serde_json::to_value(&item.entry)
-                .map_err(|error| Fault::new(Kind::Bug, "REPLY_INVALID", error.to_string()))?;
-            Ok(HistoryItem {
-                index: item.index.0,
-                time: item.entry.time,
-                actor: item.entry.actor.to_string(),
-                event: item.entry.event.name().to_owned(),
-                summary: summary(&item.entry.event),
-                suspect: suspect.map(|suspect| format!("since entry {}: {}", suspect.since, suspect.why)),
-                entry,
-            })
-        };
-        Ok(HistoryReply { items: items.into_iter().map(item).collect::<Result<_, Fault>>()?, next })
+/// What runs where and what is open, as far as somebody may read it: what the API gives, and what the page shows.
+pub fn status_reply(
+    engine: &Engine,
+    person: &PersonId,
+    only: Option<&ServiceName>,
+    after: Option<&ServiceName>,
+    most: usize,
+) -> Result<StatusReply, Fault> {
+    let (rows, next) = match only {
+        Some(service) => (statuses::service_for(engine, person, service)?.into_iter().collect(), None),
+        None => statuses::services_for(engine, person, after, most)?,
+    };
+    let row = |row: statuses::ServiceRow| ServiceRow {
+        service: row.service,
+        running: row.cells.into_iter().map(|(_, running)| running.map(running_cell)).collect(),
+    };
+    let open = statuses::open_promotions_for(engine, person, statuses::PAGE_MAX)?
+        .into_iter()
+        .filter(|open| only.is_none_or(|service| open.release.service == *service))
+        .map(|open| OpenRow { promotion: open.promotion, release: open.release, environment: open.environment })
+        .collect();
+    let mut freezes = freeze_rows(engine, person)?;
+    freezes.retain(|row| row.open);
+    let mut break_glass = break_glass_rows(engine, person)?;
+    break_glass.retain(|row| matches!(row.state.as_str(), "open" | "unreviewed"));
+    let policy = engine.governance()?.policy.clone();
+    Ok(StatusReply {
+        environments: policy.environments().iter().map(|environment| environment.name.clone()).collect(),
+        services: rows.into_iter().map(row).collect(),
+        next,
+        open,
+        freezes,
+        break_glass,
+        entries: engine.published().head.size.0,
     })
-    .await?;
-    reply::json(&reply)
 }
 
 /// `GET /v1/diff`.
@@ -154,27 +107,34 @@ pub async fn diff(call: Call) -> Result<Response, Fault> {
     let environment: Option<EnvName> = call.query("environment")?;
     let engine = call.engine().clone();
     let person = call.person()?;
-    let diff = heavy(move || {
-        for release in [&from, &to] {
-            check_release(&engine, &person, release)?;
+    reply::json(&heavy(move || diff_reply(&engine, &person, &from, &to, environment.as_ref())).await?)
+}
+
+/// What changes between two releases that somebody may read: what the API gives, and what the page shows.
+pub fn diff_reply(
+    engine: &Engine,
+    person: &PersonId,
+    from: &ReleaseName,
+    to: &ReleaseName,
+    environment: Option<&EnvName>,
+) -> Result<DiffReply, Fault> {
+    for release in [from, to] {
+        check_release(engine, person, release)?;
+    }
+    if let Some(environment) = environment {
+        let governance = engine.governance()?;
+        // What may not be read does not exist, and an environment that does not exist is told below.
+        let hidden =
+            |release: &ReleaseName| !may_read(&governance, person, Object::Target(&release.service, environment));
+        if governance.policy.environment(environment).is_some() && (hidden(from) || hidden(to)) {
+            return Err(Fault::new(
+                Kind::NotPermitted,
+                "NOT_PERMITTED",
+                format!("you may not read about these releases in {environment}"),
+            ));
         }
-        if let Some(environment) = &environment {
-            let governance = engine.governance()?;
-            // What may not be read does not exist, and an environment that does not exist is told below.
-            let hidden =
-                |release: &ReleaseName| !may_read(&governance, &person, Object::Target(&release.service, environment));
-            if governance.policy.environment(environment).is_some() && (hidden(&from) || hidden(&to)) {
-                return Err(Fault::new(
-                    Kind::NotPermitted,
-                    "NOT_PERMITTED",
-                    format!("you may not read about these releases in {environment}"),
-                ));
-            }
-        }
-        diffs::diff(&engine, &person, &from, &to, environment.as_ref())
-    })
-    .await?;
-    reply::json(&shown(diff))
+    }
+    diffs::diff(engine, person, from, to, environment).map(shown)
 }
 
 fn shown(diff: diffs::Diff) -> DiffReply {

@@ -4,7 +4,7 @@ use axum::response::Response;
 use lockgate_api::wire::{
     AccessReply, BecauseRow, HolderRow, HoldersReply, ReviewMade, ReviewReply, ReviewRequest, RightRow,
 };
-use lockgate_engine::{Fault, Kind, access};
+use lockgate_engine::{Engine, Fault, Kind, access};
 use lockgate_model::{EnvName, PersonId, ServiceName};
 use lockgate_policy::access::object_of;
 use lockgate_policy::{Because, Effective, Holder, Object, Pattern, Permission, Reach};
@@ -29,9 +29,9 @@ fn because(because: Because) -> BecauseRow {
 /// `GET /v1/people/{person}/access`.
 pub async fn of_person(call: Call) -> Result<Response, Fault> {
     let person: PersonId = call.part("person")?;
-    let engine = call.engine().clone();
+    let (engine, reader) = (call.engine().clone(), call.person()?);
     let reply = heavy(move || {
-        let found = access::of_person(&engine, &person)?;
+        let (found, hidden) = access::of_person(&engine, &person)?.for_reader(&engine, &reader)?;
         let governance = engine.governance()?;
         let record = governance
             .person(&person)
@@ -45,6 +45,7 @@ pub async fn of_person(call: Call) -> Result<Response, Fault> {
                 because: because(right.because),
                 last_used: used.map(|(_, time)| *time),
                 last_index: used.map(|(index, _)| index.0),
+                last_use_hidden: hidden.contains(&right.permission),
             }
         };
         Ok(AccessReply {
@@ -84,22 +85,26 @@ pub async fn holders(call: Call) -> Result<Response, Fault> {
 
 /// `GET /v1/access-reviews`.
 pub async fn review(call: Call) -> Result<Response, Fault> {
-    let engine = call.engine().clone();
+    let (engine, reader) = (call.engine().clone(), call.person()?);
     let reply = heavy(move || {
-        let bytes = access::review(&engine)?.to_bytes()?;
+        let bytes = access::review_for(&engine, &reader)?.to_bytes()?;
         let document =
             String::from_utf8(bytes).map_err(|error| Fault::new(Kind::Bug, "DOCUMENT_INVALID", error.to_string()))?;
-        let governance = engine.governance()?;
-        let last = governance.last_review().map(|last| ReviewMade {
-            by: last.by.clone(),
-            time: last.time,
-            index: last.index.0,
-            review: last.review,
-        });
-        Ok(ReviewReply { document, last })
+        Ok(ReviewReply { document, last: last_review(&engine)? })
     })
     .await?;
     reply::json(&reply)
+}
+
+/// The newest access review, if there was one: what the API gives, and what the page shows.
+pub fn last_review(engine: &Engine) -> Result<Option<ReviewMade>, Fault> {
+    let governance = engine.governance()?;
+    Ok(governance.last_review().map(|last| ReviewMade {
+        by: last.by.clone(),
+        time: last.time,
+        index: last.index.0,
+        review: last.review,
+    }))
 }
 
 /// `POST /v1/access-reviews`.

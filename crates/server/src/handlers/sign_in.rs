@@ -5,7 +5,8 @@ use axum::response::Response;
 use lockgate_api::wire::{
     Challenge, ChallengeRequest, EndedSessions, SessionReply, SessionRequest, SessionRow, Whoami,
 };
-use lockgate_engine::{Fault, Kind, session};
+use lockgate_engine::{Engine, Fault, Kind, session};
+use lockgate_model::PersonId;
 use lockgate_policy::{Object, Permission};
 
 use super::heavy;
@@ -54,8 +55,13 @@ pub async fn sign_out(call: Call) -> Result<Response, Fault> {
 pub async fn sessions(call: Call) -> Result<Response, Fault> {
     let person = whose(&call)?;
     let current = call.caller.as_ref().map(|caller| caller.session.clone());
+    reply::json(&sessions_reply(call.engine(), &person, current.as_deref()))
+}
+
+/// The sessions of somebody, of which one may be the one that asks: what the API gives, and what the page shows.
+pub fn sessions_reply(engine: &Engine, person: &PersonId, current: Option<&str>) -> Vec<SessionRow> {
     let row = |view: session::SessionView| SessionRow {
-        current: current.as_ref() == Some(&view.id),
+        current: current == Some(view.id.as_str()),
         method: view.proof.method.as_str().to_owned(),
         amr: view.proof.amr.names().into_iter().map(str::to_owned).collect(),
         credential: view.proof.fingerprint(),
@@ -66,8 +72,7 @@ pub async fn sessions(call: Call) -> Result<Response, Fault> {
         stored: view.stored,
         id: view.id,
     };
-    let rows: Vec<SessionRow> = session::list(call.engine(), &person).into_iter().map(row).collect();
-    reply::json(&rows)
+    session::list(engine, person).into_iter().map(row).collect()
 }
 
 /// `DELETE /v1/sessions/{id}`: one session, or `all` of them.

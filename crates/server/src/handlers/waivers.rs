@@ -2,9 +2,9 @@
 
 use axum::response::Response;
 use lockgate_api::wire::{WaiverEnd, WaiverRequest, WaiverRow};
-use lockgate_engine::{Fault, waive};
+use lockgate_engine::{Engine, Fault, waive};
 use lockgate_ledger::waiver::{Waiver, WaiverRequested, WaiverRevoked};
-use lockgate_model::{EntryIndex, UnixMillis};
+use lockgate_model::{EntryIndex, PersonId, UnixMillis};
 
 use super::write;
 use crate::call::Call;
@@ -12,10 +12,14 @@ use crate::reply;
 
 /// `GET /v1/waivers`: newest first.
 pub async fn list(call: Call) -> Result<Response, Fault> {
-    let now = call.engine().inner().now().max(call.engine().published().time);
-    let known = waive::waivers_for(call.engine(), &call.person()?)?;
-    let rows: Vec<WaiverRow> = known.into_iter().filter_map(|known| row(known, now)).collect();
-    reply::json(&rows)
+    reply::json(&waivers_reply(call.engine(), &call.person()?)?)
+}
+
+/// The waivers that somebody may know of, newest first: what the API gives, and what the page shows.
+pub fn waivers_reply(engine: &Engine, person: &PersonId) -> Result<Vec<WaiverRow>, Fault> {
+    let now = engine.inner().now().max(engine.published().time);
+    let known = waive::waivers_for(engine, person)?;
+    Ok(known.into_iter().filter_map(|known| row(known, now)).collect())
 }
 
 fn row(known: Waiver, now: UnixMillis) -> Option<WaiverRow> {

@@ -68,6 +68,7 @@ impl Story<'_> {
                 "let it rest in staging",
                 "--backtest",
                 "backtest.json",
+                "--yes",
                 "--as",
                 "sam",
             ],

@@ -215,6 +215,24 @@ impl Browser {
         self.evaluate(&format!("document.getElementById('{id}').click()"));
     }
 
+    /// Presses a key and lets it go: a character, `Enter` or `Escape`.
+    #[track_caller]
+    pub fn press(&mut self, key: &str) {
+        let (code, typed) = match key {
+            "Enter" => (13, "\r"),
+            "Escape" => (27, ""),
+            character => (0, character),
+        };
+        let mut down = json!({ "type": "keyDown", "key": key, "windowsVirtualKeyCode": code });
+        if typed.is_empty() {
+            down["type"] = json!("rawKeyDown");
+        } else {
+            down["text"] = json!(typed);
+        }
+        self.send("Input.dispatchKeyEvent", down);
+        self.send("Input.dispatchKeyEvent", json!({ "type": "keyUp", "key": key, "windowsVirtualKeyCode": code }));
+    }
+
     /// Types into a field and leaves it.
     #[track_caller]
     pub fn write_into(&mut self, id: &str, content: &str) {
@@ -265,7 +283,7 @@ impl Browser {
     #[track_caller]
     pub fn is_usable(&mut self) {
         let fits = "document.documentElement.scrollWidth <= document.documentElement.clientWidth";
-        let labelled = "[...document.querySelectorAll('input, textarea')].every((field) => field.labels.length > 0)";
+        let labelled = "[...document.querySelectorAll('input:not([type=hidden]), select, textarea')].every((field) => field.labels.length > 0)";
         for condition in [fits, labelled] {
             assert_eq!(self.evaluate(condition), json!(true), "{condition}");
         }
@@ -291,6 +309,10 @@ impl Browser {
                 "Network.requestWillBeSent" => {
                     let url = text(&parameters["request"]["url"]);
                     let host = url.split('/').nth(2).unwrap_or_default();
+                    // The browser's own icons of its own controls are no request to anybody.
+                    if url.starts_with("data:image/svg+xml") {
+                        continue;
+                    }
                     assert!(url == "about:blank" || hosts.contains(&host), "a page asked {url}");
                     asked += 1;
                 }

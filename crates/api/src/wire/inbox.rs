@@ -1,0 +1,56 @@
+//! What waits for one person.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use lockgate_model::facts::PromotionKind;
+use lockgate_model::{EnvName, PersonId, PromotionId, ReleaseName, UnixMillis};
+
+use crate::wire::{ChangeRow, SuspectRow};
+
+/// `GET /v1/inbox`: only what the caller can decide now.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct InboxReply {
+    /// Promotions that their approval would count for, oldest first.
+    pub promotions: Vec<InboxPromotion>,
+    /// Changes of keys, people and policy that their signature is missing under.
+    pub changes: Vec<ChangeRow>,
+    /// What rested on keys that were found compromised later, newest first.
+    pub suspects: Vec<SuspectRow>,
+    /// Ask for the next page with `after` set to this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub next: Option<PromotionId>,
+}
+
+/// One promotion that waits for somebody's approval.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct InboxPromotion {
+    /// Its id.
+    #[schemars(with = "String")]
+    pub promotion: PromotionId,
+    /// What.
+    #[schemars(with = "String")]
+    pub release: ReleaseName,
+    /// Where to.
+    #[schemars(with = "String")]
+    pub environment: EnvName,
+    /// `promotion` or `rollback`.
+    #[schemars(with = "String")]
+    pub kind: PromotionKind,
+    /// Who asked.
+    #[schemars(with = "String")]
+    pub requester: PersonId,
+    /// Why.
+    pub reason: String,
+    /// When.
+    #[schemars(with = "u64")]
+    pub requested_at: UnixMillis,
+    /// Until when it stays open.
+    #[schemars(with = "u64")]
+    pub expires_at: UnixMillis,
+    /// What is missing: the demand of each gate that is not passed, approvals first.
+    pub missing: Vec<String>,
+}

@@ -1,0 +1,152 @@
+//! Inbox: what one person can decide now.
+//!
+//! Only what their own word would count for is listed: a promotion whose approval gate waits and would count them, and
+//! a change that lacks their signature. Whether it counts in the end is decided when it is handed in, as always.
+
+use lockgate_ledger::release::PromotionState;
+use lockgate_ledger::replay::deliberate;
+use lockgate_ledger::{Governance, State};
+use lockgate_model::facts::{SubjectKind, Verdict};
+use lockgate_model::{EnvName, PersonId, PromotionId, ReleaseName, UnixMillis};
+use lockgate_policy::{GateOutcome, Permission, approver_objection};
+
+use crate::bodies::StoreBodies;
+use crate::change::{self, ChangeView};
+use crate::engine::Engine;
+use crate::fault::Fault;
+use crate::reader;
+use crate::staging::OPEN_PROMOTIONS;
+use crate::why::slice;
+
+/// The most promotions of one page.
+pub const PAGE_MAX: usize = 50;
+/// How many promotions are decided anew for one page at most.
+const LOOK_MAX: usize = 200;
+/// How many open promotions are considered at most; what is beyond waits until others are decided.
+const OPEN_MAX: usize = 5_000;
+/// How many rows are read at a time.
+const ROWS: usize = 512;
+/// How many changes are listed at most.
+const CHANGES_MAX: usize = 200;
+/// The kind of gates that people decide.
+const APPROVALS: &str = "approvals";
+
+/// A promotion that waits for somebody's approval.
+#[derive(Debug, Clone)]
+pub struct Waiting {
+    /// What.
+    pub release: ReleaseName,
+    /// The promotion.
+    pub promotion: PromotionState,
+    /// What is missing, approvals first.
+    pub missing: Vec<String>,
+}
+
+/// The promotions that somebody's approval would count for, oldest first, after number `after`; and the number that the
+/// next page starts after, if there is one.
+///
+/// # Errors
+/// What the store says.
+pub fn promotions(
+    engine: &Engine,
+    person: &PersonId,
+    after: Option<PromotionId>,
+    most: usize,
+) -> Result<(Vec<Waiting>, Option<PromotionId>), Fault> {
+    let governance = engine.governance()?;
+    let now = engine.inner().now().max(engine.published().time);
+    let candidates = candidates(engine, &governance, person, now)?;
+    let mut rest = candidates.into_iter().filter(|id| after.is_none_or(|after| *id > after)).peekable();
+    let (mut found, mut looked) = (Vec::new(), 0);
+    while let Some(id) = rest.next() {
+        looked += 1;
+        found.extend(waiting(engine, person, id, now)?);
+        if found.len() >= most.min(PAGE_MAX) || looked >= LOOK_MAX {
+            return Ok((found, rest.peek().map(|_| id)));
+        }
+    }
+    Ok((found, None))
+}
+
+/// The changes that somebody's signature is missing under, newest first.
+///
+/// # Errors
+/// What the store says.
+pub fn changes(engine: &Engine, person: &PersonId) -> Result<Vec<ChangeView>, Fault> {
+    let governance = engine.governance()?;
+    let now = engine.inner().now().max(engine.published().time);
+    let open = governance.changes().iter().rev().filter(|change| change.status_at(now) == "open");
+    open.filter(|one| governance.could_sign(person, one))
+        .take(CHANGES_MAX)
+        .map(|one| change::view(engine, one, false))
+        .collect()
+}
+
+/// The open promotions whose target somebody may approve for, by their own or a lent right, in order.
+fn candidates(
+    engine: &Engine,
+    governance: &Governance,
+    person: &PersonId,
+    now: UnixMillis,
+) -> Result<Vec<PromotionId>, Fault> {
+    let mut found = Vec::new();
+    if governance.person(person).is_none_or(|known| known.kind != SubjectKind::Person) {
+        return Ok(found);
+    }
+    let (mut after, mut read): (Option<String>, usize) = (None, 0);
+    loop {
+        let rows = engine.store().projections(OPEN_PROMOTIONS, after.as_deref(), ROWS)?;
+        for (key, value) in &rows {
+            let Some((promotion, release)) = reader::open_promotion(key, value) else { continue };
+            let Some(environment) = key.split('/').next().and_then(|name| name.parse::<EnvName>().ok()) else {
+                continue;
+            };
+            let own = governance.may_for(person, Permission::Approve, &release.service, &environment);
+            if own || governance.lends_approval(person, &release.service, &environment, now) {
+                found.push(promotion);
+            }
+        }
+        read += rows.len();
+        after = rows.last().map(|(key, _)| key.clone());
+        if rows.len() < ROWS || read >= OPEN_MAX {
+            found.sort_unstable();
+            return Ok(found);
+        }
+    }
+}
+
+/// One promotion, if it waits for this person.
+fn waiting(engine: &Engine, person: &PersonId, id: PromotionId, now: UnixMillis) -> Result<Option<Waiting>, Fault> {
+    let (state, release, asked) = slice(engine, id)?;
+    if !asked.status().is_open() || asked.request.expires_at <= now || has_approved(&state, &asked, person, now)? {
+        return Ok(None);
+    }
+    let thought = deliberate(&state, id, now, &StoreBodies(engine.store()), &engine.inner().claims)?;
+    let gates = &thought.decision.gates;
+    let waits = gates.iter().any(|gate| gate.kind == APPROVALS && gate.outcome == GateOutcome::Pending);
+    if !waits || approver_objection(&state.governance()?.policy, &thought.facts, person).is_some() {
+        return Ok(None);
+    }
+    let open = |gate: &&lockgate_policy::GateResult| matches!(gate.outcome, GateOutcome::Pending | GateOutcome::Fail);
+    let mut missing: Vec<_> = gates.iter().filter(open).collect();
+    missing.sort_by_key(|gate| gate.kind != APPROVALS);
+    let missing = missing.iter().map(|gate| format!("{}: {}; {}", gate.gate, gate.needed, gate.found)).collect();
+    Ok(Some(Waiting { release: release.name.clone(), promotion: asked, missing }))
+}
+
+/// Whether the person has approved it, of what it is now.
+fn has_approved(state: &State, asked: &PromotionState, person: &PersonId, now: UnixMillis) -> Result<bool, Fault> {
+    let governance = state.governance()?;
+    let aliases = governance.policy.aliases();
+    let running = state.running(&asked.request.environment, &asked.request.release.service);
+    let replaces = running.map(|running| running.manifest);
+    Ok(asked.approvals.iter().any(|record| {
+        let signed = &record.approval.predicate;
+        record.event.verdict == Verdict::Approve
+            && record.withdrawn.is_none()
+            && aliases.person(&record.event.approver) == aliases.person(person)
+            && signed.policy == governance.policy_digest
+            && signed.replaces.as_ref().map(|replaced| replaced.manifest) == replaces
+            && now < signed.expires_at
+    }))
+}

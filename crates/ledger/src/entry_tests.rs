@@ -1,0 +1,65 @@
+//! Tests of entries: a leaf says what its event has, and nothing besides.
+
+use super::*;
+
+const CLOSED: &str = r#""body":{"cause":"withdrawn","promotion":"P-1","reason":"no","release":"shop/web@1.0.0"},"type":"promotion.closed""#;
+
+/// A leaf with this actor and event, each as the text between its braces.
+fn leaf(actor: &str, event: &str) -> Result<Leaf, LeafError> {
+    let text = format!(
+        r#"{{"actor":{{{actor}}},"event":{{{event}}},"schema":"https://lockgate.dev/entry/v1","streams":[],"time":5}}"#
+    );
+    Leaf::decode(text.as_bytes(), &Limits::DEFAULT)
+}
+
+fn evidence(form: &str) -> String {
+    let digest = Digest::of(b"evidence");
+    format!(
+        r#""body":{{"evidence":"{digest}","form":{{{form}}},"media_type":"text/xml","release":"shop/web@1.0.0","size_bytes":1}},"type":"evidence.recorded""#
+    )
+}
+
+#[track_caller]
+fn reads(actor: &str, event: &str) -> Entry {
+    match leaf(actor, event) {
+        Ok(Leaf::Entry(entry)) => *entry,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[track_caller]
+fn is_refused(actor: &str, event: &str) {
+    // Its spelling is canonical: what is refused is what it says.
+    let read = leaf(actor, event);
+    assert!(matches!(read, Err(LeafError::Shape(CanonicalError::Json(_)))), "{read:?}");
+}
+
+#[test]
+fn unknown_fields_are_refused_at_every_level() {
+    let (system, dana) = (r#""kind":"system""#, r#""id":"dana","kind":"subject""#);
+    assert_eq!(reads(system, CLOSED).actor, Actor::System);
+    assert_eq!(reads(dana, CLOSED).event.name(), "promotion.closed");
+    is_refused(system, &CLOSED.replace("\"type\"", "\"extra\":1,\"type\""));
+    is_refused(system, &CLOSED.replace("\"promotion\":", "\"extra\":1,\"promotion\":"));
+    is_refused(system, &CLOSED.replace("promotion.closed", "promotion.forgotten"));
+    is_refused(r#""id":"dana","kind":"system""#, CLOSED);
+    is_refused(r#""extra":1,"id":"dana","kind":"subject""#, CLOSED);
+    is_refused(r#""kind":"nobody""#, CLOSED);
+}
+
+#[test]
+fn forms_of_evidence_without_fields_take_none() {
+    let dana = r#""id":"dana","kind":"subject""#;
+    for form in ["envelope", "sigstore"] {
+        let event = evidence(&format!(r#""kind":"{form}""#));
+        let entry = reads(dana, &event);
+        // What is read is written again as it was.
+        let again = String::from_utf8(entry.to_leaf(&Limits::DEFAULT).unwrap()).unwrap();
+        assert!(again.contains(&event), "{again}");
+        is_refused(dana, &evidence(&format!(r#""format":"junit","kind":"{form}""#)));
+    }
+    let statement = Digest::of(b"statement");
+    let report = format!(r#""artifacts":[],"format":"junit","kind":"report","statement":"{statement}""#);
+    reads(dana, &evidence(&report));
+    is_refused(dana, &evidence(&report.replace("\"format\"", "\"extra\":1,\"format\"")));
+}

@@ -1,0 +1,79 @@
+//! Whether every reason code is explained, once.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::*;
+use crate::commands::help::REASONS;
+use crate::commands::signature;
+
+/// What is written like a code and is none: variables of environments, and words of other people's formats.
+const NO_CODES: [&str; 6] = ["DESCRIBED_BY", "LC_ALL", "NO_COLOR", "NO_PUBKEY", "SHA2_256", "SSH_AUTH_SOCK"];
+const NO_CODES_BEGIN: [&str; 4] = ["ACTIONS_", "CARGO_", "LOCKGATE_", "PKIX_"];
+
+fn sources(dir: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if path.is_dir() && name != "conformance" {
+            sources(&path, found);
+        } else if name.ends_with(".rs") && !name.ends_with("tests.rs") && name != "merkle_vectors.rs" {
+            found.push(path);
+        }
+    }
+}
+
+/// The texts between quotes that are written like codes of several words, in what is not a test.
+fn codes(text: &str) -> BTreeSet<String> {
+    let lines = text.lines().take_while(|line| *line != "mod tests {");
+    let code = |word: &&str| {
+        let plain = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
+        word.starts_with(|first: char| first.is_ascii_uppercase())
+            && word.contains('_')
+            && !word.ends_with('_')
+            && word.bytes().all(plain)
+    };
+    lines
+        .filter(|line| !line.trim_start().starts_with("//"))
+        .flat_map(|line| line.split('"').skip(1).step_by(2).filter(code).map(str::to_owned).collect::<Vec<_>>())
+        .collect()
+}
+
+#[test]
+fn every_code_has_an_explanation() {
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut files = Vec::new();
+    for entry in fs::read_dir(crates).unwrap() {
+        sources(&entry.unwrap().path().join("src"), &mut files);
+    }
+    assert!(files.len() > 100, "{}", files.len());
+    let tables = [lockgate_policy::REASONS, lockgate_policy::LINTS, REASONS, signature::REASONS, EXPLANATIONS];
+    let explained: BTreeSet<&str> = tables.into_iter().flatten().map(|(code, _)| *code).collect();
+    let mut missing = BTreeSet::new();
+    for file in files {
+        let found = codes(&fs::read_to_string(&file).unwrap());
+        let real = |code: &String| {
+            !NO_CODES.contains(&code.as_str()) && !NO_CODES_BEGIN.iter().any(|begin| code.starts_with(begin))
+        };
+        let unexplained = found.into_iter().filter(real).filter(|code| !explained.contains(code.as_str()));
+        missing.extend(unexplained.map(|code| format!("{code} of {}", file.display())));
+    }
+    assert!(missing.is_empty(), "without an explanation: {missing:#?}");
+}
+
+#[test]
+fn no_code_is_explained_twice_and_all_are_in_order() {
+    let sorted: BTreeSet<&str> = EXPLANATIONS.iter().map(|(code, _)| *code).collect();
+    assert!(EXPLANATIONS.iter().map(|(code, _)| *code).eq(sorted.iter().copied()));
+    let tables = [lockgate_policy::REASONS, lockgate_policy::LINTS, REASONS, signature::REASONS];
+    let others: BTreeSet<&str> = tables.into_iter().flatten().map(|(code, _)| *code).collect();
+    assert!(others.is_disjoint(&sorted), "{:?}", others.intersection(&sorted));
+    assert!(EXPLANATIONS.iter().all(|(_, text)| text.ends_with('.')));
+}
+
+#[test]
+fn codes_are_found_where_they_are_used() {
+    let text = "// \"NOT_THIS\"\nx(\"A_CODE\", \"a text\"); y(\"B_2\")\nmod tests {\n\"NOR_THIS\"";
+    assert_eq!(codes(text), BTreeSet::from(["A_CODE".to_owned(), "B_2".to_owned()]));
+}

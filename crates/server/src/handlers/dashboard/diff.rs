@@ -1,0 +1,29 @@
+//! What changes between two releases.
+
+use axum::http::StatusCode;
+use axum::response::Response;
+use lockgate_engine::Fault;
+use lockgate_model::{EnvName, ReleaseName};
+use lockgate_web::{Section, diff as diff_page};
+
+use super::shell;
+use crate::call::Call;
+use crate::handlers::heavy;
+use crate::handlers::pages::page;
+use crate::handlers::reading::diff_reply;
+
+/// `GET /diff`.
+pub async fn diff(call: Call) -> Result<Response, Fault> {
+    let (from, to): (ReleaseName, ReleaseName) = (call.required_query("from")?, call.required_query("to")?);
+    let environment: Option<EnvName> = call.query("environment")?;
+    let person = call.person()?;
+    let app = call.app.clone();
+    let text = heavy(move || {
+        let shell = shell(&app, &person)?;
+        let reply = diff_reply(&app.engine, &person, &from, &to, environment.as_ref())?;
+        let content = diff_page::content(&reply);
+        Ok(shell.page(Some(Section::Pipeline), &format!("{from} to {to}"), &content))
+    })
+    .await?;
+    Ok(page(StatusCode::OK, text))
+}

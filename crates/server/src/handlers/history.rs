@@ -1,0 +1,143 @@
+//! History: one stream of the ledger or all of it, newest first, filtered.
+
+use std::str::FromStr;
+
+use axum::response::Response;
+use lockgate_api::wire::{HistoryItem, HistoryReply};
+use lockgate_engine::authorise::names_hidden_service;
+use lockgate_engine::history::{self as histories, Filter, Item};
+use lockgate_engine::suspects::suspects;
+use lockgate_engine::{Engine, Fault, Kind};
+use lockgate_ledger::Event;
+use lockgate_model::{Digest, EnvName, PersonId, ServiceName, Span, StreamName, UnixMillis};
+
+use super::heavy;
+use crate::call::Call;
+use crate::reply;
+use crate::summary::{summary, veiled, veiled_summary};
+
+/// What is asked for.
+#[derive(Debug, Clone, Default)]
+pub struct Asked {
+    /// Which entries.
+    pub filter: Filter,
+    /// Words that the entry's line holds, in any case.
+    pub text: String,
+    /// Before which number.
+    pub before: Option<u64>,
+    /// How many.
+    pub most: usize,
+}
+
+impl Asked {
+    /// Reads it from a query; a value that is empty, as forms send it, asks for nothing.
+    ///
+    /// # Errors
+    /// `QUERY_INVALID`.
+    pub fn of(call: &Call, most: usize) -> Result<Self, Fault> {
+        let mut streams: Vec<StreamName> = filled(call, "stream")?.into_iter().collect();
+        streams.extend(filled(call, "artifact")?.map(|digest: Digest| StreamName::artifact(&digest)));
+        streams.extend(filled(call, "person")?.map(|person: PersonId| StreamName::person(&person)));
+        let filter = Filter {
+            streams,
+            service: filled::<ServiceName>(call, "service")?,
+            environment: filled::<EnvName>(call, "environment")?,
+            event: filled(call, "event")?,
+            since: filled(call, "since")?.map(|moment: Moment| moment.0),
+            until: filled(call, "until")?.map(|moment: Moment| moment.1),
+        };
+        let most = filled::<usize>(call, "limit")?.unwrap_or(most).clamp(1, histories::PAGE_MAX);
+        let text = filled::<String>(call, "text")?.unwrap_or_default();
+        Ok(Self { filter, text: text.to_lowercase(), before: filled(call, "before")?, most })
+    }
+}
+
+/// A query value, parsed, unless it is absent or empty, as forms send it.
+pub(super) fn filled<T: FromStr<Err: std::fmt::Display>>(call: &Call, name: &str) -> Result<Option<T>, Fault> {
+    match call.query.get(name).is_some_and(|text| !text.trim().is_empty()) {
+        true => call.query(name),
+        false => Ok(None),
+    }
+}
+
+/// A moment, or a whole day: from when on, and before when.
+struct Moment(UnixMillis, UnixMillis);
+
+impl FromStr for Moment {
+    type Err = <UnixMillis as FromStr>::Err;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if let Ok(moment) = text.parse::<UnixMillis>() {
+            return Ok(Self(moment, moment));
+        }
+        let day: UnixMillis = format!("{text}T00:00:00Z").parse()?;
+        Ok(Self(day, day.plus(Span::from_secs(86_400))))
+    }
+}
+
+/// `GET /v1/history`.
+pub async fn history(call: Call) -> Result<Response, Fault> {
+    let asked = Asked::of(&call, 50)?;
+    let (engine, person) = (call.engine().clone(), call.person()?);
+    reply::json(&heavy(move || history_reply(&engine, &person, &asked)).await?)
+}
+
+/// What happened, as far as somebody may read it: what the API gives, and what the timeline shows.
+pub fn history_reply(engine: &Engine, person: &PersonId, asked: &Asked) -> Result<HistoryReply, Fault> {
+    let Asked { filter, text, before, most } = asked;
+    let governance = engine.governance()?;
+    let is_hidden = |event: &Event| names_hidden_service(&governance, person, event);
+    let line = |event: &Event| if is_hidden(event) { veiled_summary(event) } else { summary(event) };
+    let (items, next, scanned_to) = match filter.is_plain() && text.is_empty() {
+        true => {
+            let (items, next) = histories::history_for(engine, person, filter.streams.first(), *before, *most)?;
+            (items, next, None)
+        }
+        false => {
+            let says = |item: &Item| {
+                text.is_empty()
+                    || line(&item.entry.event).to_lowercase().contains(text)
+                    || item.entry.actor.to_string().to_lowercase().contains(text)
+            };
+            let found = histories::search(engine, person, filter, says, *before, *most)?;
+            (found.items, found.next, found.scanned_to)
+        }
+    };
+    let doubtful = suspects(engine, None)?;
+    let item = |item: Item| {
+        let suspect = doubtful.iter().find(|suspect| suspect.index == item.index);
+        let entry = serde_json::to_value(&item.entry)
+            .map_err(|error| Fault::new(Kind::Bug, "REPLY_INVALID", error.to_string()))?;
+        Ok(HistoryItem {
+            index: item.index.0,
+            time: item.entry.time,
+            actor: item.entry.actor.to_string(),
+            event: item.entry.event.name().to_owned(),
+            summary: line(&item.entry.event),
+            suspect: suspect.map(|suspect| format!("since entry {}: {}", suspect.since, suspect.why)),
+            entry: if is_hidden(&item.entry.event) { veiled(entry) } else { entry },
+        })
+    };
+    Ok(HistoryReply {
+        items: items.into_iter().map(item).collect::<Result<_, Fault>>()?,
+        next,
+        scanned_to: scanned_to.map(|index| index.0),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_day_is_all_of_it_and_a_moment_is_itself() {
+        let check = |text: &str, wanted: Option<(&str, &str)>| {
+            let found = text.parse::<Moment>().ok().map(|moment| (moment.0.to_string(), moment.1.to_string()));
+            let wanted = wanted.map(|(from, to)| (from.to_owned(), to.to_owned()));
+            assert_eq!(found, wanted, "{text}");
+        };
+        check("2026-11-21", Some(("2026-11-21T00:00:00Z", "2026-11-22T00:00:00Z")));
+        check("2026-11-21T09:00:00Z", Some(("2026-11-21T09:00:00Z", "2026-11-21T09:00:00Z")));
+        check("21.11.2026", None);
+        check("2026-13-01", None);
+    }
+}

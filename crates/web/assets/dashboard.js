@@ -1,0 +1,207 @@
+// The dashboard: live updates, keys, copying, signing out. Pages work without it, but stand still.
+//
+// An update fetches the page that is shown once more and replaces what differs. Nothing is made out of text here, so
+// that there is one place that writes pages: the server.
+
+import '/assets/act.js';
+import { end, signInPage } from '/assets/session.js';
+
+// No more often than this, however much happens.
+const REFRESH_MS = 400;
+// A connection that is silent for longer than the server's heartbeat counts as lost.
+const SILENCE_MS = 4_500;
+
+const live = document.getElementById('live');
+let index = Number(document.body.dataset.entries);
+let source = null;
+let silence = null;
+let pending = null;
+let busy = false;
+
+function standing(text, lost) {
+  if (live !== null && live.textContent !== text) {
+    live.textContent = text;
+    live.classList.toggle('lost', lost);
+  }
+}
+
+// The page at this address as a document of its own: scripts in it never run.
+function fetchPage() {
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    request.responseType = 'document';
+    request.open('GET', location.href);
+    request.onload = () => (request.status === 200 ? resolve(request.response) : reject(new Error(String(request.status))));
+    request.onerror = () => reject(new Error('unreachable'));
+    request.send();
+  });
+}
+
+// Replaces what differs, row by row, so that focus, selection and scrolling stay where they are.
+function replace(from, to) {
+  if (from.isEqualNode(to)) {
+    return;
+  }
+  // A part that works by itself, such as the log page's: only what it marks as the server's is kept up to date.
+  if (from.querySelector('[data-own]') !== null) {
+    for (const fresh of to.querySelectorAll('[data-live][id]')) {
+      const old = document.getElementById(fresh.id);
+      if (old !== null && !old.isEqualNode(fresh)) {
+        old.replaceChildren(...[...fresh.childNodes].map((node) => document.importNode(node, true)));
+      }
+    }
+    return;
+  }
+  const rows = (node) => [...node.querySelectorAll('[data-row][id]')];
+  const mine = rows(from).map((row) => row.id).join('\n');
+  const theirs = rows(to).map((row) => row.id).join('\n');
+  if (mine !== '' && mine === theirs) {
+    for (const row of rows(to)) {
+      const old = document.getElementById(row.id);
+      if (!old.isEqualNode(row)) {
+        const at = old.classList.contains('at');
+        old.replaceChildren(...[...row.childNodes].map((node) => document.importNode(node, true)));
+        old.classList.toggle('at', at);
+      }
+    }
+    const bare = (node) => {
+      const copy = node.cloneNode(true);
+      rows(copy).forEach((row) => row.replaceChildren());
+      return copy;
+    };
+    if (bare(from).isEqualNode(bare(to))) {
+      return;
+    }
+  }
+  // A form that somebody fills in, or that was just refused, stays as it is.
+  if (from.querySelector('form[data-dirty]') !== null) {
+    return;
+  }
+  if (from.contains(document.activeElement) && document.activeElement.matches('input, select, textarea')) {
+    return;
+  }
+  from.replaceChildren(...[...to.childNodes].map((node) => document.importNode(node, true)));
+}
+
+async function refresh() {
+  pending = null;
+  if (busy) {
+    later();
+    return;
+  }
+  busy = true;
+  try {
+    const page = await fetchPage();
+    const content = page.getElementById('content');
+    if (content === null) {
+      location.reload();
+      return;
+    }
+    replace(document.getElementById('content'), content);
+    for (const part of ['.top nav', '#alarms', 'footer p']) {
+      const [mine, theirs] = [document.querySelector(part), page.querySelector(part)];
+      if (mine !== null && theirs !== null && !mine.isEqualNode(theirs)) {
+        mine.replaceChildren(...[...theirs.childNodes].map((node) => document.importNode(node, true)));
+      }
+    }
+    index = Math.max(index, Number(page.body.dataset.entries));
+    document.body.dataset.entries = String(index);
+  } catch (error) {
+    standing(error.message === '401' ? 'signed out' : 'not connected', true);
+  } finally {
+    busy = false;
+  }
+}
+
+function later() {
+  pending ??= setTimeout(refresh, REFRESH_MS);
+}
+
+function heard() {
+  clearTimeout(silence);
+  standing('live', false);
+  silence = setTimeout(() => {
+    standing('not connected', true);
+    connect();
+  }, SILENCE_MS);
+}
+
+// Follows the ledger from the entry after the last one that this page knows.
+function connect() {
+  source?.close();
+  source = new EventSource(`/v1/events?from=${index}`);
+  source.onopen = heard;
+  source.addEventListener('size', (event) => {
+    heard();
+    const size = Number(event.data);
+    if (size > index) {
+      index = size;
+      later();
+    }
+  });
+  source.onerror = () => standing('not connected', true);
+}
+
+document.addEventListener('click', async (event) => {
+  const button = event.target.closest('button');
+  if (button === null) {
+    return;
+  }
+  if (button.id === 'sign-out') {
+    await end().catch(() => {});
+    location.assign(signInPage());
+  } else if (button.dataset.copies !== undefined) {
+    const text = document.getElementById(button.dataset.copies);
+    try {
+      await navigator.clipboard.writeText(text.textContent);
+      button.textContent = 'Copied';
+    } catch {
+      getSelection().selectAllChildren(text);
+    }
+  }
+});
+
+// The keys: `/` searches, `g` and a letter goes somewhere, `j` and `k` walk through rows, Enter opens, `?` helps.
+let going = false;
+
+function walk(step) {
+  const rows = [...document.querySelectorAll('[data-row]')];
+  if (rows.length === 0) {
+    return;
+  }
+  const at = rows.findIndex((row) => row.classList.contains('at'));
+  const next = Math.min(Math.max(at + step, 0), rows.length - 1);
+  rows[at]?.classList.remove('at');
+  rows[next].classList.add('at');
+  rows[next].scrollIntoView({ block: 'nearest' });
+  rows[next].querySelector('a')?.focus({ preventScroll: true });
+}
+
+document.addEventListener('keydown', (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches('input, select, textarea')) {
+    return;
+  }
+  if (going) {
+    going = false;
+    const link = document.querySelector(`a[data-go="${CSS.escape(event.key)}"]`);
+    link?.click();
+    return;
+  }
+  if (event.key === '/') {
+    event.preventDefault();
+    document.querySelector('input[type=search]')?.focus();
+  } else if (event.key === 'g') {
+    going = true;
+  } else if (event.key === 'j' || event.key === 'k') {
+    walk(event.key === 'j' ? 1 : -1);
+  } else if (event.key === '?') {
+    document.getElementById('keys-help')?.showModal();
+  }
+});
+
+if (live !== null) {
+  connect();
+}
+if (document.querySelector('[data-own="log"]') !== null) {
+  import('/assets/log.js');
+}

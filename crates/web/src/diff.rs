@@ -1,0 +1,272 @@
+//! What changes between two releases.
+
+use lockgate_api::wire::{ArtifactRef, ComponentRow, DiffFinding, DiffReply, DiffTests};
+use maud::{Markup, html};
+
+use crate::service::diff_link;
+use crate::wording::{command, digest, outcome, size, visible};
+
+/// How many components one page lists; the API has all.
+const COMPONENTS: usize = 1_000;
+
+/// The page's content.
+pub fn content(diff: &DiffReply) -> Markup {
+    let service = diff.to.service.as_str();
+    html! {
+        p.crumbs { a href="/" { "Pipeline" } " / " a href={ "/services/" (service) } { (service) } }
+        h1 { (diff.from) " → " (diff.to) }
+        p {
+            a href={ "/releases/" (diff.from) } { (diff.from) } " · " a href={ "/releases/" (diff.to) } { (diff.to) } " · "
+            a href=(diff_link(&diff.to, &diff.from)) { "the other way" }
+        }
+        dl.facts {
+            dt { "Source" }
+            dd { (commit(diff.commits.0.as_deref())) " → " (commit(diff.commits.1.as_deref())) }
+            dt { "Size" }
+            dd { (size(diff.size_bytes.0)) " → " (size(diff.size_bytes.1)) }
+            dt { "Tests" }
+            dd { (tests(diff.tests.0.as_ref())) " → " (tests(diff.tests.1.as_ref())) }
+            dt { "Coverage" }
+            dd { (share(diff.coverage.0)) " → " (share(diff.coverage.1)) }
+        }
+        (gates(diff))
+        (findings(diff))
+        (configurations(diff))
+        (artifacts(diff))
+        (components(diff))
+        (command("cli-diff", &format!("lockgate diff {} {}", diff.from, diff.to)))
+    }
+}
+
+fn commit(commit: Option<&str>) -> Markup {
+    html! { @match commit { Some(commit) => { code { (visible(commit)) } }, None => { span.quiet { "not named" } }, } }
+}
+
+fn tests(tests: Option<&DiffTests>) -> String {
+    tests.map_or_else(
+        || "none".to_owned(),
+        |tests| format!("{} passed, {} failed, {} skipped", tests.passed, tests.failed, tests.skipped),
+    )
+}
+
+/// A share in hundredths of a percent.
+fn share(basis_points: Option<u64>) -> String {
+    basis_points.map_or_else(|| "none".to_owned(), |share| format!("{}.{:02} %", share / 100, share % 100))
+}
+
+/// What the gates of an environment make of it.
+fn gates(diff: &DiffReply) -> Markup {
+    html! {
+        @if let Some(environment) = &diff.environment {
+            section aria-labelledby="gates-title" {
+                h2 id="gates-title" { "Gates of " (environment.as_str()) }
+                @if diff.gates.is_empty() {
+                    p { "No gate answers otherwise." }
+                } @else {
+                    ul.gates {
+                        @for gate in &diff.gates {
+                            li {
+                                strong { (visible(&gate.gate)) } " "
+                                (outcome(gate.before.as_deref().unwrap_or("none"))) " → "
+                                (outcome(gate.after.as_deref().unwrap_or("none"))) " "
+                                code { (gate.reason) } " " (visible(&gate.found))
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn findings(diff: &DiffReply) -> Markup {
+    let rows = |mark: &str, word: &str, findings: &[DiffFinding]| {
+        html! {
+            @for finding in findings.iter().take(COMPONENTS) {
+                tr {
+                    td { span.state.plain { span.icon aria-hidden="true" { (mark) } " " (word) } }
+                    th scope="row" { (visible(&finding.id)) }
+                    td { (visible(&finding.severity)) }
+                    td { (visible(&finding.package)) }
+                    td { (visible(finding.fixed.as_deref().unwrap_or("—"))) }
+                }
+            }
+        }
+    };
+    html! {
+        section aria-labelledby="findings-title" {
+            h2 id="findings-title" { "Findings" }
+            @if !(diff.scans.0 && diff.scans.1) {
+                p.quiet { "Not both were scanned: the list says nothing about what nobody looked for." }
+            }
+            @if diff.findings_added.is_empty() && diff.findings_fixed.is_empty() {
+                p { "No finding differs." }
+            } @else {
+                div.scroll { table {
+                    thead { tr {
+                        th scope="col" { "Change" } th scope="col" { "Finding" } th scope="col" { "Severity" }
+                        th scope="col" { "Package" } th scope="col" { "Fixed in" }
+                    } }
+                    tbody { (rows("+", "new", &diff.findings_added)) (rows("−", "fixed", &diff.findings_fixed)) }
+                } }
+            }
+        }
+    }
+}
+
+fn configurations(diff: &DiffReply) -> Markup {
+    html! {
+        @if !diff.configurations.is_empty() {
+            section aria-labelledby="configuration-title" {
+                h2 id="configuration-title" { "Configuration" }
+                ul.plain {
+                    @for one in &diff.configurations {
+                        li {
+                            (visible(&one.name)) " "
+                            @match &one.before { Some(before) => (digest(before)), None => { "none" } }
+                            " → "
+                            @match &one.after { Some(after) => (digest(after)), None => { "none" } }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn artifacts(diff: &DiffReply) -> Markup {
+    let list = |mark: &str, word: &str, list: &[ArtifactRef]| {
+        html! {
+            @for artifact in list {
+                li {
+                    span.state.plain { span.icon aria-hidden="true" { (mark) } " " (word) } " "
+                    (visible(&artifact.name)) " " span.quiet { (size(artifact.size_bytes)) } " " (digest(&artifact.digest))
+                }
+            }
+        }
+    };
+    html! {
+        section aria-labelledby="artifacts-title" {
+            h2 id="artifacts-title" { "Artifacts" }
+            @if diff.artifacts_added.is_empty() && diff.artifacts_removed.is_empty() {
+                p { "The same bytes." }
+            } @else {
+                ul.plain {
+                    (list("+", "new", &diff.artifacts_added))
+                    (list("−", "gone", &diff.artifacts_removed))
+                }
+            }
+        }
+    }
+}
+
+fn components(diff: &DiffReply) -> Markup {
+    html! {
+        section aria-labelledby="components-title" {
+            h2 id="components-title" { "Components" }
+            @if !(diff.sboms.0 && diff.sboms.1) {
+                p.quiet {
+                    "No bill of materials of "
+                    @if !diff.sboms.0 { (diff.from) } @if !diff.sboms.0 && !diff.sboms.1 { " and " } @if !diff.sboms.1 { (diff.to) }
+                    ": the list says nothing about what is missing."
+                }
+                @if !diff.sboms.1 { pre { code { "lockgate attest " (diff.to) " --sbom sbom.cdx.json" } } }
+            }
+            @if diff.components.is_empty() {
+                p { "No component differs." }
+            } @else {
+                p { (diff.components.len()) " differ." }
+                div.scroll { table {
+                    thead { tr { th scope="col" { "Component" } th scope="col" { "Before" } th scope="col" { "After" } th scope="col" { "Change" } } }
+                    tbody { @for (at, one) in diff.components.iter().take(COMPONENTS).enumerate() { (component(at, one)) } }
+                } }
+                @if diff.components.len() > COMPONENTS { p.quiet { "The first " (COMPONENTS) " are shown; the command prints all." } }
+            }
+        }
+    }
+}
+
+fn component(at: usize, one: &ComponentRow) -> Markup {
+    let (mark, word) = match (&one.before, &one.after) {
+        (None, _) => ("+", "new"),
+        (_, None) => ("−", "gone"),
+        _ => ("~", "changed"),
+    };
+    html! {
+        tr id={ "component-" (at) } data-row {
+            th scope="row" {
+                (visible(&one.name))
+                @if one.licence_before != one.licence_after {
+                    " " span.quiet {
+                        (visible(one.licence_before.as_deref().unwrap_or("no licence"))) " → "
+                        (visible(one.licence_after.as_deref().unwrap_or("no licence")))
+                    }
+                }
+            }
+            td { (visible(one.before.as_deref().unwrap_or("—"))) }
+            td { (visible(one.after.as_deref().unwrap_or("—"))) }
+            td { span.state.plain { span.icon aria-hidden="true" { (mark) } " " (word) } }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_comparison_says_what_is_new_gone_and_changed() {
+        let row = |name: &str, before: Option<&str>, after: Option<&str>| ComponentRow {
+            name: name.to_owned(),
+            before: before.map(str::to_owned),
+            after: after.map(str::to_owned),
+            purl: None,
+            licence_before: None,
+            licence_after: after.map(|_| "MIT".to_owned()),
+        };
+        let diff = DiffReply {
+            from: "shop/web@1.4.2".parse().unwrap(),
+            to: "shop/web@1.5.0".parse().unwrap(),
+            repositories: (None, None),
+            commits: (None, Some("<b>abc</b>".to_owned())),
+            size_bytes: (0, 2048),
+            scans: (true, false),
+            findings_added: vec![DiffFinding {
+                id: "CVE-2026-1<b>".to_owned(),
+                package: "pkg:npm/a".to_owned(),
+                version: "1".to_owned(),
+                severity: "high".to_owned(),
+                fixed: None,
+            }],
+            findings_fixed: Vec::new(),
+            tests: (None, Some(DiffTests { passed: 12, failed: 0, skipped: 1 })),
+            coverage: (Some(8_050), None),
+            configurations: Vec::new(),
+            environment: None,
+            gates: Vec::new(),
+            artifacts_removed: Vec::new(),
+            artifacts_added: Vec::new(),
+            sboms: (true, false),
+            components: vec![row("a", None, Some("1")), row("b", Some("1"), None), row("<i>", Some("1"), Some("2"))],
+        };
+        let text = content(&diff).into_string();
+        for wanted in [
+            " new",
+            " gone",
+            " changed",
+            "3 differ",
+            "The same bytes",
+            "not named",
+            "--sbom",
+            "&lt;b&gt;abc",
+            "80.50 %",
+            "12 passed, 0 failed, 1 skipped",
+            "no licence → MIT",
+            "Not both were scanned",
+            "&lt;i&gt;",
+        ] {
+            assert!(text.contains(wanted), "{wanted}: {text}");
+        }
+        assert!(!text.contains("<b>") && !text.contains("<i>"), "{text}");
+    }
+}

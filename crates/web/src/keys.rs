@@ -1,0 +1,560 @@
+//! Keys and signers: whose word counts for what, until when, and since when it does not.
+
+use std::collections::BTreeSet;
+
+use lockgate_api::client::query_value;
+use lockgate_api::wire::{CiTrustRow, DelegationRow, KeyRow, PersonRow, ReviewMade, SessionRow};
+use lockgate_model::{PersonId, UnixMillis};
+use maud::{Markup, html};
+
+use crate::Rights;
+use crate::action::problem;
+use crate::wording::{ago, command, exact, until, visible};
+
+/// How many days before its end a key is told of, for the first, second and last time.
+const WARN_DAYS: [u64; 3] = [30, 14, 3];
+/// How many days an access review is good for.
+const REVIEW_DAYS: u64 = 90;
+const DAY_MILLIS: u64 = 86_400_000;
+
+/// The states that can be chosen: their words in the address, and what the page calls them.
+pub const STATES: [(&str, &str); 7] = [
+    ("good", "good"),
+    ("expiring", "ends soon"),
+    ("expired", "over"),
+    ("retired", "retired"),
+    ("compromised", "compromised"),
+    ("suspect", "suspect"),
+    ("suspended", "suspended"),
+];
+
+/// What is filtered by, as the address has it; what is empty filters nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Words that an owner, a kind, a scope or an id contains.
+    pub text: String,
+    /// One of [`STATES`].
+    pub state: String,
+    /// How many are passed over.
+    pub from: usize,
+}
+
+impl Filter {
+    /// Whether a line is what was asked for.
+    pub fn keeps(&self, line: &KeyLine) -> bool {
+        let text = self.text.trim().to_lowercase();
+        let says = |part: &String| part.to_lowercase().contains(&text);
+        let fits =
+            self.state.is_empty() || line.state.word() == self.state || (self.state == "good" && line.state.counts());
+        fits && [&line.owner, &line.kind, &line.scope, &line.id].into_iter().any(says)
+    }
+
+    fn address(&self, from: usize) -> String {
+        let mut pairs = Vec::new();
+        for (name, value) in [("q", &self.text), ("state", &self.state)] {
+            if !value.is_empty() {
+                pairs.push(format!("{name}={}", query_value(value)));
+            }
+        }
+        if from > 0 {
+            pairs.push(format!("from={from}"));
+        }
+        format!("/keys?{}", pairs.join("&"))
+    }
+
+    fn is_empty(&self) -> bool {
+        self.text.trim().is_empty() && self.state.is_empty()
+    }
+}
+
+/// Whether it counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyState {
+    /// It counts.
+    Good,
+    /// It counts, and ends within so many days.
+    Expiring(u64),
+    /// Its time is over.
+    Expired,
+    /// It was given up; what it signed before stays valid.
+    Retired,
+    /// It was in someone else's hands.
+    Compromised,
+    /// What enrolled it turned out to be void.
+    Suspect,
+    /// Its owner is suspended.
+    Suspended,
+}
+
+impl KeyState {
+    /// The word that the address has for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Good => "good",
+            Self::Expiring(_) => "expiring",
+            Self::Expired => "expired",
+            Self::Retired => "retired",
+            Self::Compromised => "compromised",
+            Self::Suspect => "suspect",
+            Self::Suspended => "suspended",
+        }
+    }
+
+    fn counts(self) -> bool {
+        matches!(self, Self::Good | Self::Expiring(_))
+    }
+
+    fn markup(self) -> Markup {
+        let (icon, class, word) = match self {
+            Self::Good => ("✓", "good", "good".to_owned()),
+            Self::Expiring(days) if days <= 3 => ("!!!", "bad", "ends within 3 days".to_owned()),
+            Self::Expiring(days) => (if days <= 14 { "!!" } else { "!" }, "warn", format!("ends within {days} days")),
+            Self::Expired => ("✗", "bad", "over".to_owned()),
+            Self::Retired => ("·", "plain", "retired".to_owned()),
+            Self::Compromised => ("✗", "bad", "compromised".to_owned()),
+            Self::Suspect => ("?", "bad", "suspect".to_owned()),
+            Self::Suspended => ("■", "warn", "owner suspended".to_owned()),
+        };
+        html! { span class={ "state " (class) } { span.icon aria-hidden="true" { (icon) } " " (word) } }
+    }
+
+    /// How an end in time stands at a moment.
+    fn of_end(expires_at: Option<UnixMillis>, now: UnixMillis) -> Self {
+        let Some(end) = expires_at else { return Self::Good };
+        if end <= now {
+            return Self::Expired;
+        }
+        let left = end.0.saturating_sub(now.0);
+        let within = WARN_DAYS.into_iter().rev().find(|days| left <= days.saturating_mul(DAY_MILLIS));
+        within.map_or(Self::Good, Self::Expiring)
+    }
+}
+
+/// One key, passkey, trust or signer.
+#[derive(Debug, Clone)]
+pub struct KeyLine {
+    /// Its fingerprint, or what else it is known by.
+    pub id: String,
+    /// Whose it is.
+    pub owner: String,
+    /// Whose, where that is a person or machine of the ledger.
+    pub person: Option<PersonId>,
+    /// What it is, such as `ssh-ed25519`, `passkey` or `CI trust`.
+    pub kind: String,
+    /// Groups, services, environments or kinds of evidence that it is for.
+    pub scope: String,
+    /// The entry that brought it in.
+    pub enrolled_at: Option<u64>,
+    /// Who vouched for it there, in words; empty where nobody looked.
+    pub enrolled_by: String,
+    /// When it ends by itself.
+    pub expires_at: Option<UnixMillis>,
+    /// What its owner did last in the ledger: the entry, and when.
+    pub used: Option<(u64, UnixMillis)>,
+    /// Whether it counts.
+    pub state: KeyState,
+    /// The entry that ended it.
+    pub ended_at: Option<u64>,
+    /// What ends it or changes it, as commands.
+    pub commands: Vec<String>,
+}
+
+/// Everyone's keys, in order of name; `passkeys` are the fingerprints of those that are one.
+pub fn people_lines(people: &[PersonRow], passkeys: &BTreeSet<String>, now: UnixMillis) -> Vec<KeyLine> {
+    let mut lines = Vec::new();
+    for person in people {
+        lines.extend(person.keys.iter().map(|key| key_line(person, key, passkeys.contains(&key.fingerprint), now)));
+    }
+    lines
+}
+
+fn key_line(person: &PersonRow, key: &KeyRow, passkey: bool, now: UnixMillis) -> KeyLine {
+    let algorithm = key.key.split_whitespace().next().unwrap_or_default();
+    let groups: Vec<&str> = person.groups.iter().map(|group| group.as_str()).collect();
+    let mut scope = groups.join(", ");
+    if !key.environments.is_empty() {
+        let environments: Vec<&str> = key.environments.iter().map(|environment| environment.as_str()).collect();
+        scope.push_str(&format!("; only for {}", environments.join(", ")));
+    }
+    let state = match key.ended.as_deref() {
+        Some("compromised") => KeyState::Compromised,
+        Some("suspect") => KeyState::Suspect,
+        Some(_) => KeyState::Retired,
+        None if person.suspended_at.is_some() => KeyState::Suspended,
+        None => KeyState::of_end(key.expires_at, now),
+    };
+    let (name, fingerprint) = (person.person.as_str(), key.fingerprint.as_str());
+    let commands = match key.ended {
+        Some(_) => Vec::new(),
+        None => vec![
+            "lockgate key rotate --key FILE".to_owned(),
+            format!("lockgate key retire {name} --fingerprint {fingerprint} --reason REASON"),
+            format!("lockgate key compromised {name} --fingerprint {fingerprint} --since INDEX --reason REASON"),
+        ],
+    };
+    KeyLine {
+        id: fingerprint.to_owned(),
+        owner: name.to_owned(),
+        person: Some(person.person.clone()),
+        kind: if passkey { format!("passkey, {algorithm}") } else { algorithm.to_owned() },
+        scope,
+        enrolled_at: Some(key.enrolled_at),
+        enrolled_by: String::new(),
+        expires_at: key.expires_at,
+        used: None,
+        state,
+        ended_at: key.ended_at,
+        commands,
+    }
+}
+
+/// The pipelines that may act as machines, in ledger order.
+pub fn trust_lines(trusts: &[CiTrustRow]) -> Vec<KeyLine> {
+    let line = |trust: &CiTrustRow| {
+        let claims: Vec<String> = trust.claims.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let services: Vec<&str> = trust.services.iter().map(|service| service.as_str()).collect();
+        KeyLine {
+            id: format!("{} {}", trust.issuer, claims.join(" ")),
+            owner: trust.machine.as_str().to_owned(),
+            person: Some(trust.machine.clone()),
+            kind: "CI trust".to_owned(),
+            scope: services.join(", "),
+            enrolled_at: Some(trust.trust),
+            enrolled_by: trust.by.as_str().to_owned(),
+            expires_at: None,
+            used: None,
+            state: KeyState::Good,
+            ended_at: None,
+            commands: vec![format!("lockgate ci trust remove {} --reason REASON", trust.trust)],
+        }
+    };
+    trusts.iter().map(line).collect()
+}
+
+/// What the page shows beside its filter.
+#[derive(Debug, Clone)]
+pub struct KeysView {
+    /// One page of what fits.
+    pub lines: Vec<KeyLine>,
+    /// How many fit.
+    pub fitting: usize,
+    /// How many there are of each state that the page warns of, of all keys: within 30, 14 and 3 days, and over.
+    pub warnings: [usize; 4],
+    /// How many the next page passes over, if there is one.
+    pub next: Option<usize>,
+    /// The delegations in force, newest first.
+    pub delegations: Vec<DelegationRow>,
+    /// How many more are in force than are listed.
+    pub more_delegations: usize,
+    /// The person's own sessions.
+    pub sessions: Vec<SessionRow>,
+    /// The newest access review.
+    pub review: Option<ReviewMade>,
+}
+
+/// Counts what ends soon or has ended by itself: within 30, 14 and 3 days, each apart, and over.
+pub fn warnings(lines: &[KeyLine]) -> [usize; 4] {
+    let count = |wanted: KeyState| lines.iter().filter(|line| line.state == wanted).count();
+    [
+        count(KeyState::Expiring(30)),
+        count(KeyState::Expiring(14)),
+        count(KeyState::Expiring(3)),
+        count(KeyState::Expired),
+    ]
+}
+
+/// The page's content.
+pub fn content(view: &KeysView, filter: &Filter, rights: &Rights, person: &PersonId, now: UnixMillis) -> Markup {
+    html! {
+        h1 { "Keys and signers" }
+        (ending(view.warnings))
+        (form(filter))
+        (table(view, filter, rights, person, now))
+        (enrol(rights))
+        (delegations(view, rights, person, now))
+        (sessions(&view.sessions, now))
+        (review(view.review.as_ref(), rights, now))
+    }
+}
+
+fn ending([month, fortnight, days, over]: [usize; 4]) -> Markup {
+    html! {
+        @if month + fortnight + days > 0 {
+            div.problem role="status" {
+                p { strong { "Keys end soon. " } a href="/keys?state=expiring" { "Show them" } }
+                ul {
+                    @for (count, state) in [(days, 3), (fortnight, 14), (month, 30)] {
+                        @if count > 0 { li { (count) " " (KeyState::Expiring(state).markup()) } }
+                    }
+                }
+                (command("cli-rotate", "lockgate key rotate --key FILE --expires 365d"))
+            }
+        }
+        @if over > 0 { p.quiet { a href="/keys?state=expired" { (over) " ended by themselves" } "." } }
+    }
+}
+
+fn form(filter: &Filter) -> Markup {
+    html! {
+        form.filters method="get" action="/keys" role="search" {
+            div {
+                label for="filter-q" { "Owner, kind, scope or fingerprint" }
+                input id="filter-q" name="q" type="search" value=(visible(&filter.text)) maxlength="128" autocomplete="off";
+            }
+            div {
+                label for="filter-state" { "State" }
+                select id="filter-state" name="state" {
+                    option value="" { "any" }
+                    @for (word, name) in STATES { option value=(word) selected[filter.state == word] { (name) } }
+                }
+            }
+            button type="submit" { "Filter" }
+            @if !filter.is_empty() { a href="/keys" { "Clear" } }
+        }
+    }
+}
+
+fn table(view: &KeysView, filter: &Filter, rights: &Rights, person: &PersonId, now: UnixMillis) -> Markup {
+    html! {
+        @if view.lines.is_empty() {
+            div.empty {
+                p { "No key fits. " @if !filter.is_empty() { a href="/keys" { "Show all" } } }
+                pre { code { "lockgate key enrol NAME --group GROUP" } }
+            }
+        } @else {
+            div.scroll { table.timeline {
+                caption.quiet { (view.fitting) " fit" }
+                thead { tr {
+                    th scope="col" { "Owner" } th scope="col" { "Kind" } th scope="col" { "For" } th scope="col" { "State" }
+                    th scope="col" { "Enrolled" } th scope="col" { "Ends" }
+                    th scope="col" title="The newest entry of its owner that took a permission" { "Owner last acted" }
+                } }
+                tbody {
+                    @for (at, line) in view.lines.iter().enumerate() { (row(filter.from.saturating_add(at), line, rights, person, now)) }
+                }
+            } }
+            @if let Some(next) = view.next { p { a.more rel="next" href=(filter.address(next)) { "More keys" } } }
+            @if filter.from > 0 { p { a href=(filter.address(0)) { "Back to the first" } } }
+        }
+    }
+}
+
+fn row(at: usize, line: &KeyLine, rights: &Rights, person: &PersonId, now: UnixMillis) -> Markup {
+    html! {
+        tr id={ "key-" (at) } data-row {
+            th scope="row" {
+                (visible(&line.owner))
+                details {
+                    summary.quiet { code { (short(&line.id)) } }
+                    p { code { (visible(&line.id)) } }
+                    (commands(at, line, rights, person))
+                }
+            }
+            td { (visible(&line.kind)) }
+            td { (visible(&line.scope)) }
+            td {
+                (line.state.markup())
+                @if let Some(entry) = line.ended_at { " " (entry_link(entry)) }
+            }
+            td {
+                @match line.enrolled_at {
+                    Some(entry) => {
+                        (entry_link(entry)) @if !line.enrolled_by.is_empty() { " by " (visible(&line.enrolled_by)) }
+                    },
+                    None => { span.quiet { (visible(&line.enrolled_by)) } },
+                }
+            }
+            td { @match line.expires_at { Some(end) => { (exact(end)) }, None => { span.quiet { "never" } }, } }
+            td {
+                @match line.used {
+                    Some((entry, time)) => { (ago(time, now)) ", " (entry_link(entry)) },
+                    None if line.person.is_some() => { span.quiet { "never" } },
+                    None => { span.quiet { "—" } },
+                }
+            }
+        }
+    }
+}
+
+fn entry_link(entry: u64) -> Markup {
+    html! { a href={ "/timeline?before=" (entry.saturating_add(1)) } { "entry " (entry) } }
+}
+
+/// The beginning of an id that may be long.
+fn short(id: &str) -> String {
+    let short: String = visible(id).chars().take(24).collect();
+    if short.len() < id.len() { format!("{short}…") } else { short }
+}
+
+fn commands(at: usize, line: &KeyLine, rights: &Rights, person: &PersonId) -> Markup {
+    let own = line.person.as_ref() == Some(person);
+    // What is nobody's key ends by no command of its own: what is shown reads, or asks for its permission itself.
+    let free = line.person.is_none();
+    html! {
+        @if line.commands.is_empty() {
+            p.quiet { "Nothing is to be done with it." }
+        } @else if own || free || rights.may("keys") {
+            @for (number, text) in line.commands.iter().enumerate() {
+                // Only its owner can put a new key in the place of an own one.
+                @if own || !text.starts_with("lockgate key rotate") { (command(&format!("cli-key-{at}-{number}"), &visible(text))) }
+            }
+        } @else {
+            p.quiet { "not you: " (visible(&line.owner)) ", and " (visible(&rights.who("keys"))) }
+        }
+    }
+}
+
+fn enrol(rights: &Rights) -> Markup {
+    html! {
+        section aria-labelledby="enrol-title" {
+            h2 id="enrol-title" { "Enrol, replace, end" }
+            p { "A passkey is made on the page " a href="/enrol" { "/enrol" } "; SSH keys on the command line:" }
+            (command("cli-enrol", "lockgate key enrol NAME --group GROUP"))
+            (command("cli-add", "lockgate key add NAME --key FILE"))
+            (command("cli-replace", "lockgate key rotate --key FILE"))
+            (command("cli-recover", "lockgate key recover NAME --key FILE --reason REASON"))
+            @if rights.may("keys") {
+                (command("cli-invite", "lockgate invite NAME.enrolment.json"))
+                (command("cli-suspend", "lockgate key suspend NAME --reason REASON"))
+                (command("cli-reinstate", "lockgate key reinstate NAME --reason REASON"))
+                (command("cli-trust", "lockgate ci trust add github --owner-id NUMBER --repository-id NUMBER --service SERVICE --machine NAME"))
+            } @else {
+                p.quiet { "Vouching for people, suspending them and trusting pipelines is not for you: " (visible(&rights.who("keys"))) " (" code { "keys" } ")." }
+            }
+            (command("cli-list", "lockgate key list"))
+        }
+    }
+}
+
+fn delegations(view: &KeysView, rights: &Rights, person: &PersonId, now: UnixMillis) -> Markup {
+    html! {
+        section aria-labelledby="delegations-title" {
+            h2 id="delegations-title" { "Delegations" }
+            @if view.delegations.is_empty() {
+                div.empty {
+                    p { "Nobody approves in anybody's place." }
+                    pre { code { "lockgate delegate add NAME --for 7d --reason REASON" } }
+                }
+            } @else {
+                div.scroll { table {
+                    thead { tr {
+                        th scope="col" { "Entry" } th scope="col" { "From" } th scope="col" { "To" } th scope="col" { "For" }
+                        th scope="col" { "Ends" } th scope="col" { "End it" }
+                    } }
+                    tbody { @for one in &view.delegations { (delegation(one, rights, person, now)) } }
+                } }
+            }
+            @if view.more_delegations > 0 { p.quiet { (view.more_delegations) " more:" } }
+            (command("cli-delegations", "lockgate delegate list --all"))
+        }
+    }
+}
+
+fn delegation(one: &DelegationRow, rights: &Rights, person: &PersonId, now: UnixMillis) -> Markup {
+    let groups: Vec<&str> = one.groups.iter().map(|name| name.as_str()).collect();
+    let environments: Vec<&str> = one.environments.iter().map(|name| name.as_str()).collect();
+    let services: Vec<&str> = one.services.iter().map(|name| name.as_str()).collect();
+    let may = one.from == *person || one.to == *person || rights.may("keys");
+    html! {
+        tr id={ "delegation-" (one.delegation) } data-row {
+            th.number scope="row" { (entry_link(one.delegation)) }
+            td { (one.from.as_str()) " " span.quiet { (ago(one.granted_at, now)) ": " (visible(&one.reason)) } }
+            td { (one.to.as_str()) }
+            td {
+                (all_or(&groups, "all groups")) "; " (all_or(&services, "all services")) "; "
+                (all_or(&environments, "all environments"))
+            }
+            td { (until(one.expires_at, now)) }
+            td {
+                @if may {
+                    (command(&format!("cli-delegation-{}", one.delegation), &format!("lockgate delegate end {} --reason REASON", one.delegation)))
+                } @else {
+                    span.quiet { "not you: " (one.from.as_str()) ", " (one.to.as_str()) ", and " (visible(&rights.who("keys"))) }
+                }
+            }
+        }
+    }
+}
+
+fn all_or(names: &[&str], all: &str) -> String {
+    if names.is_empty() { all.to_owned() } else { names.join(", ") }
+}
+
+fn sessions(sessions: &[SessionRow], now: UnixMillis) -> Markup {
+    html! {
+        section aria-labelledby="sessions-title" {
+            h2 id="sessions-title" { "Your sessions" }
+            @if sessions.is_empty() {
+                div.empty { p { "None was used since the server started." } pre { code { "lockgate login" } } }
+            } @else {
+                div.scroll { table {
+                    thead { tr {
+                        th scope="col" { "Session" } th scope="col" { "By" } th scope="col" { "Began" }
+                        th scope="col" { "Last used" } th scope="col" { "Ends" } th scope="col" { "End it" }
+                    } }
+                    tbody { @for one in sessions { (session(one, now)) } }
+                } }
+                form.act data-act="/v1/sessions/all" data-method="DELETE" method="post" {
+                    p { "Every session of yours, this one included:" }
+                    button.plain id="end-all" type="submit" { "End all" }
+                    (problem())
+                }
+            }
+            (command("cli-sessions", "lockgate session list"))
+        }
+    }
+}
+
+fn session(one: &SessionRow, now: UnixMillis) -> Markup {
+    html! {
+        tr id={ "session-" (visible(&one.id)) } data-row {
+            th scope="row" {
+                code { (visible(&one.id)) }
+                @if one.current { " " span.state.good { span.icon aria-hidden="true" { "●" } " this one" } }
+            }
+            td { (visible(&one.method)) " " span.quiet { (visible(&one.amr.join(", "))) } " " code { (short(&one.credential)) } }
+            td { (ago(one.created, now)) }
+            td { (ago(one.last_used, now)) }
+            td { (until(one.expires_at, now)) @if !one.stored { " " span.quiet { "or when the server starts again" } } }
+            td {
+                form.act data-act={ "/v1/sessions/" (query_value(&one.id)) } data-method="DELETE" method="post" {
+                    button.plain type="submit" aria-label={ "End the session " (visible(&one.id)) } { "End" }
+                    (problem())
+                }
+            }
+        }
+    }
+}
+
+fn review(review: Option<&ReviewMade>, rights: &Rights, now: UnixMillis) -> Markup {
+    let late = |made: &ReviewMade| now.0.saturating_sub(made.time.0) > REVIEW_DAYS.saturating_mul(DAY_MILLIS);
+    html! {
+        section aria-labelledby="review-title" {
+            h2 id="review-title" { "Access review" }
+            @match review {
+                Some(made) => {
+                    p {
+                        @if late(made) {
+                            span.state.warn { span.icon aria-hidden="true" { "!" } " older than " (REVIEW_DAYS) " days" }
+                        } @else {
+                            span.state.good { span.icon aria-hidden="true" { "✓" } " reviewed" }
+                        }
+                        " by " strong { (made.by.as_str()) } " " (ago(made.time, now)) ", " (entry_link(made.index))
+                    }
+                },
+                None => { p { span.state.warn { span.icon aria-hidden="true" { "!" } " nobody has reviewed who may do what" } } },
+            }
+            p.quiet { "It shows who may do what, and which permissions have lain idle for " (REVIEW_DAYS) " days." }
+            @if rights.may("audit") || rights.may("keys") {
+                (command("cli-review", "lockgate access review --sign"))
+            } @else {
+                p.quiet { "Signing one is not for you: " (visible(&rights.who("audit"))) " (" code { "audit" } ")." }
+                (command("cli-review", "lockgate access review"))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "keys_tests.rs"]
+mod tests;

@@ -1,0 +1,30 @@
+//! Pages: wire types in, HTML out.
+//!
+//! Every page is a pure function of what the API gives for the same question, so that a page cannot say what the ledger
+//! does not. No page has a script or a style inside it; the files that they load are in [`assets`].
+
+pub mod action;
+pub mod assets;
+pub mod chart;
+pub mod diff;
+pub mod evidence;
+pub mod freeze;
+pub mod inbox;
+pub mod keys;
+pub mod lanes;
+pub mod log;
+pub mod matrix;
+pub mod metrics;
+pub mod policy;
+pub mod problem;
+pub mod promotion;
+pub mod release;
+pub mod rights;
+pub mod service;
+pub mod shell;
+pub mod timeline;
+pub mod viewer;
+pub mod wording;
+
+pub use rights::Rights;
+pub use shell::{Section, Shell};

@@ -1,0 +1,274 @@
+//! One promotion: the evidence checklist, why it is blocked, and what can be done about it.
+
+use lockgate_api::wire::{ApprovalRow, GateRow, PromotionReply};
+use lockgate_model::facts::Verdict;
+use lockgate_model::{PersonId, UnixMillis};
+use maud::{Markup, html};
+
+use crate::Rights;
+use crate::action::{problem, refused};
+use crate::service::{diff_link, release_link};
+use crate::wording::{ago, command, digest, outcome, promotion_kind, size, until, visible};
+
+/// The page's content.
+pub fn content(promotion: &PromotionReply, rights: &Rights, person: &PersonId, now: UnixMillis) -> Markup {
+    let blocked: Vec<&GateRow> =
+        promotion.gates.iter().filter(|gate| matches!(gate.outcome.as_str(), "fail" | "pending")).collect();
+    html! {
+        (header(promotion, now))
+        div.columns {
+            section aria-labelledby="gates-title" {
+                h2 id="gates-title" { "Gates" }
+                (gates(&promotion.gates))
+                (approvals(&promotion.approvals, now))
+                (artifacts(promotion))
+            }
+            section aria-labelledby="why-title" {
+                (why(promotion, &blocked))
+                (actions(promotion, rights, person))
+            }
+        }
+    }
+}
+
+fn header(promotion: &PromotionReply, now: UnixMillis) -> Markup {
+    let service = promotion.release.service.as_str();
+    html! {
+        p.crumbs { a href="/" { "Pipeline" } " / " a href={ "/services/" (service) } { (service) } }
+        h1 { (promotion.promotion) ": " a href=(release_link(&promotion.release)) { (promotion.release) } " into " (promotion.environment.as_str()) }
+        p {
+            (outcome(&promotion.status))
+            " · " (promotion_kind(promotion.kind)) " asked by " strong { (promotion.requester.as_str()) } " "
+            (ago(promotion.requested_at, now)) ": " (visible(&promotion.reason))
+        }
+        @if let Some(closed) = &promotion.closed { p.quiet { (visible(closed)) } }
+        dl.facts {
+            dt { "Manifest" } dd { (digest(&promotion.manifest)) }
+            dt { "Runs there now" }
+            dd {
+                @match &promotion.running {
+                    Some(running) => {
+                        a href=(release_link(&running.release)) { (running.release) } " since " (ago(running.since, now))
+                        @if running.release != promotion.release {
+                            ", " a href=(diff_link(&running.release, &promotion.release)) { "what would change" }
+                        }
+                    },
+                    None => { "nothing" },
+                }
+            }
+            dt { "Decided" }
+            dd {
+                (ago(promotion.decided_at, now)) " under policy set " (digest(&promotion.policy))
+                @if let Some(index) = promotion.decision_index {
+                    ", entry " a href={ "/timeline?before=" (index + 1) } { (index) }
+                } @else { ", looked at again just now" }
+            }
+            dt { "Ends" } dd { (until(promotion.expires_at, now)) }
+            @if let Some(granted) = promotion.granted_until { dt { "Granted until" } dd { (until(granted, now)) } }
+        }
+        @if !promotion.suspects.is_empty() {
+            div.problem role="alert" {
+                p { strong { "Suspect." } " This rested on a key that was found compromised later:" }
+                ul { @for suspect in &promotion.suspects { li { (visible(&suspect.why)) } } }
+            }
+        }
+    }
+}
+
+fn gates(gates: &[GateRow]) -> Markup {
+    html! {
+        ul.gates {
+            @for gate in gates {
+                li id={ "gate-" (gate.gate) } data-row {
+                    div.gate {
+                        (outcome(&gate.outcome)) " "
+                        strong { (visible(&gate.gate)) } " "
+                        span.quiet { (visible(&gate.kind)) " · " code { (visible(&gate.file)) ":" (gate.line) } }
+                    }
+                    dl {
+                        dt { "needed" } dd { (visible(&gate.needed)) }
+                        dt { "found" } dd { (visible(&gate.found)) }
+                        @if !gate.evidence.is_empty() {
+                            dt { "evidence" }
+                            dd { @for one in &gate.evidence { a href={ "/evidence/" (one) } { (digest(one)) } " " } }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn why(promotion: &PromotionReply, blocked: &[&GateRow]) -> Markup {
+    html! {
+        @if blocked.is_empty() {
+            h2 id="why-title" { "Nothing stands against it" }
+            p { "Every gate that blocks is passed." }
+        } @else {
+            h2 id="why-title" { "Why it is blocked" }
+            ol.why {
+                @for gate in blocked {
+                    li {
+                        p { code { (gate.reason) } " " (visible(&gate.found)) }
+                        p.quiet { "needed: " (visible(&gate.needed)) }
+                        @if !gate.who.is_empty() { p { "who: " (visible(&gate.who)) } }
+                        @if !gate.fix.is_empty() {
+                            (command(&format!("fix-{}-{}", promotion.promotion, gate.gate), &visible(&gate.fix)))
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn approvals(approvals: &[ApprovalRow], now: UnixMillis) -> Markup {
+    html! {
+        @if !approvals.is_empty() {
+            h2 { "Approvals" }
+            ul.approvals {
+                @for approval in approvals {
+                    li {
+                        (outcome(if approval.verdict == Verdict::Approve { "approve" } else { "reject" }))
+                        " " strong { (approval.person.as_str()) } " " (ago(approval.recorded_at, now))
+                        ", entry " (approval.index)
+                        @if approval.withdrawn { " " (outcome("withdrawn")) }
+                        @if let Some(seconds) = approval.review_seconds { ", after " (seconds) " s of reading" }
+                        ", opened " (approval.evidence_opened) " of " (approval.evidence_listed) " pieces of evidence"
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn artifacts(promotion: &PromotionReply) -> Markup {
+    html! {
+        h2 { "Artifacts" }
+        ul {
+            @for artifact in &promotion.artifacts {
+                li { (visible(&artifact.name)) " " span.quiet { (size(artifact.size_bytes)) } " " (digest(&artifact.digest)) }
+            }
+        }
+    }
+}
+
+fn actions(promotion: &PromotionReply, rights: &Rights, person: &PersonId) -> Markup {
+    let id = promotion.promotion;
+    let (service, environment) = (promotion.release.service.as_str(), promotion.environment.as_str());
+    html! {
+        h2 { "What you can do" }
+        @if matches!(promotion.status.as_str(), "pending" | "denied") {
+            (decide(promotion, rights, person))
+            (withdraw(promotion, rights, person))
+        }
+        (command("cli-why", &format!("lockgate why {id}")))
+        (command("cli-bundle", &format!("lockgate bundle get {id}")))
+        @if promotion.status == "granted" {
+            (command("cli-verify", &format!("lockgate verify FILE --service {service} --env {environment}")))
+        }
+        p { a href={ "/v1/promotions/" (id) "/bundle" } download={ (id) ".lockgate" } { "Download the bundle" } }
+        p { a href={ "/services/" (service) "#rollback-" (environment) } { "Go back to an earlier release" } }
+    }
+}
+
+fn decide(promotion: &PromotionReply, rights: &Rights, person: &PersonId) -> Markup {
+    let id = promotion.promotion;
+    html! {
+        @if rights.may("approve") || rights.may("reject") {
+            @if promotion.requester == *person {
+                p.quiet { "You asked for it, so your own approval does not count." }
+            }
+            p { a.button id="decide" href={ "/approve/" (id) } { "Read and decide" } }
+        } @else {
+            (refused("Read and decide", rights, "approve"))
+        }
+        (command("cli-approve", &format!("lockgate approve {id}")))
+        (command("cli-reject", &format!("lockgate reject {id} --comment REASON")))
+    }
+}
+
+fn withdraw(promotion: &PromotionReply, rights: &Rights, person: &PersonId) -> Markup {
+    let id = promotion.promotion;
+    html! {
+        @if promotion.requester != *person {
+            p.refused {
+                button type="button" disabled { "Withdraw it" }
+                " " span.quiet { "not you: " (promotion.requester.as_str()) " asked for it, and may" }
+            }
+        } @else if rights.may("withdraw") {
+            form.act data-act={ "/v1/promotions/" (id) "/withdrawal" } data-method="POST" method="post" {
+                label for="withdraw-reason" { "Why it is withdrawn" }
+                input id="withdraw-reason" name="reason" type="text" maxlength="1024" autocomplete="off";
+                button.plain id="withdraw" type="submit" { "Withdraw it" }
+                (problem())
+            }
+        } @else {
+            (refused("Withdraw it", rights, "withdraw"))
+        }
+        (command("cli-withdraw", &format!("lockgate withdraw {id} --reason REASON")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lockgate_model::Digest;
+    use lockgate_model::facts::PromotionKind;
+
+    fn promotion() -> PromotionReply {
+        let hostile = "<script>alert(1)</script>\u{202e}";
+        PromotionReply {
+            promotion: "P-3".parse().unwrap(),
+            release: "shop/web@1.4.2".parse().unwrap(),
+            manifest: Digest::of(b"manifest"),
+            artifacts: Vec::new(),
+            environment: "production".parse().unwrap(),
+            kind: PromotionKind::Promotion,
+            requester: "dana".parse().unwrap(),
+            reason: hostile.to_owned(),
+            requested_at: UnixMillis(0),
+            expires_at: UnixMillis(7_200_000),
+            status: "pending".to_owned(),
+            closed: None,
+            running: None,
+            outcome: "pending".to_owned(),
+            policy: Digest::of(b"policy"),
+            decided_at: UnixMillis(0),
+            decision_index: None,
+            gates: vec![GateRow {
+                gate: "people".to_owned(),
+                kind: "approvals".to_owned(),
+                outcome: "pending".to_owned(),
+                reason: "QUORUM_NOT_MET".to_owned(),
+                file: "gates.toml".to_owned(),
+                line: 14,
+                needed: hostile.to_owned(),
+                found: "0 of 1".to_owned(),
+                evidence: Vec::new(),
+                who: "sam".to_owned(),
+                fix: format!("lockgate approve P-3 {hostile}"),
+            }],
+            approvals: Vec::new(),
+            granted_until: None,
+            suspects: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn controls_are_for_whom_they_are_and_say_who_may() {
+        let mut rights = Rights { may: vec!["withdraw".to_owned()], ..Rights::default() };
+        rights.others.insert("approve".to_owned(), "group approvers".to_owned());
+        let dana = content(&promotion(), &rights, &"dana".parse().unwrap(), UnixMillis(0)).into_string();
+        assert!(dana.contains("data-act=\"/v1/promotions/P-3/withdrawal\"") && dana.contains("group approvers may"));
+        assert!(!dana.contains("href=\"/approve/P-3\""), "{dana}");
+        let rights = Rights { may: vec!["approve".to_owned()], ..Rights::default() };
+        let sam = content(&promotion(), &rights, &"sam".parse().unwrap(), UnixMillis(0)).into_string();
+        assert!(sam.contains("href=\"/approve/P-3\"") && !sam.contains("data-act"), "{sam}");
+        assert!(sam.contains("dana asked for it, and may"), "{sam}");
+        for wanted in ["QUORUM_NOT_MET", "gates.toml", "0 of 1", "who: sam"] {
+            assert!(sam.contains(wanted), "{wanted}: {sam}");
+        }
+        assert!(!sam.contains("<script") && !sam.contains('\u{202e}'), "{sam}");
+    }
+}

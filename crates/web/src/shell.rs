@@ -1,0 +1,198 @@
+//! The shell: what every page of the dashboard has around its content.
+
+use lockgate_model::{PersonId, UnixMillis};
+use maud::{DOCTYPE, Markup, html};
+
+use crate::wording::visible;
+
+/// The parts of the dashboard, in the order of its menu.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Section {
+    /// What runs where.
+    Pipeline,
+    /// What waits for the person.
+    Inbox,
+    /// What happened.
+    Timeline,
+    /// The transparency log.
+    Log,
+    /// Keys and signers.
+    Keys,
+    /// The policy set.
+    Policy,
+    /// Figures.
+    Metrics,
+    /// Freezes and break-glass.
+    Emergency,
+}
+
+impl Section {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::Pipeline,
+        Self::Inbox,
+        Self::Timeline,
+        Self::Log,
+        Self::Keys,
+        Self::Policy,
+        Self::Metrics,
+        Self::Emergency,
+    ];
+
+    /// What the menu calls it, its address, and the letter after `g` that goes there.
+    pub fn link(self) -> (&'static str, &'static str, char) {
+        match self {
+            Self::Pipeline => ("Pipeline", "/", 'p'),
+            Self::Inbox => ("Needs you", "/inbox", 'i'),
+            Self::Timeline => ("Timeline", "/timeline", 't'),
+            Self::Log => ("Log", "/log", 'l'),
+            Self::Keys => ("Keys", "/keys", 'k'),
+            Self::Policy => ("Policy", "/policy", 'o'),
+            Self::Metrics => ("Metrics", "/metrics", 'm'),
+            Self::Emergency => ("Freeze", "/freeze", 'f'),
+        }
+    }
+}
+
+/// What is around the content.
+#[derive(Debug, Clone)]
+pub struct Shell {
+    /// Who looks at it.
+    pub person: PersonId,
+    /// The ledger's origin.
+    pub origin: String,
+    /// How many entries the ledger had when the page was made: updates resume from there.
+    pub entries: u64,
+    /// Whether this is a demo instance.
+    pub demo: bool,
+    /// The server's time.
+    pub now: UnixMillis,
+    /// How many things wait for this person.
+    pub waiting: u64,
+    /// What holds everything up at the moment, such as a freeze; shown on every page.
+    pub alarms: Vec<String>,
+}
+
+impl Shell {
+    /// A whole page.
+    pub fn page(&self, section: Option<Section>, title: &str, content: &Markup) -> String {
+        let title = visible(title);
+        let page = html! {
+            (DOCTYPE)
+            html lang="en" {
+                head {
+                    meta charset="utf-8";
+                    meta name="viewport" content="width=device-width, initial-scale=1";
+                    meta name="color-scheme" content="light dark";
+                    title { (title) " · Lockgate" }
+                    link rel="icon" href="/assets/icon.svg" type="image/svg+xml";
+                    link rel="stylesheet" href="/assets/dashboard.css";
+                    script type="module" src="/assets/dashboard.js" {}
+                }
+                body data-entries=(self.entries) {
+                    a.skip href="#content" { "Skip to the content" }
+                    (self.head(section))
+                    @if self.demo {
+                        p.banner { strong { "Demo." } " The keys of this instance mean nothing." }
+                    }
+                    div id="alarms" role="status" {
+                        @for alarm in &self.alarms {
+                            p.banner.alarm { span.icon aria-hidden="true" { "!" } " " (visible(alarm)) }
+                        }
+                    }
+                    main id="content" tabindex="-1" { (content) }
+                    (self.foot())
+                }
+            }
+        };
+        page.into_string()
+    }
+
+    fn head(&self, section: Option<Section>) -> Markup {
+        html! {
+            header.top {
+                a.brand href="/" { img src="/assets/icon.svg" alt="" width="24" height="24"; "Lockgate" }
+                nav aria-label="Main" {
+                    ul {
+                        @for one in Section::ALL {
+                            @let (name, address, letter) = one.link();
+                            li {
+                                a href=(address) data-go=(letter) aria-current=[(section == Some(one)).then_some("page")] {
+                                    (name)
+                                    @if one == Section::Inbox && self.waiting > 0 {
+                                        " " span.count { (self.waiting) }
+                                    }
+                                }
+                            }
+                        }
+                    }
+                }
+                p.who {
+                    span id="live" class="live" role="status" { "live" }
+                    span.person { (self.person.as_str()) }
+                    button.plain id="sign-out" type="button" { "Sign out" }
+                }
+            }
+        }
+    }
+
+    fn foot(&self) -> Markup {
+        html! {
+            footer {
+                p {
+                    "Ledger " code { (visible(&self.origin)) } ", "
+                    a href="/log" { span id="entries" { (self.entries) } " entries" }
+                    ". Press " kbd { "?" } " for the keys."
+                }
+                dialog id="keys-help" aria-labelledby="keys-title" {
+                    h2 id="keys-title" { "Keys" }
+                    dl {
+                        dt { kbd { "/" } } dd { "search" }
+                        dt { kbd { "j" } " " kbd { "k" } } dd { "next and previous row" }
+                        dt { kbd { "Enter" } } dd { "open the row" }
+                        @for one in Section::ALL {
+                            @let (name, _, letter) = one.link();
+                            dt { kbd { "g" } " " kbd { (letter) } } dd { (name) }
+                        }
+                        dt { kbd { "?" } } dd { "this list" }
+                    }
+                    form method="dialog" { button { "Close" } }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    pub(crate) fn shell() -> Shell {
+        Shell {
+            person: "sam".parse().unwrap(),
+            origin: "log1.example".to_owned(),
+            entries: 12,
+            demo: false,
+            now: UnixMillis(1_700_000_000_000),
+            waiting: 2,
+            alarms: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn pages_have_no_inline_script_or_style_and_hostile_text_stays_text() {
+        let mut shell = shell();
+        shell.alarms.push("<img src=x onerror=alert(1)>\u{202e}".to_owned());
+        let page = shell.page(Some(Section::Inbox), "<script>alert(1)</script>", &html! { p { "hello" } });
+        for bad in ["<script>", "<style", " style=", " onclick=", "<img src=x", "javascript:", "https://", "\u{202e}"] {
+            assert!(!page.contains(bad), "{bad} in {page}");
+        }
+        assert!(page.contains(r#"href="/inbox" data-go="i" aria-current="page""#), "{page}");
+    }
+
+    #[test]
+    fn each_section_has_a_letter_of_its_own() {
+        let letters: std::collections::BTreeSet<char> = Section::ALL.iter().map(|one| one.link().2).collect();
+        assert_eq!(letters.len(), Section::ALL.len());
+    }
+}

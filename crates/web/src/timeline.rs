@@ -1,0 +1,271 @@
+//! The timeline: what happened, filtered by the server, a page at a time.
+
+use lockgate_api::client::query_value;
+use lockgate_api::wire::{HistoryItem, HistoryReply};
+use lockgate_model::UnixMillis;
+use maud::{Markup, html};
+
+use crate::wording::{ago, command, visible};
+
+/// The sorts of events that can be chosen: the first part of their names.
+const EVENTS: [&str; 18] = [
+    "release",
+    "evidence",
+    "promotion",
+    "approval",
+    "decision",
+    "grant",
+    "attestations",
+    "waiver",
+    "freeze",
+    "break-glass",
+    "delegation",
+    "key",
+    "person",
+    "identity",
+    "change",
+    "policy",
+    "access",
+    "ci",
+];
+
+/// What is filtered by, as the address has it; what is empty filters nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// A service.
+    pub service: String,
+    /// An artifact's digest.
+    pub artifact: String,
+    /// A person or machine.
+    pub person: String,
+    /// An environment.
+    pub environment: String,
+    /// An event, or the first part of its name.
+    pub event: String,
+    /// Words.
+    pub text: String,
+    /// From which day on.
+    pub since: String,
+    /// Until which day.
+    pub until: String,
+    /// Before which number.
+    pub before: Option<u64>,
+}
+
+impl Filter {
+    fn fields(&self) -> [(&'static str, &str); 8] {
+        [
+            ("service", self.service.as_str()),
+            ("artifact", self.artifact.as_str()),
+            ("person", self.person.as_str()),
+            ("environment", self.environment.as_str()),
+            ("event", self.event.as_str()),
+            ("text", self.text.as_str()),
+            ("since", self.since.as_str()),
+            ("until", self.until.as_str()),
+        ]
+    }
+
+    /// The filter as the query of an address, before another number.
+    fn query(&self, before: Option<u64>) -> String {
+        let filled = self.fields().into_iter().filter(|(_, value)| !value.is_empty());
+        let mut pairs: Vec<String> = filled.map(|(name, value)| format!("{name}={}", query_value(value))).collect();
+        pairs.extend(before.map(|before| format!("before={before}")));
+        pairs.join("&")
+    }
+
+    fn is_empty(&self) -> bool {
+        self.fields().iter().all(|(_, value)| value.is_empty())
+    }
+
+    /// The same question on the command line, as far as that can ask it.
+    fn command(&self) -> String {
+        let flags = [
+            ("--service", &self.service),
+            ("--artifact", &self.artifact),
+            ("--person", &self.person),
+            ("--env", &self.environment),
+        ];
+        let flag = flags.iter().find(|(_, value)| !value.is_empty());
+        let before = self.before.map(|before| format!(" --before {before}")).unwrap_or_default();
+        match flag {
+            Some((name, value)) => format!("lockgate history {name} {}{before}", visible(value)),
+            None => format!("lockgate history{before}"),
+        }
+    }
+}
+
+/// The page's content.
+pub fn content(history: &HistoryReply, filter: &Filter, now: UnixMillis) -> Markup {
+    html! {
+        h1 { "Timeline" }
+        (form(filter))
+        @if history.items.is_empty() {
+            (empty(filter))
+        } @else {
+            div.scroll { table.timeline id="timeline" {
+                caption.quiet { "Newest first" }
+                thead { tr {
+                    th.number scope="col" { "Entry" } th scope="col" { "When" } th scope="col" { "Who" }
+                    th scope="col" { "What" } th scope="col" { "Event" }
+                } }
+                tbody { @for item in &history.items { (row(item, now)) } }
+            } }
+        }
+        (further(history, filter))
+        p { a href={ "/v1/history?" (filter.query(filter.before)) "&limit=200" } download="timeline.json" { "Export as JSON" } }
+        (command("cli-history", &filter.command()))
+    }
+}
+
+fn further(history: &HistoryReply, filter: &Filter) -> Markup {
+    html! {
+        @if let Some(next) = history.next {
+            p {
+                @if let Some(scanned) = history.scanned_to { span.quiet { "Looked through to entry " (scanned) ". " } }
+                a.more rel="next" href={ "/timeline?" (filter.query(Some(next))) } { "Go on" }
+            }
+        }
+        @if filter.before.is_some() { p { a href={ "/timeline?" (filter.query(None)) } { "Back to the newest" } } }
+    }
+}
+
+fn form(filter: &Filter) -> Markup {
+    let field = |name: &str, label: &str, kind: &str, value: &str| {
+        html! {
+            div {
+                label for={ "filter-" (name) } { (label) }
+                input id={ "filter-" (name) } name=(name) type=(kind) value=(visible(value)) maxlength="128" autocomplete="off";
+            }
+        }
+    };
+    html! {
+        form.filters method="get" action="/timeline" role="search" {
+            (field("text", "Words", "search", &filter.text))
+            (field("service", "Service", "search", &filter.service))
+            (field("environment", "Environment", "search", &filter.environment))
+            (field("person", "Person", "search", &filter.person))
+            (field("artifact", "Artifact", "search", &filter.artifact))
+            div {
+                label for="filter-event" { "Event" }
+                select id="filter-event" name="event" {
+                    option value="" { "any" }
+                    @for event in EVENTS { option value=(event) selected[filter.event == event] { (event) } }
+                    @if !filter.event.is_empty() && !EVENTS.contains(&filter.event.as_str()) {
+                        option value=(visible(&filter.event)) selected { (visible(&filter.event)) }
+                    }
+                }
+            }
+            (field("since", "From", "date", &filter.since))
+            (field("until", "To", "date", &filter.until))
+            button type="submit" { "Filter" }
+            @if !filter.is_empty() { a href="/timeline" { "Clear" } }
+        }
+    }
+}
+
+fn empty(filter: &Filter) -> Markup {
+    html! {
+        div.empty {
+            @if filter.is_empty() {
+                p { "There is nothing before that." }
+            } @else {
+                p { "Nothing that was looked at fits. " a href="/timeline" { "Show all" } }
+            }
+            pre { code { "lockgate history --limit 100" } }
+        }
+    }
+}
+
+/// An icon for what changes who may do what, what goes back, and what is refused.
+fn icon(item: &HistoryItem) -> &'static str {
+    let kind = item.entry.pointer("/event/body/kind").and_then(|kind| kind.as_str());
+    match item.event.split('.').next().unwrap_or_default() {
+        "promotion" if kind == Some("rollback") => "↶",
+        "key" | "person" | "identity" | "ci" | "delegation" => "⚿",
+        "policy" | "change" => "§",
+        "waiver" | "freeze" | "break-glass" => "!",
+        "grant" => "▶",
+        "approval" => "✓",
+        _ => "·",
+    }
+}
+
+fn row(item: &HistoryItem, now: UnixMillis) -> Markup {
+    let raw = format!("/v1/history?before={}&limit=1", item.index.saturating_add(1));
+    html! {
+        tr id={ "entry-" (item.index) } data-row {
+            td.number { a href=(raw) title="the entry as JSON" { (item.index) } }
+            td { (ago(item.time, now)) }
+            td { (visible(&item.actor)) }
+            td {
+                span.icon aria-hidden="true" { (icon(item)) } " " (visible(&item.summary))
+                @if let Some(link) = link(item) { " " a href=(link) { "open" } }
+                @if let Some(suspect) = &item.suspect {
+                    div.suspect { span.state.bad { span.icon aria-hidden="true" { "!" } " suspect" } " " (visible(suspect)) }
+                }
+            }
+            td { code { (visible(&item.event)) } }
+        }
+    }
+}
+
+/// The page of what an entry is about: only names that parse become part of an address.
+fn link(item: &HistoryItem) -> Option<String> {
+    let field = |name: &str| item.entry.pointer(&format!("/event/body/{name}")).and_then(|value| value.as_str());
+    if let Some(id) = field("promotion").and_then(|id| id.parse::<lockgate_model::PromotionId>().ok()) {
+        return Some(format!("/promotions/{id}"));
+    }
+    let release = field("release").and_then(|name| name.parse::<lockgate_model::ReleaseName>().ok())?;
+    Some(format!("/releases/{release}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn item(index: u64, entry: serde_json::Value, summary: &str) -> HistoryItem {
+        HistoryItem {
+            index,
+            time: UnixMillis(0),
+            actor: "dana".to_owned(),
+            event: "promotion.requested".to_owned(),
+            summary: summary.to_owned(),
+            suspect: Some("since entry 9".to_owned()),
+            entry,
+        }
+    }
+
+    #[test]
+    fn filters_stay_in_the_address_and_nothing_becomes_markup() {
+        let hostile = "\"><script>alert(1)</script>&before=0\u{202e}";
+        let filter =
+            Filter { text: hostile.to_owned(), person: "dana".to_owned(), before: Some(50), ..Filter::default() };
+        let entry =
+            serde_json::json!({ "event": { "body": { "promotion": "javascript:alert(1)", "release": hostile } } });
+        let history = HistoryReply { items: vec![item(41, entry, hostile)], next: Some(41), scanned_to: Some(41) };
+        let text = content(&history, &filter, UnixMillis(60_000)).into_string();
+        assert!(text.contains("person=dana&amp;text=%22%3E%3Cscript") && text.contains("&amp;before=41"), "{text}");
+        assert!(text.contains("Looked through to entry 41") && text.contains("suspect"), "{text}");
+        for bad in ["<script", "\u{202e}", "href=\"javascript:"] {
+            assert!(!text.contains(bad), "{bad}: {text}");
+        }
+    }
+
+    #[test]
+    fn an_entry_leads_to_its_page_and_an_empty_timeline_to_a_command() {
+        let about = |body: serde_json::Value| link(&item(1, serde_json::json!({ "event": { "body": body } }), ""));
+        assert_eq!(
+            about(serde_json::json!({ "promotion": "P-3", "release": "a@1.0.0" })).as_deref(),
+            Some("/promotions/P-3")
+        );
+        assert_eq!(
+            about(serde_json::json!({ "release": "shop/web@1.0.0" })).as_deref(),
+            Some("/releases/shop/web@1.0.0")
+        );
+        assert_eq!(about(serde_json::json!({})), None);
+        let empty = HistoryReply { items: Vec::new(), next: None, scanned_to: None };
+        let text = content(&empty, &Filter::default(), UnixMillis(0)).into_string();
+        assert!(text.contains("lockgate history --limit 100"), "{text}");
+    }
+}

@@ -1,0 +1,130 @@
+//! Wording: how pages write times, digests, sizes and outcomes.
+
+use lockgate_model::facts::PromotionKind;
+use lockgate_model::{Digest, UnixMillis};
+use maud::{Markup, html};
+
+const MINUTE: u64 = 60_000;
+const HOUR: u64 = 60 * MINUTE;
+const DAY: u64 = 24 * HOUR;
+
+/// A span as people say it: `3 min`, `5 h`, `2 d`.
+pub fn span(millis: u64) -> String {
+    match millis {
+        0..MINUTE => "now".to_owned(),
+        MINUTE..HOUR => format!("{} min", millis / MINUTE),
+        HOUR..DAY => format!("{} h", millis / HOUR),
+        _ => format!("{} d", millis / DAY),
+    }
+}
+
+/// How long ago something was, with the exact time for whoever points at it.
+pub fn ago(time: UnixMillis, now: UnixMillis) -> Markup {
+    let passed = now.0.saturating_sub(time.0);
+    let exact = time.rfc3339_secs();
+    let text = if passed < MINUTE { "just now".to_owned() } else { format!("{} ago", span(passed)) };
+    html! { time datetime=(exact) title=(exact) { (text) } }
+}
+
+/// When something will be, with the exact time for whoever points at it.
+pub fn until(time: UnixMillis, now: UnixMillis) -> Markup {
+    let exact = time.rfc3339_secs();
+    let text = match time.0.checked_sub(now.0) {
+        Some(left) if left > 0 => format!("in {}", span(left.max(MINUTE))),
+        _ => "over".to_owned(),
+    };
+    html! { time datetime=(exact) title=(exact) { (text) } }
+}
+
+/// A moment in UTC, to the second.
+pub fn exact(time: UnixMillis) -> Markup {
+    let exact = time.rfc3339_secs();
+    let text = exact.replace('T', " ").replace('Z', " UTC");
+    html! { time datetime=(exact) { (text) } }
+}
+
+/// A digest by its first characters, whole for whoever points at it.
+pub fn digest(digest: &Digest) -> Markup {
+    let whole = digest.to_string();
+    let short: String = whole.chars().take("sha256:".len() + 12).collect();
+    html! { code.digest title=(whole) { (short) "…" } }
+}
+
+/// A size in bytes, as people say it.
+pub fn size(bytes: u64) -> String {
+    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
+    let mut tenths = u128::from(bytes) * 10 / 1024;
+    if bytes < 1024 {
+        return format!("{bytes} B");
+    }
+    let mut unit = 0;
+    while tenths >= 10_240 && unit + 1 < UNITS.len() {
+        tenths /= 1024;
+        unit += 1;
+    }
+    format!("{}.{} {}", tenths / 10, tenths % 10, UNITS.get(unit).copied().unwrap_or("TiB"))
+}
+
+/// An outcome or a standing as an icon and its word; colour only repeats what they say.
+pub fn outcome(word: &str) -> Markup {
+    let (icon, class) = match word {
+        "pass" | "allow" | "granted" | "applied" | "approve" | "ok" => ("✓", "good"),
+        "fail" | "deny" | "denied" | "rejected" | "reject" | "alarm" => ("✗", "bad"),
+        "pending" | "waiting" | "open" | "defer" => ("…", "wait"),
+        "waived" | "warn" | "expired" | "superseded" => ("!", "warn"),
+        _ => ("·", "plain"),
+    };
+    html! { span class={ "state " (class) } { span.icon aria-hidden="true" { (icon) } " " (word) } }
+}
+
+/// The word for going forward or back.
+pub fn promotion_kind(kind: PromotionKind) -> &'static str {
+    match kind {
+        PromotionKind::Promotion => "promotion",
+        PromotionKind::Rollback => "rollback",
+    }
+}
+
+/// Text without characters that could make it look like other text.
+pub fn visible(text: &str) -> String {
+    lockgate_model::text::visible(text)
+}
+
+/// A command with a button that copies it.
+pub fn command(id: &str, text: &str) -> Markup {
+    html! {
+        div.command {
+            code id=(id) { (text) }
+            button.plain.copy type="button" data-copies=(id) aria-label={ "Copy " (text) } { "Copy as CLI" }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_sizes_and_times_read_well() {
+        let check = |millis: u64, expected: &str| assert_eq!(span(millis), expected);
+        check(59_999, "now");
+        check(60_000, "1 min");
+        check(3_600_000, "1 h");
+        check(172_800_000, "2 d");
+        let check = |bytes: u64, expected: &str| assert_eq!(size(bytes), expected);
+        check(0, "0 B");
+        check(1023, "1023 B");
+        check(1536, "1.5 KiB");
+        check(5 * 1024 * 1024, "5.0 MiB");
+        check(u64::MAX, "16777215.9 TiB");
+        let text = ago(UnixMillis(0), UnixMillis(120_000)).into_string();
+        assert_eq!(text, r#"<time datetime="1970-01-01T00:00:00Z" title="1970-01-01T00:00:00Z">2 min ago</time>"#);
+    }
+
+    #[test]
+    fn text_cannot_become_markup() {
+        let hostile = r#"<script>alert(1)</script>" onclick=x"#;
+        let text = command("c", hostile).into_string();
+        assert!(!text.contains("<script") && !text.contains("\" onclick"), "{text}");
+    }
+}
