@@ -280,7 +280,7 @@ fn purl_of(ecosystem: &str, name: &str) -> Option<String> {
         "npm" => "npm",
         "PyPI" => "pypi",
         "Go" => "golang",
-        "crates.io" => "cargo",
+        rust if rust.starts_with("crates.") => "cargo",
         "RubyGems" => "gem",
         "NuGet" => "nuget",
         "Packagist" => "composer",
