@@ -147,7 +147,7 @@ mod tests {
         check(package("lockgate-server", &[("lockgate-store-local", None)]), 1);
         check(package("lockgate", &[("lockgate-store-local", None), ("lockgate-server", None)]), 0);
         check(package("lockgate-api", &[("lockgate", None)]), 1);
-        check(package("lockgate-web", &[]), 1);
+        check(package("lockgate-elsewhere", &[]), 1);
         let elsewhere =
             Package { manifest_path: "/w/xtask/Cargo.toml".into(), ..package("xtask", &[("lockgate", None)]) };
         check(elsewhere, 0);
