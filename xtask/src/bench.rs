@@ -6,18 +6,23 @@
 mod append;
 mod approvals;
 mod backtest;
+mod browser;
 mod commands;
 mod decide;
 mod documents;
 mod growth;
 mod history;
+mod large;
 mod limits;
 mod machine;
 mod parse;
 mod push;
 mod rego;
 mod report;
+mod restart;
+mod results;
 mod samples;
+mod screen;
 mod sigstore;
 mod web;
 mod whereabouts;
@@ -30,7 +35,8 @@ use lockgate_api::Client;
 use lockgate_api::wire::ServerInfo;
 use lockgate_sign::note::VerifierKey;
 
-pub use self::decide::facts;
+pub use self::decide::{facts, policy};
+pub use self::documents::documents;
 pub use self::history::{Extent, History};
 
 use self::append::{Appender, CLIENTS, Until};
@@ -46,21 +52,19 @@ use crate::scratch::Scratch;
 use crate::server::Server;
 use crate::workspace::{self, Profile};
 
-/// The file that is written.
-const RESULTS: &str = "docs/benchmarks.md";
 /// At how many entries the small ledger's latencies are measured.
 const SMALL_LEDGER: u64 = 1000;
 
 /// `bench`.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// Measure the dashboard instead, and print its table
+    /// Measure something else instead, and write its own section of docs/benchmarks.md
     #[arg(value_enum, conflicts_with = "only")]
     what: Option<What>,
     /// Small sizes and few rounds: shows that it works, not how fast it is
     #[arg(long)]
     quick: bool,
-    /// How many entries the audited ledger has [default: 100000, with --quick 3000]
+    /// How many entries the ledger has [default: 100000, of web and large 1000000; with --quick 3000 and 10000]
     #[arg(long, value_name = "N")]
     entries: Option<u64>,
     /// Measure one part alone and print its table; docs/benchmarks.md stays as it is
@@ -71,8 +75,10 @@ pub struct Arguments {
 /// A bench of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum What {
-    /// The dashboard, over 2,000 services x 8 environments and --entries entries.
+    /// The dashboard, over 2,000 services x 8 environments and --entries entries, in a browser too.
     Web,
+    /// The same, and how soon a server on that ledger restarts, and what it holds in memory.
+    Large,
 }
 
 /// A part of the bench.
@@ -165,9 +171,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         return again_in_release();
     }
     let sizes = Sizes::of(arguments);
-    if arguments.what == Some(What::Web) {
-        let extent = web::Extent { services: sizes.services, entries: sizes.entries, samples: sizes.latencies };
-        return web::run(extent, &command_line(arguments));
+    if let Some(what) = arguments.what {
+        return large::run(what == What::Large, large_extent(arguments, &sizes), &command_line(arguments));
     }
     let binary = workspace::build_lockgate(Profile::Release)?;
     let scratch = Scratch::new("bench")?;
@@ -177,12 +182,24 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     println!("{text}");
     match arguments.only {
         Some(_) => Ok(()),
-        None => workspace::write(RESULTS, &text),
+        None => results::write(&text),
     }
 }
 
-/// The measuring process itself has to be a release build too: it hashes, decides and is the load.
-fn again_in_release() -> Result<()> {
+fn large_extent(arguments: &Arguments, sizes: &Sizes) -> large::Extent {
+    let (entries, turns, live) = match arguments.quick {
+        true => (10_000, 5, Duration::from_secs(3)),
+        false => (1_000_000, 20, Duration::from_secs(30)),
+    };
+    let entries = arguments.entries.unwrap_or(entries);
+    large::Extent { services: sizes.services, entries, samples: sizes.latencies, turns, live }
+}
+
+/// Runs this command again as a release build: the measuring process hashes, decides and is the load.
+///
+/// # Errors
+/// When the build or the command fails.
+pub fn again_in_release() -> Result<()> {
     let own: Vec<String> = std::env::args().skip(1).collect();
     let mut arguments = vec!["run", "--release", "-q", "-p", "xtask", "--"];
     arguments.extend(own.iter().map(String::as_str));
@@ -192,7 +209,11 @@ fn again_in_release() -> Result<()> {
 fn command_line(arguments: &Arguments) -> String {
     let quick = if arguments.quick { " --quick" } else { "" };
     let entries = arguments.entries.map(|entries| format!(" --entries {entries}")).unwrap_or_default();
-    let what = if arguments.what.is_some() { " web" } else { "" };
+    let what = match arguments.what {
+        None => "",
+        Some(What::Web) => " web",
+        Some(What::Large) => " large",
+    };
     format!("cargo xtask bench{what}{quick}{entries}")
 }
 
@@ -242,7 +263,7 @@ impl Bench {
         if self.wants(Part::Appends) || self.wants(Part::Growth) {
             self.entries(&limits, &mut rows)?;
         }
-        Ok(Report { command: command.to_owned(), machine, rows })
+        Ok(Report { title: "The program", command: command.to_owned(), machine, rows })
     }
 
     /// Everything about a long history: a ledger without a server.

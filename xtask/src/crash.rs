@@ -6,8 +6,8 @@
 //! journals and the store are compared, without asking the server, and the whole ledger is audited.
 
 mod arena;
-mod journal;
-mod verdict;
+pub mod journal;
+pub mod verdict;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -228,7 +228,8 @@ fn close(
     }
 }
 
-fn clock_seed() -> u64 {
+/// A seed that nobody chose, for a run that nobody asked to repeat.
+pub fn clock_seed() -> u64 {
     #[expect(clippy::disallowed_methods, reason = "only a seed, and printed; nothing that is tested reads this clock")]
     let now = std::time::SystemTime::now();
     let since = now.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();

@@ -1,21 +1,29 @@
 //! Project commands: what CI runs, the checks that no compiler makes, generated files, the kill test, the bench, and
 //! fuzzing.
 
+mod attacks;
 mod bench;
 mod ci;
 mod codegen;
 mod crash;
 mod deadline;
+mod failpoints;
 mod failure;
+mod faults;
 mod fuzz;
 mod identity;
+mod instructions;
+mod mutate;
+mod planted;
 mod random;
 mod receipt;
 mod requests;
 mod scratch;
 mod screens;
 mod server;
+mod sim;
 mod tidy;
+mod vectors;
 mod workspace;
 
 use std::process::ExitCode;
@@ -44,12 +52,28 @@ enum Task {
     Codegen,
     /// Kill the server again and again under load, and check that nothing acknowledged is lost or doubled
     Crash(crash::Arguments),
+    /// Play engine, failing store, clock and people from seeds, and check the ledger after every step
+    Sim(sim::Arguments),
+    /// Kill a test build at every named place, and check that nothing acknowledged is lost or doubled
+    Failpoints(failpoints::Arguments),
+    /// Put each deliberate defect into a test build, and check that the tests catch it
+    Planted(planted::Arguments),
+    /// Break what a server stands on: system calls, bits, files, the disk, its clients; nothing acknowledged may be lost
+    Faults(faults::Arguments),
     /// Measure, and write docs/benchmarks.md
     Bench(bench::Arguments),
+    /// Count the instructions of hot functions under valgrind, and compare them with docs/instructions.toml
+    Instructions(instructions::Arguments),
     /// Take a screenshot of every page, into docs/screens/
     Screens,
     /// Read inputs that nobody wrote with every reader; no reader may panic, hang, or answer in two ways
     Fuzz(fuzz::Arguments),
+    /// Change valid things bit by bit and field by field; no verifier may accept one of them
+    Mutate(mutate::Arguments),
+    /// Try every attack of tests/attacks through every door that it has, and print the table
+    Attacks,
+    /// Run the tests over other projects' vectors, and write docs/vectors.md
+    Vectors,
 }
 
 fn main() -> ExitCode {
@@ -68,8 +92,16 @@ fn run(task: &Task) -> Result<()> {
         Task::Tidy(arguments) => tidy::run(arguments),
         Task::Codegen => codegen::run(),
         Task::Crash(arguments) => crash::run(arguments),
+        Task::Sim(arguments) => sim::run(arguments),
+        Task::Failpoints(arguments) => failpoints::run(arguments),
+        Task::Planted(arguments) => planted::run(arguments),
+        Task::Faults(arguments) => faults::run(arguments),
         Task::Bench(arguments) => bench::run(arguments),
+        Task::Instructions(arguments) => instructions::run(arguments),
         Task::Screens => screens::run(),
         Task::Fuzz(arguments) => fuzz::run(arguments),
+        Task::Mutate(arguments) => mutate::run(arguments),
+        Task::Attacks => attacks::run(),
+        Task::Vectors => vectors::run(),
     }
 }

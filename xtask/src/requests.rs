@@ -49,13 +49,18 @@ impl Request {
 
     /// Records a JUnit report about a release.
     pub fn attest(release: &ReleaseName, report: &str) -> Self {
-        let body = EvidenceBody {
+        Self::attest_all(release, &[report])
+    }
+
+    /// Records JUnit reports about a release.
+    pub fn attest_all<R: AsRef<[u8]>>(release: &ReleaseName, reports: &[R]) -> Self {
+        let body = |report: &R| EvidenceBody {
             body: Body::Inline(STANDARD.encode(report)),
             signed: false,
             format: Some("junit".to_owned()),
             expect: None,
         };
-        Self::Attest(AttestRequest { release: release.clone(), evidence: vec![body] })
+        Self::Attest(AttestRequest { release: release.clone(), evidence: reports.iter().map(body).collect() })
     }
 
     /// Asks that a release be let into dev.

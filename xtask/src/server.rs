@@ -70,6 +70,14 @@ impl Server {
     }
 
     fn spawn(binary: &Path, home: &Path, arguments: &[&str]) -> Result<Self> {
+        Self::start(binary, home, arguments, &[])
+    }
+
+    /// Starts the binary with these arguments, which make it serve, and more variables in its environment.
+    ///
+    /// # Errors
+    /// As [`Server::serve`].
+    pub fn start(binary: &Path, home: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Result<Self> {
         // What an earlier server wrote must not be taken for this one's.
         let announcement = home.join("server.json");
         if announcement.exists() {
@@ -79,6 +87,7 @@ impl Server {
         let child = Command::new(binary)
             .args(arguments)
             .env("LOCKGATE_HOME", home)
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
@@ -114,6 +123,19 @@ impl Server {
         self.running.url.trim_start_matches("http://").trim_end_matches('/')
     }
 
+    /// The serving process.
+    pub fn process(&self) -> u32 {
+        self.running.pid
+    }
+
+    /// Whether it still runs.
+    ///
+    /// # Errors
+    /// When the system does not say.
+    pub fn is_running(&mut self) -> Result<bool> {
+        Ok(self.child.try_wait()?.is_none())
+    }
+
     /// One figure of `/proc/<pid>/status` in KiB, such as `VmRSS`.
     ///
     /// # Errors
@@ -124,6 +146,14 @@ impl Server {
         let line = status.lines().find_map(|line| line.strip_prefix(figure)?.strip_prefix(':'));
         let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
         number.ok_or_else(|| Failure::new(format!("the server's status has no `{figure}`")))
+    }
+
+    /// Whether it has ended.
+    ///
+    /// # Errors
+    /// When the system does not say.
+    pub fn has_ended(&mut self) -> Result<bool> {
+        Ok(self.child.try_wait().during("look at the server")?.is_some())
     }
 
     /// Kills it with SIGKILL: it gets no chance to tidy up.
@@ -167,7 +197,8 @@ impl Drop for Server {
     }
 }
 
-fn log_file(home: &Path) -> PathBuf {
+/// Where the output of the servers of a home goes.
+pub fn log_file(home: &Path) -> PathBuf {
     home.with_extension("log")
 }
 

@@ -6,6 +6,7 @@ mod sources;
 use clap::Args;
 
 use crate::codegen;
+use crate::failpoints::places;
 use crate::failure::{Failure, Result};
 use crate::workspace;
 
@@ -32,6 +33,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     problems.extend(dependencies::too_many(&workspace::read("Cargo.lock")?));
     problems.extend(dependencies::without_row(&manifest, &workspace::read("docs/dependencies.md")?));
     problems.extend(sources::problems()?);
+    problems.extend(places::problems()?);
     problems.extend(stale(&codegen::generated()?));
     for problem in &problems {
         eprintln!("{problem}");

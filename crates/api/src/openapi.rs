@@ -96,6 +96,7 @@ fn parameters(route: &Route) -> Vec<Value> {
             ("limit", false),
         ],
         "page-timeline" => &[
+            ("stream", false),
             ("artifact", false),
             ("service", false),
             ("person", false),
@@ -122,6 +123,16 @@ fn parameters(route: &Route) -> Vec<Value> {
             ("dense", false),
             ("after", false),
         ],
+        "drift" => &[
+            ("q", false),
+            ("environment", false),
+            ("state", false),
+            ("days", false),
+            ("after", false),
+            ("limit", false),
+        ],
+        "page-drift" => &[("q", false), ("environment", false), ("state", false), ("days", false), ("after", false)],
+        "page-changes" => &[("state", false)],
         "metrics" | "page-metrics" => &[("since", false)],
         "page-diff" => &[("from", true), ("to", true), ("environment", false)],
         "inbox" | "page-inbox" => &[("after", false)],
@@ -188,6 +199,7 @@ fn request(route: &Route, generator: &mut SchemaGenerator) -> Option<Value> {
         "ci-untrust" => schema::<wire::CiTrustEnd>(generator),
         "waive" => schema::<wire::Waiver>(generator),
         "access-review-sign" => schema::<wire::ReviewRequest>(generator),
+        "drill-record" => schema::<wire::DrillRequest>(generator),
         "publish" => schema::<wire::PublishRequest>(generator),
         "attest" => schema::<wire::AttestRequest>(generator),
         "promote" | "rollback" => schema::<wire::PromoteRequest>(generator),
@@ -229,6 +241,7 @@ fn reply(route: &Route, generator: &mut SchemaGenerator) -> Value {
         "handover-claim" => schema::<wire::HandoverClaimed>(generator),
         "inbox" => schema::<wire::InboxReply>(generator),
         "matrix" => schema::<wire::MatrixReply>(generator),
+        "drift" => schema::<wire::DriftReply>(generator),
         "metrics" => schema::<wire::MetricsReply>(generator),
         "service" => schema::<wire::ServiceReply>(generator),
         "release" => schema::<wire::ReleaseReply>(generator),
@@ -251,6 +264,7 @@ fn reply(route: &Route, generator: &mut SchemaGenerator) -> Value {
         "access-who" => schema::<wire::HoldersReply>(generator),
         "access-review" => schema::<wire::ReviewReply>(generator),
         "access-review-sign" => schema::<wire::Acknowledged<wire::Changed>>(generator),
+        "drill-record" => schema::<wire::Acknowledged<wire::Changed>>(generator),
         "ci-trust" | "ci-untrust" => schema::<wire::Acknowledged<wire::Changed>>(generator),
         "setup" | "enrol" | "key-add" | "key-revoke" | "policy-activate" | "waive" => {
             schema::<wire::Acknowledged<wire::Changed>>(generator)

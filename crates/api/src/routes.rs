@@ -102,6 +102,9 @@ routes! {
     "GET" "/policy" "page-policy" Permission("read"), None, Read, Safe, "page.policy", "The active policy set with its source and tests, what is proposed, and a playground";
     "GET" "/freeze" "page-freeze" Permission("read"), None, Read, Safe, "page.freeze", "Freezes, break-glass, and when gates open and close";
     "GET" "/metrics" "page-metrics" Permission("read"), None, Read, Safe, "page.metrics", "How long promotions take and what they wait for, as charts and tables";
+    "GET" "/drift" "page-drift" Permission("read"), None, Read, Safe, "page.drift", "What is granted compared with what was reported to run, filtered";
+    "GET" "/changes" "page-changes" Permission("read"), None, Read, Safe, "page.changes", "Proposed changes of keys, people and policy, newest first";
+    "GET" "/changes/{id}" "page-change" Permission("read"), None, Read, Safe, "page.change", "One proposed change: what it says, who signed it, and who may still";
     "GET" "/enrol" "page-enrol" Public, None, Read, Safe, "page.enrol", "The page that makes a passkey and asks to have it enrolled";
     "GET" "/sign-in" "page-sign-in" Public, None, Read, Safe, "page.sign-in", "The page that signs in with a passkey";
     "GET" "/approve/{id}" "page-approve" Public, None, Read, Safe, "page.approve", "The page that shows what an approval says and signs it with a passkey";
@@ -186,6 +189,7 @@ routes! {
     "GET" "/v1/grants" "grant" Permission("read"), None, Read, Safe, "grants.find", "By which promotion an artifact may run in an environment now";
     "GET" "/v1/status" "status" Permission("read"), None, Read, Safe, "status", "What runs where, and what is open";
     "GET" "/v1/matrix" "matrix" Permission("read"), None, Read, Safe, "matrix", "What runs where and what waits for what, filtered";
+    "GET" "/v1/drift" "drift" Permission("read"), None, Read, Safe, "drift", "What is granted compared with what was reported to run, filtered";
     "GET" "/v1/metrics" "metrics" Permission("read"), None, Read, Safe, "metrics", "How long promotions take, what they wait for, and what fails";
     "GET" "/v1/inbox" "inbox" Permission("read"), None, Read, Safe, "inbox", "What the caller can decide now: promotions, changes, alarms";
     "GET" "/v1/services/{*name}" "service" Permission("read"), None, Read, Safe, "services.show", "One service: what runs and ran where, its releases and their promotions";
@@ -195,6 +199,7 @@ routes! {
     "GET" "/v1/permissions/{permission}" "access-who" Permission("read"), None, Read, Safe, "rights.who", "Who has a permission, for a service in an environment";
     "GET" "/v1/access-reviews" "access-review" Permission("read"), None, Read, Safe, "reviews.show", "Who may do what and what lies idle, as a reviewer would sign it now";
     "POST" "/v1/access-reviews" "access-review-sign" SignedIn, LargeJson, Write, CookieChecked, "reviews.sign", "Hand in a signed access review";
+    "POST" "/v1/drills" "drill-record" Permission("audit"), LargeJson, Write, BearerOnly, "drills.record", "Record what came of attacks on a copy of the data";
     "GET" "/v1/diff" "diff" Permission("read"), None, Read, Safe, "diff", "What changes between two releases, and which gates come out differently for them";
     "GET" "/v1/where" "where" Permission("read"), None, Read, Safe, "where", "Which releases contain, or were built, signed or found by something, and where they run or ran";
     "GET" "/v1/access" "access-log" Permission("audit"), None, Read, Safe, "access.list", "The access log, newest first";

@@ -419,11 +419,13 @@ impl Writer {
             replies: Vec::new(),
             projections: Vec::new(),
         };
+        lockgate_failpoint::point("access-log.before-commit");
         if let Err(error) = self.shared.store.commit(&batch)
             && let Some(ended) = self.undecided(&error, before, &batch)
         {
             return ended;
         }
+        lockgate_failpoint::point("access-log.committed");
         self.tree = tree;
         self.time = time;
         Committed::Durable
@@ -450,6 +452,7 @@ impl Writer {
         let head = Arc::new(sign(&self.signer, &self.tree));
         *self.shared.head.write().unwrap_or_else(PoisonError::into_inner) = head;
         self.save_checkpoint();
+        lockgate_failpoint::point("access-log.saved");
         let mut queue = self.shared.queue();
         queue.taken = 0;
         queue.durable += batch.len() as u64;

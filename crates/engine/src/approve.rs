@@ -114,9 +114,11 @@ fn record(
     }
     governance.check_counts(&event.approver, &event.key, staging.next_index(), staging.time())?;
     governance.check_scope(&event.approver, &event.key, Some(&asked.request.environment))?;
+    lockgate_failpoint::point("approve.verified");
     let actor = Actor::Subject { id: event.approver.clone() };
     let digest = staging.document(document);
     let index = staging.append(actor.clone(), &[], Event::ApprovalRecorded(event.clone()))?;
+    lockgate_failpoint::point("approve.recorded");
     where_index::remember_approval(staging, &event, index);
     match event.verdict {
         Verdict::Approve => {
@@ -132,6 +134,7 @@ fn record(
             approvers::remember(staging, &given);
             evaluate(staging, inner, event.promotion, Record::Changes)?;
         }
+        Verdict::Reject if lockgate_failpoint::planted("rejection-ignored") => {}
         Verdict::Reject => {
             let reason = approval.predicate.comment.unwrap_or_else(|| format!("rejected by {}", event.approver));
             close(staging, &asked, actor, CloseCause::Rejected, &reason)?;

@@ -7,9 +7,9 @@ use lockgate_evidence::component;
 use lockgate_evidence::report::{self, Format};
 use lockgate_evidence::statement::Statement;
 use lockgate_ledger::attestation::{self, Subjects};
-use lockgate_ledger::bodies::required;
+use lockgate_ledger::bodies::{BodyError, required, with_reader};
 use lockgate_ledger::entry::{EvidenceForm, EvidenceRecorded};
-use lockgate_ledger::facts::is_statement_type;
+use lockgate_ledger::facts::{is_statement_type, is_streamed};
 use lockgate_ledger::{Actor, Event, ReleaseState, approval};
 use lockgate_model::facts::Claim;
 use lockgate_model::json::{self, Numbers};
@@ -89,12 +89,20 @@ impl SubjectCache {
     }
 
     /// The subjects of a release, which are kept.
+    ///
+    /// What is kept may be those of a release that was staged and never committed: they are compared, not believed.
     fn of(&self, release: &ReleaseState) -> Arc<Subjects> {
+        let subjects = approval::subjects(release);
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = kept.get(&release.name).filter(|known| ***known == subjects) {
+            return known.clone();
+        }
         if kept.len() >= Self::RELEASES {
             kept.clear();
         }
-        kept.entry(release.name.clone()).or_insert_with(|| Arc::new(approval::subjects(release))).clone()
+        let subjects = Arc::new(subjects);
+        kept.insert(release.name.clone(), subjects.clone());
+        subjects
     }
 }
 
@@ -102,34 +110,32 @@ impl SubjectCache {
 /// the caller says it is.
 ///
 /// # Errors
-/// The reader's reason code, `UNSIGNED`, `EVIDENCE_KIND`, `PAYLOAD_TYPE` or `BLOB_UNKNOWN`.
+/// The reader's reason code, `UNSIGNED`, `EVIDENCE_KIND`, `PAYLOAD_TYPE`, `TOO_LARGE` or `BLOB_UNKNOWN`.
 pub fn check(engine: &Engine, evidence: Evidence) -> Result<Checked, Fault> {
+    let bodies = StoreBodies(engine.store());
+    if let (Upload::Stored(digest), Form::Report(format)) = (&evidence.upload, &evidence.form)
+        && let Some((read, size_bytes)) = check_large_report(&bodies, digest, *format)?
+    {
+        let digest = *digest;
+        return checked(evidence, digest, size_bytes, read);
+    }
     let bytes = match &evidence.upload {
         Upload::Inline(bytes) => std::borrow::Cow::Borrowed(bytes.as_slice()),
-        Upload::Stored(digest) => std::borrow::Cow::Owned(
-            required(&StoreBodies(engine.store()), digest)
-                .map_err(|error| Fault::not_found("BLOB_UNKNOWN", error.to_string()).hint("upload it first"))?
-                .into_owned(),
-        ),
+        Upload::Stored(digest) => {
+            check_size(bodies.blob_size(digest).map_err(|error| unknown(&error))?.unwrap_or_default())?;
+            std::borrow::Cow::Owned(required(&bodies, digest).map_err(|error| unknown(&error))?.into_owned())
+        }
     };
     if bytes.is_empty() {
         return Err(Fault::invalid("EVIDENCE_EMPTY", "the evidence is empty"));
     }
-    if bytes.len() as u64 > Limits::DEFAULT.evidence_bytes {
-        return Err(Fault::new(
-            Kind::TooLarge,
-            "TOO_LARGE",
-            format!("{} bytes are over the limit of {} for evidence", bytes.len(), Limits::DEFAULT.evidence_bytes),
-        ));
-    }
+    let size_bytes = bytes.len() as u64;
+    check_size(size_bytes)?;
     let (form, kind, mut terms) = match &evidence.form {
         Form::Envelope if Bundle::announced(&bytes, &Limits::DEFAULT) => check_bundle(&bytes)?,
         Form::Envelope => check_envelope(&bytes)?,
         Form::Report(format) => check_report(&bytes, *format)?,
     };
-    if let Some(expected) = evidence.expect.as_deref().filter(|expected| *expected != kind) {
-        return Err(Fault::invalid("EVIDENCE_KIND", format!("this is {kind} evidence, not {expected}")));
-    }
     let signed = match &form {
         CheckedForm::Envelope { .. } => Some(EvidenceForm::Envelope),
         CheckedForm::Sigstore { .. } => Some(EvidenceForm::Sigstore),
@@ -138,14 +144,63 @@ pub fn check(engine: &Engine, evidence: Evidence) -> Result<Checked, Fault> {
     if let (Some(signed), Ok(governance)) = (signed, engine.governance()) {
         terms.add_signers(&signed, &bytes, &governance.policy);
     }
-    Ok(Checked {
-        digest: Digest::of(&bytes),
-        size_bytes: bytes.len() as u64,
-        upload: evidence.upload,
-        form,
-        kind,
-        terms: Arc::new(terms),
-    })
+    let digest = Digest::of(&bytes);
+    drop(bytes);
+    checked(evidence, digest, size_bytes, (form, kind, terms))
+}
+
+fn checked(
+    evidence: Evidence,
+    digest: Digest,
+    size_bytes: u64,
+    (form, kind, terms): (CheckedForm, &'static str, Terms),
+) -> Result<Checked, Fault> {
+    if let Some(expected) = evidence.expect.as_deref().filter(|expected| *expected != kind) {
+        return Err(Fault::invalid("EVIDENCE_KIND", format!("this is {kind} evidence, not {expected}")));
+    }
+    Ok(Checked { digest, size_bytes, upload: evidence.upload, form, kind, terms: Arc::new(terms) })
+}
+
+fn check_size(size_bytes: u64) -> Result<(), Fault> {
+    let most = Limits::DEFAULT.evidence_bytes;
+    match size_bytes <= most {
+        true => Ok(()),
+        false => Err(Fault::new(
+            Kind::TooLarge,
+            "TOO_LARGE",
+            format!("{size_bytes} bytes are over the limit of {most} for one piece of evidence"),
+        )
+        .hint("hand in one report for each artifact or tool")),
+    }
+}
+
+fn unknown(error: &BodyError) -> Fault {
+    Fault::not_found("BLOB_UNKNOWN", error.to_string()).hint("upload it first")
+}
+
+/// Reads a large report that is in the store already as its bytes come, first for its format and then for what it says;
+/// `None` for what is read from memory.
+fn check_large_report(
+    bodies: &StoreBodies<'_>,
+    digest: &Digest,
+    format: Option<Format>,
+) -> Result<Option<((CheckedForm, &'static str, Terms), u64)>, Fault> {
+    let Some(size_bytes) = bodies.blob_size(digest).map_err(|error| unknown(&error))? else { return Ok(None) };
+    check_size(size_bytes)?;
+    let of_size = |format: &Format| is_streamed(*format, size_bytes);
+    if !Format::ALL.iter().any(of_size) {
+        return Ok(None);
+    }
+    let format = match format {
+        Some(format) => Some(format),
+        None => with_reader(bodies, digest, report::detect_from).map_err(|error| unknown(&error))?,
+    };
+    let Some(format) = format.filter(of_size) else { return Ok(None) };
+    let read = with_reader(bodies, digest, |reader| component::read_report_from(format, reader, &Limits::DEFAULT));
+    let (claim, components) =
+        read.map_err(|error| unknown(&error))?.map_err(|error| Fault::invalid(error.code, error.message))?;
+    let form = CheckedForm::Report { format, wrapped: None };
+    Ok(Some(((form, claim.kind(), Terms::of(&claim, &components)), size_bytes)))
 }
 
 fn check_envelope(bytes: &[u8]) -> Result<(CheckedForm, &'static str, Terms), Fault> {
@@ -335,6 +390,7 @@ pub fn record(
     let found = (&checked.digest, checked.kind);
     where_index::remember_evidence(staging, &checked.terms, name, found, signed.then_some(about.as_slice()));
     staging.append(Actor::Subject { id: by.clone() }, &streams, Event::EvidenceRecorded(event))?;
+    lockgate_failpoint::point("evidence.recorded");
     Ok(shown)
 }
 

@@ -19,6 +19,10 @@ impl Bodies for StoreSource<'_> {
     fn body(&self, digest: &Digest) -> Result<Option<Cow<'_, [u8]>>, BodyError> {
         Ok(StoreBodies(self.0).body(digest)?.map(|bytes| Cow::Owned(bytes.into_owned())))
     }
+
+    fn body_reader(&self, digest: &Digest) -> Result<Option<Box<dyn Read + '_>>, BodyError> {
+        Ok(StoreBodies(self.0).reader(digest)?.map(|reader| reader as Box<dyn Read + '_>))
+    }
 }
 
 fn text(error: impl std::fmt::Display) -> String {

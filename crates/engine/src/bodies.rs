@@ -1,11 +1,11 @@
 //! Bodies from the store: small ones are rows beside the entries, large ones are blobs.
 
 use std::borrow::Cow;
-use std::io::Read;
+use std::io::{Cursor, Read};
 
 use lockgate_ledger::bodies::{Bodies, BodyError};
 use lockgate_model::{Digest, Limits};
-use lockgate_store::Store;
+use lockgate_store::{BlobReader, Store};
 
 /// Up to this size a body that arrives with a request is kept as a row, in the same transaction as its entry.
 pub const ROW_BYTES: usize = 64 * 1024;
@@ -14,29 +14,68 @@ pub const ROW_BYTES: usize = 64 * 1024;
 #[derive(Clone, Copy)]
 pub struct StoreBodies<'a>(pub &'a dyn Store);
 
+impl StoreBodies<'_> {
+    /// The body that is kept as a row, verified.
+    fn row(&self, digest: &Digest) -> Result<Option<Vec<u8>>, BodyError> {
+        let row = self.0.document(digest).map_err(|error| BodyError::Unreadable(*digest, error.to_string()))?;
+        row.map(|bytes| verified(digest, bytes)).transpose()
+    }
+
+    /// The body that is kept as a blob, within the limit; the reader verifies it on the way.
+    fn blob(&self, digest: &Digest) -> Result<Option<Box<dyn BlobReader>>, BodyError> {
+        let unreadable = |error: String| BodyError::Unreadable(*digest, error);
+        let reader = self.0.open(digest).map_err(|error| unreadable(error.to_string()))?;
+        let limit = Limits::DEFAULT.evidence_bytes;
+        match reader {
+            Some(reader) if reader.len() > limit => {
+                Err(unreadable(format!("{} bytes are over the limit of {limit} for a body", reader.len())))
+            }
+            reader => Ok(reader),
+        }
+    }
+
+    /// The size in bytes of a body that is kept as a blob, without reading it; `None` for a row, and for what is unknown.
+    ///
+    /// # Errors
+    /// [`BodyError::Unreadable`].
+    pub fn blob_size(&self, digest: &Digest) -> Result<Option<u64>, BodyError> {
+        self.0.stat(digest).map_err(|error| BodyError::Unreadable(*digest, error.to_string()))
+    }
+
+    /// As [`Bodies::body_reader`], for longer than this borrows.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn reader(&self, digest: &Digest) -> Result<Option<Box<dyn Read>>, BodyError> {
+        match self.row(digest)? {
+            Some(bytes) => Ok(Some(Box::new(Cursor::new(bytes)))),
+            None => Ok(self.blob(digest)?.map(|reader| Box::new(reader) as Box<dyn Read>)),
+        }
+    }
+}
+
+fn verified(digest: &Digest, bytes: Vec<u8>) -> Result<Vec<u8>, BodyError> {
+    let found = Digest::of(&bytes);
+    match found == *digest {
+        true => Ok(bytes),
+        false => Err(BodyError::DigestMismatch { expected: *digest, found }),
+    }
+}
+
 impl Bodies for StoreBodies<'_> {
     fn body(&self, digest: &Digest) -> Result<Option<Cow<'_, [u8]>>, BodyError> {
-        let unreadable = |error: String| BodyError::Unreadable(*digest, error);
-        if let Some(bytes) = self.0.document(digest).map_err(|error| unreadable(error.to_string()))? {
-            let found = Digest::of(&bytes);
-            return match found == *digest {
-                true => Ok(Some(Cow::Owned(bytes))),
-                false => Err(BodyError::DigestMismatch { expected: *digest, found }),
-            };
+        if let Some(bytes) = self.row(digest)? {
+            return Ok(Some(Cow::Owned(bytes)));
         }
-        let Some(reader) = self.0.open(digest).map_err(|error| unreadable(error.to_string()))? else { return Ok(None) };
-        let limit = Limits::DEFAULT.evidence_bytes;
-        if reader.len() > limit {
-            return Err(unreadable(format!("{} bytes are over the limit of {limit} for a body", reader.len())));
-        }
+        let Some(reader) = self.blob(digest)? else { return Ok(None) };
         let mut bytes = Vec::new();
-        let mut bounded = reader.take(limit + 1);
-        bounded.read_to_end(&mut bytes).map_err(|error| unreadable(error.to_string()))?;
-        let found = Digest::of(&bytes);
-        match found == *digest {
-            true => Ok(Some(Cow::Owned(bytes))),
-            false => Err(BodyError::DigestMismatch { expected: *digest, found }),
-        }
+        let mut bounded = reader.take(Limits::DEFAULT.evidence_bytes + 1);
+        bounded.read_to_end(&mut bytes).map_err(|error| BodyError::Unreadable(*digest, error.to_string()))?;
+        verified(digest, bytes).map(|bytes| Some(Cow::Owned(bytes)))
+    }
+
+    fn body_reader(&self, digest: &Digest) -> Result<Option<Box<dyn Read + '_>>, BodyError> {
+        Ok(self.reader(digest)?.map(|reader| reader as Box<dyn Read + '_>))
     }
 }
 

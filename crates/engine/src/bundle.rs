@@ -102,6 +102,17 @@ pub fn build(engine: &Engine, promotion: PromotionId) -> Result<Vec<u8>, Fault> 
         .collect();
     needed.extend(newest.into_values());
     needed.extend(compared_bodies);
+    // A chain is followed from its beginning: where the newest entry of all begins that of another release of the same
+    // service, what the release is has to be there too.
+    if let Some(newest) = head.size.0.checked_sub(1).map(EntryIndex)
+        && !entries.contains_key(&newest)
+    {
+        let newest = reader::entry(store, newest)?;
+        let begins = matches!(&newest.event, Event::ReleasePublished(_));
+        if begins && newest.event.release().is_some_and(|release| release.service == name.service) {
+            needed.extend(newest.event.bodies());
+        }
+    }
     let mut bodies = BTreeMap::new();
     for digest in needed {
         bodies.insert(digest, STANDARD.encode(required(&StoreBodies(store), &digest)?));

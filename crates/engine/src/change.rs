@@ -212,12 +212,18 @@ fn waiting(staging: &Staging<'_>, event: &str, id: ChangeId, index: EntryIndex) 
 }
 
 fn done(event: &Event, index: EntryIndex, change: Option<ChangeId>) -> Value {
+    match event {
+        Event::PolicyActivated(_) => lockgate_failpoint::point("policy.activated"),
+        Event::KeyRevoked(_) => lockgate_failpoint::point("key.revoked"),
+        _ => {}
+    }
     let mut value = json!({ "event": event.name(), "index": index });
     if let Some(object) = value.as_object_mut() {
         if let Some(change) = change {
             object.insert("change".to_owned(), json!(change));
         }
-        if let Some(person) = event.ends_sessions_of() {
+        let stays = lockgate_failpoint::planted("session-outlives-key");
+        if let Some(person) = event.ends_sessions_of().filter(|_| !stays) {
             object.insert("ends_sessions_of".to_owned(), json!(person));
         }
     }

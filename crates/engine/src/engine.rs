@@ -1,7 +1,8 @@
 //! The engine: what every verb works with.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
 use std::thread::JoinHandle;
 
 use lockgate_ledger::{ClaimCache, Governance};
@@ -110,6 +111,8 @@ pub struct Engine {
     inner: Arc<Inner>,
     queue: Option<SyncSender<Job>>,
     sequencer: Option<JoinHandle<()>>,
+    /// The sequencer of an engine that has no thread for it.
+    by_hand: Option<Mutex<Sequencer>>,
 }
 
 /// What an engine is made of.
@@ -134,6 +137,25 @@ impl Engine {
     /// `HEAD_MISMATCH` when the tiles do not give the stored root; `LOG_KEY_MISMATCH` when the keys are another
     /// ledger's; whatever the governance fold refuses.
     pub fn open(parts: Parts) -> Result<Self, Fault> {
+        let mut engine = Self::open_by_hand(parts)?;
+        if let Some(sequencer) = engine.by_hand.take() {
+            let sequencer = sequencer.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let inner = engine.inner.clone();
+            let thread = std::thread::Builder::new()
+                .name("sequencer".to_owned())
+                .spawn(move || run(&inner, sequencer))
+                .map_err(|error| Fault::new(Kind::Unavailable, "THREAD_FAILED", error.to_string()))?;
+            engine.sequencer = Some(thread);
+        }
+        Ok(engine)
+    }
+
+    /// Opens the ledger without a thread for the sequencer: nothing moves but by [`Engine::step`] and [`Engine::run`],
+    /// so that a simulation says which requests make one batch. Dropping it stores no checkpoint, as after a crash.
+    ///
+    /// # Errors
+    /// As [`Engine::open`].
+    pub fn open_by_hand(parts: Parts) -> Result<Self, Fault> {
         let Parts { store, keys, clock, entropy, on_fatal } = parts;
         let stored = store.head()?;
         let edge = |level: u8, index: u64, _width: u16| store.tile(level, index).ok().flatten();
@@ -144,7 +166,9 @@ impl Engine {
             return Err(Fault::new(Kind::Integrity, "HEAD_MISMATCH", "the stored tiles do not give the stored root")
                 .hint("the store was changed from outside; run `lockgate audit`"));
         }
+        lockgate_failpoint::point("open.tree-restored");
         let governance = reader::governance(&*store)?;
+        lockgate_failpoint::point("open.governance-folded");
         if governance.as_ref().is_some_and(|governance| governance.identity.log_key != keys.log.vkey().to_string()) {
             return Err(Fault::new(
                 Kind::Integrity,
@@ -153,6 +177,7 @@ impl Engine {
             ));
         }
         where_index::ensure(&*store, governance.as_deref())?;
+        lockgate_failpoint::point("open.index-ensured");
         let time = match stored.size.0.checked_sub(1) {
             Some(last) => newest_time(&*store, last)?,
             None => UnixMillis(0),
@@ -175,13 +200,17 @@ impl Engine {
         });
         let head = Arc::new(sign_head(&inner, stored.size, stored.root));
         inner.publish(head, governance, time);
+        lockgate_failpoint::point("open.head-signed");
         let (queue, jobs) = sync_channel(QUEUE);
         let sequencer = Sequencer::new(inner.clone(), jobs, tree, time);
-        let sequencer = std::thread::Builder::new()
-            .name("sequencer".to_owned())
-            .spawn(move || sequencer.run())
-            .map_err(|error| Fault::new(Kind::Unavailable, "THREAD_FAILED", error.to_string()))?;
-        Ok(Self { inner, queue: Some(queue), sequencer: Some(sequencer) })
+        Ok(Self { inner, queue: Some(queue), sequencer: None, by_hand: Some(Mutex::new(sequencer)) })
+    }
+
+    /// Takes what has queued as one batch, and says how many requests that were; where nothing has, stores the newest
+    /// checkpoint. Does nothing where a thread does it.
+    pub fn step(&self) -> usize {
+        let Some(sequencer) = &self.by_hand else { return 0 };
+        sequencer.lock().unwrap_or_else(std::sync::PoisonError::into_inner).step()
     }
 
     /// Hands a request to the sequencer; `answer` is called once, from its thread.
@@ -212,6 +241,7 @@ impl Engine {
                 let _ = sender.send(result);
             }),
         );
+        self.step();
         receiver.recv().unwrap_or_else(|_| Err(Fault::new(Kind::Unavailable, "STOPPING", "the server is stopping")))
     }
 
@@ -286,6 +316,14 @@ impl Drop for Engine {
             // A panic there was reported when it happened.
             let _ = sequencer.join();
         }
+    }
+}
+
+/// Runs the sequencer to its end. Without one, a server would go on to answer and never write again, so the process
+/// stops when a defect ends it.
+fn run(inner: &Inner, sequencer: Sequencer) {
+    if catch_unwind(AssertUnwindSafe(|| sequencer.run())).is_err() {
+        inner.stop_for("the sequencer broke off".to_owned());
     }
 }
 

@@ -82,6 +82,7 @@ pub fn evaluate(
         relied_on,
     };
     let index = staging.append(Actor::System, &[], Event::DecisionRecorded(event.clone()))?;
+    lockgate_failpoint::point("evaluate.decided");
     conclude(staging, inner, &asked, &event, index, &deliberation)?;
     Ok(outcome)
 }
@@ -99,6 +100,7 @@ fn conclude(
     let not_after = attestation::grant_end(event, staging.governance()?, staging.time());
     if event.outcome != Outcome::Pending {
         attest(staging, inner, event, index, deliberation)?;
+        lockgate_failpoint::point("evaluate.attested");
     }
     let Some(not_after) = not_after else {
         staging.project(OPEN_PROMOTIONS, key, Some(event.release.to_string().into_bytes()));
@@ -113,6 +115,7 @@ fn conclude(
         not_after,
     };
     staging.append(Actor::System, &[], Event::GrantIssued(grant))?;
+    lockgate_failpoint::point("evaluate.granted");
     staging.project(OPEN_PROMOTIONS, key, None);
     supersede(staging, event)
 }
@@ -147,6 +150,9 @@ fn attest(
 /// A grant ends every other open promotion of the same service into the same environment: what they asked to
 /// replace does not run there any more.
 fn supersede(staging: &mut Staging<'_>, event: &DecisionRecorded) -> Result<(), Fault> {
+    if lockgate_failpoint::planted("superseded-stays-open") {
+        return Ok(());
+    }
     for (other, name) in staging.open_promotions(&event.environment, &event.release.service)? {
         if other == event.promotion {
             continue;
@@ -180,6 +186,7 @@ pub fn close(
         reason: reason.to_owned(),
     };
     staging.append(by, &[], Event::PromotionClosed(event))?;
+    lockgate_failpoint::point("promotion.closed");
     staging.project(OPEN_PROMOTIONS, open_key(&request.environment, &request.release.service, request.promotion), None);
     Ok(())
 }

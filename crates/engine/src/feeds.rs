@@ -4,7 +4,7 @@ use lockgate_ledger::bodies::required;
 use lockgate_ledger::feed::{FeedRecorded, Snapshot};
 use lockgate_ledger::{Actor, Event};
 use lockgate_model::facts::FeedKind;
-use lockgate_model::{Digest, PersonId};
+use lockgate_model::{Digest, EnvName, PersonId, PromotionId, ServiceName};
 use lockgate_policy::{Object, Permission};
 use serde_json::{Value, json};
 
@@ -13,6 +13,8 @@ use crate::bodies::StoreBodies;
 use crate::engine::Engine;
 use crate::fault::Fault;
 use crate::sequencer::Submission;
+use crate::staging::OPEN_PROMOTIONS;
+use crate::{reader, scheduler};
 
 /// Reads a snapshot outside of the sequencer; what is malformed is refused before anything is recorded.
 ///
@@ -27,7 +29,7 @@ pub fn check(engine: &Engine, feed: FeedKind, digest: Digest) -> Result<FeedReco
 
 /// Records a snapshot. One that is the newest already is not recorded twice.
 ///
-/// Open promotions are decided again by the scheduler, as for everything that comes with time.
+/// Open promotions are decided again by [`decide_again`], each as a request of its own.
 pub fn record(by: PersonId, event: FeedRecorded) -> Submission {
     Submission::new(move |staging, _| {
         permit(staging, &by, Permission::Feeds, Object::Ledger, None)?;
@@ -36,8 +38,38 @@ pub fn record(by: PersonId, event: FeedRecorded) -> Submission {
             return Ok(shown(&event, known.index.0, true));
         }
         let index = staging.append(Actor::Subject { id: by }, &[], Event::FeedRecorded(event.clone()))?;
+        lockgate_failpoint::point("feed.recorded");
         Ok(shown(&event, index.0, false))
     })
+}
+
+/// Decides again on every open promotion whose gates ask this feed, and gives how many those are.
+///
+/// It never fails: a snapshot counts from its entry on, and what cannot be decided here is left to the scheduler, and
+/// logged. So a body that is damaged holds up its own promotion and not the snapshot.
+pub fn decide_again(engine: &Engine, feed: FeedKind) -> usize {
+    let open = open_asking(engine, feed).unwrap_or_else(|fault| {
+        tracing::warn!(code = fault.code, "open promotions could not be listed");
+        Vec::new()
+    });
+    for promotion in open.iter().copied() {
+        scheduler::decide_again(engine, promotion);
+    }
+    open.len()
+}
+
+fn open_asking(engine: &Engine, feed: FeedKind) -> Result<Vec<PromotionId>, Fault> {
+    let policy = engine.governance()?.policy.clone();
+    let asks = |key: &str, service: &ServiceName| {
+        let environment = key.split('/').next().and_then(|name| name.parse::<EnvName>().ok());
+        environment.is_some_and(|environment| policy.feeds_for(&environment, service).contains(&feed))
+    };
+    let open = reader::projections_under(engine.store(), OPEN_PROMOTIONS, "")?;
+    let asking = open.iter().filter_map(|(key, value)| {
+        let (promotion, release) = reader::open_promotion(key, value)?;
+        asks(key, &release.service).then_some(promotion)
+    });
+    Ok(asking.collect())
 }
 
 fn shown(event: &FeedRecorded, index: u64, repeated: bool) -> Value {

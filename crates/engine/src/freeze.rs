@@ -39,6 +39,7 @@ pub fn order(by: &PersonId, event: FreezeOrdered) -> Result<Submission, Fault> {
             }
         }
         let index = staging.append(Actor::Subject { id: event.by.clone() }, &[], Event::FreezeOrdered(event))?;
+        lockgate_failpoint::point("freeze.ordered");
         Ok(json!({ "event": "freeze.ordered", "index": index }))
     }))
 }
@@ -54,6 +55,7 @@ pub fn lift(by: &PersonId, event: FreezeLifted) -> Result<Submission, Fault> {
     Ok(Submission::new(move |staging, inner| {
         remember(staging, &event.by, Permission::Freeze);
         let index = staging.append(Actor::Subject { id: event.by.clone() }, &[], Event::FreezeLifted(event))?;
+        lockgate_failpoint::point("freeze.lifted");
         decide_again(staging, inner)?;
         Ok(json!({ "event": "freeze.lifted", "index": index }))
     }))

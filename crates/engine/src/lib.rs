@@ -22,6 +22,8 @@ pub mod comparison;
 pub mod consent;
 pub mod delegate;
 pub mod diff;
+pub mod drift;
+pub mod drills;
 pub mod engine;
 pub mod evaluate;
 pub mod facts;

@@ -98,6 +98,7 @@ pub(crate) fn append(by: PersonId, event: Event) -> Submission {
         recordable::check(staging, &event)?;
         remember_governing(staging, &event);
         let index = staging.append(Actor::Subject { id: by }, &[], event)?;
+        lockgate_failpoint::point("key.added");
         Ok(json!({ "event": name, "index": index }))
     })
 }

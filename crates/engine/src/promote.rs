@@ -164,5 +164,6 @@ pub(crate) fn request(
         expires_at: staging.time().plus(ttl),
     };
     staging.append(Actor::Subject { id: by.clone() }, &[], Event::PromotionRequested(event))?;
+    lockgate_failpoint::point("promote.requested");
     Ok(promotion)
 }

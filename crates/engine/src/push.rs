@@ -75,12 +75,14 @@ pub fn publish(engine: &Engine, by: PersonId, request: Publish) -> Result<Submis
             let streams: Vec<StreamName> = manifest.artifact_digests().iter().map(StreamName::artifact).collect();
             let event = ReleasePublished { release: release.clone(), manifest: digest };
             staging.append(Actor::Subject { id: by.clone() }, &streams, Event::ReleasePublished(event))?;
+            lockgate_failpoint::point("push.published");
         }
         let recorded = evidence
             .into_iter()
             .map(|checked| attest::record(staging, inner, &by, &release, checked))
             .collect::<Result<Vec<_>, _>>()?;
         crate::evaluate::evaluate_open(staging, inner, &release)?;
+        lockgate_failpoint::point("push.evaluated");
         Ok(json!({ "release": release, "manifest": digest, "repeated": known.is_some(), "evidence": recorded }))
     }))
 }

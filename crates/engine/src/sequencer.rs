@@ -123,9 +123,28 @@ impl Sequencer {
         }
     }
 
+    /// Takes what has queued as one batch, and says how many requests that were; where nothing has, stores the newest
+    /// checkpoint, as [`Self::run`] does in a pause.
+    pub(crate) fn step(&mut self) -> usize {
+        let jobs: Vec<Job> = self.queue.try_iter().take(BATCH_REQUESTS).collect();
+        let count = jobs.len();
+        match count {
+            0 => self.save_checkpoint(),
+            _ => self.batch(jobs),
+        }
+        if self.unsaved >= UNSAVED_BATCHES {
+            self.save_checkpoint();
+        }
+        count
+    }
+
     fn batch(&mut self, jobs: Vec<Job>) {
         let inner = self.inner.clone();
-        self.time = self.time.max(inner.clock.now());
+        lockgate_failpoint::point("sequencer.taken");
+        self.time = match lockgate_failpoint::planted("clock-not-clamped") {
+            true => inner.clock.now(),
+            false => self.time.max(inner.clock.now()),
+        };
         let size = self.tree.size();
         let governance = inner.published().governance.clone();
         let mut staging =
@@ -161,16 +180,25 @@ impl Sequencer {
             replies,
             projections: staged.projections,
         };
+        if lockgate_failpoint::planted("acknowledge-before-commit") {
+            let head = Arc::new(sign_head(&inner, tree.size(), batch.root));
+            answer_all(std::mem::take(&mut answers), &head);
+        }
+        lockgate_failpoint::point("sequencer.before-commit");
         if let Err(error) = inner.store.commit(&batch) {
             return self.refuse_all(answers, &error);
         }
         // Durable from here on: a crash now loses answers, never entries.
+        lockgate_failpoint::point("sequencer.committed");
         self.tree = tree;
         self.unsaved = self.unsaved.saturating_add(1);
         let head = Arc::new(sign_head(&inner, self.tree.size(), batch.root));
+        lockgate_failpoint::point("sequencer.signed");
         inner.publish(head.clone(), staged.governance, self.time);
+        lockgate_failpoint::point("sequencer.published");
         self.warm = staged.warm.bounded();
         answer_all(answers, &head);
+        lockgate_failpoint::point("sequencer.answered");
     }
 
     /// The commit failed: nothing was appended. A failed flush stops the process, because the kernel may have
@@ -194,8 +222,12 @@ impl Sequencer {
             return;
         }
         let head = self.inner.published().head.clone();
+        lockgate_failpoint::point("checkpoint.before-save");
         match self.inner.store.checkpoint_put(head.checkpoint.as_bytes()) {
-            Ok(()) => self.unsaved = 0,
+            Ok(()) => {
+                self.unsaved = 0;
+                lockgate_failpoint::point("checkpoint.saved");
+            }
             Err(error) => {
                 // Not tried again before the next batch: a full disk must not turn this into a busy loop.
                 self.unsaved = 0;
@@ -213,6 +245,10 @@ fn one(
     replies: &mut Vec<Reply>,
     now: UnixMillis,
 ) -> Result<Done, Fault> {
+    let submission = Submission {
+        idempotency: submission.idempotency.filter(|_| !lockgate_failpoint::planted("idempotency-key-ignored")),
+        ..submission
+    };
     if let Some((key, request)) = &submission.idempotency
         && let Some(reply) = known_reply(inner, replies, key)?
     {
@@ -223,7 +259,9 @@ fn one(
     let value = match (submission.plan)(staging, inner) {
         Ok(value) => value,
         Err(fault) => {
-            staging.go_back(mark);
+            if !lockgate_failpoint::planted("half-a-request-stays") {
+                staging.go_back(mark);
+            }
             return Err(fault);
         }
     };

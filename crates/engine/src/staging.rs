@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
+use std::io::Read;
 use std::sync::Arc;
 
 use lockgate_ledger::bodies::{Bodies, BodyError};
@@ -433,6 +434,13 @@ impl Bodies for Staging<'_> {
                 Some(bytes) => Ok(Some(Cow::Owned(bytes.into_owned()))),
                 None => Ok(None),
             },
+        }
+    }
+
+    fn body_reader(&self, digest: &Digest) -> Result<Option<Box<dyn Read + '_>>, BodyError> {
+        match self.documents.get(digest) {
+            Some(bytes) => Ok(Some(Box::new(bytes.as_slice()))),
+            None => Ok(StoreBodies(self.store).reader(digest)?.map(|reader| reader as Box<dyn Read + '_>)),
         }
     }
 }

@@ -25,6 +25,7 @@ pub fn request(by: &PersonId, event: WaiverRequested) -> Result<Submission, Faul
         check_gate(staging, &event.gate)?;
         let actor = Actor::Subject { id: event.asked_by.clone() };
         let index = staging.append(actor, &[], Event::WaiverRequested(event))?;
+        lockgate_failpoint::point("waive.requested");
         Ok(json!({ "event": "waiver.requested", "index": index }))
     }))
 }
@@ -41,6 +42,7 @@ pub fn waive(by: &PersonId, event: WaiverGranted) -> Result<Submission, Fault> {
         permit(staging, &event.granted_by, Permission::Waive, Object::Target(&service, &environment), None)?;
         let actor = Actor::Subject { id: event.granted_by.clone() };
         let index = staging.append(actor, &[], Event::WaiverGranted(event))?;
+        lockgate_failpoint::point("waive.granted");
         decide_again(staging, inner, &service, &environment)?;
         Ok(json!({ "event": "waiver.granted", "index": index }))
     }))

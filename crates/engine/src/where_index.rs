@@ -9,12 +9,12 @@ use std::collections::BTreeMap;
 
 use lockgate_evidence::sbom::Component;
 use lockgate_ledger::bodies::Bodies;
-use lockgate_ledger::contents::{Said, read_evidence};
+use lockgate_ledger::contents::{Said, read_recorded};
 use lockgate_ledger::entry::{ApprovalRecorded, EvidenceForm};
 use lockgate_ledger::release_diff::severity_word;
 use lockgate_ledger::{Event, Governance, Leaf, Manifest, foreign};
-use lockgate_model::facts::{Claim, Finding, Verdict, VexStatement, bare_purl};
-use lockgate_model::{Digest, EntryIndex, Limits, ReleaseName};
+use lockgate_model::facts::{CheckOutcome, Claim, Finding, Verdict, VexStatement, bare_purl};
+use lockgate_model::{Digest, EntryIndex, Limits, ReleaseName, ServiceName};
 use lockgate_policy::{PolicySet, Proof};
 use lockgate_sign::dsse::Envelope;
 use lockgate_store::{Batch, Head, Projection, Store};
@@ -31,11 +31,19 @@ pub const STATE: &str = "where-state";
 /// The key of that row.
 const STATE_KEY: &str = "version";
 /// The version of this index; rows of another one are made again.
-const VERSION: &[u8] = b"1";
+const VERSION: &str = "2";
+/// What stands between the version and the number of entries that are done, while the rows are made again.
+const UP_TO: &str = " up to ";
 /// What a row about evidence starts with that names too much to be indexed as a whole.
 pub const PARTIAL: &str = "partial";
 /// What a row starts with that says which artifacts signed evidence is about.
 pub const ABOUT: &str = "about";
+
+/// What a row starts with that says what was reported last to run of a service in an environment: its key is
+/// `runs TAB <environment> TAB <service>`, its value `<release> TAB <evidence>`.
+const RUNS: &str = "runs\t";
+/// What the name of a check starts with that reports what runs; the name of the environment follows.
+const RUNS_CHECK: &str = "runs-in-";
 
 /// The most terms of one piece of evidence; what is beyond is told as [`PARTIAL`].
 const TERMS_MAX: usize = 50_000;
@@ -77,6 +85,22 @@ pub fn vulnerability_term(id: &str) -> String {
 /// The term of a key, by fingerprint or by whom it belongs to.
 pub fn key_term(key: &str) -> String {
     format!("key:{}", clean(key))
+}
+
+/// The key of the row that says what was reported last to run of a service in an environment.
+pub fn runs_key(environment: &str, service: &ServiceName) -> String {
+    format!("{RUNS}{}\t{service}", clean(environment))
+}
+
+/// The release and the evidence that such a row names.
+pub fn runs_row(value: &[u8]) -> Option<(ReleaseName, Digest)> {
+    let (release, evidence) = std::str::from_utf8(value).ok()?.split_once('\t')?;
+    Some((release.parse().ok()?, evidence.parse().ok()?))
+}
+
+/// The environment that a named check reports about, if it reports what runs.
+pub fn reported_environment(check: &str) -> Option<&str> {
+    check.strip_prefix(RUNS_CHECK).filter(|environment| !environment.is_empty())
 }
 
 /// The term of a builder.
@@ -150,6 +174,12 @@ impl Terms {
                     terms.add(rebuilt.to_string(), "came out of a rebuild");
                 }
             }
+            // What did not run says nothing, and takes the place of nothing.
+            Claim::Check(check) if check.outcome != CheckOutcome::NotRun => {
+                if let Some(environment) = reported_environment(&check.name) {
+                    terms.add(format!("{RUNS}{}", clean(environment)), "");
+                }
+            }
             Claim::Configuration(configuration) => {
                 terms.add(configuration.digest.to_string(), &format!("configuration {}", configuration.name));
             }
@@ -200,8 +230,14 @@ impl Terms {
 
     /// The rows of a piece of evidence about a release.
     fn rows(&self, release: &ReleaseName, evidence: &Digest, kind: &str) -> Vec<(String, Vec<u8>)> {
-        let mut rows: Vec<(String, Vec<u8>)> =
-            self.0.iter().map(|(term, detail)| row(term, release, &evidence.to_string(), kind, detail)).collect();
+        let one = |(term, detail): (&String, &String)| match term.strip_prefix(RUNS) {
+            // One row a service and environment: the newest report takes the place of the one before.
+            Some(environment) => {
+                (runs_key(environment, &release.service), format!("{release}\t{evidence}").into_bytes())
+            }
+            None => row(term, release, &evidence.to_string(), kind, detail),
+        };
+        let mut rows: Vec<(String, Vec<u8>)> = self.0.iter().map(one).collect();
         rows.push(row(&evidence.to_string(), release, &evidence.to_string(), kind, "evidence"));
         rows
     }
@@ -219,7 +255,7 @@ fn stage(staging: &mut Staging<'_>, rows: Vec<(String, Vec<u8>)>) {
 
 /// Marks a new ledger's index as written by this version from its first entry on.
 pub fn begin(staging: &mut Staging<'_>) {
-    staging.project(STATE, STATE_KEY.to_owned(), Some(VERSION.to_vec()));
+    staging.project(STATE, STATE_KEY.to_owned(), Some(VERSION.as_bytes().to_vec()));
 }
 
 /// Remembers a piece of evidence; `about` names the artifacts where they are not all of the release's.
@@ -285,29 +321,46 @@ pub struct Rebuilt {
     pub unreadable: u64,
 }
 
-/// Makes the rows again where they are missing, or written by another version. The caller is the store's only writer.
+/// Makes the rows again where they are missing, or written by another version; goes on where that was broken off. The
+/// caller is the store's only writer.
 ///
 /// # Errors
 /// As [`rebuild`].
 pub fn ensure(store: &dyn Store, governance: Option<&Governance>) -> Result<(), Fault> {
     let Some(governance) = governance else { return Ok(()) };
-    if store.projection(STATE, STATE_KEY)?.as_deref() == Some(VERSION) {
+    let state = store.projection(STATE, STATE_KEY)?;
+    if state.as_deref() == Some(VERSION.as_bytes()) {
         return Ok(());
     }
-    let done = rebuild(store, governance)?;
+    let entries = store.head()?.size.0;
+    let first = state.as_deref().and_then(broken_off).filter(|first| *first <= entries);
+    tracing::info!(entries, from = first.unwrap_or(0), "making the index of what is where again, before anything else");
+    let done = match first {
+        Some(first) => fill(store, governance, first)?,
+        None => rebuild(store, governance)?,
+    };
     tracing::info!(entries = done.entries, rows = done.rows, "made the index of what is where again");
     Ok(())
 }
 
+/// How many entries are done of a rebuild by this version that was broken off.
+fn broken_off(state: &[u8]) -> Option<u64> {
+    std::str::from_utf8(state).ok()?.strip_prefix(VERSION)?.strip_prefix(UP_TO)?.parse().ok()
+}
+
+/// The row that says how far the index is made.
+fn mark(state: Option<String>) -> Projection {
+    Projection { kind: STATE, key: STATE_KEY.to_owned(), value: state.map(String::into_bytes) }
+}
+
 /// Throws all rows away and makes them again from the ledger. The caller is the store's only writer.
 ///
-/// A crash on the way leaves an index that is not marked as whole, and the next start begins anew.
+/// A crash on the way leaves an index that is marked with how far it is made, and the next start goes on there.
 ///
 /// # Errors
 /// What the store says, or an entry that does not read. Evidence that does not read is counted, and is no error.
 pub fn rebuild(store: &dyn Store, governance: &Governance) -> Result<Rebuilt, Fault> {
     let head = store.head()?;
-    let mark = |value: Option<Vec<u8>>| Projection { kind: STATE, key: STATE_KEY.to_owned(), value };
     put(store, &head, vec![mark(None)])?;
     loop {
         let page = store.projections(WHERE, None, PAGE)?;
@@ -317,17 +370,25 @@ pub fn rebuild(store: &dyn Store, governance: &Governance) -> Result<Rebuilt, Fa
         let gone = |(key, _)| Projection { kind: WHERE, key, value: None };
         put(store, &head, page.into_iter().map(gone).collect())?;
     }
+    fill(store, governance, 0)
+}
+
+/// Makes the rows of the entries from `first` on, in their order, and marks the index as whole.
+fn fill(store: &dyn Store, governance: &Governance, first: u64) -> Result<Rebuilt, Fault> {
+    let head = store.head()?;
     let mut done = Rebuilt::default();
     let mut waiting: Vec<Projection> = Vec::new();
-    while done.entries < head.size.0 {
-        let leaves = store.entries(EntryIndex(done.entries), PAGE)?;
+    let mut next = first;
+    while next < head.size.0 {
+        let leaves = store.entries(EntryIndex(next), PAGE)?;
         if leaves.is_empty() {
             return Err(
                 Fault::new(crate::Kind::Integrity, "ENTRY_MISSING", "an entry is missing").hint("run `lockgate audit`")
             );
         }
         for leaf in leaves {
-            let index = EntryIndex(done.entries);
+            let index = EntryIndex(next);
+            next += 1;
             done.entries += 1;
             let decoded = Leaf::decode(&leaf, &Limits::DEFAULT).map_err(|error| {
                 Fault::new(crate::Kind::Integrity, "ENTRY_INVALID", format!("entry {index}: {error}"))
@@ -338,11 +399,13 @@ pub fn rebuild(store: &dyn Store, governance: &Governance) -> Result<Rebuilt, Fa
             done.rows += rows.len() as u64;
             waiting.extend(rows.into_iter().map(|(key, value)| Projection { kind: WHERE, key, value: Some(value) }));
             if waiting.len() >= PAGE {
+                // In one commit: what is marked as done is there.
+                waiting.push(mark(Some(format!("{VERSION}{UP_TO}{next}"))));
                 put(store, &head, std::mem::take(&mut waiting))?;
             }
         }
     }
-    waiting.push(mark(Some(VERSION.to_vec())));
+    waiting.push(mark(Some(VERSION.to_owned())));
     put(store, &head, waiting)?;
     Ok(done)
 }
@@ -362,16 +425,20 @@ fn rows_of(
         }
         Event::ApprovalRecorded(event) => approval_rows(event, index),
         Event::EvidenceRecorded(event) => {
-            let Some(bytes) = body(&event.evidence) else {
+            let is_signed = !matches!(event.form, EvidenceForm::Report { .. });
+            let signed = if is_signed { body(&event.evidence).map(Some) } else { Some(None) };
+            let read = read_recorded(event, &StoreBodies(store)).ok();
+            let (Some(signed), Some(Said { claim, components, subjects })) = (signed, read) else {
                 done.unreadable += 1;
                 let name = event.evidence.to_string();
                 return vec![row(PARTIAL, &event.release, &name, "evidence", "cannot be read")];
             };
-            let Said { claim, components, subjects } = read_evidence(&event.form, &bytes);
             let mut terms = Terms::of(&claim, &components);
-            terms.add_signers(&event.form, &bytes, &governance.policy);
+            if let Some(bytes) = signed {
+                terms.add_signers(&event.form, &bytes, &governance.policy);
+            }
             let mut rows = terms.rows(&event.release, &event.evidence, claim.kind());
-            if !matches!(event.form, EvidenceForm::Report { .. }) {
+            if is_signed {
                 rows.push(about_row(&event.release, &event.evidence, &subjects));
             }
             rows
@@ -408,6 +475,28 @@ pub fn rebuild_store(store: &dyn Store) -> Result<Rebuilt, Fault> {
 mod tests {
     use super::*;
     use lockgate_model::facts::{Severity, Vulnerabilities};
+
+    #[test]
+    fn a_report_of_what_runs_is_one_row_a_place() {
+        let check = |name: &str, outcome: &str, wanted: &[&str]| {
+            let check = serde_json::json!({ "name": name, "outcome": outcome });
+            let claim = Claim::Check(serde_json::from_value(check).unwrap());
+            let evidence = Digest::of(name.as_bytes());
+            let rows = Terms::of(&claim, &[]).rows(&"shop/web@1.4.2".parse().unwrap(), &evidence, "check");
+            let found: Vec<&str> =
+                rows.iter().map(|(key, _)| key.as_str()).filter(|key| key.starts_with(RUNS)).collect();
+            assert_eq!(found, wanted, "{name}");
+            for (_, value) in rows.iter().filter(|(key, _)| key.starts_with(RUNS)) {
+                assert_eq!(runs_row(value), Some(("shop/web@1.4.2".parse().unwrap(), evidence)));
+            }
+        };
+        check("runs-in-production", "pass", &["runs\tproduction\tshop/web"]);
+        check("runs-in-production", "fail", &["runs\tproduction\tshop/web"]);
+        check("runs-in-production", "not-run", &[]);
+        check("runs-in-", "pass", &[]);
+        check("accessibility", "pass", &[]);
+        assert_eq!(runs_row(b"nonsense"), None);
+    }
 
     fn keys(claim: &Claim, components: &[Component]) -> Vec<String> {
         Terms::of(claim, components).0.into_keys().collect()

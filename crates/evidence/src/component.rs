@@ -3,6 +3,8 @@
 //! A claim keeps counts; whoever looks for a package, or compares two releases, needs the list. It is read in the same
 //! pass as the claim, by the same reader and within the same limits, so that the two cannot disagree.
 
+use std::io::Read;
+
 use lockgate_model::Limits;
 use lockgate_model::facts::{Claim, Sbom};
 
@@ -32,6 +34,25 @@ pub fn read_report(format: Format, bytes: &[u8], limits: &Limits) -> Result<(Cla
         _ => return Ok((report::read(format, bytes, limits)?, Vec::new())),
     };
     Ok((Claim::Sbom(bom.claim()), bom.into_components()))
+}
+
+/// Reads a report from a stream, which need not fit into memory: what it claims, and every component where it is a bill
+/// of materials.
+///
+/// # Errors
+/// As [`report::read_from`].
+pub fn read_report_from(
+    format: Format,
+    from: &mut dyn Read,
+    limits: &Limits,
+) -> Result<(Claim, Vec<Component>), EvidenceError> {
+    match format {
+        Format::CycloneDx | Format::Spdx => {
+            let bom = report::bom_from(format, from, limits)?;
+            Ok((Claim::Sbom(bom.claim()), bom.into_components()))
+        }
+        _ => Ok((report::read_from(format, from, limits)?, Vec::new())),
+    }
 }
 
 /// Reads a statement: what it claims, and every component where its predicate is a bill of materials.
@@ -91,6 +112,10 @@ mod tests {
             assert_eq!(found, names);
             let marked = [b"\xef\xbb\xbf".as_slice(), &bytes].concat();
             assert_eq!(read_report(format, &marked, &Limits::DEFAULT).unwrap().1, components);
+            for bytes in [&bytes, &marked] {
+                let streamed = read_report_from(format, &mut bytes.as_slice(), &Limits::DEFAULT).unwrap();
+                assert_eq!(streamed, (claim.clone(), components.clone()));
+            }
         };
         check(Format::CycloneDx, &document(), &["a", "b"]);
         check(Format::Spdx, &spdx(), &["a"]);

@@ -24,7 +24,7 @@ const MAX_SECONDS: f64 = 1e9;
 /// Reads a whole report.
 ///
 /// # Errors
-/// `EVIDENCE_MALFORMED`, `XML_DOCTYPE`, `XML_ENTITY`, `XML_TOO_DEEP`, `TOO_MANY_TESTS`.
+/// `EVIDENCE_MALFORMED`, `EVIDENCE_TIME`, `XML_DOCTYPE`, `XML_ENTITY`, `XML_TOO_DEEP`, `TOO_MANY_TESTS`.
 pub(crate) fn read(bytes: &[u8], limits: &Limits) -> Result<Tests, EvidenceError> {
     let text = std::str::from_utf8(bytes).map_err(|error| EvidenceError::malformed(format!("not UTF-8: {error}")))?;
     let mut reader = Reader::from_str(text);
@@ -130,10 +130,25 @@ impl Attributes {
     }
 
     /// When a suite ended: its start, in UTC where it has no zone, and its duration.
-    fn end(&self) -> Option<UnixMillis> {
-        let text = self.timestamp.as_deref()?.trim();
-        let start = text.parse::<UnixMillis>().or_else(|_| format!("{text}Z").parse::<UnixMillis>()).ok()?;
-        Some(UnixMillis(start.0.saturating_add(self.millis())))
+    ///
+    /// A start that does not read is refused and not left out: a report without a time counts as of when it was recorded,
+    /// so that an old one would look young.
+    fn end(&self) -> Result<Option<UnixMillis>, EvidenceError> {
+        let text = self.timestamp.as_deref().map(str::trim).unwrap_or_default();
+        // No text, and the zero of Go and of .NET, stand for none.
+        if text.is_empty() || text.starts_with("0001-01-01T00:00:00") {
+            return Ok(None);
+        }
+        // Writers in JavaScript give the form of e-mails.
+        let start = text.parse::<UnixMillis>().or_else(|_| format!("{text}Z").parse::<UnixMillis>());
+        let start = start.or_else(|_| UnixMillis::from_rfc2822(text));
+        match start {
+            Ok(start) => Ok(Some(UnixMillis(start.0.saturating_add(self.millis())))),
+            Err(_) => Err(EvidenceError::new(
+                "EVIDENCE_TIME",
+                format!("a suite is of `{}`, which is no time: write it as in `2026-11-20T10:00:00Z`", excerpt(text)),
+            )),
+        }
     }
 
     fn millis(&self) -> u64 {
@@ -176,7 +191,7 @@ impl<'l> Run<'l> {
         let attributes = Attributes::of(tag)?;
         let element = match (self.open.last(), name.into_inner()) {
             (None, _) if self.has_root => return Err(EvidenceError::malformed("there is a second root element")),
-            (None | Some(Element::Suite { .. }), "testsuites" | "testsuite") => self.suite(&attributes),
+            (None | Some(Element::Suite { .. }), "testsuites" | "testsuite") => self.suite(&attributes)?,
             (None, other) => {
                 return Err(EvidenceError::malformed(format!(
                     "the root is `{}`: a JUnit report starts with `testsuites` or `testsuite`",
@@ -198,9 +213,9 @@ impl<'l> Run<'l> {
         Ok(())
     }
 
-    fn suite(&mut self, attributes: &Attributes) -> Element {
-        self.tests.finished_at = self.tests.finished_at.max(attributes.end());
-        Element::Suite { name: shown(&attributes.name) }
+    fn suite(&mut self, attributes: &Attributes) -> Result<Element, EvidenceError> {
+        self.tests.finished_at = self.tests.finished_at.max(attributes.end()?);
+        Ok(Element::Suite { name: shown(&attributes.name) })
     }
 
     /// A failure belongs to the case around it, however deep; one of a suite itself counts as a failed case.
@@ -419,9 +434,24 @@ mod tests {
         };
         let two = "<testsuite timestamp='2026-11-20T12:00:00+02:00' time='60'/><testsuite timestamp='2026-11-20T09:00:00Z' time='1,200'/>";
         check(two, Some("2026-11-20T10:01:00Z"));
-        check("<testsuite timestamp='Fri Nov 20 2026'/>", None);
+        check("<testsuite timestamp=' '/><testsuite timestamp='0001-01-01T00:00:00Z'/>", None);
+        check("<testsuite timestamp='2026-11-20T10:00:00.5'/>", Some("2026-11-20T10:00:00.5Z"));
+        check("<testsuite timestamp='Fri, 20 Nov 2026 10:00:00 GMT' time='60'/>", Some("2026-11-20T10:01:00Z"));
         check("<testsuite timestamp='2026-11-20T10:00:00' time='-5'/>", Some("2026-11-20T10:00:00Z"));
         check("<testsuite timestamp='2026-11-20T10:00:00' time='NaN'/>", Some("2026-11-20T10:00:00Z"));
         check("<testsuite time='5'/>", None);
+    }
+
+    #[test]
+    fn a_time_that_does_not_read_is_refused() {
+        let good = "<testsuite timestamp='2026-11-20T10:00:00Z'/>";
+        for bad in ["Fri Nov 20 2026", "yesterday", "1700000000", "2026-13-01T00:00:00Z", "1960-01-01T00:00:00Z"] {
+            let suite = format!("<testsuite timestamp='{bad}'><testcase name='a'/></testsuite>");
+            assert_eq!(code(&suite), Err("EVIDENCE_TIME"), "{bad}");
+            // Nor does another suite stand in for it.
+            assert_eq!(code(&format!("<testsuites>{good}{suite}</testsuites>")), Err("EVIDENCE_TIME"), "{bad}");
+        }
+        // A case's own is not read.
+        assert_eq!(code("<testsuite><testcase name='a' timestamp='yesterday'/></testsuite>"), Ok((1, 0, 0)));
     }
 }

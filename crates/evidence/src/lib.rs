@@ -62,6 +62,6 @@ mod xml;
 
 pub use claim::claim_of;
 pub use error::EvidenceError;
-pub use report::{Format, components, detect, read, read_from};
+pub use report::{Format, components, detect, detect_from, read, read_from};
 pub use sbom::Component;
 pub use statement::{REPORT_PREDICATE, Statement, StatementVersion, Subject};

@@ -4,7 +4,7 @@
 //! and no other.
 
 use std::fmt;
-use std::io::{self, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::str::FromStr;
 
 use lockgate_model::Limits;
@@ -154,6 +154,22 @@ impl Format {
         }
     }
 
+    /// Whether it is read in one pass that keeps only what the claim needs; of the others the whole is held.
+    pub const fn is_streamed(self) -> bool {
+        matches!(
+            self,
+            Self::CycloneDx
+                | Self::CycloneDxVex
+                | Self::Spdx
+                | Self::OpenVex
+                | Self::Csaf
+                | Self::Osv
+                | Self::Trivy
+                | Self::Grype
+                | Self::Sarif
+        )
+    }
+
     /// The schema of a format of Lockgate's own (`docs/schemas`).
     pub const fn schema(self) -> Option<&'static str> {
         match self {
@@ -261,6 +277,30 @@ impl TopLevel {
     fn is_trufflehog(&self) -> bool {
         self.detector_name.is_some() && self.source_metadata.is_some()
     }
+
+    /// The one format whose marks it has; none where it has those of two.
+    fn format(&self, is_osv_scan: bool) -> Option<Format> {
+        let top = self;
+        let marks = [
+            (Format::CycloneDx, top.bom_format.is_some() && !top.is_cyclonedx_vex()),
+            (Format::CycloneDxVex, top.is_cyclonedx_vex()),
+            (Format::Spdx, top.spdx_version.is_some()),
+            (Format::Spdx, top.graph.is_some() && top.context_begins("https://spdx.org/")),
+            (Format::OpenVex, top.statements.is_some() && top.context_begins("https://openvex.dev/")),
+            (Format::Csaf, top.document.is_some() && (top.product_tree.is_some() || top.vulnerabilities.is_some())),
+            (Format::Osv, top.is_osv_record()),
+            (Format::Osv, is_osv_scan),
+            (Format::Trivy, top.schema_version.is_some() && (top.results.is_some() || top.artifact_name.is_some())),
+            (Format::Grype, top.matches.is_some() && top.descriptor.is_some()),
+            (Format::Sarif, top.runs.is_some() && top.version.is_some()),
+            (Format::Criterion, top.mean.is_some() && top.median.is_some() && top.std_dev.is_some()),
+            (Format::K6, top.metrics.is_some() && top.root_group.is_some()),
+            (Format::Trufflehog, top.is_trufflehog()),
+        ];
+        let mut found = marks.into_iter().filter(|(_, marked)| *marked).map(|(format, _)| format).chain(top.own());
+        let first = found.next()?;
+        found.next().is_none().then_some(first)
+    }
 }
 
 /// Whether every line is a finding of TruffleHog, of which there is at least one.
@@ -294,28 +334,39 @@ pub fn detect(bytes: &[u8]) -> Option<Format> {
             let Ok(top) = serde_json::from_slice::<TopLevel>(bytes) else {
                 return is_trufflehog(bytes).then_some(Format::Trufflehog);
             };
-            let marks = [
-                (Format::CycloneDx, top.bom_format.is_some() && !top.is_cyclonedx_vex()),
-                (Format::CycloneDxVex, top.is_cyclonedx_vex()),
-                (Format::Spdx, top.spdx_version.is_some()),
-                (Format::Spdx, top.graph.is_some() && top.context_begins("https://spdx.org/")),
-                (Format::OpenVex, top.statements.is_some() && top.context_begins("https://openvex.dev/")),
-                (Format::Csaf, top.document.is_some() && (top.product_tree.is_some() || top.vulnerabilities.is_some())),
-                (Format::Osv, top.is_osv_record()),
-                (Format::Osv, top.scan_results.is_some() && osv::is_scan(bytes)),
-                (Format::Trivy, top.schema_version.is_some() && (top.results.is_some() || top.artifact_name.is_some())),
-                (Format::Grype, top.matches.is_some() && top.descriptor.is_some()),
-                (Format::Sarif, top.runs.is_some() && top.version.is_some()),
-                (Format::Criterion, top.mean.is_some() && top.median.is_some() && top.std_dev.is_some()),
-                (Format::K6, top.metrics.is_some() && top.root_group.is_some()),
-                (Format::Trufflehog, top.is_trufflehog()),
-            ];
-            let mut found = marks.into_iter().filter(|(_, marked)| *marked).map(|(format, _)| format).chain(top.own());
-            let first = found.next()?;
-            found.next().is_none().then_some(first)
+            top.format(top.scan_results.is_some() && osv::is_scan(bytes))
         }
         _ => None,
     }
+}
+
+/// Tells the format of a JSON object of which only the outermost keys are looked at, as [`detect`] does, without holding
+/// the rest of it.
+///
+/// None also where that takes the whole document: for what is no JSON object, and for what may be the output of
+/// `osv-scanner`. Reads to the end unless the stream fails or the document does not read.
+pub fn detect_from(mut from: &mut dyn Read) -> Option<Format> {
+    let mut start = Vec::with_capacity(3);
+    Read::by_ref(&mut from).take(3).read_to_end(&mut start).ok()?;
+    let mut all = BufReader::with_capacity(64 * 1024, without_mark(&start).chain(from));
+    loop {
+        let (blank, next) = {
+            let waiting = all.fill_buf().ok()?;
+            let blank = waiting.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+            (blank, waiting.get(blank).copied())
+        };
+        match (blank, next) {
+            (0, None) => return None,
+            (_, None) => all.consume(blank),
+            (_, Some(b'{')) => break,
+            (_, Some(_)) => return None,
+        }
+    }
+    let top: TopLevel = serde_json::from_reader(all).ok()?;
+    if top.scan_results.is_some() {
+        return None;
+    }
+    top.format(false)
 }
 
 /// Reads a report of a format into what it claims.
@@ -363,31 +414,40 @@ pub fn read(format: Format, bytes: &[u8], limits: &Limits) -> Result<Claim, Evid
 ///
 /// # Errors
 /// As [`read`], and `EVIDENCE_READ` when the stream fails.
-pub fn read_from(format: Format, mut from: &mut dyn Read, limits: &Limits) -> Result<Claim, EvidenceError> {
-    let failed = |error: io::Error| {
-        EvidenceError::new("EVIDENCE_READ", format!("the evidence cannot be read to its end: {error}"))
-    };
-    match format {
-        Format::CycloneDx
-        | Format::CycloneDxVex
-        | Format::Spdx
-        | Format::OpenVex
-        | Format::Csaf
-        | Format::Osv
-        | Format::Trivy
-        | Format::Grype
-        | Format::Sarif => {
-            let mut start = Vec::with_capacity(3);
-            Read::by_ref(&mut from).take(3).read_to_end(&mut start).map_err(failed)?;
-            let mut all = without_mark(&start).chain(from);
-            in_one_pass(format, Source::Reader(&mut all), limits)
-        }
-        _ => {
+pub fn read_from(format: Format, from: &mut dyn Read, limits: &Limits) -> Result<Claim, EvidenceError> {
+    match format.is_streamed() {
+        true => after_mark(from, |source| in_one_pass(format, source, limits)),
+        false => {
             let mut bytes = Vec::new();
-            from.take(limits.evidence_bytes.saturating_add(1)).read_to_end(&mut bytes).map_err(failed)?;
+            from.take(limits.evidence_bytes.saturating_add(1))
+                .read_to_end(&mut bytes)
+                .map_err(|error| failed(&error))?;
             read(format, &bytes, limits)
         }
     }
+}
+
+fn failed(error: &io::Error) -> EvidenceError {
+    EvidenceError::new("EVIDENCE_READ", format!("the evidence cannot be read to its end: {error}"))
+}
+
+/// Reads a stream from behind its byte order mark, where it has one.
+fn after_mark<T>(
+    mut from: &mut dyn Read,
+    read: impl FnOnce(Source<'_>) -> Result<T, EvidenceError>,
+) -> Result<T, EvidenceError> {
+    let mut start = Vec::with_capacity(3);
+    Read::by_ref(&mut from).take(3).read_to_end(&mut start).map_err(|error| failed(&error))?;
+    let mut all = without_mark(&start).chain(from);
+    read(Source::Reader(&mut all))
+}
+
+/// Reads a bill of materials from a stream.
+///
+/// # Errors
+/// As [`read_from`], and `EVIDENCE_UNKNOWN` for a format that is none.
+pub(crate) fn bom_from(format: Format, from: &mut dyn Read, limits: &Limits) -> Result<Bom, EvidenceError> {
+    after_mark(from, |source| bom(format, source, limits))
 }
 
 fn in_one_pass(format: Format, source: Source<'_>, limits: &Limits) -> Result<Claim, EvidenceError> {
@@ -531,6 +591,26 @@ mod tests {
         ] {
             assert_eq!(detect(ambiguous.as_bytes()), None, "{ambiguous}");
         }
+    }
+
+    #[test]
+    fn a_stream_shows_the_format_that_its_bytes_show() {
+        let check = |text: &str, expected: Option<Format>| {
+            assert_eq!(detect_from(&mut text.as_bytes()), expected, "{text}");
+        };
+        for (format, text) in SAMPLES {
+            // The output of a scan needs a second look, and other formats are not read as streams.
+            let is_told = text.starts_with('{') && !text.starts_with("{\"results\"");
+            check(text, is_told.then_some(format));
+            check(&format!("\u{feff} \r\n\t{text}\n "), is_told.then_some(format));
+            let padded = format!("{}{text}", " ".repeat(200_000));
+            check(&padded, is_told.then_some(format));
+            check(&format!("{text}x"), None);
+        }
+        for other in ["", " ", "[]", "null", "{}", "{", r#"{"results":[]}"#, "<testsuite/>"] {
+            check(other, None);
+        }
+        check(r#"{"bomFormat":"CycloneDX","spdxVersion":"SPDX-2.3"}"#, None);
     }
 
     #[test]

@@ -204,7 +204,7 @@ impl AccessReview {
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, ApplyError> {
         let review: Self = canonical::from_slice(bytes, &Limits::DEFAULT)
             .map_err(|error| ApplyError::new("DOCUMENT_INVALID", format!("not an access review: {error}")))?;
-        match review.schema == Self::SCHEMA {
+        match review.schema == Self::SCHEMA && review.to_bytes()? == bytes {
             true => Ok(review),
             false => Err(ApplyError::new("DOCUMENT_INVALID", "the document is not an access review".to_owned())),
         }

@@ -192,9 +192,18 @@ impl BacktestReport {
         if report.schema != Self::SCHEMA {
             return Err(invalid("its schema is not one that this version reads".to_owned()));
         }
-        match counted == report.decisions {
+        if report.to_bytes()? != bytes {
+            return Err(invalid("it is spelled in another way than it is written".to_owned()));
+        }
+        if counted != report.decisions {
+            return Err(invalid("it does not account for every decision that it counts".to_owned()));
+        }
+        if report.flips.iter().any(|flip| flip.before == flip.after) {
+            return Err(invalid("it lists a decision as flipped that came out the same".to_owned()));
+        }
+        match report.totals == totals(&report.flips) {
             true => Ok(report),
-            false => Err(invalid("it does not account for every decision that it counts".to_owned())),
+            false => Err(invalid("its totals are not those of the flips that it lists".to_owned())),
         }
     }
 
@@ -242,11 +251,20 @@ pub fn backtest<S: History>(
         root: folded.root,
         decisions: judged.decisions,
         unchanged: judged.unchanged,
-        totals: judged.totals,
+        totals: totals(&judged.flips),
         flips: judged.flips,
         errors: judged.errors,
     };
     Ok(Backtested { report, governance, genesis: folded.genesis.unwrap_or_else(empty_root) })
+}
+
+/// How many flips there are of each kind.
+fn totals(flips: &[Flip]) -> BTreeMap<String, u64> {
+    let mut totals = BTreeMap::new();
+    for flip in flips {
+        *totals.entry(format!("{} to {}", flip.before, flip.after)).or_default() += 1;
+    }
+    totals
 }
 
 /// A recorded decision with the facts of that moment under the proposed policy set.
@@ -373,7 +391,6 @@ fn recorded_facts(bodies: &dyn Bodies, digest: &Digest) -> Result<Facts, ApplyEr
 struct Judged {
     decisions: u64,
     unchanged: u64,
-    totals: BTreeMap<String, u64>,
     flips: Vec<Flip>,
     errors: Vec<NotDecided>,
 }
@@ -417,7 +434,6 @@ impl Judged {
             self.unchanged += 1;
             return;
         }
-        *self.totals.entry(format!("{} to {}", event.outcome, decision.outcome)).or_default() += 1;
         self.flips.push(Flip {
             entry: index,
             time,
@@ -581,6 +597,22 @@ mod tests {
         };
         assert_eq!(refused(&BacktestReport { decisions: 4, ..report() }), "BACKTEST_INVALID");
         assert_eq!(refused(&BacktestReport { schema: "other".to_owned(), ..report() }), "BACKTEST_INVALID");
+        let totals = |rows: &[(&str, u64)]| {
+            let totals = rows.iter().map(|(kind, count)| ((*kind).to_owned(), *count)).collect();
+            BacktestReport { totals, ..report() }
+        };
+        assert_eq!(totals(&[("allow to deny", 1)]), report());
+        for wrong in [
+            totals(&[]),
+            totals(&[("allow to deny", 2)]),
+            totals(&[("deny to allow", 1)]),
+            totals(&[("allow to deny", 1), ("deny to allow", 0)]),
+        ] {
+            assert_eq!(refused(&wrong), "BACKTEST_INVALID", "{:?}", wrong.totals);
+        }
+        let mut same = BacktestReport { totals: BTreeMap::from([("allow to allow".to_owned(), 1)]), ..report() };
+        same.flips[0].after = Outcome::Allow;
+        assert_eq!(refused(&same), "BACKTEST_INVALID");
         let spaced = [b" ".as_slice(), &bytes].concat();
         assert_eq!(BacktestReport::from_bytes(&spaced).unwrap_err().code, "BACKTEST_INVALID");
         let long = vec![b' '; BACKTEST_MAX_BYTES + 1];

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::io::{self, Cursor, Read};
 
 use lockgate_model::Digest;
 
@@ -14,6 +15,16 @@ pub trait Bodies {
     /// # Errors
     /// [`BodyError`] when the source has bytes under that name, but cannot read them or they hash to another digest.
     fn body(&self, digest: &Digest) -> Result<Option<Cow<'_, [u8]>>, BodyError>;
+
+    /// The same bytes for reading once, from the first to the last, so that a large body need not fit into memory.
+    ///
+    /// What was read may be used only after the last byte has been read without an error: [`with_reader`] sees to that.
+    ///
+    /// # Errors
+    /// As [`Bodies::body`]; the reader itself fails where the bytes are found to be others.
+    fn body_reader(&self, digest: &Digest) -> Result<Option<Box<dyn Read + '_>>, BodyError> {
+        Ok(self.body(digest)?.map(|bytes| Box::new(Cursor::new(bytes)) as Box<dyn Read + '_>))
+    }
 }
 
 /// Why a body cannot be had.
@@ -43,6 +54,44 @@ pub fn required<'a>(bodies: &'a dyn Bodies, digest: &Digest) -> Result<Cow<'a, [
     bodies.body(digest)?.ok_or(BodyError::Missing(*digest))
 }
 
+/// Hands a body that must be there to `read`, and reads what is left of it, so that all of it has been verified.
+///
+/// # Errors
+/// [`BodyError::Missing`], and [`BodyError::Unreadable`] when any part could not be read, whatever `read` made of it.
+pub fn with_reader<T>(
+    bodies: &dyn Bodies,
+    digest: &Digest,
+    read: impl FnOnce(&mut dyn Read) -> T,
+) -> Result<T, BodyError> {
+    let inner = bodies.body_reader(digest)?.ok_or(BodyError::Missing(*digest))?;
+    let mut watched = Watched { inner, fault: None };
+    let value = read(&mut watched);
+    let rest = io::copy(&mut watched, &mut io::sink());
+    match (watched.fault, rest) {
+        (None, Ok(_)) => Ok(value),
+        (Some(fault), _) => Err(BodyError::Unreadable(*digest, fault)),
+        (None, Err(error)) => Err(BodyError::Unreadable(*digest, error.to_string())),
+    }
+}
+
+/// A reader that remembers that it failed: who reads through it may take the failure for a document that ends early.
+struct Watched<'a> {
+    inner: Box<dyn Read + 'a>,
+    fault: Option<String>,
+}
+
+impl Read for Watched<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(into);
+        if let Err(error) = &count
+            && error.kind() != io::ErrorKind::Interrupted
+        {
+            self.fault.get_or_insert_with(|| error.to_string());
+        }
+        count
+    }
+}
+
 /// Bodies in memory, as a bundle carries them.
 ///
 /// INVARIANT (a body is its digest): every value hashes to its key, because `insert` computes the key.
@@ -65,5 +114,73 @@ impl BodyMap {
 impl Bodies for BodyMap {
     fn body(&self, digest: &Digest) -> Result<Option<Cow<'_, [u8]>>, BodyError> {
         Ok(self.0.get(digest).map(|bytes| Cow::Borrowed(bytes.as_slice())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Yields its parts one by one; what fails, fails once.
+    struct Parts(Vec<Result<&'static [u8], io::ErrorKind>>);
+
+    impl Read for Parts {
+        fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+            if self.0.is_empty() {
+                return Ok(0);
+            }
+            let mut part = self.0.remove(0)?;
+            part.read(into)
+        }
+    }
+
+    struct One(Vec<Result<&'static [u8], io::ErrorKind>>);
+
+    impl Bodies for One {
+        fn body(&self, _: &Digest) -> Result<Option<Cow<'_, [u8]>>, BodyError> {
+            Ok(None)
+        }
+        fn body_reader(&self, _: &Digest) -> Result<Option<Box<dyn Read + '_>>, BodyError> {
+            Ok(Some(Box::new(Parts(self.0.clone()))))
+        }
+    }
+
+    #[test]
+    fn what_was_read_counts_only_when_all_of_it_was() {
+        let name = Digest::of(b"a boat");
+        let first = |reader: &mut dyn Read| {
+            let mut bytes = [0u8; 2];
+            reader.read(&mut bytes).map(|count| count == 2).unwrap_or(false)
+        };
+        let check = |parts: Vec<Result<&'static [u8], io::ErrorKind>>, expected: Result<bool, &str>| {
+            let found = with_reader(&One(parts), &name, first);
+            match (found, expected) {
+                (Ok(found), Ok(expected)) => assert_eq!(found, expected),
+                (Err(BodyError::Unreadable(of, said)), Err(words)) => {
+                    assert!(of == name && said.contains(words), "{said}");
+                }
+                (found, _) => panic!("{found:?}"),
+            }
+        };
+        check(vec![Ok(b"a "), Ok(b"boat")], Ok(true));
+        check(vec![Ok(b"a")], Ok(false));
+        // The last bytes are others than the name says: what was made of the first is not believed.
+        check(vec![Ok(b"a "), Err(io::ErrorKind::InvalidData)], Err("invalid data"));
+        // What failed while it was read does not count, though the rest could be read again.
+        check(vec![Err(io::ErrorKind::TimedOut), Ok(b"boat")], Err("timed out"));
+        check(vec![Ok(b"a "), Err(io::ErrorKind::Interrupted), Ok(b"boat")], Ok(true));
+    }
+
+    #[test]
+    fn bodies_in_memory_are_read_as_they_are() {
+        let mut bodies = BodyMap::default();
+        let name = bodies.insert(b"a boat".to_vec());
+        let text = |reader: &mut dyn Read| {
+            let mut text = String::new();
+            reader.read_to_string(&mut text).map(|_| text).unwrap()
+        };
+        assert_eq!(with_reader(&bodies, &name, text).unwrap(), "a boat");
+        let other = Digest::of(b"a goat");
+        assert_eq!(with_reader(&bodies, &other, text), Err(BodyError::Missing(other)));
     }
 }

@@ -5,10 +5,12 @@
 //! comes out the same for the approver, for the server and for an auditor years later.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read;
 
 use serde::{Deserialize, Serialize};
 
 use lockgate_evidence::component;
+use lockgate_evidence::error::EvidenceError;
 use lockgate_evidence::report::Format;
 use lockgate_evidence::sbom::Component;
 use lockgate_evidence::statement::Statement;
@@ -17,9 +19,9 @@ use lockgate_model::{Digest, Limits, ReleaseName, TreeSize};
 use lockgate_sign::dsse::Envelope;
 use lockgate_sigstore::{Bundle, Content};
 
-use crate::bodies::{Bodies, required};
-use crate::entry::EvidenceForm;
-use crate::facts::is_statement_type;
+use crate::bodies::{Bodies, BodyError, required, with_reader};
+use crate::entry::{EvidenceForm, EvidenceRecorded};
+use crate::facts::{is_statement_type, is_streamed};
 use crate::foreign::ARTIFACT_SIGNATURE;
 use crate::release::ReleaseState;
 use crate::state::ApplyError;
@@ -63,8 +65,26 @@ pub fn read_evidence(form: &EvidenceForm, bytes: &[u8]) -> Said {
     }
 }
 
+/// Reads a recorded piece of evidence; a large report as its bytes come.
+///
+/// # Errors
+/// When its body cannot be had.
+pub fn read_recorded(event: &EvidenceRecorded, bodies: &dyn Bodies) -> Result<Said, BodyError> {
+    if let EvidenceForm::Report { format, .. } = &event.form
+        && let Ok(format) = format.parse::<Format>()
+        && is_streamed(format, event.size_bytes)
+    {
+        let read = |reader: &mut dyn Read| component::read_report_from(format, reader, &Limits::DEFAULT);
+        return with_reader(bodies, &event.evidence, read).map(said);
+    }
+    Ok(read_evidence(&event.form, &required(bodies, &event.evidence)?))
+}
+
 fn read_report(format: &str, bytes: &[u8]) -> Said {
-    let read = format.parse::<Format>().and_then(|format| component::read_report(format, bytes, &Limits::DEFAULT));
+    said(format.parse::<Format>().and_then(|format| component::read_report(format, bytes, &Limits::DEFAULT)))
+}
+
+fn said(read: Result<(Claim, Vec<Component>), EvidenceError>) -> Said {
     match read {
         Ok((claim, components)) => Said { claim, components, subjects: Vec::new() },
         Err(error) => Said::malformed(error.message),
@@ -150,8 +170,7 @@ impl Contents {
         };
         let mut findings = Vec::new();
         for record in release.evidence.iter().filter(|record| record.index.0 < known.0) {
-            let bytes = required(bodies, &record.event.evidence)?;
-            let Said { claim, components, .. } = read_evidence(&record.event.form, &bytes);
+            let Said { claim, components, .. } = read_recorded(&record.event, bodies)?;
             if let Claim::Vulnerabilities(scan) = &claim {
                 contents.findings.get_or_insert_default();
                 let sourced = |finding: &Finding| finding.clone().sourced(&scan.scanner, record.event.evidence);

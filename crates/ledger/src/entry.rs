@@ -23,6 +23,7 @@ use crate::identity::{IdentityBound, IdentityUnbound};
 use crate::break_glass::{BreakGlassOpened, BreakGlassReviewed, BreakGlassSigned};
 use crate::ci_trust::{CiTrusted, CiUntrusted};
 use crate::delegation::{DelegationEnded, DelegationGranted};
+use crate::drill::DrillRecorded;
 use crate::feed::FeedRecorded;
 use crate::freeze::{FreezeLifted, FreezeOrdered};
 use crate::waiver::{WaiverRequested, WaiverRevoked};
@@ -199,6 +200,9 @@ pub enum Event {
     /// Someone reviewed who may do what.
     #[serde(rename = "access.reviewed")]
     AccessReviewed(AccessReviewed),
+    /// Someone attacked a copy of the ledger on purpose, to see what is noticed.
+    #[serde(rename = "drill.recorded")]
+    DrillRecorded(DrillRecorded),
     /// A person lent another the right to approve, for a while.
     #[serde(rename = "delegation.granted")]
     DelegationGranted(DelegationGranted),
@@ -274,6 +278,7 @@ impl Event {
             Self::CiTrusted(_) => "ci.trusted",
             Self::CiUntrusted(_) => "ci.untrusted",
             Self::AccessReviewed(_) => "access.reviewed",
+            Self::DrillRecorded(_) => "drill.recorded",
             Self::DelegationGranted(_) => "delegation.granted",
             Self::DelegationEnded(_) => "delegation.ended",
             Self::FreezeOrdered(_) => "freeze.ordered",
@@ -326,6 +331,7 @@ impl Event {
             | Self::WaiverRevoked(_)
             | Self::FeedRecorded(_)
             | Self::AccessReviewed(_)
+            | Self::DrillRecorded(_)
             | Self::CiTrusted(_)
             | Self::CiUntrusted(_)
             | Self::DelegationGranted(_)

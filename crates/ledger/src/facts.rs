@@ -16,8 +16,8 @@ use lockgate_policy::{PolicySet, Proof};
 use lockgate_sign::dsse::Envelope;
 
 use crate::approval::describes;
-use crate::bodies::{Bodies, required};
-use crate::entry::EvidenceForm;
+use crate::bodies::{Bodies, required, with_reader};
+use crate::entry::{EvidenceForm, EvidenceRecorded};
 use crate::feed::SnapshotCache;
 use crate::foreign::{ForeignRead, not_ahead, read_bundle};
 use crate::governance::Governance;
@@ -26,6 +26,14 @@ use crate::state::{ApplyError, State};
 
 /// How many read pieces of evidence are remembered.
 const CACHE_ITEMS: usize = 512;
+/// Up to this size a report is read from memory, which is faster.
+const WHOLE_BYTES: u64 = 1024 * 1024;
+
+/// Whether a report of this size is read as its bytes come, and not from memory. Every reader asks this: the words in
+/// which a report is refused can tell one way from the other, and they are part of the facts.
+pub fn is_streamed(format: Format, size_bytes: u64) -> bool {
+    format.is_streamed() && size_bytes > WHOLE_BYTES
+}
 
 /// What was read from evidence before, by digest: reading is pure, so remembering is safe.
 #[derive(Debug, Default)]
@@ -217,8 +225,7 @@ fn evidence_fact(
         EvidenceForm::Report { format, artifacts, .. } => {
             let parsed = format.parse::<Format>().ok();
             let key = (record.event.evidence, record.event.evidence, parsed);
-            let read =
-                cache.read(key, || Ok(read_report(&required(bodies, &record.event.evidence)?, parsed, format)))?;
+            let read = cache.read(key, || read_report(&record.event, parsed, format, bodies))?;
             let about = release_artifacts.iter().filter(|artifact| artifacts.contains(artifact)).copied().collect();
             (about, Origin::OnBehalf { by: record.by.clone() }, read.claim)
         }
@@ -293,15 +300,30 @@ pub fn is_statement_type(payload_type: &str) -> bool {
         || (payload_type.starts_with("application/vnd.in-toto.") && payload_type.ends_with("+json"))
 }
 
-fn read_report(bytes: &[u8], format: Option<Format>, name: &str) -> Read {
-    let claim = match format {
-        None => Claim::Malformed {
-            reason: format!("`{}` is not a report format that this version reads", name.escape_debug()),
-        },
-        Some(format) => report::read(format, bytes, &Limits::DEFAULT)
-            .unwrap_or_else(|error| Claim::Malformed { reason: error.message }),
+/// Reads a report; a large one as its bytes come, so that memory does not have to hold them.
+fn read_report(
+    event: &EvidenceRecorded,
+    format: Option<Format>,
+    name: &str,
+    bodies: &dyn Bodies,
+) -> Result<Read, ApplyError> {
+    let limits = &Limits::DEFAULT;
+    let read = match format {
+        None => {
+            // Also what says nothing has to be there.
+            with_reader(bodies, &event.evidence, |_| ())?;
+            Err(format!("`{}` is not a report format that this version reads", name.escape_debug()))
+        }
+        Some(format) if is_streamed(format, event.size_bytes) => {
+            let read = with_reader(bodies, &event.evidence, |reader| report::read_from(format, reader, limits))?;
+            read.map_err(|error| error.message)
+        }
+        Some(format) => {
+            report::read(format, &required(bodies, &event.evidence)?, limits).map_err(|error| error.message)
+        }
     };
-    Read { signers: Vec::new(), subjects: Vec::new(), claim, signature: None }
+    let claim = read.unwrap_or_else(|reason| Claim::Malformed { reason });
+    Ok(Read { signers: Vec::new(), subjects: Vec::new(), claim, signature: None })
 }
 
 impl ClaimCache {

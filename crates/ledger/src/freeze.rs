@@ -235,6 +235,9 @@ impl Governance {
         promotion: &PromotionState,
         now: UnixMillis,
     ) -> Result<(), ApplyError> {
+        if lockgate_failpoint::planted("freeze-ignored") {
+            return Ok(());
+        }
         let past = promotion.decisions.last().filter(|decision| decision.event.break_glass.is_some());
         let stops = |fact: &FreezeFact| {
             let spared = fact.spares_rollbacks && promotion.is_rollback();

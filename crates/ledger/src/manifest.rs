@@ -55,7 +55,11 @@ impl Manifest {
     pub fn from_bytes(bytes: &[u8], limits: &Limits) -> Result<Self, ManifestError> {
         let manifest: Self = canonical::from_slice(bytes, limits)?;
         manifest.check(limits)?;
-        Ok(manifest)
+        // An empty optional field, or a list in the place of an object, would be a second spelling of one manifest.
+        match canonical::to_vec(&manifest)? == bytes {
+            true => Ok(manifest),
+            false => Err(ManifestError::Shape(CanonicalError::NotCanonical)),
+        }
     }
 
     /// The digests of the artifacts, in order.

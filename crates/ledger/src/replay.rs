@@ -76,6 +76,9 @@ pub fn replay(
             );
         }
     }
+    if lockgate_failpoint::planted("replay-not-compared") {
+        return deliberate(state, event.promotion, time, bodies, cache);
+    }
     let named = |stream: &StreamName| event.relied_on.iter().any(|position| position.stream == *stream);
     if let Some(compared) = compared(state, &event.environment, &event.release.service)?
         && !named(&StreamName::release(compared))
@@ -98,6 +101,9 @@ pub fn replay(
         && again.decision.gates.iter().zip(&event.gates).all(|(a, b)| a.gate == b.gate && a.outcome == b.outcome);
     if !gates_same {
         return differs("REPLAY_DECISION", "the entry lists other gates");
+    }
+    if again.decision.engine != event.engine {
+        return differs("REPLAY_DECISION", "the entry names another engine");
     }
     if again.decision.break_glass != event.break_glass {
         return differs("REPLAY_DECISION", "the entry names another break-glass");

@@ -97,7 +97,12 @@ pub fn leaf_for(envelope: &Envelope, key: &PublicKey) -> Result<Vec<u8>, Canonic
 /// # Errors
 /// [`CanonicalError`].
 pub fn check_leaf(bytes: &[u8], limits: &Limits) -> Result<(), CanonicalError> {
-    canonical::from_slice::<HashedRekord>(bytes, limits).map(|_| ())
+    let leaf: HashedRekord = canonical::from_slice(bytes, limits)?;
+    // A list in the place of an object is read too, field by field; it would be a second spelling of one leaf.
+    match canonical::to_vec(&leaf)? == bytes {
+        true => Ok(()),
+        false => Err(CanonicalError::NotCanonical),
+    }
 }
 
 /// An inclusion proof with the checkpoint that it leads to.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use lockgate_model::facts::{SubjectKind, WaiverFact};
 use lockgate_model::{Digest, EntryIndex, EnvName, GateName, Limits, PersonId, ReleaseName, ServiceName, UnixMillis};
-use lockgate_policy::{Permission, WAIVER_DAYS_MAX, WaiverRules};
+use lockgate_policy::{Permission, WAIVER_DAYS_MAX, WaiverRules, lasts_longer};
 
 use crate::entry::WaiverGranted;
 use crate::governance::{Governance, Signed, Vouched, WAIVER_NAMESPACE, WaiverDocument, document_bytes};
@@ -415,14 +415,14 @@ impl Governance {
 
     /// A waiver ends, and within what the policy set allows from now on; never later than the ledger itself allows.
     fn check_length(&self, expires_at: UnixMillis, time: UnixMillis) -> Result<(), ApplyError> {
-        let days = expires_at.since(time).days();
-        if expires_at <= time || days > WAIVER_DAYS_MAX {
+        if expires_at <= time || lasts_longer(WAIVER_DAYS_MAX, time, expires_at) {
             return Err(ApplyError::new(
                 "WAIVER_EXPIRY",
                 format!("a waiver ends within {WAIVER_DAYS_MAX} days, and not in the past"),
             ));
         }
-        match self.policy.settings().waivers.as_ref().filter(|rules: &&WaiverRules| days > rules.max_days) {
+        let too_long = |rules: &&WaiverRules| lasts_longer(rules.max_days, time, expires_at);
+        match self.policy.settings().waivers.as_ref().filter(too_long) {
             None => Ok(()),
             Some(rules) => Err(ApplyError::new(
                 "WAIVER_TOO_LONG",

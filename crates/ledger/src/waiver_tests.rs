@@ -223,6 +223,12 @@ fn a_waiver_names_one_thing_and_ends() {
     check(|terms| terms.reason = " ".to_owned(), Some("REASON_MISSING"));
     check(|terms| terms.expires_at = UnixMillis(START), Some("WAIVER_EXPIRY"));
     check(|terms| terms.expires_at = UnixMillis(START + 92 * DAY), Some("WAIVER_EXPIRY"));
+    let mut longest = World::new(str::to_owned);
+    let now = longest.time;
+    let until = |millis: u64| WaiverRequested { expires_at: UnixMillis(now + millis), ..longest.terms() };
+    let (exact, longer) = (until(90 * DAY), until(90 * DAY + 1));
+    assert_eq!(longest.ask(&longer), Err("WAIVER_EXPIRY"), "by a millisecond");
+    longest.ask(&exact).unwrap();
     let mut world = world();
     let terms = WaiverRequested { gate: gate("vulnerabilities"), ..world.terms() };
     let forged = WaiverRequested { finding: "CVE-2026-2".to_owned(), ..signed(&terms) };

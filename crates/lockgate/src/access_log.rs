@@ -12,7 +12,7 @@ use lockgate_store_local::{LocalStore, Options};
 
 use crate::failure::Failure;
 use crate::home::Home;
-use crate::serve::{check_high_water, log_seed, stop_at_once};
+use crate::serve::{check_high_water, log_seed, stop_at_once, stop_with};
 
 /// Bytes kept free on the disk: fewer than the ledger keeps, so that what a full disk refuses is still recorded.
 const RESERVE_BYTES: u64 = 16 * 1024 * 1024;
@@ -40,6 +40,7 @@ pub fn open(home: &Home, remembered: bool) -> Result<AccessLog, Failure> {
         let _ = fs::remove_file(&mark);
     }
     let store = LocalStore::open(&directory(&home.data()), options())?;
+    stop_with(&store);
     check_high_water(&mark, &store, "ACCESS_LOG_ROLLED_BACK", "access log")?;
     let (origin, seed) = log_seed(home)?;
     let signer = NoteSigner::from_seed(&origin_of(&origin), NoteKeyKind::Ed25519, &seed)

@@ -3,6 +3,8 @@
 mod access_log;
 mod ci;
 mod delegate;
+mod drift;
+mod drill;
 mod emergency;
 mod keys;
 mod metrics;
@@ -23,6 +25,8 @@ pub use access_log::AccessLog;
 
 pub use ci::{Ci, CiTrust, CiTrustAdd, CiTrustCommon};
 pub use delegate::Delegate;
+pub use drift::Drift;
+pub use drill::Drill;
 pub use emergency::{BreakGlass, BreakGlassAct, Freeze, FreezeAct, Unfreeze};
 pub use keys::{Change, Key, KeyLimits};
 pub use metrics::Metrics;
@@ -122,6 +126,8 @@ pub enum Command {
     Diff(Diff),
     /// Which releases a package, vulnerability, key, builder or digest is in, and where they run
     Where(Where),
+    /// What is granted compared with what was reported to run; exit 3 where they differ
+    Drift(Drift),
     /// How long promotions take, what they wait for, who approves, what fails
     Metrics(Metrics),
     /// What happened, newest first
@@ -133,6 +139,8 @@ pub enum Command {
     Bundle(Bundle),
     /// Verify the whole ledger and run every decision again, offline
     Audit(Audit),
+    /// Attack copies of the data on purpose, and say which check catches what
+    Drill(Drill),
     /// Policy sets
     #[command(subcommand)]
     Policy(Policy),

@@ -140,6 +140,15 @@ impl Home {
         write_file(&self.0.join("context.toml"), text.as_bytes(), 0o600)
     }
 
+    /// Removes what a server that was killed left behind of files that only the server writes: halves of new ones.
+    ///
+    /// The caller holds the store's lock, so that no other server of this home writes one now.
+    pub fn leftovers_remove(&self) {
+        let own = ["high-water", "access-high-water", "server.json"].map(|name| format!(".{name}."));
+        temporaries_remove(&self.0, |name| own.iter().any(|start| name.starts_with(start.as_str())));
+        temporaries_remove(&self.keys(), |_| true);
+    }
+
     /// The running server, if one says so.
     pub fn running(&self) -> Option<Running> {
         serde_json::from_slice(&fs::read(self.running_file()).ok()?).ok()
@@ -162,8 +171,20 @@ pub fn write_file(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Failure> {
     let _ = fs::remove_file(&temporary);
     let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&temporary).map_err(fail)?;
     file.write_all(bytes).and_then(|()| file.sync_all()).map_err(fail)?;
+    lockgate_failpoint::point("file.written");
     fs::rename(&temporary, path).map_err(fail)?;
+    lockgate_failpoint::point("file.renamed");
     fs::File::open(parent).and_then(|directory| directory.sync_all()).map_err(fail)
+}
+
+/// Removes temporary files of [`write_file`]; one that cannot be removed does no harm.
+fn temporaries_remove(folder: &Path, is_ours: impl Fn(&str) -> bool) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name.starts_with('.') && name.ends_with(".tmp") && is_ours(&name) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
 }
 
 /// Reads a whole file of at most `most` bytes; `-` is standard input.
@@ -184,5 +205,25 @@ pub fn read_file(path: &Path, most: u64) -> Result<Vec<u8>, Failure> {
         false => {
             Err(Failure::new(Exit::Usage, "TOO_LARGE", format!("{} is over the limit of {most} bytes", path.display())))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn halves_of_the_servers_own_files_are_removed_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home(folder.path().to_owned());
+        fs::create_dir(home.keys()).unwrap();
+        let halves = [".high-water.7.tmp", ".access-high-water.7.tmp", ".server.json.8.tmp", "keys/.begun.7.tmp"];
+        let others = [".context.toml.7.tmp", "high-water", "keys/log.key", ".server.json.old"];
+        for name in halves.iter().chain(&others) {
+            fs::write(folder.path().join(name), "x").unwrap();
+        }
+        home.leftovers_remove();
+        assert!(halves.iter().all(|name| !folder.path().join(name).exists()));
+        assert!(others.iter().all(|name| folder.path().join(name).exists()));
     }
 }

@@ -40,6 +40,7 @@ const TICK: Duration = Duration::from_secs(5);
 /// When it cannot start; nothing is guessed.
 pub fn serve(world: &World, options: &cli::Serve) -> Outcome {
     start_log(world);
+    lockgate_failpoint::point("start.begun");
     let home = &world.home;
     let address = options.listen.parse::<std::net::SocketAddr>().map_err(|_| {
         Failure::usage("ADDRESS_INVALID", format!("`{}` is not an address: write 127.0.0.1:7430", options.listen))
@@ -53,7 +54,9 @@ pub fn serve(world: &World, options: &cli::Serve) -> Outcome {
     let front = front(&options.front, address.ip())?;
     let remembered = home.high_water().exists();
     let engine = Arc::new(open(home, options)?);
+    lockgate_failpoint::point("start.engine-opened");
     let access = Arc::new(access_log::open(home, remembered)?);
+    lockgate_failpoint::point("start.access-log-opened");
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -71,20 +74,25 @@ pub fn serve(world: &World, options: &cli::Serve) -> Outcome {
                 }
                 keep_high_water(&home.high_water(), &engine.published().head);
                 keep_high_water(&home.access_high_water(), &access.head());
+                lockgate_failpoint::point("tick.marks-kept");
             }
         })
     };
     let served = runtime.block_on(listen(world, address, app));
+    lockgate_failpoint::point("stop.served");
     drop(stop);
     // A scheduler that panicked has said so.
     let _ = ticking.join();
+    lockgate_failpoint::point("stop.scheduler-ended");
     keep_high_water(&home.high_water(), &engine.published().head);
     runtime.shutdown_timeout(Duration::from_secs(2));
     // No request is left that could be recorded; what was recorded is written now.
     access.close();
+    lockgate_failpoint::point("stop.access-log-closed");
     keep_high_water(&home.access_high_water(), &access.head());
     // Nobody but this process wrote the file.
     let _ = fs::remove_file(home.running_file());
+    lockgate_failpoint::point("stop.done");
     served.map(|()| Exit::Done)
 }
 
@@ -102,6 +110,7 @@ async fn listen(world: &World, address: std::net::SocketAddr, app: Arc<App>) -> 
     let running = serde_json::to_vec(&Running { pid: std::process::id(), url: url.clone() })
         .map_err(|error| Failure::new(Exit::Bug, "OUTPUT_INVALID", error.to_string()))?;
     write_file(&world.home.running_file(), &running, 0o600)?;
+    lockgate_failpoint::point("start.announced");
     tracing::info!(%url, "listening");
     if setup::is_needed(&app.engine)?
         && let Ok(code) = fs::read_to_string(setup_code_file(&world.home))
@@ -126,6 +135,7 @@ async fn until_told() {
         Err(_) => std::future::pending().await,
     }
     tracing::info!("stopping");
+    lockgate_failpoint::point("stop.told");
 }
 
 fn start_log(world: &World) {
@@ -139,6 +149,9 @@ fn start_log(world: &World) {
         .with_max_level(level)
         .with_writer(std::io::stderr)
         .with_ansi(world.terminal.colour)
+        // The library would tell on standard error that standard error cannot be written, and panic when that fails: a
+        // full disk with the log on it would end whichever thread has something to say.
+        .log_internal_errors(false)
         .try_init();
 }
 
@@ -146,6 +159,9 @@ fn start_log(world: &World) {
 fn open(home: &Home, options: &cli::Serve) -> Result<Engine, Failure> {
     let data = home.data();
     let store = LocalStore::open(&data, Options::default())?;
+    stop_with(&store);
+    lockgate_failpoint::point("start.store-opened");
+    home.leftovers_remove();
     let begun = store.head()?.size > TreeSize(0);
     if !begun && begun_marker(home).exists() {
         return Err(Failure::new(
@@ -160,6 +176,7 @@ fn open(home: &Home, options: &cli::Serve) -> Result<Engine, Failure> {
         false => create_keys(home, options.origin.as_deref())?,
     };
     check_high_water(&home.high_water(), &store, "LEDGER_ROLLED_BACK", "ledger")?;
+    lockgate_failpoint::point("start.marks-checked");
     let parts = Parts {
         store: Arc::new(store),
         keys,
@@ -174,6 +191,7 @@ fn open(home: &Home, options: &cli::Serve) -> Result<Engine, Failure> {
     if !begun_marker(home).exists() {
         // From here on an empty store beside these keys is an alarm.
         write_file(&begun_marker(home), b"a ledger was begun with these keys\n", 0o600)?;
+        lockgate_failpoint::point("begin.marked");
     }
     keep_high_water(&home.high_water(), &engine.published().head);
     Ok(engine)
@@ -185,6 +203,12 @@ pub fn stop_at_once() -> OnFatal {
         tracing::error!(%reason, "stopping at once: what is on disk is read again at the next start");
         std::process::exit(i32::from(Exit::Unavailable.code()));
     })
+}
+
+/// Stops the process when a commit or a flush of a store fails, in whatever part of it: also of a blob or of a session.
+pub fn stop_with(store: &LocalStore) {
+    let stop = stop_at_once();
+    store.on_failure(move |reason| stop(reason.to_owned()));
 }
 
 /// How people reach the server, and through whom they may sign in.
@@ -240,10 +264,12 @@ fn begin(home: &Home, options: &cli::Serve, engine: &Engine) -> Result<(), Failu
     let policy = first_policy(&options.policy)?;
     let code = setup::fresh_code(&SystemEntropy)?;
     write_file(&setup_code_file(home), format!("{code}\n").as_bytes(), 0o600)?;
+    lockgate_failpoint::point("begin.code-written");
     if options.demo {
         write_file(&home.keys().join("demo"), b"the keys of this instance mean nothing\n", 0o600)?;
     }
     setup::create(engine, policy.document(), &code)?;
+    lockgate_failpoint::point("begin.ledger-created");
     Ok(())
 }
 
@@ -273,6 +299,8 @@ pub fn first_policy(named: &str) -> Result<PolicySet, Failure> {
 }
 
 const LOG_KEY_HEADER: &str = "lockgate-log-key-v1";
+/// What to do without one of the server's own keys.
+const KEY_ADVICE: &str = "restore it from a backup of the keys: no other key goes on with the ledger that it began";
 
 fn create_keys(home: &Home, origin: Option<&str>) -> Result<LedgerKeys, Failure> {
     let mut seed = [0u8; 32];
@@ -290,8 +318,11 @@ fn create_keys(home: &Home, origin: Option<&str>) -> Result<LedgerKeys, Failure>
     let attestation =
         AttestationKey::generate().map_err(|error| Failure::new(Exit::Failed, "KEY_FAILED", error.to_string()))?;
     let text = format!("{LOG_KEY_HEADER} {origin} {}\n", STANDARD.encode(seed));
-    write_file(&home.keys().join("log.key"), text.as_bytes(), 0o600)?;
+    // The log key last: that it is there says that both are.
     write_file(&home.keys().join("attestation.key"), STANDARD.encode(attestation.to_pkcs8()).as_bytes(), 0o600)?;
+    lockgate_failpoint::point("keys.attestation-written");
+    write_file(&home.keys().join("log.key"), text.as_bytes(), 0o600)?;
+    lockgate_failpoint::point("keys.written");
     load_keys(home)
 }
 
@@ -318,7 +349,8 @@ fn check_origin(origin: &str) -> Result<(), Failure> {
 pub fn log_seed(home: &Home) -> Result<(String, [u8; 32]), Failure> {
     let path = home.keys().join("log.key");
     let invalid = |what: &str| Failure::new(Exit::Failed, "KEY_INVALID", format!("{}: {what}", path.display()));
-    let text = String::from_utf8(read_file(&path, 4096)?).map_err(|_| invalid("not text"))?;
+    let bytes = read_file(&path, 4096).map_err(|failure| failure.hint(KEY_ADVICE))?;
+    let text = String::from_utf8(bytes).map_err(|_| invalid("not text"))?;
     let mut parts = text.split_whitespace();
     let (Some(LOG_KEY_HEADER), Some(origin), Some(seed), None) =
         (parts.next(), parts.next(), parts.next(), parts.next())
@@ -330,12 +362,17 @@ pub fn log_seed(home: &Home) -> Result<(String, [u8; 32]), Failure> {
     Ok((origin.to_owned(), seed))
 }
 
-fn load_keys(home: &Home) -> Result<LedgerKeys, Failure> {
+/// The server's own keys.
+///
+/// # Errors
+/// `KEY_INVALID`, or when they cannot be read.
+pub fn load_keys(home: &Home) -> Result<LedgerKeys, Failure> {
     let invalid = |what: &str| Failure::new(Exit::Failed, "KEY_INVALID", format!("{}: {what}", home.keys().display()));
     let (origin, seed) = log_seed(home)?;
     let log =
         NoteSigner::from_seed(&origin, NoteKeyKind::Ed25519, &seed).map_err(|error| invalid(&error.to_string()))?;
-    let attestation = read_file(&home.keys().join("attestation.key"), 4096)?;
+    let attestation =
+        read_file(&home.keys().join("attestation.key"), 4096).map_err(|failure| failure.hint(KEY_ADVICE))?;
     let attestation =
         STANDARD.decode(attestation.trim_ascii()).map_err(|_| invalid("the attestation key is not base64"))?;
     let attestation = AttestationKey::from_pkcs8(&attestation).map_err(|error| invalid(&error.to_string()))?;
@@ -347,6 +384,9 @@ fn load_keys(home: &Home) -> Result<LedgerKeys, Failure> {
 /// # Errors
 /// `code`, when the store of this log is behind its mark or has another history.
 pub fn check_high_water(mark: &Path, store: &LocalStore, code: &str, log: &str) -> Result<(), Failure> {
+    if lockgate_failpoint::planted("high-water-ignored") {
+        return Ok(());
+    }
     let Some(seen) = read_checkpoint(mark)? else { return Ok(()) };
     let head = store.head()?;
     let behind = |message: String| {

@@ -39,6 +39,16 @@ impl UnixMillis {
         self.0 / 1000
     }
 
+    /// A moment as e-mails and HTTP write it: RFC 5322, section 3.3, with its obsolete zones such as `GMT`.
+    ///
+    /// # Errors
+    /// When the text is none, or lies before 1970.
+    pub fn from_rfc2822(text: &str) -> Result<Self, TimeError> {
+        let error = || TimeError::NotRfc3339(text.chars().take(64).collect());
+        let moment = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).map_err(|_| error())?;
+        u64::try_from(moment.as_millisecond()).map(Self).map_err(|_| error())
+    }
+
     /// RFC 3339 in UTC with whole seconds, as attestations carry it.
     pub fn rfc3339_secs(self) -> String {
         UnixMillis(self.secs() * 1000).to_string()

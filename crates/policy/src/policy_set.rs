@@ -93,7 +93,11 @@ impl PolicySet {
             let found = wording::shown(&document.schema);
             return Err(whole(format!("the schema `{found}` is not known: this version reads `{SCHEMA}`")));
         }
-        Self::from_files(document.files)
+        let set = Self::from_files(document.files)?;
+        match set.document == bytes {
+            true => Ok(set),
+            false => Err(whole("the document is spelled in another way than it is written".to_owned())),
+        }
     }
 
     /// The files of a policy set to start with, by one of the names in [`STARTERS`](crate::STARTERS).

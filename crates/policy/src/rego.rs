@@ -25,6 +25,7 @@ use crate::gates::GateKind;
 use crate::policy_set::PolicySet;
 
 pub(crate) use evaluate::Question;
+use evaluate::{Pending, Prepared};
 pub(crate) use verdict::{Answer, Denial};
 
 /// The folder of modules in a policy set.
@@ -42,7 +43,8 @@ const THREAD: &str = "rego";
 /// The modules of a policy set, read and checked.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Modules {
-    files: Arc<BTreeMap<String, String>>,
+    files: BTreeMap<String, String>,
+    prepared: Option<Arc<Prepared>>,
     contents: Contents,
 }
 
@@ -87,12 +89,15 @@ impl Modules {
             let message = "the modules could not be read: the reader broke off".to_owned();
             Err(vec![PolicyError { file: FOLDER.to_owned(), line: None, message, hint: None }])
         };
-        let contents = scope(|scope| {
+        let (contents, prepared) = scope(|scope| {
             let reader = Builder::new().name(THREAD.to_owned()).stack_size(STACK_BYTES);
-            let reader = reader.spawn_scoped(scope, || walk::examine(&own));
+            let reader = reader.spawn_scoped(scope, || {
+                let contents = walk::examine(&own)?;
+                Ok((contents, Prepared::new(&own)))
+            });
             reader.ok().and_then(|reader| reader.join().ok()).unwrap_or_else(broke_off)
         })?;
-        Ok(Self { files: Arc::new(own), contents })
+        Ok(Self { files: own, prepared: Some(Arc::new(prepared)), contents })
     }
 
     /// The paths of all modules.
@@ -117,13 +122,27 @@ impl Modules {
     }
 }
 
+/// Questions of gates that are being answered.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    names: Vec<GateName>,
+    pending: Pending,
+}
+
+impl Asked {
+    /// Waits for every answer.
+    pub(crate) fn answers(self) -> Answers {
+        Answers(self.names.into_iter().zip(self.pending.answers()).collect())
+    }
+}
+
 /// The answers to the questions of gates.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Answers(BTreeMap<GateName, Answer>);
 
 impl Answers {
-    /// Asks for every gate of kind `rego`, in order and in one go; for no such gate nothing is done.
-    pub(crate) fn of(policy: &PolicySet, gates: &[&Gate], facts: &Facts) -> Self {
+    /// Begins to ask for every gate of kind `rego`, in order and in one go; for no such gate nothing is done.
+    pub(crate) fn begin(policy: &PolicySet, gates: &[&Gate], facts: &Facts) -> Asked {
         let mut names = Vec::new();
         let mut questions = Vec::new();
         for gate in gates {
@@ -132,17 +151,16 @@ impl Answers {
                 questions.push(config.question(policy.modules()));
             }
         }
-        if names.is_empty() {
-            return Self::default();
-        }
-        let answers = match serde_json::to_string(facts) {
-            Ok(input) => evaluate::ask(&policy.modules().files, input, questions),
-            Err(error) => {
-                let message = format!("the facts have no form in JSON: {error}");
-                vec![Answer::Failed { place: None, message }; names.len()]
-            }
+        let failed = |message: String| Pending::all(names.len(), Answer::Failed { place: None, message });
+        let pending = match (&policy.modules().prepared, names.is_empty()) {
+            (_, true) => failed("nothing was asked".to_owned()),
+            (None, _) => failed("the policy set has no modules".to_owned()),
+            (Some(prepared), _) => match serde_json::to_string(facts) {
+                Ok(input) => evaluate::ask(prepared, input, questions),
+                Err(error) => failed(format!("the facts have no form in JSON: {error}")),
+            },
         };
-        Self(names.into_iter().zip(answers).collect())
+        Asked { names, pending }
     }
 
     /// The answer to one gate's question.

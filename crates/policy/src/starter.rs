@@ -78,7 +78,7 @@ const HIGH_ASSURANCE: Files = set!(
 
 #[cfg(test)]
 mod tests {
-    use crate::{GateKind, Permission, PolicySet, STARTERS, run_tests};
+    use crate::{GateKind, Permission, PolicySet, STARTERS, coverage, run_tests};
     use std::collections::BTreeSet;
 
     fn load(name: &str) -> PolicySet {
@@ -93,6 +93,8 @@ mod tests {
             assert!(results.len() >= 8, "{name} has {} tests", results.len());
             let failed: Vec<_> = results.iter().filter(|result| !result.passed).collect();
             assert!(failed.is_empty(), "{name}: {failed:#?}");
+            let covered = coverage(&set, &results);
+            assert_eq!(covered.percent(), 100, "{name}: {covered:#?}");
         }
         assert!(PolicySet::starter("other").is_none());
     }

@@ -22,6 +22,8 @@ use crate::rate::network;
 
 /// How long a client may take to send its headers.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
+/// How much of a connection is held in memory for a client that sends or reads slowly, each way.
+const BUFFER_BYTES: usize = 96 * 1024;
 /// How long running requests may take to end when the server stops.
 const DRAIN: Duration = Duration::from_secs(10);
 
@@ -97,6 +99,7 @@ async fn connection(
         .max_headers(header_count)
         // More is answered with 431, and the connection ends.
         .max_header_size(header_bytes)
+        .max_buf_size(BUFFER_BYTES)
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {

@@ -32,7 +32,12 @@ pub fn token(
     headers: &HeaderMap,
     bearer: Option<String>,
 ) -> Result<Option<String>, Fault> {
-    let Some(cookie) = value(headers, session_name(hosts, headers))? else { return Ok(bearer) };
+    let cookie = match value(headers, session_name(hosts, headers)) {
+        // Nobody is authenticated here, and whoever holds a cookie that does not read has to be able to sign in anew.
+        Err(_) if route.access == Access::Public && bearer.is_none() => return Ok(None),
+        read => read?,
+    };
+    let Some(cookie) = cookie else { return Ok(bearer) };
     if bearer.is_some() {
         return Err(Fault::new(
             Kind::Unauthenticated,
@@ -174,6 +179,13 @@ mod tests {
         check(Access::SignedIn, Csrf::BearerOnly, None, Err("CSRF"));
         check(Access::Public, Csrf::BearerOnly, None, Ok(None));
         check(Access::SignedIn, Csrf::Safe, Some("xyz"), Err("TOKEN_INVALID"));
+        let mut broken = cookie.clone();
+        for line in ["lockgate_session=", "lockgate_session=a; lockgate_session=b"] {
+            broken.insert(header::COOKIE, HeaderValue::from_static(line));
+            let found = |access| token(&route(access, Csrf::Safe), &plain, &broken, None).map_err(|fault| fault.code);
+            assert_eq!(found(Access::SignedIn), Err("TOKEN_INVALID"), "{line}");
+            assert_eq!(found(Access::Public), Ok(None), "{line}");
+        }
         let bearer_only = route(Access::SignedIn, Csrf::BearerOnly);
         let bearer = token(&bearer_only, &plain, &HeaderMap::new(), Some("xyz".to_owned()));
         assert_eq!(bearer.unwrap().as_deref(), Some("xyz"));

@@ -22,6 +22,7 @@ use lockgate_policy::{Object, Permission};
 
 use crate::app::App;
 use crate::call::Call;
+use crate::compression;
 use crate::cookie;
 use crate::csrf;
 use crate::demand;
@@ -104,6 +105,7 @@ async fn dispatch(
     let address = address_of(&request);
     let object = path.as_ref().map(object_of).unwrap_or_default();
     let wanted = request.uri().path_and_query().map(ToString::to_string).unwrap_or_default();
+    let coding = compression::of_reply(route, request.headers());
     let mut witness = match Witness::begin(&app, address, route.event, &object).await {
         Ok(witness) => witness,
         Err(fault) => {
@@ -136,10 +138,12 @@ async fn dispatch(
         }
         tracing::info!(event = route.event, code = fault.code, %address, "refused");
         match route.is_page() {
-            true => handlers::pages::refused(&fault, &wanted),
+            // Whoever is refused at a page for everyone, such as the one to sign in on, would be sent there again.
+            true => handlers::pages::refused(&fault, (route.access != Access::Public).then_some(wanted.as_str())),
             false => reply::problem(&fault),
         }
     });
+    let response = compression::apply(coding, response).await;
     let person = person.as_ref().map(PersonId::as_str).unwrap_or("-");
     tracing::debug!(event = route.event, person, %address, status = response.status().as_u16(), "served");
     witness.answered(response.status().as_u16(), code);

@@ -7,6 +7,7 @@
 pub mod accept;
 pub mod app;
 mod call;
+mod compression;
 mod cookie;
 mod csrf;
 mod demand;

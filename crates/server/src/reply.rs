@@ -79,6 +79,7 @@ pub fn problem(fault: &Fault) -> Response {
 /// # Errors
 /// `PROOF_FAILED`.
 pub fn acknowledged(engine: &Engine, receipt: Receipt) -> Result<Response, Fault> {
+    lockgate_failpoint::point("reply.begun");
     let mut reply = serde_json::Map::new();
     reply.insert("result".to_owned(), receipt.value.clone());
     if let Some(logged) = logged(engine, &receipt)? {
@@ -86,6 +87,7 @@ pub fn acknowledged(engine: &Engine, receipt: Receipt) -> Result<Response, Fault
             serde_json::to_value(logged).map_err(|error| Fault::new(Kind::Bug, "REPLY_INVALID", error.to_string()))?;
         reply.insert("logged".to_owned(), logged);
     }
+    lockgate_failpoint::point("reply.made");
     json(&Value::Object(reply))
 }
 

@@ -124,6 +124,10 @@ pub fn summary(event: &Event) -> String {
         }
         Event::CiUntrusted(event) => format!("the CI trust of entry {} ended: {}", event.trust, event.reason),
         Event::AccessReviewed(event) => format!("{} reviewed who may do what: {}", event.by, event.review),
+        Event::DrillRecorded(event) => format!(
+            "a drill on a copy of {} entries: {} of {} attacks were caught, {} were skipped",
+            event.entries, event.caught, event.tried, event.skipped
+        ),
         Event::ReleasePublished(event) => format!("{} was published", event.release),
         Event::EvidenceRecorded(event) => match &event.form {
             EvidenceForm::Envelope => format!("signed evidence {} for {}", event.evidence, event.release),

@@ -53,6 +53,7 @@ pub struct Signature {
 
 /// The pre-authentication encoding: the bytes that are signed (DSSE protocol, "Signature Definition").
 pub fn pae(payload_type: &str, body: &[u8]) -> Vec<u8> {
+    let payload_type = if lockgate_failpoint::planted("payload-type-unbound") { "" } else { payload_type };
     let mut out = Vec::with_capacity(body.len() + payload_type.len() + 48);
     out.extend_from_slice(format!("DSSEv1 {} {payload_type} {} ", payload_type.len(), body.len()).as_bytes());
     out.extend_from_slice(body);

@@ -24,6 +24,9 @@ pub struct Signer<'a> {
 ///
 /// It does not verify anything: hand in only signatures that verified.
 pub fn count_distinct_signers<'a>(signers: impl IntoIterator<Item = Signer<'a>>) -> usize {
+    if lockgate_failpoint::planted("quorum-counts-signatures") {
+        return signers.into_iter().count();
+    }
     let mut people = BTreeSet::new();
     let mut keys = BTreeSet::new();
     let mut count = 0;

@@ -164,6 +164,11 @@ impl Bundle {
         !self.entries.is_empty() && self.entries.iter().all(|entry| entry.proof || entry.promise)
     }
 
+    /// Whether nothing is there that could prove a log or a time: neither a log entry nor a timestamp.
+    pub fn is_bare(&self) -> bool {
+        self.entries.is_empty() && self.timestamps == 0
+    }
+
     /// How many RFC 3161 timestamps there are.
     pub fn timestamps(&self) -> usize {
         self.timestamps

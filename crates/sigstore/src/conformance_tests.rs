@@ -71,7 +71,8 @@ fn sigstore_conformance_vectors() {
             let outcome = run(case, &root, by_digest).unwrap_or_else(Outcome::from);
             let form = if by_digest { "digest" } else { "file" };
             let detail = outcome.refusal().map(ToString::to_string).unwrap_or_default();
-            println!("{name:60} {form:6} {:18} {:24} {detail}", outcome.class().as_str(), outcome.code());
+            let (class, code) = (outcome.class().as_str(), outcome.code());
+            println!("vectors | sigstore-conformance | {name} ({form}) | {class}: {code}");
             *counts.entry(outcome.class().as_str()).or_default() += 1;
             let good = matches!(outcome, Outcome::Verified(_));
             if good {
@@ -84,11 +85,11 @@ fn sigstore_conformance_vectors() {
             }
         }
     }
-    println!("\n{} cases, {} results: {accepted} accepted, {refused} refused", cases.len(), accepted + refused);
+    eprintln!("{} cases, {} results: {accepted} accepted, {refused} refused", cases.len(), accepted + refused);
     for (class, count) in &counts {
-        println!("  {class:18} {count}");
+        eprintln!("  {class:18} {count}");
     }
-    println!("{} as expected, {} not", accepted + refused - wrong.len(), wrong.len());
+    eprintln!("{} as expected, {} not", accepted + refused - wrong.len(), wrong.len());
     assert!(!cases.is_empty());
     assert!(wrong.is_empty(), "{wrong:#?}");
     assert!(accepted > 0 && refused > 0);
@@ -119,5 +120,29 @@ fn signed_by_someone_else_is_told_from_not_signed_vectors() {
     let identity = signed.identity.unwrap();
     assert_eq!((identity.name.as_str(), identity.issuer.as_str()), (IDENTITY, ISSUER));
     assert!(identity.claims.contains_key("source_repository_uri"));
-    println!("7 checks of one bundle");
+}
+
+#[test]
+fn a_certificate_without_a_proof_of_time_is_told_from_what_does_not_read_vectors() {
+    let Some(dir) = vectors() else { return };
+    let root = fs::read(dir.join("trusted_root_public_good.json")).unwrap();
+    let verifier = OfflineVerifier::new(&TrustRoot::parse(&root, &Limits::DEFAULT).unwrap()).unwrap();
+    let bytes = fs::read(dir.join("happy-path-v0.3/bundle.sigstore.json")).unwrap();
+    let artifact = fs::read(dir.join("a.txt")).unwrap();
+    let mut bundle: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+    let material = bundle["verificationMaterial"].as_object_mut().unwrap();
+    material.remove("tlogEntries").unwrap();
+    material.remove("timestampVerificationData");
+    let check = |bundle: &serde_json::Value| {
+        let read = Bundle::parse(bundle.to_string().as_bytes(), &Limits::DEFAULT).unwrap();
+        for subject in [Subject::Bytes(&artifact), Subject::Digest(Digest::of(&artifact))] {
+            let outcome = verifier.verify(&read, subject, Expected::AnyIdentity);
+            assert_eq!((outcome.class().as_str(), outcome.code()), ("without-time", "TIME_MISSING"));
+        }
+    };
+    check(&bundle);
+    bundle["verificationMaterial"]["tlogEntries"] = serde_json::json!([]);
+    check(&bundle);
+    bundle["verificationMaterial"]["timestampVerificationData"] = serde_json::json!({ "rfc3161Timestamps": [] });
+    check(&bundle);
 }

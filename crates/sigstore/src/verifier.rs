@@ -10,16 +10,22 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use lockgate_model::{Digest, UnixMillis};
+use lockgate_model::json::{self, Numbers};
+use lockgate_model::{Digest, Limits, UnixMillis};
 use lockgate_sign::PublicKey;
+use lockgate_sign::dsse::Envelope;
+use serde_json::Value;
+use sigstore_verify::crypto::{KeyAlgorithm, verify_signature_prehashed};
 use sigstore_verify::trust_root::TrustedRoot;
-use sigstore_verify::types::{Artifact, Bundle as LibraryBundle, DerPublicKey, Sha256Hash};
+use sigstore_verify::types::{
+    Artifact, Bundle as LibraryBundle, DerPublicKey, HashAlgorithm, Sha256Hash, SignatureBytes,
+};
 use sigstore_verify::{
     CertificateError, Error, PublicKeyVerificationPolicy, TimestampError, TransparencyLogError, VerificationPolicy,
     VerificationResult, Verifier,
 };
 
-use crate::bundle::{Bundle, Material};
+use crate::bundle::{Bundle, Content, Material};
 use crate::certificate::CertificateFacts;
 use crate::outcome::{Level, Log, Outcome, Reason, Refusal, Signed};
 use crate::root::TrustRoot;
@@ -80,6 +86,12 @@ impl OfflineVerifier {
 
     fn keyless(&self, bundle: &Bundle, der: &[u8], subject: Subject<'_>) -> Result<Signed, Refusal> {
         let facts = CertificateFacts::parse(der)?;
+        // The library takes a bundle without any proof of time for one that does not read.
+        if bundle.is_bare() {
+            let detail =
+                "the bundle holds neither a log entry nor a timestamp, so that nothing proves when it was signed";
+            return Err(Refusal::new(Reason::TimeMissing, detail));
+        }
         let mut policy = VerificationPolicy::any_identity();
         // A private instance may have no certificate log, and no log at all; the outcome says so.
         if !self.certificate_logs {
@@ -117,6 +129,11 @@ impl OfflineVerifier {
     fn managed(&self, bundle: &Bundle, key: &PublicKey, subject: Subject<'_>) -> Result<Signed, Refusal> {
         let public = DerPublicKey::from_pem(&key.to_pem())
             .map_err(|error| Refusal::new(Reason::Unsupported, format!("the key: {error}")))?;
+        if bundle.is_bare() {
+            check_bare(bundle, key, &public, subject)?;
+            let key = Digest::of(key.spki_der());
+            return Ok(Signed { identity: None, key, level: Level::ManagedKey, time: None, log: Log::Absent });
+        }
         let mut policy = PublicKeyVerificationPolicy::new(public);
         if !bundle.is_logged() {
             policy = policy.skip_tlog_unsafe();
@@ -183,6 +200,65 @@ fn guarded<T>(run: impl FnOnce() -> T) -> Option<T> {
     catch_unwind(AssertUnwindSafe(run)).ok()
 }
 
+/// Checks a key's signature with nothing beside it: the library does not look at bundles without a log entry and without
+/// a timestamp, and a pinned key needs neither to be proved.
+fn check_bare(bundle: &Bundle, key: &PublicKey, public: &DerPublicKey, subject: Subject<'_>) -> Result<(), Refusal> {
+    let invalid = |detail: &str| Err(Refusal::new(Reason::SignatureInvalid, detail));
+    let mismatch = || Err(Refusal::new(Reason::ArtifactMismatch, "the bundle is about other bytes"));
+    let digest = match subject {
+        Subject::Bytes(bytes) => Digest::of(bytes),
+        Subject::Digest(digest) => digest,
+    };
+    match bundle.content() {
+        Content::Envelope(envelope) => {
+            if envelope.verify(std::slice::from_ref(key)).is_empty() {
+                return invalid("the envelope was not signed by this key");
+            }
+            match names(envelope, &digest) {
+                true => Ok(()),
+                false => mismatch(),
+            }
+        }
+        Content::Message { digest: declared, signature } => {
+            if declared.is_some_and(|declared| declared != digest) {
+                return mismatch();
+            }
+            let verified = match subject {
+                Subject::Bytes(bytes) => key.verify(bytes, signature).is_ok(),
+                Subject::Digest(_) => verify_digest(public, &digest, signature)?,
+            };
+            match verified {
+                true => Ok(()),
+                false => invalid("this key did not sign these bytes"),
+            }
+        }
+    }
+}
+
+/// Whether an envelope's statement names this artifact; what does not read names nothing.
+fn names(envelope: &Envelope, digest: &Digest) -> bool {
+    let is_statement = envelope.payload_type == "application/vnd.in-toto+json";
+    let Ok(statement) = json::read(&envelope.payload, &Limits::DEFAULT, Numbers::Any) else { return false };
+    let subjects = statement.get("subject").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let hex = digest.hex();
+    let is_named = |subject: &Value| subject.pointer("/digest/sha256").and_then(Value::as_str) == Some(hex.as_str());
+    is_statement && subjects.iter().any(is_named)
+}
+
+/// Whether a key signed the bytes with this SHA-256; only some kinds of keys sign a hash of that kind.
+fn verify_digest(public: &DerPublicKey, digest: &Digest, signature: &[u8]) -> Result<bool, Refusal> {
+    let unsupported = |detail: &str| Refusal::new(Reason::Unsupported, detail);
+    let algorithm = KeyAlgorithm::from_spki(public).map_err(|error| unsupported(&error.to_string()))?;
+    let scheme = algorithm.default_signing_scheme();
+    if scheme.hash_algorithm() != Some(HashAlgorithm::Sha2256) {
+        return Err(unsupported(
+            "a signature by a key of this kind is verified over the file, and not over its digest",
+        ));
+    }
+    let signature = SignatureBytes::from_bytes(signature);
+    Ok(verify_signature_prehashed(public, digest.as_bytes(), &signature, scheme).is_ok())
+}
+
 fn library_bundle(bundle: &Bundle) -> Result<LibraryBundle, Refusal> {
     LibraryBundle::from_json(bundle.text()).map_err(|error| Refusal::new(Reason::Malformed, error))
 }
@@ -244,3 +320,7 @@ fn refusal(error: &Error) -> Refusal {
     };
     Refusal::new(reason, error)
 }
+
+#[cfg(test)]
+#[path = "verifier_tests.rs"]
+mod tests;

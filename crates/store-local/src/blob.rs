@@ -15,6 +15,7 @@ use lockgate_model::{Digest, Limits};
 use lockgate_store::{BlobReader, BlobStore, Result, StagedBlob, StoreError, VerifyingReader};
 
 use crate::LocalStore;
+use crate::halt::Halt;
 use crate::hashing::Hashing;
 use crate::store::{empty_dir, make_dir, sync_dir};
 use crate::{fault, room};
@@ -36,6 +37,8 @@ pub(crate) struct BlobFiles {
     /// `<dir>/tmp`; `None` when the store was opened for reading.
     staging: Option<PathBuf>,
     reserve_bytes: u64,
+    /// Set once a flush has failed; nothing is written any more.
+    halt: Halt,
     /// Directories below `root` whose own names are known to be on the disk.
     durable: Arc<Mutex<BTreeSet<PathBuf>>>,
 }
@@ -45,7 +48,7 @@ impl BlobFiles {
     ///
     /// # Errors
     /// `Full`, `ReadOnly`, `Io`, `Fatal`.
-    pub(crate) fn open(dir: &Path, reserve_bytes: u64) -> Result<Self> {
+    pub(crate) fn open(dir: &Path, reserve_bytes: u64, halt: Halt) -> Result<Self> {
         let staging = dir.join("tmp");
         let blobs = dir.join("blobs");
         let root = blobs.join("sha256");
@@ -53,11 +56,12 @@ impl BlobFiles {
         make_dir(&root)?;
         empty_dir(&staging)?;
         sync_dir(&blobs)?;
-        Ok(Self { root, staging: Some(staging), reserve_bytes, durable: Arc::default() })
+        Ok(Self { root, staging: Some(staging), reserve_bytes, halt, durable: Arc::default() })
     }
 
     pub(crate) fn open_read_only(dir: &Path) -> Self {
-        Self { root: dir.join("blobs").join("sha256"), staging: None, reserve_bytes: 0, durable: Arc::default() }
+        let root = dir.join("blobs").join("sha256");
+        Self { root, staging: None, reserve_bytes: 0, halt: Halt::new(dir), durable: Arc::default() }
     }
 
     /// `ab/cd` and the full name below `root`.
@@ -123,12 +127,19 @@ impl BlobStore for LocalStore {
         let Some(staging) = &self.blobs.staging else {
             return Err(StoreError::ReadOnly("it was opened for reading; only the server writes".to_owned()));
         };
+        self.blobs.halt.check()?;
         room::check(staging, self.blobs.reserve_bytes)?;
+        if lockgate_failpoint::fails("blob.staging") {
+            return Err(StoreError::Full("a planned fault".to_owned()));
+        }
         loop {
             let number = STAGED.fetch_add(1, Ordering::Relaxed);
             let path = staging.join(format!("{}-{number}", std::process::id()));
             match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
-                Ok(file) => return Ok(Box::new(StagedFile::new(self.blobs.clone(), path, file))),
+                Ok(file) => {
+                    lockgate_failpoint::point("blob.staged");
+                    return Ok(Box::new(StagedFile::new(self.blobs.clone(), path, file)));
+                }
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(fault::file("make", &path, &error)),
             }
@@ -243,6 +254,7 @@ impl StagedFile {
             return Err(fault::file("write", &self.path, &error));
         }
         self.written = self.written.saturating_add(piece.len() as u64);
+        lockgate_failpoint::point("blob.written");
         self.buffer = self.hashing.recycle(piece);
         self.start_write_back();
         Ok(())
@@ -292,6 +304,17 @@ impl StagedBlob for StagedFile {
     }
 
     fn commit(mut self: Box<Self>, declared: Option<Digest>) -> Result<(Digest, u64)> {
+        let halt = self.files.halt.clone();
+        let kept = self.keep(declared).map_err(|error| halt.after(error))?;
+        // A flush of another blob, or of rows, may have failed meanwhile, of a directory that both lie in.
+        halt.check()?;
+        Ok(kept)
+    }
+}
+
+impl StagedFile {
+    /// Gives the blob its final name, durably.
+    fn keep(&mut self, declared: Option<Digest>) -> Result<(Digest, u64)> {
         self.pass_on()?;
         let found = std::mem::replace(&mut self.hashing, Hashing::Ended).finish()?;
         if let Some(expected) = declared
@@ -301,10 +324,13 @@ impl StagedBlob for StagedFile {
         }
         let sealed = self.file.set_permissions(Permissions::from_mode(0o444));
         sealed.map_err(|error| fault::file("seal", &self.path, &error))?;
+        lockgate_failpoint::point("blob.before-flush");
         self.file.sync_all().map_err(|error| fault::flush(&self.path, &error))?;
+        lockgate_failpoint::point("blob.flushed");
         // Crash here: a file under `tmp/`, which the next start removes.
         let place = self.files.place(&found);
         self.files.make_shard(&place)?;
+        lockgate_failpoint::point("blob.shard-made");
         // INVARIANT (blobs stand): a link never replaces a file.
         match fs::hard_link(&self.path, &place.file) {
             Ok(()) => {}
@@ -313,9 +339,11 @@ impl StagedBlob for StagedFile {
             }
             Err(error) => return Err(fault::file("link", &place.file, &error)),
         }
+        lockgate_failpoint::point("blob.linked");
         // Crash here: the blob is there or not, whole in either case, and nobody was told. A blob that was there already
         // may have been linked a moment ago by a thread that has not flushed yet, so the flush is needed for both.
         sync_dir(&place.inner)?;
+        lockgate_failpoint::point("blob.durable");
         Ok((found, self.size))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::iter;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
@@ -11,7 +11,8 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use crate::fault::{self, Fault};
-use crate::{Options, migration, room, suspect};
+use crate::halt::Halt;
+use crate::{Options, migration, room, seal};
 
 /// SQLite before 3.51.3 can lose pages when the write-ahead log restarts (its "WAL-reset" bug).
 const SQLITE_LEAST: i32 = 3_051_003;
@@ -44,7 +45,7 @@ pub(crate) struct Database {
     /// `None` when the store was opened for reading.
     writer: Option<Mutex<Writer>>,
     /// Set once a commit or a flush has failed; nothing is written any more.
-    stopped: AtomicBool,
+    halt: Halt,
     dir: PathBuf,
     reserve_bytes: u64,
 }
@@ -60,15 +61,17 @@ impl Database {
     ///
     /// # Errors
     /// `Schema`, `Corrupt`, `Full`, `ReadOnly`, `Io`.
-    pub(crate) fn open(dir: &Path, options: &Options) -> Result<Self> {
+    pub(crate) fn open(dir: &Path, options: &Options, halt: Halt) -> Result<Self> {
         let path = dir.join("ledger.db");
         let connection = open_writer(&path)?;
         if std::fs::metadata(&path).is_ok_and(|file| file.len() <= options.check_up_to_bytes) {
             check_pages(&connection)?;
+            seal::check_all(&connection)?;
         }
+        migration::check_shape(&connection)?;
         check_head(&connection)?;
         let rows = connection.total_changes();
-        Self::with_readers(dir, options, Some(Mutex::new(Writer { connection, commits: 0, rows })))
+        Self::with_readers(dir, options, Some(Mutex::new(Writer { connection, commits: 0, rows })), halt)
     }
 
     /// Opens for reading beside a writer.
@@ -77,13 +80,13 @@ impl Database {
     /// `Schema`, `Corrupt`, `Io`.
     pub(crate) fn open_read_only(dir: &Path, options: &Options) -> Result<Self> {
         check_library()?;
-        let database = Self::with_readers(dir, options, None)?;
+        let database = Self::with_readers(dir, options, None, Halt::new(dir))?;
         let found = migration::version(&database.reader())?;
         migration::check_newest(found)?;
         Ok(database)
     }
 
-    fn with_readers(dir: &Path, options: &Options, writer: Option<Mutex<Writer>>) -> Result<Self> {
+    fn with_readers(dir: &Path, options: &Options, writer: Option<Mutex<Writer>>, halt: Halt) -> Result<Self> {
         let path = dir.join("ledger.db");
         let reader = Mutex::new(open_reader(&path)?);
         let mut more_readers = Vec::new();
@@ -95,7 +98,7 @@ impl Database {
             more_readers,
             next_reader: AtomicUsize::new(0),
             writer,
-            stopped: AtomicBool::new(false),
+            halt,
             dir: dir.to_owned(),
             reserve_bytes: options.reserve_bytes,
         })
@@ -133,9 +136,7 @@ impl Database {
             return Err(StoreError::ReadOnly("it was opened for reading; only the server writes".to_owned()));
         };
         let mut writer = writer.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.stopped.load(Ordering::SeqCst) {
-            return Err(StoreError::Fatal("an earlier write failed, and nothing is written after it".to_owned()));
-        }
+        self.halt.check()?;
         room::check(&self.dir, self.reserve_bytes)?;
         let value = match flush {
             Flush::Now => self.transaction(&mut writer.connection, work)?,
@@ -161,8 +162,12 @@ impl Database {
         let transaction = begun.map_err(Fault::from)?;
         // An error here drops the transaction, which rolls it back.
         let value = work(&transaction)?;
+        if lockgate_failpoint::fails("transaction.before-commit") {
+            return Err(StoreError::Full("a planned fault".to_owned()));
+        }
         // INVARIANT (commit is all). Crash before this: nothing of the batch. After: all of it.
         transaction.commit().map_err(|error| self.stop("commit", &error))?;
+        lockgate_failpoint::point("transaction.committed");
         Ok(value)
     }
 
@@ -182,8 +187,12 @@ impl Database {
     }
 
     fn checkpoint(&self, connection: &Connection, pragma: &str) -> Result<()> {
+        lockgate_failpoint::point("wal.before-copy");
         match connection.query_row(pragma, [], |row| row.get::<_, i64>(0)) {
-            Ok(_) => Ok(()),
+            Ok(_) => {
+                lockgate_failpoint::point("wal.copied");
+                Ok(())
+            }
             // A reader in the way or a full disk only delays: the log stays.
             Err(error)
                 if matches!(
@@ -199,17 +208,13 @@ impl Database {
 
     /// Notes that nothing may be written any more, on disk too when the device failed.
     fn stop(&self, what: &str, error: &rusqlite::Error) -> StoreError {
-        self.stopped.store(true, Ordering::SeqCst);
-        if fault::is_device_failure(error) {
-            suspect::set(&suspect::path(&self.dir));
-        }
-        StoreError::Fatal(format!("cannot {what}: {error}"))
+        self.halt.halt(StoreError::Fatal(format!("cannot {what}: {error}")), fault::is_device_failure(error))
     }
 }
 
 impl Drop for Database {
     fn drop(&mut self) {
-        if self.stopped.load(Ordering::SeqCst) {
+        if self.halt.is_halted() {
             return;
         }
         let Some(writer) = &self.writer else { return };
@@ -273,9 +278,9 @@ fn open_reader(path: &Path) -> Result<Connection, Fault> {
     Ok(connection)
 }
 
-/// Checks the structure of the database file.
+/// Checks the structure of the database file, and that its indexes say what its tables say.
 fn check_pages(connection: &Connection) -> Result<()> {
-    let read = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0));
+    let read = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get::<_, String>(0));
     let found = read.map_err(Fault::from)?;
     match found.as_str() {
         "ok" => Ok(()),

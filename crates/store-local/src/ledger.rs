@@ -10,6 +10,7 @@ use rusqlite::{Connection, OptionalExtension};
 use crate::LocalStore;
 use crate::database::Flush;
 use crate::fault::{Fault, from_sql, to_bound, to_limit, to_sql};
+use crate::seal;
 
 impl LedgerStore for LocalStore {
     fn head(&self) -> Result<Head> {
@@ -22,14 +23,26 @@ impl LedgerStore for LocalStore {
         self.database.write(Flush::Now, |connection| {
             let found = head(connection)?;
             batch.check_head(&found)?;
+            lockgate_failpoint::point("commit.begun");
             let streams = streams_extend(connection, &runs)?;
             entries_insert(connection, batch, &streams)?;
+            lockgate_failpoint::point("commit.entries-inserted");
             tiles_put(connection, batch)?;
+            lockgate_failpoint::point("commit.tiles-put");
             documents_insert(connection, batch)?;
             replies_insert(connection, &batch.replies)?;
             projections_put(connection, batch)?;
-            head_update(connection, batch)
-        })
+            lockgate_failpoint::point("commit.rows-written");
+            match lockgate_failpoint::planted("commit-in-two-steps") {
+                true => Ok(()),
+                false => head_update(connection, batch),
+            }
+        })?;
+        lockgate_failpoint::point("commit.written");
+        match lockgate_failpoint::planted("commit-in-two-steps") {
+            true => self.database.write(Flush::Now, |connection| head_update(connection, batch)),
+            false => Ok(()),
+        }
     }
 
     fn entry(&self, index: EntryIndex) -> Result<Option<Vec<u8>>> {
@@ -163,10 +176,13 @@ fn documents_insert(connection: &Connection, batch: &Batch) -> Result<(), Fault>
 
 fn replies_insert(connection: &Connection, replies: &[Reply]) -> Result<(), Fault> {
     let mut insert = connection.prepare_cached(
-        "INSERT INTO reply (key, request, body, at) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (key) DO NOTHING",
+        "INSERT INTO reply (key, request, body, at, seal) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (key) DO NOTHING",
     )?;
     for reply in replies {
-        let row = (reply.key.as_str(), reply.request.as_bytes(), reply.body.as_slice(), to_sql(reply.at.0)?);
+        let at = to_sql(reply.at.0)?;
+        let columns: [&[u8]; 4] = [reply.key.as_bytes(), reply.request.as_bytes(), &reply.body, &at.to_be_bytes()];
+        let seal = seal::of("reply", &columns);
+        let row = (reply.key.as_str(), reply.request.as_bytes(), reply.body.as_slice(), at, seal);
         if insert.execute(row)? == 0 {
             return Err(reply.conflict().into());
         }
@@ -176,13 +192,16 @@ fn replies_insert(connection: &Connection, replies: &[Reply]) -> Result<(), Faul
 
 fn projections_put(connection: &Connection, batch: &Batch) -> Result<(), Fault> {
     let mut put = connection.prepare_cached(
-        "INSERT INTO projection (kind, key, value) VALUES (?1, ?2, ?3)
-         ON CONFLICT (kind, key) DO UPDATE SET value = excluded.value",
+        "INSERT INTO projection (kind, key, value, seal) VALUES (?1, ?2, ?3, ?4)
+         ON CONFLICT (kind, key) DO UPDATE SET value = excluded.value, seal = excluded.seal",
     )?;
     let mut delete = connection.prepare_cached("DELETE FROM projection WHERE kind = ?1 AND key = ?2")?;
     for row in &batch.projections {
         match &row.value {
-            Some(value) => put.execute((row.kind, row.key.as_str(), value.as_slice()))?,
+            Some(value) => {
+                let seal = seal::of("projection", &[row.kind.as_bytes(), row.key.as_bytes(), value]);
+                put.execute((row.kind, row.key.as_str(), value.as_slice(), seal))?
+            }
             None => delete.execute((row.kind, row.key.as_str()))?,
         };
     }

@@ -14,11 +14,14 @@
 mod blob;
 mod database;
 mod fault;
+mod halt;
 mod hashing;
 mod ledger;
 mod migration;
+pub mod practice;
 mod projection;
 mod room;
+mod seal;
 mod session;
 mod store;
 mod stream;

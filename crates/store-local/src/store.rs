@@ -8,6 +8,7 @@ use lockgate_store::{Result, StoreError};
 
 use crate::blob::BlobFiles;
 use crate::database::Database;
+use crate::halt::Halt;
 use crate::{fault, suspect};
 
 /// How a local store behaves.
@@ -34,6 +35,7 @@ pub struct LocalStore {
     // The database is closed before the lock is let go.
     pub(crate) database: Database,
     pub(crate) blobs: BlobFiles,
+    halt: Halt,
     _lock: Option<File>,
 }
 
@@ -52,11 +54,15 @@ impl LocalStore {
             }
         }
         let lock = lock(dir)?;
+        lockgate_failpoint::point("store.locked");
         suspect::check(dir)?;
-        let blobs = BlobFiles::open(dir, options.reserve_bytes)?;
-        let database = Database::open(dir, &options)?;
-        sync_dir(dir)?;
-        Ok(Self { database, blobs, _lock: Some(lock) })
+        let halt = Halt::new(dir);
+        let blobs = BlobFiles::open(dir, options.reserve_bytes, halt.clone()).map_err(|error| halt.after(error))?;
+        lockgate_failpoint::point("store.staging-emptied");
+        let database = Database::open(dir, &options, halt.clone())?;
+        lockgate_failpoint::point("store.database-opened");
+        sync_dir(dir).map_err(|error| halt.after(error))?;
+        Ok(Self { database, blobs, halt, _lock: Some(lock) })
     }
 
     /// Opens a store for reading, also while another process writes it. Takes no lock and stores nothing: every write
@@ -72,7 +78,13 @@ impl LocalStore {
             )));
         }
         let database = Database::open_read_only(dir, &options)?;
-        Ok(Self { database, blobs: BlobFiles::open_read_only(dir), _lock: None })
+        Ok(Self { database, blobs: BlobFiles::open_read_only(dir), halt: Halt::new(dir), _lock: None })
+    }
+
+    /// Names what happens when a commit or a flush fails for good, in whatever part of the store: the process has to
+    /// stop, and `alarm` is called with the reason, before whoever asked for the write is told. The first one named stays.
+    pub fn on_failure(&self, alarm: impl Fn(&str) + Send + Sync + 'static) {
+        self.halt.tell(Box::new(alarm));
     }
 }
 

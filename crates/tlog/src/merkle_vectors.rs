@@ -73,7 +73,7 @@ fn check(set: &str, verify: impl Fn(&Value) -> Result<(), ProofError>) {
         assert_eq!(outcome.is_err(), refuse, "{}: {outcome:?}", file.display());
         accepted += usize::from(!refuse);
     }
-    println!("{set}: {} vectors agree, {accepted} of them accepted", files.len());
+    println!("vectors | rfc6962-merkle | {set} | {accepted} accepted, {} refused", files.len() - accepted);
     assert!(!files.is_empty() && accepted > 0, "the set `{set}` has cases of both kinds");
 }
 

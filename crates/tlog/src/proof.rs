@@ -89,7 +89,8 @@ pub fn verify_inclusion(
     if last != 0 {
         return Err(ProofError::PathLength);
     }
-    if hash == *root { Ok(()) } else { Err(ProofError::RootMismatch) }
+    let proven = hash == *root || lockgate_failpoint::planted("inclusion-unchecked");
+    if proven { Ok(()) } else { Err(ProofError::RootMismatch) }
 }
 
 /// Verifies that the tree of `old` entries with `old_root` is a prefix of the tree of `new` entries with `new_root`.
@@ -148,7 +149,9 @@ pub fn verify_consistency(
     if last != 0 {
         return Err(ProofError::PathLength);
     }
-    if old_hash == *old_root && new_hash == *new_root { Ok(()) } else { Err(ProofError::RootMismatch) }
+    let same = old_hash == *old_root && new_hash == *new_root;
+    let proven = same || lockgate_failpoint::planted("consistency-unchecked");
+    if proven { Ok(()) } else { Err(ProofError::RootMismatch) }
 }
 
 /// [`verify_inclusion`] for a proof that arrives as raw bytes, whose lengths are not known to be right.

@@ -4,19 +4,25 @@
 // that there is one place that writes pages: the server.
 
 import '/assets/act.js';
-import { end, signInPage } from '/assets/session.js';
+import { end, session, signInPage, whenSessionChanges } from '/assets/session.js';
 
 // No more often than this, however much happens.
 const REFRESH_MS = 400;
-// A connection that is silent for longer than the server's heartbeat counts as lost.
-const SILENCE_MS = 4_500;
+// A connection that is silent for twice the time of the server's heartbeat counts as lost.
+const SILENCE_MS = 4_000;
+// How long after a lost connection the next one is tried.
+const RETRY_MS = 1_000;
 
 const live = document.getElementById('live');
+const personOf = (page) => page.querySelector('.who .person')?.textContent;
+const person = personOf(document);
 let index = Number(document.body.dataset.entries);
 let source = null;
 let silence = null;
 let pending = null;
 let busy = false;
+// Whether an update could not be fetched: it is fetched as soon as the server is heard again.
+let missed = false;
 
 function standing(text, lost) {
   if (live !== null && live.textContent !== text) {
@@ -32,7 +38,9 @@ function fetchPage() {
     request.responseType = 'document';
     request.open('GET', location.href);
     request.onload = () => (request.status === 200 ? resolve(request.response) : reject(new Error(String(request.status))));
+    request.timeout = SILENCE_MS;
     request.onerror = () => reject(new Error('unreachable'));
+    request.ontimeout = request.onerror;
     request.send();
   });
 }
@@ -94,6 +102,11 @@ async function refresh() {
     const page = await fetchPage();
     const content = page.getElementById('content');
     if (content === null) {
+      // The sign-in page came instead.
+      check();
+      return;
+    }
+    if (personOf(page) !== person) {
       location.reload();
       return;
     }
@@ -106,8 +119,9 @@ async function refresh() {
     }
     index = Math.max(index, Number(page.body.dataset.entries));
     document.body.dataset.entries = String(index);
-  } catch (error) {
-    standing(error.message === '401' ? 'signed out' : 'not connected', true);
+  } catch {
+    missed = true;
+    standing('not connected', true);
   } finally {
     busy = false;
   }
@@ -117,18 +131,62 @@ function later() {
   pending ??= setTimeout(refresh, REFRESH_MS);
 }
 
-function heard() {
+// Says that nobody is signed in here any more, or takes that back. What is shown stays, and stands still.
+function signedOut(so) {
+  const notice = document.getElementById('signed-out');
+  notice.hidden = !so;
+  notice.querySelector('a').href = signInPage();
+  if (so) {
+    standing('signed out', true);
+  }
+}
+
+// Finds out why nothing is heard: nobody is signed in here any more, somebody else is, or the server is out of reach.
+async function check() {
   clearTimeout(silence);
-  standing('live', false);
+  source?.close();
+  try {
+    const me = await session(AbortSignal.timeout(SILENCE_MS));
+    signedOut(me === null);
+    if (me !== null && me.person !== person) {
+      // What is shown is for somebody else's eyes, and what is done here would be done in another name.
+      location.reload();
+    } else if (me !== null) {
+      connect();
+    }
+  } catch {
+    lost();
+  }
+}
+
+function lost() {
+  standing('not connected', true);
+  source?.close();
+  clearTimeout(silence);
+  silence = setTimeout(check, RETRY_MS);
+}
+
+function listen() {
+  clearTimeout(silence);
   silence = setTimeout(() => {
     standing('not connected', true);
-    connect();
+    check();
   }, SILENCE_MS);
+}
+
+function heard() {
+  standing('live', false);
+  if (missed) {
+    missed = false;
+    later();
+  }
+  listen();
 }
 
 // Follows the ledger from the entry after the last one that this page knows.
 function connect() {
   source?.close();
+  listen();
   source = new EventSource(`/v1/events?from=${index}`);
   source.onopen = heard;
   source.addEventListener('size', (event) => {
@@ -139,7 +197,8 @@ function connect() {
       later();
     }
   });
-  source.onerror = () => standing('not connected', true);
+  // The browser would try again by itself, but not where the server answers with a refusal.
+  source.onerror = lost;
 }
 
 document.addEventListener('click', async (event) => {
@@ -201,6 +260,12 @@ document.addEventListener('keydown', (event) => {
 
 if (live !== null) {
   connect();
+  whenSessionChanges(check);
+  document.addEventListener('visibilitychange', () => {
+    if (document.visibilityState === 'visible' && !document.getElementById('signed-out').hidden) {
+      check();
+    }
+  });
 }
 if (document.querySelector('[data-own="log"]') !== null) {
   import('/assets/log.js');

@@ -1,6 +1,6 @@
 // The sign-in page: answers the server's challenge with a passkey, or takes over a session of the command line.
 
-import { begin, call, end, nextPage, session } from '/assets/session.js';
+import { begin, call, end, nextPage, session, sessionChanged } from '/assets/session.js';
 import { sign, utf8 } from '/assets/sshsig.js';
 import { keysOf } from '/assets/passkey.js';
 import { fill, part, passkeysWork, problem, say, show, step, visible } from '/assets/page.js';
@@ -60,6 +60,7 @@ async function offer(code) {
   show('handover');
   part('take').addEventListener('click', () => step(part('take'), async () => {
     await call('/v1/handovers/claims', { method: 'POST', body: { code, person } });
+    sessionChanged();
     location.replace(nextPage());
   }));
   part('leave').addEventListener('click', () => step(part('leave'), async () => {

@@ -435,6 +435,9 @@ const EVENTS = {
   ),
   'ci.untrusted': object({ trust: integer, reason: text, by: name, signature: text }),
   'access.reviewed': object({ review: digest, by: name, signature: text }),
+  'drill.recorded': object({
+    report: digest, tried: integer, caught: integer, skipped: integer, entries: integer, ran_at: integer, tool: text,
+  }),
   'delegation.granted': object(
     { from: name, to: name, expires_at: integer, reason: text, signature: text },
     { groups: list(name), environments: list(name), services: list(service) },
@@ -2098,6 +2101,15 @@ class Governance {
     if (report.schema !== schema('backtest') || report.flips.length + report.errors.length + report.unchanged !== report.decisions) {
       refuse('BACKTEST_INVALID', 'the backtest is of another version, or does not account for every decision');
     }
+    const totals = new Map();
+    for (const { before, after } of report.flips) {
+      totals.set(`${before} to ${after}`, (totals.get(`${before} to ${after}`) ?? 0) + 1);
+    }
+    const told = Object.entries(report.totals);
+    if (report.flips.some(({ before, after }) => before === after) ||
+        told.length !== totals.size || told.some(([kind, count]) => totals.get(kind) !== count)) {
+      refuse('BACKTEST_INVALID', 'the totals of the backtest are not those of its flips');
+    }
     if (report.ledger !== this.origin || report.proposed !== policy || report.base !== previous || report.tree_size > index) {
       refuse('BACKTEST_STALE', 'the backtest is not of this change');
     }
@@ -2133,11 +2145,11 @@ class Governance {
     checkReason(asked.reason);
   }
   checkLength(expiresAt, time) {
-    const days = Math.floor((expiresAt - time) / DAY);
-    if (expiresAt <= time || days > LIMITS.waiverDays) {
+    const length = expiresAt - time;
+    if (length <= 0 || length > LIMITS.waiverDays * DAY) {
       refuse('WAIVER_EXPIRY', 'a waiver ends within 90 days, and not in the past');
     }
-    if (this.rules.waivers !== null && days > this.rules.waivers.max_days) {
+    if (this.rules.waivers !== null && length > this.rules.waivers.max_days * DAY) {
       refuse('WAIVER_TOO_LONG', 'a waiver lasts longer than the policy set lets it');
     }
   }
@@ -2257,6 +2269,18 @@ class Governance {
       refuse('FEED_OLDER', 'a snapshot is older than the newest one');
     }
     this.feeds.push({ index, body });
+  }
+
+  // -- drills
+
+  checkDrill(body, by) {
+    this.require(by, 'audit');
+    if (body.tried === 0 || body.caught > body.tried) {
+      refuse('DRILL_INVALID', 'the numbers of a drill do not fit each other');
+    }
+    if (body.tool === '' || bytesOf(body.tool) > 128 || /\p{Cc}/u.test(body.tool)) {
+      refuse('DRILL_INVALID', 'the program that ran a drill has no usable name');
+    }
   }
 
   // -- freezes
@@ -2673,9 +2697,12 @@ const GOVERNANCE_EVENTS = new Set([
   'break-glass.signed', 'break-glass.reviewed',
 ]);
 
+// Neither governance nor about a release: such an entry stands in its author's stream alone.
+const APART_EVENTS = new Set(['drill.recorded']);
+
 // The streams that an entry has to stand in.
 function streamsOf({ event: { type, body }, actor }) {
-  const of = GOVERNANCE_EVENTS.has(type) ? ['governance'] : [`release:${body.release}`];
+  const of = GOVERNANCE_EVENTS.has(type) ? ['governance'] : APART_EVENTS.has(type) ? [] : [`release:${body.release}`];
   if (['promotion.requested', 'approval.recorded', 'approval.withdrawn', 'promotion.closed', 'decision.recorded', 'grant.issued'].includes(type)) {
     of.push(`promotion:${body.promotion}`);
   }
@@ -2777,6 +2804,8 @@ class Ledger {
     }
     if (GOVERNANCE_EVENTS.has(type)) {
       await this.governance.apply(entry, index, this);
+    } else if (type === 'drill.recorded') {
+      this.governance.checkDrill(body, this.actor(entry));
     } else if (type === 'release.published') {
       this.publish(index, entry, body);
     } else {
@@ -3328,7 +3357,8 @@ async function fold(entries, promotion, bodies) {
   const folded = { ledger, index: last.index, decision, target, ran: null, granted: null, documents: null };
   for (const { index, entry } of all) {
     const { type, body } = entry.event;
-    const own = body.release === decision.release && !GOVERNANCE_EVENTS.has(type);
+    const ledgers = GOVERNANCE_EVENTS.has(type) || APART_EVENTS.has(type);
+    const own = body.release === decision.release && !ledgers;
     if (type === 'decision.recorded' && own && (index === last.index || body.outcome === 'allow')) {
       const documents = ledger.checkDecision(index, entry.time, body);
       if (index === last.index) {
@@ -3336,7 +3366,7 @@ async function fold(entries, promotion, bodies) {
         folded.documents = documents;
       }
     }
-    if (GOVERNANCE_EVENTS.has(type) || own) {
+    if (ledgers || own) {
       await ledger.apply(index, entry);
       if (own && type === 'grant.issued' && body.promotion === promotion) {
         folded.granted = linkIn(entry, target)?.seq ?? null;

@@ -11,6 +11,10 @@ use crate::wording::visible;
 const WIDTH: u64 = 720;
 /// Where bars and lines begin, behind the names or the scale.
 const LEFT: u64 = 160;
+/// Where bars begin at most, behind long names.
+const LEFT_MAX: u64 = 300;
+/// How wide one character of a name is at most, on average.
+const CHARACTER: u64 = 8;
 /// How much room a value has behind its bar.
 const RIGHT: u64 = 120;
 /// How high one bar is, with what is around it.
@@ -50,22 +54,23 @@ pub struct Line {
 pub fn bars(id: &str, title: &str, bars: &[Bar], table: &Markup) -> Markup {
     let most = bars.iter().map(|bar| bar.value).max().unwrap_or(0);
     let height = BAR * bars.len() as u64;
+    let left = left_of(bars);
     let words: Vec<String> = bars.iter().map(|bar| format!("{} {}", bar.label, bar.words)).collect();
     framed(
         id,
         title,
         table,
         &html! {
-            @if most == 0 { p.quiet { "Nothing to draw: all of it is zero." } } @else {
+            @if bars.is_empty() { p.quiet { "Nothing to draw yet." } } @else {
                 svg.chart viewBox={ "0 0 " (WIDTH) " " (height) } role="img" aria-labelledby={ (id) "-title " (id) "-words" } {
                     title id={ (id) "-words" } { (visible(&words.join(", "))) }
-                    line.axis x1=(LEFT) x2=(LEFT) y1="0" y2=(height) {}
+                    line.axis x1=(left) x2=(left) y1="0" y2=(height) {}
                     @for (place, bar) in bars.iter().enumerate() {
                         @let top = BAR * place as u64;
-                        @let width = scaled(bar.value, most, WIDTH - LEFT - RIGHT);
-                        text.name x=(LEFT - 8) y=(top + 19) { (visible(&bar.label)) }
-                        rect.bar x=(LEFT) y=(top + 5) width=(width) height=(BAR - 10) rx="2" {}
-                        text.value x=(LEFT + width + 6) y=(top + 19) { (visible(&bar.words)) }
+                        @let width = scaled(bar.value, most, WIDTH - left - RIGHT);
+                        text.name x=(left - 8) y=(top + 19) { (visible(&bar.label)) }
+                        rect.bar x=(left) y=(top + 5) width=(width) height=(BAR - 10) rx="2" {}
+                        text.value x=(left + width + 6) y=(top + 19) { (visible(&bar.words)) }
                     }
                 }
             }
@@ -82,15 +87,15 @@ pub fn lines(
     scale: impl Fn(u64) -> String,
     table: &Markup,
 ) -> Markup {
-    let most = lines.iter().flat_map(|line| &line.values).flatten().copied().max().unwrap_or(0);
+    let most = lines.iter().flat_map(|line| &line.values).flatten().copied().max();
     // Of a scale with whole steps.
-    let top = most.div_ceil(STEPS).saturating_mul(STEPS);
+    let top = most.unwrap_or(0).div_ceil(STEPS).max(1).saturating_mul(STEPS);
     framed(
         id,
         title,
         table,
         &html! {
-            @if most == 0 { p.quiet { "Nothing to draw: all of it is zero." } } @else {
+            @if most.is_none() { p.quiet { "Nothing to draw yet." } } @else {
                 svg.chart viewBox={ "0 0 " (WIDTH) " " (HEIGHT + 2 * EDGE) } role="img" aria-labelledby={ (id) "-title " (id) "-words" } {
                     title id={ (id) "-words" } { (visible(&said(labels, lines, &scale))) }
                     @for step in 0..=STEPS {
@@ -115,8 +120,12 @@ fn framed(id: &str, title: &str, table: &Markup, drawing: &Markup) -> Markup {
     html! {
         section.figure aria-labelledby={ (id) "-title" } {
             h2 id={ (id) "-title" } { (title) }
-            div.scroll { (drawing) }
-            details { summary { "As a table" } div.scroll { (table) } }
+            // Reached by the keyboard, because what is wider than the screen holds nothing else to reach.
+            div.scroll role="group" tabindex="0" aria-labelledby={ (id) "-title" } { (drawing) }
+            details {
+                summary { "As a table" }
+                div.scroll role="group" tabindex="0" aria-labelledby={ (id) "-title" } { (table) }
+            }
         }
     }
 }
@@ -170,6 +179,12 @@ fn ends(labels: &[String]) -> Markup {
     }
 }
 
+/// Where bars begin: behind the longest of their names.
+fn left_of(bars: &[Bar]) -> u64 {
+    let longest = bars.iter().map(|bar| bar.label.chars().count() as u64).max().unwrap_or(0);
+    longest.saturating_mul(CHARACTER).saturating_add(16).clamp(LEFT, LEFT_MAX)
+}
+
 /// A value as a part of a length.
 fn scaled(value: u64, most: u64, length: u64) -> u64 {
     let part = u128::from(value.min(most)) * u128::from(length) / u128::from(most.max(1));
@@ -211,7 +226,13 @@ mod tests {
         for bad in ["<b>", "\u{202e}", " style="] {
             assert!(!text.contains(bad), "{bad}: {text}");
         }
-        assert!(bars("a", "Waits", &[bar("none", 0)], &html! {}).into_string().contains("Nothing to draw"));
+        // What is known to be nothing is said; only what is not known is not drawn.
+        let zero = bars("a", "Waits", &[bar("none", 0)], &html! {}).into_string();
+        assert!(zero.contains("0 h") && zero.contains("<svg"), "{zero}");
+        assert!(bars("a", "Waits", &[], &html! {}).into_string().contains("Nothing to draw yet"));
+        // Long names have room.
+        let label = |length: usize| left_of(&[bar(&"X".repeat(length), 1)]);
+        assert_eq!((label(3), label(21), label(500)), (160, 184, 300));
     }
 
     #[test]
@@ -221,6 +242,12 @@ mod tests {
         let text = lines("l", "Time", &labels, &[line], |value| format!("{value} s"), &html! {}).into_string();
         assert_eq!((text.matches("<polyline").count(), text.matches("class=\"point\"").count()), (1, 3), "{text}");
         assert!(text.contains("half: highest 4 s at w2, newest 2 s at w4"), "{text}");
+        let flat = Line { label: "flat".to_owned(), values: vec![Some(0), Some(0)] };
+        let text = lines("l", "Time", &labels, &[flat], |value| format!("{value} s"), &html! {}).into_string();
+        assert!(text.contains("<polyline") && text.contains(">4 s<"), "{text}");
+        let unknown = Line { label: "unknown".to_owned(), values: vec![None] };
+        let text = lines("l", "Time", &labels, &[unknown], |value| format!("{value} s"), &html! {}).into_string();
+        assert!(text.contains("Nothing to draw yet"), "{text}");
         // The highest value stands at the top of the drawing, and zero at its bottom.
         assert_eq!((height_of(4, 4), height_of(0, 4)), (EDGE, EDGE + HEIGHT));
         assert_eq!((along(0, 1), along(3, 4)), (168, 712));

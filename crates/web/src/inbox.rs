@@ -35,6 +35,7 @@ pub fn content(inbox: &InboxReply, now: UnixMillis) -> Markup {
                 ul.inbox { @for one in &inbox.changes { (change(one, now)) } }
             }
         }
+        p { a href="/changes" { "All proposed changes" } }
         @if !nothing { (command("cli-inbox", "lockgate inbox")) }
     }
 }
@@ -63,7 +64,7 @@ fn change(one: &ChangeRow, now: UnixMillis) -> Markup {
     html! {
         li id={ "row-" (id) } data-row {
             p.line {
-                strong { (id) ": " (visible(&one.event)) }
+                a href={ "/changes/" (id) } { strong { (id) ": " (visible(&one.event)) } }
                 @if let Some(subject) = &one.subject { " of " strong { (subject.as_str()) } }
             }
             p {
@@ -72,6 +73,7 @@ fn change(one: &ChangeRow, now: UnixMillis) -> Markup {
             }
             p { "missing: " (one.missing) " more " @if one.missing == 1 { "signature" } @else { "signatures" } }
             p.quiet { "ends " (until(one.expires_at, now)) }
+            p { a.button href={ "/changes/" (id) } { "Open" } }
             (command(&format!("cli-show-{id}"), &format!("lockgate change show {id}")))
             (command(&format!("cli-{id}"), &format!("lockgate change sign {id}")))
         }

@@ -23,7 +23,7 @@ pub fn lanes(environments: &[EnvironmentRow], now: UnixMillis) -> Markup {
     html! {
         h2 { "Over time" }
         div.scroll {
-            svg.lanes viewBox={ "0 0 " (WIDTH) " " (height) } role="img" aria-label="Which release ran when in each environment" {
+            svg.lanes viewBox={ "0 0 " (WIDTH) " " (height) } role="group" aria-label="Which release ran when in each environment" {
                 @for (place, row) in environments.iter().enumerate() {
                     @let top = HEIGHT * place as u64;
                     text.name x="0" y=(top + 19) { (row.environment.as_str()) }

@@ -5,8 +5,10 @@
 
 pub mod action;
 pub mod assets;
+pub mod changes;
 pub mod chart;
 pub mod diff;
+pub mod drift;
 pub mod evidence;
 pub mod freeze;
 pub mod inbox;

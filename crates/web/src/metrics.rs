@@ -82,14 +82,20 @@ fn summary(metrics: &MetricsReply) -> Markup {
     }
 }
 
-/// A stretch of time as people say it, from seconds on.
+/// A stretch of time as people say it; what took less than a second took some time all the same.
 fn long(secs: u64) -> String {
     match secs {
-        0..60 => format!("{secs} s"),
+        0 => "under 1 s".to_owned(),
+        1..60 => format!("{secs} s"),
         60..3_600 => format!("{} min", secs / 60),
         3_600..DAY_SECS => format!("{}.{} h", secs / 3_600, secs % 3_600 / 360),
         _ => format!("{}.{} d", secs / DAY_SECS, secs % DAY_SECS / 8_640),
     }
+}
+
+/// A place on a scale of time, which begins at nothing.
+fn scale(secs: u64) -> String {
+    if secs == 0 { "0 s".to_owned() } else { long(secs) }
 }
 
 fn maybe(secs: Option<u64>) -> String {
@@ -145,7 +151,7 @@ fn over_time(metrics: &MetricsReply) -> Markup {
         line("rollbacks", metrics.weeks.iter().map(|week| Some(week.rollbacks)).collect()),
     ];
     html! {
-        (chart::lines("weeks", "Time to promotion, week by week", &labels, &[half], long, &table))
+        (chart::lines("weeks", "Time to promotion, week by week", &labels, &[half], scale, &table))
         (chart::lines("counts", "Grants and rollbacks, week by week", &labels, &counts, |value| value.to_string(), &table))
     }
 }
@@ -313,6 +319,16 @@ mod tests {
             assert!(text.contains(wanted), "{wanted}: {text}");
         }
         assert!(!text.contains("<script") && !text.contains(" style="), "{text}");
+    }
+
+    #[test]
+    fn what_took_no_whole_second_is_drawn_and_said() {
+        let mut quick = metrics();
+        quick.environments[0].p50_secs = Some(0);
+        quick.environments[0].p90_secs = Some(0);
+        quick.waiting[0].secs = 0;
+        let text = content(&quick, Span::from_secs(90 * DAY_SECS), UnixMillis(10 * 86_400_000)).into_string();
+        assert!(text.matches("under 1 s").count() >= 3 && !text.contains("all of it is zero"), "{text}");
     }
 
     #[test]

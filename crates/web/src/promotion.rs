@@ -1,7 +1,7 @@
 //! One promotion: the evidence checklist, why it is blocked, and what can be done about it.
 
 use lockgate_api::wire::{ApprovalRow, GateRow, PromotionReply};
-use lockgate_model::facts::Verdict;
+use lockgate_model::facts::{PromotionKind, Verdict};
 use lockgate_model::{PersonId, UnixMillis};
 use maud::{Markup, html};
 
@@ -145,7 +145,7 @@ fn approvals(approvals: &[ApprovalRow], now: UnixMillis) -> Markup {
 fn artifacts(promotion: &PromotionReply) -> Markup {
     html! {
         h2 { "Artifacts" }
-        ul {
+        ul.plain {
             @for artifact in &promotion.artifacts {
                 li { (visible(&artifact.name)) " " span.quiet { (size(artifact.size_bytes)) } " " (digest(&artifact.digest)) }
             }
@@ -161,6 +161,7 @@ fn actions(promotion: &PromotionReply, rights: &Rights, person: &PersonId) -> Ma
         @if matches!(promotion.status.as_str(), "pending" | "denied") {
             (decide(promotion, rights, person))
             (withdraw(promotion, rights, person))
+            (evaluate(promotion, rights))
         }
         (command("cli-why", &format!("lockgate why {id}")))
         (command("cli-bundle", &format!("lockgate bundle get {id}")))
@@ -210,11 +211,36 @@ fn withdraw(promotion: &PromotionReply, rights: &Rights, person: &PersonId) -> M
     }
 }
 
+/// Asking once more for what is open decides on it anew, and makes no second promotion.
+fn evaluate(promotion: &PromotionReply, rights: &Rights) -> Markup {
+    let (id, release, environment) =
+        (promotion.promotion, promotion.release.to_string(), promotion.environment.as_str());
+    let (permission, path, verb) = match promotion.kind {
+        PromotionKind::Promotion => ("request", "/v1/promotions", "promote"),
+        PromotionKind::Rollback => ("rollback", "/v1/rollbacks", "rollback"),
+    };
+    let reason = format!("evaluate {id} again");
+    html! {
+        @if rights.may(permission) {
+            form.act data-act=(path) data-method="POST" method="post" {
+                input type="hidden" name="release" value=(release);
+                input type="hidden" name="environment" value=(environment);
+                input type="hidden" name="reason" value=(reason);
+                p.quiet { "Every gate looks again at what there is now; what already asked stays the same promotion." }
+                button.plain id="evaluate" type="submit" { "Evaluate now" }
+                (problem())
+            }
+        } @else {
+            (refused("Evaluate now", rights, permission))
+        }
+        (command("cli-evaluate", &format!("lockgate {verb} {release} --to {environment} --reason \"{reason}\"")))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use lockgate_model::Digest;
-    use lockgate_model::facts::PromotionKind;
 
     fn promotion() -> PromotionReply {
         let hostile = "<script>alert(1)</script>\u{202e}";
@@ -270,5 +296,21 @@ mod tests {
             assert!(sam.contains(wanted), "{wanted}: {sam}");
         }
         assert!(!sam.contains("<script") && !sam.contains('\u{202e}'), "{sam}");
+    }
+
+    #[test]
+    fn what_is_open_is_evaluated_anew_by_who_may_ask_for_it() {
+        let check = |kind: PromotionKind, permission: &str, status: &str, wanted: Option<&str>| {
+            let rights = Rights { may: vec![permission.to_owned()], ..Rights::default() };
+            let promotion = PromotionReply { kind, status: status.to_owned(), ..promotion() };
+            let text = content(&promotion, &rights, &"sam".parse().unwrap(), UnixMillis(0)).into_string();
+            assert_eq!(text.contains("id=\"evaluate\""), wanted.is_some(), "{text}");
+            let act = wanted.map(|path| format!("data-act=\"{path}\"")).unwrap_or_default();
+            assert!(text.contains(&act), "{act}: {text}");
+        };
+        check(PromotionKind::Promotion, "request", "pending", Some("/v1/promotions"));
+        check(PromotionKind::Rollback, "rollback", "denied", Some("/v1/rollbacks"));
+        check(PromotionKind::Rollback, "request", "pending", None);
+        check(PromotionKind::Promotion, "request", "granted", None);
     }
 }

@@ -12,6 +12,8 @@ pub enum Section {
     Pipeline,
     /// What waits for the person.
     Inbox,
+    /// What was reported to run, compared with what is granted.
+    Drift,
     /// What happened.
     Timeline,
     /// The transparency log.
@@ -28,9 +30,10 @@ pub enum Section {
 
 impl Section {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Pipeline,
         Self::Inbox,
+        Self::Drift,
         Self::Timeline,
         Self::Log,
         Self::Keys,
@@ -44,6 +47,7 @@ impl Section {
         match self {
             Self::Pipeline => ("Pipeline", "/", 'p'),
             Self::Inbox => ("Needs you", "/inbox", 'i'),
+            Self::Drift => ("Drift", "/drift", 'd'),
             Self::Timeline => ("Timeline", "/timeline", 't'),
             Self::Log => ("Log", "/log", 'l'),
             Self::Keys => ("Keys", "/keys", 'k'),
@@ -93,11 +97,18 @@ impl Shell {
                     a.skip href="#content" { "Skip to the content" }
                     (self.head(section))
                     @if self.demo {
-                        p.banner { strong { "Demo." } " The keys of this instance mean nothing." }
+                        aside.banner aria-label="Demo" { strong { "Demo." } " The keys of this instance mean nothing." }
                     }
                     div id="alarms" role="status" {
                         @for alarm in &self.alarms {
                             p.banner.alarm { span.icon aria-hidden="true" { "!" } " " (visible(alarm)) }
+                        }
+                    }
+                    div role="alert" {
+                        p.banner.alarm id="signed-out" hidden {
+                            span.icon aria-hidden="true" { "!" }
+                            " You are signed out, so that this page stands still. "
+                            a href="/sign-in" { "Sign in" }
                         }
                     }
                     main id="content" tabindex="-1" { (content) }

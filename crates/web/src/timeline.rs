@@ -8,7 +8,7 @@ use maud::{Markup, html};
 use crate::wording::{ago, command, visible};
 
 /// The sorts of events that can be chosen: the first part of their names.
-const EVENTS: [&str; 18] = [
+const EVENTS: [&str; 19] = [
     "release",
     "evidence",
     "promotion",
@@ -27,11 +27,14 @@ const EVENTS: [&str; 18] = [
     "policy",
     "access",
     "ci",
+    "drill",
 ];
 
 /// What is filtered by, as the address has it; what is empty filters nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
+    /// One stream of the ledger.
+    pub stream: String,
     /// A service.
     pub service: String,
     /// An artifact's digest.
@@ -53,8 +56,9 @@ pub struct Filter {
 }
 
 impl Filter {
-    fn fields(&self) -> [(&'static str, &str); 8] {
+    fn fields(&self) -> [(&'static str, &str); 9] {
         [
+            ("stream", self.stream.as_str()),
             ("service", self.service.as_str()),
             ("artifact", self.artifact.as_str()),
             ("person", self.person.as_str()),
@@ -86,6 +90,10 @@ impl Filter {
             ("--person", &self.person),
             ("--env", &self.environment),
         ];
+        if let Some(stream) = stream_flag(&self.stream) {
+            let before = self.before.map(|before| format!(" --before {before}")).unwrap_or_default();
+            return format!("lockgate history {stream}{before}");
+        }
         let flag = flags.iter().find(|(_, value)| !value.is_empty());
         let before = self.before.map(|before| format!(" --before {before}")).unwrap_or_default();
         match flag {
@@ -93,6 +101,22 @@ impl Filter {
             None => format!("lockgate history{before}"),
         }
     }
+}
+
+/// The option of the command line that asks for a stream, where there is one.
+fn stream_flag(stream: &str) -> Option<String> {
+    let (kind, name) = stream.split_once(':').unwrap_or((stream, ""));
+    let flag = match kind {
+        "governance" => return Some("--governance".to_owned()),
+        "release" => "--release",
+        "promotion" => "--promotion",
+        "service" => "--service",
+        "environment" => "--env",
+        "person" => "--person",
+        "artifact" => "--artifact",
+        _ => return None,
+    };
+    Some(format!("{flag} {}", visible(name)))
 }
 
 /// The page's content.
@@ -142,6 +166,7 @@ fn form(filter: &Filter) -> Markup {
     html! {
         form.filters method="get" action="/timeline" role="search" {
             (field("text", "Words", "search", &filter.text))
+            (stream_field(&filter.stream))
             (field("service", "Service", "search", &filter.service))
             (field("environment", "Environment", "search", &filter.environment))
             (field("person", "Person", "search", &filter.person))
@@ -160,6 +185,24 @@ fn form(filter: &Filter) -> Markup {
             (field("until", "To", "date", &filter.until))
             button type="submit" { "Filter" }
             @if !filter.is_empty() { a href="/timeline" { "Clear" } }
+        }
+    }
+}
+
+/// A stream has a sort and mostly a name: what there is, is offered while one writes.
+fn stream_field(stream: &str) -> Markup {
+    html! {
+        div {
+            label for="filter-stream" { "Stream" }
+            input id="filter-stream" name="stream" type="search" value=(visible(stream)) maxlength="256"
+                autocomplete="off" list="streams" placeholder="all";
+            datalist id="streams" {
+                option value="governance" {}
+                option value="promotions" {}
+                @for sort in ["service:", "release:", "promotion:", "environment:", "person:", "artifact:"] {
+                    option value=(sort) {}
+                }
+            }
         }
     }
 }
@@ -250,6 +293,19 @@ mod tests {
         for bad in ["<script", "\u{202e}", "href=\"javascript:"] {
             assert!(!text.contains(bad), "{bad}: {text}");
         }
+    }
+
+    #[test]
+    fn a_stream_stays_in_the_address_and_in_the_command() {
+        let check = |stream: &str, wanted: &str| {
+            let filter = Filter { stream: stream.to_owned(), before: Some(9), ..Filter::default() };
+            assert_eq!(filter.command(), wanted);
+        };
+        check("governance", "lockgate history --governance --before 9");
+        check("release:shop/web@1.4.2", "lockgate history --release shop/web@1.4.2 --before 9");
+        check("promotions", "lockgate history --before 9");
+        let filter = Filter { stream: "person:dana".to_owned(), ..Filter::default() };
+        assert_eq!(filter.query(Some(3)), "stream=person%3Adana&before=3");
     }
 
     #[test]

@@ -95,7 +95,7 @@ pub fn command(id: &str, text: &str) -> Markup {
     html! {
         div.command {
             code id=(id) { (text) }
-            button.plain.copy type="button" data-copies=(id) aria-label={ "Copy " (text) } { "Copy as CLI" }
+            button.plain.copy type="button" data-copies=(id) aria-label={ "Copy as CLI: " (text) } { "Copy as CLI" }
         }
     }
 }

@@ -64,7 +64,11 @@ pub fn measure(runs: usize) -> Result<Row> {
     Ok(Row::at_most(&what, alone, alone, 1000.0, "1,000 µs", "µs"))
 }
 
-fn policy() -> Result<PolicySet> {
+/// The policy set with those gates.
+///
+/// # Errors
+/// When it does not load.
+pub fn policy() -> Result<PolicySet> {
     read(files(&KINDS)?)
 }
 

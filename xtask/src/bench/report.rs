@@ -3,6 +3,8 @@
 /// What was measured, and how.
 #[derive(Debug)]
 pub struct Report {
+    /// What the section is called; no two have one title.
+    pub title: &'static str,
     /// The command that measures it again.
     pub command: String,
     /// What the machine is.
@@ -58,16 +60,9 @@ impl Row {
 }
 
 impl Report {
-    /// The report as a Markdown document.
+    /// The report as a section of a Markdown document.
     pub fn to_markdown(&self) -> String {
-        let mut text = String::from("# Benchmarks\n\nMeasured and written by:\n\n");
-        text.push_str(&format!("```\n{}\n```\n\n", self.command));
-        text.push_str(
-            "Figures are medians over rounds, and differ from machine to machine and from hour to hour; the ratios \
-             to limits that were measured in the same run differ less. Client, server and store share the machine. \
-             Rows without a goal are limits or context. The column \"judged\" is what the goal compares: a ratio, or \
-             the figure itself.\n\n",
-        );
+        let mut text = format!("## {}\n\nMeasured and written by:\n\n```\n{}\n```\n\n", self.title, self.command);
         for fact in &self.machine {
             text.push_str(&format!("- {fact}\n"));
         }

@@ -7,22 +7,27 @@ use crate::workspace::Package;
 
 /// Which rooms each room may use; `lockgate` is the binary, which may use all others.
 const MAY_USE: &[(&str, &[&str])] = &[
+    ("failpoint", &[]),
     ("model", &[]),
-    ("sign", &["model"]),
+    ("sign", &["failpoint", "model"]),
     ("sigstore", &["model", "sign"]),
-    ("tlog", &["model", "sign"]),
+    ("tlog", &["failpoint", "model", "sign"]),
     ("evidence", &["model", "sign"]),
-    ("policy", &["model", "sign"]),
-    ("ledger", &["model", "sign", "sigstore", "tlog", "evidence", "policy"]),
-    ("store", &["model"]),
-    ("store-local", &["model", "store"]),
-    ("engine", &["model", "sign", "sigstore", "tlog", "evidence", "policy", "ledger", "store"]),
+    ("policy", &["failpoint", "model", "sign"]),
+    ("ledger", &["failpoint", "model", "sign", "sigstore", "tlog", "evidence", "policy"]),
+    ("store", &["failpoint", "model"]),
+    ("store-local", &["failpoint", "model", "store"]),
+    ("engine", &["failpoint", "model", "sign", "sigstore", "tlog", "evidence", "policy", "ledger", "store"]),
     ("api", &["model"]),
     ("web", &["model", "api"]),
-    ("server", &["model", "sign", "tlog", "evidence", "policy", "ledger", "store", "engine", "api", "web"]),
+    (
+        "server",
+        &["failpoint", "model", "sign", "tlog", "evidence", "policy", "ledger", "store", "engine", "api", "web"],
+    ),
     (
         "lockgate",
         &[
+            "failpoint",
             "model",
             "sign",
             "sigstore",

@@ -1,11 +1,19 @@
 //! Faults at commits, repeated requests, and requests that fail half-way.
 
-use lockgate_engine::Submission;
+use lockgate_engine::attest::{Evidence, Form, check};
+use lockgate_engine::bodies::Upload;
+use lockgate_engine::push::{Publish, publish};
 use lockgate_engine::sequencer::request_digest;
+use lockgate_engine::{Submission, reader};
+use lockgate_ledger::entry::EvidenceForm;
+use lockgate_model::Limits;
+use lockgate_model::facts::Artifact;
+use lockgate_sign::dsse::Envelope;
 use lockgate_store::memory::Faults;
+use lockgate_store::{BlobStore as _, LedgerStore as _};
 use serde_json::json;
 
-use crate::world::World;
+use crate::world::{JUNIT, World, person};
 
 fn keyed(submission: Submission, key: &str) -> Submission {
     submission.keyed(Some((key.to_owned(), request_digest(&[key.as_bytes()]))))
@@ -65,6 +73,18 @@ fn a_request_that_fails_half_way_leaves_nothing_of_itself() {
     assert_eq!(world.size(), size + 4);
 }
 
+/// Without its sequencer a server would go on to answer, and never write again.
+#[test]
+fn a_defect_that_ends_the_sequencer_stops_the_process() {
+    let mut world = World::starter();
+    let broken = Submission::new(|_, _| panic!("on purpose"));
+    assert_eq!(world.engine().run(broken).unwrap_err().code, "STOPPING");
+    // Whoever opens it again has waited until the thread has ended.
+    world.reopen().unwrap();
+    assert_eq!(world.fatal.lock().unwrap().as_deref(), Some("the sequencer broke off"));
+    world.push("shop/web@1.0.0");
+}
+
 /// Appends, and then fails.
 fn promote_unknown(
     staging: &mut lockgate_engine::staging::Staging<'_>,
@@ -92,4 +112,42 @@ fn a_newer_checkpoint_that_was_kept_is_an_alarm() {
         |_, _| {},
     );
     assert!(report.problems.iter().any(|problem| problem.code == "ROLLBACK_DETECTED"), "{:?}", report.problems);
+}
+
+/// A publication of `shop/web@1.0.0` with this content and one report.
+fn publication_of(world: &World, content: &str) -> Submission {
+    let mut staged = world.store.stage().unwrap();
+    staged.write(content.as_bytes()).unwrap();
+    let (digest, size_bytes) = staged.commit(None).unwrap();
+    let upload = Upload::Inline(JUNIT.as_bytes().to_vec());
+    let evidence = Evidence { upload, form: Form::Report(None), expect: None };
+    let request = Publish {
+        release: "shop/web@1.0.0".parse().unwrap(),
+        artifacts: vec![Artifact { digest, name: "app".to_owned(), size_bytes }],
+        source: None,
+        notes: None,
+        evidence: vec![check(world.engine(), evidence).unwrap()],
+    };
+    publish(world.engine(), person("ci"), request).unwrap()
+}
+
+#[test]
+fn a_report_is_signed_for_what_was_published_and_not_for_what_was_lost() {
+    let world = World::starter();
+    let (lost, kept) = (publication_of(&world, "never kept"), publication_of(&world, "kept"));
+    let half = Submission::new(move |staging, inner| {
+        (lost.plan)(staging, inner)?;
+        Err(lockgate_engine::Fault::invalid("TEST", "on purpose"))
+    });
+    assert_eq!(world.engine().run(half).unwrap_err().code, "TEST");
+    world.engine().run(kept).unwrap();
+    let governance = world.engine().governance().unwrap();
+    let name = "shop/web@1.0.0".parse().unwrap();
+    let release = reader::release(&world.store, &governance, &name).unwrap().unwrap();
+    let EvidenceForm::Report { statement, artifacts, .. } = &release.evidence[0].event.form else { panic!("a report") };
+    let envelope = world.store.document(statement).unwrap().unwrap();
+    let payload = Envelope::parse(&envelope, &Limits::DEFAULT).unwrap().payload;
+    let payload = String::from_utf8(payload).unwrap();
+    assert_eq!(artifacts.len(), 1);
+    assert!(payload.contains(&artifacts[0].hex()), "{payload}");
 }

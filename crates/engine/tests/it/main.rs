@@ -7,16 +7,26 @@ mod access;
 #[cfg(test)]
 mod changes;
 #[cfg(test)]
+mod clock;
+#[cfg(test)]
 mod consents;
+#[cfg(test)]
+mod drift;
 #[cfg(test)]
 mod emergency;
 #[cfg(test)]
+mod evidence;
+#[cfg(test)]
 mod faults;
+#[cfg(test)]
+mod feeds;
 #[cfg(test)]
 mod matrix;
 #[cfg(test)]
 mod promotions;
 #[cfg(test)]
 mod sessions;
+#[cfg(test)]
+mod where_index;
 #[cfg(test)]
 mod world;

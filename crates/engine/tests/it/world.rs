@@ -128,6 +128,12 @@ impl World {
         self.hands.0.fetch_add(span.millis(), Ordering::SeqCst);
     }
 
+    /// Turns the clock back.
+    pub fn turn_back(&self, span: &str) {
+        let span: Span = span.parse().unwrap();
+        self.hands.0.fetch_sub(span.millis(), Ordering::SeqCst);
+    }
+
     pub fn size(&self) -> u64 {
         self.engine().published().head.size.0
     }

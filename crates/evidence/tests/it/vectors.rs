@@ -37,6 +37,15 @@ fn collect(folder: &Path, into: &mut Vec<PathBuf>) {
     }
 }
 
+/// Prints the outcome of one file, for the table in `docs/vectors.md`.
+fn outcome<T>(set: &str, path: &Path, accepted: &str, result: &Result<T, lockgate_evidence::EvidenceError>) {
+    let said =
+        result.as_ref().err().map_or_else(|| format!("accepted: {accepted}"), |no| format!("refused: {}", no.code));
+    let path = path.to_string_lossy();
+    let name = path.rsplit_once(&format!("/{set}/")).map_or(&*path, |(_, name)| name);
+    println!("vectors | {set} | {name} | {said}");
+}
+
 fn name_of(path: &Path) -> &str {
     path.file_name().unwrap().to_str().unwrap()
 }
@@ -57,6 +66,7 @@ fn vectors_cyclonedx() {
     for (path, bytes) in &files {
         let name = name_of(path);
         let result = read(Format::CycloneDx, bytes, &Limits::DEFAULT);
+        outcome("cyclonedx", path, "cyclonedx", &result);
         if name.starts_with("valid-") {
             valid += 1;
             let Ok(Claim::Sbom(sbom)) = result else { panic!("{}: {result:?}", path.display()) };
@@ -91,11 +101,13 @@ fn vectors_trivy_and_grype() {
         for (path, bytes) in &files {
             let Some(format) = detect(bytes) else {
                 *seen.entry(format!("{set}: other")).or_default() += 1;
+                println!("vectors | {set} | {} | not a report", name_of(path));
                 continue;
             };
             *seen.entry(format!("{set}: {format}")).or_default() += 1;
-            let claim =
-                read(format, bytes, &Limits::DEFAULT).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            let result = read(format, bytes, &Limits::DEFAULT);
+            outcome(set, path, format.as_str(), &result);
+            let claim = result.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
             let document: Value = serde_json::from_slice(bytes).unwrap();
             match (format, claim) {
                 (Format::Trivy, Claim::Vulnerabilities(found)) => {
@@ -173,6 +185,7 @@ fn vectors_sarif() {
         let document: Value = serde_json::from_str(text).unwrap();
         assert_eq!(detect(bytes), Some(Format::Sarif), "{}", path.display());
         let result = read(Format::Sarif, bytes, &Limits::DEFAULT);
+        outcome("sarif", path, "sarif", &result);
         match document["version"].as_str() {
             Some("2.1.0") => {
                 read_ones += 1;
@@ -215,6 +228,7 @@ fn vectors_kev() {
         assert_eq!(feed::kev(padded.as_bytes(), &Limits::DEFAULT).unwrap_err().code, "FEED_MALFORMED");
     }
     assert!(entries > 0, "no entries");
+    println!("vectors | cisa-kev | {} catalogues | accepted: {entries} entries", files.len());
     eprintln!("cisa-kev: {} catalogues with {entries} entries", files.len());
 }
 

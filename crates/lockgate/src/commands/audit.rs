@@ -145,7 +145,10 @@ fn log_key(store: &LocalStore, trust: Option<&TrustFile>) -> Option<VerifierKey>
 }
 
 /// Everything that anyone here has kept: what the command names, what the server last signed, what this CLI has seen.
-fn anchors(world: &World, checkpoints: &[PathBuf]) -> Result<Vec<Anchor>, Failure> {
+///
+/// # Errors
+/// When a named file is not there, or one does not read.
+pub fn anchors(world: &World, checkpoints: &[PathBuf]) -> Result<Vec<Anchor>, Failure> {
     let mut paths = checkpoints.to_vec();
     if let Some(missing) = paths.iter().find(|path| !path.exists()) {
         return Err(Failure::file(missing, &std::io::ErrorKind::NotFound.into()));

@@ -95,6 +95,7 @@ impl Story<'_> {
         let coveted = self.freeze_production()?;
         self.change_the_rules()?;
         self.find_what_runs()?;
+        self.attack_copies()?;
         self.verify_without_the_server()?;
         self.catch_an_edited_row()?;
         self.catch_the_administrator(&coveted)
@@ -270,6 +271,15 @@ impl Story<'_> {
             &["bundle", "get", &promotion, "--file", "proof.lockgate"],
             Exit::Done,
             "proves",
+        )
+    }
+
+    fn attack_copies(&self) -> Result<(), Failure> {
+        self.brief_step(
+            "sam attacks copies of the data on purpose: rows, keys, checkpoints, bundles. The server goes on meanwhile.",
+            &["drill", "--as", "sam", "--record"],
+            "were caught, 0 were skipped",
+            |line| ["approval-", "old-copy", "checkpoint-", "  "].iter().any(|begin| line.starts_with(begin)),
         )
     }
 

@@ -53,7 +53,10 @@ fn update(world: &World, kind: FeedKind, path: &Path) -> Outcome {
 }
 
 /// Who records: whom `--as` names, else the context's person, else its machine.
-fn recorder(world: &World) -> Result<PersonId, Failure> {
+///
+/// # Errors
+/// `SIGN_IN_NEEDED` when nothing says who.
+pub fn recorder(world: &World) -> Result<PersonId, Failure> {
     match (world.person(), world.context()?.machine) {
         (Ok(person), _) => Ok(person),
         (Err(_), Some(machine)) => Ok(machine),

@@ -418,6 +418,27 @@ pub const REASONS: &[(&str, &str)] = &[
         "The server did not answer. Verification of a bundle works without it: `lockgate verify FILE --bundle B ...`.",
     ),
     (
+        "DRILL_MISSED",
+        "An attack on a copy of the data went unnoticed: the report says which. Do not rely on that check before you know why; `lockgate drill --only NAME --keep DIR` makes the same copy again, to look at.",
+    ),
+    (
+        "DRILL_UNSOUND",
+        "The copy is not sound before anything was attacked, so that a drill would prove nothing. What `lockgate audit` says about the data comes first.",
+    ),
+    (
+        "DRILL_NOTHING",
+        "No attack was made: the ledger has nothing yet that could be attacked in the ways that were chosen. Each row says why it was skipped.",
+    ),
+    ("DRILL_UNKNOWN", "There is no attack of that name. `lockgate drill --list` names them all."),
+    (
+        "DRILL_INVALID",
+        "A report of a drill does not read, its numbers do not fit each other, or it is about another ledger than the server's. `lockgate drill` makes the report, and records it at the server of the home.",
+    ),
+    (
+        "DRILL_FAILED",
+        "An attack could not be made on a copy, so that the drill proves nothing. The message says what stood in the way; the data itself was not touched.",
+    ),
+    (
         "AUDIT_FAILED",
         "The ledger contradicts itself, its signatures or what was kept of it. Each problem is listed with its entry.",
     ),

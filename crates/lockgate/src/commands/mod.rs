@@ -17,6 +17,8 @@ pub mod delegate;
 pub mod demo;
 pub mod diff;
 pub mod doctor;
+pub mod drift;
+pub mod drill;
 pub mod expiry;
 pub mod explanations;
 pub mod feed;

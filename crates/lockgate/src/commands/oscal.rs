@@ -265,6 +265,10 @@ fn finding(id: &dyn Fn(&str, &str) -> String, section: &ControlSection) -> Optio
 }
 
 #[cfg(test)]
+#[path = "oscal_tests.rs"]
+mod schema_tests;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

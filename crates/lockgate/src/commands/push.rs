@@ -15,6 +15,7 @@ use lockgate_evidence::Format;
 use lockgate_model::{Digest, Limits, PersonId, ReleaseName};
 
 use crate::cli::{self, EvidenceArgs};
+use crate::commands::verify::hash_file;
 use crate::failure::{Failure, Outcome};
 use crate::hashed_read::HashedRead;
 use crate::home::read_file;
@@ -23,6 +24,8 @@ use crate::world::World;
 
 /// Up to this size a body goes with the request.
 const INLINE_BYTES: usize = 32 * 1024;
+/// Up to this size a report is read into memory.
+const WHOLE_BYTES: u64 = 1024 * 1024;
 
 /// `lockgate push`.
 ///
@@ -44,7 +47,8 @@ pub fn push(world: &World, options: &cli::Push) -> Outcome {
         .clone()
         .zip(options.source_commit.clone())
         .map(|(repository, commit)| SourceRef { repository, commit });
-    let request = PublishRequest { release, artifacts, source, notes, evidence: evidence(&client, &options.evidence)? };
+    let request =
+        PublishRequest { release, artifacts, source, notes, evidence: evidence(world, &client, &options.evidence)? };
     let reply: Acknowledged<Published> = client.post("/v1/releases", &request, Some(&world.random_hex()?))?;
     let published = &reply.result;
     world.terminal.show(&reply, || {
@@ -69,7 +73,7 @@ pub fn push(world: &World, options: &cli::Push) -> Outcome {
 /// What the server refuses, or a file that cannot be read.
 pub fn attest(world: &World, options: &cli::Attest) -> Outcome {
     let client = world.signed_in_as(&pusher(world)?)?;
-    let evidence = evidence(&client, &options.evidence)?;
+    let evidence = evidence(world, &client, &options.evidence)?;
     if evidence.is_empty() {
         return Err(Failure::usage("EVIDENCE_MISSING", "there is no evidence to hand in")
             .hint("add --tests, --sbom, --scan, --sarif, --report, --provenance or --attestation"));
@@ -160,7 +164,7 @@ fn upload_artifact(
     Ok(ArtifactRef { digest, name, size_bytes })
 }
 
-fn evidence(client: &Client, options: &EvidenceArgs) -> Result<Vec<EvidenceBody>, Failure> {
+fn evidence(world: &World, client: &Client, options: &EvidenceArgs) -> Result<Vec<EvidenceBody>, Failure> {
     let kinds: [(&[PathBuf], bool, Option<&str>); 7] = [
         (&options.tests, false, Some("tests")),
         (&options.sbom, false, Some("sbom")),
@@ -174,13 +178,18 @@ fn evidence(client: &Client, options: &EvidenceArgs) -> Result<Vec<EvidenceBody>
     for (paths, signed, expect) in kinds {
         for path in paths {
             let (format, path) = if signed { (None, path.as_path()) } else { named_format(path) };
+            let evidence = |body| EvidenceBody {
+                body,
+                signed,
+                format: format.map(|format| format.to_string()),
+                expect: expect.map(str::to_owned),
+            };
+            if let (false, Some(size_bytes)) = (signed, large(path)?) {
+                bodies.push(evidence(upload_report(world, client, path, size_bytes)?));
+                continue;
+            }
             for bytes in pieces(read_body(path)?, signed)? {
-                bodies.push(EvidenceBody {
-                    body: body_of(client, bytes)?,
-                    signed,
-                    format: format.map(|format| format.to_string()),
-                    expect: expect.map(str::to_owned),
-                });
+                bodies.push(evidence(body_of(client, bytes)?));
             }
         }
     }
@@ -222,6 +231,32 @@ fn read_body(path: &Path) -> Result<Vec<u8>, Failure> {
     }
 }
 
+/// The size of a file that is not read into memory; `None` for a smaller one, and for what is no regular file.
+fn large(path: &Path) -> Result<Option<u64>, Failure> {
+    if path == Path::new("-") {
+        return Ok(None);
+    }
+    let facts = std::fs::metadata(path).map_err(|error| Failure::file(path, &error))?;
+    let most = Limits::DEFAULT.evidence_bytes;
+    match facts.len() {
+        size_bytes if !facts.is_file() || size_bytes <= WHOLE_BYTES => Ok(None),
+        size_bytes if size_bytes <= most => Ok(Some(size_bytes)),
+        _ => Err(Failure::usage("TOO_LARGE", format!("{} is over the limit of {most} bytes", path.display()))
+            .hint("hand in one report for each artifact or tool")),
+    }
+}
+
+/// Uploads a report as it is read, after it was read for its digest: the server may have it already, and it refuses a
+/// file that changes in between.
+fn upload_report(world: &World, client: &Client, path: &Path, size_bytes: u64) -> Result<Body, Failure> {
+    let digest = hash_file(world, path)?;
+    if !client.has_blob(&digest)? {
+        let file = File::open(path).map_err(|error| Failure::file(path, &error))?;
+        client.upload(&mut file.take(size_bytes), size_bytes, Some(&digest))?;
+    }
+    Ok(Body::Stored(digest))
+}
+
 /// Small bodies go with the request, large ones before it.
 fn body_of(client: &Client, bytes: Vec<u8>) -> Result<Body, Failure> {
     if bytes.len() <= INLINE_BYTES {
@@ -237,6 +272,24 @@ fn body_of(client: &Client, bytes: Vec<u8>) -> Result<Body, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_large_files_are_sent_as_they_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let check = |size_bytes: u64, expected: Result<Option<u64>, &str>| {
+            let path = folder.path().join("report.json");
+            File::create(&path).unwrap().set_len(size_bytes).unwrap();
+            assert_eq!(large(&path).map_err(|failure| failure.code), expected.map_err(str::to_owned), "{size_bytes}");
+        };
+        let most = Limits::DEFAULT.evidence_bytes;
+        check(0, Ok(None));
+        check(WHOLE_BYTES, Ok(None));
+        check(WHOLE_BYTES + 1, Ok(Some(WHOLE_BYTES + 1)));
+        check(most, Ok(Some(most)));
+        check(most + 1, Err("TOO_LARGE"));
+        assert!(large(folder.path()).is_ok_and(|size| size.is_none()));
+        assert!(large(Path::new("-")).is_ok_and(|size| size.is_none()));
+    }
 
     #[test]
     fn a_report_may_name_its_format() {

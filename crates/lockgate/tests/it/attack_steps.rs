@@ -1,6 +1,7 @@
 //! Steps of attack stories that make keys, approvals and policy sets, and that change files.
 
 use std::fs;
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -186,6 +187,24 @@ fn edit(story: &Story, path: &Path, step: &Value) {
         *document.pointer_mut(&other).unwrap() = one;
     }
     fs::write(path, document.to_string()).unwrap();
+}
+
+/// Sends requests as they are: each has one answer, and the connection ends, whatever stands behind the request.
+pub fn raw(story: &Story, label: &str, step: &Value) {
+    for request in step["raw"].as_array().unwrap() {
+        let mut stream = story.lockgate.connect();
+        stream.write_all(text(request).as_bytes()).unwrap();
+        let mut told = Vec::new();
+        match stream.read_to_end(&mut told) {
+            Ok(_) => {}
+            // The server has closed without reading what stands behind the request.
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
+            Err(error) => panic!("{label}: {request} leaves the connection open: {error}"),
+        }
+        let told = String::from_utf8_lossy(&told);
+        assert!(told.starts_with(&format!("HTTP/1.1 {} ", step["status"])), "{label}: {request}: {told}");
+        assert_eq!(told.matches("HTTP/1.1 ").count(), 1, "{label}: {request}: {told}");
+    }
 }
 
 /// A text that stands in none of these files, each of which holds something.

@@ -23,7 +23,7 @@ use crate::instance::{Instance, Ran, Reply, artifact, copy_dir, text, until};
 const VERSION: &str = "1.4.2";
 
 /// Every kind of step, with what else may stand in one.
-const KINDS: [(&str, &[&str]); 28] = [
+const KINDS: [(&str, &[&str]); 29] = [
     ("run", &["exit", "code", "says", "never", "env"]),
     (
         "http",
@@ -49,6 +49,7 @@ const KINDS: [(&str, &[&str]); 28] = [
             "first",
         ],
     ),
+    ("raw", &["status"]),
     ("promotion", &["status"]),
     ("mark", &[]),
     ("unchanged", &[]),
@@ -110,13 +111,25 @@ pub fn tell(case: &Case) -> Tried {
         story.step(kind, &format!("{}, step {number} {step}", case.label()), step);
         let door = match kind {
             "run" => "cli",
-            "http" | "open" => "http",
+            "http" | "open" | "raw" => "http",
             _ => continue,
         };
         tried.doors.insert(door);
-        tried.inputs += usize::try_from(step["times"].as_u64().unwrap_or(1)).unwrap();
+        if step["http"].as_str().is_some_and(is_page) {
+            tried.doors.insert("page");
+        }
+        tried.inputs += match step["raw"].as_array() {
+            Some(requests) => requests.len(),
+            None => usize::try_from(step["times"].as_u64().unwrap_or(1)).unwrap(),
+        };
     }
     tried
+}
+
+/// Whether a request is for a page of the dashboard, and not for a program.
+fn is_page(request: &str) -> bool {
+    let path = request.strip_prefix("GET ").unwrap_or("/v1/");
+    !["/v1/", "/healthz", "/checkpoint", "/tile/", "/openapi"].iter().any(|start| path.starts_with(start))
 }
 
 /// The one kind that a step is of.
@@ -161,6 +174,7 @@ impl Story {
         match kind {
             "run" => self.run(label, step),
             "http" => self.http(label, step),
+            "raw" => steps::raw(self, label, step),
             "promotion" => {
                 let found = self.lockgate.status_of(&text(&step["promotion"]));
                 assert_eq!(found, text(&step["status"]), "{label}");

@@ -1,8 +1,8 @@
 //! The browser's verifier against the kernel: the same answer, with the same reason code, for what the program makes,
 //! for every forgery, for mutants and for the public vectors; and the pages that use it.
 
-mod emergency;
-mod mutants;
+pub mod emergency;
+pub mod mutants;
 mod pages;
 
 use std::fs;
@@ -29,21 +29,27 @@ const POLICY_RUN_AGAIN: [&str; 2] = ["REPLAY_FACTS", "REPLAY_DECISION"];
 /// The kernel also loads the gates of a policy set, and compares the bindings that an access review shows.
 const POLICY_READ_WHOLE: [&str; 2] = ["POLICY_INVALID", "REVIEW_STALE"];
 /// How many mutants there are, unless `LOCKGATE_MUTANTS` says otherwise.
-const MUTANTS: usize = 2_000;
+pub const MUTANTS: usize = 2_000;
 /// How many mutants the browser gets at a time.
 const BATCH: usize = 200;
 
 /// What both verifiers are asked.
-struct Question {
-    trust: TrustFile,
-    artifact: Digest,
-    service: ServiceName,
-    environment: EnvName,
-    now: UnixMillis,
+pub struct Question {
+    /// What is pinned.
+    pub trust: TrustFile,
+    /// The file's digest.
+    pub artifact: Digest,
+    /// What the file is supposed to be.
+    pub service: ServiceName,
+    /// Where it is supposed to run.
+    pub environment: EnvName,
+    /// The verifier's clock.
+    pub now: UnixMillis,
 }
 
 impl Question {
-    fn of(forger: &Forger) -> Self {
+    /// Whether what the forger's server granted may run, at the moment of the grant.
+    pub fn of(forger: &Forger) -> Self {
         let granted = forger.honest.entry(forger.honest.last("grant.issued"));
         Self {
             trust: forger.trust.clone(),
@@ -55,7 +61,7 @@ impl Question {
     }
 
     /// The kernel's answer: a reason code, or nothing where it accepts.
-    fn kernel(&self, bytes: &[u8]) -> Option<&'static str> {
+    pub fn kernel(&self, bytes: &[u8]) -> Option<&'static str> {
         let Self { artifact, service, environment, now, .. } = self;
         let query = Query { artifact: *artifact, service, environment, now: *now };
         bundle::verify(bytes, &self.trust, &query).err().map(|refusal| refusal.code)
@@ -86,7 +92,7 @@ impl Question {
 }
 
 /// What has to be put in the place of which bytes of `good` to make `other`.
-fn difference(good: &[u8], other: &[u8]) -> Value {
+pub fn difference(good: &[u8], other: &[u8]) -> Value {
     let start = good.iter().zip(other).take_while(|(one, two)| one == two).count();
     let most = good.len().min(other.len()) - start;
     let tail = good.iter().rev().zip(other.iter().rev()).take(most).take_while(|(one, two)| one == two).count();
@@ -233,7 +239,8 @@ fn the_browser_reads_passkeys() {
     check("message", "other", "SIGNATURE_INVALID");
 }
 
-fn vectors() -> Option<PathBuf> {
+/// The folder of the public vectors, where it is here.
+pub fn vectors() -> Option<PathBuf> {
     let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/vectors");
     let folder = PathBuf::from(variable("LOCKGATE_VECTORS").unwrap_or_else(|| default.to_owned()));
     if !folder.is_dir() {
@@ -243,7 +250,8 @@ fn vectors() -> Option<PathBuf> {
     Some(folder)
 }
 
-fn files(folder: &Path) -> Vec<PathBuf> {
+/// Every file in a folder and in those inside it.
+pub fn files(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();

@@ -16,6 +16,18 @@ fn fetch(lockgate: &Instance) -> Vec<u8> {
     fs::read(lockgate.file("p3.lockgate")).unwrap()
 }
 
+/// The newest entry of all begins the chain of another release of the same service, and nothing is known of that one.
+#[test]
+fn a_bundle_verifies_right_after_another_release_was_pushed() {
+    let lockgate = Instance::granted();
+    let file = artifact_name("1.5.0");
+    lockgate.write(&file, artifact("1.5.0"));
+    lockgate.run(&["push", &file, "--service", "shop/web", "--version", "1.5.0"]).exits(0);
+    lockgate.verify("1.4.2", &[]).exits(0).says("VERIFIED");
+    fetch(&lockgate);
+    lockgate.verify("1.4.2", &["--bundle", "p3.lockgate"]).exits(0).says("VERIFIED");
+}
+
 #[test]
 fn a_bundle_verifies_where_nothing_else_is() {
     let lockgate = Instance::granted();

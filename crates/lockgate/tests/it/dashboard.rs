@@ -170,6 +170,12 @@ fn every_page_says_what_the_ledger_holds() {
         &["trial-outcome", "needed", "lockgate promote shop/web@1.5.0"],
     );
     check("/policy?release=shop/none@1.0.0&environment=production", &["RELEASE_UNKNOWN"]);
+    check("/timeline?stream=governance", &["policy", "lockgate history --governance"]);
+    check("/changes", &["Nothing was ever proposed", "lockgate change list"]);
+    check("/changes?state=stale", &["No change stands like that"]);
+    assert_eq!(lockgate.get("/changes?state=any", Some(&sam)).status, 400);
+    assert_eq!(lockgate.get("/changes/C-9", Some(&sam)).status, 404);
+    check(&format!("/promotions/{waiting}"), &["Evaluate now", "not you", &format!("evaluate {waiting} again")]);
     check("/freeze", &["None is in force.", "None is open, and none waits for a review."]);
 
     // Each filter leaves in what it is for, and the next page goes on with it.

@@ -44,22 +44,25 @@ const HOSTILE: &str = "<script>window.hurt = 1</script><img src=x onerror=\"wind
     <a href=\"javascript:window.hurt = 1\">x</a>\u{202e}\u{1b}]0;owned\u{7}";
 
 /// The server by its name, as people open it.
-fn site(lockgate: &Instance) -> String {
+pub fn site(lockgate: &Instance) -> String {
     lockgate.url().replace("127.0.0.1", "localhost")
 }
 
-fn host(lockgate: &Instance) -> String {
+/// The same with its port alone.
+pub fn host(lockgate: &Instance) -> String {
     lockgate.address().replace("127.0.0.1", "localhost")
 }
 
 /// A page route with each of its addresses.
-struct Pages {
-    route: &'static Route,
-    addresses: Vec<String>,
+pub struct Pages {
+    /// The route.
+    pub route: &'static Route,
+    /// Paths with their queries.
+    pub addresses: Vec<String>,
 }
 
 /// Every page, about this promotion and these two releases. A route whose parameters nobody has thought of here fails.
-fn pages(lockgate: &Instance, token: &str, promotion: &str, releases: [&str; 2]) -> Vec<Pages> {
+pub fn pages(lockgate: &Instance, token: &str, promotion: &str, releases: [&str; 2]) -> Vec<Pages> {
     let [from, to] = releases;
     let release = lockgate.get(&format!("/v1/releases/{to}"), Some(token)).json();
     let digests = |list: &str| {
@@ -69,6 +72,11 @@ fn pages(lockgate: &Instance, token: &str, promotion: &str, releases: [&str; 2])
     let addresses = |route: &Route| match route.name {
         "page-diff" => vec![format!("/diff?from={from}&to={to}")],
         "page-promotion" | "page-approve" => vec![route.path.replace("{id}", promotion)],
+        "page-change" => {
+            let changes = lockgate.get("/v1/changes", Some(token)).json();
+            let rows = changes.as_array().unwrap().clone();
+            rows.iter().map(|row| format!("/changes/{}", text(&row["change"]))).collect()
+        }
         "page-service" => vec!["/services/shop/web".to_owned()],
         "page-release" => vec![format!("/releases/{from}"), format!("/releases/{to}")],
         "page-evidence" => digests("evidence").chain(digests("artifacts")).collect(),
@@ -127,7 +135,7 @@ fn sign_out(browser: &mut Browser, lockgate: &Instance) {
 
 /// Waits for at most five seconds.
 #[track_caller]
-fn soon(browser: &mut Browser, condition: &str) {
+pub fn soon(browser: &mut Browser, condition: &str) {
     let so = browser.evaluate(&format!(
         "new Promise((answer) => {{ const end = performance.now() + 5000; const look = () => {{ const so = Boolean({condition}); \
          if (so || performance.now() > end) {{ answer(so); }} else {{ setTimeout(look, 20); }} }}; look(); }})"
@@ -250,6 +258,9 @@ fn filters_stay_on_the_way_back() {
         "/?q=nothing&state=frozen",
         "/timeline?person=dana&event=promotion&environment=production",
         "/timeline?text=weekly&since=2020-01-01",
+        "/timeline?stream=release%3Ashop%2Fweb%401.5.0",
+        "/drift?q=web&environment=production&state=not-reported&days=3",
+        "/changes?state=open",
     ] {
         let here =
             format!("location.pathname + location.search === {} && document.readyState === 'complete'", json!(address));

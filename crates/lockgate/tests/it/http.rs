@@ -30,6 +30,20 @@ fn the_description_lists_every_route() {
 }
 
 #[test]
+fn a_page_for_everyone_never_sends_to_itself() {
+    let lockgate = Instance::demo();
+    let get = |path: &str, header: (&str, &str)| lockgate.http("GET", path, None, &[header], b"").status;
+    for path in ["/sign-in", "/enrol", "/approve/P-1"] {
+        for cookie in ["lockgate_session=", "lockgate_session=a; lockgate_session=b", "lockgate_session=ended"] {
+            assert_eq!(get(path, ("Cookie", cookie)), 200, "{path} {cookie}");
+            assert_eq!(get("/", ("Cookie", cookie)), 303, "{cookie}");
+        }
+        // As a proxy with a password of its own sends it.
+        assert_eq!(get(path, ("Authorization", "Basic ZGFuYTpkYW5h")), 401, "{path}");
+    }
+}
+
+#[test]
 fn tokens_and_queries_are_read_strictly() {
     let lockgate = Instance::demo();
     let dana = lockgate.token("dana");

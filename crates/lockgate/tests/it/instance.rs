@@ -107,6 +107,7 @@ impl Instance {
             .env("HOME", self.work.path())
             .env("TMPDIR", self.work.path())
             .env("LOCKGATE_HOME", &self.home)
+            .envs(variable("LOCKGATE_PLANT").map(|plant| ("LOCKGATE_PLANT", plant)))
             .current_dir(self.work.path())
             .stdin(Stdio::null());
         command
@@ -156,6 +157,14 @@ impl Instance {
         assert!(Command::new("kill").args(["-KILL", &pid]).status().unwrap().success());
         self.running.set(false);
         until("the server is gone", || TcpStream::connect(self.address()).is_err());
+    }
+
+    /// Stops the server's process where it stands, as a network that swallows everything looks from outside; it goes on
+    /// when what this gives is dropped.
+    pub fn frozen(&self) -> Frozen {
+        let pid = self.server()["pid"].as_u64().unwrap().to_string();
+        assert!(Command::new("kill").args(["-STOP", &pid]).status().unwrap().success());
+        Frozen(pid)
     }
 
     /// Publishes `shop/web` with an artifact of its own, as `ci`.
@@ -311,6 +320,16 @@ impl Instance {
         let stream = TcpStream::connect(self.address()).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
         stream
+    }
+}
+
+/// A server's process that does not run.
+pub struct Frozen(String);
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        // The instance notices when it stops the server.
+        let _ = Command::new("kill").args(["-CONT", &self.0]).status();
     }
 }
 

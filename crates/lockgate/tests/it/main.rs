@@ -5,6 +5,8 @@ mod access;
 #[cfg(test)]
 mod access_log;
 #[cfg(test)]
+mod accessibility;
+#[cfg(test)]
 mod administrator;
 #[cfg(test)]
 mod attack_steps;
@@ -27,11 +29,21 @@ mod bundle;
 #[cfg(test)]
 mod ci_identity;
 #[cfg(test)]
+mod compression;
+#[cfg(test)]
 mod consent;
 #[cfg(test)]
 mod dashboard;
 #[cfg(test)]
 mod dashboard_pages;
+#[cfg(test)]
+mod default_build;
+#[cfg(test)]
+mod drift;
+#[cfg(test)]
+mod drill;
+#[cfg(test)]
+mod entry_binding;
 #[cfg(test)]
 mod feeds;
 #[cfg(test)]
@@ -41,11 +53,15 @@ mod freeze;
 #[cfg(test)]
 mod governance;
 #[cfg(test)]
+mod grant_end;
+#[cfg(test)]
 mod http;
 #[cfg(test)]
 mod instance;
 #[cfg(test)]
 mod keys;
+#[cfg(test)]
+mod large_evidence;
 #[cfg(test)]
 mod matrix;
 #[cfg(test)]
@@ -58,6 +74,8 @@ mod passkeys;
 mod policy_tools;
 #[cfg(test)]
 mod promotions;
+#[cfg(test)]
+mod python_verifier;
 #[cfg(test)]
 mod refusals;
 #[cfg(test)]
@@ -72,6 +90,8 @@ mod sign_in;
 mod slips;
 #[cfg(test)]
 mod story;
+#[cfg(test)]
+mod tabs;
 #[cfg(test)]
 mod token_issuer;
 #[cfg(test)]

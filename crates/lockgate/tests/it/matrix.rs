@@ -121,7 +121,7 @@ fn expire(lockgate: &Instance, token: &str) {
     lockgate.stop();
     let database = Connection::open(lockgate.home().join("data/ledger.db")).unwrap();
     let hash = Digest::of(token.as_bytes());
-    let sql = "UPDATE session SET created = 1, last_used = 1, expires = 2 WHERE token_hash = ?1";
+    let sql = "UPDATE session SET created = 1, last_used = 1, expires = 2, seal = NULL WHERE token_hash = ?1";
     assert_eq!(database.execute(sql, [hash.as_bytes()]).unwrap(), 1);
     drop(database);
     lockgate.start(&[]).exits(0);

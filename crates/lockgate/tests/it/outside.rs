@@ -23,7 +23,8 @@ fn extracted() -> (Instance, PathBuf) {
     (lockgate, parts)
 }
 
-fn outside(path: &str) -> PathBuf {
+/// What lies beside the tests of other people's tools.
+pub fn outside(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/outside").join(path)
 }
 

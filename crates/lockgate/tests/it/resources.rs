@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Write;
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -150,6 +151,28 @@ fn a_full_disk_refuses_writes_and_still_reads() {
     lockgate.push("1.5.0", "trivy.json").exits(0);
     lockgate.run(&["approve", "P-3", "--as", "sam", "--yes"]).exits(0);
     lockgate.verify("1.4.2", &[]).exits(0);
+}
+
+/// What a server has to say is lost where it cannot be written, as on a full disk; what it does goes on.
+#[test]
+fn a_log_that_cannot_be_written_stops_nothing() {
+    let Ok(full) = fs::File::options().write(true).open("/dev/full") else {
+        return skipped("a log on /dev/full, which is not there");
+    };
+    let lockgate = Instance::demo();
+    let address = lockgate.address();
+    lockgate.stop();
+    let mut serve = lockgate.command();
+    serve.args(["serve", "--listen", address.as_str()]).stdout(Stdio::null()).stderr(full);
+    let mut server = serve.spawn().unwrap();
+    until("the server listens", || lockgate.home().join("server.json").exists());
+    until("the server answers", || TcpStream::connect(&address).is_ok());
+    // A refusal is told.
+    lockgate.get("/v1/whoami", None).refused(401, "SIGN_IN_NEEDED");
+    lockgate.push("1.4.2", "trivy.json").exits(0);
+    lockgate.promote("1.4.2").exits(5);
+    assert!(Command::new("kill").args(["-TERM", &server.id().to_string()]).status().unwrap().success());
+    assert!(server.wait().unwrap().success());
 }
 
 #[test]

@@ -19,7 +19,7 @@ const SCHEMES: [&str; 2] = ["light", "dark"];
 const LARGE: usize = 60 * 1024;
 
 /// A story with something of everything: running, waiting, denied, frozen, behind.
-fn story() -> Instance {
+pub fn story() -> Instance {
     let lockgate = Instance::granted();
     lockgate.push("1.5.0", "trivy.json").exits(0);
     lockgate.promote("1.5.0").exits(5);
@@ -43,7 +43,7 @@ fn story() -> Instance {
 }
 
 /// The pages that there are, each with a name for its file.
-fn pages(lockgate: &Instance) -> Vec<(String, String)> {
+pub fn pages(lockgate: &Instance) -> Vec<(String, String)> {
     let release = lockgate.get("/v1/releases/shop/web@1.4.2", Some(&lockgate.token("sam"))).json();
     let evidence = text(&release["evidence"][0]["digest"]);
     let mut pages: Vec<(String, String)> = [

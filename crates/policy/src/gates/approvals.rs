@@ -383,7 +383,9 @@ impl ApprovalsGate {
         let runs = ctx.facts.running.as_ref().map(|running| running.manifest);
         if binds.promotion != ctx.facts.promotion.id {
             refuse("given for another promotion")
-        } else if binds.environment != ctx.facts.promotion.environment {
+        } else if binds.environment != ctx.facts.promotion.environment
+            && !lockgate_failpoint::planted("approval-unbound-environment")
+        {
             refuse("given for another environment")
         } else if binds.manifest != ctx.facts.release.manifest {
             refuse("given for another manifest")
@@ -484,7 +486,8 @@ fn rejects(fact: &ApprovalFact, ctx: Context<'_>) -> bool {
     let may_reject = |person: &PersonFact| {
         person.kind == SubjectKind::Person && ctx.may(&fact.person, &person.groups, Permission::Reject)
     };
-    fact.verdict == Verdict::Reject
+    !lockgate_failpoint::planted("rejection-ignored")
+        && fact.verdict == Verdict::Reject
         && fact.binds.promotion == ctx.facts.promotion.id
         && fact.key_valid
         && ctx.facts.people.get(&fact.person).is_some_and(may_reject)

@@ -188,6 +188,11 @@ impl GateKind {
         }
     }
 
+    /// Whether modules answer for it.
+    pub(crate) const fn is_custom(&self) -> bool {
+        matches!(self, Self::Rego(_))
+    }
+
     /// Whether it looks at the clocks of a time zone, which another version of the database may set otherwise.
     pub(crate) fn looks_at_clocks(&self) -> bool {
         matches!(self, Self::Windows(config) if !config.time_zone.is_utc())

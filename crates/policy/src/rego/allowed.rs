@@ -93,26 +93,23 @@ pub(super) fn install(engine: &mut Engine) -> Result<(), String> {
         let Some(builtin) = BUILTINS.get(name).copied() else {
             return Err(format!("the function `{name}` is not built in"));
         };
-        engine.add_extension(name.to_owned(), builtin.1, charged(cost, builtin)).map_err(|error| error.to_string())?;
+        engine.add_extension(name.to_owned(), builtin.1, charged(cost, builtin)?).map_err(|error| error.to_string())?;
     }
     Ok(())
 }
 
-fn charged(cost: Cost, builtin: BuiltinFcn) -> Box<dyn Extension> {
-    Box::new(move |arguments: Vec<Value>| {
+fn charged(cost: Cost, builtin: BuiltinFcn) -> Result<Box<dyn Extension>, String> {
+    // A built-in function wants to know where its arguments stand. The call's own place is added by the caller.
+    let source = Source::from_contents("builtin".to_owned(), String::new()).map_err(|error| error.to_string())?;
+    let span = Span { source, line: 1, col: 1, start: 0, end: 0 };
+    let place = Ref::new(Expr::Null { span: span.clone(), value: Value::Null, eidx: 0 });
+    Ok(Box::new(move |arguments: Vec<Value>| {
         if let Err(limit) = admit(cost, &arguments) {
             return Err(limit.into());
         }
-        // A built-in function wants to know where its arguments stand. The call's own place is added by the caller.
-        let source = match Source::from_contents("builtin".to_owned(), String::new()) {
-            Ok(source) => source,
-            Err(error) => return Err(error),
-        };
-        let span = Span { source, line: 1, col: 1, start: 0, end: 0 };
-        let place = Ref::new(Expr::Null { span: span.clone(), value: Value::Null, eidx: 0 });
-        let places: Vec<Ref<Expr>> = vec![place; arguments.len()];
+        let places: Vec<Ref<Expr>> = vec![place.clone(); arguments.len()];
         (builtin.0)(&span, &places, &arguments, true)
-    })
+    }))
 }
 
 #[cfg(test)]

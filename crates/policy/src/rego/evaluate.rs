@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::Builder;
 use std::time::Duration;
 
@@ -29,40 +29,64 @@ pub(crate) struct Question {
     pub(crate) parameters: String,
 }
 
-/// Answers every question, in order, on one input: an object in JSON.
-pub(super) fn ask(files: &Arc<BTreeMap<String, String>>, input: String, questions: Vec<Question>) -> Vec<Answer> {
+/// Answers on their way, from a thread of their own.
+#[derive(Debug)]
+pub(super) struct Pending {
+    asked: usize,
+    coming: Result<(Receiver<Answer>, Arc<AtomicBool>), Answer>,
+}
+
+impl Pending {
+    /// The same answer to every question, without asking.
+    pub(super) fn all(asked: usize, answer: Answer) -> Self {
+        Self { asked, coming: Err(answer) }
+    }
+
+    /// Waits for every answer, in the order of the questions.
+    pub(super) fn answers(self) -> Vec<Answer> {
+        let asked = self.asked;
+        let (receiver, stop) = match self.coming {
+            Ok(coming) => coming,
+            Err(answer) => return vec![answer; asked],
+        };
+        let mut answers = Vec::with_capacity(asked);
+        let mut rest = failed("the evaluation broke off".to_owned());
+        while answers.len() < asked {
+            match receiver.recv_timeout(PATIENCE) {
+                Ok(answer) => answers.push(answer),
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => {
+                    stop.store(true, Ordering::Relaxed);
+                    rest = Answer::Exhausted { place: None, message: budget::Exceeded::Patience.text() };
+                    break;
+                }
+            }
+        }
+        answers.resize(asked, rest);
+        answers
+    }
+}
+
+/// Begins to answer every question, in order, on one input: an object in JSON.
+pub(super) fn ask(modules: &Arc<Prepared>, input: String, questions: Vec<Question>) -> Pending {
     let asked = questions.len();
     if input.len() > INPUT_BYTES {
         let message =
             format!("the facts are {} bytes long, of at most {INPUT_BYTES} that a module is given", input.len());
-        return vec![Answer::Exhausted { place: None, message }; asked];
+        return Pending::all(asked, Answer::Exhausted { place: None, message });
     }
     let (sender, receiver) = channel();
     let stop = Arc::new(AtomicBool::new(false));
-    let (files, theirs) = (Arc::clone(files), Arc::clone(&stop));
-    let work = move || answer_all(&files, &input, &questions, &theirs, &sender);
-    if let Err(error) = Builder::new().name(THREAD.to_owned()).stack_size(STACK_BYTES).spawn(work) {
-        return vec![failed(format!("no thread to evaluate on: {error}")); asked];
+    let (modules, theirs) = (Arc::clone(modules), Arc::clone(&stop));
+    let work = move || answer_all(&modules, &input, &questions, &theirs, &sender);
+    match Builder::new().name(THREAD.to_owned()).stack_size(STACK_BYTES).spawn(work) {
+        Ok(_) => Pending { asked, coming: Ok((receiver, stop)) },
+        Err(error) => Pending::all(asked, failed(format!("no thread to evaluate on: {error}"))),
     }
-    let mut answers = Vec::with_capacity(asked);
-    let mut rest = failed("the evaluation broke off".to_owned());
-    while answers.len() < asked {
-        match receiver.recv_timeout(PATIENCE) {
-            Ok(answer) => answers.push(answer),
-            Err(RecvTimeoutError::Disconnected) => break,
-            Err(RecvTimeoutError::Timeout) => {
-                stop.store(true, Ordering::Relaxed);
-                rest = Answer::Exhausted { place: None, message: budget::Exceeded::Patience.text() };
-                break;
-            }
-        }
-    }
-    answers.resize(asked, rest);
-    answers
 }
 
 fn answer_all(
-    files: &BTreeMap<String, String>,
+    modules: &Prepared,
     input: &str,
     questions: &[Question],
     stop: &Arc<AtomicBool>,
@@ -74,7 +98,7 @@ fn answer_all(
         let attempt = catch_unwind(AssertUnwindSafe(|| {
             let (mut engine, input) = match taken {
                 Some(ready) => ready,
-                None => prepare(files, input)?,
+                None => (modules.engine()?, read(input)?),
             };
             let answer = answer(&mut engine, &input, question, stop);
             Ok::<_, String>((answer, (engine, input)))
@@ -97,8 +121,23 @@ fn answer_all(
     }
 }
 
-/// An engine with every module and every charge, and the input.
-pub(super) fn prepare(files: &BTreeMap<String, String>, input: &str) -> Result<(Engine, Value), String> {
+/// An engine with every module and every charge, which has seen no input; every decision begins with a copy of it.
+#[derive(Debug, Clone)]
+pub(super) struct Prepared(Result<Engine, String>);
+
+impl Prepared {
+    /// Reads every module; needs the stack of a thread for modules.
+    pub(super) fn new(files: &BTreeMap<String, String>) -> Self {
+        Self(prepare(files))
+    }
+
+    /// A copy of the engine.
+    pub(super) fn engine(&self) -> Result<Engine, String> {
+        self.0.clone()
+    }
+}
+
+fn prepare(files: &BTreeMap<String, String>) -> Result<Engine, String> {
     let mut engine = Engine::new();
     engine.set_strict_builtin_errors(true);
     engine.set_execution_timer_config(budget::timer());
@@ -106,8 +145,15 @@ pub(super) fn prepare(files: &BTreeMap<String, String>, input: &str) -> Result<(
     for (path, text) in files {
         engine.add_policy(path.clone(), text.clone()).map_err(|error| place::split(&error.to_string()).1)?;
     }
-    let input = Value::from_json_str(input).map_err(|error| format!("the facts do not read: {error}"))?;
-    Ok((engine, input))
+    // Analyses the modules, which copies of the engine need not do again. What cannot be analysed gives its error, with
+    // its place, to whoever asks for a rule; so does the rule asked for here, which no module has.
+    let _ = engine.compile_with_entrypoint(&"data.lockgate".into());
+    Ok(engine)
+}
+
+/// The facts as a module sees them.
+pub(super) fn read(input: &str) -> Result<Value, String> {
+    Value::from_json_str(input).map_err(|error| format!("the facts do not read: {error}"))
 }
 
 /// Answers one question with a whole budget.

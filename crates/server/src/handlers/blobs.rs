@@ -25,8 +25,10 @@ const PIECE_TIMEOUT: Duration = Duration::from_secs(60);
 const DRAIN_BYTES: usize = 1 << 30;
 /// How many pieces wait for the disk.
 const PIECES: usize = 8;
-/// How large the pieces of a download are.
-const READ_BYTES: usize = 256 * 1024;
+/// How large the pieces of a download are, and how many wait for a client that reads slowly: about four are in memory for
+/// each download, and there may be many.
+const READ_BYTES: usize = 32 * 1024;
+const READ_PIECES: usize = 1;
 
 /// A place for one transfer.
 fn place(call: &Call) -> Result<tokio::sync::OwnedSemaphorePermit, Fault> {
@@ -67,7 +69,9 @@ pub(super) async fn take(call: &mut Call, most: u64) -> Result<(Digest, u64), Fa
                 .ok_or_else(|| Fault::new(Kind::TooLarge, "TOO_LARGE", "the upload is over the limit"))?;
             staged.write(&piece)?;
         }
-        Ok(staged.commit(declared)?)
+        let stored = staged.commit(declared)?;
+        lockgate_failpoint::point("upload.stored");
+        Ok(stored)
     });
     pump(body, &sender).await;
     drop(sender);
@@ -168,7 +172,7 @@ pub async fn get(call: Call) -> Result<Response, Fault> {
     let reader = heavy(move || Ok(store.store().open(&digest)?)).await?;
     let reader = reader.ok_or_else(unknown)?;
     let size = reader.len();
-    let (sender, body) = ChannelBody::new(4);
+    let (sender, body) = ChannelBody::new(READ_PIECES);
     let place = place(&call)?;
     tokio::task::spawn_blocking(move || {
         let _place = place;

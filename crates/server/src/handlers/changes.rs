@@ -23,7 +23,7 @@ use crate::call::Call;
 use crate::reply;
 
 /// How many proposed changes are listed.
-const CHANGES_MAX: usize = 200;
+pub(super) const CHANGES_MAX: usize = 200;
 
 /// A change of governance and its reply; ends the sessions that end with it.
 pub(super) fn change(

@@ -20,6 +20,8 @@ pub async fn update(mut call: Call) -> Result<Response, Fault> {
     let reading = engine.clone();
     let event = heavy(move || feeds::check(&reading, feed, digest)).await?;
     let receipt = submit(&engine, feeds::record(person, event)).await?;
+    let deciding = engine.clone();
+    heavy(move || Ok(feeds::decide_again(&deciding, feed))).await?;
     reply::acknowledged(&engine, receipt)
 }
 

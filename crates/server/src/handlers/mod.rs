@@ -1,11 +1,14 @@
 //! Handlers, by the name of their route.
 
 mod access_log;
+mod assets;
 mod blobs;
 mod changes;
 mod ci;
 mod dashboard;
 mod delegations;
+mod drift;
+mod drills;
 mod emergency;
 mod feeds;
 mod governance;
@@ -60,6 +63,7 @@ pub fn by_name(name: &str) -> Option<Handler> {
         "status" => reading::status,
         "inbox" => inbox::inbox,
         "matrix" => matrix::matrix,
+        "drift" => drift::drift,
         "metrics" => metrics::metrics,
         "service" => services::service,
         "release" => services::release,
@@ -87,10 +91,13 @@ pub fn by_name(name: &str) -> Option<Handler> {
         "page-policy" => dashboard::policy,
         "page-freeze" => dashboard::freeze,
         "page-metrics" => dashboard::metrics,
+        "page-drift" => dashboard::drift,
+        "page-changes" => dashboard::changes,
+        "page-change" => dashboard::change,
         "page-enrol" => pages::enrol,
         "page-sign-in" => pages::sign_in,
         "page-approve" => pages::approve,
-        "asset" => pages::asset,
+        "asset" => assets::get,
         "passkey-document" => passkeys::document,
         "passkey-hand-in" => passkeys::hand_in,
         "passkey-waiting" => passkeys::waiting,
@@ -120,6 +127,7 @@ pub fn by_name(name: &str) -> Option<Handler> {
         "waivers" => waivers::list,
         "waiver-request" => waivers::request,
         "waiver-revoke" => waivers::revoke,
+        "drill-record" => drills::record,
         "feeds" => feeds::list,
         "feed-update" => feeds::update,
         "ci-token" => ci::exchange,

@@ -4,15 +4,13 @@ use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use lockgate_engine::{Fault, Kind};
-use lockgate_ledger::code_words::WORDS;
 use lockgate_model::PromotionId;
-use lockgate_web::assets::{ASSETS, CONTENT_SECURITY_POLICY, SCRIPT, pages};
+use lockgate_web::assets::{CONTENT_SECURITY_POLICY, pages};
 
 use crate::call::Call;
 use crate::reply;
 
 const HTML: &str = "text/html; charset=utf-8";
-const CODE_WORDS: &str = "code-words.js";
 
 /// A page, with what keeps it to its own files.
 pub fn page(status: StatusCode, text: impl Into<Body>) -> Response {
@@ -28,9 +26,9 @@ pub fn page(status: StatusCode, text: impl Into<Body>) -> Response {
     response
 }
 
-/// A refusal as a page; who is not signed in is sent to sign in, and back.
-pub fn refused(fault: &Fault, wanted: &str) -> Response {
-    if fault.kind == Kind::Unauthenticated {
+/// A refusal as a page; who is not signed in is sent to sign in, and back to the page `wanted`, where there is one.
+pub fn refused(fault: &Fault, wanted: Option<&str>) -> Response {
+    if let (Kind::Unauthenticated, Some(wanted)) = (fault.kind, wanted) {
         let encoded = wanted.bytes().fold(String::new(), |mut out, byte| {
             match byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~' | b'/') {
                 true => out.push(char::from(byte)),
@@ -65,29 +63,11 @@ pub async fn approve(call: Call) -> Result<Response, Fault> {
     Ok(page(StatusCode::OK, pages::APPROVE))
 }
 
-/// `GET /assets/{name}`.
-pub async fn asset(call: Call) -> Result<Response, Fault> {
-    let name = call.path.get("name").map(String::as_str).unwrap_or_default();
-    if name == CODE_WORDS {
-        return Ok(reply::typed(StatusCode::OK, SCRIPT, code_words()?));
-    }
-    let asset = ASSETS
-        .iter()
-        .find(|asset| asset.name == name)
-        .ok_or_else(|| Fault::not_found("ROUTE_UNKNOWN", "there is nothing here"))?;
-    Ok(reply::typed(StatusCode::OK, asset.content_type, asset.text))
-}
-
-/// The word list as a module, from the same list that the server and the command line use.
-fn code_words() -> Result<String, Fault> {
-    let words = serde_json::to_string(&WORDS.as_slice())
-        .map_err(|error| Fault::new(Kind::Bug, "REPLY_INVALID", error.to_string()))?;
-    Ok(format!("// The code words, one for each byte.\nexport const WORDS = {words};\n"))
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::assets::CODE_WORDS;
     use super::*;
+    use lockgate_web::assets::{ASSETS, SCRIPT};
     use std::collections::BTreeSet;
 
     const PAGES: &[(&str, &str)] =
@@ -131,16 +111,9 @@ mod tests {
     #[test]
     fn whoever_is_not_signed_in_comes_back_to_the_page() {
         let fault = Fault::new(Kind::Unauthenticated, "SIGN_IN_NEEDED", "nobody is signed in");
-        let response = refused(&fault, "/promotions/P-1?a=b&c=<d>");
+        let response = refused(&fault, Some("/promotions/P-1?a=b&c=<d>"));
         assert_eq!(response.status(), StatusCode::SEE_OTHER);
         assert_eq!(response.headers()["location"], "/sign-in?next=/promotions/P-1%3Fa%3Db%26c%3D%3Cd%3E");
-    }
-
-    #[test]
-    fn the_word_list_is_the_ledgers() {
-        let text = code_words().unwrap();
-        let list = text.split_once("WORDS = ").unwrap().1.trim_end().trim_end_matches(';');
-        let words: Vec<String> = serde_json::from_str(list).unwrap();
-        assert_eq!(words, WORDS);
+        assert_eq!(refused(&fault, None).status(), StatusCode::UNAUTHORIZED);
     }
 }

@@ -5,6 +5,7 @@
 mod blobs;
 mod ledger;
 mod opening;
+mod practice;
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};

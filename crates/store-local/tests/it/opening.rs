@@ -2,7 +2,7 @@
 
 use lockgate_model::{Digest, UnixMillis};
 use lockgate_store::conformance::Script;
-use lockgate_store::{BlobStore, LedgerStore, ProjectionStore, SessionStore, StoreError};
+use lockgate_store::{BlobStore, LedgerStore, Projection, ProjectionStore, Reply, Session, SessionStore, StoreError};
 use lockgate_store_local::{LocalStore, Options};
 use rusqlite::Connection;
 
@@ -42,6 +42,52 @@ fn what_is_not_a_database_is_refused() {
         .unwrap();
     let error = LocalStore::open(dir.path(), Options::default()).err().unwrap();
     assert!(matches!(error, StoreError::Corrupt(_)), "{error}");
+}
+
+#[test]
+fn a_changed_row_that_no_entry_proves_is_noticed() {
+    for change in [
+        "UPDATE session SET subject = 'sam'",
+        "UPDATE session SET expires = expires + 1",
+        "UPDATE projection SET value = x'00'",
+        "UPDATE reply SET body = x'00'",
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let store = open(dir.path());
+        let token_hash = Digest::of(b"token");
+        let session = Session {
+            token_hash,
+            subject: "dana".parse().unwrap(),
+            created: UnixMillis(1),
+            last_used: UnixMillis(2),
+            expires: UnixMillis(30),
+        };
+        store.session_insert(&session).unwrap();
+        assert!(store.session_touch(&token_hash, UnixMillis(9)).unwrap());
+        assert_eq!(store.session_by_hash(&token_hash).unwrap().unwrap().last_used, UnixMillis(9));
+        let mut batch = Script::new().batch(&[("one", &[])]);
+        batch.projections = vec![Projection { kind: "k", key: "a".to_owned(), value: Some(b"v".to_vec()) }];
+        let reply = Reply { key: "r".to_owned(), request: token_hash, body: b"b".to_vec(), at: UnixMillis(4) };
+        batch.replies = vec![reply.clone()];
+        store.commit(&batch).unwrap();
+        assert_eq!(store.projection("k", "a").unwrap(), Some(b"v".to_vec()));
+        assert_eq!(store.projections("k", None, 9).unwrap(), [("a".to_owned(), b"v".to_vec())]);
+        assert_eq!(store.reply("r").unwrap(), Some(reply));
+        drop(store);
+        drop(open(dir.path()));
+        Connection::open(dir.path().join("ledger.db")).unwrap().execute_batch(change).unwrap();
+        let reader = LocalStore::open_read_only(dir.path(), Options::default()).unwrap();
+        let read = [
+            reader.session_by_hash(&token_hash).map(drop),
+            reader.projection("k", "a").map(drop),
+            reader.projections("k", None, 9).map(drop),
+            reader.reply("r").map(drop),
+        ];
+        assert!(read.iter().any(|read| matches!(read, Err(StoreError::Corrupt(_)))), "{change}: {read:?}");
+        drop(reader);
+        let error = LocalStore::open(dir.path(), Options::default()).err().unwrap();
+        assert!(matches!(error, StoreError::Corrupt(_)), "{change}: {error}");
+    }
 }
 
 #[test]

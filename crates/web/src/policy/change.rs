@@ -132,7 +132,10 @@ fn proposed(change: &ProposedChange, rights: &Rights, person: &PersonId, now: Un
                 (outcome(&change.row.status)) " policy set " (digest(&change.policy)) ", proposed "
                 (ago(change.row.proposed_at, now)) ", ends " (until(change.row.expires_at, now))
             }
-            p { "signed by " (signers.join(", ")) "; " (change.row.missing) " more needed" }
+            p {
+                "signed by " (signers.join(", ")) "; " (change.row.missing) " more needed: "
+                a href={ "/changes/" (id) } { "who may sign, and what they sign" }
+            }
             @if change.stale {
                 p { span.state.warn { span.icon aria-hidden="true" { "!" } " stale" } " Another policy set became active since; it can never happen." }
             }

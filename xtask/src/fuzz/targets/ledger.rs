@@ -5,6 +5,7 @@ use lockgate_ledger::access_log::AccessEntry;
 use lockgate_ledger::access_review::AccessReview;
 use lockgate_ledger::backtest::BacktestReport;
 use lockgate_ledger::change::{draft_bytes, read_draft};
+use lockgate_ledger::drill::DrillReport;
 use lockgate_ledger::{ApprovalDocument, Bundle, Leaf, Manifest, TrustFile, bundle};
 use lockgate_model::{Digest, EntryIndex, Limits, TreeSize, canonical};
 use serde_json::{Value, json};
@@ -114,7 +115,24 @@ fn documents(story: &Story) -> Result<Vec<Target>> {
         "unused": [{ "person": "dana", "permission": "push" }],
         "reviewed_at_index": 9,
     });
+    let drill = json!({
+        "schema": DrillReport::SCHEMA,
+        "ledger": "lockgate.example/log/1",
+        "entries": 9,
+        "root": digest,
+        "ran_at": 1_800_000_000_000_u64,
+        "took_ms": 800,
+        "tool": "lockgate/0.1.0",
+        "attacks": [
+            { "name": "old-copy", "did": "an older state", "outcome": "caught", "check": "audit",
+              "code": "ROLLBACK_DETECTED", "also": ["HISTORY_CHANGED"], "message": "fewer entries", "took_ms": 9 },
+            { "name": "deny-dropped", "did": "nothing was denied yet", "outcome": "skipped" },
+        ],
+    });
     Ok(vec![
+        Target::new("drill-report", vec![canonical::to_vec(&drill)?], |input| {
+            Outcome::spelled(input, &DrillReport::from_bytes(input), DrillReport::to_bytes)
+        }),
         Target::new("backtest-report", vec![report.to_bytes()?], |input| {
             Outcome::spelled(input, &BacktestReport::from_bytes(input), BacktestReport::to_bytes)
         }),

@@ -2,7 +2,8 @@
 //! attacks that have to be withstood are all there.
 
 use std::any::Any;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,7 +15,7 @@ use super::{Case, Tried, against_library, cases, folder, read};
 use crate::attack_stories;
 
 /// The attacks that have to be there, and through which doors: `c` command line, `h` HTTP, `l` library.
-const REQUIRED: [(&str, &str); 79] = [
+const REQUIRED: [(&str, &str); 82] = [
     ("A-01", "chl"),
     ("A-02", "chl"),
     ("A-03", "chl"),
@@ -74,6 +75,7 @@ const REQUIRED: [(&str, &str); 79] = [
     ("A-57", "ch"),
     ("A-58", "ch"),
     ("A-59", "chl"),
+    ("A-63", "c"),
     ("A-66", "cl"),
     ("A-67", "c"),
     ("A-68", "cl"),
@@ -89,13 +91,17 @@ const REQUIRED: [(&str, &str); 79] = [
     ("A-100", "h"),
     ("A-101", "ch"),
     ("A-103", "h"),
+    ("A-104", "h"),
     ("A-106", "c"),
     ("A-107", "ch"),
     ("A-108", "ch"),
     ("A-109", "ch"),
     ("A-111", "chl"),
+    ("A-112", "h"),
 ];
 
+/// The attack whose data is `routes.toml`.
+const ROUTES: u32 = 34;
 /// The most stories at a time; each has a server of its own.
 const WORKERS: usize = 8;
 
@@ -127,6 +133,24 @@ fn waiting() -> Vec<Wait> {
         assert!(!wait.what.is_empty() && !wait.why.is_empty(), "{} waits for nothing", wait.case);
     }
     file.waiting
+}
+
+/// `cases.toml`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Titles {
+    titles: BTreeMap<String, String>,
+}
+
+/// Every attack, by number, with what it is called.
+fn titles() -> BTreeMap<u32, String> {
+    let file: Titles = toml::from_str(&read(&folder().join("cases.toml"))).unwrap();
+    file.titles.into_iter().map(|(id, title)| (number(&id), title)).collect()
+}
+
+/// The attacks that have data: files of their own, or the routes, which are held against theirs by `matrix`.
+fn with_data() -> BTreeSet<u32> {
+    cases().iter().map(|case| number(&case.id)).chain([ROUTES]).collect()
 }
 
 /// What became of one attack.
@@ -196,20 +220,10 @@ fn words_of(panic: &(dyn Any + Send)) -> String {
 
 /// Prints the table, and fails where an answer was another one or an attack is missing.
 fn conclude(rows: &Rows, aftermath: &[String]) {
-    println!("{:<7} {:<17} {:>5} {:>6}  outcome", "case", "doors", "files", "inputs");
-    for (number, row) in rows {
-        let doors: Vec<&str> = row.tried.doors.iter().copied().collect();
-        let outcome = match row.tried.wrong.len() {
-            0 => "as expected".to_owned(),
-            count => format!("{count} WRONG"),
-        };
-        let (doors, id) = (doors.join(" "), format!("A-{number:02}"));
-        println!("{id:<7} {doors:<17} {:>5} {:>6}  {outcome}", row.files, row.tried.inputs);
-    }
     let waits = waiting();
-    for wait in &waits {
-        println!("{:<7} waits: {} ({})", wait.case, wait.what, wait.why);
-    }
+    let table = table(rows, &waits);
+    print!("{table}");
+    hand_over(&table);
     let wrong: Vec<&String> = rows.values().flat_map(|row| &row.tried.wrong).chain(aftermath).collect();
     let inputs: usize = rows.values().map(|row| row.tried.inputs).sum();
     let outcome = if wrong.is_empty() { "all as expected".to_owned() } else { format!("{} WRONG", wrong.len()) };
@@ -218,6 +232,55 @@ fn conclude(rows: &Rows, aftermath: &[String]) {
     assert!(wrong.is_empty(), "{} answers are wrong:\n{}", wrong.len(), join(&wrong));
     let missing = missing(rows, &waits);
     assert!(missing.is_empty(), "missing in tests/attacks, and not in waiting.toml: {}", missing.join(", "));
+}
+
+/// A line for every attack, and what of them waits.
+fn table(rows: &Rows, waits: &[Wait]) -> String {
+    let mut table =
+        format!("{:<6} {:<21} {:>5} {:>6}  {:<12} {}\n", "case", "doors", "files", "inputs", "outcome", "attack");
+    for (number, title) in titles() {
+        let id = format!("A-{number:02}");
+        let (doors, files, inputs, outcome) = match rows.get(&number) {
+            Some(Row { files, tried }) => {
+                let doors: Vec<&str> = tried.doors.iter().copied().collect();
+                let outcome = match tried.wrong.len() {
+                    0 => "as expected".to_owned(),
+                    count => format!("{count} WRONG"),
+                };
+                (doors.join(" "), *files, tried.inputs, outcome)
+            }
+            None if number == ROUTES => ("http".to_owned(), 1, 0, "see `matrix`".to_owned()),
+            None => (String::new(), 0, 0, "waits".to_owned()),
+        };
+        writeln!(table, "{id:<6} {doors:<21} {files:>5} {inputs:>6}  {outcome:<12} {title}").unwrap();
+    }
+    for wait in waits {
+        writeln!(table, "{:<6} waits: {} ({})", wait.case, wait.what, wait.why).unwrap();
+    }
+    table
+}
+
+/// Writes the table where `cargo xtask attacks` wants it.
+#[expect(clippy::disallowed_methods, reason = "the command that runs this test says where it reads the table")]
+fn hand_over(table: &str) {
+    if let Ok(path) = std::env::var("LOCKGATE_ATTACKS_TABLE") {
+        std::fs::write(path, table).unwrap();
+    }
+}
+
+#[test]
+fn every_attack_of_the_list_has_data_or_waits() {
+    let titles = titles();
+    assert_eq!(titles.keys().copied().collect::<Vec<_>>(), (1..=112).collect::<Vec<_>>());
+    let (data, waits) = (with_data(), waiting());
+    let whole: BTreeSet<u32> = waits.iter().filter(|wait| wait.whole).map(|wait| number(&wait.case)).collect();
+    for (number, title) in &titles {
+        let found = (data.contains(number), whole.contains(number));
+        assert!(found.0 != found.1, "A-{number:02} ({title}) has data: {}, waits as a whole: {}", found.0, found.1);
+    }
+    let unknown = data.iter().copied().chain(waits.iter().map(|wait| number(&wait.case)));
+    let unknown: Vec<u32> = unknown.filter(|number| !titles.contains_key(number)).collect();
+    assert!(unknown.is_empty(), "not in cases.toml: {unknown:?}");
 }
 
 fn join(lines: &[&String]) -> String {

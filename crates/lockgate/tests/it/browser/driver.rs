@@ -49,6 +49,9 @@ pub struct Browser {
     _profile: TempDir,
 }
 
+/// A tab that is not driven at the moment.
+pub struct Tab(String);
+
 impl Browser {
     /// Starts one; `None`, with a word about it, where Chromium is not installed.
     pub fn start() -> Option<Self> {
@@ -105,6 +108,18 @@ impl Browser {
         // A narrow screen, as telephones have.
         let screen = json!({ "width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": false });
         self.send("Emulation.setDeviceMetricsOverride", screen);
+    }
+
+    /// Opens a further tab, which is driven from then on; gives the one that was, for [`Browser::switch_to`].
+    pub fn another_tab(&mut self) -> Tab {
+        let before = Tab(std::mem::take(&mut self.page));
+        self.attach();
+        before
+    }
+
+    /// Drives this tab from now on; gives the one that was.
+    pub fn switch_to(&mut self, tab: Tab) -> Tab {
+        Tab(std::mem::replace(&mut self.page, tab.0))
     }
 
     /// Sends one command, to the page once there is one, and waits for its answer.

@@ -170,9 +170,8 @@ fn the_browser_follows_what_a_decision_compares_with() {
     agree(&mut browser, &lockgate, "P-6", Some("SERVICE_MISMATCH"));
 }
 
-#[test]
-fn the_browser_agrees_on_mutants_of_an_emergency() {
-    let Some(mut browser) = Browser::start() else { return };
+/// A ledger with a waiver that ended, a feed, a break-glass that was reviewed, and a freeze that was lifted.
+pub fn eventful() -> Instance {
     let lockgate = denied();
     let waiver = waive(&lockgate);
     lockgate.run(&["waive", "revoke", &waiver, "--reason", "it is called", "--as", "dana"]).exits(0);
@@ -186,5 +185,11 @@ fn the_browser_agrees_on_mutants_of_an_emergency() {
     lockgate.run(&["break-glass", "review", &opened, "--finding", "it was right", "--as", "ada"]).exits(0);
     let frozen = freeze(&lockgate);
     lockgate.run(&["unfreeze", &frozen, "--reason", "over", "--as", "sam"]).exits(0);
-    agree_on_mutants(&mut browser, &Forger::break_in(&lockgate));
+    lockgate
+}
+
+#[test]
+fn the_browser_agrees_on_mutants_of_an_emergency() {
+    let Some(mut browser) = Browser::start() else { return };
+    agree_on_mutants(&mut browser, &Forger::break_in(&eventful()));
 }

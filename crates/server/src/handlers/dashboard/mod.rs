@@ -1,6 +1,8 @@
 //! The dashboard: what the API gives for a question, as a page. One file a page.
 
+mod changes;
 mod diff;
+mod drift;
 mod evidence;
 mod freeze;
 mod inbox;
@@ -23,7 +25,9 @@ use lockgate_web::{Rights, Shell};
 
 use crate::app::App;
 
+pub use changes::{change, changes};
 pub use diff::diff;
+pub use drift::drift;
 pub use evidence::evidence;
 pub use freeze::freeze;
 pub use inbox::inbox;

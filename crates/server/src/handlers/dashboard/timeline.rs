@@ -20,6 +20,7 @@ pub async fn timeline(call: Call) -> Result<Response, Fault> {
     let asked = Asked::of(&call, ENTRIES)?;
     let kept = |name: &str| call.query.get(name).map(|text| text.trim().to_owned()).unwrap_or_default();
     let filter = Filter {
+        stream: kept("stream"),
         service: kept("service"),
         artifact: kept("artifact"),
         person: kept("person"),

@@ -1,0 +1,106 @@
+//! Drift: what is granted, what was reported, and what each says of the other.
+
+use lockgate_engine::attest::{Evidence, Form, attest, check};
+use lockgate_engine::bodies::Upload;
+use lockgate_engine::drift::{Filter, Page, Standing, page};
+use lockgate_model::Span;
+
+use crate::world::{World, person};
+
+fn filter() -> Filter {
+    Filter { text: String::new(), environment: None, standing: None, old: Span::from_secs(7 * 86_400) }
+}
+
+fn seen(world: &World, filter: &Filter) -> Page {
+    page(world.engine(), &person("dana"), filter, None, 100).unwrap()
+}
+
+/// Hands in that a release runs in an environment, or does not.
+fn report(world: &World, release: &str, environment: &str, outcome: &str) {
+    let at = world.engine().inner().now().rfc3339_secs();
+    let text = format!(
+        r#"{{"schema":"https://lockgate.dev/check/v1","name":"runs-in-{environment}","outcome":"{outcome}","checked_at":"{at}"}}"#
+    );
+    let evidence = Evidence { upload: Upload::Inline(text.into_bytes()), form: Form::Report(None), expect: None };
+    let checked = vec![check(world.engine(), evidence).unwrap()];
+    let submission = attest(world.engine(), person("ci"), release.parse().unwrap(), checked).unwrap();
+    world.engine().run(submission).unwrap();
+}
+
+/// How each place stands.
+fn standings(page: &Page) -> Vec<(String, &'static str)> {
+    let name = |place: &lockgate_engine::drift::Place| format!("{} {}", place.service, place.environment);
+    page.places.iter().map(|place| (name(place), place.standing.as_str())).collect()
+}
+
+#[test]
+fn the_newest_report_since_the_grant_is_compared() {
+    let world = World::starter();
+    world.push("shop/web@1.0.0");
+    world.push("shop/web@1.1.0");
+    assert!(seen(&world, &filter()).places.is_empty(), "nothing is granted, and nothing reported");
+    world.promote("shop/web@1.0.0", "dev").unwrap();
+    let stands = |wanted: &str| {
+        let page = seen(&world, &filter());
+        assert_eq!(standings(&page), [("shop/web dev".to_owned(), wanted)]);
+        page
+    };
+    assert!(stands("not-reported").places[0].reported.is_none());
+    world.wait("1h");
+    report(&world, "shop/web@1.0.0", "dev", "pass");
+    let page = stands("in-step");
+    let told = page.places[0].reported.as_ref().unwrap();
+    assert_eq!((told.by.as_str(), told.granted, told.at), ("ci", true, world.engine().inner().now()));
+    // The same release in another environment is another matter.
+    world.wait("1h");
+    report(&world, "shop/web@1.0.0", "production", "fail");
+    stands("in-step");
+    world.wait("1h");
+    report(&world, "shop/web@1.1.0", "dev", "pass");
+    let page = stands("no-grant");
+    assert_eq!(page.places[0].fix().unwrap(), "lockgate promote shop/web@1.1.0 --to dev --reason REASON");
+    world.wait("1h");
+    world.promote("shop/web@1.1.0", "dev").unwrap();
+    // What was reported before the grant says nothing about it.
+    stands("not-reported");
+    world.wait("1h");
+    report(&world, "shop/web@1.0.0", "dev", "warn");
+    stands("other-release");
+    world.wait("1h");
+    report(&world, "shop/web@1.1.0", "dev", "fail");
+    stands("not-running");
+    world.wait("1h");
+    report(&world, "shop/web@1.1.0", "dev", "pass");
+    stands("in-step");
+    world.wait("8d");
+    stands("report-old");
+}
+
+#[test]
+fn filters_leave_out_and_what_one_may_not_read_is_not_there() {
+    let world = World::starter();
+    for name in ["pay/api", "shop/web"] {
+        world.push(&format!("{name}@1.0.0"));
+        world.promote(&format!("{name}@1.0.0"), "staging").unwrap();
+    }
+    world.wait("1h");
+    report(&world, "shop/web@1.0.0", "staging", "pass");
+    let check = |filter: &Filter, wanted: &[&str]| {
+        let page = seen(&world, filter);
+        let names: Vec<String> = standings(&page).into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, wanted);
+    };
+    check(&filter(), &["pay/api dev", "pay/api staging", "shop/web dev", "shop/web staging"]);
+    check(&Filter { text: "PAY".to_owned(), ..filter() }, &["pay/api dev", "pay/api staging"]);
+    check(&Filter { standing: Some(Standing::InStep), ..filter() }, &["shop/web staging"]);
+    let dev = Filter { environment: Some("dev".parse().unwrap()), ..filter() };
+    check(&dev, &["pay/api dev", "shop/web dev"]);
+    let first = page(world.engine(), &person("dana"), &dev, None, 1).unwrap();
+    assert_eq!((first.places.len(), first.next.as_ref().unwrap().as_str()), (1, "pay/api"));
+    let rest = page(world.engine(), &person("dana"), &dev, first.next.as_ref(), 1).unwrap();
+    assert_eq!((rest.places[0].service.as_str(), rest.next.is_none()), ("shop/web", true));
+    let nowhere = Filter { environment: Some("moon".parse().unwrap()), ..filter() };
+    assert_eq!(page(world.engine(), &person("dana"), &nowhere, None, 1).unwrap_err().code, "ENVIRONMENT_UNKNOWN");
+    let stranger = page(world.engine(), &person("stranger"), &filter(), None, 1).unwrap();
+    assert!(stranger.places.is_empty() && stranger.next.is_none());
+}

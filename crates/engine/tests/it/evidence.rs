@@ -1,0 +1,95 @@
+//! Evidence that is too large to be held in memory: the same outcome, and nothing is believed of what was changed.
+
+use lockgate_engine::Fault;
+use lockgate_engine::attest::{Checked, Evidence, Form, attest, check};
+use lockgate_engine::bodies::Upload;
+use lockgate_evidence::Format;
+use lockgate_model::Digest;
+use lockgate_model::facts::{Claim, Facts};
+use lockgate_store::BlobStore;
+
+use crate::world::{JUNIT, World, person};
+
+/// A log of static analysis with so many errors, of about 4 KiB each.
+fn log(errors: usize) -> String {
+    let text = "x".repeat(4096);
+    let result = |number| {
+        format!(
+            r#"{{"level":"error","message":{{"text":"{number}"}},"codeFlows":[{{"message":{{"text":"{text}"}}}}]}}"#
+        )
+    };
+    let results: Vec<String> = (0..errors).map(result).collect();
+    format!(
+        r#"{{"version":"2.1.0","runs":[{{"tool":{{"driver":{{"name":"lint"}}}},"results":[{}]}}]}}"#,
+        results.join(",")
+    )
+}
+
+fn stored(world: &World, bytes: &[u8]) -> Digest {
+    let mut staged = world.store.stage().unwrap();
+    staged.write(bytes).unwrap();
+    staged.commit(None).unwrap().0
+}
+
+fn checked(world: &World, digest: Digest, format: Option<Format>, expect: &str) -> Result<Checked, Fault> {
+    let form = Form::Report(format);
+    check(world.engine(), Evidence { upload: Upload::Stored(digest), form, expect: Some(expect.to_owned()) })
+}
+
+#[test]
+fn a_large_report_is_read_as_it_comes_and_says_all_of_it() {
+    let mut world = World::starter();
+    world.push("shop/web@1.0.0");
+    let digest = stored(&world, log(600).as_bytes());
+    let told = checked(&world, digest, None, "static-analysis").unwrap();
+    checked(&world, digest, Some(Format::Sarif), "static-analysis").unwrap();
+    let submission = attest(world.engine(), person("ci"), "shop/web@1.0.0".parse().unwrap(), vec![told]).unwrap();
+    world.engine().run(submission).unwrap();
+    // Gathered from the store, and not from what was remembered.
+    world.reopen().unwrap();
+    let (id, _) = world.promote("shop/web@1.0.0", "dev").unwrap();
+    let facts: Facts = serde_json::from_slice(&lockgate_engine::facts::facts(world.engine(), id).unwrap()).unwrap();
+    let fact = facts.evidence.iter().find(|fact| fact.evidence == digest).unwrap();
+    let Claim::StaticAnalysis(analysis) = &fact.claim else { panic!("{:?}", fact.claim.kind()) };
+    assert_eq!((analysis.errors, analysis.results.len()), (600, 600));
+}
+
+#[test]
+fn a_large_report_is_refused_as_a_small_one_is() {
+    let world = World::starter();
+    let check = |bytes: &[u8], format: Option<Format>, expect: &str, code: &str| {
+        let refused = checked(&world, stored(&world, bytes), format, expect).unwrap_err();
+        assert_eq!(refused.code, code, "{refused:?}");
+    };
+    let whole = log(600);
+    check(whole.as_bytes(), None, "sbom", "EVIDENCE_KIND");
+    check(whole.as_bytes(), Some(Format::Trivy), "vulnerabilities", "EVIDENCE_MALFORMED");
+    check(&whole.as_bytes()[..whole.len() - 1], Some(Format::Sarif), "static-analysis", "EVIDENCE_MALFORMED");
+    check(whole.replacen("2.1.0", "2.0.0", 1).as_bytes(), None, "static-analysis", "SARIF_VERSION");
+    let twice = whole.replacen('{', "{\"runs\":[],", 1);
+    check(twice.as_bytes(), Some(Format::Sarif), "static-analysis", "DUPLICATE_KEY");
+    check(" ".repeat(2 << 20).as_bytes(), None, "tests", "EVIDENCE_UNKNOWN");
+    let unknown = checked(&world, Digest::of(b"nothing"), None, "tests").unwrap_err();
+    assert_eq!(unknown.code, "BLOB_UNKNOWN");
+    // What is not read as it comes is read whole, however large it is.
+    let padded = format!("{JUNIT}{}", " ".repeat(2 << 20));
+    checked(&world, stored(&world, padded.as_bytes()), None, "tests").unwrap();
+}
+
+#[test]
+fn a_changed_bit_is_an_alarm_and_not_another_claim() {
+    let mut world = World::starter();
+    world.push("shop/web@1.0.0");
+    let digest = stored(&world, log(600).as_bytes());
+    let told = checked(&world, digest, None, "static-analysis").unwrap();
+    let submission = attest(world.engine(), person("ci"), "shop/web@1.0.0".parse().unwrap(), vec![told]).unwrap();
+    world.engine().run(submission).unwrap();
+    // The first byte: as a report it is malformed from there on, and nobody would read as far as the last.
+    assert!(world.store.blob_flip_bit(&digest, 0));
+    world.damaged();
+    world.reopen().unwrap();
+    let refused = world.promote("shop/web@1.0.0", "dev").unwrap_err();
+    assert_eq!(refused.code, "BODY_UNREADABLE", "{refused:?}");
+    let refused = checked(&world, digest, None, "static-analysis").unwrap_err();
+    assert_eq!(refused.code, "BLOB_UNKNOWN", "{refused:?}");
+}

@@ -1,0 +1,118 @@
+//! Attacks on what is stored beside the entries, and on the log as a whole.
+
+use lockgate_engine::audit::StoreSource;
+use lockgate_ledger::bodies::required;
+use lockgate_ledger::entry::Event;
+use lockgate_ledger::{ApplyError, Manifest};
+use lockgate_model::{Digest, Limits, StreamName};
+use lockgate_store::Head;
+
+use super::attack::{Halt, Made, Shown};
+use super::history::other_policy;
+use super::scene::{Scene, failed};
+
+const NO_RELEASE: &str = "no release is published in this ledger yet";
+const TOO_SHORT: &str = "the ledger has only one entry yet";
+
+pub fn document_edited(scene: &Scene<'_>) -> Result<Made, Halt> {
+    let (_, active) = scene.subject.survey.policy.ok_or_else(|| failed("the ledger has no policy set"))?;
+    let other = other_policy(Some(active))?;
+    scene.copy.damage()?.document_put(&active, &other.document())?;
+    Ok(Made::copy(format!("the bytes under the name of the active policy set {active} are another one's")))
+}
+
+pub fn index_edited(scene: &Scene<'_>) -> Result<Made, Halt> {
+    let stream = StreamName::governance();
+    scene.copy.damage()?.stream_entry_remove(&stream, 0)?;
+    Ok(Made::copy(format!("the first row of the index of `{stream}` was removed")))
+}
+
+/// The smallest artifact of the newest release, with the name of that release.
+fn newest_artifact(scene: &Scene<'_>) -> Result<(Digest, String), Halt> {
+    let (_, entry) = scene.found(scene.subject.survey.published, NO_RELEASE)?;
+    let Event::ReleasePublished(event) = entry.event else { return Err(failed("the survey is wrong")) };
+    let store = scene.store()?;
+    let bytes = required(&StoreSource(&store), &event.manifest)?.into_owned();
+    let manifest = Manifest::from_bytes(&bytes, &Limits::DEFAULT)
+        .map_err(|error| ApplyError::new("MANIFEST_INVALID", error.to_string()))?;
+    let smallest = manifest.artifacts.iter().min_by_key(|artifact| artifact.size_bytes);
+    let smallest = smallest.ok_or_else(|| failed(format!("{} has no artifact", event.release)))?;
+    Ok((smallest.digest, event.release.to_string()))
+}
+
+fn artifact(digest: Digest, did: String) -> Made {
+    Made { did, shown: Shown::Ledger { checkpoint: None, kept: false, artifact: Some(digest) } }
+}
+
+pub fn artifact_edited(scene: &Scene<'_>) -> Result<Made, Halt> {
+    let (digest, release) = newest_artifact(scene)?;
+    scene.copy.blob_flip(&digest)?;
+    Ok(artifact(digest, format!("one bit of the artifact {digest} of {release} was flipped")))
+}
+
+pub fn artifact_removed(scene: &Scene<'_>) -> Result<Made, Halt> {
+    let (digest, release) = newest_artifact(scene)?;
+    scene.copy.blob_remove(&digest)?;
+    Ok(artifact(digest, format!("the artifact {digest} of {release} was removed")))
+}
+
+/// A size that the ledger had: before the newest request for a promotion, or else before the newest entry.
+fn earlier(scene: &Scene<'_>) -> Result<u64, Halt> {
+    let subject = scene.subject;
+    let newest = subject.head.size.0.saturating_sub(1);
+    match subject.survey.requests.back().map_or(newest, |index| index.0) {
+        0 => Err(Halt::Skipped(TOO_SHORT.to_owned())),
+        size => Ok(size),
+    }
+}
+
+fn kept(checkpoint: Option<Vec<u8>>, did: String) -> Made {
+    Made { did, shown: Shown::Ledger { checkpoint, kept: true, artifact: None } }
+}
+
+/// The newest entry is gone and the head counts one less; the stored checkpoint stays.
+pub fn log_truncated(scene: &Scene<'_>) -> Result<Made, Halt> {
+    let newest = scene.subject.head.size.0.saturating_sub(1);
+    if newest == 0 {
+        return Err(Halt::Skipped(TOO_SHORT.to_owned()));
+    }
+    scene.rewrite(newest, &[])?;
+    Ok(kept(None, format!("entry {newest} was cut off, and the head rolled back")))
+}
+
+/// Nothing in it is wrong: it is what the log was, as the log signed it then. It takes somebody who has seen more.
+pub fn old_copy(scene: &Scene<'_>) -> Result<Made, Halt> {
+    let signer = scene.signer()?;
+    let size = earlier(scene)?;
+    let head = scene.rewrite(size, &[])?;
+    let checkpoint = scene.checkpoint(&head, signer).into_bytes();
+    Ok(kept(Some(checkpoint), format!("the state of {size} entries came back; a checkpoint from now was kept")))
+}
+
+pub fn old_copy_started(scene: &Scene<'_>) -> Result<Made, Halt> {
+    let size = earlier(scene)?;
+    let remembered = scene.subject.mark.as_ref().is_some_and(|(_, seen)| seen.0 > size);
+    if !remembered {
+        return Err(Halt::Skipped("no signed checkpoint is stored here that is newer than that state".to_owned()));
+    }
+    scene.rewrite(size, &[])?;
+    let did = format!("the state of {size} entries came back under a server that remembers what it has signed");
+    Ok(Made { did, shown: Shown::Started })
+}
+
+/// Another root for as many entries; nothing else is touched.
+pub fn another_head(head: &Head) -> Head {
+    Head { size: head.size, root: Digest::of(b"a history that never was") }
+}
+
+pub fn checkpoint_forged(scene: &Scene<'_>) -> Result<Made, Halt> {
+    let head = another_head(&scene.subject.head);
+    scene.sealed(&head, format!("another root for {} entries was signed with the log's own key", head.size))
+}
+
+pub fn checkpoint_foreign(scene: &Scene<'_>) -> Result<Made, Halt> {
+    let head = &scene.subject.head;
+    let checkpoint = Some(scene.checkpoint(head, &scene.subject.foreign).into_bytes());
+    let did = format!("the true root of {} entries was signed with another key of the log's name", head.size);
+    Ok(Made { did, shown: Shown::Ledger { checkpoint, kept: false, artifact: None } })
+}

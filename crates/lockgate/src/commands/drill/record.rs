@@ -1,0 +1,78 @@
+//! Record: the result of a drill becomes an entry of the ledger, where a server is there to write it.
+
+use lockgate_api::wire::{Acknowledged, Changed, DrillRequest};
+use lockgate_ledger::drill::DrillReport;
+use lockgate_model::Digest;
+use serde::Serialize;
+
+use crate::cli;
+use crate::commands::feed::recorder;
+use crate::failure::Failure;
+use crate::world::World;
+
+/// Where the result stands, or why nowhere.
+#[derive(Debug, Serialize)]
+pub struct Recording {
+    /// The digest of the report.
+    digest: Option<Digest>,
+    /// The entry that records it.
+    recorded: Option<u64>,
+    /// Why there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    not_recorded: Option<String>,
+}
+
+impl Recording {
+    /// The same in a line.
+    pub fn line(&self) -> String {
+        match (self.recorded, &self.not_recorded) {
+            (Some(index), _) => format!("recorded in entry {index} of the ledger"),
+            (None, Some(why)) => format!("NOT RECORDED in the ledger: {why}"),
+            (None, None) => "NOT RECORDED in the ledger".to_owned(),
+        }
+    }
+}
+
+/// Records the result unless it is not to be recorded; gives a failure only where recording was asked for.
+pub fn record(world: &World, options: &cli::Drill, report: &DrillReport) -> (Recording, Option<Failure>) {
+    let bytes = match report.to_bytes() {
+        Ok(bytes) => bytes,
+        Err(error) => return (not_recorded(None, error.message.clone()), Some(error.into())),
+    };
+    let digest = Some(Digest::of(&bytes));
+    let why_not = match options {
+        cli::Drill { record: true, .. } => None,
+        cli::Drill { no_record: true, .. } => Some("--no-record"),
+        cli::Drill { data: Some(_), .. } => Some("--data names the data; --record records it all the same"),
+        _ if report.tried() == 0 => Some("nothing was tried"),
+        _ if !knows_server(world) => Some("no server is known here"),
+        _ => None,
+    };
+    if let Some(why) = why_not {
+        return (not_recorded(digest, why.to_owned()), None);
+    }
+    match send(world, bytes) {
+        Ok(index) => (Recording { digest, recorded: Some(index), not_recorded: None }, None),
+        Err(failure) => {
+            let recording = not_recorded(digest, format!("{} ({})", failure.message, failure.code));
+            (recording, options.record.then_some(failure))
+        }
+    }
+}
+
+fn not_recorded(digest: Option<Digest>, why: String) -> Recording {
+    Recording { digest, recorded: None, not_recorded: Some(why) }
+}
+
+fn knows_server(world: &World) -> bool {
+    world.global.server.is_some() || world.context().is_ok_and(|context| context.server.is_some())
+}
+
+fn send(world: &World, bytes: Vec<u8>) -> Result<u64, Failure> {
+    let report = String::from_utf8(bytes)
+        .map_err(|error| Failure::new(lockgate_api::Exit::Bug, "DRILL_INVALID", error.to_string()))?;
+    let client = world.signed_in_as(&recorder(world)?)?;
+    let key = world.random_hex()?;
+    let reply: Acknowledged<Changed> = client.post("/v1/drills", &DrillRequest { report }, Some(&key))?;
+    Ok(reply.result.index)
+}

@@ -1,0 +1,77 @@
+//! Bundles with neither a log entry nor a timestamp: what is proved by a pinned key, and what never is.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use lockgate_model::facts::SignatureClass;
+use lockgate_sign::AttestationKey;
+use serde_json::json;
+
+use super::*;
+use crate::bundle::MEDIA_TYPES;
+use crate::root::Instance;
+
+const FILE: &[u8] = b"the artifact";
+
+fn bundle(media_type: &str, content: (&str, Value)) -> Value {
+    let mut bundle = json!({ "mediaType": media_type, "verificationMaterial": { "publicKey": { "hint": "ours" } } });
+    bundle[content.0] = content.1;
+    bundle
+}
+
+fn message(key: &AttestationKey, file: &[u8]) -> (&'static str, Value) {
+    let digest = json!({ "algorithm": "SHA2_256", "digest": STANDARD.encode(Digest::of(file).as_bytes()) });
+    let signature = STANDARD.encode(key.sign(file).unwrap());
+    ("messageSignature", json!({ "messageDigest": digest, "signature": signature }))
+}
+
+fn statement(key: &AttestationKey, file: &[u8]) -> (&'static str, Value) {
+    let statement = json!({
+        "_type": "https://in-toto.io/Statement/v1",
+        "subject": [{ "name": "app", "digest": { "sha256": Digest::of(file).hex() } }],
+        "predicateType": "https://example.org/x",
+        "predicate": {},
+    });
+    let payload = statement.to_string().into_bytes();
+    let envelope = Envelope::sign("application/vnd.in-toto+json", &payload, key, &[String::new()]).unwrap();
+    ("dsseEnvelope", serde_json::from_slice(&envelope.to_json()).unwrap())
+}
+
+fn outcome(bundle: &Value, subject: Subject<'_>, key: &AttestationKey) -> (SignatureClass, &'static str) {
+    let verifier = OfflineVerifier::new(&Instance::PublicGood.root().unwrap()).unwrap();
+    let read = Bundle::parse(bundle.to_string().as_bytes(), &Limits::DEFAULT).unwrap();
+    assert!(read.is_bare());
+    let outcome = verifier.verify(&read, subject, Expected::Key(key.public()));
+    (outcome.class(), outcome.code())
+}
+
+#[test]
+fn a_pinned_key_is_proved_without_a_log() {
+    let (key, other) = (AttestationKey::generate().unwrap(), AttestationKey::generate().unwrap());
+    let (good, forged) = ((SignatureClass::WithoutLog, "LOG_MISSING"), "SIGNATURE_INVALID");
+    let digest = Digest::of(FILE);
+    for media_type in MEDIA_TYPES {
+        for content in [message(&key, FILE), statement(&key, FILE)] {
+            let bundle = bundle(media_type, content);
+            for subject in [Subject::Bytes(FILE), Subject::Digest(digest)] {
+                assert_eq!(outcome(&bundle, subject, &key), good, "{bundle}");
+                assert_eq!(outcome(&bundle, subject, &other), (SignatureClass::SignatureInvalid, forged), "{bundle}");
+            }
+            for subject in [Subject::Bytes(b"other"), Subject::Digest(Digest::of(b"other"))] {
+                assert_eq!(outcome(&bundle, subject, &key).1, "ARTIFACT_MISMATCH", "{bundle}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_a_bundle_says_of_its_digest_proves_nothing() {
+    let key = AttestationKey::generate().unwrap();
+    let mut lying = bundle(MEDIA_TYPES[3], message(&key, b"other"));
+    lying["messageSignature"]["messageDigest"]["digest"] = json!(STANDARD.encode(Digest::of(FILE).as_bytes()));
+    for subject in [Subject::Bytes(FILE), Subject::Digest(Digest::of(FILE))] {
+        assert_eq!(outcome(&lying, subject, &key).1, "SIGNATURE_INVALID");
+    }
+    let mut silent = bundle(MEDIA_TYPES[3], message(&key, b"other"));
+    silent["messageSignature"]["messageDigest"] = Value::Null;
+    assert_eq!(outcome(&silent, Subject::Bytes(FILE), &key).1, "SIGNATURE_INVALID");
+}

@@ -1,0 +1,316 @@
+//! `failpoints`: kills a test build at every named place, and checks that nothing acknowledged is lost or doubled.
+//!
+//! The same short story is played against the same instance again and again: push, evidence, promotion, waiver,
+//! approval, freeze, feed, keys, rejection, another policy set, the scheduler, the access log, the end. Each time the
+//! server is killed as it passes one place for the n-th time, started again in the same place, and asked again what it
+//! did not answer. At the end journals, ledger and files are looked at without asking the server, and the whole ledger
+//! is audited. A place that the story never passes is a failure of the test.
+
+pub mod places;
+mod play;
+mod remains;
+mod stage;
+mod story;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+use lockgate_failpoint::{POINTS, Point, When};
+
+use self::play::{Fault, Play, Reference};
+use self::stage::Stage;
+use crate::crash::clock_seed;
+use crate::failure::{During as _, Failure, Result};
+use crate::random::Random;
+use crate::scratch::Scratch;
+use crate::server::{Server, log_file};
+use crate::workspace;
+
+/// How often a place is passed before the server is killed there: once, twice, three times.
+const PASSES: u64 = 3;
+/// How many places `--quick` tries.
+const SAMPLE: usize = 12;
+/// How long time may take to pass a place.
+const TICK_LIMIT: Duration = Duration::from_secs(60);
+
+/// `failpoints`.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// Try these places alone
+    #[arg(long, value_name = "NAME")]
+    only: Vec<String>,
+    /// Try a sample of the places, once each
+    #[arg(long)]
+    quick: bool,
+    /// Choose the sample of an earlier run [default: from the clock]
+    #[arg(long, value_name = "S")]
+    seed: Option<u64>,
+    /// Print every place and end
+    #[arg(long)]
+    list: bool,
+}
+
+/// What came of one place.
+#[derive(Debug, Default)]
+struct Row {
+    /// How often it was tried, and how often the fault came about.
+    tried: usize,
+    fired: usize,
+    /// Requests whose first outcome nobody was told, each repeated until it was known.
+    unknown: usize,
+    problems: Vec<String>,
+}
+
+/// Runs the story once for each place and pass, and prints a row for each place.
+///
+/// # Errors
+/// When something was lost or doubled, the audit found something, or a place is never passed.
+pub fn run(arguments: &Arguments) -> Result<()> {
+    if arguments.list {
+        for point in POINTS {
+            println!("{}\t{}\t{}", point.name, point.when.as_str(), point.says);
+        }
+        return Ok(());
+    }
+    let seed = arguments.seed.unwrap_or_else(clock_seed);
+    println!("seed {seed}");
+    let chosen = choose(arguments, seed)?;
+    let binary = build()?;
+    let mut scratch = Scratch::new("failpoints")?;
+    let outcome = run_in(scratch.path(), binary, &chosen, if arguments.quick { 1 } else { PASSES });
+    if outcome.is_err() {
+        scratch.keep();
+        eprintln!("the last home of every place that failed is left in {}", scratch.path().display());
+    }
+    outcome
+}
+
+/// Builds the binary with its faults, in a folder of its own, and says where it is.
+///
+/// # Errors
+/// When the build fails.
+pub fn build() -> Result<PathBuf> {
+    let folder = faults_directory()?;
+    let folder_text = folder.display().to_string();
+    workspace::run(
+        "cargo",
+        &["build", "-q", "-p", "lockgate", "--features", "lockgate/faults", "--target-dir", &folder_text],
+    )?;
+    Ok(folder.join("debug").join("lockgate"))
+}
+
+/// Where builds with faults go: never beside those that are given to anybody.
+///
+/// # Errors
+/// When `cargo metadata` fails.
+pub fn faults_directory() -> Result<PathBuf> {
+    Ok(workspace::target_directory()?.join("faults"))
+}
+
+/// The places to try, in the order of the table.
+fn choose(arguments: &Arguments, seed: u64) -> Result<Vec<&'static Point>> {
+    if let Some(unknown) = arguments.only.iter().find(|name| POINTS.iter().all(|point| point.name != name.as_str())) {
+        return Err(Failure::new(format!(
+            "`{unknown}` is not a failpoint: `cargo xtask failpoints --list` prints them"
+        )));
+    }
+    let mut chosen: Vec<&Point> = POINTS
+        .iter()
+        .filter(|point| arguments.only.is_empty() || arguments.only.iter().any(|name| name == point.name))
+        .collect();
+    let mut random = Random::new(seed);
+    while arguments.quick && chosen.len() > SAMPLE {
+        let last = u64::try_from(chosen.len() - 1).unwrap_or_default();
+        chosen.remove(usize::try_from(random.between(0, last)).unwrap_or_default());
+    }
+    Ok(chosen)
+}
+
+fn run_in(scratch: &Path, binary: PathBuf, chosen: &[&'static Point], most: u64) -> Result<()> {
+    let stage = Stage::set(binary, scratch)?;
+    let first = first_passes(&stage)?;
+    let reference = reference(&stage)?;
+    let mut rows = Vec::with_capacity(chosen.len());
+    for point in chosen {
+        let passes = match point.when {
+            When::First => first.get(point.name),
+            When::Start | When::Request | When::Tick | When::Stop => reference.passes.get(point.name),
+        };
+        let row = try_point(&stage, point, passes.copied().unwrap_or_default(), most, &reference);
+        println!("{}", line(point, &row));
+        row.problems.iter().for_each(|problem| eprintln!("{}: {problem}", point.name));
+        rows.push(row);
+    }
+    close(chosen, &rows)
+}
+
+/// Tries one place at its first passes.
+fn try_point(stage: &Stage, point: &Point, passes: u64, most: u64, reference: &Reference) -> Row {
+    let mut row = Row::default();
+    if passes == 0 {
+        row.problems.push("the story never passes it: tell more, or drop the place".to_owned());
+        return row;
+    }
+    let mut faults: Vec<(u64, Fault)> = (1..=most.min(passes)).map(|nth| (nth, Fault::kill(point.name, nth))).collect();
+    if point.fails {
+        faults.push((1, Fault::error(point.name, 1)));
+    }
+    for (nth, fault) in faults {
+        row.tried += 1;
+        let before = row.problems.len();
+        match play(stage, point, &fault, reference) {
+            Ok(played) => {
+                row.fired += usize::from(played.fired);
+                row.unknown += played.unknown;
+                row.problems.extend(played.problems);
+                // What is passed often in one run may be passed less often in a shorter one; the first pass is certain.
+                if !played.fired && nth == 1 {
+                    row.problems.push(format!("`{}` did not come about", fault.variable));
+                }
+            }
+            Err(failure) => row.problems.push(format!("`{}`: {failure}", fault.variable)),
+        }
+        if row.problems.len() > before {
+            stage.keep(&format!("{}-{nth}", point.name));
+        }
+    }
+    row
+}
+
+/// What came of one play.
+#[derive(Debug, Default)]
+struct Played {
+    fired: bool,
+    unknown: usize,
+    problems: Vec<String>,
+}
+
+fn play(stage: &Stage, point: &Point, fault: &Fault, reference: &Reference) -> Result<Played> {
+    match point.when {
+        When::First => first_start(stage, fault),
+        When::Start | When::Request | When::Tick | When::Stop => {
+            let mut play = Play::begin(stage, fault)?;
+            play.perform()?;
+            if point.when == When::Tick {
+                play.wait_for(fault.mark.as_deref().unwrap_or_default(), TICK_LIMIT)?;
+            }
+            let ended = play.close(Some(reference))?;
+            Ok(Played { fired: ended.fired, unknown: ended.unknown, problems: ended.problems })
+        }
+    }
+}
+
+/// Plays the story without a fault: which places are passed how often, and what the ledger holds at its end.
+fn reference(stage: &Stage) -> Result<Reference> {
+    let fault = Fault::trace();
+    let mut play = Play::begin(stage, &fault)?;
+    play.perform()?;
+    // The tick that finds something open; the stop below lets it end.
+    play.wait_for("failpoint tick.decided passed", TICK_LIMIT)?;
+    play.wait_for("failpoint tick.marks-kept passed", TICK_LIMIT)?;
+    let ended = play.close(None)?;
+    match ended.problems.first() {
+        None => Ok(Reference { passes: passes_of(&stage.log()), events: ended.events }),
+        Some(problem) => Err(Failure::new(format!("the story fails without any fault: {problem}"))),
+    }
+}
+
+/// Which places the first start in an empty home passes how often.
+fn first_passes(stage: &Stage) -> Result<BTreeMap<String, u64>> {
+    let home = stage.empty()?;
+    let server = start_first(stage, &home, &Fault::trace())?;
+    server.stop()?;
+    Ok(passes_of(&fs::read_to_string(log_file(&home)).during("read the log of a first start")?))
+}
+
+/// Kills a first start, and lets `up` make an instance of what it left.
+fn first_start(stage: &Stage, fault: &Fault) -> Result<Played> {
+    let home = stage.empty()?;
+    if let Ok(server) = start_first(stage, &home, fault) {
+        server.stop()?;
+    }
+    let log = fs::read_to_string(log_file(&home)).unwrap_or_default();
+    let fired = fault.mark.as_ref().is_some_and(|mark| log.contains(mark.as_str()));
+    let server = Server::demo(&stage.binary, &home)?;
+    server.stop()?;
+    let mut problems = remains::leftovers(&home)?;
+    problems.extend(remains::audit(&stage.binary, &home)?);
+    Ok(Played { fired, unknown: 0, problems })
+}
+
+fn start_first(stage: &Stage, home: &Path, fault: &Fault) -> Result<Server> {
+    let arguments = ["serve", "--demo", "--listen", "127.0.0.1:0"];
+    Server::start(&stage.binary, home, &arguments, &[("LOCKGATE_FAULT", fault.variable.as_str())])
+}
+
+/// How often each place was passed, as a log of `LOCKGATE_FAULT=trace` tells.
+fn passes_of(log: &str) -> BTreeMap<String, u64> {
+    let mut passes = BTreeMap::new();
+    for line in log.lines() {
+        let name = line.strip_prefix("failpoint ").and_then(|rest| rest.strip_suffix(" passed"));
+        if let Some(name) = name {
+            *passes.entry(name.to_owned()).or_default() += 1;
+        }
+    }
+    passes
+}
+
+fn line(point: &Point, row: &Row) -> String {
+    let verdict = match row.problems.len() {
+        0 => "nothing lost or doubled".to_owned(),
+        count => format!("{count} PROBLEMS"),
+    };
+    format!(
+        "| `{}` | {} | {} of {} | {} | {verdict} |",
+        point.name,
+        point.when.as_str(),
+        row.fired,
+        row.tried,
+        row.unknown
+    )
+}
+
+fn close(chosen: &[&Point], rows: &[Row]) -> Result<()> {
+    println!("\n| place | passed at | fired | unknown outcomes, resolved | outcome |\n|---|---|---|---|---|");
+    chosen.iter().zip(rows).for_each(|(point, row)| println!("{}", line(point, row)));
+    let sum = |count: fn(&Row) -> usize| rows.iter().map(count).sum::<usize>();
+    println!("\nplaces   {}\nfaults   {}", rows.len(), sum(|row| row.fired));
+    println!(
+        "unknown  {} (each repeated until known)\nproblems {}",
+        sum(|row| row.unknown),
+        sum(|row| row.problems.len())
+    );
+    match rows.iter().filter(|row| !row.problems.is_empty()).count() {
+        0 => Ok(()),
+        count => Err(Failure::new(format!("{count} of {} places have problems", rows.len()))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trace_is_counted_and_other_lines_are_not() {
+        let log = "failpoint a.b passed\n2026 INFO listening\nfailpoint a.b passed\nfailpoint c.d kills\n";
+        assert_eq!(passes_of(log), BTreeMap::from([("a.b".to_owned(), 2)]));
+    }
+
+    #[test]
+    fn a_sample_is_repeated_by_its_seed() {
+        let arguments = |only: &[&str], quick| Arguments {
+            only: only.iter().map(|name| (*name).to_owned()).collect(),
+            quick,
+            seed: None,
+            list: false,
+        };
+        assert_eq!(choose(&arguments(&[], true), 7).unwrap(), choose(&arguments(&[], true), 7).unwrap());
+        assert_eq!(choose(&arguments(&[], true), 7).unwrap().len(), SAMPLE);
+        assert_eq!(choose(&arguments(&[], false), 7).unwrap().len(), POINTS.len());
+        assert_eq!(choose(&arguments(&["blob.linked"], false), 7).unwrap().len(), 1);
+        assert!(choose(&arguments(&["nowhere"], false), 7).is_err());
+    }
+}

@@ -1,0 +1,133 @@
+//! `faults`: breaks what a server stands on, and checks that it stops, refuses or recovers, and that nothing
+//! acknowledged is lost.
+//!
+//! Each part works on copies of the same instance, made once by the real binary, and on real files. What a part finds
+//! is said with what repeats it: the seed, and the system call, offset or file.
+
+mod answers;
+mod crew;
+mod damage;
+mod database;
+mod disk;
+mod flips;
+mod ground;
+mod lost;
+mod outcome;
+mod slow;
+mod strace;
+mod syscalls;
+mod torn;
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use clap::{Args, ValueEnum};
+
+use self::ground::Ground;
+use self::outcome::{Part, table};
+use crate::crash::clock_seed;
+use crate::failure::{During as _, Failure, Result};
+use crate::scratch::Scratch;
+use crate::workspace::{self, Profile};
+
+/// The seed of `--quick`: what CI runs comes out the same each time.
+const QUICK_SEED: u64 = 1;
+
+/// `faults`.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// Run one part only
+    #[arg(long, value_enum, value_name = "NAME")]
+    only: Option<Name>,
+    /// Run a small sample of each part, as CI does: about a minute on two cores
+    #[arg(long)]
+    quick: bool,
+    /// How many bits are flipped in the databases, in blobs, and in key, trust and configuration files, each
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    flips: u32,
+    /// Repeat the random choices of an earlier run [default: from the clock; 1 with --quick]
+    #[arg(long, value_name = "S")]
+    seed: Option<u64>,
+    /// Use the release build
+    #[arg(long)]
+    release: bool,
+    /// Also write what came out as JSON
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+}
+
+/// A part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Name {
+    /// Each system call fails
+    Syscalls,
+    /// Single bits are flipped in stored files
+    Flips,
+    /// The last bytes of databases and write-ahead logs are missing or garbled
+    Torn,
+    /// Each file is missing
+    Lost,
+    /// The disk is full or read-only
+    Disk,
+    /// A thousand clients are slow
+    Slow,
+}
+
+/// All parts, in the order in which they run.
+const PARTS: [Name; 6] = [Name::Syscalls, Name::Flips, Name::Torn, Name::Lost, Name::Disk, Name::Slow];
+
+/// Runs the parts, and prints a row for each.
+///
+/// # Errors
+/// When anything was lost or found, or a part could not be run to its end.
+pub fn run(arguments: &Arguments) -> Result<()> {
+    let seed = arguments.seed.unwrap_or_else(|| if arguments.quick { QUICK_SEED } else { clock_seed() });
+    println!("seed {seed}");
+    let binary = workspace::build_lockgate(if arguments.release { Profile::Release } else { Profile::Dev })?;
+    let mut scratch = Scratch::new("faults")?;
+    let outcome = run_in(arguments, scratch.path(), binary, seed);
+    if outcome.is_err() {
+        scratch.keep();
+        eprintln!("everything is left in {}", scratch.path().display());
+    }
+    outcome
+}
+
+fn run_in(arguments: &Arguments, scratch: &std::path::Path, binary: PathBuf, seed: u64) -> Result<()> {
+    let ground = Ground::prepare(scratch, binary, seed, arguments.quick, arguments.flips)?;
+    let mut parts = Vec::new();
+    for name in PARTS {
+        if arguments.only.is_some_and(|only| only != name) {
+            continue;
+        }
+        let started = Instant::now();
+        let mut part = run_part(name, &ground)?;
+        part.seconds = started.elapsed().as_secs_f64();
+        for finding in &part.findings {
+            eprintln!("{}: {finding}", part.name);
+        }
+        parts.push(part);
+    }
+    println!("{}", table(&parts));
+    if let Some(file) = &arguments.report {
+        let mut text = serde_json::to_string_pretty(&serde_json::json!({ "seed": seed, "parts": parts }))?;
+        text.push('\n');
+        fs::write(file, text).during(format!("write `{}`", file.display()))?;
+    }
+    match parts.iter().map(Part::failures).sum::<usize>() {
+        0 => Ok(()),
+        count => Err(Failure::new(format!("{count} findings; repeat with --seed {seed}"))),
+    }
+}
+
+fn run_part(name: Name, ground: &Ground) -> Result<Part> {
+    match name {
+        Name::Syscalls => syscalls::run(ground),
+        Name::Flips => flips::run(ground),
+        Name::Torn => torn::run(ground),
+        Name::Lost => lost::run(ground),
+        Name::Disk => disk::run(ground),
+        Name::Slow => slow::run(ground),
+    }
+}
