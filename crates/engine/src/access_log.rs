@@ -11,6 +11,7 @@
 
 use std::any::Any;
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -345,8 +346,23 @@ enum Committed {
 }
 
 impl Writer {
-    /// Runs until the log is closed and everything is written.
+    /// Runs until the log is closed and everything is written. Without a writer, whoever hands a record in would wait for
+    /// ever once the queue is full, so the process stops when a defect ends it.
     fn run(mut self) {
+        let ended = catch_unwind(AssertUnwindSafe(|| self.write()));
+        // Whoever waits is let go first.
+        self.end();
+        let reason = match ended {
+            Ok(Ok(())) => return,
+            Ok(Err(reason)) => reason,
+            Err(_) => "the access log's writer broke off".to_owned(),
+        };
+        tracing::error!(%reason, "the access log cannot be written any more; stopping");
+        (self.on_fatal)(reason);
+    }
+
+    /// Writes until the log is closed and nothing waits, or gives the reason why nothing more can be written.
+    fn write(&mut self) -> Result<(), String> {
         while let Some(mut batch) = self.next_batch() {
             match self.commit(&mut batch) {
                 Committed::Durable => self.done(batch),
@@ -355,15 +371,10 @@ impl Writer {
                         break;
                     }
                 }
-                Committed::Fatal(reason) => {
-                    tracing::error!(%reason, "a commit of the access log failed; stopping");
-                    self.end();
-                    (self.on_fatal)(reason);
-                    return;
-                }
+                Committed::Fatal(reason) => return Err(reason),
             }
         }
-        self.end();
+        Ok(())
     }
 
     /// Waits for the next batch; `None` when the log is closed and nothing waits.

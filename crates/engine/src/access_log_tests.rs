@@ -126,6 +126,28 @@ fn two_writers_do_not_go_on() {
     sound(&store, 5);
 }
 
+/// Breaks whoever lets it go.
+struct Breaks;
+
+impl Drop for Breaks {
+    fn drop(&mut self) {
+        panic!("on purpose");
+    }
+}
+
+/// Without its writer a server would go on to take requests until the queue is full, and then hang.
+#[test]
+fn a_defect_that_ends_the_writer_stops_the_process_and_nobody_waits() {
+    let store = MemoryStore::new();
+    let (log, fatal) = open(&store);
+    log.record(entry(0), Box::new(Breaks));
+    log.close();
+    assert_eq!(fatal.lock().unwrap().as_deref(), Some("the access log's writer broke off"));
+    assert!(!log.record(entry(1), Box::new(())));
+    drop(log);
+    sound(&store, 1);
+}
+
 /// The objects on all pages of a query, newest first.
 fn all(log: &AccessLog, filter: &Filter, most: usize) -> Vec<u64> {
     let (mut found, mut before) = (Vec::new(), None);

@@ -24,6 +24,7 @@ use crate::bodies::{StoreBodies, Upload};
 use crate::engine::{Engine, Inner};
 use crate::evaluate::evaluate_open;
 use crate::fault::{Fault, Kind};
+use crate::runs;
 use crate::sequencer::Submission;
 use crate::staging::Staging;
 use crate::where_index::{self, Terms};
@@ -178,13 +179,16 @@ fn unknown(error: &BodyError) -> Fault {
     Fault::not_found("BLOB_UNKNOWN", error.to_string()).hint("upload it first")
 }
 
+/// What was checked: its form, the kind of its claim, and what an index finds it by.
+type Reading = (CheckedForm, &'static str, Terms);
+
 /// Reads a large report that is in the store already as its bytes come, first for its format and then for what it says;
 /// `None` for what is read from memory.
 fn check_large_report(
     bodies: &StoreBodies<'_>,
     digest: &Digest,
     format: Option<Format>,
-) -> Result<Option<((CheckedForm, &'static str, Terms), u64)>, Fault> {
+) -> Result<Option<(Reading, u64)>, Fault> {
     let Some(size_bytes) = bodies.blob_size(digest).map_err(|error| unknown(&error))? else { return Ok(None) };
     check_size(size_bytes)?;
     let of_size = |format: &Format| is_streamed(*format, size_bytes);
@@ -203,7 +207,7 @@ fn check_large_report(
     Ok(Some(((form, claim.kind(), Terms::of(&claim, &components)), size_bytes)))
 }
 
-fn check_envelope(bytes: &[u8]) -> Result<(CheckedForm, &'static str, Terms), Fault> {
+fn check_envelope(bytes: &[u8]) -> Result<Reading, Fault> {
     let envelope = Envelope::parse(bytes, &Limits::DEFAULT).map_err(|error| {
         match Statement::parse(bytes, &Limits::DEFAULT).is_ok() {
             true => Fault::invalid("UNSIGNED", "this is a bare statement without a signature")
@@ -216,7 +220,7 @@ fn check_envelope(bytes: &[u8]) -> Result<(CheckedForm, &'static str, Terms), Fa
 }
 
 /// A bundle is read here and verified where it is counted, under the trust roots of the policy set.
-fn check_bundle(bytes: &[u8]) -> Result<(CheckedForm, &'static str, Terms), Fault> {
+fn check_bundle(bytes: &[u8]) -> Result<Reading, Fault> {
     let bundle = Bundle::parse(bytes, &Limits::DEFAULT).map_err(|refusal| {
         Fault::invalid(refusal.reason.code(), format!("not an acceptable Sigstore bundle: {refusal}"))
             .hint(refusal.reason.next_step())
@@ -249,7 +253,7 @@ fn check_statement(envelope: &Envelope) -> Result<(Vec<Digest>, &'static str, Te
     Ok((subjects, claim.kind(), Terms::of(&claim, &components)))
 }
 
-fn check_report(bytes: &[u8], format: Option<Format>) -> Result<(CheckedForm, &'static str, Terms), Fault> {
+fn check_report(bytes: &[u8], format: Option<Format>) -> Result<Reading, Fault> {
     let format = format.or_else(|| report::detect(bytes));
     if format.is_none() && bytes.trim_ascii_start().starts_with(b"{") {
         // What does not even read as JSON is told so, and not that it is unknown.
@@ -389,6 +393,7 @@ pub fn record(
     let signed = !matches!(event.form, EvidenceForm::Report { .. });
     let found = (&checked.digest, checked.kind);
     where_index::remember_evidence(staging, &checked.terms, name, found, signed.then_some(about.as_slice()));
+    runs::remember(staging, &checked.terms, by, &event)?;
     staging.append(Actor::Subject { id: by.clone() }, &streams, Event::EvidenceRecorded(event))?;
     lockgate_failpoint::point("evidence.recorded");
     Ok(shown)

@@ -1,8 +1,11 @@
 //! Drift: what the ledger grants, compared with what was reported to run.
 //!
 //! A report is a named check `runs-in-<environment>` that somebody handed in about a release: `pass` and `warn` say that
-//! it runs there, `fail` that it does not. Only what was recorded after the grant says anything about it, and of several
-//! reports the newest counts. No decision rests on any of this.
+//! it runs there, `fail` that it does not. Only a report by somebody who might deploy there counts, and only one that was
+//! made after the grant. Of those, the newest counts that something runs; where there is none, the newest that the granted
+//! release does not (see [`crate::runs`]). No decision rests on any of this.
+//!
+//! What a page costs is bounded: for one place at most three entries and one short report are read.
 
 use std::sync::Arc;
 
@@ -10,7 +13,7 @@ use lockgate_ledger::contents::{Said, read_recorded};
 use lockgate_ledger::entry::EvidenceRecorded;
 use lockgate_ledger::{Event, Governance};
 use lockgate_model::facts::{CheckOutcome, Claim, Running};
-use lockgate_model::{Digest, EntryIndex, EnvName, PersonId, ReleaseName, ServiceName, Span, StreamName, UnixMillis};
+use lockgate_model::{Digest, EntryIndex, EnvName, PersonId, ReleaseName, ServiceName, Span, UnixMillis};
 use lockgate_policy::Object;
 
 use crate::authorise::may_read;
@@ -18,7 +21,7 @@ use crate::bodies::StoreBodies;
 use crate::engine::Engine;
 use crate::fault::Fault;
 use crate::reader;
-use crate::where_index::{WHERE, reported_environment, runs_key, runs_row};
+use crate::runs::{self, Word};
 
 /// After how many places a page ends; the places of one service stay together.
 pub const PAGE_MAX: usize = 100;
@@ -26,8 +29,6 @@ pub const PAGE_MAX: usize = 100;
 const NAMES: usize = 512;
 /// How many places are looked at for one page at most.
 const PLACES_MAX: usize = 1_000;
-/// Among how many newest entries of a release its report is looked for.
-const ENTRIES_MAX: usize = 512;
 
 /// How what was reported compares with what is granted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,7 +94,7 @@ pub struct Report {
     pub release: ReleaseName,
     /// Whether it runs there, as they say.
     pub outcome: CheckOutcome,
-    /// When it was recorded, in ledger time.
+    /// When the reporter looked, as the report says; never later than it was recorded.
     pub at: UnixMillis,
     /// Where it is recorded.
     pub index: EntryIndex,
@@ -123,7 +124,7 @@ pub struct Place {
     pub standing: Standing,
     /// What ought to run: the newest grant.
     pub granted: Option<Running>,
-    /// What was reported last.
+    /// The report that counts.
     pub reported: Option<Report>,
 }
 
@@ -241,7 +242,7 @@ impl View<'_> {
             return Ok(None);
         }
         let granted = reader::running(self.engine.store(), environment, service)?;
-        let reported = self.report(service, environment)?;
+        let reported = self.report(service, environment, granted.as_ref())?;
         if granted.is_none() && !reported.as_ref().is_some_and(Report::says_runs) {
             return Ok(None);
         }
@@ -249,42 +250,61 @@ impl View<'_> {
         Ok(Some(Place { service: service.clone(), environment: environment.clone(), standing, granted, reported }))
     }
 
-    /// What was reported last, as the ledger has it.
-    fn report(&self, service: &ServiceName, environment: &EnvName) -> Result<Option<Report>, Fault> {
-        let row = self.engine.store().projection(WHERE, &runs_key(environment.as_str(), service))?;
-        let Some((release, evidence)) = row.as_deref().and_then(runs_row) else { return Ok(None) };
+    /// The report that counts, as the ledger has it.
+    fn report(
+        &self,
+        service: &ServiceName,
+        environment: &EnvName,
+        granted: Option<&Running>,
+    ) -> Result<Option<Report>, Fault> {
+        let store = self.engine.store();
+        let words = runs::words(store, environment, service, granted.map(|granted| &granted.release))?;
+        let since = granted.map_or(UnixMillis(0), |granted| granted.since);
+        let Some(row) = runs::counting(words, since) else { return Ok(None) };
         // INVARIANT (rows are not believed): the row only says where to look.
-        if release.service != *service {
+        let entry = reader::entry(store, row.index)?;
+        let Event::EvidenceRecorded(event) = &entry.event else { return Ok(None) };
+        if event.release != row.release || event.evidence != row.evidence || event.size_bytes > runs::BYTES_MAX {
             return Ok(None);
         }
-        let (mut found, mut granted) = (None, false);
-        let stream = StreamName::release(&release);
-        for (_, index) in self.engine.store().stream_page_newest(&stream, None, ENTRIES_MAX)? {
-            let entry = reader::entry(self.engine.store(), index)?;
-            match &entry.event {
-                Event::GrantIssued(grant) => granted |= grant.environment == *environment,
-                Event::EvidenceRecorded(event) if event.evidence == evidence && found.is_none() => {
-                    let outcome = self.outcome(event, environment);
-                    found = outcome.map(|outcome| (index, outcome, entry.time, entry.actor.to_string()));
-                }
-                _ => {}
-            }
-        }
-        Ok(found.map(|(index, outcome, at, by)| Report { release, outcome, at, index, by, evidence, granted }))
+        let Some(word) = self.word(event).filter(|word| word.environment == *environment) else { return Ok(None) };
+        let granted = self.was_granted(environment, &row.release)?;
+        Ok(Some(Report {
+            release: row.release,
+            outcome: word.outcome,
+            at: word.at(entry.time),
+            index: row.index,
+            by: entry.actor.to_string(),
+            evidence: row.evidence,
+            granted,
+        }))
     }
 
-    /// What a piece of evidence says of an environment; none where it says nothing of it.
-    fn outcome(&self, event: &EvidenceRecorded, environment: &EnvName) -> Option<CheckOutcome> {
+    /// What a piece of evidence says of what runs; none where it says nothing of it.
+    fn word(&self, event: &EvidenceRecorded) -> Option<Word> {
         let bodies = StoreBodies(self.engine.store());
         let Said { claim: Claim::Check(check), .. } = read_recorded(event, &bodies).ok()? else { return None };
-        (reported_environment(&check.name) == Some(environment.as_str())).then_some(check.outcome)
+        Word::of(&check)
+    }
+
+    fn was_granted(&self, environment: &EnvName, release: &ReleaseName) -> Result<bool, Fault> {
+        let store = self.engine.store();
+        let Some(index) = runs::granted_at(store, environment, release)? else { return Ok(false) };
+        let entry = reader::entry(store, index)?;
+        let is_it = |event: &Event| match event {
+            Event::GrantIssued(grant) => grant.environment == *environment && grant.release == *release,
+            _ => false,
+        };
+        Ok(is_it(&entry.event))
     }
 }
 
 /// How a report compares with a grant. Something is granted, or reported to run.
 fn standing(granted: Option<&Running>, reported: Option<&Report>, now: UnixMillis, old: Span) -> Standing {
     let Some(granted) = granted else { return Standing::NoGrant };
-    let Some(report) = reported.filter(|report| report.at >= granted.since) else { return Standing::Silent };
+    let Some(report) = reported.filter(|report| report.at.secs() >= granted.since.secs()) else {
+        return Standing::Silent;
+    };
     match (report.release == granted.release, report.says_runs()) {
         (true, true) if now.since(report.at) >= old => Standing::Old,
         (true, true) => Standing::InStep,

@@ -15,6 +15,7 @@ use lockgate_policy::Outcome;
 
 use crate::engine::Inner;
 use crate::fault::Fault;
+use crate::runs;
 use crate::staging::{OPEN_PROMOTIONS, Staging, open_key};
 
 /// Whether an evaluation is written down even when its outcome is the same as before.
@@ -114,8 +115,9 @@ fn conclude(
         decision: index,
         not_after,
     };
-    staging.append(Actor::System, &[], Event::GrantIssued(grant))?;
+    let granted = staging.append(Actor::System, &[], Event::GrantIssued(grant))?;
     lockgate_failpoint::point("evaluate.granted");
+    runs::remember_grant(staging, &event.environment, &event.release, granted);
     staging.project(OPEN_PROMOTIONS, key, None);
     supersede(staging, event)
 }

@@ -45,6 +45,7 @@ pub mod promote;
 pub mod push;
 pub mod reader;
 mod recordable;
+pub mod runs;
 pub mod scheduler;
 pub mod sequencer;
 pub mod services;

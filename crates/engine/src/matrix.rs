@@ -24,6 +24,8 @@ use crate::why::recorded;
 
 /// The most rows of one page.
 pub const PAGE_MAX: usize = 100;
+/// How many rows a page has that says nothing of it: what a browser draws anew without being felt.
+pub const PAGE: usize = 50;
 /// How many names are read at a time.
 const NAMES: usize = 512;
 /// How many cells are read for one page at most.

@@ -68,12 +68,20 @@ pub fn head(store: &dyn Store, stream: &StreamName) -> Result<Option<StreamPosit
 /// # Errors
 /// What the fold refuses: a ledger whose governance does not verify is not served.
 pub fn governance(store: &dyn Store) -> Result<Option<Arc<Governance>>, Fault> {
+    Ok(governed_before(store, EntryIndex(u64::MAX))?.governance().ok().cloned())
+}
+
+/// Folds the entries of the governance stream that come before `end`.
+///
+/// # Errors
+/// As [`governance`].
+pub fn governed_before(store: &dyn Store, end: EntryIndex) -> Result<State, Fault> {
     let mut state = State::default();
-    for index in stream_indices(store, &StreamName::governance())? {
+    for index in stream_indices(store, &StreamName::governance())?.into_iter().take_while(|index| *index < end) {
         let entry = entry(store, index)?;
         state.apply(index, &entry, &StoreBodies(store), Slice::Partial)?;
     }
-    Ok(state.governance().ok().cloned())
+    Ok(state)
 }
 
 /// Folds one release's stream; `None` when it is not published.

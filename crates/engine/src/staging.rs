@@ -346,6 +346,17 @@ impl<'a> Staging<'a> {
         self.undo.push(Undo::Projection(key, before));
     }
 
+    /// A projection as it stands: what is staged comes before what is stored.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub fn projection(&self, kind: &'static str, key: &str) -> Result<Option<Vec<u8>>, Fault> {
+        match self.projections.get(&(kind, key.to_owned())) {
+            Some(staged) => Ok(staged.clone()),
+            None => Ok(self.store.projection(kind, key)?),
+        }
+    }
+
     /// The open promotions of one service into one environment, with their releases.
     ///
     /// # Errors

@@ -12,9 +12,10 @@ use lockgate_ledger::bodies::Bodies;
 use lockgate_ledger::contents::{Said, read_recorded};
 use lockgate_ledger::entry::{ApprovalRecorded, EvidenceForm};
 use lockgate_ledger::release_diff::severity_word;
-use lockgate_ledger::{Event, Governance, Leaf, Manifest, foreign};
-use lockgate_model::facts::{CheckOutcome, Claim, Finding, Verdict, VexStatement, bare_purl};
-use lockgate_model::{Digest, EntryIndex, Limits, ReleaseName, ServiceName};
+use lockgate_ledger::state::Slice;
+use lockgate_ledger::{Actor, Entry, Event, Governance, Leaf, Manifest, foreign};
+use lockgate_model::facts::{Claim, Finding, Verdict, VexStatement, bare_purl};
+use lockgate_model::{Digest, EntryIndex, Limits, ReleaseName, StreamName};
 use lockgate_policy::{PolicySet, Proof};
 use lockgate_sign::dsse::Envelope;
 use lockgate_store::{Batch, Head, Projection, Store};
@@ -22,6 +23,7 @@ use lockgate_store::{Batch, Head, Projection, Store};
 use crate::bodies::StoreBodies;
 use crate::fault::Fault;
 use crate::reader;
+use crate::runs::{self, Row, Word};
 use crate::staging::Staging;
 
 /// The kind of the rows.
@@ -31,19 +33,13 @@ pub const STATE: &str = "where-state";
 /// The key of that row.
 const STATE_KEY: &str = "version";
 /// The version of this index; rows of another one are made again.
-const VERSION: &str = "2";
+const VERSION: &str = "3";
 /// What stands between the version and the number of entries that are done, while the rows are made again.
 const UP_TO: &str = " up to ";
 /// What a row about evidence starts with that names too much to be indexed as a whole.
 pub const PARTIAL: &str = "partial";
 /// What a row starts with that says which artifacts signed evidence is about.
 pub const ABOUT: &str = "about";
-
-/// What a row starts with that says what was reported last to run of a service in an environment: its key is
-/// `runs TAB <environment> TAB <service>`, its value `<release> TAB <evidence>`.
-const RUNS: &str = "runs\t";
-/// What the name of a check starts with that reports what runs; the name of the environment follows.
-const RUNS_CHECK: &str = "runs-in-";
 
 /// The most terms of one piece of evidence; what is beyond is told as [`PARTIAL`].
 const TERMS_MAX: usize = 50_000;
@@ -56,7 +52,12 @@ const PAGE: usize = 4_096;
 
 /// What a piece of evidence is found by.
 #[derive(Debug, Clone, Default)]
-pub struct Terms(BTreeMap<String, String>);
+pub struct Terms {
+    /// The details of each term.
+    details: BTreeMap<String, String>,
+    /// What it says of what runs.
+    word: Option<Word>,
+}
 
 /// A text as part of a key: control characters are spaces, and it is cut where it is too long.
 pub fn clean(text: &str) -> String {
@@ -87,22 +88,6 @@ pub fn key_term(key: &str) -> String {
     format!("key:{}", clean(key))
 }
 
-/// The key of the row that says what was reported last to run of a service in an environment.
-pub fn runs_key(environment: &str, service: &ServiceName) -> String {
-    format!("{RUNS}{}\t{service}", clean(environment))
-}
-
-/// The release and the evidence that such a row names.
-pub fn runs_row(value: &[u8]) -> Option<(ReleaseName, Digest)> {
-    let (release, evidence) = std::str::from_utf8(value).ok()?.split_once('\t')?;
-    Some((release.parse().ok()?, evidence.parse().ok()?))
-}
-
-/// The environment that a named check reports about, if it reports what runs.
-pub fn reported_environment(check: &str) -> Option<&str> {
-    check.strip_prefix(RUNS_CHECK).filter(|environment| !environment.is_empty())
-}
-
 /// The term of a builder.
 pub fn builder_term(builder: &str) -> String {
     format!("builder:{}", clean(builder))
@@ -111,13 +96,13 @@ pub fn builder_term(builder: &str) -> String {
 impl Terms {
     /// Adds one; several details of one term are told together.
     fn add(&mut self, term: String, detail: &str) {
-        if self.0.len() >= TERMS_MAX && !self.0.contains_key(&term) {
-            self.0.insert(PARTIAL.to_owned(), format!("only {TERMS_MAX} of its terms are indexed"));
+        if self.details.len() >= TERMS_MAX && !self.details.contains_key(&term) {
+            self.details.insert(PARTIAL.to_owned(), format!("only {TERMS_MAX} of its terms are indexed"));
             return;
         }
         let detail = clean(detail);
         let detail = cut(&detail, DETAIL_MAX - 1);
-        let known = self.0.entry(term).or_default();
+        let known = self.details.entry(term).or_default();
         if !detail.is_empty() && !known.contains(detail) && known.len() + detail.len() < DETAIL_MAX {
             if !known.is_empty() {
                 known.push_str("; ");
@@ -174,12 +159,7 @@ impl Terms {
                     terms.add(rebuilt.to_string(), "came out of a rebuild");
                 }
             }
-            // What did not run says nothing, and takes the place of nothing.
-            Claim::Check(check) if check.outcome != CheckOutcome::NotRun => {
-                if let Some(environment) = reported_environment(&check.name) {
-                    terms.add(format!("{RUNS}{}", clean(environment)), "");
-                }
-            }
+            Claim::Check(check) => terms.word = Word::of(check),
             Claim::Configuration(configuration) => {
                 terms.add(configuration.digest.to_string(), &format!("configuration {}", configuration.name));
             }
@@ -228,16 +208,15 @@ impl Terms {
         }
     }
 
+    /// What it says of what runs.
+    pub fn word(&self) -> Option<&Word> {
+        self.word.as_ref()
+    }
+
     /// The rows of a piece of evidence about a release.
     fn rows(&self, release: &ReleaseName, evidence: &Digest, kind: &str) -> Vec<(String, Vec<u8>)> {
-        let one = |(term, detail): (&String, &String)| match term.strip_prefix(RUNS) {
-            // One row a service and environment: the newest report takes the place of the one before.
-            Some(environment) => {
-                (runs_key(environment, &release.service), format!("{release}\t{evidence}").into_bytes())
-            }
-            None => row(term, release, &evidence.to_string(), kind, detail),
-        };
-        let mut rows: Vec<(String, Vec<u8>)> = self.0.iter().map(one).collect();
+        let one = |(term, detail): (&String, &String)| row(term, release, &evidence.to_string(), kind, detail);
+        let mut rows: Vec<(String, Vec<u8>)> = self.details.iter().map(one).collect();
         rows.push(row(&evidence.to_string(), release, &evidence.to_string(), kind, "evidence"));
         rows
     }
@@ -378,6 +357,8 @@ fn fill(store: &dyn Store, governance: &Governance, first: u64) -> Result<Rebuil
     let head = store.head()?;
     let mut done = Rebuilt::default();
     let mut waiting: Vec<Projection> = Vec::new();
+    // Who may deploy is asked of the policy set as it was then.
+    let mut past = reader::governed_before(store, EntryIndex(first))?;
     let mut next = first;
     while next < head.size.0 {
         let leaves = store.entries(EntryIndex(next), PAGE)?;
@@ -395,7 +376,15 @@ fn fill(store: &dyn Store, governance: &Governance, first: u64) -> Result<Rebuil
                     .hint("run `lockgate audit`")
             })?;
             let Leaf::Entry(entry) = decoded else { continue };
-            let rows = rows_of(store, governance, index, &entry.event, &mut done);
+            let mut rows = rows_of(store, governance, index, &entry, &mut done);
+            if let Some((word, row)) = rows.word {
+                let known = |key: &str| waiting_or_stored(store, &waiting, key);
+                rows.rows.extend(runs::rows(&word, &row, past.governance()?, known)?);
+            }
+            if entry.link(&StreamName::governance()).is_some() {
+                past.apply(index, &entry, &StoreBodies(store), Slice::Partial)?;
+            }
+            let rows = rows.rows;
             done.rows += rows.len() as u64;
             waiting.extend(rows.into_iter().map(|(key, value)| Projection { kind: WHERE, key, value: Some(value) }));
             if waiting.len() >= PAGE {
@@ -410,20 +399,37 @@ fn fill(store: &dyn Store, governance: &Governance, first: u64) -> Result<Rebuil
     Ok(done)
 }
 
-fn rows_of(
-    store: &dyn Store,
-    governance: &Governance,
-    index: EntryIndex,
-    event: &Event,
-    done: &mut Rebuilt,
-) -> Vec<(String, Vec<u8>)> {
+/// A row as it stands: what waits to be written comes after what is stored.
+fn waiting_or_stored(store: &dyn Store, waiting: &[Projection], key: &str) -> Result<Option<Vec<u8>>, Fault> {
+    match waiting.iter().rev().find(|row| row.kind == WHERE && row.key == key) {
+        Some(row) => Ok(row.value.clone()),
+        None => Ok(store.projection(WHERE, key)?),
+    }
+}
+
+/// What one entry gives.
+#[derive(Default)]
+struct Given {
+    rows: Vec<(String, Vec<u8>)>,
+    /// What it says of what runs, and where that is written.
+    word: Option<(Word, Row)>,
+}
+
+impl From<Vec<(String, Vec<u8>)>> for Given {
+    fn from(rows: Vec<(String, Vec<u8>)>) -> Self {
+        Self { rows, word: None }
+    }
+}
+
+fn rows_of(store: &dyn Store, governance: &Governance, index: EntryIndex, entry: &Entry, done: &mut Rebuilt) -> Given {
     let body = |digest: &Digest| StoreBodies(store).body(digest).ok().flatten().map(std::borrow::Cow::into_owned);
-    match event {
+    match &entry.event {
         Event::ReleasePublished(event) => {
             let manifest = body(&event.manifest).and_then(|bytes| Manifest::from_bytes(&bytes, &Limits::DEFAULT).ok());
-            manifest.map(|manifest| release_rows(&manifest, &event.manifest)).unwrap_or_default()
+            manifest.map(|manifest| release_rows(&manifest, &event.manifest)).unwrap_or_default().into()
         }
-        Event::ApprovalRecorded(event) => approval_rows(event, index),
+        Event::ApprovalRecorded(event) => approval_rows(event, index).into(),
+        Event::GrantIssued(grant) => vec![runs::granted_row(&grant.environment, &grant.release, index)].into(),
         Event::EvidenceRecorded(event) => {
             let is_signed = !matches!(event.form, EvidenceForm::Report { .. });
             let signed = if is_signed { body(&event.evidence).map(Some) } else { Some(None) };
@@ -431,7 +437,7 @@ fn rows_of(
             let (Some(signed), Some(Said { claim, components, subjects })) = (signed, read) else {
                 done.unreadable += 1;
                 let name = event.evidence.to_string();
-                return vec![row(PARTIAL, &event.release, &name, "evidence", "cannot be read")];
+                return vec![row(PARTIAL, &event.release, &name, "evidence", "cannot be read")].into();
             };
             let mut terms = Terms::of(&claim, &components);
             if let Some(bytes) = signed {
@@ -441,9 +447,16 @@ fn rows_of(
             if is_signed {
                 rows.push(about_row(&event.release, &event.evidence, &subjects));
             }
-            rows
+            let word = match &entry.actor {
+                Actor::Subject { id } => terms.word.and_then(|word| {
+                    let row = Row::of(&word, event, id, entry.time, index)?;
+                    Some((word, row))
+                }),
+                Actor::System => None,
+            };
+            Given { rows, word }
         }
-        _ => Vec::new(),
+        _ => Given::default(),
     }
 }
 
@@ -476,30 +489,8 @@ mod tests {
     use super::*;
     use lockgate_model::facts::{Severity, Vulnerabilities};
 
-    #[test]
-    fn a_report_of_what_runs_is_one_row_a_place() {
-        let check = |name: &str, outcome: &str, wanted: &[&str]| {
-            let check = serde_json::json!({ "name": name, "outcome": outcome });
-            let claim = Claim::Check(serde_json::from_value(check).unwrap());
-            let evidence = Digest::of(name.as_bytes());
-            let rows = Terms::of(&claim, &[]).rows(&"shop/web@1.4.2".parse().unwrap(), &evidence, "check");
-            let found: Vec<&str> =
-                rows.iter().map(|(key, _)| key.as_str()).filter(|key| key.starts_with(RUNS)).collect();
-            assert_eq!(found, wanted, "{name}");
-            for (_, value) in rows.iter().filter(|(key, _)| key.starts_with(RUNS)) {
-                assert_eq!(runs_row(value), Some(("shop/web@1.4.2".parse().unwrap(), evidence)));
-            }
-        };
-        check("runs-in-production", "pass", &["runs\tproduction\tshop/web"]);
-        check("runs-in-production", "fail", &["runs\tproduction\tshop/web"]);
-        check("runs-in-production", "not-run", &[]);
-        check("runs-in-", "pass", &[]);
-        check("accessibility", "pass", &[]);
-        assert_eq!(runs_row(b"nonsense"), None);
-    }
-
     fn keys(claim: &Claim, components: &[Component]) -> Vec<String> {
-        Terms::of(claim, components).0.into_keys().collect()
+        Terms::of(claim, components).details.into_keys().collect()
     }
 
     #[test]
@@ -540,7 +531,8 @@ mod tests {
             findings: vec![finding],
         };
         let terms = Terms::of(&Claim::Vulnerabilities(scan), &[]);
-        let found: Vec<(&str, &str)> = terms.0.iter().map(|(term, detail)| (term.as_str(), detail.as_str())).collect();
+        let found: Vec<(&str, &str)> =
+            terms.details.iter().map(|(term, detail)| (term.as_str(), detail.as_str())).collect();
         assert_eq!(
             found,
             [("pkg:npm/a\t1", ""), ("vuln:CVE-2099-1", "high in a 1"), ("vuln:GHSA-AAAA", "high in a 1"),]
@@ -553,8 +545,8 @@ mod tests {
         for number in 0..=TERMS_MAX {
             terms.add(package_term("pkg:npm/a", &number.to_string()), "");
         }
-        assert!(terms.0.contains_key(PARTIAL));
-        assert_eq!(terms.0.len(), TERMS_MAX + 1);
+        assert!(terms.details.contains_key(PARTIAL));
+        assert_eq!(terms.details.len(), TERMS_MAX + 1);
         let long = "é".repeat(TEXT_MAX);
         assert!(clean(&long).len() <= TEXT_MAX);
     }

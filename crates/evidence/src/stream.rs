@@ -368,6 +368,10 @@ impl<'de> Keys<'de> {
             if self.few.contains(&key) {
                 return Err(key);
             }
+            if self.few.is_empty() {
+                // Most objects have a few keys more than one; growing one by one would cost as much as reading them.
+                self.few.reserve(Self::FEW / 2);
+            }
             self.few.push(key);
             return Ok(());
         }

@@ -101,6 +101,8 @@ impl From<StoreError> for Failure {
         match &error {
             StoreError::Locked(_) => Self::new(Exit::Conflict, "STORE_LOCKED", error.to_string())
                 .hint("another server uses this data directory; stop it, or choose another with --home"),
+            StoreError::Practice(_) => Self::new(Exit::Conflict, "STORE_PRACTICE", error.to_string())
+                .hint("run the server on its own data directory, or on a backup"),
             StoreError::Schema { .. } => Self::new(Exit::Failed, "STORE_SCHEMA", error.to_string()),
             StoreError::NotFound(_) => Self::new(Exit::NotFound, "STORE_MISSING", error.to_string()),
             _ => Fault::from(error).into(),

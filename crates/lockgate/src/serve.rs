@@ -1,9 +1,10 @@
 //! Serve: the composition root. Wires store, keys, engine, scheduler and server together.
 
 use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -68,20 +69,21 @@ pub fn serve(world: &World, options: &cli::Serve) -> Outcome {
     let ticking = {
         let (engine, access, home) = (engine.clone(), access.clone(), home.clone());
         std::thread::spawn(move || {
-            while stopped.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
+            let tick = || {
                 if let Err(fault) = scheduler::tick(&engine) {
                     tracing::warn!(code = fault.code, "the scheduler could not run");
                 }
                 keep_high_water(&home.high_water(), &engine.published().head);
                 keep_high_water(&home.access_high_water(), &access.head());
                 lockgate_failpoint::point("tick.marks-kept");
-            }
+            };
+            until_stopped(&stopped, TICK, tick, &stop_at_once());
         })
     };
     let served = runtime.block_on(listen(world, address, app));
     lockgate_failpoint::point("stop.served");
     drop(stop);
-    // A scheduler that panicked has said so.
+    // A scheduler that panicked has stopped the process.
     let _ = ticking.join();
     lockgate_failpoint::point("stop.scheduler-ended");
     keep_high_water(&home.high_water(), &engine.published().head);
@@ -94,6 +96,19 @@ pub fn serve(world: &World, options: &cli::Serve) -> Outcome {
     let _ = fs::remove_file(home.running_file());
     lockgate_failpoint::point("stop.done");
     served.map(|()| Exit::Done)
+}
+
+/// Ticks until the other end of `stopped` is gone. Without its scheduler a server would go on to answer while nothing ends
+/// that should end, so the process stops when a defect ends it.
+fn until_stopped(stopped: &Receiver<()>, each: Duration, tick: impl Fn(), on_fatal: &OnFatal) {
+    let ticks = || {
+        while stopped.recv_timeout(each) == Err(RecvTimeoutError::Timeout) {
+            tick();
+        }
+    };
+    if catch_unwind(AssertUnwindSafe(ticks)).is_err() {
+        on_fatal("the scheduler broke off".to_owned());
+    }
 }
 
 async fn listen(world: &World, address: std::net::SocketAddr, app: Arc<App>) -> Result<(), Failure> {
@@ -431,5 +446,26 @@ fn keep_high_water(mark: &Path, head: &TreeHead) {
     }
     if let Err(failure) = write_file(mark, head.checkpoint.as_bytes(), 0o600) {
         tracing::warn!(message = failure.message, "the high-water file could not be written");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    #[test]
+    fn a_defect_that_ends_the_scheduler_stops_the_process() {
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let hears = told.clone();
+        let on_fatal: OnFatal = Box::new(move |reason| hears.lock().unwrap().push(reason));
+        let (stop, stopped) = channel::<()>();
+        until_stopped(&stopped, Duration::from_millis(1), || panic!("on purpose"), &on_fatal);
+        assert_eq!(*told.lock().unwrap(), ["the scheduler broke off"]);
+        drop(stop);
+        // Told to stop, it ends and says nothing.
+        until_stopped(&stopped, Duration::from_millis(1), || panic!("nobody ticks"), &on_fatal);
+        assert_eq!(told.lock().unwrap().len(), 1);
     }
 }

@@ -3,6 +3,7 @@
 //! `serde_json::Value` on its own keeps the last of two equal keys, which lets two readers see two documents.
 
 use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde_json::map::Entry;
 use serde_json::{Map, Number, Value};
 
 use crate::limits::Limits;
@@ -146,11 +147,15 @@ impl<'de> Visitor<'de> for Strict<'_> {
             if map.len() >= self.limits.json_keys {
                 return Err(A::Error::custom(format!("JSON_TOO_MANY: over {} keys", self.limits.json_keys)));
             }
-            if map.contains_key(&key) {
-                return Err(A::Error::custom(format!("DUPLICATE_KEY: the key `{key}` stands twice in one object")));
+            match map.entry(key) {
+                Entry::Vacant(place) => {
+                    place.insert(access.next_value_seed(inner)?);
+                }
+                Entry::Occupied(place) => {
+                    let key = place.key();
+                    return Err(A::Error::custom(format!("DUPLICATE_KEY: the key `{key}` stands twice in one object")));
+                }
             }
-            let value = access.next_value_seed(inner)?;
-            map.insert(key, value);
         }
         Ok(Value::Object(map))
     }

@@ -7,6 +7,7 @@
 mod allowed;
 mod budget;
 mod evaluate;
+mod input;
 mod input_fields;
 mod place;
 mod verdict;
@@ -26,6 +27,7 @@ use crate::policy_set::PolicySet;
 
 pub(crate) use evaluate::Question;
 use evaluate::{Pending, Prepared};
+use input::InputError;
 pub(crate) use verdict::{Answer, Denial};
 
 /// The folder of modules in a policy set.
@@ -155,9 +157,12 @@ impl Answers {
         let pending = match (&policy.modules().prepared, names.is_empty()) {
             (_, true) => failed("nothing was asked".to_owned()),
             (None, _) => failed("the policy set has no modules".to_owned()),
-            (Some(prepared), _) => match serde_json::to_string(facts) {
-                Ok(input) => evaluate::ask(prepared, input, questions),
-                Err(error) => failed(format!("the facts have no form in JSON: {error}")),
+            (Some(prepared), _) => match input::value_of(facts) {
+                Ok(input) => evaluate::ask(prepared, &input, &questions),
+                Err(error @ InputError::TooLong) => {
+                    Pending::all(names.len(), Answer::Exhausted { place: None, message: error.to_string() })
+                }
+                Err(error) => failed(error.to_string()),
             },
         };
         Asked { names, pending }

@@ -6,6 +6,7 @@
 //! <dir>/blobs/sha256/ab/cd/<64 hex>     one file a blob, mode 0444, named by its bytes
 //! <dir>/tmp/                            blobs on their way in; emptied at every start
 //! <dir>/SUSPECT                         a flush failed; no writing before the host has restarted
+//! <dir>/PRACTICE                        a copy that a drill made; no server writes to it
 //! ```
 //!
 //! One process writes ([`LocalStore::open`]); others may read beside it ([`LocalStore::open_read_only`]). Within the

@@ -18,7 +18,7 @@ use lockgate_store::{Head, NewEntry, Result, StoreError, TileWrite};
 use rusqlite::{Connection, OpenFlags};
 
 use crate::fault::{self, Fault, to_sql};
-use crate::store::make_dir;
+use crate::store::{LocalStore, Options, make_dir};
 use crate::{migration, room};
 
 /// How long a busy database is waited for.
@@ -31,6 +31,23 @@ const COPIES: u64 = 3;
 const LEVELS: u8 = 8;
 /// Bytes of a hash.
 const HASH_BYTES: u64 = 32;
+
+/// The file that says that a directory is a copy, wherever it is moved to.
+const MARK: &str = "PRACTICE";
+const MARK_TEXT: &str = "a copy that `lockgate drill` made: its blobs are links to those of the original\n";
+
+/// Refuses to write to a copy as if it were the ledger: what a server adds to its blobs would land in the original.
+///
+/// # Errors
+/// `Practice`; `Io` when it cannot be told.
+pub(crate) fn refuse(dir: &Path) -> Result<()> {
+    let mark = dir.join(MARK);
+    match fs::symlink_metadata(&mark) {
+        Ok(_) => Err(StoreError::Practice(dir.display().to_string())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(fault::file("look for", &mark, &error)),
+    }
+}
 
 /// A copy of a store, to be damaged.
 #[derive(Debug)]
@@ -80,7 +97,17 @@ impl PracticeCopy {
     fn linked(self) -> Result<Self> {
         let place = self.dir.join("blobs");
         symlink(&self.blobs, &place).map_err(|error| fault::file("link", &place, &error))?;
+        let mark = self.dir.join(MARK);
+        fs::write(&mark, MARK_TEXT).map_err(|error| fault::file("mark", &mark, &error))?;
         Ok(self)
+    }
+
+    /// Opens it for writing, as nothing but a drill does: [`LocalStore::open`] refuses a copy.
+    ///
+    /// # Errors
+    /// As [`LocalStore::open`].
+    pub fn open(&self) -> Result<LocalStore> {
+        LocalStore::open_any(&self.dir, Options::default())
     }
 
     /// Where it is.

@@ -9,7 +9,7 @@ use lockgate_store::{Result, StoreError};
 use crate::blob::BlobFiles;
 use crate::database::Database;
 use crate::halt::Halt;
-use crate::{fault, suspect};
+use crate::{fault, practice, suspect};
 
 /// How a local store behaves.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,9 +43,15 @@ impl LocalStore {
     /// Opens a store for writing; makes the directory and the schema where they are missing, and empties `tmp/`.
     ///
     /// # Errors
-    /// `Locked` when another process writes here; `Schema` when a newer version wrote it; `Fatal` when a flush failed
+    /// `Practice` for a copy that a drill made; `Locked` when another process writes here; `Schema` when a newer version wrote it; `Fatal` when a flush failed
     /// since the host started; `Corrupt`, `Full`, `ReadOnly`, `Io`.
     pub fn open(dir: &Path, options: Options) -> Result<Self> {
+        practice::refuse(dir)?;
+        Self::open_any(dir, options)
+    }
+
+    /// As [`Self::open`], also for a copy that a drill made.
+    pub(crate) fn open_any(dir: &Path, options: Options) -> Result<Self> {
         if !dir.is_dir() {
             make_dir(dir)?;
             // Its name must be on the disk before anything in it is acknowledged.

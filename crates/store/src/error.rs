@@ -60,6 +60,9 @@ pub enum StoreError {
     /// Another process owns the store.
     #[error("the store is in use: {0}")]
     Locked(String),
+    /// The store is a copy that a drill made.
+    #[error("`{0}` is a copy that a drill made, and parts of it are links to the original: no server runs on it")]
+    Practice(String),
     /// The store was written by a version that this one does not know.
     #[error("the store has schema {found}, this version knows {known}: {hint}")]
     Schema {

@@ -61,7 +61,7 @@ impl Filter {
 pub fn content(drift: &DriftReply, filter: &Filter, now: UnixMillis) -> Markup {
     html! {
         h1 { "Drift" }
-        p.quiet { "What the ledger grants, compared with what was reported to run. Only a report from after the grant counts." }
+        p.quiet { "What the ledger grants, compared with what was reported to run. Only a report from after the grant, by somebody who may deploy there, counts." }
         (filters(drift, filter))
         @if drift.rows.is_empty() {
             (empty(drift, filter))
@@ -183,7 +183,8 @@ fn how() -> Markup {
         details {
             summary { "How to report what runs" }
             p { "Hand in a named check about the release that runs: " code { "pass" } " or " code { "warn" }
-                " says that it runs there, " code { "fail" } " that it does not." }
+                " says that it runs there, " code { "fail" } " that it does not. It takes " code { "attest" } " for the service, and counts with "
+                code { "deploy" } " in the environment." }
             pre { code {
                 "{\"schema\": \"https://lockgate.dev/check/v1\", \"name\": \"runs-in-production\",\n \"outcome\": \"pass\", \"checked_at\": \"2026-11-21T09:00:00Z\"}"
             } }

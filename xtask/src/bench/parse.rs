@@ -5,14 +5,14 @@ use std::time::Instant;
 
 use lockgate_evidence::read;
 use lockgate_model::Limits;
-use quick_xml::Reader;
-use quick_xml::events::Event;
+use quick_xml::events::{BytesStart, Event};
+use quick_xml::{Reader, XmlVersion};
 use serde_json::Value;
 
 use super::documents::{Beside, Document, documents};
 use super::report::Row;
 use super::samples::median;
-use crate::failure::{During as _, Result};
+use crate::failure::{During as _, Failure, Result};
 
 /// How large the documents are that can grow.
 const DOCUMENT_BYTES: usize = 4 << 20;
@@ -67,12 +67,67 @@ fn row(document: &Document, turns: usize) -> Result<Row> {
     })
 }
 
+/// An XML element with everything in it, owned: what `Value` is for JSON.
+#[derive(Debug, Default)]
+#[expect(dead_code, reason = "what is timed is that it is made")]
+struct Element {
+    name: String,
+    attributes: Vec<(String, String)>,
+    text: String,
+    children: Vec<Element>,
+}
+
+fn unbalanced() -> Failure {
+    Failure::new("an element ends that did not begin")
+}
+
+fn top(open: &mut [Element]) -> Result<&mut Element> {
+    open.last_mut().ok_or_else(unbalanced)
+}
+
+impl Element {
+    /// Reads a document into an element without a name that holds it.
+    fn read(text: &str) -> Result<Self> {
+        let mut reader = Reader::from_str(text);
+        let mut open = vec![Self::default()];
+        loop {
+            match reader.read_event()? {
+                Event::Start(tag) => open.push(Self::of(&tag)?),
+                Event::Empty(tag) => {
+                    let element = Self::of(&tag)?;
+                    top(&mut open)?.children.push(element);
+                }
+                Event::End(_) => {
+                    let element = open.pop().ok_or_else(unbalanced)?;
+                    top(&mut open)?.children.push(element);
+                }
+                Event::Text(part) => {
+                    top(&mut open)?.text.push_str(&part);
+                }
+                Event::Eof => return open.pop().ok_or_else(unbalanced),
+                _ => {}
+            }
+        }
+    }
+
+    fn of(tag: &BytesStart<'_>) -> Result<Self> {
+        let name = tag.name().into_inner().to_owned();
+        let mut attributes = Vec::new();
+        for attribute in tag.attributes() {
+            let attribute = attribute?;
+            let key = attribute.key.into_inner().to_owned();
+            attributes.push((key, attribute.normalized_value(XmlVersion::Implicit1_0)?.into_owned()));
+        }
+        Ok(Self { name, attributes, ..Self::default() })
+    }
+}
+
 impl Beside {
     fn name(self) -> &'static str {
         match self {
             Self::Json => "`serde_json::Value`",
             Self::JsonLines => "`serde_json::Value` of each line",
-            Self::Xml => "events of `quick-xml`",
+            Self::Xml => "a tree of `quick-xml`'s events, as `Value` is one of JSON",
             Self::Lines => "finding lines",
         }
     }
@@ -88,13 +143,7 @@ impl Beside {
                 }
             }
             Self::Xml => {
-                let mut reader = Reader::from_str(std::str::from_utf8(bytes)?);
-                loop {
-                    match reader.read_event()? {
-                        Event::Eof => break,
-                        event => drop(black_box(event)),
-                    }
-                }
+                black_box(Element::read(std::str::from_utf8(bytes)?)?);
             }
             Self::Lines => {
                 black_box(bytes.split(|byte| *byte == b'\n').count());

@@ -330,7 +330,7 @@ mod tests {
         let asked = |url: &str| told("Network.requestWillBeSent", &json!({ "request": { "url": url } }));
         let check = |event: Value, foreign: usize, errors: usize| {
             let mut seen = Seen::default();
-            seen.take(&[event.clone()], "http://127.0.0.1:7430");
+            seen.take(std::slice::from_ref(&event), "http://127.0.0.1:7430");
             assert_eq!((seen.foreign.len(), seen.errors.len()), (foreign, errors), "{event}");
         };
         check(asked("http://127.0.0.1:7430/assets/a.css"), 0, 0);

@@ -39,7 +39,8 @@ pub struct DriftRow {
     /// What ought to run: the newest grant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub granted: Option<RunningCell>,
-    /// What was reported last.
+    /// The report that counts: the newest that something runs, else the newest that the granted release does not; by
+    /// somebody who might deploy there, and since the grant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reported: Option<DriftReport>,
     /// The command that mends it.
@@ -56,7 +57,7 @@ pub struct DriftReport {
     pub release: ReleaseName,
     /// `pass` or `warn` where it runs, `fail` where it does not.
     pub outcome: String,
-    /// When it was recorded, in ledger time.
+    /// When the reporter looked, as the report says; never later than it was recorded.
     #[schemars(with = "u64")]
     pub at: UnixMillis,
     /// The entry that records it.

@@ -3,7 +3,10 @@
 use lockgate_engine::attest::{Evidence, Form, attest, check};
 use lockgate_engine::bodies::Upload;
 use lockgate_engine::drift::{Filter, Page, Standing, page};
-use lockgate_model::Span;
+use lockgate_engine::where_index::{WHERE, rebuild};
+use lockgate_model::facts::SubjectKind;
+use lockgate_model::{Span, UnixMillis};
+use lockgate_store::ProjectionStore as _;
 
 use crate::world::{World, person};
 
@@ -15,15 +18,28 @@ fn seen(world: &World, filter: &Filter) -> Page {
     page(world.engine(), &person("dana"), filter, None, 100).unwrap()
 }
 
+/// A world with two machines that deploy, and hand in what they see.
+fn deployed() -> World {
+    let world = World::starter();
+    for name in ["robot", "watcher"] {
+        world.enrol(name, SubjectKind::Machine, &["ci", "deployers"]);
+    }
+    world
+}
+
 /// Hands in that a release runs in an environment, or does not.
 fn report(world: &World, release: &str, environment: &str, outcome: &str) {
-    let at = world.engine().inner().now().rfc3339_secs();
+    report_by(world, "robot", world.engine().inner().now(), release, environment, outcome);
+}
+
+fn report_by(world: &World, by: &str, at: UnixMillis, release: &str, environment: &str, outcome: &str) {
+    let at = at.rfc3339_secs();
     let text = format!(
-        r#"{{"schema":"https://lockgate.dev/check/v1","name":"runs-in-{environment}","outcome":"{outcome}","checked_at":"{at}"}}"#
+        r#"{{"schema":"https://lockgate.dev/check/v1","name":"runs-in-{environment}","outcome":"{outcome}","checked_at":"{at}","detail":"{by}"}}"#
     );
     let evidence = Evidence { upload: Upload::Inline(text.into_bytes()), form: Form::Report(None), expect: None };
     let checked = vec![check(world.engine(), evidence).unwrap()];
-    let submission = attest(world.engine(), person("ci"), release.parse().unwrap(), checked).unwrap();
+    let submission = attest(world.engine(), person(by), release.parse().unwrap(), checked).unwrap();
     world.engine().run(submission).unwrap();
 }
 
@@ -35,7 +51,7 @@ fn standings(page: &Page) -> Vec<(String, &'static str)> {
 
 #[test]
 fn the_newest_report_since_the_grant_is_compared() {
-    let world = World::starter();
+    let world = deployed();
     world.push("shop/web@1.0.0");
     world.push("shop/web@1.1.0");
     assert!(seen(&world, &filter()).places.is_empty(), "nothing is granted, and nothing reported");
@@ -50,7 +66,7 @@ fn the_newest_report_since_the_grant_is_compared() {
     report(&world, "shop/web@1.0.0", "dev", "pass");
     let page = stands("in-step");
     let told = page.places[0].reported.as_ref().unwrap();
-    assert_eq!((told.by.as_str(), told.granted, told.at), ("ci", true, world.engine().inner().now()));
+    assert_eq!((told.by.as_str(), told.granted, told.at), ("robot", true, world.engine().inner().now()));
     // The same release in another environment is another matter.
     world.wait("1h");
     report(&world, "shop/web@1.0.0", "production", "fail");
@@ -67,7 +83,11 @@ fn the_newest_report_since_the_grant_is_compared() {
     report(&world, "shop/web@1.0.0", "dev", "warn");
     stands("other-release");
     world.wait("1h");
+    // That the granted release does not run is no news where another one does.
     report(&world, "shop/web@1.1.0", "dev", "fail");
+    stands("other-release");
+    world.wait("1h");
+    report(&world, "shop/web@1.0.0", "dev", "fail");
     stands("not-running");
     world.wait("1h");
     report(&world, "shop/web@1.1.0", "dev", "pass");
@@ -77,8 +97,60 @@ fn the_newest_report_since_the_grant_is_compared() {
 }
 
 #[test]
+fn a_report_counts_by_its_own_moment_and_from_whoever_may_deploy() {
+    let mut world = deployed();
+    world.push("shop/web@1.0.0");
+    world.push("shop/web@1.1.0");
+    world.promote("shop/web@1.0.0", "dev").unwrap();
+    world.promote("shop/web@1.1.0", "dev").unwrap();
+    let granted = world.engine().inner().now();
+    let after = |hours: u64| UnixMillis(granted.0 + hours * 3_600_000);
+    let stands = |world: &World, wanted: &str, by: Option<&str>| {
+        let page = seen(world, &filter());
+        assert_eq!(standings(&page), [("shop/web dev".to_owned(), wanted)]);
+        assert_eq!(page.places[0].reported.as_ref().map(|report| report.by.as_str()), by);
+    };
+    world.wait("50h");
+    // Who may attest and not deploy says nothing here.
+    report_by(&world, "ci", after(49), "shop/web@1.0.0", "dev", "pass");
+    stands(&world, "not-reported", None);
+    report_by(&world, "robot", after(30), "shop/web@1.1.0", "dev", "pass");
+    stands(&world, "in-step", Some("robot"));
+    // What is handed in later and was seen earlier changes nothing; what is yet to come is of the moment it came.
+    report_by(&world, "robot", after(20), "shop/web@1.0.0", "dev", "pass");
+    report_by(&world, "robot", after(10), "shop/web@1.1.0", "dev", "fail");
+    stands(&world, "in-step", Some("robot"));
+    report_by(&world, "watcher", after(900), "shop/web@1.0.0", "dev", "pass");
+    stands(&world, "other-release", Some("watcher"));
+    assert_eq!(seen(&world, &filter()).places[0].reported.as_ref().unwrap().at, after(50));
+    world.wait("1h");
+    // Of another release that it does not run takes back no more than the same reporter's word of it.
+    report_by(&world, "watcher", after(51), "shop/web@1.0.0", "dev", "fail");
+    stands(&world, "in-step", Some("robot"));
+    world.wait("1h");
+    // Where others contradict, the newest pass is shown.
+    report_by(&world, "watcher", after(52), "shop/web@1.1.0", "dev", "fail");
+    stands(&world, "in-step", Some("robot"));
+    // Old is what was seen long ago, whenever it was handed in: robot looked at 30 hours.
+    let old = Filter { old: Span::from_secs(22 * 3_600), ..filter() };
+    assert_eq!(standings(&seen(&world, &old)), [("shop/web dev".to_owned(), "report-old")]);
+    // Made again from the ledger, the index says the same.
+    let rows = |world: &World| {
+        let mut rows = world.store.projections(WHERE, None, 10_000).unwrap();
+        rows.retain(|(key, _)| key.starts_with("runs") || key.starts_with("granted"));
+        rows
+    };
+    let before = rows(&world);
+    assert_eq!(before.iter().filter(|(key, _)| key.starts_with("runs")).count(), 6, "{before:?}");
+    rebuild(&world.store, &world.engine().governance().unwrap()).unwrap();
+    assert_eq!(rows(&world), before);
+    world.reopen().unwrap();
+    stands(&world, "in-step", Some("robot"));
+}
+
+#[test]
 fn filters_leave_out_and_what_one_may_not_read_is_not_there() {
-    let world = World::starter();
+    let world = deployed();
     for name in ["pay/api", "shop/web"] {
         world.push(&format!("{name}@1.0.0"));
         world.promote(&format!("{name}@1.0.0"), "staging").unwrap();

@@ -14,9 +14,8 @@ mod proof;
 mod record;
 mod scene;
 mod survey;
+mod workshop;
 
-use std::fs;
-use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use lockgate_api::Exit;
@@ -28,6 +27,7 @@ use self::attack::{ATTACKS, Attack, Halt};
 use self::check::{Found, look};
 use self::record::Recording;
 use self::scene::{Scene, Subject};
+use self::workshop::Workshop;
 use crate::cli;
 use crate::failure::{Failure, Outcome};
 use crate::home::write_file;
@@ -92,36 +92,6 @@ fn list(world: &World, chosen: &[Attack]) -> Outcome {
     let rows = chosen.iter().map(|attack| vec![attack.name.to_owned(), attack.what.to_owned()]);
     world.terminal.show(&shown, || table(&["attack", "what somebody who has the server does"], rows))?;
     Ok(Exit::Done)
-}
-
-/// A directory of the drill's own; it is removed at the end, unless it is to be kept.
-struct Workshop {
-    dir: PathBuf,
-    is_kept: bool,
-}
-
-impl Workshop {
-    fn new(world: &World, kept: Option<&Path>) -> Result<Self, Failure> {
-        let dir = match kept {
-            Some(dir) if dir.exists() => return Err(Failure::exists(dir)),
-            Some(dir) => dir.to_owned(),
-            None => std::env::temp_dir().join(format!("lockgate-drill-{}", world.random_hex()?)),
-        };
-        Ok(Self { dir, is_kept: kept.is_some() })
-    }
-
-    fn discard(&self, dir: &Path) {
-        if !self.is_kept {
-            // It lies among files that may be lost, and links are removed without what they lead to.
-            let _ = fs::remove_dir_all(dir);
-        }
-    }
-}
-
-impl Drop for Workshop {
-    fn drop(&mut self) {
-        self.discard(&self.dir);
-    }
 }
 
 /// Makes one attack on a copy of its own, and looks what is said to it.

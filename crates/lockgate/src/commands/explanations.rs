@@ -610,6 +610,10 @@ pub const EXPLANATIONS: &[(&str, &str)] = &[
         "The server's store failed; nothing was acknowledged. Look at the server's disk and log, and try again.",
     ),
     ("STORE_MISSING", "There is no ledger in that directory. Check the name, or start a server with `lockgate up`."),
+    (
+        "STORE_PRACTICE",
+        "The data directory is a copy that `lockgate drill` made, with links to the blobs of the original. Use the original, or a backup.",
+    ),
     ("STORE_SCHEMA", "The data directory is of another version of Lockgate. Use that version, or a newer one."),
     (
         "STREAM_INDEX_MISMATCH",

@@ -8,13 +8,12 @@ use crate::dashboard::sign_in;
 use crate::instance::{Instance, text};
 
 /// Hands in that a release runs in production, or does not.
-fn report(lockgate: &Instance, release: &str, outcome: &str, minute: u8) {
+fn report(lockgate: &Instance, release: &str, outcome: &str, by: &str) {
     let document = json!({
-        "schema": "https://lockgate.dev/check/v1", "name": "runs-in-production", "outcome": outcome,
-        "checked_at": format!("2026-11-21T09:{minute:02}:00Z"),
+        "schema": "https://lockgate.dev/check/v1", "name": "runs-in-production", "outcome": outcome, "detail": by,
     });
     lockgate.write("runs-in-production.json", document.to_string());
-    lockgate.run(&["attest", release, "--report", "runs-in-production.json"]).exits(0);
+    lockgate.run(&["attest", release, "--report", "runs-in-production.json", "--as", by]).exits(0);
 }
 
 fn page(lockgate: &Instance, path: &str, token: &str) -> String {
@@ -34,11 +33,18 @@ fn what_runs_is_held_against_what_is_granted() {
         .exits(0)
         .says("not-reported")
         .says("lockgate attest shop/web@1.4.2");
-    report(&lockgate, "shop/web@1.4.2", "pass", 0);
+    lockgate.run(&["key", "generate", "robot.key"]).exits(0);
+    let robot = ["robot", "--machine", "--group", "ci", "--group", "deployers", "--key", "robot.key"];
+    lockgate.run(&[["key", "enrol"].as_slice(), &robot, &["--file", "robot.json"]].concat()).exits(0);
+    lockgate.run(&["invite", "robot.json", "--as", "sam", "--yes"]).exits(0);
+    // Who publishes and does not deploy says nothing here.
+    report(&lockgate, "shop/web@1.4.2", "fail", "ci");
+    lockgate.run(&["drift", "--env", "production"]).exits(0).says("not-reported");
+    report(&lockgate, "shop/web@1.4.2", "pass", "robot");
     lockgate.run(&["drift", "--env", "production"]).exits(0).says("in-step");
-    report(&lockgate, "shop/web@1.4.2", "fail", 1);
+    report(&lockgate, "shop/web@1.4.2", "fail", "robot");
     lockgate.run(&["drift", "--env", "production"]).exits(3).says("not-running");
-    report(&lockgate, "shop/web@1.5.0", "pass", 2);
+    report(&lockgate, "shop/web@1.5.0", "pass", "robot");
     let mend = "lockgate promote shop/web@1.5.0 --to production";
     lockgate.run(&["drift"]).exits(3).says("no-grant").says(mend);
 

@@ -172,6 +172,11 @@ fn kept_copies_are_damaged_and_hold_no_forged_checkpoint() {
     audit("artifact-edited").refused(9, "AUDIT_FAILED").says("DIGEST_MISMATCH");
     audit("sound").exits(0);
     audit("checkpoint-forged").exits(0);
+    // Its blobs are the original's: nobody starts a server on it, also not by mistake.
+    let other = Instance::new();
+    fs::create_dir_all(other.home()).unwrap();
+    fs::rename(lockgate.file("kept").join("sound"), other.home().join("data")).unwrap();
+    other.run(&["serve", "--listen", "127.0.0.1:0"]).refused(7, "STORE_PRACTICE").says("a drill made");
     lockgate.run(&keep).refused(7, "FILE_EXISTS");
     assert!(Path::new(&lockgate.file("kept")).exists());
     lockgate.run(&["audit"]).exits(0);

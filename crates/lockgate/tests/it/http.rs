@@ -183,7 +183,7 @@ fn parse_events(body: &str) -> Vec<(u64, Value)> {
         let field = |name: &str| block.lines().find_map(|line| line.strip_prefix(name));
         // How far the stream has come is told beside the entries.
         let told = field("event: ")?;
-        (told != "size").then(|| ())?;
+        (told != "size").then_some(())?;
         Some((field("id: ")?.parse().unwrap(), serde_json::from_str(field("data: ")?).unwrap()))
     };
     let whole = body.rfind("\n\n").map_or("", |end| &body[..end]);

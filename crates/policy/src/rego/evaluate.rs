@@ -4,6 +4,7 @@
 //! error. What the budget cannot stop, because one step of the interpreter takes too long, ends by patience.
 
 use std::collections::BTreeMap;
+use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,7 +14,7 @@ use std::time::Duration;
 
 use regorus::{Engine, Value};
 
-use super::budget::{self, INPUT_BYTES};
+use super::budget;
 use super::verdict::{self, Answer};
 use super::{STACK_BYTES, THREAD, allowed, place};
 
@@ -29,11 +30,40 @@ pub(crate) struct Question {
     pub(crate) parameters: String,
 }
 
-/// Answers on their way, from a thread of their own.
+/// How many threads answer one decision's questions, taking turns; each question has a whole budget wherever it is asked.
+const THREADS: usize = 2;
+
+/// Answers on their way, from threads of their own.
 #[derive(Debug)]
 pub(super) struct Pending {
     asked: usize,
-    coming: Result<(Receiver<Answer>, Arc<AtomicBool>), Answer>,
+    coming: Result<Vec<Coming>, Answer>,
+}
+
+/// The answers of one thread.
+#[derive(Debug)]
+struct Coming {
+    receiver: Receiver<Answer>,
+    stop: Arc<AtomicBool>,
+    /// What every further question gets, once the thread does not answer any more.
+    rest: Option<Answer>,
+}
+
+impl Coming {
+    fn next(&mut self) -> Answer {
+        if let Some(rest) = &self.rest {
+            return rest.clone();
+        }
+        let rest = match self.receiver.recv_timeout(PATIENCE) {
+            Ok(answer) => return answer,
+            Err(RecvTimeoutError::Disconnected) => failed("the evaluation broke off".to_owned()),
+            Err(RecvTimeoutError::Timeout) => {
+                self.stop.store(true, Ordering::Relaxed);
+                Answer::Exhausted { place: None, message: budget::Exceeded::Patience.text() }
+            }
+        };
+        self.rest.insert(rest).clone()
+    }
 }
 
 impl Pending {
@@ -44,64 +74,59 @@ impl Pending {
 
     /// Waits for every answer, in the order of the questions.
     pub(super) fn answers(self) -> Vec<Answer> {
-        let asked = self.asked;
-        let (receiver, stop) = match self.coming {
+        let mut coming = match self.coming {
             Ok(coming) => coming,
-            Err(answer) => return vec![answer; asked],
+            Err(answer) => return vec![answer; self.asked],
         };
-        let mut answers = Vec::with_capacity(asked);
-        let mut rest = failed("the evaluation broke off".to_owned());
-        while answers.len() < asked {
-            match receiver.recv_timeout(PATIENCE) {
-                Ok(answer) => answers.push(answer),
-                Err(RecvTimeoutError::Disconnected) => break,
-                Err(RecvTimeoutError::Timeout) => {
-                    stop.store(true, Ordering::Relaxed);
-                    rest = Answer::Exhausted { place: None, message: budget::Exceeded::Patience.text() };
-                    break;
-                }
+        let mut answers = Vec::with_capacity(self.asked);
+        while answers.len() < self.asked {
+            for thread in coming.iter_mut().take(self.asked - answers.len()) {
+                answers.push(thread.next());
             }
         }
-        answers.resize(asked, rest);
         answers
     }
 }
 
-/// Begins to answer every question, in order, on one input: an object in JSON.
-pub(super) fn ask(modules: &Arc<Prepared>, input: String, questions: Vec<Question>) -> Pending {
+/// Begins to answer every question, in order, on one input: an object.
+pub(super) fn ask(modules: &Arc<Prepared>, input: &Value, questions: &[Question]) -> Pending {
     let asked = questions.len();
-    if input.len() > INPUT_BYTES {
-        let message =
-            format!("the facts are {} bytes long, of at most {INPUT_BYTES} that a module is given", input.len());
-        return Pending::all(asked, Answer::Exhausted { place: None, message });
+    let threads = THREADS.min(asked);
+    let mut coming = Vec::with_capacity(threads);
+    for first in 0..threads {
+        let own: Vec<Question> = questions.iter().skip(first).step_by(threads).cloned().collect();
+        let (sender, receiver) = channel();
+        let stop = Arc::new(AtomicBool::new(false));
+        let (modules, input, theirs) = (Arc::clone(modules), input.clone(), Arc::clone(&stop));
+        let work = move || answer_all(&modules, &input, &own, &theirs, &sender);
+        if let Err(error) = Builder::new().name(THREAD.to_owned()).stack_size(STACK_BYTES).spawn(work) {
+            return Pending::all(asked, failed(format!("no thread to evaluate on: {error}")));
+        }
+        coming.push(Coming { receiver, stop, rest: None });
     }
-    let (sender, receiver) = channel();
-    let stop = Arc::new(AtomicBool::new(false));
-    let (modules, theirs) = (Arc::clone(modules), Arc::clone(&stop));
-    let work = move || answer_all(&modules, &input, &questions, &theirs, &sender);
-    match Builder::new().name(THREAD.to_owned()).stack_size(STACK_BYTES).spawn(work) {
-        Ok(_) => Pending { asked, coming: Ok((receiver, stop)) },
-        Err(error) => Pending::all(asked, failed(format!("no thread to evaluate on: {error}"))),
+    match coming.is_empty() {
+        true => Pending::all(asked, failed("nothing was asked".to_owned())),
+        false => Pending { asked, coming: Ok(coming) },
     }
 }
 
 fn answer_all(
     modules: &Prepared,
-    input: &str,
+    input: &Value,
     questions: &[Question],
     stop: &Arc<AtomicBool>,
     sender: &Sender<Answer>,
 ) {
-    let mut ready: Option<(Engine, Value)> = None;
+    let mut ready: Option<Engine> = None;
     for question in questions {
         let taken = ready.take();
         let attempt = catch_unwind(AssertUnwindSafe(|| {
-            let (mut engine, input) = match taken {
+            let mut engine = match taken {
                 Some(ready) => ready,
-                None => (modules.engine()?, read(input)?),
+                None => modules.engine()?,
             };
-            let answer = answer(&mut engine, &input, question, stop);
-            Ok::<_, String>((answer, (engine, input)))
+            let answer = answer(&mut engine, input, question, stop);
+            Ok::<_, String>((answer, engine))
         }));
         let answer = match attempt {
             Ok(Ok((answer, again))) => {
@@ -122,7 +147,7 @@ fn answer_all(
 }
 
 /// An engine with every module and every charge, which has seen no input; every decision begins with a copy of it.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Prepared(Result<Engine, String>);
 
 impl Prepared {
@@ -134,6 +159,18 @@ impl Prepared {
     /// A copy of the engine.
     pub(super) fn engine(&self) -> Result<Engine, String> {
         self.0.clone()
+    }
+}
+
+impl Drop for Prepared {
+    /// Lets go of the modules on a thread for modules: a chain of operators is as deep as it is long, whoever drops it.
+    fn drop(&mut self) {
+        let modules = ManuallyDrop::new(std::mem::replace(&mut self.0, Err(String::new())));
+        // Without a thread they stay in memory: a stack that is too short would end the process.
+        let _ = Builder::new()
+            .name(THREAD.to_owned())
+            .stack_size(STACK_BYTES)
+            .spawn(move || drop(ManuallyDrop::into_inner(modules)));
     }
 }
 
@@ -149,11 +186,6 @@ fn prepare(files: &BTreeMap<String, String>) -> Result<Engine, String> {
     // its place, to whoever asks for a rule; so does the rule asked for here, which no module has.
     let _ = engine.compile_with_entrypoint(&"data.lockgate".into());
     Ok(engine)
-}
-
-/// The facts as a module sees them.
-pub(super) fn read(input: &str) -> Result<Value, String> {
-    Value::from_json_str(input).map_err(|error| format!("the facts do not read: {error}"))
 }
 
 /// Answers one question with a whole budget.

@@ -6,7 +6,8 @@ use std::sync::atomic::AtomicBool;
 
 use lockgate_model::facts::{Claim, EvidenceFact, Facts, LicenceUse, Sbom};
 
-use super::evaluate::{Prepared, Question, answer, read};
+use super::evaluate::{Prepared, Question, answer};
+use super::input::value_of;
 use super::verdict::Answer;
 use super::{Modules, budget};
 use crate::decision::GateOutcome::{self, Fail, Pass};
@@ -102,6 +103,15 @@ fn what_says_nothing_denies() {
     let panics =
         "package a\nempty := trim_prefix(\"a\", \"a\")\ndeny contains \"x\" if strings.count(\"aa\", empty) > 9\n";
     check(panics, Fail, Reason::RegoError, "the interpreter broke off");
+}
+
+/// Reading, evaluating and dropping go as deep as a chain of operators is long; no caller has a stack for that.
+#[test]
+fn a_long_chain_of_operators_is_dropped_on_any_stack() {
+    let chain = format!("{}\n", "+ 1 ".repeat(200)).repeat(75);
+    let policy = set(GATE, &[("rego/own.rego", &format!("package a\ndeny := [] if 0\n{chain} > 1\n"))]).unwrap();
+    let short = std::thread::Builder::new().stack_size(128 * 1024);
+    short.spawn(move || drop(policy)).unwrap().join().unwrap();
 }
 
 #[test]
@@ -280,11 +290,11 @@ fn steps_are_counted_alike_every_time() {
     let files = BTreeMap::from([("rego/own.rego".to_owned(), KINDS.to_owned())]);
     let mut known = facts();
     known.evidence = (1..=50).map(|index| evidence(index, on_behalf("robot"), Claim::Tests(tests()))).collect();
-    let input = serde_json::to_string(&known).unwrap();
+    let input = value_of(&known).unwrap();
     let question = Question { rule: "data.a.deny".to_owned(), parameters: "{}".to_owned() };
     let prepared = Prepared::new(&files);
     let left = || {
-        let (mut engine, input) = (prepared.engine().unwrap(), read(&input).unwrap());
+        let mut engine = prepared.engine().unwrap();
         let answers: Vec<(Answer, u64)> = (0..3)
             .map(|_| (answer(&mut engine, &input, &question, &Arc::new(AtomicBool::new(false))), budget::left()))
             .collect();

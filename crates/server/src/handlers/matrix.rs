@@ -49,7 +49,7 @@ impl Asked {
         };
         let text = filled::<String>(call, "q")?.unwrap_or_default();
         let environment = filled::<EnvName>(call, "environment")?;
-        let most = filled::<usize>(call, "limit")?.unwrap_or(matrices::PAGE_MAX).clamp(1, matrices::PAGE_MAX);
+        let most = filled::<usize>(call, "limit")?.unwrap_or(matrices::PAGE).clamp(1, matrices::PAGE_MAX);
         Ok(Self { filter: Filter { text, environment, wanted }, after: filled(call, "after")?, most })
     }
 }

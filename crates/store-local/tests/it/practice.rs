@@ -31,6 +31,10 @@ fn a_copy_is_one_moment_and_its_writer_goes_on() {
     assert_eq!(store.head().unwrap().size, TreeSize(2));
     assert_eq!(read_only(&copy).head().unwrap().size, TreeSize(1));
     assert!(matches!(PracticeCopy::take(&dir.path().join("none"), &to), Err(StoreError::NotFound(_))));
+    // Nobody but the drill itself writes to it.
+    let refused = LocalStore::open(copy.dir(), Options::default()).err().unwrap();
+    assert!(matches!(refused, StoreError::Practice(_)), "{refused}");
+    assert_eq!(copy.open().unwrap().head().unwrap().size, TreeSize(1));
 }
 
 #[test]

@@ -11,7 +11,6 @@ use lockgate_ledger::bundle::{Bundle, Query, verify};
 use lockgate_ledger::{Event, Manifest, TrustFile};
 use lockgate_model::{Digest, EntryIndex, EnvName, Limits, ServiceName, UnixMillis};
 use lockgate_store_local::practice::PracticeCopy;
-use lockgate_store_local::{LocalStore, Options};
 
 use super::survey::Survey;
 use crate::home::Home;
@@ -54,7 +53,7 @@ pub fn find(served: &PracticeCopy, home: &Home, trust: &TrustFile, survey: &Surv
         return Err("nothing was granted in this ledger yet".to_owned());
     }
     let keys = load_keys(home).map_err(|failure| format!("the server's own keys are not here: {}", failure.message))?;
-    let store = LocalStore::open(served.dir(), Options::default()).map_err(|error| error.to_string())?;
+    let store = served.open().map_err(|error| error.to_string())?;
     let parts = Parts {
         store: Arc::new(store),
         keys,
