@@ -246,7 +246,7 @@ fn approvers(metrics: &MetricsReply) -> Markup {
                     }
                 },
                 Some(rows) => {
-                    div.scroll { table {
+                    div.scroll role="group" tabindex="0" aria-labelledby="approvers-title" { table {
                         thead { tr {
                             th scope="col" { "Approver" } th.number scope="col" { "Approvals" }
                             th.number scope="col" { "Median review" }
