@@ -3,21 +3,14 @@
 //! There is no specification; the common form is `testsuites > testsuite (nested) > testcase > skipped | failure |
 //! error`, with `testsuites` or `testsuite` as the root. Cases are counted one by one. The counters that suites carry
 //! as attributes are never read, because nothing ties them to the cases.
-//!
-//! The XML is read without DTDs and without entities of its own, so nothing can expand and nothing is fetched.
 
 use lockgate_model::facts::Tests;
 use lockgate_model::{Limits, UnixMillis};
-use quick_xml::events::{BytesDecl, BytesRef, BytesStart, Event};
-use quick_xml::{Reader, XmlVersion};
 
 use crate::error::{EvidenceError, excerpt};
 use crate::test_result::{FAILED_NAMES, shown};
+use crate::xml::{self, Attributes, Elements};
 
-/// How deep elements may be nested.
-const MAX_DEPTH: usize = 64;
-/// How many attributes one element may have.
-const MAX_ATTRIBUTES: usize = 64;
 /// The longest run whose duration is believed, in seconds: about 31 years.
 const MAX_SECONDS: f64 = 1e9;
 
@@ -26,52 +19,9 @@ const MAX_SECONDS: f64 = 1e9;
 /// # Errors
 /// `EVIDENCE_MALFORMED`, `EVIDENCE_TIME`, `XML_DOCTYPE`, `XML_ENTITY`, `XML_TOO_DEEP`, `TOO_MANY_TESTS`.
 pub(crate) fn read(bytes: &[u8], limits: &Limits) -> Result<Tests, EvidenceError> {
-    let text = std::str::from_utf8(bytes).map_err(|error| EvidenceError::malformed(format!("not UTF-8: {error}")))?;
-    let mut reader = Reader::from_str(text);
     let mut run = Run::new(limits);
-    loop {
-        match reader.read_event().map_err(|error| invalid(&error))? {
-            Event::Start(tag) => run.open(&tag)?,
-            Event::Empty(tag) => {
-                run.open(&tag)?;
-                run.close()?;
-            }
-            Event::End(_) => run.close()?,
-            Event::Text(text) => run.text(&text)?,
-            Event::CData(_) => run.needs_root()?,
-            Event::GeneralRef(reference) => run.reference(&reference)?,
-            Event::Decl(declaration) => run.declaration(&declaration)?,
-            Event::DocType(_) => {
-                return Err(EvidenceError::new(
-                    "XML_DOCTYPE",
-                    "the report has a document type declaration, which is never read: write it without `<!DOCTYPE`",
-                ));
-            }
-            Event::Comment(_) | Event::PI(_) => {}
-            Event::Eof => return run.finish(),
-        }
-    }
-}
-
-/// The name of the root element, for telling formats apart; none when there is none.
-pub(crate) fn root_name(bytes: &[u8]) -> Option<String> {
-    let mut reader = Reader::from_str(std::str::from_utf8(bytes).ok()?);
-    loop {
-        match reader.read_event().ok()? {
-            Event::Start(tag) | Event::Empty(tag) => return Some(tag.name().into_inner().to_owned()),
-            Event::Eof | Event::End(_) | Event::CData(_) | Event::GeneralRef(_) => return None,
-            Event::Text(text) if !is_blank(&text) => return None,
-            Event::Text(_) | Event::Comment(_) | Event::Decl(_) | Event::PI(_) | Event::DocType(_) => {}
-        }
-    }
-}
-
-fn invalid(error: &dyn std::fmt::Display) -> EvidenceError {
-    EvidenceError::malformed(format!("not well-formed XML: {error}"))
-}
-
-fn is_blank(text: &str) -> bool {
-    text.bytes().all(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n'))
+    xml::walk(bytes, None, &mut run)?;
+    Ok(run.tests)
 }
 
 /// An element that is open.
@@ -89,42 +39,31 @@ struct Case {
 }
 
 /// The attributes that mean something; all others are checked and forgotten.
-#[derive(Default)]
-struct Attributes {
-    name: String,
-    class_name: String,
-    timestamp: Option<String>,
-    seconds: Option<String>,
+struct Marks<'a> {
+    name: &'a str,
+    class_name: &'a str,
+    timestamp: Option<&'a str>,
+    seconds: Option<&'a str>,
     not_run: bool,
 }
 
-impl Attributes {
-    fn of(tag: &BytesStart<'_>) -> Result<Self, EvidenceError> {
-        let mut read = Self::default();
-        for (count, attribute) in tag.attributes().enumerate() {
-            // Checked inside the loop: the reader compares each attribute with all before it.
-            if count >= MAX_ATTRIBUTES {
-                return Err(EvidenceError::malformed(format!("an element has more than {MAX_ATTRIBUTES} attributes")));
-            }
-            let attribute = attribute.map_err(|error| invalid(&error))?;
-            let value = attribute.normalized_value(XmlVersion::Implicit1_0).map_err(|error| invalid(&error))?;
-            match attribute.key.into_inner() {
-                "name" => read.name = value.into_owned(),
-                "classname" => read.class_name = value.into_owned(),
-                "timestamp" => read.timestamp = Some(value.into_owned()),
-                "time" => read.seconds = Some(value.into_owned()),
-                // GoogleTest has no `skipped` element for cases that it left out.
-                "status" => read.not_run |= matches!(&*value, "notrun" | "disabled"),
-                "result" => read.not_run |= &*value == "suppressed",
-                _ => {}
-            }
+impl<'a> Marks<'a> {
+    fn of(attributes: &'a Attributes<'_>) -> Self {
+        // GoogleTest has no `skipped` element for cases that it left out.
+        let not_run = matches!(attributes.get("status"), Some("notrun" | "disabled"))
+            || attributes.get("result") == Some("suppressed");
+        Self {
+            name: attributes.get("name").unwrap_or_default(),
+            class_name: attributes.get("classname").unwrap_or_default(),
+            timestamp: attributes.get("timestamp"),
+            seconds: attributes.get("time"),
+            not_run,
         }
-        Ok(read)
     }
 
     fn case_name(&self) -> String {
         match self.class_name.is_empty() {
-            true => shown(&self.name),
+            true => shown(self.name),
             false => shown(&format!("{}.{}", self.class_name, self.name)),
         }
     }
@@ -134,7 +73,7 @@ impl Attributes {
     /// A start that does not read is refused and not left out: a report without a time counts as of when it was recorded,
     /// so that an old one would look young.
     fn end(&self) -> Result<Option<UnixMillis>, EvidenceError> {
-        let text = self.timestamp.as_deref().map(str::trim).unwrap_or_default();
+        let text = self.timestamp.map(str::trim).unwrap_or_default();
         // No text, and the zero of Go and of .NET, stand for none.
         if text.is_empty() || text.starts_with("0001-01-01T00:00:00") {
             return Ok(None);
@@ -153,7 +92,7 @@ impl Attributes {
 
     fn millis(&self) -> u64 {
         // Some writers group thousands: `1,234.5`.
-        let seconds = self.seconds.as_deref().map(|text| text.trim().replace(',', ""));
+        let seconds = self.seconds.map(|text| text.trim().replace(',', ""));
         let seconds: f64 = seconds.and_then(|text| text.parse().ok()).unwrap_or(0.0);
         match (0.0..=MAX_SECONDS).contains(&seconds) {
             true => (seconds * 1000.0).round() as u64,
@@ -166,7 +105,6 @@ impl Attributes {
 struct Run<'l> {
     limits: &'l Limits,
     open: Vec<Element>,
-    has_root: bool,
     tests: Tests,
 }
 
@@ -180,42 +118,12 @@ impl<'l> Run<'l> {
             failed_names: Vec::new(),
             finished_at: None,
         };
-        Self { limits, open: Vec::new(), has_root: false, tests }
+        Self { limits, open: Vec::new(), tests }
     }
 
-    fn open(&mut self, tag: &BytesStart<'_>) -> Result<(), EvidenceError> {
-        if self.open.len() >= MAX_DEPTH {
-            return Err(EvidenceError::new("XML_TOO_DEEP", format!("elements are nested deeper than {MAX_DEPTH}")));
-        }
-        let name = tag.name();
-        let attributes = Attributes::of(tag)?;
-        let element = match (self.open.last(), name.into_inner()) {
-            (None, _) if self.has_root => return Err(EvidenceError::malformed("there is a second root element")),
-            (None | Some(Element::Suite { .. }), "testsuites" | "testsuite") => self.suite(&attributes)?,
-            (None, other) => {
-                return Err(EvidenceError::malformed(format!(
-                    "the root is `{}`: a JUnit report starts with `testsuites` or `testsuite`",
-                    excerpt(other)
-                )));
-            }
-            (Some(Element::Suite { .. }), "testcase") => {
-                Element::Case(Case { name: attributes.case_name(), failed: false, skipped: attributes.not_run })
-            }
-            (Some(_), name @ ("testsuites" | "testsuite" | "testcase")) => {
-                return Err(EvidenceError::malformed(format!("a `{name}` stands where none belongs")));
-            }
-            (Some(_), "failure" | "error") => self.fail()?,
-            (Some(_), "skipped") => self.skip(),
-            (Some(_), _) => Element::Other,
-        };
-        self.open.push(element);
-        self.has_root = true;
-        Ok(())
-    }
-
-    fn suite(&mut self, attributes: &Attributes) -> Result<Element, EvidenceError> {
-        self.tests.finished_at = self.tests.finished_at.max(attributes.end()?);
-        Ok(Element::Suite { name: shown(&attributes.name) })
+    fn suite(&mut self, marks: &Marks<'_>) -> Result<Element, EvidenceError> {
+        self.tests.finished_at = self.tests.finished_at.max(marks.end()?);
+        Ok(Element::Suite { name: shown(marks.name) })
     }
 
     /// A failure belongs to the case around it, however deep; one of a suite itself counts as a failed case.
@@ -246,14 +154,6 @@ impl<'l> Run<'l> {
         Element::Other
     }
 
-    fn close(&mut self) -> Result<(), EvidenceError> {
-        match self.open.pop() {
-            Some(Element::Case(case)) => self.count(case),
-            Some(Element::Suite { .. } | Element::Other) => Ok(()),
-            None => Err(EvidenceError::malformed("an element ends that never started")),
-        }
-    }
-
     fn count(&mut self, case: Case) -> Result<(), EvidenceError> {
         match (case.failed, case.skipped) {
             (true, _) => {
@@ -273,59 +173,37 @@ impl<'l> Run<'l> {
             )),
         }
     }
+}
 
-    fn needs_root(&self) -> Result<(), EvidenceError> {
-        match self.open.is_empty() {
-            true => Err(EvidenceError::malformed("there is text outside the root element")),
-            false => Ok(()),
-        }
-    }
-
-    fn text(&self, text: &str) -> Result<(), EvidenceError> {
-        match is_blank(text) {
-            true => Ok(()),
-            false => self.needs_root(),
-        }
-    }
-
-    /// The five entities of XML itself and character references; there are no others without a DTD.
-    fn reference(&self, reference: &BytesRef<'_>) -> Result<(), EvidenceError> {
-        self.needs_root()?;
-        if reference.is_char_ref() {
-            return reference.resolve_char_ref().map(drop).map_err(|error| invalid(&error));
-        }
-        let name: &str = reference;
-        match name {
-            "amp" | "lt" | "gt" | "quot" | "apos" => Ok(()),
-            other => Err(EvidenceError::new(
-                "XML_ENTITY",
-                format!("the entity `&{};` is not one of XML's own", excerpt(other)),
-            )),
-        }
-    }
-
-    fn declaration(&self, declaration: &BytesDecl<'_>) -> Result<(), EvidenceError> {
-        if self.has_root {
-            return Err(EvidenceError::malformed("there is an XML declaration after the start"));
-        }
-        let Some(encoding) = declaration.encoding() else { return Ok(()) };
-        let encoding = encoding.map_err(|error| invalid(&error))?;
-        match encoding.eq_ignore_ascii_case("utf-8") || encoding.eq_ignore_ascii_case("us-ascii") {
-            true => Ok(()),
-            false => Err(EvidenceError::malformed(format!(
-                "the encoding is `{}`: write the report in UTF-8",
-                excerpt(&encoding)
-            ))),
-        }
-    }
-
-    fn finish(self) -> Result<Tests, EvidenceError> {
-        match (self.has_root, self.open.is_empty()) {
-            (true, true) => Ok(self.tests),
-            (false, _) => Err(EvidenceError::malformed("there is no element in it")),
-            (true, false) => {
-                Err(EvidenceError::malformed("the report ends before its root element does: it was cut short"))
+impl Elements for Run<'_> {
+    fn open(&mut self, name: &str, attributes: &Attributes<'_>) -> Result<(), EvidenceError> {
+        let marks = Marks::of(attributes);
+        let element = match (self.open.last(), name) {
+            (None | Some(Element::Suite { .. }), "testsuites" | "testsuite") => self.suite(&marks)?,
+            (None, other) => {
+                return Err(EvidenceError::malformed(format!(
+                    "the root is `{}`: a JUnit report starts with `testsuites` or `testsuite`",
+                    excerpt(other)
+                )));
             }
+            (Some(Element::Suite { .. }), "testcase") => {
+                Element::Case(Case { name: marks.case_name(), failed: false, skipped: marks.not_run })
+            }
+            (Some(_), "testsuites" | "testsuite" | "testcase") => {
+                return Err(EvidenceError::malformed(format!("a `{name}` stands where none belongs")));
+            }
+            (Some(_), "failure" | "error") => self.fail()?,
+            (Some(_), "skipped") => self.skip(),
+            (Some(_), _) => Element::Other,
+        };
+        self.open.push(element);
+        Ok(())
+    }
+
+    fn close(&mut self) -> Result<(), EvidenceError> {
+        match self.open.pop() {
+            Some(Element::Case(case)) => self.count(case),
+            Some(Element::Suite { .. } | Element::Other) | None => Ok(()),
         }
     }
 }

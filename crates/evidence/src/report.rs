@@ -19,7 +19,7 @@ use crate::sbom::{Bom, Component};
 use crate::stream::Source;
 use crate::{
     change, check, cobertura, configuration, criterion, csaf, cyclonedx, flags, grype, junit, k6, lcov, openvex, osv,
-    own, performance, rebuild, sarif, secrets, source, spdx, trivy,
+    own, performance, rebuild, sarif, secrets, source, spdx, trivy, xml,
 };
 
 /// A report format that is read.
@@ -323,7 +323,7 @@ fn is_gitleaks(bytes: &[u8]) -> bool {
 pub fn detect(bytes: &[u8]) -> Option<Format> {
     let bytes = without_mark(bytes);
     match bytes.iter().find(|byte| !byte.is_ascii_whitespace())? {
-        b'<' => match junit::root_name(bytes)?.as_str() {
+        b'<' => match xml::root_name(bytes)?.as_str() {
             "testsuites" | "testsuite" => Some(Format::Junit),
             cobertura::ROOT => Some(Format::Cobertura),
             _ => None,

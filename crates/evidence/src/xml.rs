@@ -81,6 +81,19 @@ pub(crate) fn walk(
     }
 }
 
+/// The name of the root element, for telling formats apart; none when there is none.
+pub(crate) fn root_name(bytes: &[u8]) -> Option<String> {
+    let mut reader = Reader::from_str(std::str::from_utf8(bytes).ok()?);
+    loop {
+        match reader.read_event().ok()? {
+            Event::Start(tag) | Event::Empty(tag) => return Some(tag.name().into_inner().to_owned()),
+            Event::Eof | Event::End(_) | Event::CData(_) | Event::GeneralRef(_) => return None,
+            Event::Text(text) if !is_blank(&text) => return None,
+            Event::Text(_) | Event::Comment(_) | Event::Decl(_) | Event::PI(_) | Event::DocType(_) => {}
+        }
+    }
+}
+
 struct Walk<'e> {
     elements: &'e mut dyn Elements,
     depth: usize,
