@@ -16,6 +16,7 @@ use lockgate_tlog::hash::leaf_hash;
 
 use crate::bodies::StoreBodies;
 use crate::engine::{Engine, TreeHead};
+use crate::environment;
 use crate::fault::{Fault, Kind};
 use crate::reader;
 
@@ -195,12 +196,7 @@ pub fn find_grant(
 ) -> Result<PromotionId, Fault> {
     let store = engine.store();
     let governance = engine.governance()?;
-    if governance.policy.environment(environment).is_none() {
-        return Err(Fault::not_found(
-            "ENVIRONMENT_UNKNOWN",
-            format!("the policy set has no environment `{environment}`"),
-        ));
-    }
+    environment::check(&governance.policy, environment)?;
     let mut before = None;
     let mut replaced = None;
     // Newest first: the artifact's own stream names the releases that contain it.

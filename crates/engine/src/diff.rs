@@ -14,6 +14,7 @@ use lockgate_policy::{Decision, GateOutcome, GateResult, Object};
 use crate::authorise::{check_release, may_read, release_unknown};
 use crate::bodies::StoreBodies;
 use crate::engine::Engine;
+use crate::environment;
 use crate::fault::{Fault, Kind};
 use crate::reader;
 
@@ -63,7 +64,7 @@ pub fn diff(
     let gates = match environment {
         None => None,
         Some(environment) => {
-            check_environment(&governance, environment)?;
+            environment::check(&governance.policy, environment)?;
             let (before, after) =
                 (suppose(engine, caller, &old, environment)?, suppose(engine, caller, &new, environment)?);
             Some((environment.clone(), gate_changes(&before, &after)))
@@ -84,7 +85,7 @@ pub fn supposed(
     environment: &EnvName,
 ) -> Result<Decision, Fault> {
     let governance = engine.governance()?;
-    check_environment(&governance, environment)?;
+    environment::check(&governance.policy, environment)?;
     check_release(engine, caller, name)?;
     if !may_read(&governance, caller, Object::Target(&name.service, environment)) {
         return Err(Fault::new(
@@ -94,15 +95,6 @@ pub fn supposed(
         ));
     }
     suppose(engine, caller, &release(engine, &governance, name)?, environment)
-}
-
-fn check_environment(governance: &Governance, environment: &EnvName) -> Result<(), Fault> {
-    match governance.policy.environment(environment) {
-        Some(_) => Ok(()),
-        None => {
-            Err(Fault::not_found("ENVIRONMENT_UNKNOWN", format!("the policy set has no environment `{environment}`")))
-        }
-    }
 }
 
 fn release(engine: &Engine, governance: &Arc<Governance>, name: &ReleaseName) -> Result<Arc<ReleaseState>, Fault> {

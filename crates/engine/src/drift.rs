@@ -19,6 +19,7 @@ use lockgate_policy::Object;
 use crate::authorise::may_read;
 use crate::bodies::StoreBodies;
 use crate::engine::Engine;
+use crate::environment;
 use crate::fault::Fault;
 use crate::reader;
 use crate::runs::{self, Word};
@@ -176,12 +177,8 @@ pub fn page(
     let now = engine.inner().now().max(engine.published().time);
     let environments: Vec<EnvName> =
         governance.policy.environments().iter().map(|environment| environment.name.clone()).collect();
-    if let Some(unknown) = filter.environment.as_ref().filter(|wanted| !environments.contains(wanted)) {
-        return Err(Fault::invalid(
-            "ENVIRONMENT_UNKNOWN",
-            format!("the active policy set has no environment `{unknown}`"),
-        )
-        .hint("`lockgate status` names the environments"));
+    if let Some(wanted) = &filter.environment {
+        environment::check(&governance.policy, wanted)?;
     }
     let view = View { engine, governance, principal, now, filter };
     let (places, next) = view.walk(&environments, after, most.clamp(1, PAGE_MAX))?;

@@ -25,6 +25,7 @@ pub mod diff;
 pub mod drift;
 pub mod drills;
 pub mod engine;
+mod environment;
 pub mod evaluate;
 pub mod facts;
 pub mod fault;

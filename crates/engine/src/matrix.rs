@@ -17,6 +17,7 @@ use lockgate_policy::{GateOutcome, Object, Outcome};
 
 use crate::authorise::may_read;
 use crate::engine::Engine;
+use crate::environment;
 use crate::fault::Fault;
 use crate::reader;
 use crate::staging::OPEN_PROMOTIONS;
@@ -157,18 +158,14 @@ pub fn page(
 
 /// The environments of the policy set, or the one that is filtered by.
 fn columns(governance: &Governance, filter: &Filter) -> Result<Vec<Column>, Fault> {
+    if let Some(wanted) = &filter.environment {
+        environment::check(&governance.policy, wanted)?;
+    }
     let wanted = |name: &EnvName| filter.environment.as_ref().is_none_or(|only| only == name);
     let all = governance.policy.environments().iter().filter(|environment| wanted(&environment.name));
-    let columns: Vec<Column> = all
+    Ok(all
         .map(|environment| Column { environment: environment.name.clone(), after: environment.after.last().cloned() })
-        .collect();
-    match (&filter.environment, columns.is_empty()) {
-        (Some(unknown), true) => {
-            Err(Fault::invalid("ENVIRONMENT_UNKNOWN", format!("the active policy set has no environment `{unknown}`"))
-                .hint("`lockgate status` names the environments"))
-        }
-        _ => Ok(columns),
-    }
+        .collect())
 }
 
 /// Open promotions by service and environment: of each cell the newest.

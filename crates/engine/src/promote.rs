@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::authorise::{check, permit, release_unknown};
 use crate::engine::Inner;
+use crate::environment;
 use crate::evaluate::{Record, close, evaluate, status};
 use crate::fault::{Fault, Kind};
 use crate::sequencer::Submission;
@@ -35,9 +36,7 @@ pub fn promote(by: PersonId, request: Promote) -> Result<Submission, Fault> {
     check_reason(&request.reason)?;
     Ok(Submission::new(move |staging, inner| {
         let policy = staging.governance()?.policy.clone();
-        if policy.environment(&request.environment).is_none() {
-            return Err(unknown_environment(&policy, &request.environment));
-        }
+        environment::check(&policy, &request.environment)?;
         // Whoever may not read the service is told nothing about it.
         let target = Object::Target(&request.release.service, &request.environment);
         let unknown = Some(release_unknown(&request.release));
@@ -73,9 +72,7 @@ pub fn rollback(by: PersonId, request: Promote) -> Result<Submission, Fault> {
     check_reason(&request.reason)?;
     Ok(Submission::new(move |staging, inner| {
         let policy = staging.governance()?.policy.clone();
-        if policy.environment(&request.environment).is_none() {
-            return Err(unknown_environment(&policy, &request.environment));
-        }
+        environment::check(&policy, &request.environment)?;
         let target = Object::Target(&request.release.service, &request.environment);
         permit(staging, &by, Permission::Rollback, target, Some(release_unknown(&request.release)))?;
         if !staging.release(&request.release)?.ran_in(&request.environment) {
@@ -102,12 +99,6 @@ fn check_reason(reason: &str) -> Result<(), Fault> {
             Err(Fault::invalid("TEXT_TOO_LONG", format!("a reason has at most {} bytes", Limits::DEFAULT.text_bytes)))
         }
     }
-}
-
-fn unknown_environment(policy: &lockgate_policy::PolicySet, name: &EnvName) -> Fault {
-    let known: Vec<&str> = policy.environments().iter().map(|environment| environment.name.as_str()).collect();
-    Fault::not_found("ENVIRONMENT_UNKNOWN", format!("the policy set has no environment `{name}`"))
-        .hint(format!("it has {}", known.join(", ")))
 }
 
 fn ask(

@@ -63,7 +63,7 @@ fn what_runs_is_held_against_what_is_granted() {
     assert!(!shown.contains("drift-shop/web-dev"), "{shown}");
     assert!(page(&lockgate, "/drift", &sam).contains("nothing reported"));
     lockgate.get("/v1/drift?state=drift", Some(&sam)).refused(400, "QUERY_INVALID");
-    lockgate.run(&["drift", "--env", "moon"]).refused(2, "ENVIRONMENT_UNKNOWN");
+    lockgate.run(&["drift", "--env", "moon"]).refused(6, "ENVIRONMENT_UNKNOWN");
 
     // The index is a projection: made again from the ledger, it says the same.
     lockgate.stop();
