@@ -33,8 +33,8 @@ use crate::workspace::{self, Profile};
 
 /// How many threads write at the same time.
 const WRITERS: u64 = 8;
-/// How long the server lives at least and at most, in milliseconds.
-const LIFE_MILLIS: (u64, u64) = (5, 1500);
+/// How long the server lives at least, in milliseconds.
+const SHORTEST_LIFE_MILLIS: u64 = 5;
 /// How often a start in the same place is tried: the port may be taken for a moment.
 const STARTS: usize = 5;
 
@@ -47,9 +47,15 @@ pub struct Arguments {
     /// Repeat the random choices of an earlier run; timing still differs [default: from the clock]
     #[arg(long, value_name = "S")]
     seed: Option<u64>,
+    /// How long the server lives at most before it is killed, in milliseconds
+    #[arg(long, value_name = "MS", default_value_t = 1500, value_parser = clap::value_parser!(u64).range(SHORTEST_LIFE_MILLIS..))]
+    longest_life: u64,
     /// Use the release build
-    #[arg(long)]
+    #[arg(long, conflicts_with = "binary")]
     release: bool,
+    /// Kill this program instead of building one
+    #[arg(long, value_name = "FILE")]
+    binary: Option<PathBuf>,
 }
 
 /// Where a run takes place.
@@ -76,9 +82,12 @@ pub struct Ground {
 pub fn run(arguments: &Arguments) -> Result<()> {
     let seed = arguments.seed.unwrap_or_else(clock_seed);
     println!("seed {seed}");
-    let binary = workspace::build_lockgate(if arguments.release { Profile::Release } else { Profile::Dev })?;
+    let binary = match &arguments.binary {
+        Some(binary) => std::path::absolute(binary)?,
+        None => workspace::build_lockgate(if arguments.release { Profile::Release } else { Profile::Dev })?,
+    };
     let mut scratch = Scratch::new("crash")?;
-    let outcome = run_in(scratch.path(), binary, seed, arguments.kills);
+    let outcome = run_in(scratch.path(), binary, seed, arguments);
     if outcome.is_err() {
         scratch.keep();
         eprintln!("everything is left in {}", scratch.path().display());
@@ -86,7 +95,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     outcome
 }
 
-fn run_in(scratch: &Path, binary: PathBuf, seed: u64, kills: u32) -> Result<()> {
+fn run_in(scratch: &Path, binary: PathBuf, seed: u64, arguments: &Arguments) -> Result<()> {
     let home = scratch.join("home");
     let mut server = Server::demo(&binary, &home)?;
     let info: ServerInfo = Client::new(server.url(), None).get("/v1/server")?;
@@ -95,15 +104,15 @@ fn run_in(scratch: &Path, binary: PathBuf, seed: u64, kills: u32) -> Result<()> 
     std::fs::create_dir_all(&journals)?;
     let url = server.url().to_owned();
     let ground = Ground { binary, home, journals, url, log_key, seed };
-    let (tally, slowest) = storm(&ground, &mut server, kills)?;
+    let (tally, slowest) = storm(&ground, &mut server, arguments)?;
     server.stop()?;
     let verdict = verdict::judge(&ground.home.join("data"), &journal::read_all(&ground.journals)?)?;
     let audit = audit(&ground)?;
-    close(&ground, kills, &tally, slowest, &verdict, &audit)
+    close(&ground, arguments.kills, &tally, slowest, &verdict, &audit)
 }
 
 /// Lets the writers write while the server is killed; returns what they did, and the slowest restart.
-fn storm(ground: &Ground, server: &mut Server, kills: u32) -> Result<(Tally, Duration)> {
+fn storm(ground: &Ground, server: &mut Server, arguments: &Arguments) -> Result<(Tally, Duration)> {
     let arena = Arena::default();
     let arena = &arena;
     thread::scope(|scope| {
@@ -121,7 +130,7 @@ fn storm(ground: &Ground, server: &mut Server, kills: u32) -> Result<(Tally, Dur
                 outcome
             }));
         }
-        let killed = kill_again_and_again(ground, arena, server, kills, &alarms);
+        let killed = kill_again_and_again(ground, arena, server, arguments, &alarms);
         match &killed {
             Ok(_) => arena.finish(),
             Err(_) => arena.abandon(),
@@ -147,14 +156,14 @@ fn kill_again_and_again(
     ground: &Ground,
     arena: &Arena,
     server: &mut Server,
-    kills: u32,
+    arguments: &Arguments,
     alarms: &Receiver<()>,
 ) -> Result<Duration> {
     let mut random = Random::new(ground.seed);
     let address = server.address().to_owned();
     let mut slowest = Duration::ZERO;
-    for _ in 0..kills {
-        let life = Duration::from_millis(random.between(LIFE_MILLIS.0, LIFE_MILLIS.1));
+    for _ in 0..arguments.kills {
+        let life = Duration::from_millis(random.between(SHORTEST_LIFE_MILLIS, arguments.longest_life));
         if alarms.recv_timeout(life).is_ok() {
             return Err(Failure::new("a writer gave up"));
         }
