@@ -78,7 +78,21 @@ fn parameters(route: &Route) -> Vec<Value> {
     let mut parameters: Vec<Value> = in_path
         .map(|name| json!({ "name": name.trim_start_matches('*'), "in": "path", "required": true, "schema": { "type": "string" } }))
         .collect();
-    let query: &[(&str, bool)] = match route.name {
+    parameters.extend(query(route).iter().map(
+        |(name, required)| json!({ "name": name, "in": "query", "required": required, "schema": { "type": "string" } }),
+    ));
+    if matches!(route.body, BodyLimit::Json | BodyLimit::LargeJson) && route.access != Access::Public {
+        parameters.push(json!({
+            "name": "Idempotency-Key", "in": "header", "required": false,
+            "description": "The same key and request give the same reply", "schema": { "type": "string", "maxLength": 128 },
+        }));
+    }
+    parameters
+}
+
+/// What may stand in the query, and whether it has to.
+fn query(route: &Route) -> &'static [(&'static str, bool)] {
+    match route.name {
         "grant" => &[("artifact", true), ("service", true), ("environment", true)],
         "status" => &[("after", false), ("service", false), ("limit", false)],
         "suspects" => &[("since", false)],
@@ -157,17 +171,7 @@ fn parameters(route: &Route) -> Vec<Value> {
         ],
         "access-entries" => &[("from", true), ("limit", false)],
         _ => &[],
-    };
-    parameters.extend(query.iter().map(
-        |(name, required)| json!({ "name": name, "in": "query", "required": required, "schema": { "type": "string" } }),
-    ));
-    if matches!(route.body, BodyLimit::Json | BodyLimit::LargeJson) && route.access != Access::Public {
-        parameters.push(json!({
-            "name": "Idempotency-Key", "in": "header", "required": false,
-            "description": "The same key and request give the same reply", "schema": { "type": "string", "maxLength": 128 },
-        }));
     }
-    parameters
 }
 
 fn schema<T: JsonSchema>(generator: &mut SchemaGenerator) -> Value {

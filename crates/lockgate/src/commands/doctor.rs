@@ -38,74 +38,21 @@ pub fn doctor(world: &World, options: &cli::Doctor) -> Outcome {
     if options.rebuild {
         return rebuild(world);
     }
-    let mut rows: Vec<Row> = Vec::new();
-    let mut row =
-        |health: Health, name: &'static str, found: String, fix: &str| rows.push((health, name, found, fix.to_owned()));
-    row(Health::Ok, "version", format!("lockgate {}", env!("CARGO_PKG_VERSION")), "");
-    match world.context() {
-        Ok(context) => row(Health::Ok, "context", context.server.unwrap_or_else(|| "no server yet".to_owned()), ""),
-        Err(failure) => row(Health::Fail, "context", failure.message, "mend or remove context.toml"),
+    let mut rows = own_rows(world);
+    rows.extend(starter_rows());
+    rows.extend(server_rows(world));
+    rows.extend(emergency_rows(world));
+    rows.extend(governance_rows(world));
+    rows.extend(waiver_rows(world));
+    rows.push(review_row(world));
+    show(world, &rows)?;
+    match rows.iter().filter(|row| matches!(row.0, Health::Fail)).count() {
+        0 => Ok(Exit::Done),
+        failed => Err(Failure::new(Exit::Failed, "DOCTOR_FAILED", format!("{failed} checks failed"))),
     }
-    match world.trust(None) {
-        Ok(trust) => row(Health::Ok, "trust", format!("{} root key(s) pinned", trust.root_keys.len()), ""),
-        Err(failure) => row(Health::Warn, "trust", failure.message, "lockgate trust pin"),
-    }
-    match key_modes(world) {
-        Ok(count) => row(Health::Ok, "keys", format!("{count} private files, readable by their owner alone"), ""),
-        Err(path) => {
-            let path = path.display();
-            row(Health::Fail, "keys", format!("others may read {path}"), &format!("chmod 600 {path}"));
-        }
-    }
-    match world.keyring.agent.as_ref().map(|socket| AgentSigner::list(socket)) {
-        Some(Ok(keys)) => row(Health::Ok, "ssh-agent", format!("{} key(s)", keys.len()), ""),
-        Some(Err(error)) => row(Health::Warn, "ssh-agent", error.to_string(), "start an agent, or name key files"),
-        None => row(Health::Ok, "ssh-agent", "none runs; key files are used".to_owned(), ""),
-    }
-    for (name, _) in lockgate_policy::STARTERS {
-        let failed = PolicySet::starter(name)
-            .and_then(|files| PolicySet::from_files(files).ok())
-            .map_or(1, |set| run_tests(&set).iter().filter(|test| !test.passed).count());
-        let health = if failed == 0 { Health::Ok } else { Health::Fail };
-        row(
-            health,
-            "dry promotion",
-            format!("starter `{name}`: {failed} of its tests fail"),
-            "reinstall: this binary is damaged",
-        );
-    }
-    match world.server_info() {
-        Ok(info) => {
-            let same = info.version == env!("CARGO_PKG_VERSION");
-            row(
-                if same { Health::Ok } else { Health::Warn },
-                "server",
-                format!("{}, version {}, {} entries", info.origin, info.version, info.entries),
-                "use the same version on both sides",
-            );
-            match world.signed_in().and_then(|client| Ok(client.get::<Whoami>("/v1/whoami")?)) {
-                Ok(me) => row(Health::Ok, "sign-in", format!("{}: {}", me.person, me.permissions.join(", ")), ""),
-                Err(failure) => row(Health::Warn, "sign-in", failure.message, "lockgate login NAME"),
-            }
-        }
-        Err(failure) => row(Health::Warn, "server", failure.message, "lockgate up"),
-    }
-    let of_server = emergency_rows(world).into_iter().chain(governance_rows(world)).chain(waiver_rows(world));
-    for (health, name, found, fix) in of_server {
-        row(health, name, found, &fix);
-    }
-    match access::last_review(world) {
-        Ok((recent, found)) => {
-            let health = if recent { Health::Ok } else { Health::Warn };
-            row(health, "access review", found, "lockgate access review --sign");
-        }
-        // Reviews are not everybody's: whoever may not see them all has nothing to mend.
-        Err(failure) if failure.code == "NOT_PERMITTED" => {
-            row(Health::Ok, "access review", "is for those who may read, audit or manage everything".to_owned(), "");
-        }
-        Err(failure) => row(Health::Warn, "access review", failure.message, "lockgate access review"),
-    }
-    let failed = rows.iter().filter(|row| matches!(row.0, Health::Fail)).count();
+}
+
+fn show(world: &World, rows: &[Row]) -> Result<(), Failure> {
     let word = |health: &Health| match health {
         Health::Ok => "ok",
         Health::Warn => "warn",
@@ -123,10 +70,78 @@ pub fn doctor(world: &World, options: &cli::Doctor) -> Outcome {
                 vec![word(health).to_owned(), (*name).to_owned(), found.clone(), fix]
             }),
         )
-    })?;
-    match failed {
-        0 => Ok(Exit::Done),
-        _ => Err(Failure::new(Exit::Failed, "DOCTOR_FAILED", format!("{failed} checks failed"))),
+    })
+}
+
+/// What is on this machine: the binary, the context, the trust file and the keys.
+fn own_rows(world: &World) -> Vec<Row> {
+    let row = |health: Health, name: &'static str, found: String, fix: &str| (health, name, found, fix.to_owned());
+    let version = row(Health::Ok, "version", format!("lockgate {}", env!("CARGO_PKG_VERSION")), "");
+    let context = match world.context() {
+        Ok(context) => row(Health::Ok, "context", context.server.unwrap_or_else(|| "no server yet".to_owned()), ""),
+        Err(failure) => row(Health::Fail, "context", failure.message, "mend or remove context.toml"),
+    };
+    let trust = match world.trust(None) {
+        Ok(trust) => row(Health::Ok, "trust", format!("{} root key(s) pinned", trust.root_keys.len()), ""),
+        Err(failure) => row(Health::Warn, "trust", failure.message, "lockgate trust pin"),
+    };
+    let keys = match key_modes(world) {
+        Ok(count) => row(Health::Ok, "keys", format!("{count} private files, readable by their owner alone"), ""),
+        Err(path) => {
+            let path = path.display();
+            row(Health::Fail, "keys", format!("others may read {path}"), &format!("chmod 600 {path}"))
+        }
+    };
+    let agent = match world.keyring.agent.as_ref().map(|socket| AgentSigner::list(socket)) {
+        Some(Ok(keys)) => row(Health::Ok, "ssh-agent", format!("{} key(s)", keys.len()), ""),
+        Some(Err(error)) => row(Health::Warn, "ssh-agent", error.to_string(), "start an agent, or name key files"),
+        None => row(Health::Ok, "ssh-agent", "none runs; key files are used".to_owned(), ""),
+    };
+    vec![version, context, trust, keys, agent]
+}
+
+/// Whether the starters that the binary carries still pass their own tests.
+fn starter_rows() -> Vec<Row> {
+    let row = |name: &str| {
+        let failed = PolicySet::starter(name)
+            .and_then(|files| PolicySet::from_files(files).ok())
+            .map_or(1, |set| run_tests(&set).iter().filter(|test| !test.passed).count());
+        let health = if failed == 0 { Health::Ok } else { Health::Fail };
+        let found = format!("starter `{name}`: {failed} of its tests fail");
+        (health, "dry promotion", found, "reinstall: this binary is damaged".to_owned())
+    };
+    lockgate_policy::STARTERS.iter().map(|(name, _)| row(name)).collect()
+}
+
+/// Whether the server answers, and whether somebody is signed in to it.
+fn server_rows(world: &World) -> Vec<Row> {
+    let info = match world.server_info() {
+        Ok(info) => info,
+        Err(failure) => return vec![(Health::Warn, "server", failure.message, "lockgate up".to_owned())],
+    };
+    let health = if info.version == env!("CARGO_PKG_VERSION") { Health::Ok } else { Health::Warn };
+    let found = format!("{}, version {}, {} entries", info.origin, info.version, info.entries);
+    let server = (health, "server", found, "use the same version on both sides".to_owned());
+    let sign_in = match world.signed_in().and_then(|client| Ok(client.get::<Whoami>("/v1/whoami")?)) {
+        Ok(me) => (Health::Ok, "sign-in", format!("{}: {}", me.person, me.permissions.join(", ")), String::new()),
+        Err(failure) => (Health::Warn, "sign-in", failure.message, "lockgate login NAME".to_owned()),
+    };
+    vec![server, sign_in]
+}
+
+/// Whether somebody reviewed lately who may do what.
+fn review_row(world: &World) -> Row {
+    match access::last_review(world) {
+        Ok((recent, found)) => {
+            let health = if recent { Health::Ok } else { Health::Warn };
+            (health, "access review", found, "lockgate access review --sign".to_owned())
+        }
+        // Reviews are not everybody's: whoever may not see them all has nothing to mend.
+        Err(failure) if failure.code == "NOT_PERMITTED" => {
+            let found = "is for those who may read, audit or manage everything".to_owned();
+            (Health::Ok, "access review", found, String::new())
+        }
+        Err(failure) => (Health::Warn, "access review", failure.message, "lockgate access review".to_owned()),
     }
 }
 
