@@ -218,6 +218,7 @@ fn request(route: &Route, generator: &mut SchemaGenerator) -> Option<Value> {
         "break-glass-review" => schema::<wire::BreakGlassReviewRequest>(generator),
         "withdraw" => schema::<wire::WithdrawRequest>(generator),
         "waiver-request" => schema::<wire::WaiverRequest>(generator),
+        "snooze" => schema::<wire::SnoozeRequest>(generator),
         "waiver-revoke" => schema::<wire::WaiverEnd>(generator),
         "blob-put" | "feed-update" => json!({ "application/octet-stream": {} }),
         _ => return None,

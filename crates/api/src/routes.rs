@@ -192,6 +192,8 @@ routes! {
     "GET" "/v1/drift" "drift" Permission("read"), None, Read, Safe, "drift", "What is granted compared with what was reported to run, filtered";
     "GET" "/v1/metrics" "metrics" Permission("read"), None, Read, Safe, "metrics", "How long promotions take, what they wait for, and what fails";
     "GET" "/v1/inbox" "inbox" Permission("read"), None, Read, Safe, "inbox", "What the caller can decide now: promotions, changes, alarms";
+    "POST" "/v1/inbox/snoozes/{id}" "snooze" Permission("read"), Json, Write, CookieChecked, "inbox.snooze", "Fold a promotion or change of one's own inbox away for a while, in this browser alone: the reply sets a cookie";
+    "DELETE" "/v1/inbox/snoozes/{id}" "wake" Permission("read"), None, Write, CookieChecked, "inbox.wake", "Show a line of the inbox again that this browser folded away";
     "GET" "/v1/services/{*name}" "service" Permission("read"), None, Read, Safe, "services.show", "One service: what runs and ran where, its releases and their promotions";
     "GET" "/v1/releases/{*name}" "release" Permission("read"), None, Read, Safe, "releases.show", "One release: artifacts, evidence, where it runs and ran";
     "GET" "/v1/history" "history" Permission("read"), None, Read, Safe, "history", "One stream of the ledger or all of it, newest first, filtered";

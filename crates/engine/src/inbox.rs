@@ -6,7 +6,7 @@
 use lockgate_ledger::release::PromotionState;
 use lockgate_ledger::replay::deliberate;
 use lockgate_ledger::{Governance, State};
-use lockgate_model::facts::{SubjectKind, Verdict};
+use lockgate_model::facts::{DelegationFact, Facts, SubjectKind, Verdict};
 use lockgate_model::{EnvName, PersonId, PromotionId, ReleaseName, UnixMillis};
 use lockgate_policy::{GateOutcome, Permission, approver_objection};
 
@@ -40,6 +40,8 @@ pub struct Waiting {
     pub promotion: PromotionState,
     /// What is missing, approvals first.
     pub missing: Vec<String>,
+    /// The delegations that it waits for this person by; none where it does by their own right.
+    pub lent: Vec<DelegationFact>,
 }
 
 /// The promotions that somebody's approval would count for, oldest first, after number `after`; and the number that the
@@ -66,6 +68,19 @@ pub fn promotions(
         }
     }
     Ok((found, None))
+}
+
+/// One promotion, if somebody's approval would count for it.
+///
+/// # Errors
+/// What the store says.
+pub fn promotion(engine: &Engine, person: &PersonId, id: PromotionId) -> Result<Option<Waiting>, Fault> {
+    let governance = engine.governance()?;
+    let now = engine.inner().now().max(engine.published().time);
+    match candidates(engine, &governance, person, now)?.binary_search(&id) {
+        Ok(_) => waiting(engine, person, id, now),
+        Err(_) => Ok(None),
+    }
 }
 
 /// The changes that somebody's signature is missing under, newest first.
@@ -131,7 +146,27 @@ fn waiting(engine: &Engine, person: &PersonId, id: PromotionId, now: UnixMillis)
     let mut missing: Vec<_> = gates.iter().filter(open).collect();
     missing.sort_by_key(|gate| gate.kind != APPROVALS);
     let missing = missing.iter().map(|gate| format!("{}: {}; {}", gate.gate, gate.needed, gate.found)).collect();
-    Ok(Some(Waiting { release: release.name.clone(), promotion: asked, missing }))
+    let lent = lent(state.governance()?, &thought.facts, person);
+    Ok(Some(Waiting { release: release.name.clone(), promotion: asked, missing, lent }))
+}
+
+/// The delegations that make somebody's approval count where their own right does not; each does so by itself.
+fn lent(governance: &Governance, facts: &Facts, person: &PersonId) -> Vec<DelegationFact> {
+    let aliases = governance.policy.aliases();
+    let mine = |lent: &&DelegationFact| aliases.person(&lent.to) == aliases.person(person);
+    let to_me: Vec<DelegationFact> = facts.delegations.iter().filter(mine).cloned().collect();
+    if to_me.is_empty() {
+        return to_me;
+    }
+    // The gates' own rule is asked, with no delegation and then with each alone.
+    let counts_by = |delegations: Vec<DelegationFact>| {
+        let facts = Facts { delegations, ..facts.clone() };
+        approver_objection(&governance.policy, &facts, person).is_none()
+    };
+    match counts_by(Vec::new()) {
+        true => Vec::new(),
+        false => to_me.into_iter().filter(|one| counts_by(vec![one.clone()])).collect(),
+    }
 }
 
 /// Whether the person has approved it, of what it is now.

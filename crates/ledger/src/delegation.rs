@@ -162,24 +162,25 @@ impl Governance {
         &self.delegations.all
     }
 
-    /// The delegations in force for a service and environment, as facts.
+    /// Whether a delegation counts at a moment of ledger time.
     ///
-    /// A delegation whose key turned out to be in someone else's hands is none, and neither is that of a lender who is
-    /// suspended, also where the policy set names the lender and not a group.
+    /// One whose key turned out to be in someone else's hands is none, and neither is that of a lender who is suspended,
+    /// also where the policy set names the lender and not a group.
+    pub fn is_in_force(&self, delegation: &Delegation, time: UnixMillis) -> bool {
+        let key = self.key(&delegation.event.from, &delegation.key);
+        let lends = self.person(&delegation.event.from).is_some_and(|from| !from.is_suspended());
+        lends && delegation.is_open(time) && key.is_some_and(|key| key.valid_at(delegation.index))
+    }
+
+    /// The delegations in force for a service and environment, as facts.
     pub fn delegations_for(
         &self,
         service: &ServiceName,
         environment: &EnvName,
         time: UnixMillis,
     ) -> Vec<DelegationFact> {
-        let counts = |delegation: &&Delegation| {
-            let key = self.key(&delegation.event.from, &delegation.key);
-            let lends = self.person(&delegation.event.from).is_some_and(|from| !from.is_suspended());
-            lends
-                && delegation.is_open(time)
-                && delegation.covers(service, environment)
-                && key.is_some_and(|key| key.valid_at(delegation.index))
-        };
+        let counts =
+            |delegation: &&Delegation| delegation.covers(service, environment) && self.is_in_force(delegation, time);
         let fact = |delegation: &Delegation| DelegationFact {
             from: delegation.event.from.clone(),
             to: delegation.event.to.clone(),

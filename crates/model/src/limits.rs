@@ -55,6 +55,12 @@ pub struct Limits {
     pub bundle_bytes: usize,
     /// One free text, such as a reason or a comment.
     pub text_bytes: usize,
+    /// Lines of an inbox that one browser keeps snoozed.
+    pub snoozed_lines: usize,
+    /// The cookie in which it does.
+    pub snooze_cookie_bytes: usize,
+    /// The longest that a line is snoozed.
+    pub snooze_secs: u64,
     /// Connections from one address.
     pub connections_per_address: usize,
     /// Connections in all.
@@ -90,6 +96,9 @@ impl Limits {
         tests_per_report: 1_000_000,
         bundle_bytes: 512 * 1024 * 1024,
         text_bytes: 4096,
+        snoozed_lines: 20,
+        snooze_cookie_bytes: 1024,
+        snooze_secs: 7 * 86_400,
         connections_per_address: 256,
         connections: 10_000,
     };

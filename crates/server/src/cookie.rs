@@ -1,4 +1,4 @@
-//! The session cookie: how pages carry a token that no script can read.
+//! Cookies: how pages carry a token that no script can read, and what a browser keeps folded.
 //!
 //! A request carries a token in the `Authorization` header or in the cookie, never in both, and a cookie counts only on
 //! routes whose `Csrf` mode lets it. The cookie goes over plain HTTP only where the server was reached by a loopback
@@ -9,6 +9,7 @@ use axum::response::Response;
 use lockgate_api::routes::Csrf;
 use lockgate_api::{Access, Route};
 use lockgate_engine::{Fault, Kind, session};
+use lockgate_model::Limits;
 
 use crate::hosts::{Hosts, host_of};
 
@@ -19,6 +20,10 @@ pub const SESSION: &str = "lockgate_session";
 pub const HOST_SESSION: &str = "__Host-lockgate_session";
 /// The name of the cookie that a sign-in through an identity provider is bound to.
 pub const FLOW: &str = "lockgate_oidc";
+/// The name of the cookie that says which lines of an inbox are snoozed, over plain loopback.
+pub const SNOOZED: &str = "lockgate_snoozed";
+/// Its name everywhere else, as for the session.
+pub const HOST_SNOOZED: &str = "__Host-lockgate_snoozed";
 /// The longest token.
 const TOKEN_MAX_BYTES: usize = 256;
 
@@ -62,13 +67,22 @@ pub fn token(
 /// # Errors
 /// `TOKEN_INVALID` when it stands twice or is too long: two readers could take two.
 pub fn value(headers: &HeaderMap, name: &str) -> Result<Option<String>, Fault> {
+    value_within(headers, name, TOKEN_MAX_BYTES)
+}
+
+/// What the browser says of its snoozed lines; nothing where it says that twice, at too great length, or not in text.
+pub fn snoozed(hosts: &Hosts, headers: &HeaderMap) -> Option<String> {
+    value_within(headers, snoozed_name(hosts, headers), Limits::DEFAULT.snooze_cookie_bytes).ok().flatten()
+}
+
+fn value_within(headers: &HeaderMap, name: &str, most_bytes: usize) -> Result<Option<String>, Fault> {
     let invalid =
         || Fault::new(Kind::Unauthenticated, "TOKEN_INVALID", format!("the cookie `{name}` is not one token"));
     let mut found = None;
     for line in headers.get_all(header::COOKIE) {
         for pair in line.to_str().map_err(|_| invalid())?.split(';') {
             let Some(value) = pair.trim().strip_prefix(name).and_then(|rest| rest.strip_prefix('=')) else { continue };
-            if value.is_empty() || value.len() > TOKEN_MAX_BYTES || found.replace(value.to_owned()).is_some() {
+            if value.is_empty() || value.len() > most_bytes || found.replace(value.to_owned()).is_some() {
                 return Err(invalid());
             }
         }
@@ -117,6 +131,16 @@ pub fn set_flow(
     append(response, &format!("{FLOW}={value}; HttpOnly; SameSite=Lax; Path=/v1/oidc; Max-Age={max_age_secs}{secure}"))
 }
 
+/// Has the browser keep which lines are snoozed, for as long as one of them is; it forgets them where `value` is empty.
+///
+/// # Errors
+/// A bug, when the value has a character that it never has.
+pub fn set_snoozed(response: &mut Response, hosts: &Hosts, headers: &HeaderMap, value: &str) -> Result<(), Fault> {
+    let (name, secure) = (snoozed_name(hosts, headers), secure(hosts, headers));
+    let age = if value.is_empty() { 0 } else { Limits::DEFAULT.snooze_secs };
+    append(response, &format!("{name}={value}; HttpOnly; SameSite=Strict; Path=/; Max-Age={age}{secure}"))
+}
+
 fn is_plain(hosts: &Hosts, headers: &HeaderMap) -> bool {
     host_of(headers).is_some_and(|host| hosts.is_plain_loopback(host))
 }
@@ -127,6 +151,10 @@ fn secure(hosts: &Hosts, headers: &HeaderMap) -> &'static str {
 
 fn session_name(hosts: &Hosts, headers: &HeaderMap) -> &'static str {
     if is_plain(hosts, headers) { SESSION } else { HOST_SESSION }
+}
+
+fn snoozed_name(hosts: &Hosts, headers: &HeaderMap) -> &'static str {
+    if is_plain(hosts, headers) { SNOOZED } else { HOST_SNOOZED }
 }
 
 fn append(response: &mut Response, cookie: &str) -> Result<(), Fault> {
@@ -195,6 +223,48 @@ mod tests {
         assert_eq!(token(&checked, &plain, &cookie, None).unwrap(), None);
         cookie.insert(header::COOKIE, HeaderValue::from_static("lockgate_session=abc; __Host-lockgate_session=xyz"));
         assert_eq!(token(&checked, &plain, &cookie, None).unwrap().as_deref(), Some("xyz"));
+    }
+
+    #[test]
+    fn what_is_snoozed_is_kept_as_the_session_is_and_what_is_odd_is_nothing() {
+        let plain = Hosts::default();
+        let read = |host: &'static str, cookies: &[String]| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::HOST, HeaderValue::from_static(host));
+            for cookie in cookies {
+                headers.append(header::COOKIE, HeaderValue::from_bytes(cookie.as_bytes()).unwrap());
+            }
+            snoozed(&plain, &headers)
+        };
+        let named = |value: &str| format!("{SNOOZED}={value}");
+        assert_eq!(read("localhost:7430", &[named("abc.P-3:1")]).as_deref(), Some("abc.P-3:1"));
+        assert_eq!(read("lockgate.example", &[named("abc.P-3:1")]), None);
+        assert_eq!(read("lockgate.example", &[format!("__Host-{}", named("abc"))]).as_deref(), Some("abc"));
+        let most = Limits::DEFAULT.snooze_cookie_bytes;
+        assert!(read("localhost", &[named(&"a".repeat(most))]).is_some());
+        let odd = [
+            vec![],
+            vec![named("")],
+            vec![named(&"a".repeat(most + 1))],
+            vec![named("a"), named("b")],
+            vec![format!("{}; {}", named("a"), named("a"))],
+            vec![named("\u{fc}")],
+            vec![format!("x{}", named("a"))],
+        ];
+        for cookies in odd {
+            assert_eq!(read("localhost", &cookies), None, "{cookies:?}");
+        }
+        let set = |host: &'static str, value: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::HOST, HeaderValue::from_static(host));
+            let mut response = Response::default();
+            set_snoozed(&mut response, &plain, &headers, value).unwrap();
+            response.headers()[header::SET_COOKIE].to_str().unwrap().to_owned()
+        };
+        let kept = "; HttpOnly; SameSite=Strict; Path=/; Max-Age=";
+        assert_eq!(set("localhost", "abc"), format!("lockgate_snoozed=abc{kept}604800"));
+        assert_eq!(set("lockgate.example", "abc"), format!("__Host-lockgate_snoozed=abc{kept}604800; Secure"));
+        assert_eq!(set("localhost", ""), format!("lockgate_snoozed={kept}0"));
     }
 
     #[test]

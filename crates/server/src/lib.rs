@@ -23,6 +23,7 @@ pub mod outbound;
 mod policy_report;
 pub mod rate;
 mod reply;
+mod snooze;
 mod standing;
 mod summary;
 mod uploads;

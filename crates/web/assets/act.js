@@ -19,8 +19,8 @@ function refuse(form, error) {
   box.focus();
 }
 
-function request(form) {
-  const body = Object.fromEntries(new FormData(form).entries());
+function request(form, pressed) {
+  const body = Object.fromEntries(new FormData(form, pressed).entries());
   const text = JSON.stringify(body);
   if (sent.get(form)?.text !== text) {
     sent.set(form, { text, key: crypto.randomUUID() });
@@ -37,13 +37,15 @@ function onward(form, { result }) {
   }
 }
 
-async function act(form) {
+async function act(form, pressed) {
   const buttons = [...form.querySelectorAll('button')].filter((button) => !button.disabled);
   form.querySelector('[data-problem]').hidden = true;
   form.setAttribute('aria-busy', 'true');
-  buttons.forEach((button) => { button.disabled = true; });
   try {
-    const reply = await call(form.dataset.act, request(form));
+    // First of all: what is disabled says nothing, and the button that was pressed may have a value.
+    const asked = request(form, pressed);
+    buttons.forEach((button) => { button.disabled = true; });
+    const reply = await call(form.dataset.act, asked);
     delete form.dataset.dirty;
     onward(form, reply);
   } catch (error) {
@@ -62,7 +64,7 @@ document.addEventListener('submit', (event) => {
   const form = event.target.closest('form[data-act]');
   if (form !== null) {
     event.preventDefault();
-    act(form);
+    act(form, event.submitter);
   }
 });
 

@@ -47,6 +47,13 @@ function fetchPage() {
 
 // Replaces what differs, row by row, so that focus, selection and scrolling stay where they are.
 function replace(from, to) {
+  // What somebody has opened stays open.
+  for (const one of from.querySelectorAll('details[id]')) {
+    const fresh = to.querySelector(`#${CSS.escape(one.id)}`);
+    if (fresh !== null) {
+      fresh.open = one.open;
+    }
+  }
   if (from.isEqualNode(to)) {
     return;
   }
@@ -224,7 +231,7 @@ document.addEventListener('click', async (event) => {
 let going = false;
 
 function walk(step) {
-  const rows = [...document.querySelectorAll('[data-row]')];
+  const rows = [...document.querySelectorAll('[data-row]')].filter((row) => row.checkVisibility());
   if (rows.length === 0) {
     return;
   }

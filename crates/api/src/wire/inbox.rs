@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use lockgate_model::facts::PromotionKind;
 use lockgate_model::{EnvName, PersonId, PromotionId, ReleaseName, UnixMillis};
 
-use crate::wire::{ChangeRow, SuspectRow};
+use crate::wire::{ChangeRow, DelegationRow, SuspectRow};
 
 /// `GET /v1/inbox`: only what the caller can decide now.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -18,6 +18,9 @@ pub struct InboxReply {
     pub changes: Vec<ChangeRow>,
     /// What rested on keys that were found compromised later, newest first.
     pub suspects: Vec<SuspectRow>,
+    /// The delegations in force from and to them, newest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub delegations: Vec<DelegationRow>,
     /// Ask for the next page with `after` set to this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
@@ -53,4 +56,39 @@ pub struct InboxPromotion {
     pub expires_at: UnixMillis,
     /// What is missing: the demand of each gate that is not passed, approvals first.
     pub missing: Vec<String>,
+    /// The delegations that it waits for them by; none where it does by their own right.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lent: Vec<LentBy>,
+}
+
+/// A delegation that a line of an inbox is there for.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LentBy {
+    /// The entry that granted it.
+    pub delegation: u64,
+    /// Who lends.
+    #[schemars(with = "String")]
+    pub from: PersonId,
+    /// Until when.
+    #[schemars(with = "u64")]
+    pub expires_at: UnixMillis,
+}
+
+/// `POST /v1/inbox/snoozes/{id}`.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SnoozeRequest {
+    /// For how long.
+    pub lasts: SnoozeTime,
+}
+
+/// For how long a line of an inbox is snoozed, unless it ends before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SnoozeTime {
+    /// Until this time tomorrow.
+    Day,
+    /// Until this time in a week.
+    Week,
 }

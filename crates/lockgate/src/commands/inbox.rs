@@ -22,10 +22,11 @@ pub fn inbox(world: &World) -> Outcome {
     world.terminal.show(&inbox, || {
         let mut rows = Vec::new();
         for one in &inbox.promotions {
+            let lent = one.lent.iter().map(|lent| format!(" (your approval counts by delegation from {})", lent.from));
             rows.push(vec![
                 one.promotion.to_string(),
                 format!("{} into {}", one.release, one.environment),
-                format!("{}: {}", one.requester, one.reason),
+                format!("{}: {}{}", one.requester, one.reason, lent.collect::<String>()),
                 one.missing.join("; "),
                 one.expires_at.rfc3339_secs(),
                 format!("lockgate approve {}", one.promotion),

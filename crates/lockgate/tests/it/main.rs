@@ -57,6 +57,8 @@ mod grant_end;
 #[cfg(test)]
 mod http;
 #[cfg(test)]
+mod inbox;
+#[cfg(test)]
 mod instance;
 #[cfg(test)]
 mod keys;

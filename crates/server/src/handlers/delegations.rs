@@ -41,6 +41,17 @@ pub fn delegations_reply(engine: &Engine, reader: &PersonId) -> Result<Vec<Deleg
     Ok(rows)
 }
 
+/// The delegations in force from and to somebody, newest first.
+pub fn delegations_of(engine: &Engine, person: &PersonId) -> Result<Vec<DelegationRow>, Fault> {
+    let governance = engine.governance()?;
+    let now = engine.inner().now().max(engine.published().time);
+    let aliases = governance.policy.aliases();
+    let same = |name: &PersonId| aliases.person(name) == aliases.person(person);
+    let theirs =
+        |known: &&Delegation| (same(&known.event.from) || same(&known.event.to)) && governance.is_in_force(known, now);
+    Ok(governance.delegations().iter().rev().filter(theirs).map(|known| row(known, now)).collect())
+}
+
 fn row(known: &Delegation, now: UnixMillis) -> DelegationRow {
     DelegationRow {
         delegation: known.index.0,

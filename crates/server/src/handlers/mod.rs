@@ -58,6 +58,8 @@ handlers! {
     "server" => reading::server,
     "status" => reading::status,
     "inbox" => inbox::inbox,
+    "snooze" => inbox::snooze,
+    "wake" => inbox::wake,
     "matrix" => matrix::matrix,
     "drift" => drift::drift,
     "metrics" => metrics::metrics,
