@@ -1,12 +1,21 @@
 //! History: one stream, newest first, a page at a time.
 
+use std::collections::BTreeSet;
+use std::str::FromStr;
+
 use lockgate_ledger::{Entry, Event, Leaf};
-use lockgate_model::{EntryIndex, EnvName, Limits, PersonId, ServiceName, StreamName, UnixMillis};
+use lockgate_model::facts::Verdict;
+use lockgate_model::{
+    Digest, EntryIndex, EnvName, Limits, PersonId, ReleaseName, ServiceName, StreamName, UnixMillis,
+};
+use lockgate_policy::Outcome;
+use lockgate_store::Store;
 
 use crate::authorise::{may_read_event, may_read_stream};
 use crate::engine::Engine;
 use crate::fault::{Fault, Kind};
 use crate::reader;
+use crate::whereabouts::built;
 
 /// The most entries of one page.
 pub const PAGE_MAX: usize = 200;
@@ -17,6 +26,8 @@ const HIDDEN_PAGES_MAX: usize = 16;
 pub const SCAN_MAX: usize = 5_000;
 /// How many leaves of the whole ledger a search reads at once.
 const WINDOW: u64 = 512;
+/// How many releases of a build are looked up one by one; with more, the whole ledger is walked.
+const BUILT_MAX: usize = 200;
 
 /// One event.
 #[derive(Debug, Clone)]
@@ -98,6 +109,84 @@ pub struct Filter {
     pub since: Option<UnixMillis>,
     /// Before when.
     pub until: Option<UnixMillis>,
+    /// How it came out, as a decision or as an approval.
+    pub outcome: Option<CameOut>,
+    /// The policy set that it was decided under, or that it made active.
+    pub policy: Option<DigestStart>,
+    /// What the build of its release is known by begins with: a commit, a run, or a builder.
+    pub build: Option<String>,
+}
+
+/// How something came out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CameOut {
+    /// A decision.
+    Decided(Outcome),
+    /// An approval or rejection.
+    Said(Verdict),
+}
+
+/// Why a text is no outcome.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no outcome: write allow, deny, pending, approve or reject")]
+pub struct OutcomeError(String);
+
+impl FromStr for CameOut {
+    type Err = OutcomeError;
+    fn from_str(text: &str) -> Result<Self, OutcomeError> {
+        match text {
+            "allow" => Ok(Self::Decided(Outcome::Allow)),
+            "deny" => Ok(Self::Decided(Outcome::Deny)),
+            "pending" => Ok(Self::Decided(Outcome::Pending)),
+            "approve" => Ok(Self::Said(Verdict::Approve)),
+            "reject" => Ok(Self::Said(Verdict::Reject)),
+            other => Err(OutcomeError(other.chars().take(64).collect())),
+        }
+    }
+}
+
+impl CameOut {
+    fn fits(self, event: &Event) -> bool {
+        match (self, event) {
+            (Self::Decided(outcome), Event::DecisionRecorded(decision)) => decision.outcome == outcome,
+            (Self::Said(verdict), Event::ApprovalRecorded(approval)) => approval.verdict == verdict,
+            _ => false,
+        }
+    }
+}
+
+/// What a digest begins with: at least four hexadecimal characters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DigestStart(String);
+
+/// Why a text begins no digest.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` begins no digest: write sha256: and at least 4 hexadecimal characters")]
+pub struct DigestStartError(String);
+
+impl FromStr for DigestStart {
+    type Err = DigestStartError;
+    fn from_str(text: &str) -> Result<Self, DigestStartError> {
+        let hex = text.trim();
+        // As pages show it, shortened.
+        let hex = hex.strip_prefix("sha256:").unwrap_or(hex).trim_end_matches('\u{2026}').to_lowercase();
+        match (4..=64).contains(&hex.len()) && hex.chars().all(|c| c.is_ascii_hexdigit()) {
+            true => Ok(Self(format!("sha256:{hex}"))),
+            false => Err(DigestStartError(text.chars().take(80).collect())),
+        }
+    }
+}
+
+impl DigestStart {
+    fn fits(&self, event: &Event) -> bool {
+        let named: Option<&Digest> = match event {
+            Event::LedgerCreated(created) => Some(&created.policy),
+            Event::PolicyActivated(activated) => Some(&activated.policy),
+            Event::DecisionRecorded(decision) => Some(&decision.policy),
+            _ => None,
+        };
+        named.is_some_and(|digest| digest.to_string().starts_with(&self.0))
+    }
 }
 
 /// What a search found, newest first.
@@ -120,6 +209,9 @@ impl Filter {
             && self.event.is_none()
             && self.since.is_none()
             && self.until.is_none()
+            && self.outcome.is_none()
+            && self.policy.is_none()
+            && self.build.is_none()
     }
 
     fn fits(&self, entry: &Entry) -> bool {
@@ -140,6 +232,8 @@ impl Filter {
             && self.environment.as_ref().is_none_or(is_for)
             && self.event.as_ref().is_none_or(starts)
             && self.until.is_none_or(|until| entry.time < until)
+            && self.outcome.is_none_or(|outcome| outcome.fits(&entry.event))
+            && self.policy.as_ref().is_none_or(|policy| policy.fits(&entry.event))
     }
 }
 
@@ -163,11 +257,16 @@ pub fn search(
     {
         return Ok(found);
     }
+    let builds = filter.build.as_deref().map(|start| built(engine.store(), start)).transpose()?;
+    let is_built = |event: &Event| {
+        builds.as_ref().is_none_or(|builds| event.release().is_some_and(|release| builds.contains(release)))
+    };
+    let walk = Walk::of(engine.store(), walked, builds.as_ref())?;
     let governance = engine.governance()?;
     let most = most.clamp(1, PAGE_MAX);
     let (mut before, mut looked) = (before, 0);
     loop {
-        let (page, next) = window(engine, walked, before)?;
+        let (page, next) = window(engine, &walk, before)?;
         for item in page {
             // Ledger time never decreases: whatever is left is older still.
             if filter.since.is_some_and(|since| item.entry.time < since) {
@@ -176,7 +275,9 @@ pub fn search(
             looked += 1;
             let seq = item.seq;
             found.scanned_to = Some(item.index);
-            if filter.fits(&item.entry) && may_read_event(&governance, principal, &item.entry.event) && says(&item) {
+            let event = &item.entry.event;
+            let fits = filter.fits(&item.entry) && is_built(event);
+            if fits && may_read_event(&governance, principal, event) && says(&item) {
                 found.items.push(item);
             }
             if found.items.len() == most || looked == SCAN_MAX {
@@ -191,21 +292,61 @@ pub fn search(
     }
 }
 
-/// The next entries to look at, newest first, and where those after them end.
-fn window(
-    engine: &Engine,
-    stream: Option<&StreamName>,
-    before: Option<u64>,
-) -> Result<(Vec<Item>, Option<u64>), Fault> {
-    if stream.is_some() {
-        let page = history(engine, stream, before, PAGE_MAX)?;
-        let next = page.last().map(|item| item.seq).filter(|seq| *seq > 0 && page.len() == PAGE_MAX);
-        return Ok((page, next));
+/// What a search walks, newest first.
+enum Walk<'a> {
+    /// The whole ledger.
+    Whole,
+    /// One stream, by its own numbers.
+    Stream(&'a StreamName),
+    /// These entries, oldest first.
+    Entries(Vec<EntryIndex>),
+}
+
+impl<'a> Walk<'a> {
+    fn of(
+        store: &dyn Store,
+        stream: Option<&'a StreamName>,
+        builds: Option<&BTreeSet<ReleaseName>>,
+    ) -> Result<Self, Fault> {
+        match (stream, builds) {
+            (Some(stream), _) => Ok(Self::Stream(stream)),
+            (None, Some(builds)) if builds.len() <= BUILT_MAX => {
+                let mut indices = BTreeSet::new();
+                for release in builds {
+                    indices.extend(reader::stream_indices(store, &StreamName::release(release))?);
+                }
+                Ok(Self::Entries(indices.into_iter().collect()))
+            }
+            (None, _) => Ok(Self::Whole),
+        }
     }
-    let size = engine.published().head.size.0;
-    let end = before.unwrap_or(size).min(size);
-    let first = end.saturating_sub(WINDOW);
-    Ok((decoded(engine, first, end, usize::MAX)?, (first > 0).then_some(first)))
+}
+
+/// The next entries to look at, newest first, and where those after them end.
+fn window(engine: &Engine, walk: &Walk<'_>, before: Option<u64>) -> Result<(Vec<Item>, Option<u64>), Fault> {
+    match walk {
+        Walk::Stream(stream) => {
+            let page = history(engine, Some(*stream), before, PAGE_MAX)?;
+            let next = page.last().map(|item| item.seq).filter(|seq| *seq > 0 && page.len() == PAGE_MAX);
+            Ok((page, next))
+        }
+        Walk::Entries(indices) => {
+            let end = indices.partition_point(|index| before.is_none_or(|before| index.0 < before));
+            let first = end.saturating_sub(PAGE_MAX);
+            let page = indices.get(first..end).unwrap_or_default();
+            let item = |index: &EntryIndex| {
+                Ok(Item { index: *index, seq: index.0, entry: reader::entry(engine.store(), *index)? })
+            };
+            let items: Vec<Item> = page.iter().rev().map(item).collect::<Result<_, Fault>>()?;
+            Ok((items, page.first().filter(|_| first > 0).map(|index| index.0)))
+        }
+        Walk::Whole => {
+            let size = engine.published().head.size.0;
+            let end = before.unwrap_or(size).min(size);
+            let first = end.saturating_sub(WINDOW);
+            Ok((decoded(engine, first, end, usize::MAX)?, (first > 0).then_some(first)))
+        }
+    }
 }
 
 fn whole(engine: &Engine, before: Option<u64>, most: usize) -> Result<Vec<Item>, Fault> {
@@ -232,4 +373,33 @@ fn decoded(engine: &Engine, first: u64, end: u64, most: usize) -> Result<Vec<Ite
         }
     }
     Ok(items)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_digest_is_found_by_what_it_begins_with() {
+        let check = |text: &str, wanted: Option<&str>| {
+            let found = text.parse::<DigestStart>().ok().map(|start| start.0);
+            assert_eq!(found.as_deref(), wanted, "{text}");
+        };
+        check("sha256:f717b348bbd6", Some("sha256:f717b348bbd6"));
+        check("sha256:f717b348bbd6\u{2026}", Some("sha256:f717b348bbd6"));
+        check(" F717 ", Some("sha256:f717"));
+        check("f71", None);
+        check("sha256:", None);
+        check("sha512:f717b348", None);
+        check(&"a".repeat(65), None);
+    }
+
+    #[test]
+    fn outcomes_are_five_words() {
+        let check = |text: &str, wanted: Option<CameOut>| assert_eq!(text.parse().ok(), wanted, "{text}");
+        check("deny", Some(CameOut::Decided(Outcome::Deny)));
+        check("reject", Some(CameOut::Said(Verdict::Reject)));
+        check("denied", None);
+        check("", None);
+    }
 }

@@ -1,5 +1,5 @@
-//! The index of what is where: rows by package, vulnerability, builder, key and digest, each naming a release and what
-//! says so.
+//! The index of what is where: rows by package, vulnerability, builder, build, key and digest, each naming a release and
+//! what says so.
 //!
 //! A projection like any other: written in the batch of the entry that it comes from, and made again from ledger and
 //! bodies by [`rebuild`]. No decision rests on it. A row's key is `<term> TAB <release> TAB <via>`, the term of a
@@ -14,7 +14,7 @@ use lockgate_ledger::entry::{ApprovalRecorded, EvidenceForm};
 use lockgate_ledger::release_diff::severity_word;
 use lockgate_ledger::state::Slice;
 use lockgate_ledger::{Actor, Entry, Event, Governance, Leaf, Manifest, foreign};
-use lockgate_model::facts::{Claim, Finding, Verdict, VexStatement, bare_purl};
+use lockgate_model::facts::{Claim, Finding, Provenance, Verdict, VexStatement, bare_purl};
 use lockgate_model::{Digest, EntryIndex, Limits, ReleaseName, StreamName};
 use lockgate_policy::{PolicySet, Proof};
 use lockgate_sign::dsse::Envelope;
@@ -33,7 +33,7 @@ pub const STATE: &str = "where-state";
 /// The key of that row.
 const STATE_KEY: &str = "version";
 /// The version of this index; rows of another one are made again.
-const VERSION: &str = "3";
+const VERSION: &str = "4";
 /// What stands between the version and the number of entries that are done, while the rows are made again.
 const UP_TO: &str = " up to ";
 /// What a row about evidence starts with that names too much to be indexed as a whole.
@@ -93,6 +93,11 @@ pub fn builder_term(builder: &str) -> String {
     format!("builder:{}", clean(builder))
 }
 
+/// The term of a build: its run, or the commit that it was made from.
+pub fn build_term(build: &str) -> String {
+    format!("build:{}", clean(build))
+}
+
 impl Terms {
     /// Adds one; several details of one term are told together.
     fn add(&mut self, term: String, detail: &str) {
@@ -144,6 +149,16 @@ impl Terms {
         }
     }
 
+    fn add_provenance(&mut self, provenance: &Provenance) {
+        self.add(builder_term(&provenance.builder_id), "built it");
+        if let Some(commit) = &provenance.source_commit {
+            self.add(build_term(commit), "built from this commit");
+        }
+        if let Some(run) = provenance.build.as_ref().and_then(|build| build.invocation.as_ref()) {
+            self.add(build_term(run), "built in this run");
+        }
+    }
+
     /// What a claim is found by.
     pub fn of(claim: &Claim, components: &[Component]) -> Self {
         let mut terms = Self::default();
@@ -151,7 +166,7 @@ impl Terms {
             Claim::Sbom(sbom) => sbom.vex.iter().for_each(|statement| terms.add_vex(statement)),
             Claim::Vulnerabilities(scan) => scan.findings.iter().for_each(|finding| terms.add_finding(finding)),
             Claim::Vex(vex) => vex.statements.iter().for_each(|statement| terms.add_vex(statement)),
-            Claim::Provenance(provenance) => terms.add(builder_term(&provenance.builder_id), "built it"),
+            Claim::Provenance(provenance) => terms.add_provenance(provenance),
             Claim::Rebuild(rebuild) => {
                 let detail = if rebuild.reproduced { "built the same again" } else { "built it again, differently" };
                 terms.add(builder_term(&rebuild.builder), detail);
@@ -268,6 +283,9 @@ fn release_rows(manifest: &Manifest, digest: &Digest) -> Vec<(String, Vec<u8>)> 
     let mut rows = vec![one(digest, "manifest", "")];
     rows.extend(manifest.artifacts.iter().map(|artifact| one(&artifact.digest, "artifact", &artifact.name)));
     rows.extend(manifest.notes.iter().map(|notes| one(notes, "notes", "")));
+    let built = "built from this commit, as published";
+    let commit = manifest.source.iter().map(|source| build_term(&source.commit));
+    rows.extend(commit.map(|term| row(&term, release, &digest.to_string(), "manifest", built)));
     rows
 }
 

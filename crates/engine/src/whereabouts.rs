@@ -5,7 +5,7 @@
 //! It knows what the evidence that was handed in says, and nothing else: a release without a bill of materials may
 //! contain a package without being found by it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
@@ -23,7 +23,7 @@ use crate::bodies::StoreBodies;
 use crate::engine::Engine;
 use crate::fault::Fault;
 use crate::reader;
-use crate::where_index::{ABOUT, PARTIAL, WHERE, builder_term, clean, key_term, vulnerability_term};
+use crate::where_index::{ABOUT, PARTIAL, WHERE, build_term, builder_term, clean, key_term, vulnerability_term};
 
 /// The most rows of one answer.
 pub const ROWS_MAX: usize = 2_000;
@@ -246,6 +246,20 @@ pub fn find(engine: &Engine, principal: &PersonId, question: &Question) -> Resul
         false => Vec::new(),
     };
     Ok(Answer { hits, left_out, cut, partial })
+}
+
+/// The releases whose build is known by something that begins so: a commit, a run, or a builder. Whoever shows what is
+/// found about them asks first who may read it.
+///
+/// # Errors
+/// What the store says.
+pub fn built(store: &dyn Store, start: &str) -> Result<BTreeSet<ReleaseName>, Fault> {
+    let mut releases = BTreeSet::new();
+    for term in [build_term(start), builder_term(start)] {
+        let (rows, _) = rows_under(store, &term)?;
+        releases.extend(rows.iter().filter_map(|(key, value)| parse(key, value)).map(|row| row.release));
+    }
+    Ok(releases)
 }
 
 /// What the asker may see, asked once for each service.

@@ -6,6 +6,7 @@ mod delegate;
 mod drift;
 mod drill;
 mod emergency;
+mod history;
 mod keys;
 mod metrics;
 mod policy;
@@ -28,6 +29,7 @@ pub use delegate::Delegate;
 pub use drift::Drift;
 pub use drill::Drill;
 pub use emergency::{BreakGlass, BreakGlassAct, Freeze, FreezeAct, Unfreeze};
+pub use history::{History, HistoryFilter};
 pub use keys::{Change, Key, KeyLimits};
 pub use metrics::Metrics;
 pub use policy::{Backtest, Policy, SinceArg};
@@ -448,47 +450,6 @@ pub struct Dashboard {
     /// Print the address and open nothing; it can be used once, within a minute
     #[arg(long)]
     pub print: bool,
-}
-
-/// `history`.
-#[derive(Debug, Clone, Args)]
-#[group(multiple = false)]
-pub struct HistoryFilter {
-    /// Of one release
-    #[arg(long, value_name = "SERVICE@VERSION")]
-    pub release: Option<ReleaseName>,
-    /// Of one promotion
-    #[arg(long, value_name = "P-N")]
-    pub promotion: Option<PromotionId>,
-    /// Of one environment
-    #[arg(long, value_name = "ENVIRONMENT")]
-    pub env: Option<EnvName>,
-    /// Of one person or machine
-    #[arg(id = "of-person", long = "person", value_name = "NAME")]
-    pub person: Option<PersonId>,
-    /// Of one service's releases
-    #[arg(long)]
-    pub service: Option<ServiceName>,
-    /// Of one artifact
-    #[arg(long, value_name = "DIGEST")]
-    pub artifact: Option<Digest>,
-    /// Of keys, people and policy
-    #[arg(long)]
-    pub governance: bool,
-}
-
-/// `history`.
-#[derive(Debug, Clone, Args)]
-pub struct History {
-    /// Which stream; all of it by default
-    #[command(flatten)]
-    pub filter: HistoryFilter,
-    /// How many
-    #[arg(long, default_value = "30", value_parser = count)]
-    pub limit: usize,
-    /// Before this number, as printed by the page before
-    #[arg(long)]
-    pub before: Option<u64>,
 }
 
 /// `verify`.

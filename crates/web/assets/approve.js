@@ -8,7 +8,7 @@ import { digestText, sign, utf8 } from '/assets/sshsig.js';
 import { keysOf } from '/assets/passkey.js';
 import { checkWords } from '/assets/words.js';
 import {
-  clearProblem, copyButtons, fill, fillList, part, passkeysWork, problem, quoted, say, show, step, visible,
+  clearProblem, copyButtons, fill, fillLines, fillList, part, passkeysWork, problem, quoted, say, show, step, visible,
 } from '/assets/page.js';
 
 const NAMESPACE = 'promotion-approval.v1@lockgate.dev';
@@ -132,7 +132,7 @@ async function display() {
     }
     openedAt ??= said.openedAt ?? null;
     listEvidence(said.evidence);
-    fill('text', text);
+    fillLines('text', text);
     fill('exact', document);
     fill('words', code);
     show('document');

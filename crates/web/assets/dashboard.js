@@ -217,15 +217,23 @@ document.addEventListener('click', async (event) => {
     await end().catch(() => {});
     location.assign(signInPage());
   } else if (button.dataset.copies !== undefined) {
-    const text = document.getElementById(button.dataset.copies);
-    try {
-      await navigator.clipboard.writeText(text.textContent);
-      button.textContent = 'Copied';
-    } catch {
-      getSelection().selectAllChildren(text);
-    }
+    await copy(document.getElementById(button.dataset.copies), null, button, 'Copied');
+  } else if (button.dataset.copy !== undefined) {
+    await copy(button.querySelector('code'), button.dataset.copy, button.querySelector('span'), 'copied');
   }
 });
+
+// Copies what a part says, or what it stands for, and says so; where nothing can be copied, all of it is shown and
+// selected, for the reader to copy.
+async function copy(part, whole, says, done) {
+  try {
+    await navigator.clipboard.writeText(whole ?? part.textContent);
+    says.textContent = done;
+  } catch {
+    part.textContent = whole ?? part.textContent;
+    getSelection().selectAllChildren(part);
+  }
+}
 
 // The keys: `/` searches, `g` and a letter goes somewhere, `j` and `k` walk through rows, Enter opens, `?` helps.
 let going = false;

@@ -11,6 +11,18 @@ export function fill(id, text) {
   part(id).textContent = text;
 }
 
+// The same line by line, so that what is too long for one goes on under its words and not under its name.
+export function fillLines(id, text) {
+  const lines = text.split('\n');
+  const spans = lines.map((line, at) => {
+    const span = document.createElement('span');
+    span.className = 'line';
+    span.textContent = at + 1 < lines.length ? `${line}\n` : line;
+    return span;
+  });
+  part(id).replaceChildren(...spans);
+}
+
 export function show(id, shown = true) {
   part(id).hidden = !shown;
 }

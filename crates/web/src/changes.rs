@@ -44,7 +44,7 @@ pub fn list(rows: &[ChangeRow], state: &str, person: &PersonId, now: UnixMillis)
             div.empty {
                 @if state.is_empty() {
                     p { "Nothing was ever proposed. What takes more than one signature stands here until it has them, such as:" }
-                    pre { code { "lockgate policy activate DIR --reason REASON --backtest FILE" } }
+                    (command("cli-none-changes", "lockgate policy activate DIR --reason REASON --backtest FILE"))
                 } @else {
                     p { "No change stands like that. " a href="/changes" { "Show all" } }
                 }

@@ -102,7 +102,7 @@ fn findings(diff: &DiffReply) -> Markup {
             @if diff.findings_added.is_empty() && diff.findings_fixed.is_empty() {
                 p { "No finding differs." }
             } @else {
-                div.scroll { table {
+                div.scroll role="group" tabindex="0" aria-labelledby="findings-title" { table {
                     thead { tr {
                         th scope="col" { "Change" } th scope="col" { "Finding" } th scope="col" { "Severity" }
                         th scope="col" { "Package" } th scope="col" { "Fixed in" }
@@ -170,13 +170,13 @@ fn components(diff: &DiffReply) -> Markup {
                     @if !diff.sboms.0 { (diff.from) } @if !diff.sboms.0 && !diff.sboms.1 { " and " } @if !diff.sboms.1 { (diff.to) }
                     ": the list says nothing about what is missing."
                 }
-                @if !diff.sboms.1 { pre { code { "lockgate attest " (diff.to) " --sbom sbom.cdx.json" } } }
+                @if !diff.sboms.1 { (command("cli-none-sbom", &format!("lockgate attest {} --sbom sbom.cdx.json", diff.to))) }
             }
             @if diff.components.is_empty() {
                 p { "No component differs." }
             } @else {
                 p { (diff.components.len()) " differ." }
-                div.scroll { table {
+                div.scroll role="group" tabindex="0" aria-labelledby="components-title" { table {
                     thead { tr { th scope="col" { "Component" } th scope="col" { "Before" } th scope="col" { "After" } th scope="col" { "Change" } } }
                     tbody { @for (at, one) in diff.components.iter().take(COMPONENTS).enumerate() { (component(at, one)) } }
                 } }

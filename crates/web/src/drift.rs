@@ -127,7 +127,7 @@ fn empty(drift: &DriftReply, filter: &Filter) -> Markup {
                 p { "Nothing fits among the services that were looked at so far." }
             } @else if filter.leaves_all_in() && !filter.after {
                 p { "Nothing ought to run anywhere yet: nothing was granted. Ask for a promotion:" }
-                pre { code { "lockgate promote team/app@1.0.0 --to dev --reason \"first release\"" } }
+                (command("cli-none-drift", "lockgate promote team/app@1.0.0 --to dev --reason \"first release\""))
             } @else {
                 p { "Nothing fits. " a href="/drift" { "Show all" } }
             }

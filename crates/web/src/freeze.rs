@@ -139,7 +139,7 @@ fn freezes(view: &FreezeView, filter: Filter, rights: &Rights, now: UnixMillis) 
             } @else {
                 div.scroll { table {
                     thead { tr {
-                        th scope="col" { "Entry" } th scope="col" { "Stops" } th scope="col" { "State" }
+                        th.number scope="col" { "Entry" } th scope="col" { "Stops" } th scope="col" { "State" }
                         th scope="col" { "Ordered" } th scope="col" { "Until" } th scope="col" { "Lift it" }
                     } }
                     tbody { @for row in &view.freezes { (freeze(row, rights, now)) } }

@@ -9,7 +9,7 @@ use maud::{Markup, html};
 
 use crate::Rights;
 use crate::action::problem;
-use crate::wording::{ago, command, exact, until, visible};
+use crate::wording::{ago, command, exact, plural, until, visible};
 
 /// How many days before its end a key is told of, for the first, second and last time.
 const WARN_DAYS: [u64; 3] = [30, 14, 3];
@@ -323,7 +323,7 @@ fn table(view: &KeysView, filter: &Filter, rights: &Rights, person: &PersonId, n
             }
         } @else {
             div.scroll { table.timeline {
-                caption.quiet { (view.fitting) " fit" }
+                caption.quiet { (view.fitting) " " (plural(view.fitting as u64, "key or signer", "keys and signers")) }
                 thead { tr {
                     th scope="col" { "Owner" } th scope="col" { "Kind" } th scope="col" { "For" } th scope="col" { "State" }
                     th scope="col" { "Enrolled" } th scope="col" { "Ends" }
@@ -433,12 +433,12 @@ fn delegations(view: &KeysView, rights: &Rights, person: &PersonId, now: UnixMil
             @if view.delegations.is_empty() {
                 div.empty {
                     p { "Nobody approves in anybody's place." }
-                    pre { code { "lockgate delegate add NAME --for 7d --reason REASON" } }
+                    (command("cli-none-delegations", "lockgate delegate add NAME --for 7d --reason REASON"))
                 }
             } @else {
                 div.scroll { table {
                     thead { tr {
-                        th scope="col" { "Entry" } th scope="col" { "From" } th scope="col" { "To" } th scope="col" { "For" }
+                        th.number scope="col" { "Entry" } th scope="col" { "From" } th scope="col" { "To" } th scope="col" { "For" }
                         th scope="col" { "Ends" } th scope="col" { "End it" }
                     } }
                     tbody { @for one in &view.delegations { (delegation(one, rights, person, now)) } }
@@ -485,7 +485,7 @@ fn sessions(sessions: &[SessionRow], now: UnixMillis) -> Markup {
         section aria-labelledby="sessions-title" {
             h2 id="sessions-title" { "Your sessions" }
             @if sessions.is_empty() {
-                div.empty { p { "None was used since the server started." } pre { code { "lockgate login" } } }
+                div.empty { p { "None was used since the server started." } (command("cli-none-sessions", "lockgate login")) }
             } @else {
                 div.scroll { table {
                     thead { tr {

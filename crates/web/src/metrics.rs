@@ -5,7 +5,7 @@ use lockgate_model::{Span, UnixMillis};
 use maud::{Markup, html};
 
 use crate::chart::{self, Bar, Line};
-use crate::wording::{command, visible};
+use crate::wording::{command, plural, visible};
 
 /// The stretches of time that can be chosen, in days.
 const DAYS: [u64; 4] = [7, 30, 90, 365];
@@ -20,7 +20,7 @@ pub fn content(metrics: &MetricsReply, since: Span, now: UnixMillis) -> Markup {
         @if metrics.promotions == 0 {
             div.empty {
                 p { "No promotion was decided in that time. Ask for one:" }
-                pre { code { "lockgate promote team/app@1.0.0 --to production --reason \"first release\"" } }
+                (command("cli-none-metrics", "lockgate promote team/app@1.0.0 --to production --reason \"first release\""))
             }
         } @else {
             (summary(metrics))
@@ -70,14 +70,15 @@ fn coverage(metrics: &MetricsReply, now: UnixMillis) -> Markup {
 
 fn summary(metrics: &MetricsReply) -> Markup {
     let sum = |count: fn(&EnvironmentMetrics) -> u64| metrics.environments.iter().map(count).sum::<u64>();
+    let (grants, rollbacks) = (sum(|row| row.grants), sum(|row| row.rollbacks));
     html! {
         ul.summary {
-            li { strong { (sum(|row| row.grants)) } " grants" }
-            li { strong { (sum(|row| row.rollbacks)) } " rollbacks" }
+            li { strong { (grants) } " " (plural(grants, "grant", "grants")) }
+            li { strong { (rollbacks) } " " (plural(rollbacks, "rollback", "rollbacks")) }
             li { strong { (metrics.refusals.denied) } " denied" }
             li { strong { (metrics.refusals.rejected) } " rejected" }
-            li { a href="/freeze" { strong { (metrics.freezes) } " freezes" } }
-            li { a href="/freeze" { strong { (metrics.break_glass) } " break-glass uses" } }
+            li { a href="/freeze" { strong { (metrics.freezes) } " " (plural(metrics.freezes, "freeze", "freezes")) } }
+            li { a href="/freeze" { strong { (metrics.break_glass) } " break-glass " (plural(metrics.break_glass, "use", "uses")) } }
         }
     }
 }
@@ -242,7 +243,7 @@ fn approvers(metrics: &MetricsReply) -> Markup {
                 Some(rows) if rows.is_empty() => {
                     div.empty {
                         p { "Nobody approved anything in that time." }
-                        pre { code { "lockgate inbox" } }
+                        (command("cli-none-approvers", "lockgate inbox"))
                     }
                 },
                 Some(rows) => {

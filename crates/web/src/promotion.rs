@@ -8,7 +8,7 @@ use maud::{Markup, html};
 use crate::Rights;
 use crate::action::{problem, refused};
 use crate::service::{diff_link, release_link};
-use crate::wording::{ago, command, digest, outcome, promotion_kind, size, until, visible};
+use crate::wording::{ago, command, digest, digest_in_link, outcome, promotion_kind, size, until, visible};
 
 /// The page's content.
 pub fn content(promotion: &PromotionReply, rights: &Rights, person: &PersonId, now: UnixMillis) -> Markup {
@@ -90,7 +90,7 @@ fn gates(gates: &[GateRow]) -> Markup {
                         dt { "found" } dd { (visible(&gate.found)) }
                         @if !gate.evidence.is_empty() {
                             dt { "evidence" }
-                            dd { @for one in &gate.evidence { a href={ "/evidence/" (one) } { (digest(one)) } " " } }
+                            dd { @for one in &gate.evidence { a href={ "/evidence/" (one) } { (digest_in_link(one)) } " " } }
                         }
                     }
                 }

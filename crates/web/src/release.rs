@@ -6,7 +6,7 @@ use lockgate_model::UnixMillis;
 use maud::{Markup, html};
 
 use crate::service::{diff_link, promotions};
-use crate::wording::{ago, command, digest, outcome, size, until, visible};
+use crate::wording::{ago, command, digest, digest_in_link, outcome, size, until, visible};
 
 /// The page's content.
 pub fn content(release: &ReleaseReply, now: UnixMillis) -> Markup {
@@ -47,7 +47,7 @@ fn artifacts(release: &ReleaseReply) -> Markup {
                     dd { (visible(&source.repository)) " " code { (visible(&source.commit)) } }
                 }
                 @if let Some(notes) = &release.notes {
-                    dt { "Release notes" } dd { a href={ "/evidence/" (notes) } { (digest(notes)) } }
+                    dt { "Release notes" } dd { a href={ "/evidence/" (notes) } { (digest_in_link(notes)) } }
                 }
             }
             div.scroll { table {
@@ -77,7 +77,10 @@ fn evidence(release: &ReleaseReply, now: UnixMillis) -> Markup {
                 th scope="row" { a href={ "/evidence/" (one.digest) } { (visible(&one.form)) } }
                 td { (digest(&one.digest)) }
                 td.number { (size(one.size_bytes)) }
-                td { (ago(one.recorded_at, now)) " by " (one.by.as_str()) ", entry " (one.index) }
+                td {
+                    (ago(one.recorded_at, now)) " by " (one.by.as_str()) ", entry "
+                    a href={ "/timeline?before=" (one.index.saturating_add(1)) } { (one.index) }
+                }
             }
         }
     };
@@ -87,7 +90,7 @@ fn evidence(release: &ReleaseReply, now: UnixMillis) -> Markup {
             @if release.evidence.is_empty() {
                 div.empty {
                     p { "None was handed in." }
-                    pre { code { "lockgate attest " (release.release) " --tests junit.xml --sbom sbom.cdx.json" } }
+                    (command("cli-none-evidence", &format!("lockgate attest {} --tests junit.xml --sbom sbom.cdx.json", release.release)))
                 }
             } @else {
                 div.scroll { table {
@@ -121,7 +124,7 @@ fn places(release: &ReleaseReply, now: UnixMillis) -> Markup {
             div.scroll { table {
                 thead { tr {
                     th scope="col" { "Environment" } th scope="col" { "Stands" } th scope="col" { "Granted" }
-                    th scope="col" { "Runs there" }
+                    th scope="col" { "Runs there" } th scope="col" { "Evaluate" }
                 } }
                 tbody {
                     @for row in &release.running {
@@ -139,6 +142,7 @@ fn places(release: &ReleaseReply, now: UnixMillis) -> Markup {
                                     a href=(diff_link(&running.release, &release.release)) { "compare" }
                                 }
                             }
+                            td { a href=(trial_link(release, row)) aria-label={ "Evaluate now for " (row.environment.as_str()) } { "now" } }
                         }
                     }
                 }
@@ -146,6 +150,12 @@ fn places(release: &ReleaseReply, now: UnixMillis) -> Markup {
             @if release.running.is_empty() { p.quiet { "There is no environment that you may read." } }
         }
     }
+}
+
+/// Where the gates of an environment are evaluated without asking for anything.
+fn trial_link(release: &ReleaseReply, row: &PlaceRow) -> String {
+    let name = query_value(&release.release.to_string());
+    format!("/policy?release={name}&environment={}#trial-title", query_value(row.environment.as_str()))
 }
 
 fn actions(release: &ReleaseReply) -> Markup {
@@ -156,8 +166,8 @@ fn actions(release: &ReleaseReply) -> Markup {
         @if let Some(open) = open {
             p { a href={ "/promotions/" (open.promotion) } { (open.promotion) " into " (open.environment.as_str()) } " " (outcome(&open.status)) }
         }
-        p { a.button href={ "/services/" (service) } { "Evaluate and promote" } }
-        p.quiet { "Asking for a promotion evaluates every gate of the environment, and says what is missing." }
+        p { a.button href={ "/services/" (service) } { "Promote" } }
+        p.quiet { "Asking for a promotion evaluates every gate of the environment, and says what is missing; to evaluate writes nothing down." }
         (command("cli-promote", &format!("lockgate promote {} --to ENVIRONMENT --reason REASON", release.release)))
         (command("cli-attest", &format!("lockgate attest {} --scan trivy.json", release.release)))
         (command("cli-history", &format!("lockgate history --release {}", release.release)))
@@ -201,6 +211,10 @@ mod tests {
         for wanted in ["shop/web@1.4.2", "2.0 KiB", "/timeline?before=8", "never", "lockgate attest shop/web@1.4.2"] {
             assert!(text.contains(wanted), "{wanted}: {text}");
         }
+        assert!(
+            text.contains("/policy?release=shop%2Fweb%401.4.2&amp;environment=production#trial-title"),
+            "it can be evaluated without asking: {text}"
+        );
         assert!(text.contains("/diff?from=shop%2Fweb%401.4.1&amp;to=shop%2Fweb%401.4.2"), "{text}");
         for bad in ["<script", "\u{202e}", "href=\"javascript:"] {
             assert!(!text.contains(bad), "{bad}: {text}");

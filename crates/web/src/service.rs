@@ -113,7 +113,7 @@ fn releases(service: &ServiceReply, now: UnixMillis) -> Markup {
         section aria-labelledby="releases-title" {
             h2 id="releases-title" { "Releases" }
             @if service.releases.is_empty() {
-                div.empty { p { "No more releases." } pre { code { "lockgate push FILE --service " (service.service.as_str()) " --version VERSION" } } }
+                div.empty { p { "No more releases." } (command("cli-none-releases", &format!("lockgate push FILE --service {} --version VERSION", service.service))) }
             } @else {
                 div.scroll { table {
                     thead { tr {
@@ -136,7 +136,7 @@ pub fn promotions(promotions: &[PromotionLine], now: UnixMillis) -> Markup {
         section aria-labelledby="promotions-title" {
             h2 id="promotions-title" { "Promotions" }
             @if promotions.is_empty() {
-                div.empty { p { "None was asked for." } pre { code { "lockgate promote SERVICE@VERSION --to ENVIRONMENT --reason REASON" } } }
+                div.empty { p { "None was asked for." } (command("cli-none-promotions", "lockgate promote SERVICE@VERSION --to ENVIRONMENT --reason REASON")) }
             } @else {
                 div.scroll { table {
                     thead { tr {

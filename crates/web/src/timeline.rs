@@ -30,6 +30,9 @@ const EVENTS: [&str; 19] = [
     "drill",
 ];
 
+/// What can be chosen of how a decision or an approval came out.
+const OUTCOMES: [&str; 5] = ["allow", "deny", "pending", "approve", "reject"];
+
 /// What is filtered by, as the address has it; what is empty filters nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
@@ -51,12 +54,18 @@ pub struct Filter {
     pub since: String,
     /// Until which day.
     pub until: String,
+    /// How a decision or an approval came out.
+    pub outcome: String,
+    /// What the digest of the policy set begins with that decided or became active.
+    pub policy: String,
+    /// What the release's build is known by begins with: a commit, a run, or a builder.
+    pub build: String,
     /// Before which number.
     pub before: Option<u64>,
 }
 
 impl Filter {
-    fn fields(&self) -> [(&'static str, &str); 9] {
+    fn fields(&self) -> [(&'static str, &str); 12] {
         [
             ("stream", self.stream.as_str()),
             ("service", self.service.as_str()),
@@ -67,6 +76,9 @@ impl Filter {
             ("text", self.text.as_str()),
             ("since", self.since.as_str()),
             ("until", self.until.as_str()),
+            ("outcome", self.outcome.as_str()),
+            ("policy", self.policy.as_str()),
+            ("build", self.build.as_str()),
         ]
     }
 
@@ -82,24 +94,42 @@ impl Filter {
         self.fields().iter().all(|(_, value)| value.is_empty())
     }
 
-    /// The same question on the command line, as far as that can ask it.
+    /// The same question on the command line, which follows one stream and then picks among its entries.
     fn command(&self) -> String {
-        let flags = [
+        let streams = [
             ("--service", &self.service),
             ("--artifact", &self.artifact),
             ("--person", &self.person),
             ("--env", &self.environment),
         ];
-        if let Some(stream) = stream_flag(&self.stream) {
-            let before = self.before.map(|before| format!(" --before {before}")).unwrap_or_default();
-            return format!("lockgate history {stream}{before}");
-        }
-        let flag = flags.iter().find(|(_, value)| !value.is_empty());
-        let before = self.before.map(|before| format!(" --before {before}")).unwrap_or_default();
-        match flag {
-            Some((name, value)) => format!("lockgate history {name} {}{before}", visible(value)),
-            None => format!("lockgate history{before}"),
-        }
+        let one = streams.iter().find(|(_, value)| !value.is_empty());
+        let stream =
+            stream_flag(&self.stream).or_else(|| one.map(|(name, value)| format!("{name} {}", argument(value))));
+        let picked = [
+            ("--event", &self.event),
+            ("--outcome", &self.outcome),
+            ("--policy", &self.policy),
+            ("--build", &self.build),
+            ("--text", &self.text),
+            ("--since", &self.since),
+            ("--until", &self.until),
+        ];
+        let mut words = vec!["lockgate history".to_owned()];
+        words.extend(stream);
+        let filled = picked.iter().filter(|(_, value)| !value.is_empty());
+        words.extend(filled.map(|(name, value)| format!("{name} {}", argument(value))));
+        words.extend(self.before.map(|before| format!("--before {before}")));
+        words.join(" ")
+    }
+}
+
+/// A text as one argument of a shell's command.
+fn argument(text: &str) -> String {
+    let text = visible(text);
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "@%+=:,./_-".contains(c);
+    match text.chars().all(is_plain) {
+        true => text,
+        false => format!("'{}'", text.replace('\'', r"'\''")),
     }
 }
 
@@ -116,7 +146,7 @@ fn stream_flag(stream: &str) -> Option<String> {
         "artifact" => "--artifact",
         _ => return None,
     };
-    Some(format!("{flag} {}", visible(name)))
+    Some(format!("{flag} {}", argument(name)))
 }
 
 /// The page's content.
@@ -171,20 +201,30 @@ fn form(filter: &Filter) -> Markup {
             (field("environment", "Environment", "search", &filter.environment))
             (field("person", "Person", "search", &filter.person))
             (field("artifact", "Artifact", "search", &filter.artifact))
-            div {
-                label for="filter-event" { "Event" }
-                select id="filter-event" name="event" {
-                    option value="" { "any" }
-                    @for event in EVENTS { option value=(event) selected[filter.event == event] { (event) } }
-                    @if !filter.event.is_empty() && !EVENTS.contains(&filter.event.as_str()) {
-                        option value=(visible(&filter.event)) selected { (visible(&filter.event)) }
-                    }
-                }
-            }
+            (field("build", "Build: commit, run or builder", "search", &filter.build))
+            (field("policy", "Policy set", "search", &filter.policy))
+            (choice("event", "Event", &EVENTS, &filter.event))
+            (choice("outcome", "Outcome", &OUTCOMES, &filter.outcome))
             (field("since", "From", "date", &filter.since))
             (field("until", "To", "date", &filter.until))
             button type="submit" { "Filter" }
             @if !filter.is_empty() { a href="/timeline" { "Clear" } }
+        }
+    }
+}
+
+/// A field that offers words; what the address has besides them is offered too.
+fn choice(name: &str, label: &str, words: &[&str], chosen: &str) -> Markup {
+    html! {
+        div {
+            label for={ "filter-" (name) } { (label) }
+            select id={ "filter-" (name) } name=(name) {
+                option value="" { "any" }
+                @for word in words { option value=(word) selected[chosen == *word] { (word) } }
+                @if !chosen.is_empty() && !words.contains(&chosen) {
+                    option value=(visible(chosen)) selected { (visible(chosen)) }
+                }
+            }
         }
     }
 }
@@ -222,14 +262,17 @@ fn empty(filter: &Filter) -> Markup {
 
 /// An icon for what changes who may do what, what goes back, and what is refused.
 fn icon(item: &HistoryItem) -> &'static str {
-    let kind = item.entry.pointer("/event/body/kind").and_then(|kind| kind.as_str());
+    let said = |name: &str| item.entry.pointer(&format!("/event/body/{name}")).and_then(|value| value.as_str());
+    let kind = said("kind");
     match item.event.split('.').next().unwrap_or_default() {
         "promotion" if kind == Some("rollback") => "↶",
         "key" | "person" | "identity" | "ci" | "delegation" => "⚿",
         "policy" | "change" => "§",
         "waiver" | "freeze" | "break-glass" => "!",
         "grant" => "▶",
+        "approval" if said("verdict") == Some("reject") => "✗",
         "approval" => "✓",
+        "decision" if said("outcome") == Some("deny") => "✗",
         _ => "·",
     }
 }
@@ -304,6 +347,19 @@ mod tests {
         check("governance", "lockgate history --governance --before 9");
         check("release:shop/web@1.4.2", "lockgate history --release shop/web@1.4.2 --before 9");
         check("promotions", "lockgate history --before 9");
+        let picked = Filter {
+            service: "shop/web".to_owned(),
+            outcome: "deny".to_owned(),
+            text: "it's weekly; rm -rf /".to_owned(),
+            build: "0123abcd".to_owned(),
+            ..Filter::default()
+        };
+        let wanted = r"lockgate history --service shop/web --outcome deny --build 0123abcd --text 'it'\''s weekly; rm -rf /'";
+        assert_eq!(picked.command(), wanted);
+        assert_eq!(
+            picked.query(None),
+            "service=shop%2Fweb&text=it%27s%20weekly%3B%20rm%20-rf%20%2F&outcome=deny&build=0123abcd"
+        );
         let filter = Filter { stream: "person:dana".to_owned(), ..Filter::default() };
         assert_eq!(filter.query(Some(3)), "stream=person%3Adana&before=3");
     }

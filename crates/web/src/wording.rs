@@ -43,11 +43,25 @@ pub fn exact(time: UnixMillis) -> Markup {
     html! { time datetime=(exact) { (text) } }
 }
 
-/// A digest by its first characters, whole for whoever points at it.
+/// A digest by its first characters, as a button that copies all of it; for links there is [`digest_in_link`].
 pub fn digest(digest: &Digest) -> Markup {
     let whole = digest.to_string();
-    let short: String = whole.chars().take("sha256:".len() + 12).collect();
-    html! { code.digest title=(whole) { (short) "…" } }
+    html! {
+        button.digest type="button" data-copy=(whole) title=(whole) {
+            code { (beginning(&whole)) } " " span.quiet { "copy" }
+        }
+    }
+}
+
+/// A digest by its first characters, whole for whoever points at it.
+pub fn digest_in_link(digest: &Digest) -> Markup {
+    let whole = digest.to_string();
+    html! { code title=(whole) { (beginning(&whole)) } }
+}
+
+fn beginning(digest: &str) -> String {
+    let short: String = digest.chars().take("sha256:".len() + 12).collect();
+    format!("{short}…")
 }
 
 /// A size in bytes, as people say it.
@@ -63,6 +77,11 @@ pub fn size(bytes: u64) -> String {
         unit += 1;
     }
     format!("{}.{} {}", tenths / 10, tenths % 10, UNITS.get(unit).copied().unwrap_or("TiB"))
+}
+
+/// The word for one, or for any other number.
+pub fn plural<'a>(count: u64, one: &'a str, more: &'a str) -> &'a str {
+    if count == 1 { one } else { more }
 }
 
 /// An outcome or a standing as an icon and its word; colour only repeats what they say.
@@ -119,6 +138,16 @@ mod tests {
         check(u64::MAX, "16777215.9 TiB");
         let text = ago(UnixMillis(0), UnixMillis(120_000)).into_string();
         assert_eq!(text, r#"<time datetime="1970-01-01T00:00:00Z" title="1970-01-01T00:00:00Z">2 min ago</time>"#);
+    }
+
+    #[test]
+    fn a_digest_is_short_and_copied_whole() {
+        let whole = Digest::of(b"artifact");
+        let text = digest(&whole).into_string();
+        assert!(text.contains(&format!("data-copy=\"{whole}\"")), "{text}");
+        assert!(text.contains(&format!(">{}…<", &whole.to_string()[..19])), "{text}");
+        // A button inside a link would be neither.
+        assert!(!digest_in_link(&whole).into_string().contains("button"));
     }
 
     #[test]

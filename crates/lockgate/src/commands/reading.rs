@@ -161,11 +161,15 @@ pub fn history(world: &World, options: &cli::History) -> Outcome {
     if let Some(stream) = stream {
         path.push_str(&format!("&stream={}", query_value(stream.as_str())));
     }
+    for (name, value) in options.only.pairs() {
+        path.push_str(&format!("&{name}={}", query_value(value)));
+    }
     if let Some(before) = options.before {
         path.push_str(&format!("&before={before}"));
     }
     let reply: HistoryReply = client.get(&path)?;
-    if reply.items.is_empty() && reply.next.is_none() && options.before.is_none() {
+    let asked_for_all = options.before.is_none() && options.only.pairs().next().is_none();
+    if reply.items.is_empty() && reply.next.is_none() && asked_for_all {
         check_known(&client, filter)?;
     }
     world.terminal.show(&reply, || {

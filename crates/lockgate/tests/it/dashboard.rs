@@ -188,6 +188,17 @@ fn every_page_says_what_the_ledger_holds() {
     assert!(found("event=approval").iter().all(|row| row["event"] == "approval.recorded"));
     assert!(found("person=dana").iter().all(|row| row["actor"] == "dana"));
     assert!(found("person=dana&environment=&event=promotion&limit=2").len() == 2);
+    assert!(found("outcome=allow").iter().all(|row| row["entry"]["event"]["body"]["outcome"] == "allow"));
+    assert!(found("outcome=approve").iter().all(|row| row["event"] == "approval.recorded"));
+    let beginning: String = policy.chars().take(19).collect();
+    let under = found(&format!("policy={beginning}&limit=200"));
+    assert!(under.iter().any(|row| row["event"] == "decision.recorded" && row["index"] != 0));
+    assert!(under.iter().all(|row| row["entry"]["event"]["body"]["policy"] == json!(policy)));
+    for (query, what) in [("outcome=denied", "is no outcome"), ("policy=abc", "begins no digest")] {
+        let refused = lockgate.get(&format!("/v1/history?{query}"), Some(&sam));
+        refused.refused(400, "QUERY_INVALID");
+        assert!(String::from_utf8_lossy(&refused.body).contains(what), "{refused:?}");
+    }
     assert!(found("text=WEEKLY").iter().all(|row| text(&row["summary"]).contains("weekly release")));
     assert!(found(&format!("artifact={artifact}")).len() >= 2);
     let all = found("service=shop/web&limit=200");

@@ -141,3 +141,36 @@ fn another_services_packages_are_not_told() {
         assert!(!rows(&lockgate.json(&["where", query, "--as", "sam"], 0)).is_empty(), "{query}");
     }
 }
+
+/// The history is picked by build, outcome and policy set, on the command line as on the page.
+#[test]
+fn a_build_leads_to_everything_that_happened_to_its_releases() {
+    let lockgate = Instance::pending();
+    let commit = "0123456789abcdef0123456789abcdef01234567";
+    lockgate.write("built.tar.gz", "built");
+    let push = ["push", "built.tar.gz", "--service", "shop/api", "--version", "1.0.0", "--tests", "junit.xml"];
+    let source = ["--source-repository", "https://example.com/shop/api", "--source-commit", commit];
+    lockgate.run(&[&push[..], &source[..]].concat()).exits(0);
+    lockgate.run(&["promote", "shop/api@1.0.0", "--to", "dev", "--reason", "first"]).exits(0);
+    let history = |arguments: &[&str]| {
+        let reply = lockgate.json(&[&["history", "--limit", "200"][..], arguments].concat(), 0);
+        reply["items"].as_array().unwrap().clone()
+    };
+    let about = |row: &Value| row["entry"]["event"]["body"]["release"] == "shop/api@1.0.0";
+    for start in [commit, &commit[..7]] {
+        let found = history(&["--build", start]);
+        assert!(found.iter().all(about), "{found:?}");
+        for event in ["release.published", "evidence.recorded", "promotion.requested", "grant.issued"] {
+            assert!(found.iter().any(|row| row["event"] == event), "{event}: {found:?}");
+        }
+    }
+    let one = lockgate.json(&["history", "--build", commit, "--limit", "1"], 0);
+    let next = one["next"].as_u64().unwrap().to_string();
+    let rest = history(&["--build", commit, "--before", &next]);
+    assert_eq!(rest.len() + 1, history(&["--build", commit]).len());
+    assert!(history(&["--build", "fedcba98"]).is_empty());
+    let allowed = history(&["--build", commit, "--outcome", "allow"]);
+    assert!(!allowed.is_empty() && allowed.iter().all(|row| row["event"] == "decision.recorded"), "{allowed:?}");
+    assert!(history(&["--build", commit, "--outcome", "deny"]).is_empty());
+    lockgate.run(&["history", "--outcome", "denied"]).refused(2, "QUERY_INVALID").says("allow, deny, pending");
+}

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use axum::response::Response;
 use lockgate_api::wire::{HistoryItem, HistoryReply};
 use lockgate_engine::authorise::names_hidden_service;
-use lockgate_engine::history::{self as histories, Filter, Item};
+use lockgate_engine::history::{self as histories, CameOut, DigestStart, Filter, Item};
 use lockgate_engine::suspects::suspects;
 use lockgate_engine::{Engine, Fault, Kind};
 use lockgate_ledger::Event;
@@ -45,6 +45,9 @@ impl Asked {
             event: filled(call, "event")?,
             since: filled(call, "since")?.map(|moment: Moment| moment.0),
             until: filled(call, "until")?.map(|moment: Moment| moment.1),
+            outcome: filled::<CameOut>(call, "outcome")?,
+            policy: filled::<DigestStart>(call, "policy")?,
+            build: filled::<String>(call, "build")?.map(|build| build.trim().to_owned()),
         };
         let most = filled::<usize>(call, "limit")?.unwrap_or(most).clamp(1, histories::PAGE_MAX);
         let text = filled::<String>(call, "text")?.unwrap_or_default();

@@ -22,7 +22,7 @@ pub fn waivers(waivers: &[WaiverRow], rights: &Rights, now: UnixMillis) -> Marku
             @if waivers.is_empty() {
                 div.empty {
                     p { "No finding is excepted from a gate, and nobody asks for that." }
-                    pre { code { "lockgate waive request --gate GATE --finding CVE --service SERVICE --env ENVIRONMENT --reason REASON" } }
+                    (command("cli-none-waivers", "lockgate waive request --gate GATE --finding CVE --service SERVICE --env ENVIRONMENT --reason REASON"))
                 }
             } @else {
                 div.scroll { table {
@@ -88,7 +88,7 @@ pub fn feeds(feeds: &[FeedRow], now: UnixMillis) -> Markup {
             @if feeds.is_empty() {
                 div.empty {
                     p { "No snapshot of a feed of vulnerabilities is recorded." }
-                    pre { code { "lockgate feed update --kind kev --file known_exploited_vulnerabilities.json" } }
+                    (command("cli-none-feeds", "lockgate feed update --kind kev --file known_exploited_vulnerabilities.json"))
                 }
             } @else {
                 div.scroll { table {

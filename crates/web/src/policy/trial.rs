@@ -6,7 +6,7 @@ use lockgate_model::EnvName;
 use maud::{Markup, html};
 
 use super::source::place;
-use crate::wording::{command, digest, outcome, visible};
+use crate::wording::{command, digest_in_link, outcome, visible};
 
 /// What was asked, as the address has it, and what came of it.
 #[derive(Debug, Clone, Default)]
@@ -87,7 +87,7 @@ fn tree(trial: &Trial, found: &Found) -> Markup {
                             dt { "found" } dd { (visible(&gate.found)) }
                             @if !gate.evidence.is_empty() {
                                 dt { "evidence" }
-                                dd { @for one in &gate.evidence { a href={ "/evidence/" (one) } { (digest(one)) } " " } }
+                                dd { @for one in &gate.evidence { a href={ "/evidence/" (one) } { (digest_in_link(one)) } " " } }
                             }
                             @if !gate.who.is_empty() { dt { "who" } dd { (visible(&gate.who)) } }
                         }

@@ -1,18 +1,21 @@
-//! One piece of evidence: its bytes as text, and what is read from them.
+//! One piece of evidence: its bytes as text, what is read from them, and what they list, searched.
 
+use std::cmp::Reverse;
 use std::io::Read as _;
 
 use axum::http::StatusCode;
 use axum::response::Response;
 use lockgate_engine::{Engine, Fault, Kind};
-use lockgate_evidence::report;
+use lockgate_evidence::sbom::Component;
 use lockgate_evidence::statement::Statement;
+use lockgate_evidence::{component, report};
 use lockgate_ledger::facts::is_statement_type;
-use lockgate_model::facts::Claim;
+use lockgate_ledger::release_diff::severity_word;
+use lockgate_model::facts::{Claim, Finding};
 use lockgate_model::{Digest, Limits, PersonId};
 use lockgate_policy::{Proof, TrustedSigner};
 use lockgate_sign::dsse::Envelope;
-use lockgate_web::evidence::{self as evidence_page, Evidence};
+use lockgate_web::evidence::{self as evidence_page, ComponentLine, Evidence, FindingLine, Listed};
 
 use super::shell;
 use crate::call::Call;
@@ -24,10 +27,13 @@ use crate::handlers::pages::page;
 const SHOWN: usize = 200 * 1024;
 /// How many bytes are read, hashed and understood at most; of what is longer only the beginning is shown.
 const READ: u64 = 16 * 1024 * 1024;
+/// How many lines of what it lists are shown.
+const LISTED: usize = 500;
 
 /// `GET /evidence/{digest}`.
 pub async fn evidence(call: Call) -> Result<Response, Fault> {
     let (digest, person): (Digest, PersonId) = (call.part("digest")?, call.person()?);
+    let words = call.query.get("q").map(|text| text.trim().to_owned()).unwrap_or_default();
     let (app, scope) = (call.app.clone(), call.scope().cloned());
     let text = heavy(move || {
         let unknown = || Fault::not_found("BLOB_UNKNOWN", format!("no bytes are stored as {digest}"));
@@ -41,7 +47,7 @@ pub async fn evidence(call: Call) -> Result<Response, Fault> {
             let message = format!("the bytes stored as {digest} are others");
             return Err(Fault::new(Kind::Integrity, "DIGEST_MISMATCH", message).hint("run `lockgate audit`"));
         }
-        let evidence = described(&app.engine, digest, size_bytes, &bytes, whole)?;
+        let evidence = described(&app.engine, (digest, size_bytes), &bytes, whole, &words)?;
         let title = format!("Evidence {}", digest.short());
         Ok(shell.page(None, &title, &evidence_page::content(&evidence)))
     })
@@ -66,7 +72,13 @@ fn bytes_of(engine: &Engine, digest: &Digest) -> Result<Option<(Vec<u8>, u64)>, 
     Ok(Some((bytes, size)))
 }
 
-fn described(engine: &Engine, digest: Digest, size_bytes: u64, bytes: &[u8], whole: bool) -> Result<Evidence, Fault> {
+fn described(
+    engine: &Engine,
+    (digest, size_bytes): (Digest, u64),
+    bytes: &[u8],
+    whole: bool,
+    words: &str,
+) -> Result<Evidence, Fault> {
     let shown = bytes.get(..SHOWN).unwrap_or(bytes);
     let mut evidence = Evidence {
         digest,
@@ -74,6 +86,7 @@ fn described(engine: &Engine, digest: Digest, size_bytes: u64, bytes: &[u8], who
         whole,
         form: "bytes".to_owned(),
         claim: None,
+        listed: Listed::default(),
         signers: Vec::new(),
         text: String::from_utf8_lossy(shown).into_owned(),
         truncated: (shown.len() as u64) < size_bytes,
@@ -82,7 +95,7 @@ fn described(engine: &Engine, digest: Digest, size_bytes: u64, bytes: &[u8], who
         return Ok(evidence);
     }
     let limits = &Limits::DEFAULT;
-    let claim = match Envelope::parse(bytes, limits) {
+    let read = match Envelope::parse(bytes, limits) {
         Ok(envelope) => {
             evidence.form = "signed envelope".to_owned();
             let governance = engine.governance()?;
@@ -103,15 +116,67 @@ fn described(engine: &Engine, digest: Digest, size_bytes: u64, bytes: &[u8], who
             evidence.truncated = payload.len() < envelope.payload.len();
             let statement =
                 is_statement_type(&envelope.payload_type).then(|| Statement::parse(&envelope.payload, limits));
-            statement.and_then(Result::ok).map(|statement| lockgate_evidence::claim_of(&statement, limits))
+            statement.and_then(Result::ok).map(|statement| component::read_statement(&statement, limits))
         }
         Err(_) => report::detect(bytes).and_then(|format| {
             evidence.form = format!("{format} report");
-            report::read(format, bytes, limits).ok()
+            component::read_report(format, bytes, limits).ok()
         }),
     };
-    evidence.claim = claim.as_ref().map(said).transpose()?;
+    if let Some((claim, components)) = read {
+        evidence.claim = Some(said(&claim)?);
+        evidence.listed = listed(&claim, &components, words);
+    }
     Ok(evidence)
+}
+
+/// What it lists, as far as it has these words.
+fn listed(claim: &Claim, components: &[Component], words: &str) -> Listed {
+    let wanted = words.to_lowercase();
+    let has = |texts: [Option<&str>; 4]| {
+        wanted.is_empty() || texts.into_iter().flatten().any(|text| text.to_lowercase().contains(&wanted))
+    };
+    let none = Vec::new();
+    let findings = if let Claim::Vulnerabilities(scan) = claim { &scan.findings } else { &none };
+    let fits = |one: &&Finding| {
+        has([Some(one.id.as_str()), Some(one.package.as_str()), one.purl.as_deref(), Some(severity_word(one.severity))])
+    };
+    let mut bad: Vec<&Finding> = findings.iter().filter(fits).collect();
+    bad.sort_by_key(|one| Reverse(one.severity));
+    let fits = |one: &&Component| {
+        has([Some(one.name.as_str()), one.version.as_deref(), one.purl.as_deref(), one.licence.as_deref()])
+    };
+    let parts: Vec<&Component> = components.iter().filter(fits).collect();
+    Listed {
+        words: words.to_owned(),
+        all: findings.len().saturating_add(components.len()),
+        fitting: bad.len().saturating_add(parts.len()),
+        components: parts.into_iter().take(LISTED).map(component_line).collect(),
+        findings: bad.into_iter().take(LISTED).map(finding_line).collect(),
+    }
+}
+
+fn component_line(one: &Component) -> ComponentLine {
+    ComponentLine {
+        name: one.name.clone(),
+        version: one.version.clone(),
+        licence: one.licence.clone(),
+        purl: one.purl.clone(),
+    }
+}
+
+fn finding_line(one: &Finding) -> FindingLine {
+    let mut remarks: Vec<String> = one.vex.iter().map(|status| format!("vex: {}", status.as_str())).collect();
+    if one.kev.is_some() {
+        remarks.push("known to be exploited".to_owned());
+    }
+    FindingLine {
+        id: one.id.clone(),
+        severity: severity_word(one.severity).to_owned(),
+        package: format!("{} {}", one.package, one.version),
+        fixed: one.fixed.clone(),
+        remark: remarks.join(", "),
+    }
 }
 
 /// What sort of claim it is, and all of it.
@@ -119,4 +184,40 @@ fn said(claim: &Claim) -> Result<(String, String), Fault> {
     let text = serde_json::to_string_pretty(claim)
         .map_err(|error| Fault::new(Kind::Bug, "REPLY_INVALID", error.to_string()))?;
     Ok((claim.kind().to_owned(), text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lockgate_model::facts::{Severity, Vulnerabilities};
+
+    #[test]
+    fn what_it_lists_is_searched_and_the_worst_comes_first() {
+        let finding = |id: &str, package: &str, severity| Finding {
+            id: id.to_owned(),
+            package: package.to_owned(),
+            severity,
+            ..Finding::default()
+        };
+        let findings = vec![
+            finding("CVE-1", "left", Severity::Low),
+            finding("CVE-2", "right", Severity::Critical),
+            finding("CVE-3", "Left-Pad", Severity::High),
+        ];
+        let claim = Claim::Vulnerabilities(Vulnerabilities {
+            scanner: "trivy".to_owned(),
+            scanner_version: None,
+            scanned_at: None,
+            findings,
+        });
+        let check = |words: &str, wanted: &[&str]| {
+            let found = listed(&claim, &[], words);
+            let ids: Vec<&str> = found.findings.iter().map(|one| one.id.as_str()).collect();
+            assert_eq!((found.all, found.fitting, ids.as_slice()), (3, wanted.len(), wanted), "{words}");
+        };
+        check("", &["CVE-2", "CVE-3", "CVE-1"]);
+        check("LEFT", &["CVE-3", "CVE-1"]);
+        check("critical", &["CVE-2"]);
+        check("nothing", &[]);
+    }
 }

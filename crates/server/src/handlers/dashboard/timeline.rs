@@ -29,6 +29,9 @@ pub async fn timeline(call: Call) -> Result<Response, Fault> {
         text: kept("text"),
         since: kept("since"),
         until: kept("until"),
+        outcome: kept("outcome"),
+        policy: kept("policy"),
+        build: kept("build"),
         before: asked.before,
     };
     let person = call.person()?;

@@ -1,0 +1,90 @@
+//! `lockgate history`: which stream of the ledger, and which of its entries.
+
+use clap::Args;
+use lockgate_model::{Digest, EnvName, PersonId, PromotionId, ReleaseName, ServiceName};
+
+/// `history`.
+#[derive(Debug, Clone, Args)]
+#[group(multiple = false)]
+pub struct HistoryFilter {
+    /// Of one release
+    #[arg(long, value_name = "SERVICE@VERSION")]
+    pub release: Option<ReleaseName>,
+    /// Of one promotion
+    #[arg(long, value_name = "P-N")]
+    pub promotion: Option<PromotionId>,
+    /// Of one environment
+    #[arg(long, value_name = "ENVIRONMENT")]
+    pub env: Option<EnvName>,
+    /// Of one person or machine
+    #[arg(id = "of-person", long = "person", value_name = "NAME")]
+    pub person: Option<PersonId>,
+    /// Of one service's releases
+    #[arg(long)]
+    pub service: Option<ServiceName>,
+    /// Of one artifact
+    #[arg(long, value_name = "DIGEST")]
+    pub artifact: Option<Digest>,
+    /// Of keys, people and policy
+    #[arg(long)]
+    pub governance: bool,
+}
+
+/// `history`: which entries of the stream.
+#[derive(Debug, Clone, Args)]
+pub struct HistoryOnly {
+    /// Only such events: `approval.recorded`, or the first part of that
+    #[arg(long, value_name = "NAME")]
+    pub event: Option<String>,
+    /// Only what came out so: allow, deny, pending, approve or reject
+    #[arg(long, value_name = "WORD")]
+    pub outcome: Option<String>,
+    /// Only what this policy set decided, and its activation: its digest, or how that begins
+    #[arg(long, value_name = "DIGEST")]
+    pub policy: Option<String>,
+    /// Only releases of this build: how its commit, its run or its builder begins
+    #[arg(long, value_name = "COMMIT|RUN|BUILDER")]
+    pub build: Option<String>,
+    /// Only lines with these words
+    #[arg(long, value_name = "WORDS")]
+    pub text: Option<String>,
+    /// From this day or moment on
+    #[arg(long, value_name = "DAY")]
+    pub since: Option<String>,
+    /// Until this day, with all of it, or before this moment
+    #[arg(long, value_name = "DAY")]
+    pub until: Option<String>,
+}
+
+impl HistoryOnly {
+    /// What is asked for, each with what the API calls it.
+    pub fn pairs(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let all = [
+            ("event", &self.event),
+            ("outcome", &self.outcome),
+            ("policy", &self.policy),
+            ("build", &self.build),
+            ("text", &self.text),
+            ("since", &self.since),
+            ("until", &self.until),
+        ];
+        all.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?)))
+    }
+}
+
+/// `history`.
+#[derive(Debug, Clone, Args)]
+pub struct History {
+    /// Which stream; all of it by default
+    #[command(flatten)]
+    pub filter: HistoryFilter,
+    /// And which of its entries
+    #[command(flatten)]
+    pub only: HistoryOnly,
+    /// How many
+    #[arg(long, default_value = "30", value_parser = super::count)]
+    pub limit: usize,
+    /// Before this number, as printed by the page before
+    #[arg(long)]
+    pub before: Option<u64>,
+}
