@@ -5,9 +5,7 @@ use std::str::FromStr;
 
 use lockgate_ledger::{Entry, Event, Leaf};
 use lockgate_model::facts::Verdict;
-use lockgate_model::{
-    Digest, EntryIndex, EnvName, Limits, PersonId, ReleaseName, ServiceName, StreamName, UnixMillis,
-};
+use lockgate_model::{Digest, EntryIndex, EnvName, Limits, PersonId, ReleaseName, ServiceName, StreamName, UnixMillis};
 use lockgate_policy::Outcome;
 use lockgate_store::Store;
 

@@ -354,7 +354,8 @@ mod tests {
             build: "0123abcd".to_owned(),
             ..Filter::default()
         };
-        let wanted = r"lockgate history --service shop/web --outcome deny --build 0123abcd --text 'it'\''s weekly; rm -rf /'";
+        let wanted =
+            r"lockgate history --service shop/web --outcome deny --build 0123abcd --text 'it'\''s weekly; rm -rf /'";
         assert_eq!(picked.command(), wanted);
         assert_eq!(
             picked.query(None),
