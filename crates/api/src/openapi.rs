@@ -62,6 +62,10 @@ fn operation(route: &Route, generator: &mut SchemaGenerator) -> Value {
         Access::Permission(permission) => {
             object.insert("security".to_owned(), json!([{ "token": [permission] }]));
         }
+        Access::AnyOf(permissions) => {
+            let each: Vec<Value> = permissions.iter().map(|permission| json!({ "token": [permission] })).collect();
+            object.insert("security".to_owned(), Value::Array(each));
+        }
     }
     let parameters = parameters(route);
     if !parameters.is_empty() {

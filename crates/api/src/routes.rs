@@ -9,6 +9,8 @@ pub enum Access {
     SignedIn,
     /// Someone with this permission of the policy set.
     Permission(&'static str),
+    /// Someone with at least one of these permissions of the policy set; what each is good for, the verb says.
+    AnyOf(&'static [&'static str]),
 }
 
 /// How large a request body may be.
@@ -86,7 +88,7 @@ macro_rules! routes {
     };
 }
 
-use Access::{Permission, Public, SignedIn};
+use Access::{AnyOf, Permission, Public, SignedIn};
 
 routes! {
     "GET" "/" "page-pipeline" Permission("read"), None, Read, Safe, "page.pipeline", "What runs where";
@@ -165,7 +167,7 @@ routes! {
     "GET" "/v1/blobs/{digest}" "blob-get" Permission("read"), None, Read, Safe, "blobs.get", "Download bytes by digest";
     "HEAD" "/v1/blobs/{digest}" "blob-head" Permission("read"), None, Read, Safe, "blobs.head", "Whether bytes are here";
     "POST" "/v1/releases" "publish" Permission("push"), LargeJson, Write, BearerOnly, "releases.publish", "Publish a release with its evidence";
-    "POST" "/v1/evidence" "attest" Permission("attest"), LargeJson, Write, BearerOnly, "evidence.record", "Record evidence about a release";
+    "POST" "/v1/evidence" "attest" AnyOf(&["attest", "deploy"]), LargeJson, Write, BearerOnly, "evidence.record", "Record evidence about a release; who may deploy and no more, reports of what runs there";
     "POST" "/v1/promotions" "promote" Permission("request"), Json, Write, CookieChecked, "promotions.request", "Ask that a release be let into an environment";
     "POST" "/v1/rollbacks" "rollback" Permission("rollback"), Json, Write, CookieChecked, "rollbacks.request", "Ask to go back to an earlier release";
     "GET" "/v1/promotions/{id}" "why" Permission("read"), None, Read, Safe, "promotions.show", "A promotion with every gate";

@@ -19,12 +19,12 @@ use lockgate_sign::dsse::Envelope;
 use lockgate_sigstore::{Bundle, Content};
 use serde_json::{Value, json as value};
 
-use crate::authorise::{belongs, permit, release_unknown};
+use crate::authorise::{authorise, belongs, permit, release_unknown, remember};
 use crate::bodies::{StoreBodies, Upload};
 use crate::engine::{Engine, Inner};
 use crate::evaluate::evaluate_open;
 use crate::fault::{Fault, Kind};
-use crate::runs;
+use crate::runs::{self, Word};
 use crate::sequencer::Submission;
 use crate::staging::Staging;
 use crate::where_index::{self, Terms};
@@ -289,8 +289,7 @@ pub fn attest(
         }
     }
     Ok(Submission::new(move |staging, inner| {
-        let unknown = Some(release_unknown(&release));
-        permit(staging, &by, Permission::Attest, Object::Service(&release.service), unknown)?;
+        permit_evidence(staging, &by, &release, &evidence)?;
         let recorded = evidence
             .into_iter()
             .map(|checked| record(staging, inner, &by, &release, checked))
@@ -300,7 +299,41 @@ pub fn attest(
     }))
 }
 
+/// Authorises handing evidence in: whatever it is, with `attest`; with `deploy` alone, nothing but reports of what runs,
+/// each about an environment that they may deploy that service in.
+///
+/// # Errors
+/// `NOT_PERMITTED`, or `RELEASE_UNKNOWN`.
+fn permit_evidence(
+    staging: &mut Staging<'_>,
+    by: &PersonId,
+    release: &ReleaseName,
+    evidence: &[Checked],
+) -> Result<(), Fault> {
+    let governance = staging.governance()?.clone();
+    let whole = Object::Service(&release.service);
+    let deploys = |word: &Word| {
+        let target = Object::Target(&release.service, &word.environment);
+        governance.policy.environment(&word.environment).is_some()
+            && authorise(&governance, by, Permission::Deploy, target).is_ok()
+    };
+    let reports = !evidence.is_empty() && evidence.iter().all(|checked| checked.runs().is_some_and(deploys));
+    match reports && authorise(&governance, by, Permission::Attest, whole).is_err() {
+        true => {
+            remember(staging, by, Permission::Deploy);
+            Ok(())
+        }
+        false => permit(staging, by, Permission::Attest, whole, Some(release_unknown(release))),
+    }
+}
+
 impl Checked {
+    /// What a report says of what runs, if it does; one that is too long to count does not.
+    fn runs(&self) -> Option<&Word> {
+        let counts = matches!(self.form, CheckedForm::Report { .. }) && self.size_bytes <= runs::BYTES_MAX;
+        self.terms.word().filter(|_| counts)
+    }
+
     /// The entry's body, without what wraps a report.
     fn event(&self, release: &ReleaseName) -> EvidenceRecorded {
         let media_type = match &self.form {

@@ -16,6 +16,7 @@ use crate::ci::CiSessions;
 use crate::clock::{Clock, Entropy};
 use crate::fault::{Fault, Kind};
 use crate::keys::LedgerKeys;
+use crate::projections;
 use crate::reader;
 use crate::sequencer::{Answer, Job, Receipt, Sequencer, Submission, sign_head};
 use crate::session::SessionCache;
@@ -176,6 +177,7 @@ impl Engine {
                 "the keys beside the ledger are another ledger's",
             ));
         }
+        projections::mend(&*store, governance.as_deref())?;
         where_index::ensure(&*store, governance.as_deref())?;
         lockgate_failpoint::point("open.index-ensured");
         let time = match stored.size.0.checked_sub(1) {

@@ -42,6 +42,7 @@ pub mod outbound;
 pub mod passkeys;
 pub mod people;
 pub mod policy;
+mod projections;
 pub mod promote;
 pub mod push;
 pub mod reader;

@@ -22,6 +22,7 @@ use lockgate_store::{Batch, Head, Projection, Store};
 
 use crate::bodies::StoreBodies;
 use crate::fault::Fault;
+use crate::projections;
 use crate::reader;
 use crate::runs::{self, Row, Word};
 use crate::staging::Staging;
@@ -479,7 +480,7 @@ fn rows_of(store: &dyn Store, governance: &Governance, index: EntryIndex, entry:
 }
 
 /// Writes rows without an entry: the head stays what it is.
-fn put(store: &dyn Store, head: &Head, projections: Vec<Projection>) -> Result<(), Fault> {
+pub(crate) fn put(store: &dyn Store, head: &Head, projections: Vec<Projection>) -> Result<(), Fault> {
     let batch = Batch {
         first: EntryIndex(head.size.0),
         entries: Vec::new(),
@@ -492,14 +493,16 @@ fn put(store: &dyn Store, head: &Head, projections: Vec<Projection>) -> Result<(
     Ok(store.commit(&batch)?)
 }
 
-/// The same for a store that no server has open: `lockgate doctor --rebuild`.
+/// The same for a store that no server has open, with the other projections: `lockgate doctor --rebuild`.
 ///
 /// # Errors
 /// `LEDGER_EMPTY`, or as [`rebuild`].
 pub fn rebuild_store(store: &dyn Store) -> Result<Rebuilt, Fault> {
     let governance = reader::governance(store)?
         .ok_or_else(|| Fault::new(crate::Kind::Unavailable, "LEDGER_EMPTY", "the ledger has no first entry"))?;
-    rebuild(store, &governance)
+    let done = rebuild(store, &governance)?;
+    projections::remake(store)?;
+    Ok(done)
 }
 
 #[cfg(test)]

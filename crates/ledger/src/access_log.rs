@@ -403,6 +403,20 @@ mod tests {
             assert_ne!(bad, text);
             assert!(AccessEntry::from_bytes(bad.as_bytes()).is_err(), "{bad}");
         }
+        let listed = serde_json::json!([
+            AccessEntry::SCHEMA,
+            7,
+            "-",
+            "127.0.0.1",
+            "whoami",
+            "P-3",
+            "refused",
+            401,
+            "SIGN_IN_NEEDED",
+            null
+        ]);
+        let error = AccessEntry::from_bytes(&canonical::to_vec(&listed).unwrap()).unwrap_err();
+        assert!(error.message.contains("sequence"), "{error}");
     }
 
     #[test]

@@ -246,6 +246,19 @@ mod tests {
         let empty = text.replacen("\"check\"", "\"also\":[],\"check\"", 1);
         assert_ne!(empty, text);
         assert_eq!(DrillReport::from_bytes(empty.as_bytes()).unwrap_err().code, "DRILL_INVALID");
+        let mut listed: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+        listed["attacks"][0] = serde_json::json!([
+            "log-truncated",
+            "the last entry was removed",
+            "caught",
+            "audit",
+            "ROLLBACK_DETECTED",
+            [],
+            null,
+            3
+        ]);
+        let error = DrillReport::from_bytes(&canonical::to_vec(&listed).unwrap()).unwrap_err();
+        assert!(error.code == "DRILL_INVALID" && error.message.contains("sequence"), "{error:?}");
         let mut spaced = bytes;
         spaced.push(b'\n');
         assert_eq!(DrillReport::from_bytes(&spaced).unwrap_err().code, "DRILL_INVALID");

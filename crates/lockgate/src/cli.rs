@@ -518,9 +518,15 @@ pub enum Bundle {
 /// `doctor`.
 #[derive(Debug, Clone, Args)]
 pub struct Doctor {
-    /// Make the index behind `lockgate where` again from the ledger, instead; the server must not run
+    /// Make the index behind `lockgate where` and the other projections again from the ledger, instead; the server must
+    /// not run
     #[arg(long)]
     pub rebuild: bool,
+    /// After a failed flush, such as of a full disk, read and verify everything, write the database into a new file and
+    /// let a server start again, instead; for a disk that was full and is well: one that fails otherwise wants a restart
+    /// of the host, or another disk
+    #[arg(long, conflicts_with = "rebuild")]
+    pub recheck: bool,
 }
 
 /// `audit`.

@@ -103,6 +103,10 @@ impl From<StoreError> for Failure {
                 .hint("another server uses this data directory; stop it, or choose another with --home"),
             StoreError::Practice(_) => Self::new(Exit::Conflict, "STORE_PRACTICE", error.to_string())
                 .hint("run the server on its own data directory, or on a backup"),
+            StoreError::Fatal(_) => Self::new(Exit::Unavailable, "STORE_FAILED", error.to_string()).hint(
+                "see that the disk has room and is well; a server starts again after a restart of the host, or after \
+                 `lockgate doctor --recheck`",
+            ),
             StoreError::Schema { .. } => Self::new(Exit::Failed, "STORE_SCHEMA", error.to_string()),
             StoreError::NotFound(_) => Self::new(Exit::NotFound, "STORE_MISSING", error.to_string()),
             _ => Fault::from(error).into(),

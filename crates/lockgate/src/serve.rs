@@ -21,7 +21,7 @@ use lockgate_server::{App, Front, Hosts, Rates, oidc};
 use lockgate_sign::attestation_key::AttestationKey;
 use lockgate_sign::note::{Note, NoteKeyKind, NoteSigner};
 use lockgate_store::LedgerStore;
-use lockgate_store_local::{LocalStore, Options};
+use lockgate_store_local::{LocalStore, Mended, Options};
 use lockgate_tlog::checkpoint::Checkpoint;
 use tokio::net::TcpListener;
 
@@ -175,6 +175,7 @@ fn open(home: &Home, options: &cli::Serve) -> Result<Engine, Failure> {
     let data = home.data();
     let store = LocalStore::open(&data, Options::default())?;
     stop_with(&store);
+    tell_mended(&store);
     lockgate_failpoint::point("start.store-opened");
     home.leftovers_remove();
     let begun = store.head()?.size > TreeSize(0);
@@ -224,6 +225,19 @@ pub fn stop_at_once() -> OnFatal {
 pub fn stop_with(store: &LocalStore) {
     let stop = stop_at_once();
     store.on_failure(move |reason| stop(reason.to_owned()));
+}
+
+/// Tells what was taken out of a store when it was opened.
+fn tell_mended(store: &LocalStore) {
+    let Mended { sessions, projections } = store.mended();
+    if !store.mended().is_nothing() {
+        tracing::warn!(
+            code = "STORE_MENDED",
+            sessions,
+            projections,
+            "rows were not what was written, and were taken out: people sign in again, projections are made again; check the disk"
+        );
+    }
 }
 
 /// How people reach the server, and through whom they may sign in.

@@ -32,7 +32,7 @@ pub fn to_vec<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, CanonicalErro
     Ok(bytes)
 }
 
-/// Reads bytes that must be the canonical spelling of a `T`.
+/// Reads bytes that must be the canonical spelling of a `T`, each struct being an object and never a list.
 ///
 /// # Errors
 /// [`CanonicalError::Json`] when they are not JSON of that shape, [`CanonicalError::NotCanonical`] when they are
@@ -44,7 +44,7 @@ pub fn from_slice<T: DeserializeOwned>(bytes: &[u8], limits: &Limits) -> Result<
     if again != bytes {
         return Err(CanonicalError::NotCanonical);
     }
-    serde_json::from_value(value).map_err(|error| JsonError { code: "JSON_FIELD", message: error.to_string() }.into())
+    json::objects::into_type(value).map_err(|error| JsonError { code: "JSON_FIELD", message: error.to_string() }.into())
 }
 
 fn write(value: &Value, out: &mut Vec<u8>) -> Result<(), CanonicalError> {

@@ -8,6 +8,8 @@ use serde_json::{Map, Number, Value};
 
 use crate::limits::Limits;
 
+pub(crate) mod objects;
+
 /// The largest integer that every JSON reader agrees on: 2^53 - 1 (RFC 8785, section 3.2.2.3 with RFC 7493).
 pub const MAX_SAFE_INTEGER: u64 = (1 << 53) - 1;
 
@@ -44,13 +46,14 @@ pub fn read(bytes: &[u8], limits: &Limits, numbers: Numbers) -> Result<Value, Js
     Ok(value)
 }
 
-/// Reads a strict document into a type; unknown fields are the type's own business (`deny_unknown_fields`).
+/// Reads a strict document into a type, each struct from an object and never from a list; unknown fields are the type's
+/// own business (`deny_unknown_fields`).
 ///
 /// # Errors
 /// As [`read`], or `JSON_FIELD` when the document has another shape than the type.
 pub fn read_as<T: DeserializeOwned>(bytes: &[u8], limits: &Limits, numbers: Numbers) -> Result<T, JsonError> {
     let value = read(bytes, limits, numbers)?;
-    serde_json::from_value(value).map_err(|error| JsonError { code: "JSON_FIELD", message: error.to_string() })
+    objects::into_type(value).map_err(|error| JsonError { code: "JSON_FIELD", message: error.to_string() })
 }
 
 fn from_serde(error: serde_json::Error) -> JsonError {
@@ -187,6 +190,17 @@ mod tests {
         assert_eq!(code(&nested(65)), "JSON_TOO_DEEP");
         assert_eq!(code(&nested(100_000)), "JSON_TOO_DEEP");
         assert_eq!(read(b"\"\xff\"", &Limits::DEFAULT, Numbers::Any).unwrap_err().code, "JSON_INVALID");
+    }
+
+    #[test]
+    fn a_struct_is_an_object_and_never_a_list() {
+        #[derive(Debug, serde::Deserialize)]
+        struct Request {
+            person: String,
+        }
+        let read = |text: &str| read_as::<Request>(text.as_bytes(), &Limits::DEFAULT, Numbers::Integers);
+        assert_eq!(read(r#"{"person":"sam"}"#).unwrap().person, "sam");
+        assert_eq!(read(r#"["sam"]"#).unwrap_err().code, "JSON_FIELD");
     }
 
     #[test]

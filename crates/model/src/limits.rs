@@ -65,6 +65,8 @@ pub struct Limits {
     pub connections_per_address: usize,
     /// Connections in all.
     pub connections: usize,
+    /// What an upload or a download has to move at least in a minute of waiting for its client; a slower one is broken off.
+    pub transfer_bytes_per_minute: u64,
 }
 
 impl Limits {
@@ -101,6 +103,7 @@ impl Limits {
         snooze_secs: 7 * 86_400,
         connections_per_address: 256,
         connections: 10_000,
+        transfer_bytes_per_minute: 256 * 1024,
     };
 }
 

@@ -17,7 +17,7 @@ use serde_json::Value;
 pub fn check_factors(engine: &Engine, route: &Route, caller: &Caller) -> Result<(), Fault> {
     let beyond_reading = match route.access {
         Access::Public | Access::Permission("read") => false,
-        Access::Permission(_) => true,
+        Access::Permission(_) | Access::AnyOf(_) => true,
         Access::SignedIn => step_up(route.name).is_some(),
     };
     match beyond_reading {

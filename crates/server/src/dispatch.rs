@@ -200,8 +200,8 @@ async fn admit(
     if let Some(scope) = caller.as_ref().and_then(|caller| caller.scope.as_ref()) {
         scope.check_route(route.name)?;
     }
-    if let (Access::Permission(name), Some(person)) = (route.access, &person) {
-        check_permission(&app, person, name)?;
+    if let Some(person) = &person {
+        check_access(&app, route, person)?;
     }
     if let Some(caller) = &caller {
         demand::check_factors(&app.engine, route, caller)?;
@@ -283,7 +283,26 @@ fn authenticate(app: &App, token: Option<&str>) -> Result<Caller, Fault> {
     session::caller(&app.engine, token)
 }
 
-/// Whether the caller holds the route's permission at all.
+/// Whether the caller holds the route's permission at all, or one of them where it names several.
+fn check_access(app: &App, route: &Route, person: &PersonId) -> Result<(), Fault> {
+    match route.access {
+        Access::Public | Access::SignedIn => Ok(()),
+        Access::Permission(name) => check_permission(app, person, name),
+        Access::AnyOf(names) => {
+            let mut refused = None;
+            for name in names {
+                match check_permission(app, person, name) {
+                    Ok(()) => return Ok(()),
+                    Err(fault) => refused = refused.or(Some(fault)),
+                }
+            }
+            // None names no permission: then nobody may.
+            Err(refused.unwrap_or_else(|| Fault::new(Kind::Bug, "PERMISSION_UNKNOWN", "the route names no permission")))
+        }
+    }
+}
+
+/// Whether somebody holds a permission anywhere.
 fn check_permission(app: &App, person: &PersonId, name: &'static str) -> Result<(), Fault> {
     let permission: Permission = name
         .parse()
@@ -300,10 +319,7 @@ pub async fn ended(app: Arc<App>, route: &'static Route, token: String) {
     let mut size = app.size.clone();
     loop {
         size.borrow_and_update();
-        let permitted = |person: &PersonId| match route.access {
-            Access::Permission(name) => check_permission(&app, person, name).is_ok(),
-            Access::Public | Access::SignedIn => true,
-        };
+        let permitted = |person: &PersonId| check_access(&app, route, person).is_ok();
         if !session::look(&app.engine, &token).is_ok_and(|caller| permitted(&caller.person)) {
             return;
         }
@@ -389,9 +405,13 @@ mod tests {
     fn every_route_has_a_handler_and_every_permission_exists() {
         for route in ROUTES {
             assert!(handlers::by_name(route.name).is_some(), "{}", route.name);
-            if let Access::Permission(name) = route.access {
-                assert!(name.parse::<Permission>().is_ok(), "{name}");
-            }
+            let names = match route.access {
+                Access::Public | Access::SignedIn => Vec::new(),
+                Access::Permission(name) => vec![name],
+                Access::AnyOf(names) => names.to_vec(),
+            };
+            assert!(names.iter().all(|name| name.parse::<Permission>().is_ok()), "{names:?}");
+            assert!(!names.is_empty() || !matches!(route.access, Access::AnyOf(_)), "{}", route.name);
         }
     }
 }

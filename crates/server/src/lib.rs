@@ -20,6 +20,7 @@ mod handlers;
 pub mod hosts;
 pub mod oidc;
 pub mod outbound;
+mod pace;
 mod policy_report;
 pub mod rate;
 mod reply;

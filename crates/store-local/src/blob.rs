@@ -17,6 +17,7 @@ use lockgate_store::{BlobReader, BlobStore, Result, StagedBlob, StoreError, Veri
 use crate::LocalStore;
 use crate::halt::Halt;
 use crate::hashing::Hashing;
+use crate::recheck::TOUCH;
 use crate::store::{empty_dir, make_dir, sync_dir};
 use crate::{fault, room};
 
@@ -211,6 +212,8 @@ fn names(dir: &Path) -> Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in entries {
         match entry.map_err(failed)?.file_name().into_string() {
+            // Left by a recheck that was killed.
+            Ok(name) if name == TOUCH => {}
             Ok(name) => names.push(name),
             Err(name) => {
                 return Err(StoreError::Corrupt(format!("{name:?} in `{}` is not a blob's name", dir.display())));

@@ -12,6 +12,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use crate::fault::{self, Fault};
 use crate::halt::Halt;
+use crate::seal::Mended;
 use crate::{Options, migration, room, seal};
 
 /// SQLite before 3.51.3 can lose pages when the write-ahead log restarts (its "WAL-reset" bug).
@@ -48,6 +49,7 @@ pub(crate) struct Database {
     halt: Halt,
     dir: PathBuf,
     reserve_bytes: u64,
+    mended: Mended,
 }
 
 struct Writer {
@@ -63,15 +65,21 @@ impl Database {
     /// `Schema`, `Corrupt`, `Full`, `ReadOnly`, `Io`.
     pub(crate) fn open(dir: &Path, options: &Options, halt: Halt) -> Result<Self> {
         let path = dir.join("ledger.db");
-        let connection = open_writer(&path)?;
-        if std::fs::metadata(&path).is_ok_and(|file| file.len() <= options.check_up_to_bytes) {
-            check_pages(&connection)?;
-            seal::check_all(&connection)?;
-        }
+        let mut connection = open_writer(&path)?;
+        let is_checked = std::fs::metadata(&path).is_ok_and(|file| file.len() <= options.check_up_to_bytes);
+        let mended = if is_checked { check_rows(&mut connection)? } else { Mended::default() };
         migration::check_shape(&connection)?;
         check_head(&connection)?;
         let rows = connection.total_changes();
-        Self::with_readers(dir, options, Some(Mutex::new(Writer { connection, commits: 0, rows })), halt)
+        let writer = Some(Mutex::new(Writer { connection, commits: 0, rows }));
+        let mut database = Self::with_readers(dir, options, writer, halt)?;
+        database.mended = mended;
+        Ok(database)
+    }
+
+    /// What was taken out when it was opened.
+    pub(crate) fn mended(&self) -> Mended {
+        self.mended
     }
 
     /// Opens for reading beside a writer.
@@ -101,6 +109,7 @@ impl Database {
             halt,
             dir: dir.to_owned(),
             reserve_bytes: options.reserve_bytes,
+            mended: Mended::default(),
         })
     }
 
@@ -276,6 +285,19 @@ fn open_reader(path: &Path) -> Result<Connection, Fault> {
     connection.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
     connection.execute_batch("PRAGMA query_only = ON; PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;")?;
     Ok(connection)
+}
+
+/// Compares rows with their seals and takes out what can be done without, then checks the pages; what was taken out is
+/// kept only where nothing else is wrong.
+fn check_rows(connection: &mut Connection) -> Result<Mended> {
+    let transaction = connection.transaction().map_err(Fault::from)?;
+    let mended = seal::mend(&transaction)?;
+    check_pages(&transaction)?;
+    match mended.is_nothing() {
+        true => transaction.rollback().map_err(Fault::from)?,
+        false => transaction.commit().map_err(Fault::from)?,
+    }
+    Ok(mended)
 }
 
 /// Checks the structure of the database file, and that its indexes say what its tables say.

@@ -5,7 +5,8 @@
 //! <dir>/ledger.db                       SQLite, write-ahead log
 //! <dir>/blobs/sha256/ab/cd/<64 hex>     one file a blob, mode 0444, named by its bytes
 //! <dir>/tmp/                            blobs on their way in; emptied at every start
-//! <dir>/SUSPECT                         a flush failed; no writing before the host has restarted
+//! <dir>/SUSPECT                         a flush failed; no writing before a restart of the host, or a recheck
+//! <dir>/ledger.db.rewritten             the copy that a recheck has made, until it takes its place
 //! <dir>/PRACTICE                        a copy that a drill made; no server writes to it
 //! ```
 //!
@@ -21,6 +22,7 @@ mod ledger;
 mod migration;
 pub mod practice;
 mod projection;
+mod recheck;
 mod room;
 mod seal;
 mod session;
@@ -28,4 +30,6 @@ mod store;
 mod stream;
 mod suspect;
 
+pub use recheck::Recheck;
+pub use seal::Mended;
 pub use store::{LocalStore, Options};

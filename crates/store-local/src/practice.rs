@@ -188,7 +188,7 @@ fn own(path: &Path) -> Result<()> {
 
 /// Copies what is committed, as of one moment. The original is read as by any other reader, and its writer waits for
 /// nothing.
-fn copy_database(from: &Path, to: &Path) -> Result<()> {
+pub(crate) fn copy_database(from: &Path, to: &Path) -> Result<()> {
     let Some(name) = to.to_str() else {
         return Err(StoreError::Io(format!("the name `{}` is not UTF-8: choose another directory", to.display())));
     };

@@ -6,7 +6,9 @@
 
 use lockgate_model::Hasher;
 use lockgate_store::StoreError;
-use rusqlite::Connection;
+use lockgate_store::projection::DAMAGED;
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{Connection, Row};
 
 use crate::fault::Fault;
 
@@ -33,11 +35,55 @@ pub(crate) fn check(found: Option<[u8; 32]>, table: &str, columns: &[&[u8]]) -> 
     }
 }
 
-/// Compares every row with its seal.
+/// How many rows were taken out of a database when it was opened, because they were not what was written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Mended {
+    /// Sessions: whoever had one signs in again.
+    pub sessions: u64,
+    /// Projections: [`lockgate_store::projection::DAMAGED`] says that they have to be made again.
+    pub projections: u64,
+}
+
+impl Mended {
+    /// Whether nothing was damaged.
+    pub fn is_nothing(self) -> bool {
+        self == Self::default()
+    }
+}
+
+/// Compares every row with its seal, and takes out sessions and projections that are not what was written. The caller
+/// keeps that, or gives it up, with the transaction that this runs in.
+///
+/// A damaged reply is refused: without it a repeated request would be done twice.
 ///
 /// # Errors
-/// `Corrupt`, `Io`.
-pub(crate) fn check_all(connection: &Connection) -> Result<(), Fault> {
+/// `Corrupt`, `Full`, `ReadOnly`, `Io`.
+pub(crate) fn mend(connection: &Connection) -> Result<Mended, Fault> {
+    check_replies(connection)?;
+    let sessions = damaged_sessions(connection)?;
+    if !sessions.is_empty() {
+        // Their indexes may name the values as they were, and then no row could be removed.
+        connection.execute_batch("REINDEX session")?;
+    }
+    for row in &sessions {
+        connection.execute("DELETE FROM session WHERE rowid = ?1", [row])?;
+    }
+    let projections = damaged_projections(connection)?;
+    for (kind, key) in &projections {
+        let [kind, key] = [kind, key].map(|text| ToSqlOutput::Borrowed(ValueRef::Text(text)));
+        connection.execute("DELETE FROM projection WHERE kind = ?1 AND key = ?2", (kind, key))?;
+    }
+    if !projections.is_empty() {
+        let (kind, key) = DAMAGED;
+        let value: &[u8] = b"";
+        let seal = of("projection", &[kind.as_bytes(), key.as_bytes(), value]);
+        let sql = "INSERT OR REPLACE INTO projection (kind, key, value, seal) VALUES (?1, ?2, ?3, ?4)";
+        connection.execute(sql, (kind, key, value, seal))?;
+    }
+    Ok(Mended { sessions: sessions.len() as u64, projections: projections.len() as u64 })
+}
+
+fn check_replies(connection: &Connection) -> Result<(), Fault> {
     let mut select = connection.prepare("SELECT key, request, body, at, seal FROM reply")?;
     let mut rows = select.query([])?;
     while let Some(row) = rows.next()? {
@@ -45,25 +91,54 @@ pub(crate) fn check_all(connection: &Connection) -> Result<(), Fault> {
         let at: i64 = row.get(3)?;
         check(row.get(4)?, "reply", &[key.as_bytes(), &request, &body, &at.to_be_bytes()])?;
     }
+    Ok(())
+}
+
+/// The row ids of sessions that are not what was written.
+fn damaged_sessions(connection: &Connection) -> Result<Vec<i64>, Fault> {
+    let mut select =
+        connection.prepare("SELECT token_hash, subject, created, last_used, expires, seal, rowid FROM session")?;
+    let mut rows = select.query([])?;
+    let mut damaged = Vec::new();
+    while let Some(row) = rows.next()? {
+        if !is_sealed(row, "session", 5)? {
+            damaged.push(row.get(6)?);
+        }
+    }
+    Ok(damaged)
+}
+
+/// The kinds and keys of projections that are not what was written, as they stand there.
+fn damaged_projections(connection: &Connection) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Fault> {
     let mut select = connection.prepare("SELECT kind, key, value, seal FROM projection")?;
     let mut rows = select.query([])?;
+    let mut damaged = Vec::new();
     while let Some(row) = rows.next()? {
-        let (kind, key, value): (String, String, Vec<u8>) = (row.get(0)?, row.get(1)?, row.get(2)?);
-        check(row.get(3)?, "projection", &[kind.as_bytes(), key.as_bytes(), &value])?;
+        if !is_sealed(row, "projection", 3)? {
+            damaged.push((bytes_of(row, 0)?, bytes_of(row, 1)?));
+        }
     }
-    let mut select =
-        connection.prepare("SELECT token_hash, subject, created, last_used, expires, seal FROM session")?;
-    let mut rows = select.query([])?;
-    while let Some(row) = rows.next()? {
-        let (token_hash, subject): (Vec<u8>, String) = (row.get(0)?, row.get(1)?);
-        let times: (i64, i64, i64) = (row.get(2)?, row.get(3)?, row.get(4)?);
-        check(
-            row.get(5)?,
-            "session",
-            &[&token_hash, subject.as_bytes(), &times.0.to_be_bytes(), &times.1.to_be_bytes(), &times.2.to_be_bytes()],
-        )?;
-    }
-    Ok(())
+    Ok(damaged)
+}
+
+/// Whether the first `columns` of a row are what the seal behind them says. A row of an earlier version has no seal.
+fn is_sealed(row: &Row<'_>, table: &str, columns: usize) -> rusqlite::Result<bool> {
+    let ValueRef::Blob(seal) = row.get_ref(columns)? else {
+        return Ok(row.get_ref(columns)? == ValueRef::Null);
+    };
+    let values = (0..columns).map(|column| bytes_of(row, column)).collect::<rusqlite::Result<Vec<_>>>()?;
+    let values: Vec<&[u8]> = values.iter().map(Vec::as_slice).collect();
+    Ok(seal == of(table, &values).as_slice())
+}
+
+/// The bytes of a value as they were sealed, also of a text that is none any more.
+fn bytes_of(row: &Row<'_>, column: usize) -> rusqlite::Result<Vec<u8>> {
+    Ok(match row.get_ref(column)? {
+        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => bytes.to_vec(),
+        ValueRef::Integer(number) => number.to_be_bytes().to_vec(),
+        // No column of these tables holds one.
+        ValueRef::Null | ValueRef::Real(_) => Vec::new(),
+    })
 }
 
 #[cfg(test)]

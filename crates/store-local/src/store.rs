@@ -9,7 +9,8 @@ use lockgate_store::{Result, StoreError};
 use crate::blob::BlobFiles;
 use crate::database::Database;
 use crate::halt::Halt;
-use crate::{fault, practice, suspect};
+use crate::seal::Mended;
+use crate::{fault, practice, recheck, suspect};
 
 /// How a local store behaves.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,6 +64,7 @@ impl LocalStore {
         lockgate_failpoint::point("store.locked");
         suspect::check(dir)?;
         let halt = Halt::new(dir);
+        recheck::finish(dir).map_err(|error| halt.after(error))?;
         let blobs = BlobFiles::open(dir, options.reserve_bytes, halt.clone()).map_err(|error| halt.after(error))?;
         lockgate_failpoint::point("store.staging-emptied");
         let database = Database::open(dir, &options, halt.clone())?;
@@ -85,6 +87,11 @@ impl LocalStore {
         }
         let database = Database::open_read_only(dir, &options)?;
         Ok(Self { database, blobs: BlobFiles::open_read_only(dir), halt: Halt::new(dir), _lock: None })
+    }
+
+    /// What was taken out when the store was opened for writing, because it was not what was written; to be told.
+    pub fn mended(&self) -> Mended {
+        self.database.mended()
     }
 
     /// Names what happens when a commit or a flush fails for good, in whatever part of the store: the process has to
@@ -117,7 +124,7 @@ pub(crate) fn empty_dir(path: &Path) -> Result<()> {
 }
 
 /// Takes the writer's lock; it lives as long as the file, and ends with the process however that ends.
-fn lock(dir: &Path) -> Result<File> {
+pub(crate) fn lock(dir: &Path) -> Result<File> {
     let path = dir.join("LOCK");
     let opened = OpenOptions::new().write(true).create(true).truncate(false).open(&path);
     let file = opened.map_err(|error| fault::file("open", &path, &error))?;

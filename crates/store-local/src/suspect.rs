@@ -1,7 +1,8 @@
 //! The mark of a failed flush.
 //!
 //! After a flush has failed the kernel may call pages clean that never reached the disk, and a later flush succeeds
-//! without them. Only a restart of the host forgets such pages, so until then nothing may be written behind the hole.
+//! without them. Only a restart of the host forgets such pages, so until then nothing may be written behind the hole; or the
+//! module `recheck` writes everything into new files, of which the kernel says anew whether they reached the disk.
 
 use std::fs;
 use std::io::{self, Write};
@@ -42,7 +43,8 @@ pub(crate) fn check(dir: &Path) -> Result<()> {
     let now = boot_id();
     if now.is_empty() || marked.trim() == now {
         return Err(StoreError::Fatal(format!(
-            "a flush failed since the host started, as `{}` says: check the disk and restart the host",
+            "a flush failed since the host started, as `{}` says: see that the disk has room and is well, then restart \
+             the host, or run `lockgate doctor --recheck`",
             path.display()
         )));
     }

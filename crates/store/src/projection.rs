@@ -30,6 +30,10 @@ impl Reply {
     }
 }
 
+/// Kind and key of the row that a store puts where projections were, when it has found some of them damaged and has taken
+/// them out: whoever has made them again removes it.
+pub const DAMAGED: (&str, &str) = ("damaged", "projections");
+
 /// One change of a projection: a row of a kind, by key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Projection {

@@ -183,8 +183,8 @@ fn how() -> Markup {
         details {
             summary { "How to report what runs" }
             p { "Hand in a named check about the release that runs: " code { "pass" } " or " code { "warn" }
-                " says that it runs there, " code { "fail" } " that it does not. It takes " code { "attest" } " for the service, and counts with "
-                code { "deploy" } " in the environment." }
+                " says that it runs there, " code { "fail" } " that it does not. Whoever may " code { "deploy" }
+                " the service in the environment may hand it in, and it counts from nobody else." }
             pre { code {
                 "{\"schema\": \"https://lockgate.dev/check/v1\", \"name\": \"runs-in-production\",\n \"outcome\": \"pass\", \"checked_at\": \"2026-11-21T09:00:00Z\"}"
             } }

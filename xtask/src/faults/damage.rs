@@ -13,6 +13,9 @@ use crate::failure::{During as _, Failure, Result};
 /// The databases of a home: the ledger's, and the access log's.
 pub const DATABASES: [&str; 2] = ["data/ledger.db", "data/access/ledger.db"];
 
+/// The code under which a server tells that it took damaged rows out.
+const MENDED: &str = "STORE_MENDED";
+
 /// A stopped instance that nothing has happened to.
 #[derive(Debug)]
 pub struct Untouched {
@@ -71,6 +74,10 @@ impl Untouched {
             }),
             Ok(server) => {
                 server.stop()?;
+                // A damaged session or projection ends no start: it is taken out, and the server says so.
+                if fs::read_to_string(copy.with_extension("log")).is_ok_and(|log| log.contains(MENDED)) {
+                    return Ok(Case::Detected(MENDED.to_owned()));
+                }
                 Ok(Case::Found(format!("audit and start notice nothing; changed: {}", differences.join(", "))))
             }
         }

@@ -53,6 +53,22 @@ fn cannot_write(error: &StoreError) -> bool {
     matches!(error, StoreError::Full(_) | StoreError::ReadOnly(_))
 }
 
+/// The row of a session. One that is not what was written is dropped, and whoever it was signs in again: nobody is kept
+/// in, or out for good, by a damaged row.
+fn stored(store: &dyn Store, hash: &Digest) -> Result<Option<Session>, Fault> {
+    match store.session_by_hash(hash) {
+        Err(StoreError::Corrupt(reason)) => {
+            tracing::warn!(%reason, "a session is damaged, and ends");
+            if let Err(error) = store.session_remove(hash) {
+                // It counts no more in any case.
+                tracing::warn!(%error, "a damaged session could not be removed");
+            }
+            Ok(None)
+        }
+        read => Ok(read?),
+    }
+}
+
 impl SessionCache {
     fn locked(&self) -> MutexGuard<'_, Inside> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -84,7 +100,7 @@ impl SessionCache {
         if inside.ended.tokens.contains_key(hash) {
             return Ok(None);
         }
-        let Some(session) = store.session_by_hash(hash)? else { return Ok(None) };
+        let Some(session) = stored(store, hash)? else { return Ok(None) };
         if inside.ended.people.get(&session.subject).is_some_and(|until| session.created <= *until) {
             return Ok(None);
         }
@@ -105,7 +121,7 @@ impl SessionCache {
         if inside.ended.tokens.contains_key(hash) {
             return Ok(false);
         }
-        let Some(session) = store.session_by_hash(hash)? else { return Ok(false) };
+        let Some(session) = stored(store, hash)? else { return Ok(false) };
         Ok(inside.ended.people.get(&session.subject).is_none_or(|until| session.created > *until))
     }
 

@@ -22,7 +22,7 @@ fn seen(world: &World, filter: &Filter) -> Page {
 fn deployed() -> World {
     let world = World::starter();
     for name in ["robot", "watcher"] {
-        world.enrol(name, SubjectKind::Machine, &["ci", "deployers"]);
+        world.enrol(name, SubjectKind::Machine, &["deployers"]);
     }
     world
 }
@@ -146,6 +146,37 @@ fn a_report_counts_by_its_own_moment_and_from_whoever_may_deploy() {
     assert_eq!(rows(&world), before);
     world.reopen().unwrap();
     stands(&world, "in-step", Some("robot"));
+}
+
+#[test]
+fn who_may_deploy_reports_what_runs_and_hands_in_nothing_else() {
+    let world = deployed();
+    world.push("shop/web@1.0.0");
+    let runs = |environment: &str| {
+        format!(r#"{{"schema":"https://lockgate.dev/check/v1","name":"runs-in-{environment}","outcome":"pass"}}"#)
+    };
+    let other = r#"{"schema":"https://lockgate.dev/check/v1","name":"accessibility","outcome":"pass"}"#;
+    let undecided = runs("dev").replace("pass", "not-run");
+    let long = format!("{}{}", runs("dev"), " ".repeat(64 * 1024));
+    let hand_in = |by: &str, reports: &[&str]| {
+        let one = |text: &&str| {
+            let upload = Upload::Inline(text.as_bytes().to_vec());
+            check(world.engine(), Evidence { upload, form: Form::Report(None), expect: None }).unwrap()
+        };
+        let checked = reports.iter().map(one).collect();
+        let submission = attest(world.engine(), person(by), "shop/web@1.0.0".parse().unwrap(), checked).unwrap();
+        world.engine().run(submission).map(drop).map_err(|fault| fault.code)
+    };
+    let (dev, production, moon) = (runs("dev"), runs("production"), runs("moon"));
+    assert_eq!(hand_in("robot", &[&dev, &production]), Ok(()));
+    let refused: [&[&str]; 6] = [&[], &[other], &[&dev, other], &[&moon], &[&undecided], &[&long]];
+    for reports in refused {
+        assert_eq!(hand_in("robot", reports), Err("NOT_PERMITTED"), "{} reports", reports.len());
+    }
+    // With `attest`, whatever it is, though it counts for nothing there.
+    assert_eq!(hand_in("ci", &[&dev, other, &moon, &undecided]), Ok(()));
+    assert_eq!(hand_in("sam", &[&dev]), Err("NOT_PERMITTED"));
+    assert_eq!(hand_in("stranger", &[&dev]), Err("RELEASE_UNKNOWN"));
 }
 
 #[test]

@@ -23,6 +23,7 @@ mod feeds;
 #[cfg(test)]
 mod matrix;
 #[cfg(test)]
+mod projections;
 mod promotions;
 #[cfg(test)]
 mod sessions;

@@ -1,7 +1,7 @@
 //! Doctor: is this installation well, end to end?
 
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use lockgate_api::Exit;
 use lockgate_api::wire::{BreakGlassRow, ChangeRow, FreezeRow, PersonRow, WaiverRow, Whoami};
@@ -9,11 +9,13 @@ use lockgate_engine::where_index;
 use lockgate_model::facts::SubjectKind;
 use lockgate_policy::{LintLevel, Permission, PolicySet, expiry_lint, run_tests};
 use lockgate_sign::ssh_signer::AgentSigner;
-use lockgate_store_local::{LocalStore, Options};
+use lockgate_store_local::{LocalStore, Options, Recheck};
 use serde_json::json;
 
+use crate::access_log;
 use crate::cli;
 use crate::commands::access;
+use crate::commands::audit::{Scope, alarm, examine_all};
 use crate::commands::expiry::{Expiry, RED_DAYS, Warning, warnings};
 use crate::commands::policy::invalid;
 use crate::commands::waive::ending_soon;
@@ -38,7 +40,11 @@ pub fn doctor(world: &World, options: &cli::Doctor) -> Outcome {
     if options.rebuild {
         return rebuild(world);
     }
+    if options.recheck {
+        return recheck(world);
+    }
     let mut rows = own_rows(world);
+    rows.extend(store_row(world));
     rows.extend(starter_rows());
     rows.extend(server_rows(world));
     rows.extend(emergency_rows(world));
@@ -98,6 +104,15 @@ fn own_rows(world: &World) -> Vec<Row> {
         None => row(Health::Ok, "ssh-agent", "none runs; key files are used".to_owned(), ""),
     };
     vec![version, context, trust, keys, agent]
+}
+
+/// Whether a flush failed since the host started: then no server starts here.
+fn store_row(world: &World) -> Option<Row> {
+    let data = world.home.data();
+    (Recheck::is_due(&data) || Recheck::is_due(&access_log::directory(&data))).then(|| {
+        let found = "a flush failed since the host started, and no server starts".to_owned();
+        (Health::Fail, "store", found, "restart the host, or run `lockgate doctor --recheck`".to_owned())
+    })
 }
 
 /// Whether the starters that the binary carries still pass their own tests.
@@ -170,11 +185,24 @@ fn emergency_rows(world: &World) -> Vec<Row> {
     rows
 }
 
-/// Makes the index of what is where again, from the ledger and the bodies beside it.
+/// Makes the index of what is where and the other projections again, from the ledger and the bodies beside it. Every row
+/// that no entry proves is looked at first, however large the database is.
 fn rebuild(world: &World) -> Outcome {
-    let store = LocalStore::open(&world.home.data(), Options::default())?;
+    let options = Options { check_up_to_bytes: u64::MAX, ..Options::default() };
+    let store = LocalStore::open(&world.home.data(), options)?;
+    let mended = store.mended();
+    if mended.sessions > 0 {
+        world
+            .terminal
+            .say(format!("{} damaged sessions were taken out: whose they were signs in again", mended.sessions));
+    }
     let done = where_index::rebuild_store(&store)?;
-    let shown = json!({ "entries": done.entries, "rows": done.rows, "unreadable": done.unreadable });
+    let shown = json!({
+        "entries": done.entries,
+        "rows": done.rows,
+        "unreadable": done.unreadable,
+        "damaged": { "sessions": mended.sessions, "projections": mended.projections },
+    });
     world.terminal.show(&shown, || {
         let lost = match done.unreadable {
             0 => String::new(),
@@ -183,6 +211,40 @@ fn rebuild(world: &World) -> Outcome {
         format!("the index has {} rows, from {} entries{lost}", done.rows, done.entries)
     })?;
     Ok(Exit::Done)
+}
+
+/// Lets a server start again after a failed flush: audits both logs, writes their databases anew, and audits them again.
+/// The marks are taken away last, and only where nothing is wrong.
+fn recheck(world: &World) -> Outcome {
+    let data = world.home.data();
+    let stores = [(data.clone(), Options::default()), (access_log::directory(&data), access_log::options())];
+    let mut held = Vec::new();
+    for (dir, options) in stores.into_iter().filter(|(dir, _)| Recheck::is_due(dir)) {
+        held.push((Recheck::begin(&dir)?, options));
+    }
+    let count = held.len();
+    if count > 0 {
+        check_sound(world, &data)?;
+        for (recheck, options) in &held {
+            recheck.rewrite(options.reserve_bytes)?;
+        }
+        check_sound(world, &data)?;
+    }
+    for (recheck, _) in held {
+        recheck.clear()?;
+    }
+    world.terminal.show(&json!({ "rechecked": count }), || match count {
+        0 => "no flush has failed: there is nothing to recheck".to_owned(),
+        _ => "everything was verified and written anew: a server may start".to_owned(),
+    })?;
+    Ok(Exit::Done)
+}
+
+/// Audits both logs of a data directory.
+fn check_sound(world: &World, data: &Path) -> Result<(), Failure> {
+    let scope = Scope { data, trust: None, checkpoints: &[] };
+    let audited = examine_all(world, &scope, &mut |_, _, _| {})?;
+    alarm(&audited).map_or(Ok(()), Err)
 }
 
 /// Which waivers end within 30 days: then what they except blocks again.

@@ -597,18 +597,16 @@ pub const EXPLANATIONS: &[(&str, &str)] = &[
         "STOP_FAILED",
         "The server could not be told to stop. `lockgate doctor` says whether it runs, and as which process.",
     ),
-    (
-        "STOP_TIMEOUT",
-        "The server did not stop in time. The home's `server.log` says what it does; wait, or end its process.",
-    ),
+    ("STOP_TIMEOUT", "The server did not stop in time. Its `server.log` says what it does; wait, or end the process."),
     (
         "STORE_CORRUPT",
         "What is stored is damaged. Stop the server, run `lockgate audit`, and restore the data from a copy.",
     ),
     (
         "STORE_FAILED",
-        "The server's store failed; nothing was acknowledged. Look at the server's disk and log, and try again.",
+        "The server's store failed; nothing was acknowledged. Look at the server's disk and log. After a failed flush, restart the host, or run `lockgate doctor --recheck`.",
     ),
+    ("STORE_MENDED", "Damaged sessions and projections were taken out. Check the disk; people sign in again."),
     ("STORE_MISSING", "There is no ledger in that directory. Check the name, or start a server with `lockgate up`."),
     (
         "STORE_PRACTICE",

@@ -252,3 +252,27 @@ fn publish(address: &str, token: &str, body: &str) {
     stream.write_all(body.as_bytes()).unwrap();
     assert_eq!(crate::instance::Reply::read(&mut stream).status, 200);
 }
+
+#[test]
+fn after_a_failed_flush_a_recheck_lets_the_server_start_again() {
+    let lockgate = stopped();
+    let recheck = || lockgate.run(&["doctor", "--recheck"]);
+    recheck().exits(0).says("nothing to recheck");
+    let marks = ["data/SUSPECT", "data/access/SUSPECT"].map(|mark| lockgate.home().join(mark));
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    marks.iter().for_each(|mark| fs::write(mark, &boot).unwrap());
+    lockgate.start(&[]).refused(8, "STORE_FAILED").says("lockgate doctor --recheck");
+    recheck().exits(0).says("a server may start");
+    assert!(marks.iter().all(|mark| !mark.exists()));
+    lockgate.start(&[]).exits(0);
+    lockgate.run(&["why", "P-3"]).exits(0);
+    lockgate.stop();
+    // What is not sound stays as it is.
+    fs::write(&marks[0], &boot).unwrap();
+    let file = lockgate.home().join("data/ledger.db");
+    let before = fs::read(&file).unwrap();
+    fs::remove_file(blob(&lockgate.home().join("data"))).unwrap();
+    lockgate.tampered();
+    recheck().refused(9, "AUDIT_FAILED");
+    assert!(marks[0].exists() && fs::read(&file).unwrap() == before);
+}

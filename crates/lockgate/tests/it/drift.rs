@@ -34,7 +34,7 @@ fn what_runs_is_held_against_what_is_granted() {
         .says("not-reported")
         .says("lockgate attest shop/web@1.4.2");
     lockgate.run(&["key", "generate", "robot.key"]).exits(0);
-    let robot = ["robot", "--machine", "--group", "ci", "--group", "deployers", "--key", "robot.key"];
+    let robot = ["robot", "--machine", "--group", "deployers", "--key", "robot.key"];
     lockgate.run(&[["key", "enrol"].as_slice(), &robot, &["--file", "robot.json"]].concat()).exits(0);
     lockgate.run(&["invite", "robot.json", "--as", "sam", "--yes"]).exits(0);
     // Who publishes and does not deploy says nothing here.

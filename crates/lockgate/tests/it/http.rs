@@ -72,6 +72,16 @@ fn tokens_and_queries_are_read_strictly() {
     lockgate.get("/v1/nothing", Some(&dana)).refused(404, "ROUTE_UNKNOWN");
 }
 
+/// A list in the place of an object would say the same in another spelling, and name no field.
+#[test]
+fn a_body_is_an_object_and_never_a_list() {
+    let lockgate = Instance::demo();
+    let ask =
+        |body: &[u8]| lockgate.http("POST", "/v1/challenges", None, &[("Content-Type", "application/json")], body);
+    assert_eq!(ask(br#"{"person":"sam"}"#).status, 200);
+    ask(br#"["sam"]"#).refused(400, "JSON_FIELD");
+}
+
 /// Whatever is wrong: the status in the body is the status of the reply (RFC 9457, section 3.1.2).
 #[test]
 fn problem_bodies_agree_with_their_replies() {

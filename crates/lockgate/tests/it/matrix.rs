@@ -175,8 +175,12 @@ fn every_route_asks_who_may_call_it() {
             // The token that signs itself out is spent.
             let spent = (route.name == "sign-out").then(|| token_of(person));
             let reply = call(&lockgate, route, Some(spent.as_ref().unwrap_or(&tokens[person]).as_str()));
-            if let Access::Permission(name) = route.access {
-                permissions.insert(name);
+            match route.access {
+                Access::Public | Access::SignedIn => {}
+                Access::Permission(name) => {
+                    permissions.insert(name);
+                }
+                Access::AnyOf(names) => permissions.extend(names.iter().copied()),
             }
             check(&reviewed, route, person, &reply);
         }
@@ -194,12 +198,14 @@ fn check(reviewed: &Reviewed, route: &Route, person: &str, reply: &Reply) {
     if let Some(status) = special.and_then(|line| line.status) {
         return assert_eq!(reply.status, status, "{label}");
     }
+    let may = |name: &str| {
+        let who = reviewed.may.get(name).unwrap_or_else(|| panic!("`{name}` is not in routes.toml"));
+        who.iter().any(|known| known == person)
+    };
     let allowed = match route.access {
         Access::Public | Access::SignedIn => true,
-        Access::Permission(name) => {
-            let who = reviewed.may.get(name).unwrap_or_else(|| panic!("`{name}` is not in routes.toml"));
-            who.iter().any(|known| known == person)
-        }
+        Access::Permission(name) => may(name),
+        Access::AnyOf(names) => names.iter().any(|name| may(name)),
     };
     match allowed {
         true => assert!(!matches!(reply.status, 401 | 403) && reply.status < 500, "{label}"),

@@ -11,18 +11,19 @@ use lockgate_api::wire::Stored;
 use lockgate_engine::ci::Scope;
 use lockgate_engine::{Fault, Kind, authorise};
 use lockgate_model::{Digest, Limits, PersonId};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use super::heavy;
 use crate::app::App;
 use crate::call::Call;
 use crate::events::ChannelBody;
+use crate::pace::{Pace, TooSlow};
 use crate::reply;
 
-/// How long a client may take to send the next piece.
-const PIECE_TIMEOUT: Duration = Duration::from_secs(60);
-/// How much of a refused upload is taken in before the connection ends.
+/// How much of a refused upload is taken in before the connection ends, and for how long.
 const DRAIN_BYTES: usize = 1 << 30;
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(60);
 /// How many pieces wait for the disk.
 const PIECES: usize = 8;
 /// How large the pieces of a download are, and how many wait for a client that reads slowly: about four are in memory for
@@ -51,19 +52,15 @@ pub(super) async fn take(call: &mut Call, most: u64) -> Result<(Digest, u64), Fa
     let place = place(call)?;
     let declared = declared(call)?;
     let body = call.stream.take().unwrap_or_else(Body::empty);
-    let (sender, mut receiver) = mpsc::channel::<Bytes>(PIECES);
+    let (sender, mut receiver) = mpsc::channel::<Result<Bytes, Fault>>(PIECES);
     let engine = call.engine().clone();
     let storing = tokio::task::spawn_blocking(move || {
         let _place = place;
         let mut staged = engine.store().stage()?;
         let mut left = most;
         while let Some(piece) = receiver.blocking_recv() {
-            // An empty piece stands for a body that broke: what was staged is dropped.
-            if piece.is_empty() {
-                return Err(
-                    Fault::invalid("BODY_BROKEN", "the upload ended early; nothing was kept").hint("upload it again")
-                );
-            }
+            // A body that broke, or comes too slowly: what was staged is dropped.
+            let piece = piece?;
             left = left
                 .checked_sub(piece.len() as u64)
                 .ok_or_else(|| Fault::new(Kind::TooLarge, "TOO_LARGE", "the upload is over the limit"))?;
@@ -73,7 +70,7 @@ pub(super) async fn take(call: &mut Call, most: u64) -> Result<(Digest, u64), Fa
         lockgate_failpoint::point("upload.stored");
         Ok(stored)
     });
-    pump(body, &sender).await;
+    pump(body, &sender, Pace::new(&Limits::DEFAULT)).await;
     drop(sender);
     storing.await.unwrap_or_else(|error| {
         Err(Fault {
@@ -83,24 +80,31 @@ pub(super) async fn take(call: &mut Call, most: u64) -> Result<(Digest, u64), Fa
     })
 }
 
-/// Moves the body to the storing thread; it sees a broken body as an empty piece.
-async fn pump(mut body: Body, sender: &mpsc::Sender<Bytes>) {
-    loop {
-        match tokio::time::timeout(PIECE_TIMEOUT, body.frame()).await {
+/// Moves the body to the storing thread, at the client's pace and no slower than it may be; the thread is told why a body
+/// did not come whole.
+async fn pump(mut body: Body, sender: &mpsc::Sender<Result<Bytes, Fault>>, mut pace: Pace) {
+    let broken = loop {
+        match pace.wait(body.frame()).await {
             Ok(None) => return,
             Ok(Some(Ok(frame))) => {
                 let Ok(data) = frame.into_data() else { continue };
-                if !data.is_empty() && sender.send(data).await.is_err() {
+                pace.moved(data.len());
+                if !data.is_empty() && sender.send(Ok(data)).await.is_err() {
                     return drain(body).await;
                 }
             }
-            Ok(Some(Err(_))) | Err(_) => {
-                // The storing thread may have given up already; its own fault is told then.
-                let _ = sender.send(Bytes::new()).await;
-                return;
+            Ok(Some(Err(_))) => {
+                break Fault::invalid("BODY_BROKEN", "the upload ended early; nothing was kept")
+                    .hint("upload it again");
+            }
+            Err(TooSlow) => {
+                break Fault::invalid("BODY_TIMEOUT", "the upload comes too slowly; nothing was kept")
+                    .hint("upload it again over a better connection");
             }
         }
-    }
+    };
+    // The storing thread may have given up already; its own fault is told then.
+    let _ = sender.send(Err(broken)).await;
 }
 
 /// Takes in the rest of a body that was refused, so that the client reads the answer instead of a broken connection;
@@ -116,7 +120,7 @@ async fn drain(mut body: Body) {
         }
     };
     // A client that is still sending after that sees the connection end.
-    let _ = tokio::time::timeout(PIECE_TIMEOUT, reading).await;
+    let _ = tokio::time::timeout(DRAIN_TIMEOUT, reading).await;
 }
 
 fn declared(call: &Call) -> Result<Option<Digest>, Fault> {
@@ -173,17 +177,23 @@ pub async fn get(call: Call) -> Result<Response, Fault> {
     let reader = reader.ok_or_else(unknown)?;
     let size = reader.len();
     let (sender, body) = ChannelBody::new(READ_PIECES);
-    let place = place(&call)?;
+    let (place, runtime) = (place(&call)?, Handle::current());
     tokio::task::spawn_blocking(move || {
         let _place = place;
-        send_blob(reader, &sender);
+        send_blob(reader, &sender, &runtime, Pace::new(&Limits::DEFAULT));
     });
     let mut response = reply::typed(StatusCode::OK, "application/octet-stream", Body::new(body));
     response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(size));
     Ok(response)
 }
 
-fn send_blob(mut reader: Box<dyn lockgate_store::BlobReader>, sender: &mpsc::Sender<Result<Bytes, std::io::Error>>) {
+/// Reads a blob for a client, as fast as it takes the pieces; one that takes them too slowly gets no more of them.
+fn send_blob(
+    mut reader: Box<dyn lockgate_store::BlobReader>,
+    sender: &mpsc::Sender<Result<Bytes, std::io::Error>>,
+    runtime: &Handle,
+    mut pace: Pace,
+) {
     let mut held: Option<Bytes> = None;
     let mut buffer = vec![0u8; READ_BYTES];
     loop {
@@ -194,8 +204,85 @@ fn send_blob(mut reader: Box<dyn lockgate_store::BlobReader>, sender: &mpsc::Sen
         };
         let ended = !matches!(read, Ok(count) if count > 0);
         // One piece is held back until the reader has found the whole right.
-        if next.is_some_and(|next| sender.blocking_send(next).is_err()) || ended {
+        if let Some(piece) = next {
+            let bytes = piece.as_ref().map_or(0, Bytes::len);
+            match runtime.block_on(pace.wait(sender.send(piece))) {
+                Ok(Ok(())) => pace.moved(bytes),
+                // The client has gone, or others get its place: fewer bytes than were announced end the connection.
+                Ok(Err(_)) | Err(TooSlow) => return,
+            }
+        }
+        if ended {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lockgate_store::{BlobReader, BlobStore as _, MemoryStore};
+    use tokio::runtime::{Builder, Runtime};
+
+    use super::*;
+
+    /// More than what waits for a client that does not read.
+    const BLOB_BYTES: usize = READ_BYTES * 8;
+
+    fn runtime() -> Runtime {
+        Builder::new_multi_thread().worker_threads(1).enable_time().build().unwrap()
+    }
+
+    fn blob() -> Box<dyn BlobReader> {
+        let store = MemoryStore::new();
+        let mut staged = store.stage().unwrap();
+        staged.write(&[7; BLOB_BYTES]).unwrap();
+        let (digest, _) = staged.commit(None).unwrap();
+        store.open(&digest).unwrap().unwrap()
+    }
+
+    fn impatient() -> Pace {
+        Pace::of(1 << 40, Duration::from_millis(50))
+    }
+
+    #[test]
+    fn a_download_that_nobody_reads_gives_its_place_back() {
+        let runtime = runtime();
+        let (sender, body) = ChannelBody::new(READ_PIECES);
+        send_blob(blob(), &sender, runtime.handle(), impatient());
+        drop(sender);
+        let told = runtime.block_on(body.collect()).unwrap().to_bytes().len();
+        assert!(told < BLOB_BYTES, "{told} bytes");
+    }
+
+    #[test]
+    fn a_download_that_is_read_comes_whole() {
+        let runtime = runtime();
+        let (sender, body) = ChannelBody::new(READ_PIECES);
+        let reading = runtime.spawn(async move { body.collect().await.unwrap().to_bytes().len() });
+        send_blob(blob(), &sender, runtime.handle(), Pace::new(&Limits::DEFAULT));
+        drop(sender);
+        assert_eq!(runtime.block_on(reading).unwrap(), BLOB_BYTES);
+    }
+
+    #[test]
+    fn an_upload_that_does_not_come_whole_is_told_why() {
+        /// What the storing thread sees of pieces, after which the body ends, breaks or stays open.
+        fn check(then: Option<Result<Bytes, std::io::Error>>, stays_open: bool, expected: Result<(), &'static str>) {
+            let (client, body) = ChannelBody::new(PIECES);
+            client.try_send(Ok(Bytes::from_static(b"some"))).unwrap();
+            if let Some(then) = then {
+                client.try_send(then).unwrap();
+            }
+            let _open = stays_open.then_some(client);
+            let (sender, mut receiver) = mpsc::channel(PIECES);
+            runtime().block_on(pump(Body::new(body), &sender, impatient()));
+            drop(sender);
+            assert_eq!(receiver.blocking_recv().unwrap().unwrap(), "some");
+            let last = receiver.blocking_recv().map_or(Ok(()), |piece| piece.map(drop).map_err(|fault| fault.code));
+            assert_eq!(last, expected);
+        }
+        check(None, false, Ok(()));
+        check(Some(Err(std::io::Error::other("cut"))), true, Err("BODY_BROKEN"));
+        check(None, true, Err("BODY_TIMEOUT"));
     }
 }

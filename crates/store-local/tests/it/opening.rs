@@ -1,9 +1,13 @@
 //! Who may open a store, and when.
 
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
 use lockgate_model::{Digest, UnixMillis};
 use lockgate_store::conformance::Script;
+use lockgate_store::projection::DAMAGED;
 use lockgate_store::{BlobStore, LedgerStore, Projection, ProjectionStore, Reply, Session, SessionStore, StoreError};
-use lockgate_store_local::{LocalStore, Options};
+use lockgate_store_local::{LocalStore, Mended, Options, Recheck};
 use rusqlite::Connection;
 
 use crate::{count, open, put};
@@ -46,11 +50,15 @@ fn what_is_not_a_database_is_refused() {
 
 #[test]
 fn a_changed_row_that_no_entry_proves_is_noticed() {
-    for change in [
-        "UPDATE session SET subject = 'sam'",
-        "UPDATE session SET expires = expires + 1",
-        "UPDATE projection SET value = x'00'",
-        "UPDATE reply SET body = x'00'",
+    let mended = |sessions: u64, projections: u64| Some(Mended { sessions, projections });
+    for (change, expected) in [
+        ("UPDATE session SET subject = 'sam'", mended(1, 0)),
+        ("UPDATE session SET expires = expires + 1", mended(1, 0)),
+        ("UPDATE session SET subject = CAST(x'ff' AS TEXT)", mended(1, 0)),
+        ("UPDATE projection SET value = x'00'", mended(0, 1)),
+        ("UPDATE projection SET key = CAST(x'ff' AS TEXT)", mended(0, 1)),
+        // Without it a repeated request would be done twice.
+        ("UPDATE reply SET body = x'00'", None),
     ] {
         let dir = tempfile::tempdir().unwrap();
         let store = open(dir.path());
@@ -85,9 +93,46 @@ fn a_changed_row_that_no_entry_proves_is_noticed() {
         ];
         assert!(read.iter().any(|read| matches!(read, Err(StoreError::Corrupt(_)))), "{change}: {read:?}");
         drop(reader);
-        let error = LocalStore::open(dir.path(), Options::default()).err().unwrap();
-        assert!(matches!(error, StoreError::Corrupt(_)), "{change}: {error}");
+        let Some(expected) = expected else {
+            let error = LocalStore::open(dir.path(), Options::default()).err().unwrap();
+            assert!(matches!(error, StoreError::Corrupt(_)), "{change}: {error}");
+            continue;
+        };
+        let store = open(dir.path());
+        assert_eq!(store.mended(), expected, "{change}");
+        assert_eq!(store.session_by_hash(&token_hash).unwrap().is_none(), expected.sessions == 1, "{change}");
+        assert_eq!(store.projection("k", "a").unwrap().is_none(), expected.projections == 1, "{change}");
+        assert_eq!(store.projection(DAMAGED.0, DAMAGED.1).unwrap().is_some(), expected.projections == 1, "{change}");
+        drop(store);
+        assert!(open(dir.path()).mended().is_nothing(), "{change}: a second start finds nothing");
     }
+}
+
+#[test]
+fn a_session_whose_index_names_another_value_is_taken_out_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let session = Session {
+        token_hash: Digest::of(b"token"),
+        subject: "dana".parse().unwrap(),
+        created: UnixMillis(1),
+        last_used: UnixMillis(2),
+        expires: UnixMillis(30),
+    };
+    store.session_insert(&session).unwrap();
+    drop(store);
+    // As a flipped bit does: the row is another, and its index is as it was. Only the row has the name behind the hash.
+    let file = dir.path().join("ledger.db");
+    let mut bytes = std::fs::read(&file).unwrap();
+    let wanted = [session.token_hash.as_bytes().as_slice(), b"dana"].concat();
+    let places: Vec<usize> =
+        (0..bytes.len()).filter(|place| bytes[*place..].starts_with(&wanted)).map(|place| place + 32).collect();
+    assert_eq!(places.len(), 1);
+    bytes[places[0]] ^= 1;
+    std::fs::write(&file, bytes).unwrap();
+    let store = open(dir.path());
+    assert_eq!(store.mended(), Mended { sessions: 1, projections: 0 });
+    assert_eq!(store.sessions_remove_for(&session.subject).unwrap(), 0);
 }
 
 #[test]
@@ -157,4 +202,62 @@ fn a_failed_flush_is_remembered_until_the_host_restarts() {
         drop(open(dir.path()));
         assert!(!mark.exists());
     }
+}
+
+/// What the kernel calls this start of the host.
+fn boot() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default()
+}
+
+#[test]
+fn a_recheck_writes_everything_anew_and_ends_the_suspicion() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let mut script = Script::new();
+    script.commit(&store, &[("one", &[])]);
+    let digest = put(&store, b"boat");
+    // A copy as a killed server leaves it: the newest entry is in the write-ahead log alone.
+    let killed = tempfile::tempdir().unwrap();
+    for name in ["ledger.db", "ledger.db-wal"] {
+        std::fs::copy(dir.path().join(name), killed.path().join(name)).unwrap();
+    }
+    std::fs::rename(dir.path().join("blobs"), killed.path().join("blobs")).unwrap();
+    assert!(!Recheck::is_due(killed.path()));
+    std::fs::write(killed.path().join("SUSPECT"), boot()).unwrap();
+    assert!(Recheck::is_due(killed.path()));
+    let refused = |dir: &Path| LocalStore::open(dir, Options::default()).err().unwrap();
+    assert!(refused(killed.path()).is_fatal());
+
+    let before = std::fs::metadata(killed.path().join("ledger.db")).unwrap().ino();
+    let recheck = Recheck::begin(killed.path()).unwrap();
+    assert!(matches!(Recheck::begin(killed.path()).err().unwrap(), StoreError::Locked(_)));
+    assert!(matches!(recheck.rewrite(u64::MAX), Err(StoreError::Full(_))), "there is no room for a second copy");
+    recheck.rewrite(0).unwrap();
+    assert_ne!(std::fs::metadata(killed.path().join("ledger.db")).unwrap().ino(), before, "a new file");
+    drop(recheck);
+    assert!(refused(killed.path()).is_fatal(), "the mark stays until somebody has looked");
+    Recheck::begin(killed.path()).unwrap().clear().unwrap();
+    let rewritten = open(killed.path());
+    assert_eq!(rewritten.head().unwrap(), store.head().unwrap());
+    assert_eq!(rewritten.head().unwrap().size.0, 1);
+    assert_eq!(rewritten.blobs(None, 9).unwrap(), [(digest, 4)]);
+    script.commit(&rewritten, &[("two", &[])]);
+}
+
+#[test]
+fn a_recheck_that_was_cut_off_is_finished_before_anything_is_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut script = Script::new();
+    let store = open(dir.path());
+    script.commit(&store, &[("one", &[])]);
+    drop(store);
+    std::fs::copy(dir.path().join("ledger.db"), dir.path().join("ledger.db.rewritten")).unwrap();
+    // What is left of the old one would be read into the copy.
+    for name in ["ledger.db", "ledger.db-wal"] {
+        std::fs::write(dir.path().join(name), b"what the old file held").unwrap();
+    }
+    let store = open(dir.path());
+    assert_eq!(store.head().unwrap().size.0, 1);
+    assert!(!dir.path().join("ledger.db.rewritten").exists());
+    script.commit(&store, &[("two", &[])]);
 }
