@@ -24,6 +24,7 @@ use crate::bodies::{StoreBodies, Upload};
 use crate::engine::{Engine, Inner};
 use crate::evaluate::evaluate_open;
 use crate::fault::{Fault, Kind};
+use crate::misplaced;
 use crate::runs::{self, Word};
 use crate::sequencer::Submission;
 use crate::staging::Staging;
@@ -261,8 +262,7 @@ fn check_report(bytes: &[u8], format: Option<Format>) -> Result<Reading, Fault> 
             .map_err(|error| Fault::invalid(error.code, format!("the report does not read: {}", error.message)))?;
     }
     let format = format.ok_or_else(|| {
-        Fault::invalid("EVIDENCE_UNKNOWN", "this is no report that Lockgate reads")
-            .hint("docs/evidence.md lists what it reads; signed evidence goes in as a DSSE envelope")
+        Fault::invalid("EVIDENCE_UNKNOWN", "this is no report that Lockgate reads").hint(misplaced::hint(bytes))
     })?;
     let (claim, components) = component::read_report(format, bytes, &Limits::DEFAULT)
         .map_err(|error| Fault::invalid(error.code, error.message))?;

@@ -1,10 +1,12 @@
 //! Inbox: what one person can decide now.
 //!
-//! Only what their own word would count for is listed: a promotion whose approval gate waits and would count them, and
-//! a change that lacks their signature. Whether it counts in the end is decided when it is handed in, as always.
+//! Only what their own word would count for is listed: a promotion whose approval gate waits and would count them, a
+//! change that lacks their signature, and a waiver that they may grant. Whether it counts in the end is decided when it
+//! is handed in, as always.
 
 use lockgate_ledger::release::PromotionState;
 use lockgate_ledger::replay::deliberate;
+use lockgate_ledger::waiver::Waiver;
 use lockgate_ledger::{Governance, State};
 use lockgate_model::facts::{DelegationFact, Facts, SubjectKind, Verdict};
 use lockgate_model::{EnvName, PersonId, PromotionId, ReleaseName, UnixMillis};
@@ -28,6 +30,8 @@ const OPEN_MAX: usize = 5_000;
 const ROWS: usize = 512;
 /// How many changes are listed at most.
 const CHANGES_MAX: usize = 200;
+/// How many requests for waivers are listed at most.
+const WAIVERS_MAX: usize = 200;
 /// The kind of gates that people decide.
 const APPROVALS: &str = "approvals";
 
@@ -95,6 +99,26 @@ pub fn changes(engine: &Engine, person: &PersonId) -> Result<Vec<ChangeView>, Fa
         .take(CHANGES_MAX)
         .map(|one| change::view(engine, one, false))
         .collect()
+}
+
+/// The requests for waivers that somebody could grant, newest first: those of others, where they have that right.
+///
+/// # Errors
+/// What the store says.
+pub fn waivers(engine: &Engine, person: &PersonId) -> Result<Vec<Waiver>, Fault> {
+    let governance = engine.governance()?;
+    let now = engine.inner().now().max(engine.published().time);
+    if governance.person(person).is_none_or(|known| known.kind != SubjectKind::Person) {
+        return Ok(Vec::new());
+    }
+    let aliases = governance.policy.aliases();
+    let could_grant = |known: &&Waiver| {
+        let asked = &known.asked;
+        known.is_waiting(now)
+            && aliases.person(&asked.asked_by) != aliases.person(person)
+            && governance.may_for(person, Permission::Waive, &asked.service, &asked.environment)
+    };
+    Ok(governance.waivers().iter().rev().filter(could_grant).take(WAIVERS_MAX).cloned().collect())
 }
 
 /// The open promotions whose target somebody may approve for, by their own or a lent right, in order.

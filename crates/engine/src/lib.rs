@@ -38,6 +38,7 @@ pub mod issuer;
 pub mod keys;
 pub mod matrix;
 pub mod metrics;
+mod misplaced;
 pub mod outbound;
 pub mod passkeys;
 pub mod people;

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::contents::TestCounts;
-use crate::release_diff::{CommitChange, DependencyTally, FindingTally, Pair, Tally};
+use crate::release_diff::{CommitChange, CoverageChange, DependencyTally, FindingTally, Pair, Tally};
 use lockgate_model::facts::{Claim, Severity, Tests};
 
 fn changes() -> ChangeSummary {
@@ -15,7 +15,7 @@ fn changes() -> ChangeSummary {
         findings: Some(FindingTally { added: 1, fixed: 4, worst: Some(Severity::High) }),
         tests_before: None,
         tests_after: Some(TestCounts { passed: 5, failed: 0, skipped: 0 }),
-        coverage: Some(Pair { before: 8_000, after: 8_100 }),
+        coverage: Some(CoverageChange { before: Some(8_000), after: Some(8_100) }),
         configurations: 0,
     }
 }

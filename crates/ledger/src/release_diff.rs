@@ -172,7 +172,7 @@ fn configuration_changes(from: &Contents, to: &Contents) -> Vec<ConfigurationCha
 
 /// The counts of a diff, as an approver signs them.
 ///
-/// What both sides lack is absent, and so is what cannot be compared because one side lacks it.
+/// What both sides lack is absent, and so are lists that cannot be compared because one side lacks them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct ChangeSummary {
@@ -197,9 +197,9 @@ pub struct ChangeSummary {
     /// The tests after; absent without a report.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tests_after: Option<TestCounts>,
-    /// Line coverage before and after, in basis points; absent where a side has none.
+    /// Line coverage before and after, in basis points; absent where neither side has a report.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub coverage: Option<Pair>,
+    pub coverage: Option<CoverageChange>,
     /// How many configurations have another digest.
     pub configurations: u64,
 }
@@ -212,6 +212,19 @@ pub struct Pair {
     pub before: u64,
     /// After.
     pub after: u64,
+}
+
+/// Two shares in basis points. One that is absent was not measured, which an approver has to see: it is how a report
+/// that showed too little goes away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CoverageChange {
+    /// Before; absent without a report.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<u64>,
+    /// After; absent without a report.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<u64>,
 }
 
 /// What came and what went.
@@ -273,8 +286,8 @@ impl ReleaseDiff {
         let commit = |source: &Option<Source>| source.as_ref().map(|source| source.commit.clone());
         let (before, after) = (commit(&self.sources.0), commit(&self.sources.1));
         let coverage = match self.coverage {
-            (Some(before), Some(after)) => Some(Pair { before, after }),
-            _ => None,
+            (None, None) => None,
+            (before, after) => Some(CoverageChange { before, after }),
         };
         ChangeSummary {
             against: self.against,
@@ -339,7 +352,8 @@ impl ChangeSummary {
             lines.push(format!("tests: {} -> {}", tests_word(self.tests_before), tests_word(self.tests_after)));
         }
         if let Some(coverage) = &self.coverage {
-            lines.push(format!("coverage: {} -> {}", percent(coverage.before), percent(coverage.after)));
+            let word = |share: Option<u64>| share.map_or_else(|| "no report".to_owned(), percent);
+            lines.push(format!("coverage: {} -> {}", word(coverage.before), word(coverage.after)));
         }
         if self.configurations > 0 {
             lines.push(format!("configurations: {} differ", self.configurations));
@@ -472,5 +486,19 @@ mod tests {
         let again: ChangeSummary =
             lockgate_model::canonical::from_slice(&bytes, &lockgate_model::Limits::DEFAULT).unwrap();
         assert_eq!(again, summary);
+    }
+
+    #[test]
+    fn a_coverage_report_that_is_gone_is_told() {
+        let check = |before: Option<u64>, after: Option<u64>, expected: Option<&str>| {
+            let (mut from, mut to) = (contents("1.0.0"), contents("1.1.0"));
+            (from.coverage, to.coverage) = (before, after);
+            let lines = compare(&from, &to).summary().lines();
+            let told = lines.iter().find(|line| line.starts_with("coverage"));
+            assert_eq!(told.map(String::as_str), expected);
+        };
+        check(Some(8_000), None, Some("coverage: 80.00 % -> no report"));
+        check(None, Some(8_000), Some("coverage: no report -> 80.00 %"));
+        check(None, None, None);
     }
 }

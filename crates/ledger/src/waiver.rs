@@ -401,7 +401,8 @@ impl Governance {
         let rules = self.policy.settings().waivers.as_ref();
         let wide = asked.release.is_none() && asked.artifact.is_none();
         if wide && rules.is_some_and(|rules| !rules.service_wide) {
-            return scope("the policy set wants a waiver to name a release or an artifact".to_owned());
+            let what = "the policy set wants a waiver to name a release or an artifact";
+            return scope(format!("{what}: add `--release` or `--artifact`"));
         }
         let named = |ticket: &String| !ticket.trim().is_empty() && ticket.len() <= TICKET_MAX_BYTES;
         if !asked.ticket.as_ref().map_or(rules.is_none_or(|rules| !rules.ticket), named) {

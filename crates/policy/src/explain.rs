@@ -46,6 +46,7 @@ reasons! {
     EvidenceMalformed = "EVIDENCE_MALFORMED": "There is evidence about the artifact that could not be read, and none that can be counted. Next: see `found` for what is wrong with it, and hand in a correct one with `lockgate attest`.";
     EvidenceFromFuture = "EVIDENCE_FROM_FUTURE": "The evidence says that it was made more than five minutes after the ledger recorded it, so its time cannot be believed. Next: set the clock of the machine that made it, and hand in a new one with `lockgate attest`.";
     SignerUntrusted = "SIGNER_UNTRUSTED": "There is signed evidence of the right kind, but no signature on it is by a signer that the gate and `trust.toml` accept for this kind. Next: sign with an accepted key, or propose a change of the policy set that accepts this one.";
+    EvidenceType = "EVIDENCE_TYPE": "There is a statement about the artifact whose predicate type comes near to one that is read, and is another: types are compared exactly, with case, version and ending. Next: sign it again under a type that docs/evidence.md lists, and hand that in with `lockgate attest`.";
     ProvenanceMissing = "PROVENANCE_MISSING": "No provenance about the artifact is recorded, so nothing says how and from what it was built. Next: have the build make one, and hand it in with `lockgate attest`.";
     BuilderUntrusted = "BUILDER_UNTRUSTED": "The provenance is signed by an accepted signer, but names a builder that is not on the list. Builders are compared as whole texts. Next: build on a listed builder, or propose a change of the list.";
     SourceUntrusted = "SOURCE_UNTRUSTED": "The provenance names a source repository that is not on the list, or none. Repositories are compared as whole texts, so that a longer name with a good beginning does not pass. Next: build from a listed repository, or propose a change of the list.";
@@ -86,7 +87,8 @@ reasons! {
     PolicyExpired = "POLICY_EXPIRED": "The active policy set has said itself that it ends, and that time has come, so that everything is denied until somebody has looked at it again. Next: review it, move `expires_at` in `policy.toml`, and propose it with `lockgate policy activate`.";
     PolicyExpiresSoon = "POLICY_EXPIRES_SOON": "The active policy set ends soon; from then on everything is denied. Nothing is stopped yet. Next: review it, move `expires_at` in `policy.toml`, and propose it with `lockgate policy activate`.";
     BaselineMissing = "BASELINE_MISSING": "The gate compares with the release that runs, and nothing that counts is known about that one. What nobody reported is not better than anything. Next: hand in the same kind of report about the release that runs, with the command that `fix` names.";
-    EvidenceStale = "EVIDENCE_STALE": "Evidence of a kind that the gate wants is missing, does not count, or is older than the gate allows. Next: make it again from this very artifact, and hand it in with `lockgate attest`.";
+    EvidenceStale = "EVIDENCE_STALE": "Evidence of a kind that the gate wants is older than the gate allows. Next: make it again from this very artifact, and hand it in with `lockgate attest`.";
+    EvidenceAbsent = "EVIDENCE_ABSENT": "Evidence of a kind that the gate wants young is not there, or none of it counts. Next: have it made from this very artifact, and hand it in with `lockgate attest`.";
     RefUnprotected = "REF_UNPROTECTED": "The branch or tag is not protected, or nobody who is believed says that it is. Next: have the forge protect the branch, build again, and publish that as the next version.";
     SlsaLevelLow = "SLSA_LEVEL_LOW": "The builder is accepted, but `trust.toml` does not believe that it reaches the SLSA build level that the gate demands. Next: build on a builder that does, or propose a change of `slsa_level` in `trust.toml`.";
     SourceRecordMissing = "SOURCE_RECORD_MISSING": "No signed record says how the very commit that was built came to be: who wrote, reviewed and merged it, and on which branch. Next: have the forge or its bridge make one, and hand it in with `lockgate attest`.";
@@ -172,6 +174,7 @@ mod tests {
         include_str!("gates/feeds.rs"),
         include_str!("gates/freshness.rs"),
         include_str!("gates/licences.rs"),
+        include_str!("gates/mistyped.rs"),
         include_str!("gates/performance.rs"),
         include_str!("gates/provenance.rs"),
         include_str!("gates/rego.rs"),

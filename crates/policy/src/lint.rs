@@ -14,6 +14,7 @@ use crate::decide::decide;
 use crate::decision::{Decision, GateOutcome};
 use crate::environment::Environment;
 use crate::gate::{Enforcement, Gate};
+use crate::gates::GateKind;
 use crate::pattern::Pattern;
 use crate::people::Group;
 use crate::permission::Permission;
@@ -21,7 +22,7 @@ use crate::policy_set::PolicySet;
 use crate::policy_test::{PolicyTest, run_tests};
 use crate::settings::Settings;
 use crate::test_coverage::{coverage, is_objection};
-use crate::trust::TrustedSigner;
+use crate::trust::{EvidenceKind, TrustedSigner};
 use crate::trusted_identity::Proof;
 
 /// The most parts of a service's name.
@@ -96,6 +97,7 @@ lints! {
     PERSON_UNKNOWN = "LINT_PERSON_UNKNOWN", Warning: "A binding names somebody who is not enrolled: whoever is enrolled under that name later holds the role at once.";
     ROLE_UNUSED = "LINT_ROLE_UNUSED", Note: "Nobody holds the role. Bind it, give it to a group, or remove it.";
     GATE_UNREACHABLE = "LINT_GATE_UNREACHABLE", Warning: "No service can have a name that the gate's `services` match, so it never applies. Names are in lower case, in up to four parts joined by `/`.";
+    GATE_UNSATISFIABLE = "LINT_GATE_UNSATISFIABLE", Warning: "The gate wants a signature on reports of a kind that no signed statement carries, so it always objects. Leave `signed_by` out, or demand a named check that is signed.";
     GATE_REDUNDANT = "LINT_GATE_REDUNDANT", Note: "Another gate demands the same wherever this one applies. Remove one of both.";
     GATE_NEVER_ENFORCED = "LINT_GATE_NEVER_ENFORCED", Warning: "The gate begins to block on a day on which the policy set is over already. Move `enforce_from` or `expires_at`.";
     ENVIRONMENT_UNREACHABLE = "LINT_ENVIRONMENT_UNREACHABLE", Warning: "Nobody holds a role that may ask for a promotion into the environment, so its gates are never asked.";
@@ -260,6 +262,11 @@ fn of_gate(policy: &PolicySet, gate: &Gate, at: usize) -> Vec<Lint> {
         let hint = "write names in lower case, in up to four parts joined by `/`";
         lints.push(at_gate(GATE_UNREACHABLE, gate, message, hint));
     }
+    if let Some(kind) = never_signed(&gate.kind) {
+        let message = format!("always objects: it wants {kind} signed, and no signed statement of {kind} is read");
+        let hint = "leave `signed_by` out, or demand a named check that is signed";
+        lints.push(at_gate(GATE_UNSATISFIABLE, gate, &message, hint));
+    }
     let end = policy.settings().expires_at;
     if let (Enforcement::From(start), Some(end)) = (gate.enforcement, end)
         && start >= end
@@ -277,6 +284,17 @@ fn of_gate(policy: &PolicySet, gate: &Gate, at: usize) -> Vec<Lint> {
         lints.push(at_gate(GATE_REDUNDANT, gate, &message, "remove one of both"));
     }
     lints
+}
+
+/// The kind of evidence that a gate wants signed and that only plain reports carry (docs/evidence.md, predicates).
+fn never_signed(kind: &GateKind) -> Option<EvidenceKind> {
+    let plain = |kind: &&EvidenceKind| matches!(kind, EvidenceKind::Coverage | EvidenceKind::Secrets);
+    match kind {
+        GateKind::Coverage(config) if !config.signed_by.is_empty() => Some(EvidenceKind::Coverage),
+        GateKind::Secrets(config) if !config.signed_by.is_empty() => Some(EvidenceKind::Secrets),
+        GateKind::Rego(config) if !config.signed_by.is_empty() => config.needs.iter().find(plain).copied(),
+        _ => None,
+    }
 }
 
 /// Whether one gate demands the same as another wherever that one applies, and blocks as much.

@@ -63,6 +63,20 @@ fn gates_that_never_apply_or_never_block_are_told() {
 }
 
 #[test]
+fn a_signature_that_nothing_can_carry_is_told() {
+    let here = [("gates/test.toml", true)];
+    let row = |fields: &str, kind: &str, expected: &[(&str, bool)]| {
+        let signs = ("trust.toml", "signs = [\"provenance\"", format!("signs = [\"{kind}\", \"provenance\""));
+        let set = set(&gate(fields), &[(signs.0, signs.1, &signs.2)]);
+        check(&set, "LINT_GATE_UNSATISFIABLE", expected);
+    };
+    row("kind = \"coverage\"\nmin_lines = \"80%\"\nsigned_by = [\"ci\"]\n", "coverage", &here);
+    row("kind = \"coverage\"\nmin_lines = \"80%\"\n", "coverage", &[]);
+    row("kind = \"secrets\"\nsigned_by = [\"ci\"]\n", "secrets", &here);
+    row("kind = \"tests\"\nsigned_by = [\"ci\"]\n", "coverage", &[]);
+}
+
+#[test]
 fn of_twins_the_narrower_or_later_one_is_told() {
     let twins = |first: &str, second: &str| {
         let one = |name: &str, fields: &str| format!("[[gate]]\nname = \"{name}\"\nkind = \"tests\"\n{fields}");

@@ -522,7 +522,7 @@ const CHANGES = object(
     commits: object({}, { before: text, after: text }),
     dependencies: object({ added: integer, removed: integer, changed: integer, relicensed: integer }),
     findings: object({ added: integer, fixed: integer }, { worst: severity }),
-    testsBefore: testCounts, testsAfter: testCounts, coverage: pair,
+    testsBefore: testCounts, testsAfter: testCounts, coverage: object({}, { before: integer, after: integer }),
   },
 );
 const APPROVAL = object({

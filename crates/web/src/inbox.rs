@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use lockgate_api::wire::{ChangeRow, DelegationRow, InboxPromotion, InboxReply, SuspectRow};
+use lockgate_api::wire::{ChangeRow, DelegationRow, InboxPromotion, InboxReply, SuspectRow, WaiverRow};
 use lockgate_model::{PersonId, UnixMillis};
 use maud::{Markup, html};
 
@@ -21,7 +21,7 @@ pub fn content(
     person: &PersonId,
     now: UnixMillis,
 ) -> Markup {
-    let nothing = inbox.promotions.is_empty() && inbox.changes.is_empty();
+    let nothing = inbox.promotions.is_empty() && inbox.changes.is_empty() && inbox.waivers.is_empty();
     let wakes = |id: String| folded.get(&id).copied();
     let (snoozed_promotions, promotions): (Vec<_>, Vec<_>) =
         inbox.promotions.iter().partition(|one| wakes(one.promotion.to_string()).is_some());
@@ -53,6 +53,12 @@ pub fn content(
             section aria-labelledby="changes-title" {
                 h2 id="changes-title" { "Changes of keys, people and policy" }
                 ul.inbox { @for one in changes { (change(one, None, now)) } }
+            }
+        }
+        @if !inbox.waivers.is_empty() {
+            section aria-labelledby="waivers-title" {
+                h2 id="waivers-title" { "Waivers asked for" }
+                ul.inbox { @for one in &inbox.waivers { (waiver(one, now)) } }
             }
         }
         p { a href="/changes" { "All proposed changes" } }
@@ -134,6 +140,22 @@ fn change(one: &ChangeRow, wakes: Option<UnixMillis>, now: UnixMillis) -> Markup
             }
             (command(&format!("cli-show-{id}"), &format!("lockgate change show {id}")))
             (command(&format!("cli-{id}"), &format!("lockgate change sign {id}")))
+        }
+    }
+}
+
+fn waiver(one: &WaiverRow, now: UnixMillis) -> Markup {
+    let (asked, entry) = (&one.asked, one.waiver);
+    let place = asked.release.as_ref().map_or_else(|| asked.service.to_string(), ToString::to_string);
+    html! {
+        li id={ "row-waiver-" (entry) } data-row {
+            p.line {
+                strong { (visible(&asked.finding)) } " of the gate " strong { (asked.gate.as_str()) } " for "
+                (place) " in " (asked.environment.as_str())
+            }
+            p { "asked by " strong { (asked.asked_by.as_str()) } ": " (visible(&asked.reason)) }
+            p.quiet { "ends " (until(asked.expires_at, now)) }
+            (command(&format!("cli-waiver-{entry}"), &format!("lockgate waive grant {entry}")))
         }
     }
 }
@@ -232,13 +254,14 @@ fn alarms(suspects: &[SuspectRow]) -> Markup {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lockgate_api::wire::LentBy;
+    use lockgate_api::wire::{LentBy, WaiverRequest};
     use lockgate_model::facts::PromotionKind;
 
     fn inbox() -> InboxReply {
         InboxReply {
             promotions: Vec::new(),
             changes: Vec::new(),
+            waivers: Vec::new(),
             suspects: Vec::new(),
             delegations: Vec::new(),
             next: None,
@@ -296,6 +319,27 @@ mod tests {
         inbox.next = Some("P-3".parse().unwrap());
         inbox.promotions.push(waiting("P-3", hostile));
         inbox.delegations.push(delegation_from("kim", hostile));
+        inbox.waivers.push(WaiverRow {
+            waiver: 9,
+            request: Some(9),
+            state: "asked".to_owned(),
+            asked: WaiverRequest {
+                gate: "vulnerabilities".parse().unwrap(),
+                finding: "CVE-2099-10001".to_owned(),
+                service: "shop/web".parse().unwrap(),
+                environment: "production".parse().unwrap(),
+                release: None,
+                artifact: None,
+                reason: hostile.to_owned(),
+                ticket: None,
+                expires_at: UnixMillis(7_200_000),
+                asked_by: "kim".parse().unwrap(),
+                signature: String::new(),
+            },
+            granted_by: None,
+            granted_at: None,
+            ended_by: None,
+        });
         inbox.suspects.push(SuspectRow {
             index: 7,
             event: "approval.recorded".to_owned(),
@@ -312,6 +356,8 @@ mod tests {
             "lockgate approve P-3",
             "/inbox?after=P-3",
             "/timeline?before=8",
+            "CVE-2099-10001",
+            "lockgate waive grant 9",
         ] {
             assert!(text.contains(wanted), "{wanted}: {text}");
         }

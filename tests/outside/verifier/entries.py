@@ -217,7 +217,8 @@ _line = shape(
 _tests = shape(passed=_count, failed=_count, skipped=_count)
 _pair = shape(before=_count, after=_count)
 _changes = shape(
-    against=digest, artifacts=shape(added=_count, removed=_count), sizeBytes=_pair, coverage=Optional(_pair),
+    against=digest, artifacts=shape(added=_count, removed=_count), sizeBytes=_pair,
+    coverage=Optional(shape(before=Optional(_count), after=Optional(_count))),
     commits=Optional(shape(before=Optional(text), after=Optional(text))),
     dependencies=Optional(shape(added=_count, removed=_count, changed=_count, relicensed=_count)),
     findings=Optional(shape(

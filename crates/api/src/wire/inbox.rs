@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use lockgate_model::facts::PromotionKind;
 use lockgate_model::{EnvName, PersonId, PromotionId, ReleaseName, UnixMillis};
 
-use crate::wire::{ChangeRow, DelegationRow, SuspectRow};
+use crate::wire::{ChangeRow, DelegationRow, SuspectRow, WaiverRow};
 
 /// `GET /v1/inbox`: only what the caller can decide now.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -16,6 +16,9 @@ pub struct InboxReply {
     pub promotions: Vec<InboxPromotion>,
     /// Changes of keys, people and policy that their signature is missing under.
     pub changes: Vec<ChangeRow>,
+    /// Waivers that others asked for and that they may grant, newest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waivers: Vec<WaiverRow>,
     /// What rested on keys that were found compromised later, newest first.
     pub suspects: Vec<SuspectRow>,
     /// The delegations in force from and to them, newest first.

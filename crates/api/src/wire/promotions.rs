@@ -118,7 +118,7 @@ pub struct GateRow {
     pub gate: String,
     /// Its kind.
     pub kind: String,
-    /// `pass`, `fail`, `pending` or `waived`.
+    /// `pass`, `waived`, `warn`, `overridden`, `pending` or `fail`.
     pub outcome: String,
     /// A stable reason code.
     pub reason: String,

@@ -9,6 +9,7 @@ use lockgate_ledger::approval_text::approval_text;
 use lockgate_ledger::{Bundle, ClaimCache, TrustFile, bundle, facts_for};
 use lockgate_model::facts::Verdict;
 use lockgate_model::{Digest, TreeSize};
+use lockgate_policy::{Decision, GateOutcome, decide};
 use lockgate_tlog::checkpoint::Checkpoint;
 use lockgate_tlog::proof::verify_consistency;
 
@@ -90,6 +91,10 @@ fn consent(world: &World, options: &cli::Approve, verdict: Verdict) -> Outcome {
     let changes = against_running(world, &client, &trust, &verified, &bodies)?;
     let document = document.described(&facts).comparing(changes).reviewed(opened_at, &opened);
     let bytes = document.to_bytes()?;
+    let decision = decide(&verified.state.governance()?.policy, &facts);
+    if let Some(note) = beside_people(&decision) {
+        world.terminal.say(note);
+    }
     world.terminal.say(format!("You are about to sign:\n{}", approval_text(&document)));
     if !options.yes && !world.terminal.confirm("Sign this with your key?")? {
         return Err(Failure::new(Exit::Failed, "NOT_CONFIRMED", "nothing was signed"));
@@ -114,6 +119,24 @@ fn consent(world: &World, options: &cli::Approve, verdict: Verdict) -> Outcome {
         Verdict::Approve => Ok(outcome_exit(&reply.result.status)),
         Verdict::Reject => Ok(Exit::Done),
     }
+}
+
+/// What gates other than those of people object to, as it comes out here on the same facts; `None` where they do not.
+///
+/// It is told beside the document and is no part of what is signed: what counts is decided after the approval, again.
+fn beside_people(decision: &Decision) -> Option<String> {
+    let of = |outcome: GateOutcome, words: &str| {
+        let gates = decision.gates.iter().filter(|gate| gate.outcome == outcome && gate.kind != "approvals");
+        let names: Vec<String> = gates.map(|gate| format!("{} ({})", gate.gate, gate.reason)).collect();
+        (!names.is_empty()).then(|| format!("\n  {words} {}", names.join(", ")))
+    };
+    let lines = [
+        of(GateOutcome::Fail, "denied by  "),
+        of(GateOutcome::Pending, "waits for  "),
+        of(GateOutcome::Warn, "only warns "),
+    ];
+    let lines: String = lines.into_iter().flatten().collect();
+    (!lines.is_empty()).then(|| format!("note: an approval changes nothing about these gates{lines}"))
 }
 
 /// Compares a verified checkpoint with the newest one that this machine has seen, and keeps the newer.
@@ -178,4 +201,50 @@ fn grew(client: &Client, trust: &TrustFile, old: &Checkpoint, new: &Checkpoint) 
         )?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use lockgate_policy::{GateResult, Outcome, Rule};
+
+    use super::*;
+
+    #[test]
+    fn an_approver_is_told_what_else_objects() {
+        let check = |gates: &[(&str, &str, GateOutcome)], expected: Option<&str>| {
+            let gate = |(name, kind, outcome): &(&str, &str, GateOutcome)| GateResult {
+                gate: name.parse().unwrap(),
+                kind: (*kind).to_owned(),
+                outcome: *outcome,
+                reason: "A_REASON".to_owned(),
+                rule: Rule { file: "gates/a.toml".to_owned(), line: 1 },
+                needed: String::new(),
+                found: String::new(),
+                evidence: Vec::new(),
+                who: String::new(),
+                fix: String::new(),
+                controls: Vec::new(),
+                enforced_from: None,
+            };
+            let decision = Decision {
+                schema: Decision::SCHEMA.to_owned(),
+                engine: Decision::ENGINE.to_owned(),
+                policy: Digest::of(b"policy"),
+                promotion: "P-1".parse().unwrap(),
+                release: "shop/web@1.0.0".parse().unwrap(),
+                environment: "dev".parse().unwrap(),
+                outcome: Outcome::Pending,
+                would_block: 0,
+                break_glass: None,
+                gates: gates.iter().map(gate).collect(),
+            };
+            assert_eq!(beside_people(&decision).as_deref(), expected);
+        };
+        use GateOutcome::{Fail, Pass, Pending, Warn};
+        check(&[("people", "approvals", Pending), ("tests", "tests", Pass)], None);
+        let all = [("a", "tests", Fail), ("b", "windows", Pending), ("c", "sbom", Warn), ("d", "sbom", Warn)];
+        let expected = "note: an approval changes nothing about these gates\n  denied by   a (A_REASON)\n  \
+                        waits for   b (A_REASON)\n  only warns  c (A_REASON), d (A_REASON)";
+        check(&all, Some(expected));
+    }
 }

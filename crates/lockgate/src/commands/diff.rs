@@ -11,6 +11,9 @@ use crate::failure::{Failure, Outcome};
 use crate::terminal::{printable, table};
 use crate::world::World;
 
+/// How environments are compared, for whoever names them as if they were releases.
+const BETWEEN: &str = "between what two environments run: lockgate diff shop/web --from production --to staging";
+
 /// `lockgate diff`.
 ///
 /// # Errors
@@ -29,8 +32,9 @@ pub fn diff(world: &World, options: &cli::Diff) -> Outcome {
 }
 
 fn releases(client: &Client, options: &cli::Diff) -> Result<(ReleaseName, ReleaseName), Failure> {
-    let parse =
-        |text: &str| text.parse::<ReleaseName>().map_err(|error| Failure::usage("RELEASE_INVALID", error.to_string()));
+    let parse = |text: &str| {
+        text.parse::<ReleaseName>().map_err(|error| Failure::usage("RELEASE_INVALID", error.to_string()).hint(BETWEEN))
+    };
     if let (Some(from), Some(to)) = (&options.from, &options.to) {
         let service: ServiceName = options.first.parse().map_err(|error: lockgate_model::NameError| {
             Failure::usage("SERVICE_INVALID", error.to_string()).hint(
@@ -42,7 +46,8 @@ fn releases(client: &Client, options: &cli::Diff) -> Result<(ReleaseName, Releas
     }
     match &options.second {
         Some(second) => Ok((parse(&options.first)?, parse(second)?)),
-        None => Err(Failure::usage("RELEASE_MISSING", "a diff needs two releases, or a service with --from and --to")),
+        None => Err(Failure::usage("RELEASE_MISSING", "a diff needs two releases, or a service with --from and --to")
+            .hint(BETWEEN)),
     }
 }
 

@@ -42,6 +42,17 @@ pub fn inbox(world: &World) -> Outcome {
                 format!("lockgate change sign {}", one.change),
             ]);
         }
+        for one in &inbox.waivers {
+            let asked = &one.asked;
+            rows.push(vec![
+                format!("entry {}", one.waiver),
+                format!("waive {} of {} for {} in {}", asked.finding, asked.gate, asked.service, asked.environment),
+                format!("{}: {}", asked.asked_by, asked.reason),
+                "another person's grant".to_owned(),
+                asked.expires_at.rfc3339_secs(),
+                format!("lockgate waive grant {}", one.waiver),
+            ]);
+        }
         let mut text = match rows.is_empty() {
             true => "nothing waits for you".to_owned(),
             false => table(&["", "what", "from whom, why", "missing", "ends", "next"], rows),

@@ -64,6 +64,7 @@ pub fn push(world: &World, options: &cli::Push) -> Outcome {
         text.push_str(&logged_line(reply.logged.as_ref()));
         text
     })?;
+    say_unread(world, &published.evidence);
     Ok(Exit::Done)
 }
 
@@ -88,6 +89,7 @@ pub fn attest(world: &World, options: &cli::Attest) -> Outcome {
             logged_line(reply.logged.as_ref())
         )
     })?;
+    say_unread(world, &reply.result.evidence);
     Ok(Exit::Done)
 }
 
@@ -110,6 +112,17 @@ fn evidence_lines(rows: &[EvidenceRow]) -> String {
     };
     let lines = table(&["", "", "", ""], rows.iter().map(row));
     lines.lines().skip(1).map(|line| format!("{line}\n")).collect()
+}
+
+/// Says which statements were taken and will never count: whoever hands one in mostly thinks that it does.
+fn say_unread(world: &World, rows: &[EvidenceRow]) {
+    for row in rows.iter().filter(|row| row.kind == "unknown") {
+        world.terminal.say(format!(
+            "note: {} is kept and never counts: its predicate type is not read\n  \
+             next  docs/evidence.md lists the types that are, which are compared exactly",
+            row.digest
+        ));
+    }
 }
 
 /// The proof in one line.

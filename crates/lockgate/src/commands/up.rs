@@ -127,18 +127,34 @@ fn wait_ready(world: &World, child: &mut Child) -> Result<Running, Failure> {
 /// A server that ended has said why in its log; its exit code is ours.
 fn ended(world: &World, status: std::process::ExitStatus) -> Failure {
     let log = fs::read_to_string(world.home.log_file()).unwrap_or_default();
-    let last: Vec<&str> = log.lines().rev().take_while(|line| !line.starts_with("error[")).collect();
-    let shown = log.lines().rev().nth(last.len()).unwrap_or("it said nothing").trim_start_matches("error").to_owned();
     let code = status.code().and_then(|code| u8::try_from(code).ok());
     let exit =
         Exit::ALL.into_iter().find(|exit| Some(exit.code()) == code && *exit != Exit::Done).unwrap_or(Exit::Failed);
-    let (reason, message) =
-        shown.strip_prefix('[').and_then(|rest| rest.split_once("]: ")).unwrap_or(("START_FAILED", shown.as_str()));
-    let failure = Failure::new(exit, reason, message.to_owned());
-    match last.iter().rev().find_map(|line| line.trim().strip_prefix("next  ")) {
-        Some(hint) => failure.hint(hint),
-        None => failure.hint(format!("the server's log is {}", world.home.log_file().display())),
+    let failure = match last_error(&log) {
+        Some(told) => Failure { exit, ..told },
+        None => Failure::new(exit, "START_FAILED", "it said nothing"),
+    };
+    failure.or_hint(format!("the server's log is {}", world.home.log_file().display()))
+}
+
+/// The last error that a log tells: its reason code, its message with every line of it, and its hint.
+fn last_error(log: &str) -> Option<Failure> {
+    let lines: Vec<&str> = log.lines().collect();
+    let start = lines.iter().rposition(|line| line.starts_with("error["))?;
+    let mut lines = lines.into_iter().skip(start);
+    let (code, message) = lines.next()?.strip_prefix("error[")?.split_once("]: ")?;
+    let mut failure = Failure::new(Exit::Failed, code, message);
+    for line in lines {
+        if let Some(hint) = line.strip_prefix("  next  ") {
+            return Some(failure.hint(hint));
+        }
+        if !line.starts_with("  ") {
+            break;
+        }
+        failure.message.push('\n');
+        failure.message.push_str(line);
     }
+    Some(failure)
 }
 
 /// Enrols whoever has to be there, once.
@@ -386,4 +402,27 @@ pub fn down(world: &World) -> Outcome {
         .terminal
         .done(&serde_json::json!({ "url": running.url, "home": home.display().to_string(), "stopped": true }), told)?;
     Ok(Exit::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_did_not_start_is_quoted_in_full() {
+        let check = |log: &str, expected: Option<(&str, &str, Option<&str>)>| {
+            let told = last_error(log);
+            let told = told.as_ref().map(|told| (told.code.as_str(), told.message.as_str(), told.hint.as_deref()));
+            assert_eq!(told, expected, "{log}");
+        };
+        check("", None);
+        check("INFO ready\n", None);
+        check("error[A_CODE]: short\n", Some(("A_CODE", "short", None)));
+        check("error[A_CODE]: short\n  next  do it\n", Some(("A_CODE", "short", Some("do it"))));
+        let policy = "error[OLD]: of another start\n  next  no\nINFO up\n\
+                      error[POLICY_INVALID]: the policy set does not load:\n  gates/a.toml:3: unknown kind\n  \
+                      trust.toml:1: no key\nINFO end\n  not of it\n";
+        let message = "the policy set does not load:\n  gates/a.toml:3: unknown kind\n  trust.toml:1: no key";
+        check(policy, Some(("POLICY_INVALID", message, None)));
+    }
 }

@@ -8,6 +8,9 @@ use crate::cli;
 use crate::failure::Outcome;
 use crate::world::World;
 
+/// How many gates that only warn are named.
+const WARNED_LISTED: usize = 5;
+
 /// `lockgate why`.
 ///
 /// # Errors
@@ -58,6 +61,9 @@ fn explained(reply: &PromotionReply) -> String {
     match reply.decision_index {
         Some(index) => line("decision", format!("{} at entry {index}, {}", reply.outcome, reply.decided_at)),
         None => line("decision", format!("{} as of now, {}", reply.outcome, reply.decided_at)),
+    }
+    if let Some(warned) = warned(&reply.gates) {
+        line("warns", warned);
     }
     if let Some(until) = reply.granted_until {
         line("granted", format!("until {until}"));
@@ -129,12 +135,60 @@ fn gate_text(gate: &GateRow) -> String {
     text
 }
 
-/// The gates that keep a promotion from its environment, in short.
+/// Which gates would block if they did not only warn; `None` where none would.
+fn warned(gates: &[GateRow]) -> Option<String> {
+    let names: Vec<&str> = gates.iter().filter(|gate| gate.outcome == "warn").map(|gate| gate.gate.as_str()).collect();
+    let listed: Vec<&str> = names.iter().copied().take(WARNED_LISTED).collect();
+    let more = match names.len().saturating_sub(WARNED_LISTED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    match names.len() {
+        0 => None,
+        1 => Some(format!("1 gate would block, and only warns: {}", listed.join(", "))),
+        number => Some(format!("{number} gates would block, and only warn: {}{more}", listed.join(", "))),
+    }
+}
+
+/// The gates that keep a promotion from its environment, in short, and how many only warn.
 pub fn blocking(reply: &PromotionReply) -> String {
     let blocked = reply.gates.iter().filter(|gate| matches!(gate.outcome.as_str(), "fail" | "pending"));
     let mut text: String = blocked.map(gate_text).collect();
+    if let Some(warned) = warned(&reply.gates) {
+        text.push_str(&format!("  warns      {warned}\n"));
+    }
     if !text.is_empty() {
         text.push_str(&format!("  more       lockgate why {}\n", reply.promotion));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gates_that_only_warn_are_counted() {
+        let check = |outcomes: &[&str], expected: Option<&str>| {
+            let gate = |(at, outcome): (usize, &&str)| GateRow {
+                gate: format!("g{at}"),
+                kind: "tests".to_owned(),
+                outcome: (*outcome).to_owned(),
+                reason: "TESTS_MISSING".to_owned(),
+                file: "gates/a.toml".to_owned(),
+                line: 1,
+                needed: "tests".to_owned(),
+                found: "none".to_owned(),
+                evidence: Vec::new(),
+                who: String::new(),
+                fix: String::new(),
+            };
+            let gates: Vec<GateRow> = outcomes.iter().enumerate().map(gate).collect();
+            assert_eq!(warned(&gates).as_deref(), expected);
+        };
+        check(&["pass", "fail", "pending", "waived"], None);
+        check(&["pass", "warn"], Some("1 gate would block, and only warns: g1"));
+        check(&["warn", "fail", "warn"], Some("2 gates would block, and only warn: g0, g2"));
+        check(&["warn"; 7], Some("7 gates would block, and only warn: g0, g1, g2, g3, g4 and 2 more"));
+    }
 }

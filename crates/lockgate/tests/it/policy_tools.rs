@@ -210,3 +210,11 @@ fn every_starter_set_that_is_listed_can_be_written_and_passes_its_tests() {
     assert!(!lockgate.file("policy").exists(), "a list writes nothing");
     lockgate.run(&["init", "none", "--starter", "nothing"]).refused(2, "STARTER_UNKNOWN").says("regulated");
 }
+
+#[test]
+fn a_server_that_refuses_its_policy_set_says_every_line() {
+    let lockgate = Instance::new();
+    lockgate.policy("typo", &[("gates/approvals.toml", "count = 2", "cuont = 2")]);
+    let refused = lockgate.start(&["--demo", "--policy", "typo"]).refused(2, "POLICY_INVALID");
+    refused.says("gates/approvals.toml:").says("did you mean `count`?");
+}

@@ -47,6 +47,9 @@ fn two_people_waive_one_finding_of_one_release() {
     for nobody in ["dana", "ci"] {
         lockgate.run(&["waive", "grant", &entry, "--as", nobody, "--yes"]).refused(4, "NOT_PERMITTED");
     }
+    // It waits for those who may grant it, and for nobody else.
+    lockgate.run(&["inbox", "--as", "sam"]).exits(0).says(&format!("lockgate waive grant {entry}"));
+    lockgate.run(&["inbox", "--as", "dana"]).exits(0).says("nothing waits for you");
     ask(&lockgate, "CVE-2099-10002", &[&RELEASE[..], &["--as", "sam"]].concat()).exits(0);
     let own = lockgate.json(&["waive", "list"], 0)[0]["request"].as_u64().unwrap().to_string();
     lockgate.run(&["waive", "grant", &own, "--as", "sam", "--yes"]).refused(3, "SOD_SELF");
@@ -55,6 +58,8 @@ fn two_people_waive_one_finding_of_one_release() {
     let granted = lockgate.run(&["waive", "grant", &entry, "--as", "sam", "--yes"]).exits(0);
     granted.says("CVE-2099-10001 is waived").says("SEC-7");
     assert_eq!(gate(&lockgate, 5)["outcome"], "waived");
+    // What is granted waits no more, and nobody is asked to grant their own.
+    assert!(lockgate.json(&["inbox", "--as", "sam"], 0)["waivers"].is_null());
     lockgate.run(&["waive", "grant", &entry, "--as", "sam", "--yes"]).refused(7, "WAIVER_OVER");
     let listed = lockgate.run(&["waive", "list"]).exits(0);
     listed.says("granted by sam").says("ends within 7 days");

@@ -130,7 +130,10 @@ impl ChangeTicketGate {
         let fix = match reason {
             Reason::ChangeNotOpen => format!("wait until it opens, then: lockgate why {}", ctx.facts.promotion.id),
             Reason::NoArtifacts => ctx.push_next(""),
-            _ => format!("have the ticket approved and planned, then: {}", ctx.attest_report("ticket.json")),
+            _ => {
+                let hand_in = self.demand().fix(ctx, reason, "--report ticket.json");
+                format!("have the ticket approved and planned, then: {hand_in}")
+            }
         };
         Assessment {
             outcome: if waits { GateOutcome::Pending } else { GateOutcome::Fail },

@@ -60,7 +60,7 @@ impl ConfigurationGate {
                 ctx.groups_that_may(Permission::Waive)
             ),
             Reason::BaselineMissing => ctx.attest_running_report("configuration.json"),
-            _ => ctx.attest_report("configuration.json"),
+            _ => self.demand().fix(ctx, reason, "--report configuration.json"),
         })
     }
 

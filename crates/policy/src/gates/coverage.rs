@@ -2,14 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use lockgate_model::facts::{Artifact, Claim, EvidenceFact};
+use lockgate_model::facts::{Artifact, Claim, EvidenceFact, SignatureFact};
 use lockgate_model::{Digest, SignerName};
 
+use super::mistyped::mistyped;
 use super::{Assessment, Context, Standing};
 use crate::decision::GateOutcome;
 use crate::explain::Reason;
 use crate::trust::EvidenceKind;
-use crate::wording::{few, shown};
+use crate::wording::{few, one_of, shown};
 
 /// What satisfies a gate for one artifact, or for all.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,7 +46,23 @@ impl Demand<'_> {
     pub(super) fn signed_by_text(&self) -> String {
         match self.signed_by {
             [] => String::new(),
-            names => format!(", signed by {}", crate::wording::one_of(names)),
+            names => format!(", signed by {}", one_of(names)),
+        }
+    }
+
+    /// What mends that no such evidence counts, or that it says the wrong thing. `arguments` hand in a plain report,
+    /// which is no help where the gate wants a signature.
+    pub(super) fn fix(&self, ctx: Context<'_>, reason: Reason, arguments: &str) -> String {
+        let signed = || ctx.attest(&format!("--attestation {}.dsse.json", self.kind));
+        match (reason, self.signed_by) {
+            (Reason::EvidenceType, _) => {
+                format!("sign it again under a predicate type that docs/evidence.md lists, then: {}", signed())
+            }
+            (_, [_, ..]) => format!("have it signed by {}, then: {}", one_of(self.signed_by), signed()),
+            (Reason::SignerUntrusted, []) => {
+                format!("{}\nor have it signed by a signer of trust.toml, then: {}", ctx.attest(arguments), signed())
+            }
+            (_, []) => ctx.attest(arguments),
         }
     }
 
@@ -68,18 +85,22 @@ impl Demand<'_> {
             match ctx.standing(fact, self.kind, self.signed_by) {
                 Standing::Counts => counted.push((fact, claim)),
                 Standing::Unsigned => unsigned.push(fact.evidence),
-                Standing::Untrusted => untrusted.push(fact.evidence),
+                Standing::Untrusted => untrusted.push(fact),
             }
         }
         let noun = self.noun;
         if !counted.is_empty() {
             Ok(counted)
         } else if !untrusted.is_empty() {
-            let text = format!("{noun} signed by no signer that is trusted for it here");
-            Err(Shortfall { reason: Reason::SignerUntrusted, text, evidence: untrusted })
+            let proofs = proofs_text(untrusted.iter().copied());
+            let text = format!("{noun} signed by no signer that is trusted for it here{proofs}");
+            let evidence = untrusted.iter().map(|fact| fact.evidence).collect();
+            Err(Shortfall { reason: Reason::SignerUntrusted, text, evidence })
         } else if !unsigned.is_empty() {
             let text = format!("unsigned {noun}, handed in on behalf of its maker");
             Err(Shortfall { reason: Reason::EvidenceUnsigned, text, evidence: unsigned })
+        } else if let Some(shortfall) = mistyped(ctx, artifact, self.kind, noun) {
+            Err(shortfall)
         } else {
             let text = match others.is_empty() {
                 true => format!("no {noun}, and no other evidence"),
@@ -140,6 +161,21 @@ impl Demand<'_> {
     ) -> Result<Option<Counted<'a, T>>, Shortfall> {
         Ok(self.baseline(ctx, pick)?.and_then(|counted| counted.into_iter().max_by_key(|(fact, _)| fact.index)))
     }
+}
+
+/// What was found about the signatures of evidence that nobody trusted signed: how their verification ended, and for
+/// whom or why, such as ` (untrusted-root: TRUST_ROOT_MISSING)`. Empty where no bundle came with it.
+pub(super) fn proofs_text<'a>(facts: impl IntoIterator<Item = &'a EvidenceFact>) -> String {
+    let one = |proof: &SignatureFact| {
+        let class = proof.class.as_str();
+        match (&proof.identity, &proof.key) {
+            (Some(identity), _) => format!("{class}: {}", shown(identity)),
+            (None, Some(key)) => format!("{class}: the key {key}"),
+            (None, None) => format!("{class}: {}", shown(&proof.code)),
+        }
+    };
+    let found: BTreeSet<String> = facts.into_iter().filter_map(|fact| fact.signature.as_deref()).map(one).collect();
+    if found.is_empty() { String::new() } else { format!(" ({})", few(found, "; ")) }
 }
 
 /// Checks every artifact of the release. One shortfall is enough to fall short; no artifact at all is one too.

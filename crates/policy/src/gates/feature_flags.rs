@@ -64,8 +64,10 @@ impl FeatureFlagsGate {
         let result = every_artifact(ctx, |artifact| self.check(ctx, artifact));
         let who = || ctx.groups_that_may(Permission::Attest);
         Assessment::of_coverage(result, self.needed(), who, |reason| match reason {
-            Reason::FlagState => format!("set the flags, then: {}", ctx.attest_report("flags.json")),
-            _ => ctx.attest_report("flags.json"),
+            Reason::FlagState => {
+                format!("set the flags, then: {}", self.demand().fix(ctx, reason, "--report flags.json"))
+            }
+            _ => self.demand().fix(ctx, reason, "--report flags.json"),
         })
     }
 

@@ -50,7 +50,7 @@ impl FreshnessGate {
             });
             let Some(fact) = counts.max_by_key(|fact| fact.index) else {
                 let text = format!("no {kind} evidence that counts");
-                return Err(Shortfall { reason: Reason::EvidenceStale, text, evidence });
+                return Err(Shortfall { reason: Reason::EvidenceAbsent, text, evidence });
             };
             evidence.push(fact.evidence);
             let own = own_time(&fact.claim);
@@ -113,10 +113,10 @@ mod tests {
         row(vec![sbom(2 * HOUR - 1), run(HOUR - 1)], Pass, Reason::Satisfied);
         row(vec![sbom(2 * HOUR), run(0)], Fail, Reason::EvidenceStale);
         row(vec![sbom(0), run(HOUR)], Fail, Reason::EvidenceStale);
-        let result = row(vec![sbom(0)], Fail, Reason::EvidenceStale);
+        let result = row(vec![sbom(0)], Fail, Reason::EvidenceAbsent);
         assert_eq!(result.found, "app.tar.gz: no tests evidence that counts");
         // What nobody is believed about does not make anything fresh.
         let forged = EvidenceFact { origin: signed(&[]), ..run(0) };
-        row(vec![sbom(0), forged], Fail, Reason::EvidenceStale);
+        row(vec![sbom(0), forged], Fail, Reason::EvidenceAbsent);
     }
 }

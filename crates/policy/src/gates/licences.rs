@@ -63,7 +63,7 @@ impl LicencesGate {
                     ctx.push_next(""),
                     ctx.groups_that_may(Permission::Waive)
                 ),
-                _ => ctx.attest("--sbom sbom.cdx.json"),
+                _ => self.demand().fix(ctx, reason, "--sbom sbom.cdx.json"),
             },
         )
     }

@@ -6,6 +6,7 @@
 mod ballot;
 mod coverage;
 mod feeds;
+mod mistyped;
 mod waivers;
 
 pub mod analysis;

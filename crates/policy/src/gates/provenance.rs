@@ -5,7 +5,8 @@ use lockgate_model::SignerName;
 use lockgate_model::facts::{Artifact, Claim, EvidenceFact, Origin, Provenance};
 use serde::Deserialize;
 
-use super::coverage::{Covered, Shortfall, every_artifact};
+use super::coverage::{Covered, Shortfall, every_artifact, proofs_text};
+use super::mistyped::mistyped;
 use super::{Assessment, Context, Problem, signer_problems};
 use crate::explain::Reason;
 use crate::pattern::Pattern;
@@ -94,13 +95,16 @@ impl ProvenanceGate {
 
     pub(super) fn assess(&self, ctx: Context<'_>) -> Assessment {
         let result = every_artifact(ctx, |artifact| self.check(ctx, artifact));
+        let hand_in = || ctx.attest("--provenance provenance.dsse.json");
         Assessment::of_coverage(
             result,
             self.needed(),
             || ctx.groups_that_may(Permission::Attest),
             |reason| match reason {
-                Reason::ProvenanceMissing | Reason::EvidenceUnsigned | Reason::EvidenceMalformed => {
-                    ctx.attest("--provenance provenance.dsse.json")
+                Reason::ProvenanceMissing | Reason::EvidenceUnsigned | Reason::EvidenceMalformed => hand_in(),
+                Reason::SignerUntrusted => format!("have it signed by {}, then: {}", one_of(&self.signers), hand_in()),
+                Reason::EvidenceType => {
+                    format!("sign it again under a predicate type that docs/evidence.md lists, then: {}", hand_in())
                 }
                 _ => format!("build from an accepted source on an accepted builder, then: {}", ctx.push_next("")),
             },
@@ -223,7 +227,7 @@ impl ProvenanceGate {
 fn signed_by(fact: &EvidenceFact) -> String {
     match &fact.origin {
         Origin::Signed { signers } if !signers.is_empty() => few(signers, ", "),
-        _ => "nobody known here".to_owned(),
+        _ => format!("nobody known here{}", proofs_text([fact])),
     }
 }
 
@@ -233,8 +237,12 @@ fn no_provenance(ctx: Context<'_>, artifact: &Artifact) -> Shortfall {
         .filter(|fact| matches!(fact.claim, Claim::Malformed { .. }))
         .map(|fact| fact.evidence)
         .collect();
-    let reason = if unreadable.is_empty() { Reason::ProvenanceMissing } else { Reason::EvidenceMalformed };
-    Shortfall { reason, text: "no provenance".to_owned(), evidence: unreadable }
+    let text = "no provenance".to_owned();
+    if !unreadable.is_empty() {
+        return Shortfall { reason: Reason::EvidenceMalformed, text, evidence: unreadable };
+    }
+    mistyped(ctx, artifact, EvidenceKind::Provenance, "provenance")
+        .unwrap_or_else(|| Shortfall { reason: Reason::ProvenanceMissing, text, evidence: unreadable })
 }
 
 #[cfg(test)]
@@ -242,7 +250,7 @@ mod tests {
     use super::*;
     use crate::decision::GateOutcome;
     use crate::sample::{check, evidence, on_behalf, other_artifact, provenance, signed};
-    use lockgate_model::facts::BuildDetails;
+    use lockgate_model::facts::{BuildDetails, SignatureClass, SignatureFact};
 
     const GATE: &str = r#"
 kind = "provenance"
@@ -288,6 +296,34 @@ source_refs = ["refs/heads/main", "refs/tags/v*"]
     }
 
     #[test]
+    fn how_the_verification_of_a_bundle_ended_is_told() {
+        let row = |class: SignatureClass, code: &str, identity: Option<&str>, expected: &str| {
+            let signature = SignatureFact {
+                class,
+                code: code.to_owned(),
+                root: None,
+                identity: identity.map(str::to_owned),
+                issuer: None,
+                claims: std::collections::BTreeMap::new(),
+                key: None,
+                signed_at: None,
+            };
+            let bundle = EvidenceFact {
+                signature: Some(Box::new(signature)),
+                ..evidence(1, signed(&[]), Claim::Provenance(provenance()))
+            };
+            let fail = GateOutcome::Fail;
+            let result = check(GATE, |_, facts| facts.evidence = vec![bundle], fail, Reason::SignerUntrusted);
+            assert_eq!(result.found, format!("app.tar.gz: provenance signed by nobody known here ({expected})"));
+        };
+        row(SignatureClass::UntrustedRoot, "TRUST_ROOT_MISSING", None, "untrusted-root: TRUST_ROOT_MISSING");
+        row(SignatureClass::SignatureInvalid, "LOG_INVALID", None, "signature-invalid: LOG_INVALID");
+        row(SignatureClass::WithoutTime, "TIME_MISSING", None, "without-time: TIME_MISSING");
+        let somebody = "https://git.example/other/.ci/release.yml@refs/heads/main";
+        row(SignatureClass::Verified, "SIGNATURE_VERIFIED", Some(somebody), &format!("verified: {somebody}"));
+    }
+
+    #[test]
     fn asks_for_a_protected_ref_and_a_build_level() {
         use GateOutcome::{Fail, Pass};
         let row = |more: &str, ref_protected: Option<bool>, outcome, reason| {
@@ -317,8 +353,12 @@ source_refs = ["refs/heads/main", "refs/tags/v*"]
             GATE,
             |_, facts| facts.evidence = vec![evidence(1, signed(&["ci"]), unknown)],
             fail,
-            Reason::ProvenanceMissing,
+            Reason::EvidenceType,
         );
+        let other = evidence(1, signed(&["scanner"]), Claim::Provenance(provenance()));
+        let result = check(GATE, |_, facts| facts.evidence = vec![other], fail, Reason::SignerUntrusted);
+        let by_ci = "have it signed by ci, then: lockgate attest shop/web@1.4.2 --provenance provenance.dsse.json";
+        assert_eq!(result.fix, by_ci);
         let malformed = Claim::Malformed { reason: "no builder id".to_owned() };
         let fact = evidence(1, signed(&["ci"]), malformed);
         let result = check(GATE, |_, facts| facts.evidence = vec![fact], fail, Reason::EvidenceMalformed);

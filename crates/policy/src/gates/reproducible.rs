@@ -63,7 +63,7 @@ impl ReproducibleGate {
                 ctx.push_next(""),
                 ctx.groups_that_may(Permission::Waive)
             ),
-            _ => ctx.attest("--attestation rebuild.dsse.json"),
+            _ => self.demand().fix(ctx, reason, "--attestation rebuild.dsse.json"),
         })
     }
 

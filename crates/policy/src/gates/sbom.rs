@@ -59,7 +59,7 @@ impl SbomGate {
         let pinned = if self.pinned { ", all of them pinned to a version" } else { "" };
         let needed = format!("{word} with at least {components}{pinned}{}", self.demand().signed_by_text());
         let who = || ctx.groups_that_may(Permission::Attest);
-        Assessment::of_coverage(result, needed, who, |_| ctx.attest("--sbom sbom.cdx.json"))
+        Assessment::of_coverage(result, needed, who, |reason| self.demand().fix(ctx, reason, "--sbom sbom.cdx.json"))
     }
 
     fn check(&self, ctx: Context<'_>, artifact: &Artifact) -> Result<Covered, Shortfall> {

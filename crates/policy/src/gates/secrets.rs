@@ -60,7 +60,7 @@ impl SecretsGate {
             Reason::SecretsFound => {
                 format!("revoke what was found, take it out of the source, then: {}", ctx.push_next(""))
             }
-            _ => ctx.attest_report("gitleaks.json"),
+            _ => self.demand().fix(ctx, reason, "--report gitleaks.json"),
         })
     }
 

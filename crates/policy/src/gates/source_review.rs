@@ -84,9 +84,11 @@ impl SourceGate {
             || ctx.groups_that_may(Permission::Attest),
             |reason| match reason {
                 Reason::ProvenanceMissing => ctx.attest("--provenance provenance.dsse.json"),
-                Reason::SourceRecordMissing | Reason::EvidenceUnsigned | Reason::SourceLevelLow => {
-                    ctx.attest("--attestation source.dsse.json")
-                }
+                Reason::SourceLevelLow => ctx.attest("--attestation source.dsse.json"),
+                Reason::SourceRecordMissing
+                | Reason::EvidenceUnsigned
+                | Reason::SignerUntrusted
+                | Reason::EvidenceType => self.demand().fix(ctx, reason, "--attestation source.dsse.json"),
                 Reason::ReviewMissing => {
                     format!("have somebody else review the change and merge it, then: {}", ctx.push_next(""))
                 }

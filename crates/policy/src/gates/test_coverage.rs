@@ -70,7 +70,7 @@ impl TestCoverageGate {
                 format!("test more of it, then: {}", ctx.push_next(""))
             }
             Reason::BaselineMissing => ctx.attest_running_report("coverage.xml"),
-            _ => ctx.attest_report("coverage.xml"),
+            _ => self.demand().fix(ctx, reason, "--report coverage.xml"),
         })
     }
 

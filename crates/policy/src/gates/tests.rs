@@ -62,7 +62,7 @@ impl TestsGate {
         let needed =
             format!("at least {passed}, at most {} failed{age}{}", self.max_failed, self.demand().signed_by_text());
         let who = || ctx.groups_that_may(Permission::Attest);
-        Assessment::of_coverage(result, needed, who, |_| ctx.attest("--tests junit.xml"))
+        Assessment::of_coverage(result, needed, who, |reason| self.demand().fix(ctx, reason, "--tests junit.xml"))
     }
 
     fn check(&self, ctx: Context<'_>, artifact: &Artifact) -> Result<Covered, Shortfall> {
@@ -165,6 +165,38 @@ mod checks {
         let gate = "kind = \"tests\"\nsigned_by = [\"ci\"]\n";
         let fact = evidence(1, signed(&["ci"]), Claim::Tests(tests()));
         check(gate, |_, facts| facts.evidence = vec![fact], Pass, Reason::Satisfied);
-        check(gate, |_, facts| facts.evidence = vec![run(1, tests())], Fail, Reason::EvidenceUnsigned);
+        // What the fix hands in is what the gate asks for: a report on its own would be refused again.
+        let by_ci = "have it signed by ci, then: lockgate attest shop/web@1.4.2 --attestation tests.dsse.json";
+        let result = check(gate, |_, facts| facts.evidence = vec![run(1, tests())], Fail, Reason::EvidenceUnsigned);
+        assert_eq!(result.fix, by_ci);
+        let result = check(gate, |_, facts| facts.evidence.clear(), Fail, Reason::TestsMissing);
+        assert_eq!(result.fix, by_ci);
+        let forged = evidence(1, signed(&[]), Claim::Tests(tests()));
+        let result =
+            check("kind = \"tests\"\n", |_, facts| facts.evidence = vec![forged], Fail, Reason::SignerUntrusted);
+        assert!(result.fix.starts_with("lockgate attest shop/web@1.4.2 --tests junit.xml\nor "), "{}", result.fix);
+    }
+
+    #[test]
+    fn a_statement_of_another_type_is_told_from_none() {
+        let of = |predicate_type: &str| {
+            let claim = Claim::Unknown { predicate_type: predicate_type.to_owned() };
+            evidence(1, signed(&["ci"]), claim)
+        };
+        let gate = "kind = \"tests\"\n";
+        let near = of("https://in-toto.io/attestation/test-result/v9");
+        let result = check(gate, |_, facts| facts.evidence = vec![near], Fail, Reason::EvidenceType);
+        let found = "app.tar.gz: test results under a predicate type that is not read: \
+                     `https://in-toto.io/attestation/test-result/v9`";
+        assert_eq!(result.found, found);
+        assert!(result.fix.starts_with("sign it again under a predicate type "), "{}", result.fix);
+        let far = of("https://example.org/tests/v1");
+        check(gate, |_, facts| facts.evidence = vec![far], Fail, Reason::TestsMissing);
+        // What counts is not kept from counting by what does not.
+        let both = vec![
+            of("https://in-toto.io/attestation/test-result/v9"),
+            evidence(2, on_behalf("robot"), Claim::Tests(tests())),
+        ];
+        check(gate, |_, facts| facts.evidence = both, Pass, Reason::Satisfied);
     }
 }

@@ -10,7 +10,7 @@ use lockgate_model::{PersonId, PromotionId, UnixMillis};
 
 use super::changes::{row, suspects_reply};
 use super::delegations::delegations_of;
-use super::heavy;
+use super::{heavy, waivers};
 use crate::call::Call;
 use crate::cookie;
 use crate::reply;
@@ -44,11 +44,13 @@ pub fn inbox_reply(engine: &Engine, person: &PersonId, after: Option<PromotionId
         lent: found.lent.iter().map(lent).collect(),
     };
     let changes: Vec<ChangeRow> = waiting::changes(engine, person)?.iter().map(row).collect();
+    let now = engine.inner().now().max(engine.published().time);
+    let asked = waiting::waivers(engine, person)?.into_iter().filter_map(|known| waivers::row(known, now)).collect();
     let mut suspects: Vec<SuspectRow> = suspects_reply(engine, person, None)?;
     suspects.reverse();
     suspects.truncate(SUSPECTS);
     let promotions = promotions.into_iter().map(line).collect();
-    Ok(InboxReply { promotions, changes, suspects, delegations: delegations_of(engine, person)?, next })
+    Ok(InboxReply { promotions, changes, waivers: asked, suspects, delegations: delegations_of(engine, person)?, next })
 }
 
 /// `POST /v1/inbox/snoozes/{id}`: the browser keeps it in a cookie, and the ledger learns nothing of it.

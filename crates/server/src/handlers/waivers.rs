@@ -22,7 +22,8 @@ pub fn waivers_reply(engine: &Engine, person: &PersonId) -> Result<Vec<WaiverRow
     Ok(known.into_iter().filter_map(|known| row(known, now)).collect())
 }
 
-fn row(known: Waiver, now: UnixMillis) -> Option<WaiverRow> {
+/// A waiver as it is told at a moment; `None` for one without an entry, of which there is none in a ledger.
+pub(super) fn row(known: Waiver, now: UnixMillis) -> Option<WaiverRow> {
     let state = match (&known.ended, known.is_waiting(now), known.is_open(now)) {
         (Some(_), ..) => "revoked",
         (None, true, _) => "asked",
