@@ -12,6 +12,7 @@ mod disk;
 mod flips;
 mod ground;
 mod lost;
+mod malformed;
 mod outcome;
 mod slow;
 mod strace;
@@ -46,6 +47,9 @@ pub struct Arguments {
     /// How many bits are flipped in the databases, in blobs, and in key, trust and configuration files, each
     #[arg(long, value_name = "N", default_value_t = 1000)]
     flips: u32,
+    /// How many malformed requests are sent
+    #[arg(long, value_name = "N")]
+    requests: Option<u64>,
     /// Repeat the random choices of an earlier run [default: from the clock; 1 with --quick]
     #[arg(long, value_name = "S")]
     seed: Option<u64>,
@@ -72,10 +76,12 @@ enum Name {
     Disk,
     /// A thousand clients are slow
     Slow,
+    /// Requests are malformed in every way
+    Malformed,
 }
 
 /// All parts, in the order in which they run.
-const PARTS: [Name; 6] = [Name::Syscalls, Name::Flips, Name::Torn, Name::Lost, Name::Disk, Name::Slow];
+const PARTS: [Name; 7] = [Name::Syscalls, Name::Flips, Name::Torn, Name::Lost, Name::Disk, Name::Slow, Name::Malformed];
 
 /// Runs the parts, and prints a row for each.
 ///
@@ -95,7 +101,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 }
 
 fn run_in(arguments: &Arguments, scratch: &std::path::Path, binary: PathBuf, seed: u64) -> Result<()> {
-    let ground = Ground::prepare(scratch, binary, seed, arguments.quick, arguments.flips)?;
+    let mut ground = Ground::prepare(scratch, binary, seed, arguments.quick, arguments.flips)?;
+    ground.requests = arguments.requests;
     let mut parts = Vec::new();
     for name in PARTS {
         if arguments.only.is_some_and(|only| only != name) {
@@ -129,5 +136,6 @@ fn run_part(name: Name, ground: &Ground) -> Result<Part> {
         Name::Lost => lost::run(ground),
         Name::Disk => disk::run(ground),
         Name::Slow => slow::run(ground),
+        Name::Malformed => malformed::run(ground),
     }
 }

@@ -5,7 +5,7 @@
 //! stable. `docs/fuzzing.md` says what this finds, and what it does not.
 
 mod corpus;
-mod mutation;
+pub mod mutation;
 mod outcome;
 mod run;
 mod samples;

@@ -5,6 +5,8 @@ use lockgate_model::UnixMillis;
 use crate::fault::{Fault, Kind};
 
 /// Where the time comes from. The ledger's time is this, but never earlier than the newest entry.
+///
+/// A clock that a server runs on must not go back while it runs: what ends by it, such as a session, must not begin again.
 pub trait Clock: Send + Sync {
     /// The time now.
     fn now(&self) -> UnixMillis;

@@ -94,7 +94,8 @@ impl Read for Watched<'_> {
 
 /// Bodies in memory, as a bundle carries them.
 ///
-/// INVARIANT (a body is its digest): every value hashes to its key, because `insert` computes the key.
+/// INVARIANT (a body is its digest): every value hashes to its key, because `insert` computes the key, and whoever calls
+/// `insert_hashed` has.
 #[derive(Debug, Clone, Default)]
 pub struct BodyMap(BTreeMap<Digest, Vec<u8>>);
 
@@ -102,9 +103,15 @@ impl BodyMap {
     /// Adds bytes and returns their name.
     pub fn insert(&mut self, bytes: Vec<u8>) -> Digest {
         let digest = Digest::of(&bytes);
-        self.0.insert(digest, bytes);
+        self.insert_hashed(digest, bytes);
         digest
     }
+
+    /// Adds bytes under a name that the caller has computed from them.
+    pub(crate) fn insert_hashed(&mut self, digest: Digest, bytes: Vec<u8>) {
+        self.0.insert(digest, bytes);
+    }
+
     /// Every body, in order of digest.
     pub fn iter(&self) -> impl Iterator<Item = (&Digest, &Vec<u8>)> {
         self.0.iter()

@@ -8,6 +8,7 @@ mod hashed_read;
 mod home;
 mod keyring;
 mod serve;
+mod server_clock;
 mod terminal;
 mod world;
 

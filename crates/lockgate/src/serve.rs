@@ -30,7 +30,8 @@ use crate::cli;
 use crate::commands::policy::read_policy;
 use crate::failure::{Failure, Outcome};
 use crate::home::{Home, Running, read_file, write_file};
-use crate::world::{SystemClock, SystemEntropy, World};
+use crate::server_clock::ServerClock;
+use crate::world::{SystemEntropy, World};
 
 /// How often time is allowed to change decisions.
 const TICK: Duration = Duration::from_secs(5);
@@ -196,7 +197,7 @@ fn open(home: &Home, options: &cli::Serve) -> Result<Engine, Failure> {
     let parts = Parts {
         store: Arc::new(store),
         keys,
-        clock: Arc::new(SystemClock),
+        clock: Arc::new(ServerClock::default()),
         entropy: Arc::new(SystemEntropy),
         on_fatal: stop_at_once(),
     };

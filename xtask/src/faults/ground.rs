@@ -37,6 +37,8 @@ pub struct Ground {
     pub quick: bool,
     /// How many bits are flipped in each kind of file.
     pub flips: u32,
+    /// How many malformed requests are sent, where somebody said so.
+    pub requests: Option<u64>,
 }
 
 impl Ground {
@@ -46,7 +48,7 @@ impl Ground {
     /// When any step does not end as it should.
     pub fn prepare(scratch: &Path, binary: PathBuf, seed: u64, quick: bool, flips: u32) -> Result<Self> {
         let ready = scratch.join("ready");
-        let ground = Self { binary, scratch: scratch.to_owned(), ready, seed, quick, flips };
+        let ground = Self { binary, scratch: scratch.to_owned(), ready, seed, quick, flips, requests: None };
         let work = ground.work();
         fs::create_dir_all(&work).during("make the working directory")?;
         for name in SAMPLES {
