@@ -8,7 +8,7 @@
 
 pub mod places;
 mod play;
-mod remains;
+pub mod remains;
 mod stage;
 mod story;
 

@@ -15,6 +15,7 @@ mod identity;
 mod instructions;
 mod mutate;
 mod planted;
+mod races;
 mod random;
 mod receipt;
 mod requests;
@@ -54,6 +55,8 @@ enum Task {
     Crash(crash::Arguments),
     /// Play engine, failing store, clock and people from seeds, and check the ledger after every step
     Sim(sim::Arguments),
+    /// Let many clients race for the same few things, and look for a serial order that tells them the same
+    Races(races::Arguments),
     /// Kill a test build at every named place, and check that nothing acknowledged is lost or doubled
     Failpoints(failpoints::Arguments),
     /// Put each deliberate defect into a test build, and check that the tests catch it
@@ -93,6 +96,7 @@ fn run(task: &Task) -> Result<()> {
         Task::Codegen => codegen::run(),
         Task::Crash(arguments) => crash::run(arguments),
         Task::Sim(arguments) => sim::run(arguments),
+        Task::Races(arguments) => races::run(arguments),
         Task::Failpoints(arguments) => failpoints::run(arguments),
         Task::Planted(arguments) => planted::run(arguments),
         Task::Faults(arguments) => faults::run(arguments),
