@@ -274,6 +274,7 @@ mod tests {
                 expires_at: ends,
                 outcome: None,
             }],
+            waivers: Vec::new(),
             suspects: Vec::new(),
             delegations: Vec::new(),
             next: None,
