@@ -1,6 +1,6 @@
 // The dashboard: live updates, keys, copying, signing out. Pages work without it, but stand still.
 //
-// An update fetches the page that is shown once more and replaces what differs. Nothing is made out of text here, so
+// An update fetches the page that is shown once more and changes what differs, node by node. Nothing is made out of text here, so
 // that there is one place that writes pages: the server.
 
 import '/assets/act.js';
@@ -45,57 +45,107 @@ function fetchPage() {
   });
 }
 
-// Replaces what differs, row by row, so that focus, selection and scrolling stay where they are.
-function replace(from, to) {
-  // What somebody has opened stays open.
-  for (const one of from.querySelectorAll('details[id]')) {
-    const fresh = to.querySelector(`#${CSS.escape(one.id)}`);
-    if (fresh !== null) {
-      fresh.open = one.open;
+// Read this way, because a field of a form may be called `id`.
+const idOf = (node) => (node.nodeType === Node.ELEMENT_NODE ? node.getAttribute('id') : null);
+
+// Whether somebody is at work in it, in a form that was begun or in a field: it stays as it is.
+function isHeld(node) {
+  if (node.nodeType !== Node.ELEMENT_NODE) {
+    return false;
+  }
+  const field = document.activeElement;
+  const isInField = field !== null && field.matches('input, select, textarea') && node.contains(field);
+  return isInField || node.matches('form[data-dirty]') || node.querySelector('form[data-dirty]') !== null;
+}
+
+// Whether one node can become the other: things with a name keep it, and a form keeps what it does.
+function isAlike(old, fresh) {
+  const isSame = old.nodeName === fresh.nodeName && idOf(old) === idOf(fresh);
+  return isSame && (old.nodeName !== 'FORM' || old.dataset.act === fresh.dataset.act);
+}
+
+// Gives an element the attributes of another. Whether something is open is for who looks at it to say.
+function copyAttributes(old, fresh) {
+  for (const { name } of [...old.attributes]) {
+    if (name !== 'open' && !fresh.hasAttribute(name)) {
+      old.removeAttribute(name);
     }
   }
-  if (from.isEqualNode(to)) {
+  for (const { name, value } of fresh.attributes) {
+    if (name !== 'open' && old.getAttribute(name) !== value) {
+      old.setAttribute(name, value);
+    }
+  }
+}
+
+// Gives an element the children of another: those with the same id are the same, the others by their place and kind.
+function copyChildren(old, fresh) {
+  const wanted = new Set([...fresh.children].map(idOf));
+  const known = new Map();
+  for (const child of [...old.children]) {
+    const id = idOf(child);
+    if (id !== null && wanted.has(id)) {
+      known.set(id, child);
+    } else if (id !== null && !isHeld(child)) {
+      child.remove();
+    }
+  }
+  let at = old.firstChild;
+  for (const child of fresh.childNodes) {
+    const named = known.get(idOf(child));
+    if (named !== undefined && named !== at && isAlike(named, child)) {
+      old.insertBefore(named, at);
+      copy(named, child);
+    } else if (at !== null && isAlike(at, child)) {
+      const mine = at;
+      at = at.nextSibling;
+      copy(mine, child);
+    } else {
+      old.insertBefore(document.importNode(child, true), at);
+    }
+  }
+  while (at !== null) {
+    const last = at;
+    at = at.nextSibling;
+    if (!isHeld(last)) {
+      last.remove();
+    }
+  }
+}
+
+// Makes a node the same as one that is alike by changing what differs and nothing else: focus, selection and scrolling
+// stay where they are, and the browser draws no more than what changed, so that a page of many rows stays responsive.
+function copy(old, fresh) {
+  if (old.isEqualNode(fresh)) {
     return;
   }
+  if (old.nodeType !== Node.ELEMENT_NODE) {
+    old.data = fresh.data;
+  } else if (old.nodeName !== 'FORM') {
+    copyAttributes(old, fresh);
+    copyChildren(old, fresh);
+  } else if (!isHeld(old)) {
+    old.replaceWith(document.importNode(fresh, true));
+  }
+}
+
+// Replaces what differs in the content of the page.
+function replace(from, to) {
   // A part that works by itself, such as the log page's: only what it marks as the server's is kept up to date.
   if (from.querySelector('[data-own]') !== null) {
     for (const fresh of to.querySelectorAll('[data-live][id]')) {
       const old = document.getElementById(fresh.id);
-      if (old !== null && !old.isEqualNode(fresh)) {
-        old.replaceChildren(...[...fresh.childNodes].map((node) => document.importNode(node, true)));
+      if (old !== null) {
+        copy(old, fresh);
       }
     }
     return;
   }
-  const rows = (node) => [...node.querySelectorAll('[data-row][id]')];
-  const mine = rows(from).map((row) => row.id).join('\n');
-  const theirs = rows(to).map((row) => row.id).join('\n');
-  if (mine !== '' && mine === theirs) {
-    for (const row of rows(to)) {
-      const old = document.getElementById(row.id);
-      if (!old.isEqualNode(row)) {
-        const at = old.classList.contains('at');
-        old.replaceChildren(...[...row.childNodes].map((node) => document.importNode(node, true)));
-        old.classList.toggle('at', at);
-      }
-    }
-    const bare = (node) => {
-      const copy = node.cloneNode(true);
-      rows(copy).forEach((row) => row.replaceChildren());
-      return copy;
-    };
-    if (bare(from).isEqualNode(bare(to))) {
-      return;
-    }
-  }
-  // A form that somebody fills in, or that was just refused, stays as it is.
-  if (from.querySelector('form[data-dirty]') !== null) {
-    return;
-  }
-  if (from.contains(document.activeElement) && document.activeElement.matches('input, select, textarea')) {
-    return;
-  }
-  from.replaceChildren(...[...to.childNodes].map((node) => document.importNode(node, true)));
+  // Which row the keys are at is known here alone.
+  const at = from.querySelector('.at');
+  at?.classList.remove('at');
+  copy(from, to);
+  at?.classList.add('at');
 }
 
 async function refresh() {
@@ -120,8 +170,8 @@ async function refresh() {
     replace(document.getElementById('content'), content);
     for (const part of ['.top nav', '#alarms', 'footer p']) {
       const [mine, theirs] = [document.querySelector(part), page.querySelector(part)];
-      if (mine !== null && theirs !== null && !mine.isEqualNode(theirs)) {
-        mine.replaceChildren(...[...theirs.childNodes].map((node) => document.importNode(node, true)));
+      if (mine !== null && theirs !== null) {
+        copy(mine, theirs);
       }
     }
     index = Math.max(index, Number(page.body.dataset.entries));

@@ -197,18 +197,17 @@ fn service(row: &MatrixRow, columns: &[MatrixColumn], now: UnixMillis) -> Markup
     }
 }
 
-/// One cell: what runs on the first line, how it stands on the second. Both are always there, so that rows keep their
-/// height whatever happens.
+/// One cell: what runs on the first line, how it stands on the second. Both are always there and never wrap, so that rows
+/// keep their height whatever happens. They are lines and not boxes: a browser draws hundreds of cells at once.
 fn cell(cell: &MatrixCell, column: &MatrixColumn, now: UnixMillis) -> Markup {
     html! {
         td.same[cell.same].behind[cell.behind] {
-            div {
-                @match &cell.running {
-                    Some(running) => { (version(running, now)) (marks(cell, column)) },
-                    None => { span.quiet { "nothing" } },
-                }
+            @match &cell.running {
+                Some(running) => { (version(running, now)) (marks(cell, column)) },
+                None => { span.quiet { "nothing" } },
             }
-            div { (standing(cell)) }
+            br;
+            (standing(cell))
         }
     }
 }

@@ -293,10 +293,15 @@ fn a_page_that_is_open_follows_the_ledger_and_says_when_it_cannot() {
     sign_in(&mut browser, &lockgate, "sam");
     soon(&mut browser, "document.getElementById('live').textContent === 'live'");
     browser.evaluate("window.kept = true");
+    browser.evaluate("(window.cell = document.querySelector('#matrix td')) !== null");
+    browser.evaluate("document.getElementById('q').value = 'half a name'");
 
     let ask = json!({ "release": "shop/web@1.5.0", "environment": "production", "reason": "weekly release" });
     let asked = lockgate.post("/v1/promotions", Some(&lockgate.token("dana")), &ask);
     soon(&mut browser, "document.getElementById('matrix').textContent.includes('1.5.0 waits')");
+    // Only what differs was drawn anew, and what was begun is still there.
+    assert_eq!(browser.evaluate("window.cell.isConnected"), json!(true));
+    assert_eq!(browser.evaluate("document.getElementById('q').value"), json!("half a name"));
     let promotions = asked.json()["result"]["promotions"].as_array().unwrap().clone();
     let promotion = text(&promotions.last().unwrap()["promotion"]);
     soon(&mut browser, &format!("document.querySelector('#matrix a[href=\"/promotions/{promotion}\"]') !== null"));
