@@ -1,7 +1,7 @@
 // The dashboard: live updates, keys, copying, signing out. Pages work without it, but stand still.
 //
-// An update fetches the page that is shown once more and changes what differs, node by node. Nothing is made out of text here, so
-// that there is one place that writes pages: the server.
+// An update fetches the page that is shown once more and changes what differs, node by node. Nothing is made out of
+// text here, so that there is one place that writes pages: the server.
 
 import '/assets/act.js';
 import { end, session, signInPage, whenSessionChanges } from '/assets/session.js';

@@ -197,8 +197,8 @@ fn service(row: &MatrixRow, columns: &[MatrixColumn], now: UnixMillis) -> Markup
     }
 }
 
-/// One cell: what runs on the first line, how it stands on the second. Both are always there and never wrap, so that rows
-/// keep their height whatever happens. They are lines and not boxes: a browser draws hundreds of cells at once.
+/// One cell: what runs on the first line, how it stands on the second. Both are always there and never wrap, so that
+/// rows keep their height whatever happens. They are lines and not boxes: a browser draws hundreds of cells at once.
 fn cell(cell: &MatrixCell, column: &MatrixColumn, now: UnixMillis) -> Markup {
     html! {
         td.same[cell.same].behind[cell.behind] {
