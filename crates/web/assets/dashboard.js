@@ -65,7 +65,7 @@ function isAlike(old, fresh) {
 }
 
 // Gives an element the attributes of another. Whether something is open is for who looks at it to say.
-function copyAttributes(old, fresh) {
+function mirrorAttributes(old, fresh) {
   for (const { name } of [...old.attributes]) {
     if (name !== 'open' && !fresh.hasAttribute(name)) {
       old.removeAttribute(name);
@@ -79,7 +79,7 @@ function copyAttributes(old, fresh) {
 }
 
 // Gives an element the children of another: those with the same id are the same, the others by their place and kind.
-function copyChildren(old, fresh) {
+function mirrorChildren(old, fresh) {
   const wanted = new Set([...fresh.children].map(idOf));
   const known = new Map();
   for (const child of [...old.children]) {
@@ -95,11 +95,11 @@ function copyChildren(old, fresh) {
     const named = known.get(idOf(child));
     if (named !== undefined && named !== at && isAlike(named, child)) {
       old.insertBefore(named, at);
-      copy(named, child);
+      mirror(named, child);
     } else if (at !== null && isAlike(at, child)) {
       const mine = at;
       at = at.nextSibling;
-      copy(mine, child);
+      mirror(mine, child);
     } else {
       old.insertBefore(document.importNode(child, true), at);
     }
@@ -115,15 +115,15 @@ function copyChildren(old, fresh) {
 
 // Makes a node the same as one that is alike by changing what differs and nothing else: focus, selection and scrolling
 // stay where they are, and the browser draws no more than what changed, so that a page of many rows stays responsive.
-function copy(old, fresh) {
+function mirror(old, fresh) {
   if (old.isEqualNode(fresh)) {
     return;
   }
   if (old.nodeType !== Node.ELEMENT_NODE) {
     old.data = fresh.data;
   } else if (old.nodeName !== 'FORM') {
-    copyAttributes(old, fresh);
-    copyChildren(old, fresh);
+    mirrorAttributes(old, fresh);
+    mirrorChildren(old, fresh);
   } else if (!isHeld(old)) {
     old.replaceWith(document.importNode(fresh, true));
   }
@@ -136,7 +136,7 @@ function replace(from, to) {
     for (const fresh of to.querySelectorAll('[data-live][id]')) {
       const old = document.getElementById(fresh.id);
       if (old !== null) {
-        copy(old, fresh);
+        mirror(old, fresh);
       }
     }
     return;
@@ -144,7 +144,7 @@ function replace(from, to) {
   // Which row the keys are at is known here alone.
   const at = from.querySelector('.at');
   at?.classList.remove('at');
-  copy(from, to);
+  mirror(from, to);
   at?.classList.add('at');
 }
 
@@ -171,7 +171,7 @@ async function refresh() {
     for (const part of ['.top nav', '#alarms', 'footer p']) {
       const [mine, theirs] = [document.querySelector(part), page.querySelector(part)];
       if (mine !== null && theirs !== null) {
-        copy(mine, theirs);
+        mirror(mine, theirs);
       }
     }
     index = Math.max(index, Number(page.body.dataset.entries));
