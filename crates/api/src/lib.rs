@@ -5,8 +5,10 @@
 //! be, how it is rate-limited and what the access log calls it.
 
 pub mod client;
+pub mod csv;
 pub mod exit;
 pub mod https;
+pub mod markdown;
 pub mod openapi;
 pub mod problem;
 pub mod routes;

@@ -239,6 +239,7 @@ fn request(route: &Route, generator: &mut SchemaGenerator) -> Option<Value> {
 fn reply(route: &Route, generator: &mut SchemaGenerator) -> Value {
     match route.name {
         name if name.starts_with("page-") => json!({ "text/html": {} }),
+        "history-csv" => json!({ "text/csv": {} }),
         "asset" => json!({ "text/javascript": {}, "text/css": {}, "image/svg+xml": {} }),
         "passkey-document" | "approval-document" => schema::<wire::SignableDocument>(generator),
         "passkey-hand-in" => schema::<wire::PasskeyCode>(generator),

@@ -99,6 +99,7 @@ routes! {
     "GET" "/evidence/{digest}" "page-evidence" Permission("read"), None, Read, Safe, "page.evidence", "One piece of evidence as text, with what is read from it";
     "GET" "/diff" "page-diff" Permission("read"), None, Read, Safe, "page.diff", "What changes between two releases, `from` and `to`";
     "GET" "/timeline" "page-timeline" Permission("read"), None, Read, Safe, "page.timeline", "What happened, filtered";
+    "GET" "/timeline.csv" "history-csv" Permission("read"), None, Read, Safe, "history.export", "What happened, filtered as `/v1/history`, for a spreadsheet: 2,000 entries at most, and it says where it was cut";
     "GET" "/log" "page-log" Permission("read"), None, Read, Safe, "page.log", "The newest checkpoint, and files verified in the browser";
     "GET" "/keys" "page-keys" Permission("read"), None, Read, Safe, "page.keys", "Keys and signers: whose, for what, until when; delegations and one's own sessions";
     "GET" "/policy" "page-policy" Permission("read"), None, Read, Safe, "page.policy", "The active policy set with its source and tests, what is proposed, and a playground";

@@ -3,11 +3,12 @@
 //! The command line builds the same document from entries that it verified itself, and does not ask for it here.
 
 use lockgate_ledger::approval::{Anchor, ApprovalDocument, Consent, document_for};
-use lockgate_ledger::facts_for;
-use lockgate_model::facts::Verdict;
+use lockgate_ledger::{Governance, facts_for};
+use lockgate_model::facts::{Facts, Verdict};
 use lockgate_model::{Digest, PersonId, PromotionId, UnixMillis};
+use lockgate_policy::{Object, Permission, approver_objection};
 
-use crate::authorise::check_promotion;
+use crate::authorise::{authorise, check_promotion};
 use crate::bodies::StoreBodies;
 use crate::comparison;
 use crate::engine::Engine;
@@ -29,12 +30,38 @@ pub struct Review {
     pub evidence_opened: Vec<Digest>,
 }
 
+/// A document to sign, and what stands against signing it.
+#[derive(Debug, Clone)]
+pub struct Offer {
+    /// What would be signed.
+    pub document: ApprovalDocument,
+    /// Why the signature would be refused; `None` where nothing that is known now stands against it.
+    pub objection: Option<Objection>,
+}
+
+/// Why somebody's signature would be refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Objection {
+    /// A stable reason code.
+    pub code: &'static str,
+    /// In words.
+    pub message: String,
+}
+
 /// Builds the document that the approver would sign now.
+///
+/// # Errors
+/// As [`offer`].
+pub fn document(engine: &Engine, promotion: PromotionId, review: Review) -> Result<ApprovalDocument, Fault> {
+    offer(engine, promotion, review).map(|offer| offer.document)
+}
+
+/// The same, with what stands against it: advice, so that nobody signs in vain. Handing it in asks again.
 ///
 /// # Errors
 /// `PROMOTION_UNKNOWN`, also for a promotion that the approver may not read; those of [`document_for`], or what the
 /// store says.
-pub fn document(engine: &Engine, promotion: PromotionId, review: Review) -> Result<ApprovalDocument, Fault> {
+pub fn offer(engine: &Engine, promotion: PromotionId, review: Review) -> Result<Offer, Fault> {
     let Review { approver, verdict, comment, opened_at, evidence_opened } = review;
     check_promotion(engine, &approver, promotion)?;
     let (state, _, asked) = slice(engine, promotion)?;
@@ -46,11 +73,40 @@ pub fn document(engine: &Engine, promotion: PromotionId, review: Review) -> Resu
     let anchor = Anchor { size: head.size, root: head.root };
     let document = document_for(&state, promotion, Consent { approver, verdict, comment, expires_at, anchor })?;
     let facts = facts_for(&state, promotion, now, &StoreBodies(engine.store()), &engine.inner().claims)?;
+    let objection = objection(governance, &facts, &document.predicate.approver, verdict, now);
     let possible = |opened: &UnixMillis| (asked.requested_at..=now).contains(opened);
     let opened_at = opened_at.filter(possible).unwrap_or(now.max(asked.requested_at));
     let changes = match &document.predicate.replaces {
         Some(replaced) => comparison::summary(engine, &replaced.release, &document.predicate.release, head.size)?,
         None => None,
     };
-    Ok(document.described(&facts).comparing(changes).reviewed(opened_at, &evidence_opened))
+    let document = document.described(&facts).comparing(changes).reviewed(opened_at, &evidence_opened);
+    Ok(Offer { document, objection })
+}
+
+/// What the verb would say no with: the duties that the gates keep apart, then the permission.
+fn objection(
+    governance: &Governance,
+    facts: &Facts,
+    person: &PersonId,
+    verdict: Verdict,
+    now: UnixMillis,
+) -> Option<Objection> {
+    let (service, environment) = (facts.release.service(), &facts.promotion.environment);
+    let permission = match verdict {
+        Verdict::Approve => {
+            if let Some((reason, message)) = approver_objection(&governance.policy, facts, person) {
+                return Some(Objection { code: reason.as_str(), message });
+            }
+            if governance.lends_approval(person, service, environment, now) {
+                return None;
+            }
+            Permission::Approve
+        }
+        Verdict::Reject => Permission::Reject,
+    };
+    let refusal = authorise(governance, person, permission, Object::Target(service, environment)).err()?;
+    let needed = refusal.needed;
+    let message = format!("`{person}` has no role with the permission `{needed}` for {service} in {environment}");
+    Some(Objection { code: "NOT_PERMITTED", message })
 }

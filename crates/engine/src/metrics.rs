@@ -265,6 +265,8 @@ pub struct EnvironmentFigures {
     pub p90_secs: Option<u64>,
     /// How many grants were followed by a rollback of the service within [`FAILURE_SPAN`].
     pub failed: u64,
+    /// From such a grant to the grant of that rollback, in seconds, of half of them at most; absent without any.
+    pub recovery_p50_secs: Option<u64>,
 }
 
 /// What granted promotions waited for.
@@ -400,25 +402,28 @@ fn environment(name: &EnvName, promotions: &[&Told], since: UnixMillis) -> Envir
         here.iter().filter(|told| is_forward(told)).filter_map(|told| took(told, since)).collect();
     times.sort_unstable();
     let rollbacks = here.iter().filter(|told| !is_forward(told) && granted(told, since).is_some()).count();
+    let recoveries = recoveries(&here, since);
     EnvironmentFigures {
         environment: name.clone(),
         grants: times.len() as u64,
         rollbacks: rollbacks as u64,
         p50_secs: quantile(&times, 50),
         p90_secs: quantile(&times, 90),
-        failed: failed(&here, since),
+        failed: recoveries.len() as u64,
+        recovery_p50_secs: quantile(&recoveries, 50),
     }
 }
 
-/// How many grants were followed by a rollback of the same service soon: each counts once.
-fn failed(here: &[&Told], since: UnixMillis) -> u64 {
+/// For each grant that was followed by a rollback of the same service soon, how many seconds later: each counts once, the
+/// shortest time first.
+fn recoveries(here: &[&Told], since: UnixMillis) -> Vec<u64> {
     let mut grants: BTreeMap<&ServiceName, Vec<(UnixMillis, bool)>> = BTreeMap::new();
     for told in here {
         if let Some(at) = granted(told, since) {
             grants.entry(&told.service).or_default().push((at, is_forward(told)));
         }
     }
-    let mut failed = 0;
+    let mut times = Vec::new();
     for grants in grants.values_mut() {
         grants.sort_unstable();
         // The newest grant that no rollback has ended yet.
@@ -427,13 +432,14 @@ fn failed(here: &[&Told], since: UnixMillis) -> u64 {
             match forward {
                 true => standing = Some(*at),
                 false => {
-                    let soon = |granted: UnixMillis| at.since(granted) <= FAILURE_SPAN;
-                    failed += u64::from(standing.take().is_some_and(soon));
+                    let lasted = standing.take().map(|granted| at.since(granted));
+                    times.extend(lasted.filter(|lasted| *lasted <= FAILURE_SPAN).map(|lasted| lasted.secs()));
                 }
             }
         }
     }
-    failed
+    times.sort_unstable();
+    times
 }
 
 fn waiting(promotions: &[&Told], since: UnixMillis) -> Vec<WaitFigures> {
@@ -572,17 +578,20 @@ mod tests {
     #[test]
     fn a_rollback_soon_after_a_grant_is_its_failure() {
         use PromotionKind::{Promotion, Rollback};
-        let check = |all: &[(&str, PromotionKind, u64)], wanted: u64| {
+        let check = |all: &[(&str, PromotionKind, u64)], wanted: &[u64]| {
             let all: Vec<Told> = all.iter().map(|(name, kind, at)| told(name, *kind, *at, Some(*at))).collect();
-            assert_eq!(failed(&all.iter().collect::<Vec<_>>(), UnixMillis(0)), wanted, "{all:?}");
+            assert_eq!(recoveries(&all.iter().collect::<Vec<_>>(), UnixMillis(0)), wanted, "{all:?}");
         };
-        check(&[("a", Promotion, 0), ("a", Rollback, DAY)], 1);
-        check(&[("a", Promotion, 0), ("a", Rollback, 7 * DAY)], 1);
-        check(&[("a", Promotion, 0), ("a", Rollback, 7 * DAY + 1000)], 0);
-        check(&[("a", Promotion, 0), ("b", Rollback, DAY)], 0);
+        check(&[("a", Promotion, 0), ("a", Rollback, DAY)], &[86_400]);
+        check(&[("a", Promotion, 0), ("a", Rollback, 7 * DAY)], &[604_800]);
+        check(&[("a", Promotion, 0), ("a", Rollback, 7 * DAY + 1000)], &[]);
+        check(&[("a", Promotion, 0), ("b", Rollback, DAY)], &[]);
         // One grant fails once, and a rollback before it says nothing about it.
-        check(&[("a", Promotion, 0), ("a", Rollback, DAY), ("a", Rollback, 2 * DAY)], 1);
-        check(&[("a", Rollback, 0), ("a", Promotion, DAY)], 0);
+        check(&[("a", Promotion, 0), ("a", Rollback, DAY), ("a", Rollback, 2 * DAY)], &[86_400]);
+        check(&[("a", Rollback, 0), ("a", Promotion, DAY)], &[]);
+        // Of several, the shortest time comes first.
+        let both = [("a", Promotion, 0), ("a", Rollback, DAY), ("b", Promotion, 0), ("b", Rollback, 5_000)];
+        check(&both, &[5, 86_400]);
     }
 
     #[test]

@@ -3,13 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use lockgate_ledger::facts::fact_of;
+use lockgate_ledger::release::EvidenceRecord;
 use lockgate_ledger::suspect::{self, Suspect};
 use lockgate_ledger::{Event, Governance, ReleaseState};
-use lockgate_model::facts::Running;
+use lockgate_model::facts::{EvidenceFact, Running};
 use lockgate_model::{EnvName, PersonId, PromotionId, ReleaseName, ServiceName, StreamName, UnixMillis};
 use lockgate_policy::Object;
 
 use crate::authorise::{check_release, may_read, release_unknown};
+use crate::bodies::StoreBodies;
 use crate::engine::Engine;
 use crate::fault::Fault;
 use crate::reader;
@@ -61,6 +64,8 @@ pub struct Ran {
 pub struct ReleaseView {
     /// Its state.
     pub release: Arc<ReleaseState>,
+    /// What is read from its evidence under the active policy set, in ledger order; what cannot be read is left out.
+    pub evidence: Vec<EvidenceFact>,
     /// What of the service runs in each environment, in policy order, as far as the reader may read them.
     pub running: Vec<(EnvName, Option<Running>)>,
     /// What of it rested on keys that were found compromised later.
@@ -113,7 +118,12 @@ pub fn release(engine: &Engine, person: &PersonId, name: &ReleaseName) -> Result
         running.push((environment, there));
     }
     let suspects = suspect::in_release(&governance, &release);
-    Ok(ReleaseView { release, running, suspects })
+    let bodies = StoreBodies(engine.store());
+    let read = |record: &Arc<EvidenceRecord>| {
+        fact_of(record, &release, &governance, &bodies, &engine.inner().claims).ok()
+    };
+    let evidence = release.evidence.iter().filter_map(read).collect();
+    Ok(ReleaseView { release, evidence, running, suspects })
 }
 
 /// The environments of the policy set in which somebody may read a service.

@@ -7,8 +7,8 @@ use lockgate_ledger::release::{PromotionState, ReleaseState};
 use lockgate_ledger::replay::deliberate;
 use lockgate_ledger::suspect::{self, Suspect};
 use lockgate_ledger::{PromotionStatus, State};
-use lockgate_model::facts::Running;
-use lockgate_model::{EntryIndex, Limits, PromotionId, StreamName, UnixMillis, canonical};
+use lockgate_model::facts::{EvidenceFact, Facts, Running};
+use lockgate_model::{Digest, EntryIndex, Limits, PromotionId, StreamName, UnixMillis, canonical};
 use lockgate_policy::Decision;
 
 use crate::approvers::burst_at;
@@ -32,6 +32,8 @@ pub struct PromotionView {
     pub decided_at: UnixMillis,
     /// Where it is recorded; absent when it was made just now.
     pub decision_index: Option<EntryIndex>,
+    /// The evidence that the decision saw, with who stands behind it.
+    pub evidence: Vec<EvidenceFact>,
     /// What runs in the target.
     pub running: Option<Running>,
     /// The approvals that were given faster than anybody can read, each with how many came together.
@@ -88,8 +90,11 @@ pub fn why(engine: &Engine, promotion: PromotionId) -> Result<PromotionView, Fau
     let (state, release, asked) = slice(engine, promotion)?;
     let running = state.running(&asked.request.environment, &release.name.service).cloned();
     let status = asked.status();
-    let (decision, decided_at, decision_index) = match (status.is_open(), asked.decisions.last()) {
-        (false, Some(last)) => (recorded(engine, &last.event.decision)?, last.time, Some(last.index)),
+    let (decision, decided_at, decision_index, evidence) = match (status.is_open(), asked.decisions.last()) {
+        (false, Some(last)) => {
+            let evidence = recorded_evidence(engine, &last.event.facts);
+            (recorded(engine, &last.event.decision)?, last.time, Some(last.index), evidence)
+        }
         _ => {
             let now = engine.inner().clock.now().max(engine.published().time);
             let deliberation =
@@ -99,7 +104,7 @@ pub fn why(engine: &Engine, promotion: PromotionId) -> Result<PromotionView, Fau
                 .last()
                 .filter(|last| last.event.outcome == deliberation.decision.outcome)
                 .map(|last| last.index);
-            (deliberation.decision, now, index)
+            (deliberation.decision, now, index, deliberation.facts.evidence)
         }
     };
     let own = |index: EntryIndex| {
@@ -121,14 +126,23 @@ pub fn why(engine: &Engine, promotion: PromotionId) -> Result<PromotionView, Fau
         decision,
         decided_at,
         decision_index,
+        evidence,
         running,
         stamped,
         suspects,
     })
 }
 
+/// The evidence in recorded facts. Where they do not read, it is unknown who stands behind what, and the decision says
+/// the rest by itself; an audit says that they do not.
+fn recorded_evidence(engine: &Engine, facts: &Digest) -> Vec<EvidenceFact> {
+    let bodies = StoreBodies(engine.store());
+    let Ok(bytes) = lockgate_ledger::bodies::required(&bodies, facts) else { return Vec::new() };
+    canonical::from_slice::<Facts>(&bytes, &Limits::DEFAULT).map(|facts| facts.evidence).unwrap_or_default()
+}
+
 /// Reads a recorded decision.
-pub(crate) fn recorded(engine: &Engine, digest: &lockgate_model::Digest) -> Result<Decision, Fault> {
+pub(crate) fn recorded(engine: &Engine, digest: &Digest) -> Result<Decision, Fault> {
     let bodies = StoreBodies(engine.store());
     let bytes = lockgate_ledger::bodies::required(&bodies, digest)?;
     canonical::from_slice(&bytes, &Limits::DEFAULT).map_err(|error| {

@@ -124,6 +124,21 @@ pub fn compared<'a>(
     Ok(state.running(environment, service).filter(|_| compares).map(|running| &running.release))
 }
 
+/// What is known from one piece of evidence of a release, under the active policy set; for pages, not for decisions.
+///
+/// # Errors
+/// [`ApplyError`] when its bytes cannot be had.
+pub fn fact_of(
+    record: &EvidenceRecord,
+    release: &ReleaseState,
+    governance: &Governance,
+    bodies: &dyn Bodies,
+    cache: &ClaimCache,
+) -> Result<EvidenceFact, ApplyError> {
+    let artifacts = release.manifest.artifact_digests();
+    evidence_fact(record, &artifacts, &governance.policy, governance.policy_digest, bodies, cache)
+}
+
 /// Everything that is known about a release, in ledger order.
 fn evidence_facts(
     release: &ReleaseState,

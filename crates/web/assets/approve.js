@@ -24,6 +24,8 @@ let asked = 0;
 // When the document was shown first, and which evidence was opened since: it stands in what is signed.
 let openedAt = null;
 const opened = new Set();
+// Who can still approve, in words, as the gates say.
+let others = '';
 // The evidence that is listed on the screen.
 let listed = '';
 // How much of a piece of evidence is shown, in characters.
@@ -98,11 +100,22 @@ function listEvidence(evidence) {
   show('no-evidence', evidence.length === 0);
 }
 
+// Says why a signature would be refused, and who may; nothing where nothing stands against it.
+function object(objection, verdict) {
+  show('refused', objection !== undefined);
+  if (objection !== undefined) {
+    fill('refused-code', visible(objection.reason));
+    fill('refused-why', visible(objection.message));
+    fill('refused-who', verdict === 'approve' && others !== '' ? visible(`Who may: ${others}`) : '');
+  }
+}
+
 async function display() {
   asked += 1;
   const question = asked;
   shown = null;
   part('sign').disabled = true;
+  object(undefined);
   clearProblem();
   const decided = decision();
   const query = new URLSearchParams({ verdict: decided.verdict });
@@ -118,7 +131,7 @@ async function display() {
   fill('sign', decided.verdict === 'approve' ? 'Sign and approve' : 'Sign and reject');
   fill('command', command(decided));
   try {
-    const { document, text, words, namespace } = await call(`${here}/document?${query}`);
+    const { document, text, words, namespace, objection } = await call(`${here}/document?${query}`);
     if (question !== asked) {
       return;
     }
@@ -136,8 +149,9 @@ async function display() {
     fill('exact', document);
     fill('words', code);
     show('document');
-    shown = { document, decided };
-    part('sign').disabled = false;
+    object(objection, decided.verdict);
+    shown = objection === undefined ? { document, decided } : null;
+    part('sign').disabled = shown === null;
   } catch (error) {
     if (question === asked) {
       show('document', false);
@@ -184,6 +198,8 @@ async function start() {
   if (!['pending', 'denied'].includes(standing.status)) {
     return;
   }
+  const open = standing.gates.filter(({ kind, outcome }) => kind === 'approvals' && outcome !== 'pass');
+  others = [...new Set(open.map(({ who }) => who).filter((who) => who !== ''))].join('; ');
   show('decide');
   await display();
 }

@@ -1,5 +1,6 @@
 //! What changes between two releases.
 
+use lockgate_api::markdown;
 use lockgate_api::wire::{ArtifactRef, ComponentRow, DiffFinding, DiffReply, DiffTests};
 use maud::{Markup, html};
 
@@ -17,7 +18,7 @@ pub fn content(diff: &DiffReply) -> Markup {
         h1 { (diff.from) " → " (diff.to) }
         p {
             a href={ "/releases/" (diff.from) } { (diff.from) } " · " a href={ "/releases/" (diff.to) } { (diff.to) } " · "
-            a href=(diff_link(&diff.to, &diff.from)) { "the other way" }
+            a href=(diff_link(&diff.to, &diff.from, diff.environment.as_ref())) { "the other way" }
         }
         dl.facts {
             dt { "Source" }
@@ -34,7 +35,28 @@ pub fn content(diff: &DiffReply) -> Markup {
         (configurations(diff))
         (artifacts(diff))
         (components(diff))
-        (command("cli-diff", &format!("lockgate diff {} {}", diff.from, diff.to)))
+        (command("cli-diff", &cli(diff)))
+        (ticket(diff))
+    }
+}
+
+fn cli(diff: &DiffReply) -> String {
+    let environment = diff.environment.as_ref().map(|name| format!(" --environment {name}")).unwrap_or_default();
+    format!("lockgate diff {} {}{environment}", diff.from, diff.to)
+}
+
+/// The same as Markdown, to be pasted into a change ticket.
+fn ticket(diff: &DiffReply) -> Markup {
+    html! {
+        section aria-labelledby="ticket-title" {
+            h2 id="ticket-title" { "For a change ticket" }
+            p { button.plain.copy type="button" data-copies="markdown" { "Copy as Markdown" } }
+            details id="ticket" {
+                summary { "What is copied" }
+                pre.note id="markdown" role="group" tabindex="0" aria-labelledby="ticket-title" { (markdown::diff(diff)) }
+            }
+            (command("cli-markdown", &format!("{} --markdown", cli(diff))))
+        }
     }
 }
 
@@ -264,9 +286,15 @@ mod tests {
             "no licence → MIT",
             "Not both were scanned",
             "&lt;i&gt;",
+            "data-copies=\"markdown\"",
+            "## `shop/web@1.4.2` → `shop/web@1.5.0`",
+            "lockgate diff shop/web@1.4.2 shop/web@1.5.0 --markdown",
         ] {
             assert!(text.contains(wanted), "{wanted}: {text}");
         }
-        assert!(!text.contains("<b>") && !text.contains("<i>"), "{text}");
+        assert!(!text.contains("<b>") && !text.contains("<i>") && !text.contains("&amp;environment="), "{text}");
+        let there = DiffReply { environment: Some("production".parse().unwrap()), ..diff };
+        let text = content(&there).into_string();
+        assert!(text.contains("&amp;environment=production") && text.contains("1.5.0 --environment production"), "{text}");
     }
 }

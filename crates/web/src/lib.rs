@@ -17,6 +17,7 @@ pub mod lanes;
 pub mod log;
 pub mod matrix;
 pub mod metrics;
+pub mod origin;
 pub mod policy;
 pub mod problem;
 pub mod promotion;

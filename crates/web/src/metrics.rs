@@ -31,6 +31,7 @@ pub fn content(metrics: &MetricsReply, since: Span, now: UnixMillis) -> Markup {
                 (refusals(metrics))
                 (reasons(metrics))
                 (failures(metrics))
+                (recovery(metrics))
             }
         }
         (approvers(metrics))
@@ -234,6 +235,28 @@ fn failures(metrics: &MetricsReply) -> Markup {
     chart::bars("failures", "Change failure rate: rolled back within 7 days", &bars, &table)
 }
 
+/// How long what had to be rolled back stood there.
+fn recovery(metrics: &MetricsReply) -> Markup {
+    let bar = |row: &EnvironmentMetrics| {
+        let value = row.recovery_p50_secs?;
+        Some(Bar { label: row.environment.to_string(), value, words: long(value) })
+    };
+    let bars: Vec<Bar> = metrics.environments.iter().filter_map(bar).collect();
+    let table = html! {
+        table {
+            caption.quiet { "From the grant of what failed to the grant of the rollback, half of them at most" }
+            thead { tr {
+                th scope="col" { "Environment" } th.number scope="col" { "Failed" } th.number scope="col" { "p50" }
+            } }
+            tbody { @for row in &metrics.environments { tr {
+                th scope="row" { (row.environment.as_str()) }
+                td.number { (row.failed) } td.number { (maybe(row.recovery_p50_secs)) }
+            } } }
+        }
+    };
+    chart::bars("recovery", "Recovery time: from a failed change to its rollback", &bars, &table)
+}
+
 fn approvers(metrics: &MetricsReply) -> Markup {
     html! {
         section aria-labelledby="approvers-title" {
@@ -285,6 +308,7 @@ mod tests {
                 p90_secs: Some(180_000),
                 failed: 1,
                 failed_percent: Some(25),
+                recovery_p50_secs: Some(7_200),
             }],
             waiting: vec![WaitMetrics { cause: "approval".to_owned(), secs: 90, promotions: 3 }],
             refusals: RefusalMetrics { denied: 2, ..RefusalMetrics::default() },
@@ -303,7 +327,7 @@ mod tests {
     fn every_chart_has_its_table_and_says_what_is_covered() {
         let text = content(&metrics(), Span::from_secs(90 * DAY_SECS), UnixMillis(10 * 86_400_000)).into_string();
         assert_eq!(text.matches("As a table").count(), text.matches("class=\"figure\"").count(), "{text}");
-        assert_eq!(text.matches("class=\"figure\"").count(), 7, "{text}");
+        assert_eq!(text.matches("class=\"figure\"").count(), 8, "{text}");
         for wanted in [
             "not all of it",
             "the last 7 days",
@@ -311,6 +335,7 @@ mod tests {
             "1.5 h",
             "2.0 d",
             "25 % (1 of 4)",
+            "2.0 h",
             "1970-01-08",
             "&lt;script&gt;",
             "lockgate metrics --since 90d",

@@ -7,6 +7,7 @@ use maud::{Markup, html};
 
 use crate::Rights;
 use crate::action::{problem, refused};
+use crate::origin::{entry, who};
 use crate::service::{diff_link, release_link};
 use crate::wording::{ago, command, digest, digest_in_link, outcome, promotion_kind, size, until, visible};
 
@@ -19,7 +20,7 @@ pub fn content(promotion: &PromotionReply, rights: &Rights, person: &PersonId, n
         div.columns {
             section aria-labelledby="gates-title" {
                 h2 id="gates-title" { "Gates" }
-                (gates(&promotion.gates))
+                (gates(promotion))
                 (approvals(&promotion.approvals, now))
                 (artifacts(promotion))
             }
@@ -50,7 +51,9 @@ fn header(promotion: &PromotionReply, now: UnixMillis) -> Markup {
                     Some(running) => {
                         a href=(release_link(&running.release)) { (running.release) } " since " (ago(running.since, now))
                         @if running.release != promotion.release {
-                            ", " a href=(diff_link(&running.release, &promotion.release)) { "what would change" }
+                            ", " a href=(diff_link(&running.release, &promotion.release, Some(&promotion.environment))) {
+                                "what would change"
+                            }
                         }
                     },
                     None => { "nothing" },
@@ -75,22 +78,51 @@ fn header(promotion: &PromotionReply, now: UnixMillis) -> Markup {
     }
 }
 
-fn gates(gates: &[GateRow]) -> Markup {
+/// Gates by what they mean for the promotion, the most pressing first; what is passed is folded away while something is
+/// not.
+fn gates(promotion: &PromotionReply) -> Markup {
+    let (mut blocking, mut warned, mut passed) = (Vec::new(), Vec::new(), Vec::new());
+    for gate in &promotion.gates {
+        match gate.outcome.as_str() {
+            "fail" | "pending" => blocking.push(gate),
+            "pass" => passed.push(gate),
+            // Waived, overridden, or no more than a warning.
+            _ => warned.push(gate),
+        }
+    }
+    let list = |gates: &[&GateRow]| html! { ul.gates { @for gate in gates { (gate_line(gate, promotion)) } } };
     html! {
-        ul.gates {
-            @for gate in gates {
-                li id={ "gate-" (gate.gate) } data-row {
-                    div.gate {
-                        (outcome(&gate.outcome)) " "
-                        strong { (visible(&gate.gate)) } " "
-                        span.quiet { (visible(&gate.kind)) " · " code { (visible(&gate.file)) ":" (gate.line) } }
-                    }
-                    dl {
-                        dt { "needed" } dd { (visible(&gate.needed)) }
-                        dt { "found" } dd { (visible(&gate.found)) }
-                        @if !gate.evidence.is_empty() {
-                            dt { "evidence" }
-                            dd { @for one in &gate.evidence { a href={ "/evidence/" (one) } { (digest_in_link(one)) } " " } }
+        p.quiet id="gate-counts" {
+            (blocking.len()) " blocking, " (warned.len()) " with a warning, " (passed.len()) " passed"
+        }
+        @if !blocking.is_empty() { h3 { "Blocking (" (blocking.len()) ")" } (list(&blocking)) }
+        @if !warned.is_empty() { h3 { "Warned, waived or overridden (" (warned.len()) ")" } (list(&warned)) }
+        @if !passed.is_empty() {
+            details id="gates-passed" open[blocking.is_empty() && warned.is_empty()] {
+                summary { "Passed (" (passed.len()) ")" }
+                (list(&passed))
+            }
+        }
+    }
+}
+
+fn gate_line(gate: &GateRow, promotion: &PromotionReply) -> Markup {
+    html! {
+        li id={ "gate-" (gate.gate) } data-row {
+            div.gate {
+                (outcome(&gate.outcome)) " "
+                strong { (visible(&gate.gate)) } " "
+                span.quiet { (visible(&gate.kind)) " · " code { (visible(&gate.file)) ":" (gate.line) } }
+            }
+            dl {
+                dt { "needed" } dd { (visible(&gate.needed)) }
+                dt { "found" } dd { (visible(&gate.found)) }
+                @for one in &gate.evidence {
+                    dt { "evidence" }
+                    dd {
+                        a href={ "/evidence/" (one) } { (digest_in_link(one)) }
+                        @for source in promotion.sources.iter().filter(|source| source.evidence == *one) {
+                            " " (visible(&source.claim)) ", " (who(source)) ", " (entry(source.index))
                         }
                     }
                 }
@@ -275,6 +307,7 @@ mod tests {
                 who: "sam".to_owned(),
                 fix: format!("lockgate approve P-3 {hostile}"),
             }],
+            sources: Vec::new(),
             approvals: Vec::new(),
             granted_until: None,
             suspects: Vec::new(),
@@ -296,6 +329,39 @@ mod tests {
             assert!(sam.contains(wanted), "{wanted}: {sam}");
         }
         assert!(!sam.contains("<script") && !sam.contains('\u{202e}'), "{sam}");
+    }
+
+    #[test]
+    fn gates_are_grouped_and_say_who_signed_what_they_saw() {
+        let mut promotion = promotion();
+        let base = promotion.gates[0].clone();
+        let source = crate::origin::tests::source(&["builder"]);
+        let passed = GateRow {
+            gate: "built".to_owned(),
+            outcome: "pass".to_owned(),
+            evidence: vec![source.evidence],
+            ..base.clone()
+        };
+        let warned = GateRow { gate: "licences".to_owned(), outcome: "warn".to_owned(), ..base };
+        promotion.gates.extend([passed, warned]);
+        promotion.sources = vec![source];
+        let page = |promotion: &PromotionReply| {
+            content(promotion, &Rights::default(), &"sam".parse().unwrap(), UnixMillis(0)).into_string()
+        };
+        let text = page(&promotion);
+        for wanted in [
+            "1 blocking, 1 with a warning, 1 passed",
+            "<details id=\"gates-passed\"><summary>Passed (1)",
+            "<strong>builder</strong>",
+            "/timeline?before=8",
+        ] {
+            assert!(text.contains(wanted), "{wanted}: {text}");
+        }
+        let at = |id: &str| text.find(&format!("id=\"gate-{id}\"")).unwrap();
+        assert!(at("people") < at("licences") && at("licences") < at("built"), "{text}");
+        // Where nothing else is to be seen, what is passed is not folded away.
+        promotion.gates.retain(|gate| gate.outcome == "pass");
+        assert!(page(&promotion).contains("<details id=\"gates-passed\" open>"));
     }
 
     #[test]

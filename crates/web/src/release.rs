@@ -1,10 +1,11 @@
 //! One release: what it is made of, its evidence, where it is and was.
 
 use lockgate_api::client::query_value;
-use lockgate_api::wire::{EvidenceLine, PlaceRow, ReleaseReply};
+use lockgate_api::wire::{EvidenceLine, EvidenceSource, PlaceRow, ReleaseReply};
 use lockgate_model::UnixMillis;
 use maud::{Markup, html};
 
+use crate::origin::{entry, who};
 use crate::service::{diff_link, promotions};
 use crate::wording::{ago, command, digest, digest_in_link, outcome, size, until, visible};
 
@@ -26,6 +27,7 @@ pub fn content(release: &ReleaseReply, now: UnixMillis) -> Markup {
             div {
                 (artifacts(release))
                 (evidence(release, now))
+                (outline(release))
                 (promotions(&release.promotions, now))
             }
             div {
@@ -81,6 +83,12 @@ fn evidence(release: &ReleaseReply, now: UnixMillis) -> Markup {
                     (ago(one.recorded_at, now)) " by " (one.by.as_str()) ", entry "
                     a href={ "/timeline?before=" (one.index.saturating_add(1)) } { (one.index) }
                 }
+                td {
+                    @match release.sources.iter().find(|source| source.index == one.index) {
+                        Some(source) => { (visible(&source.claim)) ", " (who(source)) },
+                        None => { "cannot be read; " code { "lockgate audit" } " says why" },
+                    }
+                }
             }
         }
     };
@@ -96,10 +104,64 @@ fn evidence(release: &ReleaseReply, now: UnixMillis) -> Markup {
                 div.scroll { table {
                     thead { tr {
                         th scope="col" { "Form" } th scope="col" { "Digest" } th.number scope="col" { "Size" }
-                        th scope="col" { "Handed in" }
+                        th scope="col" { "Handed in" } th scope="col" { "Signed" }
                     } }
                     tbody { @for one in &release.evidence { (line(one)) } }
                 } }
+            }
+        }
+    }
+}
+
+/// From source to where it runs, each step inside the one that it came from.
+fn outline(release: &ReleaseReply) -> Markup {
+    let built: Vec<&EvidenceSource> = release.sources.iter().filter(|source| source.builder.is_some()).collect();
+    html! {
+        section aria-labelledby="outline-title" {
+            h2 id="outline-title" { "Where it comes from, and went" }
+            ul.outline { li {
+                "Source: "
+                @match &release.source {
+                    Some(source) => { (visible(&source.repository)) " " code { (visible(&source.commit)) } ", as the publisher says" },
+                    None => { "the publisher names none" },
+                }
+                ul { li {
+                    @if built.is_empty() {
+                        "Build: no provenance says who built it"
+                    } @else {
+                        "Build: "
+                        @for (at, source) in built.iter().enumerate() {
+                            @if at > 0 { "; " }
+                            (visible(source.builder.as_deref().unwrap_or_default()))
+                            @if let Some(commit) = &source.commit { " from " code { (visible(commit)) } }
+                            ", " (who(source)) ", " (entry(source.index))
+                        }
+                    }
+                    ul { li {
+                        "Artifacts: "
+                        @for (at, artifact) in release.artifacts.iter().enumerate() {
+                            @if at > 0 { ", " }
+                            (visible(&artifact.name)) " " (digest_in_link(&artifact.digest))
+                        }
+                        ul {
+                            @for row in &release.running { (reached(release, row)) }
+                            @if release.running.iter().all(|row| row.promotion.is_none()) { li { "granted nowhere yet" } }
+                        }
+                    } }
+                } }
+            } }
+        }
+    }
+}
+
+/// One environment that it was granted into.
+fn reached(release: &ReleaseReply, row: &PlaceRow) -> Markup {
+    let here = row.running.as_ref().is_some_and(|running| running.release == release.release);
+    html! {
+        @if let Some(promotion) = row.promotion {
+            li {
+                (row.environment.as_str()) " by " a href={ "/promotions/" (promotion) } { (promotion) }
+                @if here { ", runs there now" }
             }
         }
     }
@@ -139,7 +201,7 @@ fn places(release: &ReleaseReply, now: UnixMillis) -> Markup {
                             td {
                                 @if let Some(running) = row.running.as_ref().filter(|running| running.release != release.release) {
                                     a href={ "/releases/" (running.release) } { (running.release.version.to_string()) } " "
-                                    a href=(diff_link(&running.release, &release.release)) { "compare" }
+                                    a href=(diff_link(&running.release, &release.release, Some(&row.environment))) { "compare" }
                                 }
                             }
                             td { a href=(trial_link(release, row)) aria-label={ "Evaluate now for " (row.environment.as_str()) } { "now" } }
@@ -193,6 +255,11 @@ mod tests {
             source: Some(SourceRef { repository: "javascript:alert(1)".to_owned(), commit: hostile.to_owned() }),
             notes: None,
             evidence: Vec::new(),
+            sources: vec![EvidenceSource {
+                builder: Some(hostile.to_owned()),
+                commit: Some("0123abcd".to_owned()),
+                ..crate::origin::tests::source(&["builder"])
+            }],
             running: vec![PlaceRow {
                 environment: "production".parse().unwrap(),
                 running: Some(RunningCell {
@@ -216,6 +283,9 @@ mod tests {
             "it can be evaluated without asking: {text}"
         );
         assert!(text.contains("/diff?from=shop%2Fweb%401.4.1&amp;to=shop%2Fweb%401.4.2"), "{text}");
+        for wanted in ["Where it comes from, and went", "<strong>builder</strong>", "from <code>0123abcd</code>"] {
+            assert!(text.contains(wanted), "{wanted}: {text}");
+        }
         for bad in ["<script", "\u{202e}", "href=\"javascript:"] {
             assert!(!text.contains(bad), "{bad}: {text}");
         }

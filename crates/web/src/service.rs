@@ -2,7 +2,7 @@
 
 use lockgate_api::client::query_value;
 use lockgate_api::wire::{EnvironmentRow, PromotionLine, RanRow, ReleaseLine, ServiceReply};
-use lockgate_model::{ReleaseName, UnixMillis};
+use lockgate_model::{EnvName, ReleaseName, UnixMillis};
 use maud::{Markup, html};
 
 use crate::action::{problem, reason, refused};
@@ -39,9 +39,13 @@ pub fn release_link(release: &ReleaseName) -> String {
     format!("/releases/{release}")
 }
 
-/// The address of the page that compares two releases.
-pub fn diff_link(from: &ReleaseName, to: &ReleaseName) -> String {
-    format!("/diff?from={}&to={}", query_value(&from.to_string()), query_value(&to.to_string()))
+/// The address of the page that compares two releases, and what the gates of an environment make of it, if there is one.
+pub fn diff_link(from: &ReleaseName, to: &ReleaseName, environment: Option<&EnvName>) -> String {
+    let releases = format!("/diff?from={}&to={}", query_value(&from.to_string()), query_value(&to.to_string()));
+    match environment {
+        Some(environment) => format!("{releases}&environment={}", query_value(environment.as_str())),
+        None => releases,
+    }
 }
 
 fn environments(service: &ServiceReply, now: UnixMillis) -> Markup {
@@ -214,7 +218,7 @@ fn rollback(row: &EnvironmentRow, rights: &Rights, now: UnixMillis) -> Markup {
             ul {
                 @for ran in &back {
                     li {
-                        a href=(diff_link(&running.release, &ran.release)) {
+                        a href=(diff_link(&running.release, &ran.release, Some(&row.environment))) {
                             (running.release.version.to_string()) " → " (ran.release.version.to_string())
                         }
                         " " span.quiet { "ran from " (ago(ran.since, now)) @if let Some(until) = ran.until { " to " (ago(until, now)) } }

@@ -158,17 +158,21 @@ pub fn content(history: &HistoryReply, filter: &Filter, now: UnixMillis) -> Mark
             (empty(filter))
         } @else {
             div.scroll { table.timeline id="timeline" {
-                caption.quiet { "Newest first" }
+                caption.quiet { "Newest first; ✓ is covered by the " a href="/log" { "newest signed checkpoint" } }
                 thead { tr {
                     th.number scope="col" { "Entry" } th scope="col" { "When" } th scope="col" { "Who" }
                     th scope="col" { "What" } th scope="col" { "Event" }
                 } }
-                tbody { @for item in &history.items { (row(item, now)) } }
+                tbody { @for item in &history.items { (row(item, history.checkpoint_size, now)) } }
             } }
         }
         (further(history, filter))
-        p { a href={ "/v1/history?" (filter.query(filter.before)) "&limit=200" } download="timeline.json" { "Export as JSON" } }
+        p {
+            a href={ "/v1/history?" (filter.query(filter.before)) "&limit=200" } download="timeline.json" { "Export as JSON" } " "
+            a id="export-csv" href={ "/timeline.csv?" (filter.query(filter.before)) } download="timeline.csv" { "Export as CSV" }
+        }
         (command("cli-history", &filter.command()))
+        (command("cli-history-csv", &format!("{} --limit 200 --csv", filter.command())))
     }
 }
 
@@ -277,7 +281,7 @@ fn icon(item: &HistoryItem) -> &'static str {
     }
 }
 
-fn row(item: &HistoryItem, now: UnixMillis) -> Markup {
+fn row(item: &HistoryItem, checkpoint_size: u64, now: UnixMillis) -> Markup {
     let raw = format!("/v1/history?before={}&limit=1", item.index.saturating_add(1));
     html! {
         tr id={ "entry-" (item.index) } data-row {
@@ -291,7 +295,11 @@ fn row(item: &HistoryItem, now: UnixMillis) -> Markup {
                     div.suspect { span.state.bad { span.icon aria-hidden="true" { "!" } " suspect" } " " (visible(suspect)) }
                 }
             }
-            td { code { (visible(&item.event)) } }
+            td {
+                code { (visible(&item.event)) }
+                // Not which one: what is on the screen stays as it is when the next one is signed.
+                div.quiet { @if item.index < checkpoint_size { "✓ in a checkpoint" } @else { "… in no checkpoint yet" } }
+            }
         }
     }
 }
@@ -329,10 +337,15 @@ mod tests {
             Filter { text: hostile.to_owned(), person: "dana".to_owned(), before: Some(50), ..Filter::default() };
         let entry =
             serde_json::json!({ "event": { "body": { "promotion": "javascript:alert(1)", "release": hostile } } });
-        let history = HistoryReply { items: vec![item(41, entry, hostile)], next: Some(41), scanned_to: Some(41) };
+        let history = HistoryReply { items: vec![item(41, entry, hostile)], next: Some(41), scanned_to: Some(41), checkpoint_size: 41 };
         let text = content(&history, &filter, UnixMillis(60_000)).into_string();
         assert!(text.contains("person=dana&amp;text=%22%3E%3Cscript") && text.contains("&amp;before=41"), "{text}");
         assert!(text.contains("Looked through to entry 41") && text.contains("suspect"), "{text}");
+        assert!(text.contains("href=\"/timeline.csv?person=dana&amp;text=%22%3E%3Cscript"), "{text}");
+        // The checkpoint has the entries before 41; the next one has this one too.
+        assert!(text.contains("in no checkpoint yet") && !text.contains("in a checkpoint"), "{text}");
+        let later = content(&HistoryReply { checkpoint_size: 42, ..history }, &filter, UnixMillis(60_000)).into_string();
+        assert!(later.contains("in a checkpoint") && !later.contains("in no checkpoint"), "{later}");
         for bad in ["<script", "\u{202e}", "href=\"javascript:"] {
             assert!(!text.contains(bad), "{bad}: {text}");
         }
@@ -377,7 +390,7 @@ mod tests {
             Some("/releases/shop/web@1.0.0")
         );
         assert_eq!(about(serde_json::json!({})), None);
-        let empty = HistoryReply { items: Vec::new(), next: None, scanned_to: None };
+        let empty = HistoryReply { items: Vec::new(), next: None, scanned_to: None, checkpoint_size: 0 };
         let text = content(&empty, &Filter::default(), UnixMillis(0)).into_string();
         assert!(text.contains("lockgate history --limit 100"), "{text}");
     }

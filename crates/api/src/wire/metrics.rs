@@ -65,6 +65,9 @@ pub struct EnvironmentMetrics {
     /// The same of a hundred grants; absent without grants.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed_percent: Option<u64>,
+    /// From such a grant to the grant of the rollback that ended it: half of them took no longer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovery_p50_secs: Option<u64>,
 }
 
 /// What was waited for.

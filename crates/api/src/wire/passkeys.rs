@@ -88,4 +88,17 @@ pub struct SignableDocument {
     pub words: String,
     /// The SSHSIG namespace that it is signed for.
     pub namespace: String,
+    /// Why the signature would be refused, or count for nothing; absent where nothing stands against it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub objection: Option<Objection>,
+}
+
+/// Why somebody's signature would be refused, or count for nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Objection {
+    /// A stable reason code.
+    pub reason: String,
+    /// In words.
+    pub message: String,
 }

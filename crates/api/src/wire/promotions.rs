@@ -99,6 +99,9 @@ pub struct PromotionReply {
     pub decision_index: Option<u64>,
     /// Every gate.
     pub gates: Vec<GateRow>,
+    /// Who stands behind the evidence that the gates saw, in ledger order; what cannot be read again is left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<EvidenceSource>,
     /// Approvals and rejections.
     pub approvals: Vec<ApprovalRow>,
     /// Until when the grant lasts.
@@ -137,6 +140,41 @@ pub struct GateRow {
     pub who: String,
     /// What to do.
     pub fix: String,
+}
+
+/// Who stands behind one piece of evidence.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EvidenceSource {
+    /// The evidence.
+    #[schemars(with = "String")]
+    pub evidence: Digest,
+    /// The entry that recorded it.
+    pub index: u64,
+    /// What it says, by sort: `provenance`, `sbom`, `tests`.
+    pub claim: String,
+    /// The signers of the policy set whose signatures verified, by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub signers: Vec<String>,
+    /// Who handed it in, where it is a report that its maker did not sign.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub by: Option<PersonId>,
+    /// How the verification of its signature ended, where it came as a Sigstore bundle: `verified`, `without-log`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class: Option<String>,
+    /// Who signed, as the certificate says; only where that is proved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<String>,
+    /// Who vouches for that identity.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issuer: Option<String>,
+    /// The builder that it names, where it is provenance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub builder: Option<String>,
+    /// The source commit that it names, where it is provenance that names one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
 }
 
 /// One approval or rejection.

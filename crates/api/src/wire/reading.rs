@@ -84,6 +84,9 @@ pub struct HistoryReply {
     /// The oldest entry that was looked at, where a filter left some out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scanned_to: Option<u64>,
+    /// The size of the newest signed checkpoint: every entry with a smaller number is in it.
+    #[serde(default)]
+    pub checkpoint_size: u64,
 }
 
 /// One entry.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use lockgate_model::facts::PromotionKind;
 use lockgate_model::{Digest, EnvName, PersonId, PromotionId, ReleaseName, ServiceName, UnixMillis};
 
-use crate::wire::{ArtifactRef, RunningCell, SourceRef, SuspectRow};
+use crate::wire::{ArtifactRef, EvidenceSource, RunningCell, SourceRef, SuspectRow};
 
 /// `GET /v1/services/{name}`.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -147,6 +147,9 @@ pub struct ReleaseReply {
     pub notes: Option<Digest>,
     /// Its evidence, in ledger order.
     pub evidence: Vec<EvidenceLine>,
+    /// Who stands behind it, under the active policy set and in ledger order; what cannot be read is left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<EvidenceSource>,
     /// What runs in each environment that the caller may read, in policy order.
     pub running: Vec<PlaceRow>,
     /// Its promotions, newest first.

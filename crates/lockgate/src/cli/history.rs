@@ -87,4 +87,7 @@ pub struct History {
     /// Before this number, as printed by the page before
     #[arg(long)]
     pub before: Option<u64>,
+    /// Print it as CSV, for a spreadsheet, whatever `--output` says
+    #[arg(long)]
+    pub csv: bool,
 }

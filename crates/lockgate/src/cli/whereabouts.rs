@@ -40,6 +40,9 @@ pub struct Diff {
     /// Tell the gates that come out differently there [default: the environment of --from]
     #[arg(long, value_name = "ENVIRONMENT")]
     pub environment: Option<EnvName>,
+    /// Print it as Markdown, for a change ticket, whatever `--output` says
+    #[arg(long)]
+    pub markdown: bool,
 }
 
 /// `audit`.

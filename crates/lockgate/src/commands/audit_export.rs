@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use lockgate_api::Exit;
+use lockgate_api::csv::{quoted, row};
 use lockgate_engine::reader;
 use lockgate_ledger::controls::{ControlLine, ControlReport, ControlState, Controls};
 use lockgate_store_local::{LocalStore, Options};
@@ -115,8 +116,7 @@ fn csv(report: &ControlReport) -> String {
     let mut text = format!("{}\r\n", COLUMNS.join(","));
     for section in &report.controls {
         for line in &section.lines {
-            let cells = cells(&section.control, line);
-            let _ = write!(text, "{}\r\n", cells.iter().map(|cell| quoted(cell)).collect::<Vec<_>>().join(","));
+            text.push_str(&row(&cells(&section.control, line)));
         }
         if section.lines.is_empty() {
             let gates: Vec<&str> = section.gates_now.iter().map(lockgate_model::GateName::as_str).collect();
@@ -157,24 +157,4 @@ fn cells(control: &str, line: &ControlLine) -> [String; 18] {
         evidence.join(" "),
         people.join("; "),
     ]
-}
-
-/// A cell in quotes; one that a spreadsheet would take for a formula begins with an apostrophe.
-fn quoted(cell: &str) -> String {
-    let formula = cell.starts_with(['=', '+', '-', '@', '\t', '\r']);
-    let guard = if formula { "'" } else { "" };
-    format!("\"{guard}{}\"", cell.replace('"', "\"\""))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn cells_stay_cells() {
-        assert_eq!(quoted("a,b"), "\"a,b\"");
-        assert_eq!(quoted("say \"x\"\nthen"), "\"say \"\"x\"\"\nthen\"");
-        assert_eq!(quoted("=1+1"), "\"'=1+1\"");
-        assert_eq!(quoted("@x"), "\"'@x\"");
-    }
 }

@@ -2,7 +2,7 @@
 
 use lockgate_api::client::query_value;
 use lockgate_api::wire::{ComponentRow, DiffFinding, DiffReply, DiffTests, StatusReply};
-use lockgate_api::{Client, Exit};
+use lockgate_api::{Client, Exit, markdown};
 use lockgate_ledger::release_diff::percent;
 use lockgate_model::{EnvName, ReleaseName, ServiceName};
 
@@ -27,7 +27,10 @@ pub fn diff(world: &World, options: &cli::Diff) -> Outcome {
         query.push_str(&format!("&environment={}", query_value(environment.as_str())));
     }
     let reply: DiffReply = client.get(&format!("/v1/diff?{query}"))?;
-    world.terminal.show(&reply, || shown(&reply))?;
+    match options.markdown {
+        true => world.terminal.result(markdown::diff(&reply).trim_end())?,
+        false => world.terminal.show(&reply, || shown(&reply))?,
+    }
     Ok(Exit::Done)
 }
 

@@ -53,9 +53,10 @@ fn environments(reply: &MetricsReply) -> String {
             secs(row.p90_secs),
             row.rollbacks.to_string(),
             row.failed_percent.map_or_else(|| "-".to_owned(), |share| format!("{share} %")),
+            secs(row.recovery_p50_secs),
         ]
     });
-    table(&["environment", "grants", "p50", "p90", "rollbacks", "failed"], rows)
+    table(&["environment", "grants", "p50", "p90", "rollbacks", "failed", "recovery p50"], rows)
 }
 
 fn waiting(reply: &MetricsReply) -> String {

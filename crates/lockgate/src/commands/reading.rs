@@ -2,7 +2,7 @@
 
 use lockgate_api::client::query_value;
 use lockgate_api::wire::{ChangeRow, HistoryReply, PersonRow, StatusReply, WaiverRow, Whoami};
-use lockgate_api::{Client, Exit};
+use lockgate_api::{Client, Exit, csv};
 use lockgate_model::{ServiceName, StreamName};
 use lockgate_policy::{PolicySet, expiry_lint};
 
@@ -171,6 +171,10 @@ pub fn history(world: &World, options: &cli::History) -> Outcome {
     let asked_for_all = options.before.is_none() && options.only.pairs().next().is_none();
     if reply.items.is_empty() && reply.next.is_none() && asked_for_all {
         check_known(&client, filter)?;
+    }
+    if options.csv {
+        world.terminal.bytes(csv::history(&reply).as_bytes())?;
+        return Ok(Exit::Done);
     }
     world.terminal.show(&reply, || {
         let rows = reply.items.iter().map(|item| {

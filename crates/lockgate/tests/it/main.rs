@@ -45,6 +45,8 @@ mod drill;
 #[cfg(test)]
 mod entry_binding;
 #[cfg(test)]
+mod exports;
+#[cfg(test)]
 mod feeds;
 #[cfg(test)]
 mod forgery;

@@ -2,7 +2,9 @@
 
 use std::str::FromStr;
 
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
+use lockgate_api::csv;
 use lockgate_api::wire::{HistoryItem, HistoryReply};
 use lockgate_engine::authorise::names_hidden_service;
 use lockgate_engine::history::{self as histories, CameOut, DigestStart, Filter, Item};
@@ -15,6 +17,9 @@ use super::heavy;
 use crate::call::Call;
 use crate::reply;
 use crate::summary::{summary, veiled, veiled_summary};
+
+/// How many pages of entries one export has at most.
+const EXPORT_PAGES: usize = 10;
 
 /// What is asked for.
 #[derive(Debug, Clone, Default)]
@@ -84,6 +89,31 @@ pub async fn history(call: Call) -> Result<Response, Fault> {
     reply::json(&heavy(move || history_reply(&engine, &person, &asked)).await?)
 }
 
+/// `GET /timeline.csv`.
+pub async fn export(call: Call) -> Result<Response, Fault> {
+    let asked = Asked::of(&call, histories::PAGE_MAX)?;
+    let (engine, person) = (call.engine().clone(), call.person()?);
+    let text = heavy(move || Ok(csv::history(&exported(&engine, &person, asked)?))).await?;
+    let mut response = reply::typed(StatusCode::OK, "text/csv; charset=utf-8", text);
+    let name = HeaderValue::from_static("attachment; filename=\"timeline.csv\"");
+    response.headers_mut().insert(header::CONTENT_DISPOSITION, name);
+    Ok(response)
+}
+
+/// As many pages as one export has, as one.
+fn exported(engine: &Engine, person: &PersonId, asked: Asked) -> Result<HistoryReply, Fault> {
+    let mut asked = Asked { most: histories::PAGE_MAX, ..asked };
+    let mut all = history_reply(engine, person, &asked)?;
+    for _ in 1..EXPORT_PAGES {
+        let Some(next) = all.next else { break };
+        asked.before = Some(next);
+        let page = history_reply(engine, person, &asked)?;
+        all.items.extend(page.items);
+        (all.next, all.scanned_to) = (page.next, page.scanned_to);
+    }
+    Ok(all)
+}
+
 /// What happened, as far as somebody may read it: what the API gives, and what the timeline shows.
 pub fn history_reply(engine: &Engine, person: &PersonId, asked: &Asked) -> Result<HistoryReply, Fault> {
     let Asked { filter, text, before, most } = asked;
@@ -124,6 +154,7 @@ pub fn history_reply(engine: &Engine, person: &PersonId, asked: &Asked) -> Resul
         items: items.into_iter().map(item).collect::<Result<_, Fault>>()?,
         next,
         scanned_to: scanned_to.map(|index| index.0),
+        checkpoint_size: engine.published().head.size.0,
     })
 }
 

@@ -81,6 +81,7 @@ fn environment(row: EnvironmentFigures) -> EnvironmentMetrics {
         p90_secs: row.p90_secs,
         failed: row.failed,
         failed_percent: row.failed.saturating_mul(100).checked_div(row.grants),
+        recovery_p50_secs: row.recovery_p50_secs,
     }
 }
 

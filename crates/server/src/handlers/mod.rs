@@ -66,6 +66,7 @@ handlers! {
     "service" => services::service,
     "release" => services::release,
     "history" => history::history,
+    "history-csv" => history::export,
     "diff" => reading::diff,
     "where" => whereabouts::find,
     "checkpoint" => log::checkpoint,

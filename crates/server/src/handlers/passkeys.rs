@@ -1,7 +1,9 @@
 //! Passkeys: what a page signs to enrol one, those that wait, and those that count.
 
 use axum::response::Response;
-use lockgate_api::wire::{PasskeyCode, PasskeyKeys, PasskeyOffer, PasskeyRequest, PasskeyWaiting, SignableDocument};
+use lockgate_api::wire::{
+    Objection, PasskeyCode, PasskeyKeys, PasskeyOffer, PasskeyRequest, PasskeyWaiting, SignableDocument,
+};
 use lockgate_engine::{Fault, Kind, consent, passkeys};
 use lockgate_ledger::approval;
 use lockgate_ledger::approval_text::approval_text;
@@ -35,6 +37,7 @@ pub async fn document(call: Call) -> Result<Response, Fault> {
         text: None,
         words,
         namespace: ENROLMENT_NAMESPACE.to_owned(),
+        objection: None,
     })
 }
 
@@ -93,7 +96,7 @@ pub async fn approval_document(call: Call) -> Result<Response, Fault> {
     };
     let (engine, scope) = (call.engine().clone(), call.scope().cloned());
     let reply = heavy(move || {
-        let document = consent::document(&engine, promotion, review)?;
+        let consent::Offer { document, objection } = consent::offer(&engine, promotion, review)?;
         scope.map_or(Ok(()), |scope| scope.check_promotion(&engine, promotion))?;
         let bytes = document.to_bytes()?;
         let digest = Digest::of(&bytes);
@@ -102,6 +105,7 @@ pub async fn approval_document(call: Call) -> Result<Response, Fault> {
             document: text(bytes)?,
             words: code_words(&digest),
             namespace: approval::NAMESPACE.to_owned(),
+            objection: objection.map(|one| Objection { reason: one.code.to_owned(), message: one.message }),
         })
     })
     .await?;

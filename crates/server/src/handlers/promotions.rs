@@ -3,8 +3,8 @@
 use axum::http::StatusCode;
 use axum::response::Response;
 use lockgate_api::wire::{
-    ApprovalRequest, ApprovalRow, ArtifactRef, GateRow, GrantReply, PromoteRequest, PromotionReply, RunningCell,
-    WithdrawRequest,
+    ApprovalRequest, ApprovalRow, ArtifactRef, EvidenceSource, GateRow, GrantReply, PromoteRequest, PromotionReply,
+    RunningCell, WithdrawRequest,
 };
 use lockgate_engine::authorise::{check_promotion, may_read};
 use lockgate_engine::facts::facts as facts_of;
@@ -13,7 +13,7 @@ use lockgate_engine::why::{PromotionView, why as explain};
 use lockgate_engine::{
     Engine, Fault, approve as approving, bundle as bundles, comparison, promote as promoting, withdraw as withdrawing,
 };
-use lockgate_model::facts::Running;
+use lockgate_model::facts::{Claim, EvidenceFact, Origin, Running};
 use lockgate_model::{Digest, EnvName, PersonId, PromotionId, ServiceName};
 use lockgate_policy::Object;
 
@@ -149,6 +149,28 @@ pub fn gate_row(gate: lockgate_policy::GateResult) -> GateRow {
     }
 }
 
+/// Who stands behind a piece of evidence, for the wire.
+pub fn evidence_source(fact: &EvidenceFact) -> EvidenceSource {
+    let (signers, by) = match &fact.origin {
+        Origin::Signed { signers } => (signers.iter().map(ToString::to_string).collect(), None),
+        Origin::OnBehalf { by } => (Vec::new(), Some(by.clone())),
+    };
+    let signature = fact.signature.as_deref();
+    let provenance = if let Claim::Provenance(provenance) = &fact.claim { Some(provenance) } else { None };
+    EvidenceSource {
+        evidence: fact.evidence,
+        index: fact.index.0,
+        claim: fact.claim.kind().to_owned(),
+        signers,
+        by,
+        class: signature.map(|signature| signature.class.as_str().to_owned()),
+        identity: signature.and_then(|signature| signature.identity.clone()),
+        issuer: signature.and_then(|signature| signature.issuer.clone()),
+        builder: provenance.map(|provenance| provenance.builder_id.clone()),
+        commit: provenance.and_then(|provenance| provenance.source_commit.clone()),
+    }
+}
+
 fn shown(view: PromotionView) -> PromotionReply {
     let request = &view.promotion.request;
     let approval = |record: &lockgate_ledger::release::ApprovalRecord| ApprovalRow {
@@ -188,6 +210,7 @@ fn shown(view: PromotionView) -> PromotionReply {
         decided_at: view.decided_at,
         decision_index: view.decision_index.map(|index| index.0),
         gates: view.decision.gates.into_iter().map(gate_row).collect(),
+        sources: view.evidence.iter().map(evidence_source).collect(),
         approvals: view.promotion.approvals.iter().map(approval).collect(),
         granted_until: view.promotion.grant.as_ref().map(|grant| grant.event.not_after),
         suspects: view.suspects.into_iter().map(super::changes::suspect_row).collect(),

@@ -16,7 +16,7 @@ use lockgate_policy::Object;
 
 use super::changes::suspect_row;
 use super::heavy;
-use super::promotions::running_cell;
+use super::promotions::{evidence_source, running_cell};
 use crate::call::Call;
 use crate::reply;
 
@@ -121,6 +121,7 @@ pub fn release_reply(engine: &Engine, person: &PersonId, name: &ReleaseName) -> 
         source: release.manifest.source.as_ref().map(source),
         notes: release.manifest.notes,
         evidence: release.evidence.iter().map(|record| evidence_line(record)).collect(),
+        sources: view.evidence.iter().map(evidence_source).collect(),
         running: view.running.into_iter().map(place).collect(),
         promotions: promotion_lines(engine, person, release)?,
         suspects: view.suspects.into_iter().map(suspect_row).collect(),
