@@ -119,9 +119,8 @@ pub fn release(engine: &Engine, person: &PersonId, name: &ReleaseName) -> Result
     }
     let suspects = suspect::in_release(&governance, &release);
     let bodies = StoreBodies(engine.store());
-    let read = |record: &Arc<EvidenceRecord>| {
-        fact_of(record, &release, &governance, &bodies, &engine.inner().claims).ok()
-    };
+    let read =
+        |record: &Arc<EvidenceRecord>| fact_of(record, &release, &governance, &bodies, &engine.inner().claims).ok();
     let evidence = release.evidence.iter().filter_map(read).collect();
     Ok(ReleaseView { release, evidence, running, suspects })
 }

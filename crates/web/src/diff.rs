@@ -295,6 +295,9 @@ mod tests {
         assert!(!text.contains("<b>") && !text.contains("<i>") && !text.contains("&amp;environment="), "{text}");
         let there = DiffReply { environment: Some("production".parse().unwrap()), ..diff };
         let text = content(&there).into_string();
-        assert!(text.contains("&amp;environment=production") && text.contains("1.5.0 --environment production"), "{text}");
+        assert!(
+            text.contains("&amp;environment=production") && text.contains("1.5.0 --environment production"),
+            "{text}"
+        );
     }
 }

@@ -337,14 +337,20 @@ mod tests {
             Filter { text: hostile.to_owned(), person: "dana".to_owned(), before: Some(50), ..Filter::default() };
         let entry =
             serde_json::json!({ "event": { "body": { "promotion": "javascript:alert(1)", "release": hostile } } });
-        let history = HistoryReply { items: vec![item(41, entry, hostile)], next: Some(41), scanned_to: Some(41), checkpoint_size: 41 };
+        let history = HistoryReply {
+            items: vec![item(41, entry, hostile)],
+            next: Some(41),
+            scanned_to: Some(41),
+            checkpoint_size: 41,
+        };
         let text = content(&history, &filter, UnixMillis(60_000)).into_string();
         assert!(text.contains("person=dana&amp;text=%22%3E%3Cscript") && text.contains("&amp;before=41"), "{text}");
         assert!(text.contains("Looked through to entry 41") && text.contains("suspect"), "{text}");
         assert!(text.contains("href=\"/timeline.csv?person=dana&amp;text=%22%3E%3Cscript"), "{text}");
         // The checkpoint has the entries before 41; the next one has this one too.
         assert!(text.contains("in no checkpoint yet") && !text.contains("in a checkpoint"), "{text}");
-        let later = content(&HistoryReply { checkpoint_size: 42, ..history }, &filter, UnixMillis(60_000)).into_string();
+        let later =
+            content(&HistoryReply { checkpoint_size: 42, ..history }, &filter, UnixMillis(60_000)).into_string();
         assert!(later.contains("in a checkpoint") && !later.contains("in no checkpoint"), "{later}");
         for bad in ["<script", "\u{202e}", "href=\"javascript:"] {
             assert!(!text.contains(bad), "{bad}: {text}");
