@@ -9,6 +9,8 @@ use crate::own;
 
 /// How long a check's name may be.
 const NAME_BYTES: usize = 64;
+/// How much of its detail is kept.
+const DETAIL_CHARS: usize = 2000;
 
 /// Reads a document.
 ///
@@ -35,11 +37,18 @@ pub(crate) fn read(value: &Value) -> Result<NamedCheck, EvidenceError> {
     Ok(NamedCheck {
         name: name.to_owned(),
         outcome,
-        detail: root.text_or_empty("detail")?.map(|text| text.chars().take(2000).collect()),
+        detail: root.text_or_empty("detail")?.map(beginning),
         tool: root.label("tool")?.map(str::to_owned),
         tool_version: root.label("tool_version")?.map(str::to_owned),
         checked_at: root.moment("checked_at")?,
     })
+}
+
+fn beginning(text: &str) -> String {
+    match text.len() <= DETAIL_CHARS {
+        true => text.to_owned(),
+        false => text.chars().take(DETAIL_CHARS).collect(),
+    }
 }
 
 fn is_name(text: &str) -> bool {
@@ -61,6 +70,16 @@ mod tests {
         ] {
             let claim = read(&json!({"name": "accessibility", "outcome": word, "tool": "axe"})).unwrap();
             assert_eq!((claim.outcome, claim.outcome.as_str()), (outcome, word));
+        }
+    }
+
+    #[test]
+    fn keeps_the_beginning_of_a_long_detail() {
+        for (length, kept) in [(1, 1), (1999, 1999), (2000, 2000), (2001, 2000)] {
+            for letter in ["a", "\u{e9}"] {
+                let claim = read(&json!({"name": "a", "outcome": "pass", "detail": letter.repeat(length)})).unwrap();
+                assert_eq!(claim.detail, Some(letter.repeat(kept)));
+            }
         }
     }
 

@@ -101,6 +101,8 @@ fn wrong(place: &Place<'_>, wanted: &str, found: &Value) -> EvidenceError {
 pub(crate) struct Object<'a> {
     fields: &'a Map<String, Value>,
     place: Place<'a>,
+    /// Every key is a known one, so that none differs from another only in case.
+    is_closed: bool,
 }
 
 impl<'a> Object<'a> {
@@ -121,7 +123,7 @@ impl<'a> Object<'a> {
 
     fn new(value: &'a Value, place: Place<'a>) -> Result<Self, EvidenceError> {
         match value {
-            Value::Object(fields) => Ok(Self { fields, place }),
+            Value::Object(fields) => Ok(Self { fields, place, is_closed: false }),
             other => Err(wrong(&place, "an object", other)),
         }
     }
@@ -147,7 +149,8 @@ impl<'a> Object<'a> {
 
     /// A field of any type.
     pub(crate) fn value(&self, key: &'static str) -> Result<Option<&'a Value>, EvidenceError> {
-        let twin = self.fields.keys().find(|other| other.eq_ignore_ascii_case(key) && other.as_str() != key);
+        let is_twin = |other: &&String| other.eq_ignore_ascii_case(key) && other.as_str() != key;
+        let twin = if self.is_closed { None } else { self.fields.keys().find(is_twin) };
         match twin {
             None => Ok(self.fields.get(key)),
             Some(twin) => Err(EvidenceError::new(
@@ -253,6 +256,15 @@ impl<'a> Object<'a> {
         }
     }
 
+    /// The same object, of which no field but these is left to look for; of these no two differ only in case.
+    ///
+    /// # Errors
+    /// As [`Self::only`].
+    pub(crate) fn closed(self, known: &[&str]) -> Result<Self, EvidenceError> {
+        self.only(known)?;
+        Ok(Self { is_closed: true, ..self })
+    }
+
     /// A boolean.
     pub(crate) fn flag(&self, key: &'static str) -> Result<Option<bool>, EvidenceError> {
         match self.value(key)? {
@@ -318,7 +330,7 @@ impl<'a> Object<'a> {
     /// An object in a place where a format leaves the type open; none when it is of another type.
     pub(crate) fn any_object(&self, key: &'static str) -> Result<Option<Object<'_>>, EvidenceError> {
         match self.value(key)? {
-            Some(Value::Object(fields)) => Ok(Some(Object { fields, place: self.inside(key) })),
+            Some(Value::Object(fields)) => Ok(Some(Object { fields, place: self.inside(key), is_closed: false })),
             _ => Ok(None),
         }
     }

@@ -1,5 +1,7 @@
 //! Tests of entries: a leaf says what its event has, and nothing besides.
 
+use lockgate_model::json::{self, Numbers};
+
 use super::*;
 
 const CLOSED: &str = r#""body":{"cause":"withdrawn","promotion":"P-1","reason":"no","release":"shop/web@1.0.0"},"type":"promotion.closed""#;
@@ -62,4 +64,48 @@ fn forms_of_evidence_without_fields_take_none() {
     let report = format!(r#""artifacts":[],"format":"junit","kind":"report","statement":"{statement}""#);
     reads(dana, &evidence(&report));
     is_refused(dana, &evidence(&report.replace("\"format\"", "\"extra\":1,\"format\"")));
+}
+
+/// An entry read by way of a tree of values, which is written again and compared.
+fn by_tree(bytes: &[u8]) -> Result<Entry, CanonicalError> {
+    let limits = &Limits::DEFAULT;
+    let value = json::read(bytes, limits, Numbers::Integers)?;
+    match canonical::to_vec(&value)? == bytes {
+        true => Ok(json::read_as(bytes, limits, Numbers::Integers)?),
+        false => Err(CanonicalError::NotCanonical),
+    }
+}
+
+#[test]
+fn a_changed_leaf_is_judged_as_by_the_tree() {
+    let kind = |error: CanonicalError| match error {
+        CanonicalError::Json(error) => error.code,
+        CanonicalError::NotCanonical => "not canonical",
+        CanonicalError::NoForm(_) => "no form",
+    };
+    let agree = |bytes: &[u8]| {
+        let short = canonical::from_slice::<Entry>(bytes, &Limits::DEFAULT).map_err(kind);
+        assert_eq!(short, by_tree(bytes).map_err(kind), "{}", String::from_utf8_lossy(bytes));
+        short.is_ok()
+    };
+    let dana = r#""id":"dana","kind":"subject""#;
+    for event in [CLOSED.to_owned(), evidence(r#""kind":"envelope""#)] {
+        let entry = Entry {
+            governance: Some(Position { seq: 3, index: EntryIndex(9) }),
+            streams: vec![Link { stream: StreamName::governance(), seq: 4, prev: Some(EntryIndex(9)) }],
+            ..reads(dana, &event)
+        };
+        let bytes = entry.to_leaf(&Limits::DEFAULT).unwrap();
+        assert!(agree(&bytes));
+        let mut read = 0;
+        for position in 0..bytes.len() {
+            let (before, after) = (&bytes[..position], &bytes[position + 1..]);
+            for other in *b"\0\"\\,:{}[]-019a\xff" {
+                read += usize::from(agree(&[before, &[other], after].concat()));
+            }
+            read += usize::from(agree(&[before, after].concat()));
+            assert!(!agree(before));
+        }
+        assert!(read > 100, "{read}");
+    }
 }

@@ -56,6 +56,18 @@ pub fn read_as<T: DeserializeOwned>(bytes: &[u8], limits: &Limits, numbers: Numb
     objects::into_type(value).map_err(|error| JsonError { code: "JSON_FIELD", message: error.to_string() })
 }
 
+/// Reads a text whose keys, depth and numbers have been checked straight into a type, each struct from an object.
+///
+/// # Errors
+/// `JSON_FIELD`, as [`read_as`]: it names the field, and not where that stands in the text.
+pub(crate) fn checked_as<T: DeserializeOwned>(text: &str) -> Result<T, JsonError> {
+    objects::from_text(text).map_err(|error| {
+        let (message, place) = (error.to_string(), format!(" at line {} column {}", error.line(), error.column()));
+        let message = message.strip_suffix(place.as_str()).unwrap_or(&message).to_owned();
+        JsonError { code: "JSON_FIELD", message }
+    })
+}
+
 fn from_serde(error: serde_json::Error) -> JsonError {
     let text = error.to_string();
     let codes = ["DUPLICATE_KEY", "JSON_TOO_DEEP", "JSON_TOO_MANY", "JSON_NUMBER"];

@@ -19,6 +19,18 @@ pub(crate) fn into_type<T: DeserializeOwned>(value: Value) -> Result<T, serde_js
     T::deserialize(Objects(value))
 }
 
+/// Reads a text into a type, and each struct in it from an object. What the type leaves open, such as a key that stands
+/// twice in a `Value`, is not looked at.
+///
+/// # Errors
+/// When it is not JSON, or of another shape than the type.
+pub(crate) fn from_text<T: DeserializeOwned>(text: &str) -> Result<T, serde_json::Error> {
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let value = T::deserialize(Objects(&mut deserializer))?;
+    deserializer.end()?;
+    Ok(value)
+}
+
 /// A deserializer, a seed or an access, whatever it leads to being read the same way.
 struct Objects<T>(T);
 
@@ -282,8 +294,10 @@ mod tests {
     fn what_is_an_object_reads_as_it_does_without_this() {
         let plain: Everything = serde_json::from_value(everything()).unwrap();
         assert_eq!(into_type::<Everything>(everything()).unwrap(), plain);
+        assert_eq!(from_text::<Everything>(&everything().to_string()).unwrap(), plain);
         let mut unknown = everything();
         unknown["more"] = json!(1);
+        assert!(from_text::<Everything>(&unknown.to_string()).is_err());
         assert!(into_type::<Everything>(unknown).is_err());
         assert!(into_type::<Point>(json!({ "x": "1" })).is_err() && into_type::<Point>(json!({ "y": 1 })).is_err());
     }
@@ -293,6 +307,7 @@ mod tests {
         let list = json!([1, -2]);
         assert!(serde_json::from_value::<Point>(list.clone()).is_ok(), "otherwise there is nothing to refuse");
         assert!(into_type::<Point>(list.clone()).unwrap_err().to_string().contains("sequence"));
+        assert!(from_text::<Point>("[1,-2]").unwrap_err().to_string().contains("sequence"));
         for place in [
             "/points/0",
             "/by_number/7",
@@ -306,6 +321,7 @@ mod tests {
             let mut value = everything();
             *value.pointer_mut(place).unwrap() = list.clone();
             assert!(serde_json::from_value::<Everything>(value.clone()).is_ok(), "{place}");
+            assert!(from_text::<Everything>(&value.to_string()).is_err(), "{place}");
             assert!(into_type::<Everything>(value).is_err(), "{place}");
         }
     }
