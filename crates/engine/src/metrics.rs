@@ -69,7 +69,7 @@ impl Cause {
             "windows" | "capacity" => Self::Window,
             "provenance" | "sbom" | "tests" | "vulnerabilities" | "source" | "reproducible" | "licences"
             | "analysis" | "secrets" | "coverage" | "performance" | "checks" | "change-ticket" | "configuration"
-            | "feature-flags" | "freshness" => Self::Evidence,
+            | "feature-flags" | "freshness" | "signature" => Self::Evidence,
             _ => Self::Other,
         }
     }

@@ -14,7 +14,7 @@ use lockgate_evidence::error::EvidenceError;
 use lockgate_evidence::report::Format;
 use lockgate_evidence::sbom::Component;
 use lockgate_evidence::statement::Statement;
-use lockgate_model::facts::{Artifact, Claim, Finding, Source, merge};
+use lockgate_model::facts::{ARTIFACT_SIGNATURE, Artifact, Claim, Finding, Source, merge};
 use lockgate_model::{Digest, Limits, ReleaseName, TreeSize};
 use lockgate_sign::dsse::Envelope;
 use lockgate_sigstore::{Bundle, Content};
@@ -22,7 +22,6 @@ use lockgate_sigstore::{Bundle, Content};
 use crate::bodies::{Bodies, BodyError, required, with_reader};
 use crate::entry::{EvidenceForm, EvidenceRecorded};
 use crate::facts::{is_statement_type, is_streamed};
-use crate::foreign::ARTIFACT_SIGNATURE;
 use crate::release::ReleaseState;
 use crate::state::ApplyError;
 

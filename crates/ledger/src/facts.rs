@@ -19,7 +19,7 @@ use crate::approval::describes;
 use crate::bodies::{Bodies, required, with_reader};
 use crate::entry::{EvidenceForm, EvidenceRecorded};
 use crate::feed::SnapshotCache;
-use crate::foreign::{ForeignRead, not_ahead, read_bundle};
+use crate::foreign::{ForeignRead, broken, not_ahead, read_bundle};
 use crate::governance::Governance;
 use crate::release::{ApprovalRecord, EvidenceRecord, PromotionState, ReleaseState};
 use crate::state::{ApplyError, State};
@@ -235,6 +235,7 @@ fn evidence_fact(
             let key = (record.event.evidence, policy_digest, None);
             let read = cache.read(key, || Ok(read_envelope(&required(bodies, &record.event.evidence)?, policy)))?;
             let about = release_artifacts.iter().filter(|artifact| read.subjects.contains(artifact)).copied().collect();
+            signature = read.signature;
             (about, Origin::Signed { signers: read.signers }, read.claim)
         }
         EvidenceForm::Report { format, artifacts, .. } => {
@@ -293,18 +294,15 @@ fn read_envelope(bytes: &[u8], policy: &PolicySet) -> Read {
         })
         .collect();
     let keys: Vec<_> = trusted.iter().map(|(_, key)| key.clone()).collect();
-    let signers =
+    let signers: Vec<SignerName> =
         envelope.verify(&keys).into_iter().filter_map(|at| trusted.get(at)).map(|(name, _)| (*name).clone()).collect();
+    // An envelope that somebody trusted signed counts, whatever else is on it.
+    let signature = if signers.is_empty() { broken(&envelope, policy).map(Box::new) } else { None };
     match Statement::parse(&envelope.payload, &Limits::DEFAULT) {
-        Err(error) => Read { signers, ..malformed(error.message) },
+        Err(error) => Read { signers, signature, ..malformed(error.message) },
         Ok(statement) => {
             let subjects = statement.subjects.iter().filter_map(|subject| subject.sha256).collect();
-            Read {
-                signers,
-                subjects,
-                claim: lockgate_evidence::claim_of(&statement, &Limits::DEFAULT),
-                signature: None,
-            }
+            Read { signers, subjects, claim: lockgate_evidence::claim_of(&statement, &Limits::DEFAULT), signature }
         }
     }
 }

@@ -1,22 +1,21 @@
-//! Foreign signatures: Sigstore bundles handed in as evidence, verified again from their bytes.
+//! Foreign signatures: Sigstore bundles handed in as evidence, verified again from their bytes; and envelopes that name
+//! a known key which did not sign them.
 //!
 //! The trust roots are those of the policy set, so that the people who sign the policy set decide which instances
 //! count, and a bundle says the same to the server, to an approver and to an auditor.
 
 use lockgate_evidence::statement::Statement;
-use lockgate_model::facts::{Claim, SignatureClass, SignatureFact};
+use lockgate_model::facts::{ARTIFACT_SIGNATURE, Claim, SignatureClass, SignatureFact};
 use lockgate_model::{Digest, Limits, SignerName, Span, UnixMillis};
 use lockgate_policy::{PolicySet, Proof, TrustedSigner};
 use lockgate_sign::PublicKey;
+use lockgate_sign::dsse::{Envelope, Signature, pae};
 use lockgate_sigstore::outcome::{Level, Log, Signed};
 use lockgate_sigstore::{
     Bundle, BundleVerifier, Content, Expected, Material, OfflineVerifier, Outcome, Reason, Subject, TrustRoot,
 };
 
 use crate::facts::is_statement_type;
-
-/// The predicate type by which facts name a signature over an artifact itself; nobody says anything with it.
-pub const ARTIFACT_SIGNATURE: &str = "https://lockgate.dev/artifact-signature/v1";
 
 /// How much later than the ledger's time of the entry a signature may claim to be: clocks differ.
 const CLOCK_TOLERANCE: Span = Span::from_secs(300);
@@ -83,6 +82,32 @@ pub(crate) fn not_ahead(signature: SignatureFact, recorded_at: UnixMillis) -> Si
         }
         _ => signature,
     }
+}
+
+/// What is wrong with an envelope that names a key of the policy set as its signer, where that key did not sign it.
+///
+/// A key id is a hint, and no reason to believe anything: it only tells a signature that was broken, or made up, from
+/// one by somebody whom nobody knows here. `None` where every known key that it names did sign it.
+pub(crate) fn broken(envelope: &Envelope, policy: &PolicySet) -> Option<SignatureFact> {
+    let message = pae(&envelope.payload_type, &envelope.payload);
+    policy.signers().iter().find_map(|signer| {
+        let Proof::Key(key) = &signer.proof else { return None };
+        let ids = key_ids(key);
+        let named: Vec<&Signature> =
+            envelope.signatures.iter().filter(|signature| ids.contains(&signature.keyid)).collect();
+        let holds = named.iter().any(|signature| key.verify(&message, &signature.sig).is_ok());
+        let is_broken = !named.is_empty() && !holds;
+        is_broken.then(|| {
+            let detail =
+                format!("the signature that names the key of `{}` is not by it, or not over this", signer.name);
+            Outcome::refused(Reason::SignatureInvalid, detail).to_fact(None)
+        })
+    })
+}
+
+/// The ids by which tools name a key in an envelope; none of them is empty.
+fn key_ids(key: &PublicKey) -> [String; 4] {
+    [key.keyid_sigstore(), key.keyid_ssh(), key.keyid_securesystemslib(), Digest::of(key.spki_der()).hex()]
 }
 
 fn said(bundle: &Bundle) -> Said {
@@ -196,7 +221,52 @@ fn under(policy: &PolicySet, root: Digest, verify: impl FnOnce(&OfflineVerifier)
 
 #[cfg(test)]
 mod tests {
+    use lockgate_sign::attestation_key::AttestationKey;
+
     use super::*;
+
+    fn policy_of(key: &AttestationKey, root: bool) -> PolicySet {
+        let mut files = PolicySet::starter("starter").unwrap();
+        let text = "{}";
+        let rooted = if root { format!("root = \"{}\"\n", Digest::of(text.as_bytes())) } else { String::new() };
+        let pem = key.public().to_pem();
+        let key = format!("key = \"\"\"\n{pem}\"\"\"\n");
+        let trust = format!("[[signer]]\nname = \"own\"\n{key}{rooted}signs = [\"provenance\"]\n");
+        files.insert("trust.toml".to_owned(), trust);
+        if root {
+            files.insert("roots/own.json".to_owned(), text.to_owned());
+        }
+        PolicySet::from_files(files).unwrap_or_else(|errors| panic!("{errors:#?}"))
+    }
+
+    #[test]
+    fn an_envelope_that_names_a_known_key_in_vain_is_broken() {
+        const TYPE: &str = "application/vnd.in-toto+json";
+        let (own, other) = (AttestationKey::generate().unwrap(), AttestationKey::generate().unwrap());
+        let sign = |key: &AttestationKey, keyid: &str| {
+            Envelope::sign(TYPE, b"{}", key, &[keyid.to_owned()]).unwrap_or_else(|error| panic!("{error}"))
+        };
+        let changed = |envelope: Envelope| Envelope { payload: b"{ }".to_vec(), ..envelope };
+        for policy in [policy_of(&own, false), policy_of(&own, true)] {
+            let class = |envelope: &Envelope| broken(envelope, &policy).map(|fact| (fact.class, fact.code));
+            let invalid = Some((SignatureClass::SignatureInvalid, "SIGNATURE_INVALID".to_owned()));
+            for keyid in key_ids(own.public()) {
+                assert_eq!(class(&sign(&own, &keyid)), None, "{keyid}");
+                assert_eq!(class(&changed(sign(&own, &keyid))), invalid, "{keyid}");
+                // Somebody else's signature under a known name is as broken.
+                assert_eq!(class(&sign(&other, &keyid)), invalid, "{keyid}");
+            }
+            // Without a name, or under an unknown one, nobody can tell whose it was meant to be.
+            let unknown = key_ids(other.public());
+            for keyid in ["", "own", "nobody"].into_iter().chain(unknown.iter().map(String::as_str)) {
+                assert_eq!(class(&changed(sign(&own, keyid))), None, "{keyid}");
+            }
+            let id = own.public().keyid_ssh();
+            let signatures = [sign(&other, &id).signatures, sign(&own, &id).signatures].concat();
+            let both = Envelope { signatures, ..sign(&own, "") };
+            assert_eq!(class(&both), None, "one good signature is enough");
+        }
+    }
 
     #[test]
     fn a_signature_from_the_future_proves_nothing() {

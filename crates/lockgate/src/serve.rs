@@ -53,6 +53,9 @@ pub fn serve(world: &World, options: &cli::Serve) -> Outcome {
             "a demo instance listens on loopback only: its keys lie on this disk",
         ));
     }
+    if options.demo && !begun_marker(home).exists() {
+        demo_policy(&options.policy)?;
+    }
     let front = front(&options.front, address.ip())?;
     let remembered = home.high_water().exists();
     let engine = Arc::new(open(home, options)?);
@@ -326,6 +329,33 @@ pub fn first_policy(named: &str) -> Result<PolicySet, Failure> {
         Some(files) => PolicySet::from_files(files).map_err(|errors| crate::commands::policy::invalid(&errors)),
         None => read_policy(Path::new(named)),
     }
+}
+
+/// The groups of whoever enrols the other people of a demo.
+const DEMO_OWNER_GROUPS: [&str; 2] = ["owners", "approvers"];
+
+/// Refuses to begin a demo under a policy set that its owner cannot satisfy: the key is a plain file, which is one factor,
+/// and nobody else could ever be enrolled.
+///
+/// # Errors
+/// `DEMO_ONE_FACTOR`, or as [`first_policy`].
+pub fn demo_policy(named: &str) -> Result<(), Failure> {
+    let policy = first_policy(named)?;
+    let groups = policy.groups().iter().filter(|(name, _)| DEMO_OWNER_GROUPS.contains(&name.as_str()));
+    let roles: Vec<_> = groups.flat_map(|(_, group)| group.roles.iter().cloned()).collect();
+    if !policy.settings().sign_in.mfa.is_for(&roles) {
+        return Ok(());
+    }
+    let name = &policy.settings().name;
+    let message = format!("the policy set `{name}` demands a second factor, and the keys of a demo are plain files");
+    let hint = match PolicySet::starter(named) {
+        Some(_) => format!(
+            "lockgate init my-policy --starter {named}; write `mfa = false` in my-policy/policy.toml; lockgate up --demo \
+             --policy my-policy"
+        ),
+        None => format!("write `mfa = false` in {named}/policy.toml for the demo, or leave --demo out"),
+    };
+    Err(Failure::usage("DEMO_ONE_FACTOR", message).hint(hint))
 }
 
 const LOG_KEY_HEADER: &str = "lockgate-log-key-v1";

@@ -39,7 +39,7 @@ pub use reports::{
     NamedCheck, Performance, Rebuild, Secrets,
 };
 pub use schema::schema;
-pub use signature::{SignatureClass, SignatureFact};
+pub use signature::{ARTIFACT_SIGNATURE, SignatureClass, SignatureFact};
 pub use vex::{Vex, VexStatement, VexStatus, vex_for};
 
 /// Everything that one decision may know.
@@ -160,7 +160,7 @@ impl ReleaseFacts {
 pub struct Artifact {
     /// What it is.
     pub digest: Digest,
-    /// What people call it; never compared.
+    /// What people call it; never compared with what evidence says.
     pub name: String,
     /// How long it is.
     pub size_bytes: u64,
@@ -192,7 +192,8 @@ pub struct EvidenceFact {
     pub origin: Origin,
     /// What it says.
     pub claim: Claim,
-    /// What was found about the signature, where the evidence came as a Sigstore bundle.
+    /// What was found about the signature, where the evidence came as a Sigstore bundle, or is an envelope whose
+    /// signature by a known key is broken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signature: Option<Box<SignatureFact>>,
 }

@@ -54,8 +54,8 @@ impl Aliases {
             let value = Spanned::new(entry.span, DeValue::Table(entry.table));
             let AliasEntry { person, names } = match source.read_value(value, &[]) {
                 Ok(entry) => entry,
-                Err(error) => {
-                    errors.push(error);
+                Err(more) => {
+                    errors.extend(more);
                     continue;
                 }
             };

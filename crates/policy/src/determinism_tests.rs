@@ -1,12 +1,12 @@
 //! Property: the same policy set and facts give the same bytes, however the facts are ordered when they are handed over.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use lockgate_model::facts::{
-    AnalysisLevel, AnalysisResult, Better, BuildDetails, ChangeState, ChangeTicket, CheckOutcome, Claim, Configuration,
-    Coverage, Divergence, EvidenceFact, Facts, Finding, Flag, Flags, Kev, LicenceUse, Metric, NamedCheck, Origin,
-    Performance, PromotionKind, Provenance, Rebuild, Sbom, Secrets, Severity, SourceRecord, StaticAnalysis, Tests, Vex,
-    VexStatement, VexStatus,
+    ARTIFACT_SIGNATURE, AnalysisLevel, AnalysisResult, Better, BuildDetails, ChangeState, ChangeTicket, CheckOutcome,
+    Claim, Configuration, Coverage, Divergence, EvidenceFact, Facts, Finding, Flag, Flags, Kev, LicenceUse, Metric,
+    NamedCheck, Origin, Performance, PromotionKind, Provenance, Rebuild, Sbom, Secrets, Severity, SignatureClass,
+    SignatureFact, SourceRecord, StaticAnalysis, Tests, Vex, VexStatement, VexStatus,
 };
 use lockgate_model::{Digest, EntryIndex, Limits, UnixMillis, canonical};
 
@@ -66,6 +66,7 @@ const GATES: &[(&str, &str)] = &[
     ),
     ("capacity", "settle = \"10m\"\nall_services = true\n"),
     ("freshness", "max_age = { sbom = \"2h\", tests = \"1h\" }\n"),
+    ("signature", "signed_by = [\"ci\"]\n"),
 ];
 
 /// Numbers that look random and are the same in every run (xorshift64).
@@ -215,7 +216,7 @@ fn random_source(dice: &mut Dice) -> Claim {
 }
 
 fn random_claim(dice: &mut Dice) -> Claim {
-    match dice.below(18) {
+    match dice.below(19) {
         0 => Claim::Provenance(Provenance {
             source_commit: Some(COMMIT.to_owned()),
             builder_id: (*dice.pick(&["https://ci.example/builder@v1", "https://one.example"])).to_owned(),
@@ -267,7 +268,22 @@ fn random_claim(dice: &mut Dice) -> Claim {
             let flag = Flag { name: "checkout".to_owned(), enabled: dice.coin(), rollout_basis_points: None };
             Claim::Flags(Flags { system: None, environment: None, flags: vec![flag], taken_at: None })
         }
+        17 => Claim::Unknown { predicate_type: ARTIFACT_SIGNATURE.to_owned() },
         _ => Claim::Malformed { reason: format!("broken at {}", dice.below(9)) },
+    }
+}
+
+fn random_proof(dice: &mut Dice) -> SignatureFact {
+    use SignatureClass::{SignatureInvalid, UntrustedRoot, Verified, WithoutLog};
+    SignatureFact {
+        class: *dice.pick(&[Verified, WithoutLog, SignatureInvalid, UntrustedRoot]),
+        code: "CODE".to_owned(),
+        root: None,
+        identity: None,
+        issuer: None,
+        claims: BTreeMap::new(),
+        key: None,
+        signed_at: None,
     }
 }
 
@@ -283,6 +299,9 @@ fn random_evidence(dice: &mut Dice, count: u64) -> Vec<EvidenceFact> {
             };
             let mut fact = evidence(index, origin, random_claim(dice));
             fact.recorded_at = UnixMillis(TIME.0 - dice.below(10_000_000));
+            if dice.below(3) == 0 && matches!(fact.origin, Origin::Signed { .. }) {
+                fact.signature = Some(Box::new(random_proof(dice)));
+            }
             if dice.below(6) == 0 {
                 fact.artifacts.push(other_artifact().digest);
             }

@@ -87,6 +87,13 @@ reasons! {
     PolicyExpired = "POLICY_EXPIRED": "The active policy set has said itself that it ends, and that time has come, so that everything is denied until somebody has looked at it again. Next: review it, move `expires_at` in `policy.toml`, and propose it with `lockgate policy activate`.";
     PolicyExpiresSoon = "POLICY_EXPIRES_SOON": "The active policy set ends soon; from then on everything is denied. Nothing is stopped yet. Next: review it, move `expires_at` in `policy.toml`, and propose it with `lockgate policy activate`.";
     BaselineMissing = "BASELINE_MISSING": "The gate compares with the release that runs, and nothing that counts is known about that one. What nobody reported is not better than anything. Next: hand in the same kind of report about the release that runs, with the command that `fix` names.";
+    ArtifactUnsigned = "ARTIFACT_UNSIGNED": "Nobody signed the artifact itself, and the gate wants that; a signed statement about it, such as provenance, is another thing. Next: have one of the signers that `fix` names sign it, and hand in the bundle with `lockgate attest --attestation`.";
+    ArtifactAbsent = "ARTIFACT_ABSENT": "The gate asks for the signature of an artifact by its name, and no artifact of the release is called so. Next: publish the next version with it, under that name, or propose a change of the gate's `artifacts`.";
+    ArtifactSignatureInvalid = "ARTIFACT_SIGNATURE_INVALID": "There is a signature over the artifact, and it does not verify: it, its proof, or what it was made over was changed, or it claims a key that did not make it. No break-glass gets past it. Next: find out what was changed; then have the very bytes of the release signed again, and hand in the bundle.";
+    SignatureRootUntrusted = "SIGNATURE_ROOT_UNTRUSTED": "The artifact is signed under authorities or logs that no trust root of the policy set names, so that nothing says whose signature it is. Next: have it signed under one that the policy set pins, or propose a change of the policy set that adds the root to `roots/`.";
+    SignatureUnlogged = "SIGNATURE_UNLOGGED": "The artifact is signed by the right signer, and no transparency log proves it, which the gate or `trust.toml` wants. Next: sign it again with an entry in the log, and hand in that bundle.";
+    SignatureUntimed = "SIGNATURE_UNTIMED": "Nothing proves when the artifact was signed, so that a certificate that was good for minutes proves nothing, or the gate wants a proved time. Next: sign it again with a timestamp or a log entry, and hand in that bundle.";
+    SignatureUnverifiable = "SIGNATURE_UNVERIFIABLE": "The artifact's signature cannot be read, or is of a kind that this version does not verify. Next: sign it with ECDSA P-256 into a Sigstore bundle of version 0.3, and hand in the file as the tool wrote it.";
     EvidenceStale = "EVIDENCE_STALE": "Evidence of a kind that the gate wants is older than the gate allows. Next: make it again from this very artifact, and hand it in with `lockgate attest`.";
     EvidenceAbsent = "EVIDENCE_ABSENT": "Evidence of a kind that the gate wants young is not there, or none of it counts. Next: have it made from this very artifact, and hand it in with `lockgate attest`.";
     RefUnprotected = "REF_UNPROTECTED": "The branch or tag is not protected, or nobody who is believed says that it is. Next: have the forge protect the branch, build again, and publish that as the next version.";
@@ -182,6 +189,7 @@ mod tests {
         include_str!("gates/reproducible.rs"),
         include_str!("gates/sbom.rs"),
         include_str!("gates/secrets.rs"),
+        include_str!("gates/signature.rs"),
         include_str!("gates/source_review.rs"),
         include_str!("gates/test_coverage.rs"),
         include_str!("gates/tests.rs"),

@@ -10,7 +10,7 @@ use crate::error::PolicyError;
 use crate::gates::GateKind;
 use crate::moment::Moment;
 use crate::pattern::Pattern;
-use crate::source::{SourceFile, TableEntry};
+use crate::source::{SourceFile, TableEntry, together};
 use crate::wording;
 
 /// One named demand.
@@ -101,18 +101,18 @@ impl Gate {
         for entry in source.tables("gate")? {
             match read_gate(source, entry) {
                 Ok(gate) => gates.push(gate),
-                Err(error) => errors.push(error),
+                Err(more) => errors.extend(more),
             }
         }
         if errors.is_empty() { Ok(gates) } else { Err(errors) }
     }
 }
 
-fn read_gate<'a>(source: SourceFile<'a>, entry: TableEntry<'a>) -> Result<Gate, PolicyError> {
+fn read_gate<'a>(source: SourceFile<'a>, entry: TableEntry<'a>) -> Result<Gate, Vec<PolicyError>> {
     let TableEntry { line, span, mut table } = entry;
     let Some(kind) = table.remove("kind") else {
         let message = format!("a gate needs a `kind`: one of {}", GateKind::NAMES.join(", "));
-        return Err(source.error(Some(line), message, None));
+        return Err(vec![source.error(Some(line), message, None)]);
     };
     let kind: Spanned<String> = source.read_value(kind, &[])?;
     let mut shared = DeTable::new();
@@ -124,11 +124,17 @@ fn read_gate<'a>(source: SourceFile<'a>, entry: TableEntry<'a>) -> Result<Gate, 
     // What is left is the kind's own. It is read first, so that a mistyped shared field is reported as unknown, with
     // a suggestion, and not as missing.
     let own = Spanned::new(span.clone(), DeValue::Table(table));
-    let kind = GateKind::read(source, &kind, own, SHARED_FIELDS)?;
-    let shared: SharedFields = source.read_value(Spanned::new(span, DeValue::Table(shared)), &[])?;
+    let kind = GateKind::read(source, &kind, own, SHARED_FIELDS);
+    let shared = source.read_value::<SharedFields>(Spanned::new(span, DeValue::Table(shared)), &[]);
+    let (kind, shared) = match (kind, shared) {
+        (Ok(kind), Ok(shared)) => (kind, shared),
+        (kind, shared) => {
+            return Err(together(kind.err().unwrap_or_default(), shared.err().unwrap_or_default()));
+        }
+    };
     let SharedFields { name, environments, services, description, mode, enforce_from, controls } = shared;
     let rule = Rule { file: source.path.to_owned(), line };
-    let wrong = |message: String| source.error(Some(line), format!("gate `{name}`: {message}"), None);
+    let wrong = |message: String| vec![source.error(Some(line), format!("gate `{name}`: {message}"), None)];
     let enforcement = match (mode, enforce_from) {
         (Mode::Enforce, None) => Enforcement::Always,
         (Mode::Enforce, Some(start)) => Enforcement::From(start.0),
@@ -196,6 +202,26 @@ mod tests {
         check("min_passed = 1", "enforce_from = \"soon\"", Some(5), "is not a day", None);
         check("min_passed = 1", "mode = \"warn\"\nenforce_from = \"2026-12-01\"", Some(1), "remove one of both", None);
         check("min_passed = 1", "controls = [\" \"]", Some(1), "is no name of a control", None);
+    }
+
+    #[test]
+    fn says_all_that_is_wrong_with_a_gate_and_with_the_next() {
+        let text = "[[gate]]\nkind = \"tests\"\nenviroments = [\"dev\"]\nmin_passed = \"many\"\n\
+                    [[gate]]\nname = \"u\"\nkind = \"test\"\nenvironments = [\"Dev\"]\n";
+        let errors = read(text).unwrap_err();
+        let found: Vec<(Option<usize>, &str)> = errors
+            .iter()
+            .map(|error| (error.line, error.message.split(['`', ':']).next().unwrap_or_default().trim()))
+            .collect();
+        let expected = [
+            (Some(3), "unknown field"),
+            (Some(4), "invalid type"),
+            (Some(1), "missing field"),
+            (Some(7), "unknown kind"),
+            (Some(8), ""),
+        ];
+        assert_eq!(found, expected, "{errors:#?}");
+        assert!(errors[2].message.contains("`name`"), "{errors:#?}");
     }
 
     #[test]

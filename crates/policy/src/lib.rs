@@ -28,6 +28,7 @@ pub mod governance;
 mod ledger_order;
 pub mod line_diff;
 pub mod lint;
+mod mistakes;
 mod moment;
 pub mod passkeys;
 pub mod pattern;

@@ -98,6 +98,7 @@ lints! {
     ROLE_UNUSED = "LINT_ROLE_UNUSED", Note: "Nobody holds the role. Bind it, give it to a group, or remove it.";
     GATE_UNREACHABLE = "LINT_GATE_UNREACHABLE", Warning: "No service can have a name that the gate's `services` match, so it never applies. Names are in lower case, in up to four parts joined by `/`.";
     GATE_UNSATISFIABLE = "LINT_GATE_UNSATISFIABLE", Warning: "The gate wants a signature on reports of a kind that no signed statement carries, so it always objects. Leave `signed_by` out, or demand a named check that is signed.";
+    SIGNATURE_PARTIAL = "LINT_SIGNATURE_PARTIAL", Note: "The gate asks for the signatures of some artifacts alone, by their names, and whoever publishes a release gives its artifacts their names: what is published under another name needs no signature. Leave `artifacts` out where every artifact can be signed.";
     GATE_REDUNDANT = "LINT_GATE_REDUNDANT", Note: "Another gate demands the same wherever this one applies. Remove one of both.";
     GATE_NEVER_ENFORCED = "LINT_GATE_NEVER_ENFORCED", Warning: "The gate begins to block on a day on which the policy set is over already. Move `enforce_from` or `expires_at`.";
     ENVIRONMENT_UNREACHABLE = "LINT_ENVIRONMENT_UNREACHABLE", Warning: "Nobody holds a role that may ask for a promotion into the environment, so its gates are never asked.";
@@ -266,6 +267,17 @@ fn of_gate(policy: &PolicySet, gate: &Gate, at: usize) -> Vec<Lint> {
         let message = format!("always objects: it wants {kind} signed, and no signed statement of {kind} is read");
         let hint = "leave `signed_by` out, or demand a named check that is signed";
         lints.push(at_gate(GATE_UNSATISFIABLE, gate, &message, hint));
+    }
+    if let GateKind::Signature(config) = &gate.kind
+        && !config.artifacts.is_empty()
+    {
+        let message = "asks for signatures by the names of artifacts: what is published under another name needs none";
+        lints.push(at_gate(
+            SIGNATURE_PARTIAL,
+            gate,
+            message,
+            "leave `artifacts` out where every artifact can be signed",
+        ));
     }
     let end = policy.settings().expires_at;
     if let (Enforcement::From(start), Some(end)) = (gate.enforcement, end)

@@ -77,6 +77,13 @@ fn a_signature_that_nothing_can_carry_is_told() {
 }
 
 #[test]
+fn signatures_by_name_are_told() {
+    let of = |fields: &str| policy(&gate(&format!("kind = \"signature\"\nsigned_by = [\"ci\"]\n{fields}\n")));
+    check(&of("artifacts = [\"*.tar.gz\"]"), "LINT_SIGNATURE_PARTIAL", &[("gates/test.toml", true)]);
+    check(&of(""), "LINT_SIGNATURE_PARTIAL", &[]);
+}
+
+#[test]
 fn of_twins_the_narrower_or_later_one_is_told() {
     let twins = |first: &str, second: &str| {
         let one = |name: &str, fields: &str| format!("[[gate]]\nname = \"{name}\"\nkind = \"tests\"\n{fields}");

@@ -57,8 +57,8 @@ impl Pattern {
     }
 }
 
-/// Whether a text has only one reading.
-fn is_plain(text: &str) -> bool {
+/// Whether a text has only one reading; any other matches no pattern.
+pub(crate) fn is_plain(text: &str) -> bool {
     text.len() <= PATTERN_MAX_BYTES
         && text.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'%' | b'\\'))
         && text.split('/').all(|part| !matches!(part, "" | "." | ".."))

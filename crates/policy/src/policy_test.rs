@@ -78,7 +78,7 @@ impl PolicyTest {
         for entry in source.tables("test")? {
             match read_test(source, entry) {
                 Ok(test) => tests.push(test),
-                Err(error) => errors.push(error),
+                Err(more) => errors.extend(more),
             }
         }
         if errors.is_empty() { Ok(tests) } else { Err(errors) }
@@ -164,10 +164,10 @@ fn worded<'a>(outcome: Outcome, gates: impl IntoIterator<Item = (&'a GateName, O
     std::iter::once(outcome.to_string()).chain(gates).collect()
 }
 
-fn read_test<'a>(source: SourceFile<'a>, entry: TableEntry<'a>) -> Result<PolicyTest, PolicyError> {
+fn read_test<'a>(source: SourceFile<'a>, entry: TableEntry<'a>) -> Result<PolicyTest, Vec<PolicyError>> {
     let TableEntry { line, span, table } = entry;
     let entry: TestEntry = source.read_value(Spanned::new(span, DeValue::Table(table)), &[])?;
-    let wrong = |message: String| source.error(Some(line), message, None);
+    let wrong = |message: String| vec![source.error(Some(line), message, None)];
     let release = format!("{}@{}", entry.service, entry.version);
     let release = release.parse::<ReleaseName>().map_err(|error| wrong(error.to_string()))?;
     let requester = entry.requester.parse::<PersonId>().map_err(|error| wrong(error.to_string()))?;

@@ -81,7 +81,7 @@ roles = ["owner"]
 pub(crate) fn files(gates: &str) -> BTreeMap<String, String> {
     let trust = format!(
         "[[signer]]\nname = \"ci\"\nkey = \"\"\"\n{PEM}\"\"\"\nslsa_level = 2\n\
-         signs = [\"provenance\", \"tests\", \"rebuild\", \"source\", \"summary\"]\n\
+         signs = [\"provenance\", \"tests\", \"rebuild\", \"source\", \"summary\", \"signature\"]\n\
          [[signer]]\nname = \"scanner\"\nkey = \"\"\"\n{OTHER_PEM}\"\"\"\n\
          signs = [\"sbom\", \"vulnerabilities\", \"vex\", \"rebuild\"]\n"
     );

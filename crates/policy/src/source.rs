@@ -7,6 +7,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
 use crate::error::PolicyError;
+use crate::mistakes::{self, Mistake, missing_field};
 use crate::suggestion::did_you_mean;
 
 /// How many characters of a TOML reader's message are kept.
@@ -51,16 +52,38 @@ impl<'a> SourceFile<'a> {
 
     /// Reads the whole file into a type that refuses unknown fields.
     pub(crate) fn read<T: Deserialize<'a>>(&self) -> Result<T, Vec<PolicyError>> {
-        toml::from_str(self.text).map_err(|error| vec![self.toml_error(&error, &[])])
+        let root = DeTable::parse(self.text).map_err(|error| vec![self.toml_error(&error, &[])])?;
+        self.read_value(Spanned::new(root.span(), DeValue::Table(root.into_inner())), &[])
     }
 
-    /// Reads one value; `more` are names that may stand for an unknown field besides the type's own.
+    /// Reads one value, or says everything that is wrong with it, what the reader meets first before the rest; `more`
+    /// are names that may stand for an unknown field besides the type's own.
     pub(crate) fn read_value<T: Deserialize<'a>>(
         &self,
         value: Spanned<DeValue<'a>>,
         more: &[&str],
-    ) -> Result<T, PolicyError> {
-        T::deserialize(ValueDeserializer::from(value)).map_err(|error| self.toml_error(&error, more))
+    ) -> Result<T, Vec<PolicyError>> {
+        T::deserialize(ValueDeserializer::from(value.clone()))
+            .map_err(|first| self.told(mistakes::all::<T>(value, first), more))
+    }
+
+    /// The mistakes of a value, without those that follow from others: a field that was written wrongly, or under
+    /// another name, is missing only because of that.
+    fn told(&self, mistakes: Vec<Mistake>, more: &[&str]) -> Vec<PolicyError> {
+        let mut written: Vec<(Range<usize>, String)> = Vec::new();
+        let mut errors = Vec::new();
+        for Mistake { error, place, is_missing } in mistakes {
+            if is_missing && place.as_ref().is_some_and(|place| written.contains(place)) {
+                continue;
+            }
+            let error = self.toml_error(&error, more);
+            if let Some((table, field)) = place {
+                written.extend(suggested(&error).map(|meant| (table.clone(), meant.to_owned())));
+                written.push((table, field));
+            }
+            errors.push(error);
+        }
+        errors
     }
 
     /// Splits a file that may hold nothing but `[[key]]` tables, in the order in which they are written.
@@ -96,6 +119,21 @@ impl<'a> SourceFile<'a> {
         let hint = unknown_word_hint(&message, more);
         self.error(error.span().map(|span| self.line(&span)), message, hint)
     }
+}
+
+/// The name that a mistake suggests.
+fn suggested(error: &PolicyError) -> Option<&str> {
+    error.hint.as_deref()?.strip_prefix("did you mean `")?.strip_suffix("`?")
+}
+
+/// The mistakes of two readings of parts of one table, without what is missing in the second only because it is
+/// written under another name in the first.
+pub(crate) fn together(first: Vec<PolicyError>, second: Vec<PolicyError>) -> Vec<PolicyError> {
+    let follows = |error: &PolicyError| {
+        missing_field(&error.message).is_some_and(|field| first.iter().any(|other| suggested(other) == Some(field)))
+    };
+    let second: Vec<PolicyError> = second.into_iter().filter(|error| !follows(error)).collect();
+    first.into_iter().chain(second).collect()
 }
 
 /// Suggests a known name when the message is about an unknown one; both stand in backticks, the unknown one first.
@@ -134,6 +172,19 @@ mod tests {
         check("max_failed = 1\n\nsubject_regexp = 1\n", Some(3), None);
         check("max_failed = \"1\"\n", Some(1), None);
         check("max_failed = 1\nmax_failed = 2\n", Some(2), None);
+    }
+
+    #[test]
+    fn every_mistake_of_a_value_is_told_once() {
+        let source = SourceFile { path: "x.toml", text: "max_faild = 1\nnobody = 2\nsigned_by = 3\n" };
+        let errors = source.read::<Pair>().unwrap_err();
+        let lines: Vec<Option<usize>> = errors.iter().map(|error| error.line).collect();
+        assert_eq!(lines, [Some(1), Some(2), Some(3)], "{errors:?}");
+        // That `max_failed` is missing follows from its spelling; that it is missing here does not.
+        let source = SourceFile { path: "x.toml", text: "nobody = 2\n" };
+        let errors = source.read::<Pair>().unwrap_err();
+        assert_eq!(errors.len(), 2, "{errors:?}");
+        assert!(errors[1].message.starts_with("missing field `max_failed`"), "{errors:?}");
     }
 
     #[test]

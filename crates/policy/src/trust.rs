@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use lockgate_model::facts::{ARTIFACT_SIGNATURE, Claim};
 use lockgate_model::{Digest, SignerName};
 use lockgate_sign::public_key::PublicKey;
 use serde::{Deserialize, Serialize};
@@ -67,10 +68,16 @@ pub enum EvidenceKind {
     Summary,
     /// Who wrote, reviewed and merged the source.
     Source,
+    /// A signature over the artifact itself, which says nothing but whose it is.
+    Signature,
 }
 
+/// The predicate types of statements that are signatures over an artifact: as facts name a signature without a
+/// statement, and as `cosign sign` writes one for an image.
+const SIGNATURE_TYPES: [&str; 2] = [ARTIFACT_SIGNATURE, "https://sigstore.dev/cosign/sign/v1"];
+
 impl EvidenceKind {
-    /// The word that policies use; the same as of [`Claim::kind`](lockgate_model::facts::Claim::kind).
+    /// The word that policies use; the same as of [`Claim::kind`], except for signatures, whose claims say nothing.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Provenance => "provenance",
@@ -89,6 +96,15 @@ impl EvidenceKind {
             Self::Flags => "flags",
             Self::Summary => "summary",
             Self::Source => "source",
+            Self::Signature => "signature",
+        }
+    }
+
+    /// Whether a claim is of this kind.
+    pub(crate) fn is_of(self, claim: &Claim) -> bool {
+        match (self, claim) {
+            (Self::Signature, Claim::Unknown { predicate_type }) => SIGNATURE_TYPES.contains(&predicate_type.as_str()),
+            _ => claim.kind() == self.as_str(),
         }
     }
 }
@@ -127,7 +143,7 @@ impl TrustedSigner {
         for entry in source.tables("signer")? {
             let line = entry.line;
             match read_signer(source, entry) {
-                Err(error) => errors.push(error),
+                Err(more) => errors.extend(more),
                 Ok(signer) => {
                     match signers.iter().find(|other| other.name == signer.name || other.proof == signer.proof) {
                         Some(other) if other.name == signer.name => {
@@ -153,38 +169,38 @@ impl TrustedSigner {
     }
 }
 
-fn read_signer<'a>(source: SourceFile<'a>, entry: TableEntry<'a>) -> Result<TrustedSigner, PolicyError> {
+fn read_signer<'a>(source: SourceFile<'a>, entry: TableEntry<'a>) -> Result<TrustedSigner, Vec<PolicyError>> {
     let line = Some(entry.line);
     let value = Spanned::new(entry.span, DeValue::Table(entry.table));
     let SignerEntry { name, key, sigstore, root, signs, builder_ids, slsa_level } = source.read_value(value, &[])?;
     let proof = match (key, sigstore) {
         (Some(key), None) => Proof::Key(PublicKey::from_pem(&key).map_err(|error| {
             let hint = "write the key as one PEM block `PUBLIC KEY`, as `openssl pkey -pubout` prints it".to_owned();
-            source.error(line, format!("the key of `{name}` cannot be read: {error}"), Some(hint))
+            vec![source.error(line, format!("the key of `{name}` cannot be read: {error}"), Some(hint))]
         })?),
         (None, Some(identity)) => Proof::Identity(
             TrustedIdentity::read(identity)
-                .map_err(|message| source.error(line, format!("the identity of `{name}`: {message}"), None))?,
+                .map_err(|message| vec![source.error(line, format!("the identity of `{name}`: {message}"), None)])?,
         ),
         _ => {
             let message = format!("`{name}` needs either `key` or `[signer.sigstore]`, and not both");
-            return Err(source.error(line, message, None));
+            return Err(vec![source.error(line, message, None)]);
         }
     };
     if matches!(proof, Proof::Identity(_)) && root.is_none() {
         let message =
             format!("`{name}` has no `root`: an identity counts only under a trust root that is named by digest");
         let hint = "`lockgate signature root public-good` writes one for `roots/`, and prints its digest".to_owned();
-        return Err(source.error(line, message, Some(hint)));
+        return Err(vec![source.error(line, message, Some(hint))]);
     }
     if signs.is_empty() {
         let message =
             format!("`{name}` signs nothing: name the kinds of evidence in `signs`, such as [\"provenance\"]");
-        return Err(source.error(line, message, None));
+        return Err(vec![source.error(line, message, None)]);
     }
     if slsa_level.is_some_and(|level| !(1..=3).contains(&level)) {
         let message = format!("`slsa_level` of `{name}` is not a build level: write 1, 2 or 3 (SLSA 1.2, build track)");
-        return Err(source.error(line, message, None));
+        return Err(vec![source.error(line, message, None)]);
     }
     Ok(TrustedSigner { name, proof, root, signs, builder_ids, slsa_level })
 }
@@ -200,6 +216,21 @@ mod tests {
 
     fn read(text: &str) -> Result<Vec<TrustedSigner>, Vec<PolicyError>> {
         TrustedSigner::read(SourceFile { path: TrustedSigner::FILE, text })
+    }
+
+    #[test]
+    fn a_signature_is_told_by_its_predicate_type() {
+        let check = |kind: EvidenceKind, predicate_type: &str, expected: bool| {
+            let claim = Claim::Unknown { predicate_type: predicate_type.to_owned() };
+            assert_eq!(kind.is_of(&claim), expected, "{kind} {predicate_type}");
+        };
+        check(EvidenceKind::Signature, ARTIFACT_SIGNATURE, true);
+        check(EvidenceKind::Signature, "https://sigstore.dev/cosign/sign/v1", true);
+        check(EvidenceKind::Signature, "https://sigstore.dev/cosign/sign/v1/", false);
+        check(EvidenceKind::Signature, "https://slsa.dev/provenance/v1", false);
+        check(EvidenceKind::Provenance, ARTIFACT_SIGNATURE, false);
+        assert!(EvidenceKind::Sbom.is_of(&Claim::Sbom(crate::sample::sbom())));
+        assert!(!EvidenceKind::Signature.is_of(&Claim::Sbom(crate::sample::sbom())));
     }
 
     #[test]

@@ -102,8 +102,12 @@ impl TrustedIdentity {
                 _,
             ) => false,
         };
-        logged
-            && fact.issuer.as_deref() == Some(self.issuer.as_str())
+        logged && self.is_named(fact)
+    }
+
+    /// Whether a proved signature is by this identity, logged or not.
+    pub(crate) fn is_named(&self, fact: &SignatureFact) -> bool {
+        fact.issuer.as_deref() == Some(self.issuer.as_str())
             && fact.identity.as_deref().is_some_and(|name| self.name.matches(name))
             && self.claims.iter().all(|(claim, value)| fact.claims.get(claim) == Some(value))
     }

@@ -46,6 +46,10 @@ pub fn explain(world: &World, options: &cli::Explain) -> Outcome {
 /// Reason codes that commands and the server give, beside those of the gates.
 pub const REASONS: &[(&str, &str)] = &[
     (
+        "DEMO_ONE_FACTOR",
+        "The policy set demands a second factor of owners or approvers, and whoever begins a demo has a key in a plain file, which is one factor, so that nobody else could be enrolled. Nothing was created. Write the set into a directory with `lockgate init DIR --starter NAME`, set `mfa = false` in its policy.toml, and start the demo with `--policy DIR`; or leave `--demo` out, and sign in with a security key, a passkey or an identity provider.",
+    ),
+    (
         "DIGEST_NOT_GRANTED",
         "Nothing lets these bytes run in that environment. Either the file was changed after it was promoted, or it was never promoted there. Compare its digest with `lockgate status` and `lockgate history --artifact DIGEST`.",
     ),

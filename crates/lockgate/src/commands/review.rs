@@ -7,7 +7,7 @@ use lockgate_ledger::bodies::{BodyMap, required};
 use lockgate_ledger::code_words::code_words;
 use lockgate_ledger::governance::document_bytes;
 use lockgate_ledger::withdrawal::{ApprovalWithdrawn, WITHDRAWAL_NAMESPACE, WithdrawalDocument, withdrawable};
-use lockgate_model::facts::{EvidenceFact, Facts, Origin};
+use lockgate_model::facts::{EvidenceFact, Facts, Origin, SignatureClass};
 use lockgate_model::{Digest, PersonId};
 
 use crate::cli;
@@ -40,7 +40,9 @@ pub fn open_evidence(world: &World, facts: &Facts, bodies: &BodyMap, yes: bool) 
 }
 
 fn heading(fact: &EvidenceFact) -> String {
+    let is_broken = fact.signature.as_ref().is_some_and(|proof| proof.class == SignatureClass::SignatureInvalid);
     let behind = match &fact.origin {
+        Origin::Signed { signers } if signers.is_empty() && is_broken => "with an invalid signature".to_owned(),
         Origin::Signed { signers } if signers.is_empty() => "signed by nobody who is trusted".to_owned(),
         Origin::Signed { signers } => {
             let names: Vec<&str> = signers.iter().map(lockgate_model::SignerName::as_str).collect();

@@ -19,7 +19,7 @@ use crate::cli;
 use crate::failure::{Failure, Outcome};
 use crate::home::{Context, Running, write_file};
 use crate::keyring::sign;
-use crate::serve::{begun_marker, setup_code_file};
+use crate::serve::{begun_marker, demo_policy, setup_code_file};
 use crate::world::World;
 
 /// How long a server may take to answer after its start.
@@ -43,6 +43,9 @@ pub fn up(world: &World, options: &cli::Up) -> Outcome {
         .hint("stop it with `lockgate down`"));
     }
     let begun = begun_marker(&world.home).exists();
+    if options.demo && !begun {
+        demo_policy(&options.policy)?;
+    }
     let mut child = start(world, options)?;
     let running = match wait_ready(world, &mut child) {
         Ok(running) => running,

@@ -218,3 +218,36 @@ fn a_server_that_refuses_its_policy_set_says_every_line() {
     let refused = lockgate.start(&["--demo", "--policy", "typo"]).refused(2, "POLICY_INVALID");
     refused.says("gates/approvals.toml:").says("did you mean `count`?");
 }
+
+#[test]
+fn a_demo_that_its_owner_could_not_go_on_with_is_refused_before_anything_is_there() {
+    for name in ["high-assurance", "regulated"] {
+        let lockgate = Instance::new();
+        let refused = lockgate.start(&["--demo", "--policy", name]).refused(2, "DEMO_ONE_FACTOR");
+        refused.says(&format!("lockgate init my-policy --starter {name}"));
+        assert!(!lockgate.file("home").exists(), "nothing is created");
+        lockgate.run(&["serve", "--demo", "--listen", "127.0.0.1:0", "--policy", name]).refused(2, "DEMO_ONE_FACTOR");
+        // What the next step says works.
+        lockgate.run(&["init", "my-policy", "--starter", name]).exits(0);
+        let file = lockgate.file("my-policy").join("policy.toml");
+        let text = fs::read_to_string(&file).unwrap();
+        let open: Vec<&str> =
+            text.lines().map(|line| if line.starts_with("mfa = ") { "mfa = false" } else { line }).collect();
+        fs::write(&file, open.join("\n")).unwrap();
+        lockgate.start(&["--demo", "--policy", "my-policy"]).exits(0);
+        lockgate.run(&["whoami", "--as", "dana"]).exits(0);
+    }
+}
+
+#[test]
+fn every_mistake_of_every_file_is_said_at_once() {
+    let lockgate = Instance::new();
+    let changes = [
+        ("policy.toml", "approval_ttl = ", "aproval_ttl = "),
+        ("policy.toml", "promotion_ttl = \"", "promotion_ttl = \"a while "),
+        ("gates/approvals.toml", "count = 2", "cuont = 2\nwindow = 3"),
+    ];
+    lockgate.policy("wrong", &changes);
+    let refused = lockgate.run(&["policy", "check", "wrong"]).refused(2, "POLICY_INVALID");
+    refused.says("did you mean `approval_ttl`?").says("did you mean `count`?").says("a while ");
+}

@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Digest, UnixMillis};
 
+/// The predicate type by which facts name a signature over an artifact itself; such a signature says nothing else.
+pub const ARTIFACT_SIGNATURE: &str = "https://lockgate.dev/artifact-signature/v1";
+
 /// How the verification of a signature ended; never a bare yes or no.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]

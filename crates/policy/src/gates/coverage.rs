@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use lockgate_model::facts::{Artifact, Claim, EvidenceFact, SignatureFact};
+use lockgate_model::facts::{Artifact, Claim, EvidenceFact, SignatureClass, SignatureFact};
 use lockgate_model::{Digest, SignerName};
 
 use super::mistyped::mistyped;
@@ -92,8 +92,7 @@ impl Demand<'_> {
         if !counted.is_empty() {
             Ok(counted)
         } else if !untrusted.is_empty() {
-            let proofs = proofs_text(untrusted.iter().copied());
-            let text = format!("{noun} signed by no signer that is trusted for it here{proofs}");
+            let text = untrusted_text(noun, &untrusted);
             let evidence = untrusted.iter().map(|fact| fact.evidence).collect();
             Err(Shortfall { reason: Reason::SignerUntrusted, text, evidence })
         } else if !unsigned.is_empty() {
@@ -163,6 +162,24 @@ impl Demand<'_> {
     }
 }
 
+/// What was found about a signature that is broken.
+pub(super) fn broken(fact: &EvidenceFact) -> Option<&SignatureFact> {
+    fact.signature.as_deref().filter(|proof| proof.class == SignatureClass::SignatureInvalid)
+}
+
+/// How evidence is called that no signer counts for: what is broken was not signed by somebody unknown.
+pub(super) fn untrusted_text(noun: &str, facts: &[&EvidenceFact]) -> String {
+    let codes: BTreeSet<String> =
+        facts.iter().filter_map(|fact| broken(fact)).map(|proof| shown(&proof.code)).collect();
+    match facts.iter().all(|fact| broken(fact).is_some()) {
+        true => format!("{noun} whose signature is invalid ({})", few(codes, "; ")),
+        false => {
+            let proofs = proofs_text(facts.iter().copied());
+            format!("{noun} signed by no signer that is trusted for it here{proofs}")
+        }
+    }
+}
+
 /// What was found about the signatures of evidence that nobody trusted signed: how their verification ended, and for
 /// whom or why, such as ` (untrusted-root: TRUST_ROOT_MISSING)`. Empty where no bundle came with it.
 pub(super) fn proofs_text<'a>(facts: impl IntoIterator<Item = &'a EvidenceFact>) -> String {
@@ -183,10 +200,18 @@ pub(super) fn every_artifact<'a>(
     ctx: Context<'a>,
     check: impl Fn(&'a Artifact) -> Result<Covered, Shortfall>,
 ) -> Result<Covered, Shortfall> {
-    let artifacts = &ctx.facts.release.artifacts;
+    these_artifacts(ctx, &ctx.facts.release.artifacts.iter().collect::<Vec<_>>(), check)
+}
+
+/// The same of some artifacts of the release; none at all is a shortfall here, too.
+pub(super) fn these_artifacts<'a>(
+    ctx: Context<'a>,
+    artifacts: &[&'a Artifact],
+    check: impl Fn(&'a Artifact) -> Result<Covered, Shortfall>,
+) -> Result<Covered, Shortfall> {
     let mut covered = Vec::new();
     let mut short = Vec::new();
-    for artifact in artifacts {
+    for artifact in artifacts.iter().copied() {
         match check(artifact) {
             Ok(one) => covered.push((artifact, one)),
             Err(one) => short.push((artifact, one)),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use lockgate_model::facts::{Artifact, Claim};
+use lockgate_model::facts::{Artifact, Claim, EvidenceFact};
 use lockgate_model::{Span, UnixMillis};
 use serde::Deserialize;
 
@@ -11,7 +11,7 @@ use super::{Assessment, Context, Problem, Standing, is_fresh, is_from_future};
 use crate::explain::Reason;
 use crate::permission::Permission;
 use crate::trust::EvidenceKind;
-use crate::wording::few;
+use crate::wording::{all_of, few};
 
 /// Demands evidence of some kinds about every artifact that is not too old; the newest one of each kind counts.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -37,41 +37,103 @@ impl FreshnessGate {
         let result = every_artifact(ctx, |artifact| self.check(ctx, artifact));
         let kinds = self.max_age.iter().map(|(kind, age)| format!("{kind} not older than {age}"));
         let who = || ctx.groups_that_may(Permission::Attest);
-        Assessment::of_coverage(result, few(kinds, ", "), who, |_| ctx.attest_report("report.json"))
+        Assessment::of_coverage(result, few(kinds, ", "), who, |reason| match reason {
+            Reason::NoArtifacts => ctx.push_next(""),
+            _ => self.fix(ctx),
+        })
     }
 
+    /// Every kind is told that is not young enough; the reason is that of the first.
     fn check(&self, ctx: Context<'_>, artifact: &Artifact) -> Result<Covered, Shortfall> {
-        let now = ctx.facts.time;
         let mut evidence = Vec::new();
         let mut texts = Vec::new();
+        let mut short: Option<Reason> = None;
+        let mut missed = Vec::new();
         for (kind, age) in &self.max_age {
-            let counts = ctx.about(artifact.digest).filter(|fact| {
-                fact.claim.kind() == kind.as_str() && ctx.standing(fact, *kind, &[]) == Standing::Counts
-            });
-            let Some(fact) = counts.max_by_key(|fact| fact.index) else {
-                let text = format!("no {kind} evidence that counts");
-                return Err(Shortfall { reason: Reason::EvidenceAbsent, text, evidence });
-            };
-            evidence.push(fact.evidence);
-            let own = own_time(&fact.claim);
-            let made = own.unwrap_or(fact.recorded_at);
-            if is_from_future(own, fact, now) {
-                let text = format!("{kind} that says it is of {made}, after it was recorded");
-                return Err(Shortfall { reason: Reason::EvidenceFromFuture, text, evidence });
+            match newest(ctx, artifact, *kind, *age) {
+                Ok(one) => {
+                    evidence.extend(one.evidence);
+                    texts.push(one.text);
+                }
+                Err(one) => {
+                    evidence.extend(one.evidence);
+                    missed.push(one.text);
+                    short = short.or(Some(one.reason));
+                }
             }
-            if !is_fresh(own, fact, Some(*age), now) {
-                let text = format!("{kind} of {made}, {} old", now.since(made));
-                return Err(Shortfall { reason: Reason::EvidenceStale, text, evidence });
-            }
-            texts.push(format!("{kind} of {made}"));
         }
-        Ok(Covered { text: few(texts, ", "), evidence, waived: false })
+        match short {
+            None => Ok(Covered { text: few(texts, ", "), evidence, waived: false }),
+            Some(reason) => Err(Shortfall { reason, text: few(missed, ", "), evidence }),
+        }
+    }
+
+    /// Names the kinds that are missed of any artifact, and the one command that hands them in.
+    fn fix(&self, ctx: Context<'_>) -> String {
+        let artifacts = &ctx.facts.release.artifacts;
+        let is_short =
+            |kind: EvidenceKind, age: Span| artifacts.iter().any(|artifact| newest(ctx, artifact, kind, age).is_err());
+        let kinds: Vec<EvidenceKind> =
+            self.max_age.iter().filter(|(kind, age)| is_short(**kind, **age)).map(|(kind, _)| *kind).collect();
+        let files: Vec<&str> = kinds.iter().map(|kind| arguments(*kind)).collect();
+        let again = match kinds.as_slice() {
+            [EvidenceKind::Signature] => "sign this very artifact again",
+            _ => "make it again from this very artifact",
+        };
+        format!("{}: {again}, then: {}", all_of(&kinds), ctx.attest(&files.join(" ")))
     }
 }
 
-/// When a piece of evidence says that it was made.
-fn own_time(claim: &Claim) -> Option<UnixMillis> {
-    match claim {
+/// The newest evidence of a kind that counts, where it is young enough.
+fn newest(ctx: Context<'_>, artifact: &Artifact, kind: EvidenceKind, age: Span) -> Result<Covered, Shortfall> {
+    let now = ctx.facts.time;
+    let counts = ctx
+        .about(artifact.digest)
+        .filter(|fact| kind.is_of(&fact.claim) && ctx.standing(fact, kind, &[]) == Standing::Counts);
+    let Some(fact) = counts.max_by_key(|fact| fact.index) else {
+        let text = format!("no {kind} evidence that counts");
+        return Err(Shortfall { reason: Reason::EvidenceAbsent, text, evidence: Vec::new() });
+    };
+    let evidence = vec![fact.evidence];
+    let own = own_time(fact);
+    let made = own.unwrap_or(fact.recorded_at);
+    if is_from_future(own, fact, now) {
+        let text = format!("{kind} that says it is of {made}, after it was recorded");
+        return Err(Shortfall { reason: Reason::EvidenceFromFuture, text, evidence });
+    }
+    if !is_fresh(own, fact, Some(age), now) {
+        let text = format!("{kind} of {made}, {} old", now.since(made));
+        return Err(Shortfall { reason: Reason::EvidenceStale, text, evidence });
+    }
+    Ok(Covered { text: format!("{kind} of {made}"), evidence, waived: false })
+}
+
+/// What hands evidence of a kind in, as an argument of `lockgate attest`.
+const fn arguments(kind: EvidenceKind) -> &'static str {
+    match kind {
+        EvidenceKind::Provenance => "--provenance provenance.dsse.json",
+        EvidenceKind::Sbom => "--sbom sbom.json",
+        EvidenceKind::Tests => "--tests junit.xml",
+        EvidenceKind::Vulnerabilities => "--scan scan.json",
+        EvidenceKind::StaticAnalysis => "--sarif report.sarif",
+        EvidenceKind::Vex => "--report vex.json",
+        EvidenceKind::Coverage => "--report coverage.xml",
+        EvidenceKind::Performance => "--report performance.json",
+        EvidenceKind::Rebuild => "--attestation rebuild.dsse.json",
+        EvidenceKind::Change => "--report change.json",
+        EvidenceKind::Check => "--report check.json",
+        EvidenceKind::Secrets => "--report secrets.json",
+        EvidenceKind::Configuration => "--report configuration.json",
+        EvidenceKind::Flags => "--report flags.json",
+        EvidenceKind::Summary => "--attestation summary.dsse.json",
+        EvidenceKind::Source => "--attestation source.dsse.json",
+        EvidenceKind::Signature => "--attestation artifact.sigstore.json",
+    }
+}
+
+/// When a piece of evidence says that it was made; of a signature, what proves it.
+fn own_time(fact: &EvidenceFact) -> Option<UnixMillis> {
+    match &fact.claim {
         Claim::Provenance(claim) => claim.finished_at,
         Claim::Tests(claim) => claim.finished_at,
         Claim::Vulnerabilities(claim) => claim.scanned_at,
@@ -83,6 +145,7 @@ fn own_time(claim: &Claim) -> Option<UnixMillis> {
         Claim::Flags(claim) => claim.taken_at,
         Claim::Summary(claim) => claim.verified_at,
         Claim::Source(claim) => claim.created_at,
+        claim if EvidenceKind::Signature.is_of(claim) => fact.signature.as_ref().and_then(|proof| proof.signed_at),
         _ => None,
     }
 }
@@ -92,7 +155,7 @@ mod tests {
     use super::*;
     use crate::decision::GateOutcome::{Fail, Pass};
     use crate::sample::{TIME, check, evidence, on_behalf, sbom, signed, tests};
-    use lockgate_model::facts::{EvidenceFact, Tests};
+    use lockgate_model::facts::{ARTIFACT_SIGNATURE, Tests};
 
     const HOUR: u64 = 3_600_000;
 
@@ -115,8 +178,27 @@ mod tests {
         row(vec![sbom(0), run(HOUR)], Fail, Reason::EvidenceStale);
         let result = row(vec![sbom(0)], Fail, Reason::EvidenceAbsent);
         assert_eq!(result.found, "app.tar.gz: no tests evidence that counts");
+        let command = "make it again from this very artifact, then: lockgate attest shop/web@1.4.2";
+        assert_eq!(result.fix, format!("tests: {command} --tests junit.xml"));
+        let result = row(vec![sbom(2 * HOUR)], Fail, Reason::EvidenceStale);
+        assert!(result.found.ends_with("2h old, no tests evidence that counts"), "{}", result.found);
+        assert_eq!(result.fix, format!("sbom and tests: {command} --sbom sbom.json --tests junit.xml"));
         // What nobody is believed about does not make anything fresh.
         let forged = EvidenceFact { origin: signed(&[]), ..run(0) };
         row(vec![sbom(0), forged], Fail, Reason::EvidenceAbsent);
+    }
+
+    #[test]
+    fn a_signature_is_as_old_as_it_is() {
+        let row = |ago: u64, outcome, reason| {
+            let claim = Claim::Unknown { predicate_type: ARTIFACT_SIGNATURE.to_owned() };
+            let recorded_at = UnixMillis(TIME.0 - ago);
+            let fact = EvidenceFact { recorded_at, ..evidence(1, signed(&["ci"]), claim) };
+            let gate = "kind = \"freshness\"\nmax_age = { signature = \"1h\" }\n";
+            check(gate, |_, known| known.evidence = vec![fact], outcome, reason)
+        };
+        row(HOUR - 1, Pass, Reason::Satisfied);
+        let result = row(HOUR, Fail, Reason::EvidenceStale);
+        assert!(result.fix.starts_with("signature: sign this very artifact again, then: "), "{}", result.fix);
     }
 }

@@ -29,6 +29,7 @@ const fn stems(kind: EvidenceKind) -> &'static [&'static str] {
         EvidenceKind::Flags => &["lockgate.dev/flags"],
         EvidenceKind::Summary => &["slsa.dev/verification_summary", "in-toto.io/attestation/svr"],
         EvidenceKind::Source => &["lockgate.dev/review", "gittuf.dev/reference-authorization"],
+        EvidenceKind::Signature => &["lockgate.dev/artifact-signature", "sigstore.dev/cosign/sign"],
         EvidenceKind::Coverage | EvidenceKind::Secrets => &[],
     }
 }

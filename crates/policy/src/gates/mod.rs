@@ -28,6 +28,7 @@ pub mod reproducible;
 pub mod risk;
 pub mod sbom;
 pub mod secrets;
+pub mod signature;
 pub mod source_review;
 pub mod test_coverage;
 pub mod tests;
@@ -71,6 +72,7 @@ pub use release_notes::ReleaseNotesGate;
 pub use reproducible::ReproducibleGate;
 pub use sbom::SbomGate;
 pub use secrets::SecretsGate;
+pub use signature::SignatureGate;
 pub use source_review::SourceGate;
 pub use test_coverage::TestCoverageGate;
 pub use tests::TestsGate;
@@ -128,6 +130,8 @@ pub enum GateKind {
     Capacity(CapacityGate),
     /// Evidence that is young enough.
     Freshness(FreshnessGate),
+    /// Artifacts that somebody who is known signed.
+    Signature(SignatureGate),
     /// A rule of a module that finds nothing to deny.
     Rego(RegoGate),
 }
@@ -157,6 +161,7 @@ impl GateKind {
         "windows",
         "capacity",
         "freshness",
+        "signature",
         "rego",
     ];
 
@@ -185,6 +190,7 @@ impl GateKind {
             Self::Windows(_) => "windows",
             Self::Capacity(_) => "capacity",
             Self::Freshness(_) => "freshness",
+            Self::Signature(_) => "signature",
             Self::Rego(_) => "rego",
         }
     }
@@ -247,7 +253,7 @@ impl GateKind {
         kind: &Spanned<String>,
         fields: Spanned<DeValue<'a>>,
         shared: &[&str],
-    ) -> Result<Self, PolicyError> {
+    ) -> Result<Self, Vec<PolicyError>> {
         match kind.get_ref().as_str() {
             "provenance" => source.read_value(fields, shared).map(Self::Provenance),
             "sbom" => source.read_value(fields, shared).map(Self::Sbom),
@@ -271,12 +277,13 @@ impl GateKind {
             "windows" => source.read_value(fields, shared).map(Self::Windows),
             "capacity" => source.read_value(fields, shared).map(Self::Capacity),
             "freshness" => source.read_value(fields, shared).map(Self::Freshness),
+            "signature" => source.read_value(fields, shared).map(Self::Signature),
             "rego" => source.read_value(fields, shared).map(Self::Rego),
             other => {
                 let message =
                     format!("unknown kind `{}`: use one of {}", wording::shown(other), Self::NAMES.join(", "));
                 let hint = did_you_mean(other, Self::NAMES.iter().copied());
-                Err(source.error(Some(source.line(&kind.span())), message, hint))
+                Err(vec![source.error(Some(source.line(&kind.span())), message, hint)])
             }
         }
     }
@@ -306,6 +313,7 @@ impl GateKind {
             Self::Windows(config) => config.problems(),
             Self::Capacity(config) => config.problems(),
             Self::Freshness(config) => config.problems(),
+            Self::Signature(config) => config.problems(policy),
             Self::Rego(config) => config.problems(policy),
         }
     }
@@ -335,6 +343,7 @@ impl GateKind {
             Self::Windows(config) => config.assess(ctx),
             Self::Capacity(config) => config.assess(ctx),
             Self::Freshness(config) => config.assess(ctx),
+            Self::Signature(config) => config.assess(ctx),
             Self::Rego(config) => config.assess(ctx),
         }
     }
@@ -438,11 +447,6 @@ impl<'a> Context<'a> {
         format!("lockgate attest {} {arguments}", self.release())
     }
 
-    /// The command that hands in a report about the release, whose format is known by its content.
-    fn attest_report(self, file: &str) -> String {
-        self.attest(&format!("--report {file}"))
-    }
-
     /// The command that hands in more evidence about the release that runs.
     fn attest_running(self, arguments: &str) -> String {
         match &self.facts.running {
@@ -530,7 +534,7 @@ mod kind_tests {
         let fields = |kind: &str| match kind {
             "provenance" => "signers = [\"ci\"]\nsource_repositories = [\"https://git.example/shop/web\"]\n",
             "vulnerabilities" => "block = [\"critical\"]\n",
-            "source" | "reproducible" => "signed_by = [\"ci\"]\n",
+            "source" | "reproducible" | "signature" => "signed_by = [\"ci\"]\n",
             "checks" | "configuration" => "names = [\"a\"]\n",
             "capacity" => "settle = \"10m\"\n",
             "freshness" => "max_age = { sbom = \"30d\" }\n",

@@ -5,7 +5,7 @@ use lockgate_model::SignerName;
 use lockgate_model::facts::{Artifact, Claim, EvidenceFact, Origin, Provenance};
 use serde::Deserialize;
 
-use super::coverage::{Covered, Shortfall, every_artifact, proofs_text};
+use super::coverage::{Covered, Shortfall, broken, every_artifact, proofs_text, untrusted_text};
 use super::mistyped::mistyped;
 use super::{Assessment, Context, Problem, signer_problems};
 use crate::explain::Reason;
@@ -145,7 +145,10 @@ impl ProvenanceGate {
         match reached {
             Reached::Claimed => shortfall(Reason::EvidenceUnsigned, "unsigned provenance".to_owned()),
             Reached::Signed => {
-                let text = format!("provenance signed by {}", signed_by(fact));
+                let text = match broken(fact) {
+                    Some(_) => untrusted_text("provenance", &[fact]),
+                    None => format!("provenance signed by {}", signed_by(fact)),
+                };
                 shortfall(Reason::SignerUntrusted, text)
             }
             Reached::SignerAccepted => shortfall(Reason::BuilderUntrusted, format!("built by {builder}")),
@@ -241,8 +244,11 @@ fn no_provenance(ctx: Context<'_>, artifact: &Artifact) -> Shortfall {
     if !unreadable.is_empty() {
         return Shortfall { reason: Reason::EvidenceMalformed, text, evidence: unreadable };
     }
-    mistyped(ctx, artifact, EvidenceKind::Provenance, "provenance")
-        .unwrap_or_else(|| Shortfall { reason: Reason::ProvenanceMissing, text, evidence: unreadable })
+    mistyped(ctx, artifact, EvidenceKind::Provenance, "provenance").unwrap_or_else(|| Shortfall {
+        reason: Reason::ProvenanceMissing,
+        text,
+        evidence: unreadable,
+    })
 }
 
 #[cfg(test)]
@@ -314,13 +320,17 @@ source_refs = ["refs/heads/main", "refs/tags/v*"]
             };
             let fail = GateOutcome::Fail;
             let result = check(GATE, |_, facts| facts.evidence = vec![bundle], fail, Reason::SignerUntrusted);
-            assert_eq!(result.found, format!("app.tar.gz: provenance signed by nobody known here ({expected})"));
+            assert_eq!(result.found, format!("app.tar.gz: provenance {expected}"));
         };
-        row(SignatureClass::UntrustedRoot, "TRUST_ROOT_MISSING", None, "untrusted-root: TRUST_ROOT_MISSING");
-        row(SignatureClass::SignatureInvalid, "LOG_INVALID", None, "signature-invalid: LOG_INVALID");
-        row(SignatureClass::WithoutTime, "TIME_MISSING", None, "without-time: TIME_MISSING");
+        let nobody = |proof: &str| format!("signed by nobody known here ({proof})");
+        let untrusted = nobody("untrusted-root: TRUST_ROOT_MISSING");
+        row(SignatureClass::UntrustedRoot, "TRUST_ROOT_MISSING", None, &untrusted);
+        row(SignatureClass::WithoutTime, "TIME_MISSING", None, &nobody("without-time: TIME_MISSING"));
         let somebody = "https://git.example/other/.ci/release.yml@refs/heads/main";
-        row(SignatureClass::Verified, "SIGNATURE_VERIFIED", Some(somebody), &format!("verified: {somebody}"));
+        let verified = nobody(&format!("verified: {somebody}"));
+        row(SignatureClass::Verified, "SIGNATURE_VERIFIED", Some(somebody), &verified);
+        // What was broken was not signed by somebody unknown.
+        row(SignatureClass::SignatureInvalid, "LOG_INVALID", None, "whose signature is invalid (LOG_INVALID)");
     }
 
     #[test]

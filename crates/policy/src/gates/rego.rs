@@ -103,7 +103,7 @@ impl RegoGate {
                 noun: kind.as_str(),
                 missing: Reason::RegoEvidenceMissing,
             };
-            let of_kind = |claim| Some(claim).filter(|claim: &&Claim| claim.kind() == kind.as_str());
+            let of_kind = |claim| Some(claim).filter(|claim: &&Claim| kind.is_of(claim));
             every_artifact(ctx, |artifact| {
                 let known = demand.counted(ctx, artifact, of_kind)?;
                 let evidence = known.iter().map(|(fact, _)| fact.evidence).collect();

@@ -5,14 +5,16 @@ use std::collections::BTreeMap;
 use lockgate_model::facts::{
     AnalysisLevel, AnalysisResult, Better, BuildDetails, ChangeTicket, Claim, Completeness, Configuration, Coverage,
     Divergence, Finding, Flag, Flags, Kev, LicenceUse, Metric, Performance, Provenance, Rebuild, Sbom, Secrets,
-    Severity, SourceRecord, StaticAnalysis, Tests, Vex, VexStatement, VexStatus, Vulnerabilities,
+    Severity, SignatureClass, SignatureFact, SourceRecord, StaticAnalysis, Tests, Vex, VexStatement, VexStatus,
+    Vulnerabilities,
 };
-use lockgate_model::{Digest, EnvName, Span, UnixMillis};
+use lockgate_model::{Digest, EnvName, SignerName, Span, UnixMillis};
 
 use super::entry::{
     AnalysisEntry, ChangeEntry, CoverageEntry, PerformanceEntry, ProvenanceEntry, RebuildEntry, SbomEntry,
-    SecretsEntry, SourceEntry, TestsEntry, VexEntry, VulnerabilitiesEntry,
+    SecretsEntry, SignatureEntry, SourceEntry, TestsEntry, VexEntry, VulnerabilitiesEntry,
 };
+use crate::policy_set::PolicySet;
 use crate::share::Share;
 
 /// The commit that everything in a policy test is built from.
@@ -279,6 +281,39 @@ impl ChangeEntry {
             opens_at: self.opens.map(|moment| moment.0),
             closes_at: self.closes.map(|moment| moment.0),
         })
+    }
+}
+
+impl SignatureEntry {
+    /// Who is proved to have signed; nobody where the class proves nobody.
+    pub(super) fn proven(&self) -> Vec<SignerName> {
+        self.signer.iter().filter(|_| self.class.proves_signer()).cloned().collect()
+    }
+
+    /// What verification found, under the trust root of the signer.
+    pub(super) fn proof(&self, policy: &PolicySet, now: UnixMillis) -> SignatureFact {
+        let code = match self.class {
+            SignatureClass::Verified => "SIGNATURE_VERIFIED",
+            SignatureClass::WithoutLog => "LOG_MISSING",
+            SignatureClass::WithoutTime => "TIME_MISSING",
+            SignatureClass::SignatureInvalid => "SIGNATURE_INVALID",
+            SignatureClass::IdentityMismatch => "SIGNER_MISMATCH",
+            SignatureClass::UntrustedRoot => "CHAIN_UNTRUSTED",
+            SignatureClass::Malformed => "SIGNATURE_MALFORMED",
+            SignatureClass::Unsupported => "SIGNATURE_UNSUPPORTED",
+            SignatureClass::Unsigned => "SIGNATURE_MISSING",
+        };
+        let made = self.age.map_or(now, |age| ago(now, age));
+        SignatureFact {
+            class: self.class,
+            code: code.to_owned(),
+            root: self.signer.as_ref().and_then(|name| policy.signer(name)).and_then(|signer| signer.root),
+            identity: None,
+            issuer: None,
+            claims: BTreeMap::new(),
+            key: None,
+            signed_at: self.class.proves_signer().then_some(made),
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use lockgate_model::facts::{ChangeState, CheckOutcome, Claim, Severity};
+use lockgate_model::facts::{ChangeState, CheckOutcome, Claim, Severity, SignatureClass};
 use lockgate_model::{EnvName, GateName, GroupName, PersonId, ServiceName, SignerName, Span, Version};
 use serde::Deserialize;
 
@@ -100,6 +100,8 @@ pub(super) struct TestEntry {
     pub(super) configuration_before: BTreeMap<String, String>,
     #[serde(default)]
     pub(super) flags: BTreeMap<String, bool>,
+    #[serde(default)]
+    pub(super) signature: Option<SignatureEntry>,
     /// Anything else, as facts carry it.
     #[serde(default)]
     pub(super) claims: Vec<ClaimEntry>,
@@ -329,6 +331,21 @@ pub(super) struct ChangeEntry {
     pub(super) signer: Option<SignerName>,
 }
 
+/// A signature over the artifact itself.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SignatureEntry {
+    /// Whose it is; nobody's who is known where it is left out.
+    #[serde(default)]
+    pub(super) signer: Option<SignerName>,
+    /// How its verification ended; as verified where it is left out.
+    #[serde(default = "verified")]
+    pub(super) class: SignatureClass,
+    /// How long ago it was made.
+    #[serde(default)]
+    pub(super) age: Option<Span>,
+}
+
 /// A claim as facts carry it, about the release or about what runs.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -362,6 +379,10 @@ fn default_system() -> String {
     "servicenow".to_owned()
 }
 
+const fn verified() -> SignatureClass {
+    SignatureClass::Verified
+}
+
 const fn a_day() -> Span {
     Span::from_secs(86_400)
 }
@@ -381,6 +402,7 @@ impl TestEntry {
             self.analysis.as_ref().and_then(|entry| entry.signer.as_ref()),
             self.secrets.as_ref().and_then(|entry| entry.signer.as_ref()),
             self.change.as_ref().and_then(|entry| entry.signer.as_ref()),
+            self.signature.as_ref().and_then(|entry| entry.signer.as_ref()),
         ];
         let rebuilds = self.rebuilds.iter().filter_map(|entry| entry.signer.as_ref());
         let claims = self.claims.iter().filter_map(|entry| entry.signer.as_ref());

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use lockgate_model::facts::{
-    ApprovalFact, Artifact, Binding, Certified, CheckOutcome, Claim, DelegationFact, EvidenceFact, Facts, FeedFact,
-    FeedKind, FreezeFact, NamedCheck, Origin, PersonFact, PromotionFacts, PromotionKind, ReleaseFacts, Running,
-    SubjectKind, Verdict, WaiverFact,
+    ARTIFACT_SIGNATURE, ApprovalFact, Artifact, Binding, Certified, CheckOutcome, Claim, DelegationFact, EvidenceFact,
+    Facts, FeedFact, FeedKind, FreezeFact, NamedCheck, Origin, PersonFact, PromotionFacts, PromotionKind, ReleaseFacts,
+    Running, SubjectKind, Verdict, WaiverFact,
 };
 use lockgate_model::{
     Digest, EntryIndex, GroupName, PersonId, PromotionId, ReleaseName, ServiceName, SignerName, Span, UnixMillis,
@@ -56,7 +56,7 @@ impl Example {
             time: now,
             promotion: self.promotion(),
             release: self.release_facts(),
-            evidence: self.numbered(self.said()),
+            evidence: self.evidence(policy),
             running_evidence: if running.is_some() { self.numbered(self.said_before()) } else { Vec::new() },
             running,
             neighbours: Some(neighbours.collect()),
@@ -137,6 +137,24 @@ impl Example {
                 misdescribed: false,
             })
             .collect()
+    }
+
+    /// Everything that is known about the release, a signature over its artifact last.
+    fn evidence(&self, policy: &PolicySet) -> Vec<EvidenceFact> {
+        let mut facts = self.numbered(self.said());
+        if let Some(entry) = &self.entry.signature {
+            let last = facts.last().map_or(0, |fact| fact.index.0);
+            facts.push(EvidenceFact {
+                evidence: Digest::of(b"signature of a policy test"),
+                index: EntryIndex(last.saturating_add(1)),
+                recorded_at: self.now(),
+                artifacts: vec![artifact()],
+                origin: Origin::Signed { signers: entry.proven() },
+                claim: Claim::Unknown { predicate_type: ARTIFACT_SIGNATURE.to_owned() },
+                signature: Some(Box::new(entry.proof(policy, self.now()))),
+            });
+        }
+        facts
     }
 
     /// What is known about the release.
