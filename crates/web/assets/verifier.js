@@ -1646,7 +1646,7 @@ class Governance {
     const ledger = this.origin;
     const demand = (permission, subject, namespace, document, by = body.by, signature = body.signature) => {
       const message = utf8(canonical(document));
-      return { permission, subject, namespace, message, by, signature, more: body.countersigned ?? [] };
+      return { permission, subject, namespace, message, by, signature, more: body.countersigned ?? [], said: document };
     };
     switch (type) {
       case 'person.enrolled':
@@ -2620,6 +2620,15 @@ class Governance {
     await this.signed(body.person, body.signature, NAMESPACES.identity, utf8(canonical(document)), index);
     this.accounts.set(account, { person: body.person, boundAt: index, unboundAt: null });
   }
+}
+
+// What everyone signs who agrees to a proposed change of a ledger, by its draft; null where nobody else has to.
+export function changeDemand(ledger, draft) {
+  if (!event(draft)) {
+    refuse('CHANGE_INVALID', 'the draft of the change has other fields than this verifier knows');
+  }
+  const demand = Object.assign(Object.create(Governance.prototype), { origin: ledger }).demandOf(draft);
+  return demand === null ? null : { namespace: demand.namespace, message: demand.message, document: demand.said };
 }
 
 const isOptional = (field) =>

@@ -41,6 +41,7 @@ pub const ASSETS: &[Asset] = assets! {
     "passkey.js" SCRIPT;
     "session.js" SCRIPT;
     "sign-in.js" SCRIPT;
+    "signing.js" SCRIPT;
     "sshsig.js" SCRIPT;
     "verifier.js" SCRIPT;
     "words.js" SCRIPT;

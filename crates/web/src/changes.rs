@@ -4,6 +4,8 @@ use lockgate_api::wire::ChangeRow;
 use lockgate_model::{Digest, PersonId, UnixMillis};
 use maud::{Markup, html};
 
+use crate::action::reason;
+use crate::signing::{self, hidden};
 use crate::wording::{ago, command, digest, outcome, until, visible};
 
 /// How a change can stand, as the address has it.
@@ -22,6 +24,8 @@ pub struct ChangePage {
     pub words: String,
     /// Who may still sign it; empty unless it is open.
     pub may_sign: Vec<PersonId>,
+    /// Whether whoever looks at it may reject it.
+    pub may_reject: bool,
 }
 
 /// The list, newest first; `state` is what it is filtered by, and empty for all.
@@ -155,7 +159,7 @@ fn actions(change: &ChangePage, person: &PersonId) -> Markup {
     let may = change.may_sign.contains(person);
     html! {
         @if row.status == "open" && may {
-            p.quiet { "Signing takes your own key, which this page never holds:" }
+            (signing::form("change-sign", "sign", "Sign it", &hidden("change", &id.to_string())))
             (command("cli-sign", &format!("lockgate change sign {id}")))
         } @else if row.status == "open" && row.signed_by.contains(person) {
             p.quiet { "You signed it; others sign too." }
@@ -170,6 +174,17 @@ fn actions(change: &ChangePage, person: &PersonId) -> Markup {
             }
         }
         @if matches!(row.status.as_str(), "open" | "stale") {
+            @if change.may_reject {
+                (signing::form("change-reject", "reject", "Reject it", &html! {
+                    (hidden("change", &id.to_string()))
+                    (reason("reject-reason"))
+                }))
+            } @else {
+                p.refused {
+                    button type="button" disabled { "Reject it" }
+                    " " span.quiet { "not you: others with the permission " code { (visible(&row.permission)) } " may" }
+                }
+            }
             (command("cli-reject", &format!("lockgate change reject {id} --reason REASON")))
         }
         (command("cli-show", &format!("lockgate change show {id}")))
@@ -202,25 +217,35 @@ mod tests {
             document: Digest::of(b"document"),
             words: "acorn actor adult alarm album amber".to_owned(),
             may_sign: if status == "open" { vec!["ines".parse().unwrap()] } else { Vec::new() },
+            may_reject: false,
         }
     }
 
     fn shown(status: &str, person: &str) -> String {
-        one(&change(status), &person.parse().unwrap(), UnixMillis(3_600_000)).into_string()
+        let change = ChangePage { may_reject: person != "dana", ..change(status) };
+        one(&change, &person.parse().unwrap(), UnixMillis(3_600_000)).into_string()
     }
 
     #[test]
     fn each_person_is_told_what_they_can_do() {
         let ines = shown("open", "ines");
-        for wanted in
-            ["C-2: person.enrolled of eve", "ENROL eve\n", "acorn actor", "lockgate change sign C-2", "in 1 h"]
-        {
+        for wanted in [
+            "data-sign=\"change-sign\"",
+            "data-sign=\"change-reject\"",
+            "C-2: person.enrolled of eve",
+            "ENROL eve\n",
+            "acorn actor",
+            "lockgate change sign C-2",
+            "in 1 h",
+        ] {
             assert!(ines.contains(wanted), "{wanted}: {ines}");
         }
         let sam = shown("open", "sam");
         assert!(sam.contains("You signed it") && !sam.contains("change sign C-2"), "{sam}");
+        assert!(sam.contains("data-sign=\"change-reject\"") && !sam.contains("data-sign=\"change-sign\""), "{sam}");
         let dana = shown("open", "dana");
         assert!(dana.contains("not you: ines may") && !dana.contains("change sign C-2"), "{dana}");
+        assert!(dana.contains("disabled>Reject it</button>") && !dana.contains("data-sign"), "{dana}");
         let ended = shown("rejected", "ines");
         assert!(!ended.contains("change sign") && !ended.contains("change reject"), "{ended}");
         for text in [ines, ended] {

@@ -5,8 +5,17 @@ use lockgate_model::{EnvName, PersonId, UnixMillis};
 use maud::{Markup, html};
 
 use crate::Rights;
+use crate::action::{reason, refused};
 use crate::policy::source::place;
+use crate::signing::{self, Span, hidden, lasts, line};
 use crate::wording::{ago, command, digest, exact, outcome, until, visible};
+
+/// How long a freeze can last.
+const FREEZES: [Span; 5] =
+    [("", "until it is lifted"), ("1h", "1 hour"), ("4h", "4 hours"), ("24h", "1 day"), ("7d", "7 days")];
+/// How long a break-glass can last; the policy set may allow less.
+const GLASSES: [Span; 5] =
+    [("1h", "1 hour"), ("2h", "2 hours"), ("4h", "4 hours"), ("12h", "12 hours"), ("24h", "1 day")];
 
 /// What is shown, as the address has it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -77,6 +86,8 @@ pub struct FreezeView {
     pub more_glass: Option<usize>,
     /// Every `windows` gate in every environment, in order.
     pub windows: Vec<WindowLine>,
+    /// The environments of the active policy set, in order.
+    pub environments: Vec<EnvName>,
 }
 
 /// The page's content.
@@ -147,7 +158,7 @@ fn freezes(view: &FreezeView, filter: Filter, rights: &Rights, now: UnixMillis) 
             }
             (further(view.more_freezes.map(|from| Filter { freezes_from: from, ..filter }), "More freezes"))
             h3 { "Freeze" }
-            (may(rights, "freeze", "Freezing takes a signature of your key."))
+            (order(&view.environments, rights))
             (command("cli-freeze-all", "lockgate freeze --reason REASON"))
             (command("cli-freeze", "lockgate freeze --service SERVICE --environment ENVIRONMENT --until 2h --spare-rollbacks --reason REASON"))
             (command("cli-freezes", "lockgate freeze list --all"))
@@ -155,13 +166,32 @@ fn freezes(view: &FreezeView, filter: Filter, rights: &Rights, now: UnixMillis) 
     }
 }
 
-/// Says that it takes a key, or who may where the person may not.
-fn may(rights: &Rights, permission: &str, takes: &str) -> Markup {
+fn order(environments: &[EnvName], rights: &Rights) -> Markup {
+    let fields = html! {
+        (line("freeze-service", "service", "Service; left empty, every service", false))
+        (environment("freeze-environment", environments, true))
+        (lasts("freeze-lasts", "Until", &FREEZES))
+        label.choice for="freeze-rollbacks" {
+            input id="freeze-rollbacks" type="checkbox" name="rollbacks" value="yes"; " let rollbacks through"
+        }
+        (reason("freeze-reason"))
+    };
     html! {
-        @if rights.may(permission) {
-            p.quiet { (takes) }
+        @if rights.may("freeze") {
+            (signing::form("freeze", "freeze", "Freeze", &fields))
         } @else {
-            p.quiet { "Not you: " (visible(&rights.who(permission))) " (" code { (permission) } ")." }
+            (refused("Freeze", rights, "freeze"))
+        }
+    }
+}
+
+/// A labelled choice of an environment, or of all.
+fn environment(id: &str, environments: &[EnvName], all: bool) -> Markup {
+    html! {
+        label for=(id) { "Environment" }
+        select id=(id) name="environment" {
+            @if all { option value="" { "every environment" } }
+            @for one in environments { option value=(one.as_str()) { (one.as_str()) } }
         }
     }
 }
@@ -189,6 +219,7 @@ fn freeze(row: &FreezeRow, rights: &Rights, now: UnixMillis) -> Markup {
             td {
                 @if row.open {
                     @if rights.may("freeze") {
+                        (lift(row.freeze))
                         (command(&format!("cli-unfreeze-{}", row.freeze), &format!("lockgate unfreeze {} --reason REASON", row.freeze)))
                     } @else {
                         span.quiet { "not you: " (visible(&rights.who("freeze"))) }
@@ -197,6 +228,14 @@ fn freeze(row: &FreezeRow, rights: &Rights, now: UnixMillis) -> Markup {
             }
         }
     }
+}
+
+fn lift(entry: u64) -> Markup {
+    let fields = html! {
+        (hidden("freeze", &entry.to_string()))
+        (reason(&format!("unfreeze-reason-{entry}")))
+    };
+    signing::form("unfreeze", &format!("unfreeze-{entry}"), "Lift it", &fields)
 }
 
 fn break_glasses(view: &FreezeView, filter: Filter, rights: &Rights, person: &PersonId, now: UnixMillis) -> Markup {
@@ -217,9 +256,27 @@ fn break_glasses(view: &FreezeView, filter: Filter, rights: &Rights, person: &Pe
             }
             (further(view.more_glass.map(|from| Filter { glass_from: from, ..filter }), "More break-glasses"))
             h3 { "Break glass" }
-            (may(rights, "break-glass", "Breaking glass takes a signature of your key, and of as many more people as the policy set says."))
+            (break_it(&view.environments, rights))
             (command("cli-glass", "lockgate break-glass SERVICE@VERSION ENVIRONMENT --reason REASON --ticket TICKET --expires 4h"))
             (command("cli-glasses", "lockgate break-glass list --all"))
+        }
+    }
+}
+
+fn break_it(environments: &[EnvName], rights: &Rights) -> Markup {
+    let fields = html! {
+        p.quiet { "It takes your signature, and those of as many more people as the policy set says." }
+        (line("glass-release", "release", "Release, as SERVICE@VERSION", true))
+        (environment("glass-environment", environments, false))
+        (lasts("glass-lasts", "For how long", &GLASSES))
+        (line("glass-ticket", "ticket", "Ticket or incident", true))
+        (reason("glass-reason"))
+    };
+    html! {
+        @if rights.may("break-glass") {
+            (signing::form("break-glass", "glass", "Break glass", &fields))
+        } @else {
+            (refused("Break glass", rights, "break-glass"))
         }
     }
 }
@@ -270,17 +327,34 @@ fn next_step(row: &BreakGlassRow, rights: &Rights, person: &PersonId) -> Markup 
         @match row.state.as_str() {
             "open" if signed => { p.quiet { "You signed it; somebody else signs too." } },
             "open" if rights.may("break-glass") => {
+                (countersign(index))
                 (command(&format!("cli-glass-sign-{index}"), &format!("lockgate break-glass sign {index}")))
             },
             "open" => { p.quiet { "not you: " (visible(&rights.who("break-glass"))) " sign it" } },
             "unreviewed" if signed => { p.quiet { "You signed it; somebody else reviews it." } },
             "unreviewed" if reviews => {
+                (review(index))
                 (command(&format!("cli-glass-review-{index}"), &format!("lockgate break-glass review {index} --finding FINDING")))
             },
             "unreviewed" => { p.quiet { "not you: " (visible(&rights.who("audit"))) " review it" } },
             _ => {},
         }
     }
+}
+
+fn countersign(entry: u64) -> Markup {
+    let fields = html! { (hidden("break_glass", &entry.to_string())) };
+    signing::form("break-glass-sign", &format!("glass-sign-{entry}"), "Sign it too", &fields)
+}
+
+fn review(entry: u64) -> Markup {
+    let id = format!("glass-finding-{entry}");
+    let fields = html! {
+        (hidden("break_glass", &entry.to_string()))
+        label for=(id) { "What the review found" }
+        textarea id=(id) name="finding" rows="2" maxlength="2048" required {}
+    };
+    signing::form("break-glass-review", &format!("glass-review-{entry}"), "Review it", &fields)
 }
 
 fn windows(windows: &[WindowLine], now: UnixMillis) -> Markup {
@@ -396,6 +470,7 @@ mod tests {
                 changes: Some((UnixMillis(7_200_000), Some("1970-01-01T03:00:00 Europe/Berlin".to_owned()))),
                 changes_back: None,
             }],
+            environments: vec!["dev".parse().unwrap(), "production".parse().unwrap()],
         }
     }
 
@@ -424,6 +499,12 @@ mod tests {
             "rollbacks go through",
             "/policy?file=gates%2Fhours.toml#gates-hours-3",
             "1970-01-01T03:00:00 Europe/Berlin",
+            "data-sign=\"freeze\"",
+            "data-sign=\"unfreeze\"",
+            "data-sign=\"break-glass\"",
+            "data-sign=\"break-glass-sign\"",
+            "data-sign=\"break-glass-review\"",
+            "<option value=\"production\">",
         ] {
             assert!(text.contains(wanted), "{wanted}: {text}");
         }
@@ -437,6 +518,10 @@ mod tests {
         let now = UnixMillis(3_600_000);
         let text = content(&view(), Filter::default(), &rights(&[]), &"dana".parse().unwrap(), now).into_string();
         assert!(!text.contains("lockgate unfreeze") && !text.contains("break-glass review"), "{text}");
+        assert!(
+            !text.contains("data-sign") && text.contains("<button type=\"button\" disabled>Freeze</button>"),
+            "{text}"
+        );
         assert!(text.contains("group owners may") && text.contains("group auditors may"), "{text}");
         let sam = content(&view(), Filter::default(), &rights(&["audit"]), &"sam".parse().unwrap(), now).into_string();
         assert!(
@@ -453,6 +538,7 @@ mod tests {
             break_glass: Vec::new(),
             more_glass: None,
             windows: Vec::new(),
+            environments: Vec::new(),
         };
         let person: PersonId = "dana".parse().unwrap();
         let text = content(&view, Filter::default(), &rights(&[]), &person, UnixMillis(0)).into_string();

@@ -8,7 +8,8 @@ use lockgate_model::{PersonId, UnixMillis};
 use maud::{Markup, html};
 
 use crate::Rights;
-use crate::action::problem;
+use crate::action::{problem, reason, refused};
+use crate::signing::{self, hidden, line};
 use crate::wording::{ago, command, exact, plural, until, visible};
 
 /// How many days before its end a key is told of, for the first, second and last time.
@@ -155,6 +156,8 @@ pub struct KeyLine {
     pub state: KeyState,
     /// The entry that ended it.
     pub ended_at: Option<u64>,
+    /// Whether a signature of its owner, or of whoever manages keys, ends it.
+    pub ends: bool,
     /// What ends it or changes it, as commands.
     pub commands: Vec<String>,
 }
@@ -204,6 +207,7 @@ fn key_line(person: &PersonRow, key: &KeyRow, passkey: bool, now: UnixMillis) ->
         used: None,
         state,
         ended_at: key.ended_at,
+        ends: key.ended.is_none(),
         commands,
     }
 }
@@ -225,6 +229,7 @@ pub fn trust_lines(trusts: &[CiTrustRow]) -> Vec<KeyLine> {
             used: None,
             state: KeyState::Good,
             ended_at: None,
+            ends: false,
             commands: vec![format!("lockgate ci trust remove {} --reason REASON", trust.trust)],
         }
     };
@@ -271,6 +276,7 @@ pub fn content(view: &KeysView, filter: &Filter, rights: &Rights, person: &Perso
         (form(filter))
         (table(view, filter, rights, person, now))
         (enrol(rights))
+        (standing(rights))
         (delegations(view, rights, person, now))
         (sessions(&view.sessions, now))
         (review(view.review.as_ref(), rights, now))
@@ -344,7 +350,7 @@ fn row(at: usize, line: &KeyLine, rights: &Rights, person: &PersonId, now: UnixM
         tr id={ "key-" (at) } data-row {
             th scope="row" {
                 (visible(&line.owner))
-                details {
+                details id={ "key-more-" (at) } {
                     summary.quiet { code { (short(&line.id)) } }
                     p { code { (visible(&line.id)) } }
                     (commands(at, line, rights, person))
@@ -394,12 +400,63 @@ fn commands(at: usize, line: &KeyLine, rights: &Rights, person: &PersonId) -> Ma
         @if line.commands.is_empty() {
             p.quiet { "Nothing is to be done with it." }
         } @else if own || free || rights.may("keys") {
+            @if let Some(owner) = line.person.as_ref().filter(|_| line.ends) { (end(at, owner, &line.id)) }
             @for (number, text) in line.commands.iter().enumerate() {
                 // Only its owner can put a new key in the place of an own one.
                 @if own || !text.starts_with("lockgate key rotate") { (command(&format!("cli-key-{at}-{number}"), &visible(text))) }
             }
         } @else {
             p.quiet { "not you: " (visible(&line.owner)) ", and " (visible(&rights.who("keys"))) }
+        }
+        @if let Some(owner) = line.person.as_ref().filter(|_| !own && rights.may("keys")) { (sign_out(at, owner)) }
+    }
+}
+
+/// Ends a key: given up, or found in someone else's hands.
+fn end(at: usize, owner: &PersonId, fingerprint: &str) -> Markup {
+    let whose = html! { (hidden("person", owner.as_str())) (hidden("key", fingerprint)) };
+    let retire = html! { (whose) (reason(&format!("retire-reason-{at}"))) };
+    let compromised = html! {
+        (whose)
+        label for={ "since-" (at) } { "Since which entry; what it signed there or later is void" }
+        input id={ "since-" (at) } name="since" type="number" min="0" required;
+        (reason(&format!("compromised-reason-{at}")))
+    };
+    html! {
+        (signing::form("key-retire", &format!("retire-{at}"), "Retire it", &retire))
+        (signing::form("key-compromised", &format!("compromised-{at}"), "It was in someone else's hands", &compromised))
+    }
+}
+
+/// Ends the sessions of somebody else.
+fn sign_out(at: usize, owner: &PersonId) -> Markup {
+    html! {
+        form.act data-act={ "/v1/sessions/all?person=" (query_value(owner.as_str())) } data-method="DELETE" method="post" {
+            button.plain id={ "sign-out-" (at) } type="submit" { "End all sessions of " (owner.as_str()) }
+            (problem())
+        }
+        (command(&format!("cli-sign-out-{at}"), &format!("lockgate session end --all --person {owner}")))
+    }
+}
+
+/// Suspends people, and reinstates them.
+fn standing(rights: &Rights) -> Markup {
+    let fields = |id: &str| {
+        html! { (line(id, "person", "Whom", true)) (reason(&format!("{id}-reason"))) }
+    };
+    html! {
+        section aria-labelledby="standing-title" {
+            h2 id="standing-title" { "Suspend and reinstate" }
+            p { "Suspending somebody ends their sessions, and nothing that they sign counts until they are reinstated." }
+            @if rights.may("keys") {
+                (signing::form("suspend", "suspend", "Suspend", &fields("suspend-person")))
+                (command("cli-suspend", "lockgate key suspend NAME --reason REASON"))
+                (signing::form("reinstate", "reinstate", "Reinstate", &fields("reinstate-person")))
+                (command("cli-reinstate", "lockgate key reinstate NAME --reason REASON"))
+            } @else {
+                (refused("Suspend", rights, "keys"))
+                (refused("Reinstate", rights, "keys"))
+            }
         }
     }
 }
@@ -415,11 +472,9 @@ fn enrol(rights: &Rights) -> Markup {
             (command("cli-recover", "lockgate key recover NAME --key FILE --reason REASON"))
             @if rights.may("keys") {
                 (command("cli-invite", "lockgate invite NAME.enrolment.json"))
-                (command("cli-suspend", "lockgate key suspend NAME --reason REASON"))
-                (command("cli-reinstate", "lockgate key reinstate NAME --reason REASON"))
                 (command("cli-trust", "lockgate ci trust add github --owner-id NUMBER --repository-id NUMBER --service SERVICE --machine NAME"))
             } @else {
-                p.quiet { "Vouching for people, suspending them and trusting pipelines is not for you: " (visible(&rights.who("keys"))) " (" code { "keys" } ")." }
+                p.quiet { "Vouching for people and trusting pipelines is not for you: " (visible(&rights.who("keys"))) " (" code { "keys" } ")." }
             }
             (command("cli-list", "lockgate key list"))
         }

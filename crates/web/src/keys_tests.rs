@@ -158,6 +158,11 @@ fn commands_are_for_owners_and_those_who_manage_keys_and_nothing_becomes_markup(
         assert!(text.contains(wanted), "{wanted}: {text}");
     }
     assert!(!text.contains("lockgate key retire sam") && !text.contains("ci trust remove"), "{text}");
+    // Each of dana's six keys that count can be ended by her; nobody else's, and nobody is signed out or suspended.
+    assert_eq!(text.matches("data-sign=\"key-retire\"").count(), 6, "{text}");
+    assert_eq!(text.matches("data-sign=\"key-compromised\"").count(), 6, "{text}");
+    assert!(!text.contains("data-sign=\"suspend\"") && !text.contains("/v1/sessions/all?person="), "{text}");
+    assert!(text.contains("disabled>Suspend</button>") && text.contains("disabled>Reinstate</button>"), "{text}");
     for bad in ["<script", "<b>", "\u{202e}", "\u{1b}", " style=", " onclick="] {
         assert!(!text.contains(bad), "{bad}: {text}");
     }
@@ -165,6 +170,13 @@ fn commands_are_for_owners_and_those_who_manage_keys_and_nothing_becomes_markup(
     let text = content(&view(lines()), &Filter::default(), &keeper, &"tess".parse().unwrap(), NOW).into_string();
     assert!(text.contains("lockgate key retire sam") && text.contains("lockgate ci trust remove 12"), "{text}");
     assert!(text.contains("lockgate delegate end 31"), "{text}");
+    for wanted in
+        ["data-sign=\"suspend\"", "data-sign=\"reinstate\"", "/v1/sessions/all?person=sam", "--all --person ci"]
+    {
+        assert!(text.contains(wanted), "{wanted}: {text}");
+    }
+    // Sam's key, and dana's six.
+    assert_eq!(text.matches("data-sign=\"key-retire\"").count(), 7, "{text}");
 }
 
 #[test]

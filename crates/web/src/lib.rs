@@ -25,6 +25,7 @@ pub mod release;
 pub mod rights;
 pub mod service;
 pub mod shell;
+pub mod signing;
 pub mod timeline;
 pub mod viewer;
 pub mod wording;

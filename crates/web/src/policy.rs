@@ -13,6 +13,7 @@ use maud::{Markup, html};
 
 use self::change::ProposedChange;
 use self::checks::Checks;
+use self::exceptions::Waivable;
 use self::source::{Sources, place};
 use self::trial::Trial;
 use crate::Rights;
@@ -92,6 +93,8 @@ pub struct GateLine {
     pub line: u64,
     /// How many promotions it would have blocked while it only warned, of those that the person may read.
     pub warned: usize,
+    /// Whether a finding of it can be waived.
+    pub waivable: bool,
 }
 
 /// What the page shows.
@@ -122,6 +125,8 @@ pub struct PolicyView {
 /// The page's content.
 pub fn content(view: &PolicyView, rights: &Rights, person: &PersonId, now: UnixMillis) -> Markup {
     let environments: Vec<EnvName> = view.environments.iter().map(|line| line.name.clone()).collect();
+    let gates: Vec<&str> = view.gates.iter().filter(|gate| gate.waivable).map(|gate| gate.name.as_str()).collect();
+    let waivable = Waivable { gates: &gates, environments: &environments };
     html! {
         h1 { "Policy: " (visible(&view.active.name)) }
         (active(&view.active, now))
@@ -138,7 +143,7 @@ pub fn content(view: &PolicyView, rights: &Rights, person: &PersonId, now: UnixM
         (gate_table(view, now))
         (trial::section(&view.trial, &environments))
         (change::section(&view.changes, rights, person, now))
-        (exceptions::waivers(&view.waivers, rights, now))
+        (exceptions::waivers(&view.waivers, waivable, rights, person, now))
         (exceptions::feeds(&view.feeds, now))
         (checks::section(&view.checks))
         (source::section(&view.sources))

@@ -27,6 +27,7 @@ fn gate(name: &str, blocks: Blocks, warned: usize) -> GateLine {
         file: "gates/x.toml".to_owned(),
         line: 12,
         warned,
+        waivable: name == "always",
     }
 }
 
@@ -201,6 +202,8 @@ fn the_page_says_what_is_demanded_where_that_stands_and_what_is_proposed() {
         "7 more lines",
         " ends soon",
         "lockgate waive revoke 40",
+        "data-sign=\"waiver-revoke\"",
+        "data-sign=\"waiver-request\"",
         " old",
         "VULNERABILITY_FOUND",
         "lockgate promote shop/web@1.4.2 --to production --reason REASON",
@@ -220,6 +223,10 @@ fn who_signed_or_may_not_sign_is_told_so() {
     rights.others.insert("policy".to_owned(), "group owners".to_owned());
     let text = content(&view(), &rights, &"dana".parse().unwrap(), NOW).into_string();
     assert!(text.contains("group owners may") && !text.contains("lockgate change reject"), "{text}");
+    // Whoever asked may revoke their waiver; who neither asked, granted nor may grant any, may not.
+    assert!(text.contains("data-sign=\"waiver-revoke\""), "{text}");
+    let eve = content(&view(), &rights, &"eve".parse().unwrap(), NOW).into_string();
+    assert!(!eve.contains("data-sign=\"waiver-revoke\"") && eve.contains("Revoking it is not for you: dana"), "{eve}");
 }
 
 #[test]

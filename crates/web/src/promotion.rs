@@ -1,5 +1,7 @@
 //! One promotion: the evidence checklist, why it is blocked, and what can be done about it.
 
+use std::collections::BTreeSet;
+
 use lockgate_api::wire::{ApprovalRow, GateRow, PromotionReply};
 use lockgate_model::facts::{PromotionKind, Verdict};
 use lockgate_model::{PersonId, UnixMillis};
@@ -8,11 +10,19 @@ use maud::{Markup, html};
 use crate::Rights;
 use crate::action::{problem, refused};
 use crate::origin::{entry, who};
+use crate::policy::exceptions;
 use crate::service::{diff_link, release_link};
+use crate::signing::hidden;
 use crate::wording::{ago, command, digest, digest_in_link, outcome, promotion_kind, size, until, visible};
 
-/// The page's content.
-pub fn content(promotion: &PromotionReply, rights: &Rights, person: &PersonId, now: UnixMillis) -> Markup {
+/// The page's content; `waivable` are the gates of the active policy set of which a finding can be waived.
+pub fn content(
+    promotion: &PromotionReply,
+    waivable: &BTreeSet<String>,
+    rights: &Rights,
+    person: &PersonId,
+    now: UnixMillis,
+) -> Markup {
     let blocked: Vec<&GateRow> =
         promotion.gates.iter().filter(|gate| matches!(gate.outcome.as_str(), "fail" | "pending")).collect();
     html! {
@@ -25,7 +35,7 @@ pub fn content(promotion: &PromotionReply, rights: &Rights, person: &PersonId, n
                 (artifacts(promotion))
             }
             section aria-labelledby="why-title" {
-                (why(promotion, &blocked))
+                (why(promotion, &blocked, waivable))
                 (actions(promotion, rights, person))
             }
         }
@@ -131,7 +141,7 @@ fn gate_line(gate: &GateRow, promotion: &PromotionReply) -> Markup {
     }
 }
 
-fn why(promotion: &PromotionReply, blocked: &[&GateRow]) -> Markup {
+fn why(promotion: &PromotionReply, blocked: &[&GateRow], waivable: &BTreeSet<String>) -> Markup {
     html! {
         @if blocked.is_empty() {
             h2 id="why-title" { "Nothing stands against it" }
@@ -147,9 +157,34 @@ fn why(promotion: &PromotionReply, blocked: &[&GateRow]) -> Markup {
                         @if !gate.fix.is_empty() {
                             (command(&format!("fix-{}-{}", promotion.promotion, gate.gate), &visible(&gate.fix)))
                         }
+                        @if waivable.contains(&gate.gate) && matches!(promotion.status.as_str(), "pending" | "denied") {
+                            (waive(promotion, &gate.gate))
+                        }
                     }
                 }
             }
+        }
+    }
+}
+
+/// Asks for a waiver of one finding, for this release and this environment.
+fn waive(promotion: &PromotionReply, gate: &str) -> Markup {
+    let (release, environment) = (promotion.release.to_string(), promotion.environment.as_str());
+    let place = html! {
+        (hidden("gate", gate))
+        (hidden("service", promotion.release.service.as_str()))
+        (hidden("release", &release))
+        (hidden("environment", environment))
+    };
+    html! {
+        details id={ "waive-more-" (gate) } {
+            summary { "Ask for a waiver of one finding" }
+            (exceptions::ask(&format!("waive-{gate}"), &place))
+            (command(
+                &format!("cli-waive-{gate}"),
+                &format!("lockgate waive request --gate {gate} --finding FINDING --release {release} --env {environment} --reason REASON"),
+            ))
+            p.quiet { "What was asked for stands in " a href="/policy#waivers-title" { "Waivers" } ", where another person grants it." }
         }
     }
 }
@@ -314,15 +349,37 @@ mod tests {
         }
     }
 
+    fn waivable() -> BTreeSet<String> {
+        BTreeSet::from(["vulnerabilities".to_owned()])
+    }
+
+    #[test]
+    fn a_waiver_is_asked_for_where_the_gate_knows_findings() {
+        let shown = |gate: &str, status: &str| {
+            let mut promotion = PromotionReply { status: status.to_owned(), ..promotion() };
+            promotion.gates[0].gate = gate.to_owned();
+            content(&promotion, &waivable(), &Rights::default(), &"sam".parse().unwrap(), UnixMillis(0)).into_string()
+        };
+        let text = shown("vulnerabilities", "denied");
+        for wanted in
+            ["data-sign=\"waiver-request\"", "name=\"release\" value=\"shop/web@1.4.2\"", "lockgate waive request"]
+        {
+            assert!(text.contains(wanted), "{wanted}: {text}");
+        }
+        for text in [shown("people", "denied"), shown("vulnerabilities", "granted")] {
+            assert!(!text.contains("data-sign"), "{text}");
+        }
+    }
+
     #[test]
     fn controls_are_for_whom_they_are_and_say_who_may() {
         let mut rights = Rights { may: vec!["withdraw".to_owned()], ..Rights::default() };
         rights.others.insert("approve".to_owned(), "group approvers".to_owned());
-        let dana = content(&promotion(), &rights, &"dana".parse().unwrap(), UnixMillis(0)).into_string();
+        let dana = content(&promotion(), &waivable(), &rights, &"dana".parse().unwrap(), UnixMillis(0)).into_string();
         assert!(dana.contains("data-act=\"/v1/promotions/P-3/withdrawal\"") && dana.contains("group approvers may"));
         assert!(!dana.contains("href=\"/approve/P-3\""), "{dana}");
         let rights = Rights { may: vec!["approve".to_owned()], ..Rights::default() };
-        let sam = content(&promotion(), &rights, &"sam".parse().unwrap(), UnixMillis(0)).into_string();
+        let sam = content(&promotion(), &waivable(), &rights, &"sam".parse().unwrap(), UnixMillis(0)).into_string();
         assert!(sam.contains("href=\"/approve/P-3\"") && !sam.contains("data-act"), "{sam}");
         assert!(sam.contains("dana asked for it, and may"), "{sam}");
         for wanted in ["QUORUM_NOT_MET", "gates.toml", "0 of 1", "who: sam"] {
@@ -369,7 +426,7 @@ mod tests {
         let check = |kind: PromotionKind, permission: &str, status: &str, wanted: Option<&str>| {
             let rights = Rights { may: vec![permission.to_owned()], ..Rights::default() };
             let promotion = PromotionReply { kind, status: status.to_owned(), ..promotion() };
-            let text = content(&promotion, &rights, &"sam".parse().unwrap(), UnixMillis(0)).into_string();
+            let text = content(&promotion, &waivable(), &rights, &"sam".parse().unwrap(), UnixMillis(0)).into_string();
             assert_eq!(text.contains("id=\"evaluate\""), wanted.is_some(), "{text}");
             let act = wanted.map(|path| format!("data-act=\"{path}\"")).unwrap_or_default();
             assert!(text.contains(&act), "{act}: {text}");

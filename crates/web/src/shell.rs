@@ -3,6 +3,7 @@
 use lockgate_model::{PersonId, UnixMillis};
 use maud::{DOCTYPE, Markup, html};
 
+use crate::signing;
 use crate::wording::visible;
 
 /// The parts of the dashboard, in the order of its menu.
@@ -113,6 +114,7 @@ impl Shell {
                     }
                     main id="content" tabindex="-1" { (content) }
                     (self.foot())
+                    (signing::dialog())
                 }
             }
         };

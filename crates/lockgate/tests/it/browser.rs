@@ -20,7 +20,7 @@ fn site(lockgate: &Instance) -> String {
 }
 
 /// Makes a passkey on the enrolment page; gives the command that the page shows, as arguments, and its code.
-fn make_passkey(browser: &mut Browser, lockgate: &Instance, query: &str) -> (Vec<String>, String) {
+pub fn make_passkey(browser: &mut Browser, lockgate: &Instance, query: &str) -> (Vec<String>, String) {
     browser.open(&format!("{}/enrol?{query}", site(lockgate)));
     browser.click("make");
     browser.shown("document");
@@ -35,7 +35,7 @@ fn make_passkey(browser: &mut Browser, lockgate: &Instance, query: &str) -> (Vec
 }
 
 /// Signs in on the page.
-fn sign_in(browser: &mut Browser, lockgate: &Instance, person: &str) {
+pub fn sign_in(browser: &mut Browser, lockgate: &Instance, person: &str) {
     browser.open(&format!("{}/sign-in?person={person}", site(lockgate)));
     browser.is_usable();
     browser.click("sign");
@@ -44,7 +44,7 @@ fn sign_in(browser: &mut Browser, lockgate: &Instance, person: &str) {
 }
 
 /// Runs what a page told to run.
-fn run(lockgate: &Instance, arguments: &[String], more: &[&str]) -> crate::instance::Ran {
+pub fn run(lockgate: &Instance, arguments: &[String], more: &[&str]) -> crate::instance::Ran {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).chain(more.iter().copied()).collect();
     lockgate.run(&arguments)
 }

@@ -91,6 +91,8 @@ mod screens;
 #[cfg(test)]
 mod sign_in;
 #[cfg(test)]
+mod signing;
+#[cfg(test)]
 mod slips;
 #[cfg(test)]
 mod story;

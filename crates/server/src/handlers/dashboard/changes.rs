@@ -44,7 +44,7 @@ pub async fn change(call: Call) -> Result<Response, Fault> {
     let text = heavy(move || {
         let shell = shell(&app, &person)?;
         let view = changing::show_for(&app.engine, &person, id)?;
-        let content = changes_page::one(&change_page(&app.engine, &view)?, &person, shell.now);
+        let content = changes_page::one(&change_page(&app.engine, &view, &person)?, &person, shell.now);
         Ok(shell.page(Some(Section::Inbox), &format!("{id}: {}", view.change.event), &content))
     })
     .await?;
@@ -52,7 +52,7 @@ pub async fn change(call: Call) -> Result<Response, Fault> {
 }
 
 /// A change as its signers see it: the text is made from the draft, as the command line makes it.
-fn change_page(engine: &Engine, view: &ChangeView) -> Result<ChangePage, Fault> {
+fn change_page(engine: &Engine, view: &ChangeView, person: &PersonId) -> Result<ChangePage, Fault> {
     let governance = engine.governance()?;
     let event = read_draft(&view.draft)?;
     let demand = event
@@ -64,11 +64,14 @@ fn change_page(engine: &Engine, view: &ChangeView) -> Result<ChangePage, Fault> 
         let people = governance.people().map(|(id, _)| id);
         may_sign.extend(people.filter(|id| governance.could_sign(id, &view.change)).cloned());
     }
+    let signed = view.change.signatures.iter().any(|one| one.by == *person);
+    let ends = matches!(view.status, "open" | "stale");
     Ok(ChangePage {
         row: row(view),
         text: render(&event, &demand.document),
         document,
         words: code_words(&document),
         may_sign,
+        may_reject: ends && (signed || governance.could_sign(person, &view.change)),
     })
 }

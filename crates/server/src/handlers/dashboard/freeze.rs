@@ -44,7 +44,9 @@ fn view(engine: &Engine, person: &PersonId, filter: Filter, now: UnixMillis) -> 
     break_glass.retain(|row| filter.all || matches!(row.state.as_str(), "open" | "unreviewed"));
     let (freezes, more_freezes) = paged(freezes, filter.freezes_from);
     let (break_glass, more_glass) = paged(break_glass, filter.glass_from);
-    Ok(FreezeView { freezes, more_freezes, break_glass, more_glass, windows: windows(engine, now)? })
+    let governance = engine.governance()?;
+    let environments = governance.policy.environments().iter().map(|environment| environment.name.clone()).collect();
+    Ok(FreezeView { freezes, more_freezes, break_glass, more_glass, windows: windows(engine, now)?, environments })
 }
 
 /// One page of rows, and how many the next one passes over.

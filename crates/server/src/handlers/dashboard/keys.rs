@@ -153,6 +153,7 @@ fn signer_line(signer: &TrustedSigner, policy_at: EntryIndex) -> KeyLine {
         used: None,
         state: KeyState::Good,
         ended_at: None,
+        ends: false,
         commands: vec!["lockgate policy activate DIR --reason REASON".to_owned()],
     }
 }
@@ -172,6 +173,7 @@ fn ledger_lines(governance: &Governance) -> Vec<KeyLine> {
         used: None,
         state: KeyState::Good,
         ended_at: None,
+        ends: false,
         commands: vec![command.to_owned()],
     };
     let attestation = PublicKey::from_pem(&identity.attestation_key);

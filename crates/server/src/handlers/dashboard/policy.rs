@@ -127,6 +127,7 @@ fn gate_line(gate: &Gate, report: &PolicyReport) -> GateLine {
         file: gate.rule.file.clone(),
         line: gate.rule.line as u64,
         warned: report.warned.get(&gate.name).copied().unwrap_or(0),
+        waivable: gate.kind.can_be_waived(),
     }
 }
 

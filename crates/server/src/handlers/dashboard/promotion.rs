@@ -20,7 +20,10 @@ pub async fn promotion(call: Call) -> Result<Response, Fault> {
         let shell = shell(&app, &person)?;
         let reply = promotion_reply(&app.engine, &person, id)?;
         let rights = rights(&app.engine, &person, &reply.release.service, &reply.environment)?;
-        let content = promotion_page::content(&reply, &rights, &person, shell.now);
+        let governance = app.engine.governance()?;
+        let gates = governance.policy.gates().iter().filter(|gate| gate.kind.can_be_waived());
+        let waivable = gates.map(|gate| gate.name.to_string()).collect();
+        let content = promotion_page::content(&reply, &waivable, &rights, &person, shell.now);
         Ok(shell.page(
             Some(Section::Pipeline),
             &format!("{id}: {} into {}", reply.release, reply.environment),

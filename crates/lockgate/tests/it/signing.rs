@@ -1,0 +1,282 @@
+//! Acts that take a signature, done on the pages with a passkey: what is shown is what is signed, and what is sent is
+//! what the command line would send.
+
+use serde_json::{Value, json};
+
+use crate::browser::driver::Browser;
+use crate::browser::{make_passkey, run, sign_in};
+use crate::dashboard_pages::{host, site};
+use crate::instance::{Instance, text};
+
+/// Gives somebody who is enrolled a passkey, and signs them in with it.
+fn with_passkey(browser: &mut Browser, lockgate: &Instance, person: &str) {
+    let (add, _) = make_passkey(browser, lockgate, &format!("person={person}"));
+    run(lockgate, &add, &["--as", person, "--yes"]).exits(0);
+    sign_in(browser, lockgate, person);
+}
+
+/// Opens a page, with whatever is folded up in it.
+fn open(browser: &mut Browser, lockgate: &Instance, path: &str) {
+    browser.open(&format!("{}{path}", site(lockgate)));
+    browser.evaluate("document.querySelectorAll('#content details').forEach((one) => { one.open = true; })");
+}
+
+/// Fills a field in, so that its form notices.
+fn fill(browser: &mut Browser, id: &str, value: &str) {
+    browser.evaluate(&format!(
+        "(() => {{ const field = document.getElementById('{id}'); field.value = {}; \
+         field.dispatchEvent(new Event('input', {{ bubbles: true }})); }})()",
+        json!(value)
+    ));
+}
+
+/// Presses the button of a form, and gives what would be signed, as the dialog shows it.
+#[track_caller]
+fn ask(browser: &mut Browser, button: &str) -> String {
+    browser.click(button);
+    browser.until("document.getElementById('signing').open");
+    browser.is_usable();
+    assert_eq!(browser.text("signing-words").split(' ').count(), 6);
+    browser.text("signing-facts")
+}
+
+/// Presses the button of a form, compares what would be signed, and signs it; a page is loaded after it.
+#[track_caller]
+fn sign(browser: &mut Browser, button: &str, facts: &[&str]) {
+    let shown = ask(browser, button);
+    for fact in facts {
+        assert!(shown.contains(fact), "{fact}: {shown}");
+    }
+    browser.evaluate("window.left = true");
+    browser.click("signing-sign");
+    browser.until("window.left === undefined && document.readyState === 'complete'");
+}
+
+#[test]
+fn somebody_freezes_and_lifts_on_the_page_and_signs_what_is_shown() {
+    let Some(mut browser) = Browser::start() else { return };
+    let lockgate = Instance::granted();
+    with_passkey(&mut browser, &lockgate, "sam");
+    open(&mut browser, &lockgate, "/freeze");
+    browser.is_usable();
+    fill(&mut browser, "freeze-environment", "production");
+    fill(&mut browser, "freeze-lasts", "1h");
+    fill(&mut browser, "freeze-reason", "payments are <b>down</b>");
+    // Who looks at it and signs nothing changes nothing, and can go on.
+    let entries = lockgate.entries();
+    ask(&mut browser, "freeze");
+    browser.click("signing-leave");
+    browser.until("!document.getElementById('signing').open && !document.getElementById('freeze').disabled");
+    assert_eq!(lockgate.entries(), entries);
+    sign(&mut browser, "freeze", &["production", "every service", "payments are <b>down</b>", "sam"]);
+    lockgate.run(&["freeze", "list"]).exits(0).says("everything in production").says("payments are");
+    lockgate.verify("1.4.2", &[]).refused(3, "FROZEN");
+    let made = lockgate.json(&["freeze", "list"], 0)[0].clone();
+    assert!(made["until"].as_u64().unwrap() > made["since"].as_u64().unwrap(), "{made}");
+
+    let entry = made["freeze"].as_u64().unwrap().to_string();
+    fill(&mut browser, &format!("unfreeze-reason-{entry}"), "it is over");
+    sign(&mut browser, &format!("unfreeze-{entry}"), &[&entry, "it is over"]);
+    lockgate.verify("1.4.2", &[]).exits(0);
+    // What is refused is said in the form.
+    fill(&mut browser, "freeze-service", "shop/wep");
+    fill(&mut browser, "freeze-reason", "a slip of the pen");
+    ask(&mut browser, "freeze");
+    browser.click("signing-sign");
+    browser.until("document.querySelector('form[data-sign=freeze] [data-code]').textContent === 'SERVICE_UNKNOWN'");
+    browser.was_clean(&[&host(&lockgate)]);
+}
+
+#[test]
+fn somebody_without_a_passkey_is_told_what_to_do() {
+    let Some(mut browser) = Browser::start() else { return };
+    let lockgate = Instance::granted();
+    crate::dashboard::sign_in(&mut browser, &lockgate, "sam");
+    open(&mut browser, &lockgate, "/freeze");
+    fill(&mut browser, "freeze-reason", "payments are down");
+    let entries = lockgate.entries();
+    browser.click("freeze");
+    browser.until("document.querySelector('form[data-sign=freeze] [data-detail]').textContent.includes('no passkey for localhost')");
+    assert_eq!(lockgate.entries(), entries);
+}
+
+#[test]
+fn a_waiver_is_asked_for_granted_and_revoked_on_the_pages() {
+    let Some(mut browser) = Browser::start() else { return };
+    let lockgate = Instance::demo();
+    lockgate.push("1.0.0", "trivy-critical.json").exits(0);
+    lockgate.promote("1.0.0").exits(3).says("VULNERABILITIES_FOUND");
+    let ask = ["waive", "request", "--gate", "vulnerabilities", "--finding", "CVE-2099-10001", "--env", "production"];
+    lockgate.run(&[&ask[..], &["--release", "shop/web@1.0.0", "--reason", "never called"]].concat()).exits(0);
+    let request = lockgate.json(&["waive", "list"], 0)[0]["request"].as_u64().unwrap().to_string();
+    with_passkey(&mut browser, &lockgate, "sam");
+
+    open(&mut browser, &lockgate, "/policy");
+    sign(
+        &mut browser,
+        &format!("waiver-grant-{request}"),
+        &["CVE-2099-10001", "shop/web@1.0.0", "never called", "dana"],
+    );
+    let granted = lockgate.json(&["waive", "list"], 0)[0].clone();
+    assert_eq!((&granted["state"], &granted["granted_by"]), (&json!("open"), &json!("sam")));
+    let waiver = granted["waiver"].as_u64().unwrap().to_string();
+    open(&mut browser, &lockgate, "/policy");
+    fill(&mut browser, &format!("waiver-revoke-reason-{waiver}"), "it is called after all");
+    sign(&mut browser, &format!("waiver-revoke-{waiver}"), &[&waiver, "it is called after all"]);
+    lockgate.run(&["waive", "list"]).exits(0).says("nothing is waived");
+    lockgate.run(&["waive", "list", "--all"]).exits(0).says("revoked by sam");
+
+    open(&mut browser, &lockgate, "/promotions/P-3");
+    fill(&mut browser, "waive-vulnerabilities-finding", "CVE-2099-10001");
+    fill(&mut browser, "waive-vulnerabilities-reason", "never called, really");
+    sign(
+        &mut browser,
+        "waive-vulnerabilities",
+        &["CVE-2099-10001", "vulnerabilities", "shop/web@1.0.0", "every artifact"],
+    );
+    let asked = lockgate.json(&["waive", "list"], 0)[0].clone();
+    assert_eq!((&asked["state"], &asked["asked"]["asked_by"]), (&json!("asked"), &json!("sam")));
+    open(&mut browser, &lockgate, "/policy");
+    assert_eq!(browser.evaluate("document.querySelector('form[data-sign=waiver-grant]')"), Value::Null);
+    browser.was_clean(&[&host(&lockgate)]);
+}
+
+#[test]
+fn glass_is_broken_by_one_and_reviewed_by_another_on_the_page() {
+    let Some(mut browser) = Browser::start() else { return };
+    let lockgate = Instance::demo();
+    lockgate.run(&["key", "generate", "ada.key"]).exits(0);
+    lockgate.run(&["key", "enrol", "ada", "--group", "auditors", "--key", "ada.key", "--file", "ada.json"]).exits(0);
+    lockgate.run(&["invite", "ada.json", "--as", "sam", "--yes"]).exits(0);
+    lockgate.push("1.0.0", "trivy.json").exits(0);
+    lockgate.push("1.1.0", "trivy.json").exits(0);
+    with_passkey(&mut browser, &lockgate, "sam");
+    let form = |browser: &mut Browser| {
+        open(browser, &lockgate, "/freeze");
+        fill(browser, "glass-release", "shop/web@1.0.0");
+        fill(browser, "glass-environment", "production");
+        fill(browser, "glass-ticket", "INC-7");
+        fill(browser, "glass-reason", "payments are down");
+    };
+    // A server that answers with another release gets no signature.
+    let meddling = browser.meddle(
+        "const own = window.fetch; window.fetch = (path, options) => own(path.replace('@1.0.0', '@1.1.0'), options);",
+    );
+    form(&mut browser);
+    browser.click("glass");
+    browser.until(
+        "document.querySelector('form[data-sign=break-glass] [data-detail]').textContent.includes('another release')",
+    );
+    browser.stop_meddling(&meddling);
+    form(&mut browser);
+    let manifest = text(&lockgate.get("/v1/releases/shop/web@1.0.0", Some(&lockgate.token("sam"))).json()["manifest"]);
+    sign(&mut browser, "glass", &["shop/web@1.0.0", &manifest, "production", "INC-7", "payments are down"]);
+    browser.until("location.pathname.startsWith('/promotions/P-')");
+    let list = ["break-glass", "list"];
+    let entry = lockgate.json(&list, 0)[0]["break_glass"].as_u64().unwrap().to_string();
+    open(&mut browser, &lockgate, "/freeze");
+    assert_eq!(browser.evaluate("document.querySelector('form[data-sign=break-glass-review]')"), Value::Null);
+
+    let Some(mut other) = Browser::start() else { return };
+    with_passkey(&mut other, &lockgate, "ada");
+    open(&mut other, &lockgate, "/freeze");
+    fill(&mut other, &format!("glass-finding-{entry}"), "a rollback would have done");
+    sign(&mut other, &format!("glass-review-{entry}"), &[&entry, "a rollback would have done"]);
+    lockgate.run(&["break-glass", "list", "--all"]).exits(0).says("reviewed by ada, used");
+    other.was_clean(&[&host(&lockgate)]);
+}
+
+/// A person as the API lists them.
+fn person(lockgate: &Instance, name: &str) -> Value {
+    let people = lockgate.get("/v1/people", Some(&lockgate.token("sam"))).json();
+    people.as_array().unwrap().iter().find(|row| row["person"] == name).unwrap().clone()
+}
+
+#[test]
+fn keys_end_and_people_are_suspended_and_signed_out_on_the_page() {
+    let Some(mut browser) = Browser::start() else { return };
+    let lockgate = Instance::demo();
+    lockgate.enrol_approver("eve");
+    with_passkey(&mut browser, &lockgate, "sam");
+
+    let dana = lockgate.token("dana");
+    open(&mut browser, &lockgate, "/keys");
+    browser.is_usable();
+    browser.evaluate("window.left = true");
+    browser.evaluate("document.querySelector('form[data-act=\"/v1/sessions/all?person=dana\"] button').click()");
+    browser.until("window.left === undefined && document.readyState === 'complete'");
+    assert_eq!(lockgate.get("/v1/whoami", Some(&dana)).status, 401);
+
+    open(&mut browser, &lockgate, "/keys");
+    fill(&mut browser, "suspend-person", "dana");
+    fill(&mut browser, "suspend-reason", "on leave");
+    sign(&mut browser, "suspend", &["dana", "true", "on leave"]);
+    assert!(person(&lockgate, "dana")["suspended_at"].is_u64());
+    fill(&mut browser, "reinstate-person", "dana");
+    fill(&mut browser, "reinstate-reason", "back again");
+    sign(&mut browser, "reinstate", &["dana", "false", "back again"]);
+    assert!(person(&lockgate, "dana")["suspended_at"].is_null());
+
+    open(&mut browser, &lockgate, "/keys");
+    let fingerprint = text(&person(&lockgate, "eve")["keys"][0]["fingerprint"]);
+    let form = format!("form[data-sign=key-retire]:has(input[value=\"{fingerprint}\"])");
+    let button = text(&browser.evaluate(&format!("document.querySelector({} + ' button').id", json!(form))));
+    fill(&mut browser, &button.replace("retire-", "retire-reason-"), "a new laptop");
+    sign(&mut browser, &button, &["eve", &fingerprint, "a new laptop"]);
+    assert_eq!(person(&lockgate, "eve")["keys"][0]["ended"], "retired");
+    browser.was_clean(&[&host(&lockgate)]);
+}
+
+#[test]
+fn a_change_is_signed_and_another_rejected_on_its_page() {
+    let Some(mut browser) = Browser::start() else { return };
+    let lockgate = Instance::demo();
+    let request = |name: &str, group: &str| {
+        let (key, file) = (format!("{name}.key"), format!("{name}.json"));
+        lockgate.run(&["key", "generate", &key]).exits(0);
+        lockgate.run(&["key", "enrol", name, "--group", group, "--key", &key, "--file", &file]).exits(0);
+        lockgate.run(&["invite", &file, "--as", "sam", "--yes"])
+    };
+    request("kim", "owners").exits(0);
+    request("eve", "approvers").exits(5);
+    request("ada", "auditors").exits(5);
+    with_passkey(&mut browser, &lockgate, "kim");
+    let status = |change: &str| text(&lockgate.json(&["change", "show", change, "--as", "kim"], 0)["change"]["status"]);
+
+    open(&mut browser, &lockgate, "/changes/C-1");
+    let shown = browser.text("text");
+    let facts = ask(&mut browser, "sign");
+    // The same words stand in the page's own text, which the server made.
+    let words = browser.text("signing-words");
+    assert!(shown.contains(&words) && facts.contains("eve") && facts.contains("approvers"), "{shown} {facts} {words}");
+    browser.click("signing-leave");
+    sign(&mut browser, "sign", &["eve", "approvers"]);
+    assert_eq!(status("C-1"), "applied");
+    open(&mut browser, &lockgate, "/changes/C-2");
+    fill(&mut browser, "reject-reason", "nobody asked for it");
+    sign(&mut browser, "reject", &["C-2", "nobody asked for it"]);
+    assert_eq!(status("C-2"), "rejected");
+    browser.was_clean(&[&host(&lockgate)]);
+}
+
+#[test]
+fn forms_that_sign_are_there_for_those_who_may_and_say_who_may_to_others() {
+    let lockgate = Instance::granted();
+    lockgate.run(&["freeze", "--environment", "staging", "--reason", "a test", "--yes", "--as", "sam"]).exits(0);
+    let check = |person: &str, path: &str, there: &[&str], absent: &[&str]| {
+        let reply = lockgate.get(path, Some(&lockgate.token(person)));
+        let page = String::from_utf8_lossy(&reply.body).into_owned();
+        for (acts, wanted) in [(there, true), (absent, false)] {
+            for act in acts {
+                assert_eq!(page.contains(act), wanted, "{path} as {person}: {act}: {page}");
+            }
+        }
+    };
+    let signs = ["data-sign=\"freeze\"", "data-sign=\"unfreeze\"", "data-sign=\"break-glass\""];
+    let says = ["disabled>Freeze</button>", "disabled>Break glass</button>", "not you: "];
+    check("sam", "/freeze", &signs, &says);
+    check("dana", "/freeze", &says, &signs);
+    let signs = ["data-sign=\"suspend\"", "data-sign=\"reinstate\"", "/v1/sessions/all?person=dana"];
+    check("sam", "/keys", &signs, &["disabled>Suspend</button>"]);
+    check("dana", "/keys", &["disabled>Suspend</button>", "data-sign=\"key-retire\""], &signs);
+}

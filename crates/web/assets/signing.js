@@ -1,0 +1,263 @@
+// Signed acts: what a form asks for becomes the document that docs/formats.md describes, is shown, and is signed with a
+// passkey.
+//
+// The documents are built here, from what the form holds and from what the API says of the thing that it is about, and
+// never taken from the server as bytes to be signed. What is shown is read from the document and from nothing else.
+
+import { call } from '/assets/session.js';
+import { obstacle, keysOf } from '/assets/passkey.js';
+import { sign, utf8 } from '/assets/sshsig.js';
+import { canonical, changeDemand, digestOf } from '/assets/verifier.js';
+import { codeWords } from '/assets/words.js';
+import { fill, fillList, part, visible } from '/assets/page.js';
+
+const ENROLMENT = 'key-enrolment.v1@lockgate.dev';
+const WAIVER = 'waiver.v1@lockgate.dev';
+const FREEZE = 'freeze.v1@lockgate.dev';
+const BREAK_GLASS = 'break-glass.v1@lockgate.dev';
+const REJECTION = 'change-rejection.v1@lockgate.dev';
+
+// Milliseconds of what a span ends with.
+const UNITS = { h: 3_600_000, d: 86_400_000 };
+// What it means that a document leaves something out.
+const LEFT_OUT = {
+  freeze: { service: 'every service', environment: 'every environment', until: 'it is lifted' },
+  waiver: { release: 'every release of the service', artifact: 'every artifact', ticket: 'none' },
+};
+const TIMES = ['until', 'expires_at'];
+
+const schema = (kind) => `https://lockgate.dev/${kind}/v1`;
+// A field that was left empty says nothing.
+const given = (text) => (text === undefined || text.trim() === '' ? undefined : text.trim());
+const whole = (text) => (given(text) === undefined ? undefined : Number(text));
+const ends = (span) => (given(span) === undefined ? undefined : Date.now() + Number(span.slice(0, -1)) * UNITS[span.slice(-1)]);
+const nonce = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('');
+
+// One row of a list of the API.
+async function row(path, fits, what) {
+  const found = (await call(path)).find(fits);
+  if (found === undefined) {
+    throw new Error(`the server lists no ${what}; nothing was signed`);
+  }
+  return found;
+}
+
+// What somebody asked for in an entry of the ledger.
+async function askedFor(request) {
+  const fits = (one) => one.request === Number(request);
+  return (await row('/v1/waivers', fits, `request for a waiver of entry ${request}`)).asked;
+}
+
+const glassDocument = ({ release, manifest, environment, reason, ticket, expires_at }, openedBy) =>
+  ({ schema: schema('break-glass'), release, manifest, environment, reason, ticket, expires_at, opened_by: openedBy });
+
+async function openedGlass({ break_glass: entry }) {
+  const opened = await row('/v1/break-glass', (one) => one.break_glass === Number(entry), `break-glass of entry ${entry}`);
+  return glassDocument(opened, opened.signed_by[0]);
+}
+
+function revocation(compromised) {
+  return {
+    title: compromised ? 'that a key was in someone else\u2019s hands' : 'that a key ends',
+    path: '/v1/keys/revocations',
+    namespace: ENROLMENT,
+    document: ({ person, key, reason, since }) => ({
+      schema: schema('revocation'), person, key, reason: given(reason), compromised_since: compromised ? whole(since) : null,
+    }),
+    body: ({ person, key, reason, compromised_since }, by, signature) =>
+      ({ person, key, reason, compromised_since: compromised_since ?? undefined, by, signature }),
+  };
+}
+
+function standing(suspended) {
+  return {
+    title: suspended ? 'that somebody is suspended' : 'that somebody is reinstated',
+    path: suspended ? '/v1/people/suspensions' : '/v1/people/reinstatements',
+    namespace: ENROLMENT,
+    async document({ person, reason }) {
+      const name = given(person);
+      const { standing_at } = await row('/v1/people', (one) => one.person === name, `person \u201c${name}\u201d`);
+      return { schema: schema('standing'), person: name, suspended, previous_at: standing_at, reason: given(reason) };
+    },
+    body: ({ person, previous_at, reason }, by, signature) => ({ person, previous_at, reason, by, signature }),
+  };
+}
+
+// The draft of a proposed change, whose document everyone signs: built from the draft, and the one that the server names.
+async function proposed(id, ledger) {
+  const { row: { change }, draft, document } = await call(`/v1/changes/${encodeURIComponent(id)}`);
+  const demand = changeDemand(ledger, JSON.parse(draft));
+  if (change !== id || demand === null || (await digestOf(demand.message)) !== document) {
+    throw new Error('the server names another document than the draft of this change gives; nothing was signed');
+  }
+  return { ...demand, digest: document };
+}
+
+// Every act: what is signed, for which purpose, and what is sent with the signature. The ledger is added to each document.
+const ACTS = {
+  freeze: {
+    title: 'a freeze',
+    path: '/v1/freezes',
+    namespace: FREEZE,
+    document: ({ service, environment, reason, lasts, rollbacks }, { by }) => ({
+      schema: schema('freeze'), service: given(service), environment: given(environment), reason: given(reason),
+      until: ends(lasts), spares_rollbacks: rollbacks === 'yes', nonce: nonce(), by,
+    }),
+    body: ({ schema: _, ledger, ...said }, by, signature) => ({ ...said, signature }),
+  },
+  unfreeze: {
+    title: 'that a freeze is lifted',
+    path: '/v1/freezes/lifts',
+    namespace: FREEZE,
+    document: ({ freeze, reason }, { by }) =>
+      ({ schema: schema('freeze-lift'), freeze: Number(freeze), reason: given(reason), by }),
+    body: ({ schema: _, ledger, ...said }, by, signature) => ({ ...said, signature }),
+  },
+  'waiver-request': {
+    title: 'a request for a waiver',
+    path: '/v1/waivers/requests',
+    namespace: WAIVER,
+    document: ({ gate, finding, service, environment, release, reason, ticket, lasts }, { by }) => ({
+      schema: schema('waiver'), gate, finding: given(finding), service: given(service), environment, release: given(release),
+      reason: given(reason), ticket: given(ticket), expires_at: ends(lasts), asked_by: by,
+    }),
+    body: ({ schema: _, ledger, ...said }, by, signature) => ({ ...said, signature }),
+  },
+  'waiver-grant': {
+    title: 'a waiver that somebody else asked for',
+    path: '/v1/waivers',
+    namespace: WAIVER,
+    async document({ request }) {
+      const { signature, ...said } = await askedFor(request);
+      return { schema: schema('waiver'), ...said };
+    },
+    async body({ schema: _, ledger, ...said }, by, signature, { request }) {
+      const asked = await askedFor(request);
+      return { ...said, asked_signature: asked.signature, granted_by: by, granted_signature: signature, request: Number(request) };
+    },
+  },
+  'waiver-revoke': {
+    title: 'that a waiver ends',
+    path: '/v1/waivers/ends',
+    namespace: WAIVER,
+    document: ({ waiver, reason }) => ({ schema: schema('waiver-end'), waiver: Number(waiver), reason: given(reason) }),
+    body: ({ waiver, reason }, by, signature) => ({ waiver, reason, by, signature }),
+  },
+  'break-glass': {
+    title: 'a break-glass, which alarms until somebody else has reviewed it',
+    path: '/v1/break-glass',
+    namespace: BREAK_GLASS,
+    async document({ release, environment, reason, ticket, lasts }, { by }) {
+      const named = given(release) ?? '';
+      const { release: found, manifest } = await call(`/v1/releases/${encodeURI(named)}`);
+      if (found !== named) {
+        throw new Error('the server answered with another release than this form names; nothing was signed');
+      }
+      const said = { release: named, manifest, environment, reason: given(reason), ticket: given(ticket), expires_at: ends(lasts) };
+      return glassDocument(said, by);
+    },
+    body: ({ schema: _, ledger, opened_by, ...said }, by, signature) => ({ ...said, by, signature }),
+  },
+  'break-glass-sign': {
+    title: 'a break-glass that somebody else opened',
+    path: '/v1/break-glass/signatures',
+    namespace: BREAK_GLASS,
+    document: openedGlass,
+    body: (document, by, signature, { break_glass: entry }) => ({ break_glass: Number(entry), by, signature }),
+  },
+  'break-glass-review': {
+    title: 'the review of a break-glass',
+    path: '/v1/break-glass/reviews',
+    namespace: BREAK_GLASS,
+    document: ({ break_glass: entry, finding }, { by }) =>
+      ({ schema: schema('break-glass-review'), break_glass: Number(entry), finding: given(finding), by }),
+    body: ({ schema: _, ledger, ...said }, by, signature) => ({ ...said, signature }),
+  },
+  'key-retire': revocation(false),
+  'key-compromised': revocation(true),
+  suspend: standing(true),
+  reinstate: standing(false),
+  'change-sign': {
+    title: 'a change that several people sign',
+    path: ({ change }) => `/v1/changes/${encodeURIComponent(change)}/signatures`,
+    async document({ change }, { ledger }) {
+      const { namespace, document } = await proposed(change, ledger);
+      return { namespace, ...document };
+    },
+    body: (document, by, signature) => ({ signature }),
+  },
+  'change-reject': {
+    title: 'that a change is rejected, which ends it',
+    path: ({ change }) => `/v1/changes/${encodeURIComponent(change)}/rejection`,
+    namespace: REJECTION,
+    async document({ change, reason }, { ledger }) {
+      const { digest } = await proposed(change, ledger);
+      return { schema: schema('change-rejection'), change, document: digest, reason: given(reason) };
+    },
+    body: ({ reason }, by, signature) => ({ reason, signature }),
+  },
+};
+
+// A value of a document as people read it.
+function shown(name, value) {
+  if (TIMES.includes(name) && typeof value === 'number') {
+    return new Date(value).toISOString();
+  }
+  return visible(typeof value === 'object' ? canonical(value) : value);
+}
+
+// Shows what would be signed and waits for a yes; the dialog stays open after it, until the passkey has answered.
+async function confirmed(title, by, document, text) {
+  const kind = document.schema.split('/').at(-2);
+  const said = Object.entries(document).filter(([name, value]) => name !== 'schema' && value !== undefined);
+  const silent = Object.entries(LEFT_OUT[kind] ?? {}).filter(([name]) => document[name] === undefined);
+  fill('signing-title', `You are about to sign ${title}`);
+  fillList('signing-facts', [
+    ...[...said, ...silent].map(([name, value]) => [name.replaceAll('_', ' '), shown(name, value)]),
+    ['signed by', visible(by)],
+  ]);
+  fill('signing-words', await codeWords(text));
+  fill('signing-exact', text);
+  fill('signing-status', '');
+  const dialog = part('signing');
+  const button = part('signing-sign');
+  button.disabled = false;
+  dialog.showModal();
+  return new Promise((resolve) => {
+    button.onclick = () => resolve(true);
+    dialog.onclose = () => resolve(false);
+  });
+}
+
+// Makes the request of a signed act: its path and its body, or null where somebody looked at it and signed nothing.
+export async function signed(name, fields) {
+  const act = ACTS[name];
+  const found = obstacle();
+  if (found !== null) {
+    throw new Error(found.text);
+  }
+  const [{ person: by }, { origin: ledger }] = await Promise.all([call('/v1/whoami'), call('/v1/server')]);
+  const keys = (await keysOf(by)).filter((key) => key.rpId === location.hostname);
+  if (keys.length === 0) {
+    throw new Error(`${by} has no passkey for ${location.hostname}: make one on the page /enrol, or run the command that stands here`);
+  }
+  const { namespace = act.namespace, ...said } = await act.document(fields, { by, ledger });
+  const document = { ...said, ledger };
+  const text = canonical(document);
+  if (!(await confirmed(act.title, by, document, text))) {
+    return null;
+  }
+  const dialog = part('signing');
+  part('signing-sign').disabled = true;
+  fill('signing-status', 'Your browser asks for your passkey\u2026');
+  try {
+    const { signature } = await sign(namespace, utf8(text), keys);
+    const path = typeof act.path === 'function' ? act.path(fields) : act.path;
+    return { path, body: await act.body(document, by, signature, fields) };
+  } catch (error) {
+    throw error.name === 'NotAllowedError' ?
+      new Error('the passkey was not used: it was cancelled, took too long, or none fits; nothing was signed') : error;
+  } finally {
+    dialog.close();
+  }
+}
