@@ -67,16 +67,20 @@ def check_checkpoint(arguments):
     show([("checkpoint", f"{origin} signed {size} entries with the root {root.hex()}")])
 
 
-def check_approval(arguments):
-    data, armored = arguments.document.read_bytes(), arguments.signature.read_text()
+def open_approval(data, armored, line):
+    """The predicate of an approval document that the key of a public key line signed."""
     try:
         document = entries.read_document(entries.APPROVAL, data)
-        key = sshsig.key_of_line(arguments.key)
+        key = sshsig.key_of_line(line)
     except Malformed as error:
         raise Refused("DOCUMENT_INVALID", str(error)) from error
     sshsig.parse(armored)
     sshsig.verify(armored, releases.APPROVAL, data, key.wire)
-    predicate = document["predicate"]
+    return document["predicate"]
+
+
+def check_approval(arguments):
+    predicate = open_approval(arguments.document.read_bytes(), arguments.signature.read_text(), arguments.key)
     show([("approval", f"{predicate['approver']} signed {predicate['verdict']} {predicate['promotion']}")])
 
 
@@ -88,7 +92,9 @@ class Batch:
 
     {"good","trust","artifact","service","environment","now"} sets what the next lines are about, and is answered too.
     {"edit":[start,end,base64]} asks about those bytes with one stretch replaced; {"bundle":base64} about others.
-    {"inclusion":{..}}, {"consistency":{..}}, {"signature":{..}} and {"sshsig":{..}} ask about single checks.
+    {"checkpoint":base64} asks about a note under the same trust file; its message is what the note says.
+    {"inclusion":{..}}, {"consistency":{..}}, {"signature":{..}}, {"sshsig":{..}}, {"approval":{..}} and {"decision":{..}}
+    ask about single checks, which need no trust file.
     """
 
     def __init__(self):
@@ -105,15 +111,22 @@ class Batch:
             return self._verdict(self.good[:start] + unbase64(insert) + self.good[end:])
         if "bundle" in question:
             return self._verdict(unbase64(question["bundle"]))
+        if "checkpoint" in question:
+            return self._checkpoint(unbase64(question["checkpoint"]))
         kind = next(iter(question))
-        return {"inclusion": _inclusion, "consistency": _consistency, "signature": _signature, "sshsig": _sshsig}[kind](
-            **question[kind]
-        )
+        return SINGLE_CHECKS[kind](**question[kind])
 
     def _verdict(self, data):
         try:
             bundle.verify(data, bundle.read_trust(self.trust), self.query)
             return [None, ""]
+        except Refused as refused:
+            return [refused.code, str(refused)]
+
+    def _checkpoint(self, data):
+        try:
+            origin, size, root = notes.open_checkpoint(data, bundle.read_trust(self.trust).policy)
+            return [None, f"{origin} {size} {root.hex()}"]
         except Refused as refused:
             return [refused.code, str(refused)]
 
@@ -147,6 +160,32 @@ def _sshsig(armored, key, namespace, message):
         return [None, ""]
     except Refused as refused:
         return [refused.code, str(refused)]
+
+
+def _approval(document, armored, key):
+    try:
+        open_approval(unbase64(document), armored, key)
+        return [None, ""]
+    except Refused as refused:
+        return [refused.code, str(refused)]
+
+
+def _decision(document):
+    try:
+        entries.read_document(entries.DECISION, unbase64(document))
+        return [None, ""]
+    except Malformed as error:
+        return ["DECISION_INVALID", str(error)]
+
+
+SINGLE_CHECKS = {
+    "inclusion": _inclusion,
+    "consistency": _consistency,
+    "signature": _signature,
+    "sshsig": _sshsig,
+    "approval": _approval,
+    "decision": _decision,
+}
 
 
 def answer_batch(_arguments):

@@ -163,9 +163,18 @@ class TlogPolicy:
             raise Refused("WITNESS_QUORUM", f"{self.quorum} has not cosigned")
 
 
+def _first_line(data):
+    """The first line of a text; of what is no text, nothing."""
+    try:
+        line, feed, _ = data.decode("utf-8").partition("\n")
+    except UnicodeDecodeError:
+        return ""
+    return line.removesuffix("\r") if feed else line
+
+
 def open_checkpoint(data, policy):
     """(origin, size, root) of a checkpoint that a pinned log key signed, and enough pinned witnesses."""
-    first = data.split(b"\n", 1)[0].removesuffix(b"\r").decode("utf-8", "replace")
+    first = _first_line(data)
     error = Refused("LOG_KEY_UNKNOWN", f"no pinned log key is named {first!r:.80}")
     for key in policy.logs:
         if key.name != first:

@@ -3,6 +3,8 @@
 //!
 //! It runs no gate and reads no evidence, and says so; what the kernel refuses for that alone, it may accept.
 
+mod parts;
+
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
@@ -189,11 +191,16 @@ fn the_stranger_agrees_on_mutants_of_an_emergency() {
     agree_on_mutants(&eventful());
 }
 
+/// How many mutants there are of each kind.
+fn how_many() -> usize {
+    variable("LOCKGATE_MUTANTS").map_or(MUTANTS, |count| count.parse().unwrap())
+}
+
 /// Both verifiers say the same of mutants of what a server has, which they accept as it is.
 #[track_caller]
 fn agree_on_mutants(lockgate: &Instance) {
     let Some(mut stranger) = Stranger::start() else { return };
-    let most = variable("LOCKGATE_MUTANTS").map_or(MUTANTS, |count| count.parse().unwrap());
+    let most = how_many();
     let forger = Forger::break_in(lockgate);
     let question = Question::of(&forger);
     let good = forger.bundle(&forger.history()).to_bytes().unwrap();

@@ -5,41 +5,26 @@ use serde_json::Value;
 
 use crate::forgery::forger::Forger;
 
-/// Makes mutants of a bundle, and of the history behind it.
-pub struct Mutants<'a> {
-    forger: &'a Forger,
-    good: &'a [u8],
-    value: Value,
-    state: u64,
-}
+/// Choices that look like chance, and come out the same each time.
+pub struct Chance(u64);
 
-impl<'a> Mutants<'a> {
-    /// A maker that always begins with the same ones.
-    pub fn new(forger: &'a Forger, good: &'a [u8]) -> Self {
-        let value = serde_json::from_slice(good).unwrap();
-        Self { forger, good, value, state: 0x9e37_79b9_7f4a_7c15 }
+impl Chance {
+    /// Choices that follow from a number, which is not 0.
+    pub fn new(state: u64) -> Self {
+        Self(state)
     }
 
-    fn draw(&mut self, below: usize) -> usize {
-        self.state ^= self.state << 13;
-        self.state ^= self.state >> 7;
-        self.state ^= self.state << 17;
-        usize::try_from(self.state % below.max(1) as u64).unwrap()
+    /// A number below another; 0 where there is none.
+    pub fn draw(&mut self, below: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 % below.max(1) as u64).unwrap()
     }
 
-    /// One mutant: what was done, and its bytes.
-    pub fn make(&mut self, number: usize) -> (String, Vec<u8>) {
-        let (what, bytes) = match number % 4 {
-            0 => self.flipped(),
-            1 => self.outer(),
-            // The log's own key signs these: only what the entries say is wrong.
-            _ => self.inner(),
-        };
-        (format!("mutant {number}, {what}"), bytes)
-    }
-
-    fn flipped(&mut self) -> (String, Vec<u8>) {
-        let mut bytes = self.good.to_vec();
+    /// Bytes with one bit changed, or cut off: what was done, and what is left.
+    pub fn flip(&mut self, good: &[u8]) -> (String, Vec<u8>) {
+        let mut bytes = good.to_vec();
         let at = self.draw(bytes.len());
         if self.draw(20) == 0 {
             bytes.truncate(at);
@@ -49,32 +34,8 @@ impl<'a> Mutants<'a> {
         (format!("a bit of byte {at}"), bytes)
     }
 
-    fn outer(&mut self) -> (String, Vec<u8>) {
-        let mut value = self.value.clone();
-        let what = self.mutate(&mut value);
-        (what, serde_json::to_vec(&value).unwrap())
-    }
-
-    fn inner(&mut self) -> (String, Vec<u8>) {
-        let mut history = self.forger.history();
-        let at = self.draw(history.leaves.len());
-        let mut entry = history.entry(at);
-        let what = self.mutate(&mut entry);
-        if let Ok(leaf) = canonical::to_vec(&entry) {
-            history.leaves[at] = leaf;
-        }
-        // Links and heads fit again where the entry still is one.
-        if self.draw(4) == 0 && entry["event"]["type"].is_string() && history.leaves[at].starts_with(b"{\"actor\"") {
-            let readable = lockgate_ledger::Leaf::decode(&history.leaves[at], &lockgate_model::Limits::DEFAULT).is_ok();
-            if readable {
-                history.settle();
-            }
-        }
-        (format!("entry {at}: {what}"), self.forger.bundle(&history).to_bytes().unwrap())
-    }
-
-    /// Changes one place, however deep.
-    fn mutate(&mut self, value: &mut Value) -> String {
+    /// Changes one place of a document, however deep: says which.
+    pub fn mutate(&mut self, value: &mut Value) -> String {
         let mut places = Vec::new();
         collect(value, String::new(), &mut places);
         let (one, other) = (self.draw(places.len()), self.draw(places.len()));
@@ -90,6 +51,60 @@ impl<'a> Mutants<'a> {
             _ => change(value.pointer_mut(&path).unwrap(), step),
         }
         format!("{path} ({kind})")
+    }
+}
+
+/// Makes mutants of a bundle, and of the history behind it.
+pub struct Mutants<'a> {
+    forger: &'a Forger,
+    good: &'a [u8],
+    value: Value,
+    chance: Chance,
+}
+
+impl<'a> Mutants<'a> {
+    /// A maker that always begins with the same ones.
+    pub fn new(forger: &'a Forger, good: &'a [u8]) -> Self {
+        let value = serde_json::from_slice(good).unwrap();
+        Self { forger, good, value, chance: Chance::new(0x9e37_79b9_7f4a_7c15) }
+    }
+
+    /// One mutant: what was done, and its bytes.
+    pub fn make(&mut self, number: usize) -> (String, Vec<u8>) {
+        let (what, bytes) = match number % 4 {
+            0 => self.chance.flip(self.good),
+            1 => self.outer(),
+            // The log's own key signs these: only what the entries say is wrong.
+            _ => self.inner(),
+        };
+        (format!("mutant {number}, {what}"), bytes)
+    }
+
+    fn outer(&mut self) -> (String, Vec<u8>) {
+        let mut value = self.value.clone();
+        let what = self.chance.mutate(&mut value);
+        (what, serde_json::to_vec(&value).unwrap())
+    }
+
+    fn inner(&mut self) -> (String, Vec<u8>) {
+        let mut history = self.forger.history();
+        let at = self.chance.draw(history.leaves.len());
+        let mut entry = history.entry(at);
+        let what = self.chance.mutate(&mut entry);
+        if let Ok(leaf) = canonical::to_vec(&entry) {
+            history.leaves[at] = leaf;
+        }
+        // Links and heads fit again where the entry still is one.
+        if self.chance.draw(4) == 0
+            && entry["event"]["type"].is_string()
+            && history.leaves[at].starts_with(b"{\"actor\"")
+        {
+            let readable = lockgate_ledger::Leaf::decode(&history.leaves[at], &lockgate_model::Limits::DEFAULT).is_ok();
+            if readable {
+                history.settle();
+            }
+        }
+        (format!("entry {at}: {what}"), self.forger.bundle(&history).to_bytes().unwrap())
     }
 }
 

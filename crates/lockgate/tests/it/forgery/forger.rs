@@ -16,7 +16,7 @@ use lockgate_ledger::{ApprovalDocument, BodyMap, ClaimCache, Event, Leaf, Link, 
 use lockgate_model::{
     Digest, EntryIndex, EnvName, Limits, PromotionId, ServiceName, StreamName, TreeSize, UnixMillis, canonical,
 };
-use lockgate_sign::note::{NoteKeyKind, NoteSigner};
+use lockgate_sign::note::{NoteKeyKind, NoteSignature, NoteSigner};
 use lockgate_sign::ssh_signer::{FileSigner, SshSigner as _};
 use lockgate_store::LedgerStore as _;
 use lockgate_store_local::{LocalStore, Options};
@@ -273,6 +273,11 @@ impl Forger {
         Checkpoint { origin: self.origin.clone(), size, root }.sign(&self.signer).to_text()
     }
 
+    /// A line by the log's own key over any text.
+    pub fn note_signature(&self, text: &str) -> NoteSignature {
+        self.signer.sign_text(text)
+    }
+
     /// The honest history with its last entry of one kind edited.
     pub fn edited(&self, kind: &str, change: impl FnOnce(&mut Value)) -> Bundle {
         let mut history = self.history();
@@ -395,14 +400,17 @@ fn encoded(path: &[Digest]) -> Vec<String> {
 }
 
 /// The tree over some leaves.
-struct Tiles {
-    size: TreeSize,
-    root: Digest,
+pub struct Tiles {
+    /// How many there are.
+    pub size: TreeSize,
+    /// Their root.
+    pub root: Digest,
     tiles: BTreeMap<(u8, u64), Vec<u8>>,
 }
 
 impl Tiles {
-    fn over(leaves: &[Vec<u8>]) -> Self {
+    /// The tree over these.
+    pub fn over(leaves: &[Vec<u8>]) -> Self {
         let mut tree = Tree::empty();
         leaves.iter().for_each(|leaf| tree.append(leaf_hash(leaf)));
         let tiles = tree.take_tiles().into_iter().map(|tile| ((tile.level, tile.index), tile.hashes)).collect();
