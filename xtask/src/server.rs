@@ -148,6 +148,15 @@ impl Server {
         number.ok_or_else(|| Failure::new(format!("the server's status has no `{figure}`")))
     }
 
+    /// How many files it has open, sockets among them.
+    ///
+    /// # Errors
+    /// When the process is gone.
+    pub fn open_files(&self) -> Result<usize> {
+        let folder = format!("/proc/{}/fd", self.running.pid);
+        Ok(fs::read_dir(folder).during("count the server's open files")?.count())
+    }
+
     /// Whether it has ended.
     ///
     /// # Errors

@@ -1,4 +1,7 @@
-//! Slow clients: a thousand connections that send, or read, one byte now and then, while a healthy client works.
+//! Slow clients: a thousand connections that send, or read, one byte now and then, while a healthy client works; then
+//! floods of connections.
+
+mod flood;
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream};
@@ -63,7 +66,7 @@ pub fn run(ground: &Ground) -> Result<Part> {
     let client = client_as(server.url(), &home, "ci")?;
     let blob = upload(&client, &Random::new(ground.seed).bytes(BLOB_BYTES))?;
     let token = Identity::load(&home, "ci")?.sign_in(&Client::new(server.url(), None))?;
-    let idle = server.memory_kib("VmRSS")?;
+    let (idle, files) = (server.memory_kib("VmRSS")?, server.open_files()?);
     let signed = format!("Host: localhost\r\nAuthorization: Bearer {token}\r\n");
     let phases = [
         (Slowness::Header, "GET /v1/server HTTP/1.1\r\nHost: localhost\r\nX-Slow: ".to_owned()),
@@ -88,6 +91,7 @@ pub fn run(ground: &Ground) -> Result<Part> {
             (true, false) => Case::Found(format!("{slowness:?}: the server uses {growth} KiB more")),
         });
     }
+    flood::run(&server, &token, files, ground.quick, &mut part)?;
     server.stop()?;
     let audit = ground.audit(&home)?;
     part.count(&match audit.code {
@@ -180,12 +184,7 @@ struct Slow {
 impl Slow {
     /// Connects from one of the loopback addresses, and sends the beginning of a request.
     fn connect(number: usize, to: SocketAddrV4, head: &str) -> Result<Self> {
-        let last = u8::try_from(2 + number % ADDRESSES)?;
-        let from = SocketAddr::from((Ipv4Addr::new(127, 0, 0, last), 0));
-        let socket = socket(AddressFamily::INET, SocketType::STREAM, None).during("make a socket")?;
-        bind(&socket, &from).during("bind a socket to a loopback address")?;
-        connect(&socket, &SocketAddr::from(to)).during("connect a slow client")?;
-        let mut stream = TcpStream::from(socket);
+        let mut stream = connect_from(u8::try_from(2 + number % ADDRESSES)?, to)?;
         // A server that refuses closes before it has read everything.
         let closed = stream.write_all(head.as_bytes()).is_err();
         stream.set_nonblocking(true)?;
@@ -207,6 +206,15 @@ impl Slow {
             Err(error) => error.kind() != ErrorKind::WouldBlock,
         };
     }
+}
+
+/// Connects from the loopback address that ends with this number.
+fn connect_from(last: u8, to: SocketAddrV4) -> Result<TcpStream> {
+    let from = SocketAddr::from((Ipv4Addr::new(127, 0, 0, last), 0));
+    let socket = socket(AddressFamily::INET, SocketType::STREAM, None).during("make a socket")?;
+    bind(&socket, &from).during("bind a socket to a loopback address")?;
+    connect(&socket, &SocketAddr::from(to)).during("connect to the server")?;
+    Ok(TcpStream::from(socket))
 }
 
 /// How many there are, and the value that so many of a hundred do not exceed.
