@@ -3,14 +3,16 @@
 //!
 //! Each place, a service in an environment, is a register: a promotion sets what runs there, unless that runs already, and
 //! anyone reads it. Clients share idempotency keys, too. What they saw is checked without looking at the ledger; then
-//! the ledger is audited.
+//! the ledger is audited. Beside them others read the event stream, and hang up again and again.
 
 mod order;
+mod stream;
 
 use std::fs;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use lockgate_api::wire::StatusReply;
@@ -18,7 +20,9 @@ use lockgate_api::{Client, ClientError};
 use lockgate_model::ReleaseName;
 
 use self::order::{Asked, Operation, Told, check};
+use self::stream::Reading;
 use crate::crash::clock_seed;
+use crate::deadline::wait_until;
 use crate::failpoints::remains;
 use crate::failure::{During as _, Failure, Result};
 use crate::identity::Identity;
@@ -41,6 +45,10 @@ const KEYS_AT_ONCE: u64 = 3;
 /// The environment of the starter policy set that lets everything in that was tested.
 const ENVIRONMENT: &str = "dev";
 
+/// How long readers of the event stream may take to the end, once nothing more happens, and how often that is looked at.
+const READ_LIMIT: Duration = Duration::from_secs(300);
+const READ_STEP: Duration = Duration::from_millis(50);
+
 /// `races`.
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -50,6 +58,9 @@ pub struct Arguments {
     /// How many clients ask at the same time
     #[arg(long, value_name = "N", default_value_t = 8)]
     clients: u64,
+    /// How many read the event stream meanwhile, and hang up at random
+    #[arg(long, value_name = "N", default_value_t = 4)]
+    readers: u64,
     /// Repeat the choices of an earlier run, not their timing [default: from the clock]
     #[arg(long, value_name = "S")]
     seed: Option<u64>,
@@ -81,13 +92,60 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 fn run_in(scratch: &Path, binary: &Path, arguments: &Arguments, seed: u64) -> Result<()> {
     let home = scratch.join("home");
     fs::create_dir_all(&home).during("make the home")?;
-    let server = Server::demo(binary, &home)?;
-    let token = Identity::load(&home, "ci")?.sign_in(&Client::new(server.url(), None)).during("sign in as ci")?;
-    publish(&Client::new(server.url(), Some(token.clone())))?;
-    let (clients, began) = (arguments.clients.max(1), Instant::now());
+    let mut server = Server::demo(binary, &home)?;
+    let url = server.url().to_owned();
+    let token_of = |name: &str| -> Result<String> {
+        Identity::load(&home, name)?.sign_in(&Client::new(&url, None)).during(format!("sign in as {name}"))
+    };
+    let (ci, dana) = (token_of("ci")?, token_of("dana")?);
+    publish(&Client::new(&url, Some(ci.clone())))?;
+    let began = Instant::now();
+    let until = AtomicU64::new(u64::MAX);
+    let (histories, readings) = thread::scope(|scope| {
+        let readers: Vec<_> = (0..arguments.readers)
+            .map(|number| {
+                let client = Client::new(&url, Some(dana.clone()));
+                let (mut random, until) = (Random::new(!seed.wrapping_add(number)), &until);
+                scope.spawn(move || stream::follow(&client, &mut random, until))
+            })
+            .collect();
+        let histories = race(&url, &ci, arguments, seed, began);
+        let size = stream::size_of(&Client::new(&url, Some(ci.clone())));
+        // Where the clients failed, nobody has to read to the end.
+        let end = if histories.is_ok() { size.as_ref().copied().unwrap_or_default() } else { 0 };
+        until.store(end, Ordering::SeqCst);
+        let ended = wait_until("the end of the event stream's readers", READ_LIMIT, READ_STEP, || {
+            Ok(readers.iter().all(|reader| reader.is_finished()).then_some(()))
+        });
+        if let Err(failure) = ended {
+            // Who waits for more is told that there is nothing.
+            server.kill()?;
+            return Err(failure);
+        }
+        let read = readers.into_iter().map(|one| one.join().unwrap_or_else(|_| Err(Failure::new("a reader panicked"))));
+        let readings = read.collect::<Result<Vec<Reading>>>();
+        size.and(Ok((histories?, readings?)))
+    })?;
+    let took = began.elapsed();
+    server.stop()?;
+    let counts = judge(histories.concat())?;
+    println!(
+        "{counts} in {:.1} s, {} clients; an order was found for each of {SERVICES} places",
+        took.as_secs_f64(),
+        arguments.clients.max(1)
+    );
+    println!("{}", judge_readings(&home, &readings)?);
+    match remains::audit(binary, &home)? {
+        None => Ok(()),
+        Some(problem) => Err(Failure::new(problem)),
+    }
+}
+
+/// Lets the clients race to their end.
+fn race(url: &str, token: &str, arguments: &Arguments, seed: u64, began: Instant) -> Result<Vec<History>> {
+    let clients = arguments.clients.max(1);
     let each = arguments.operations.div_ceil(clients);
-    let (url, token) = (server.url(), token.as_str());
-    let histories = thread::scope(|scope| {
+    thread::scope(|scope| {
         let all = (0..clients).map(|number| {
             let racer = Racer {
                 number,
@@ -100,18 +158,25 @@ fn run_in(scratch: &Path, binary: &Path, arguments: &Arguments, seed: u64) -> Re
         let all: Vec<_> = all.collect();
         let ended = all.into_iter().map(|one| one.join().unwrap_or_else(|_| Err(Failure::new("a client panicked"))));
         ended.collect::<Result<Vec<History>>>()
-    })?;
-    let took = began.elapsed();
-    server.stop()?;
-    let counts = judge(histories.concat())?;
-    println!(
-        "{counts} in {:.1} s, {clients} clients; an order was found for each of {SERVICES} places",
-        took.as_secs_f64()
-    );
-    match remains::audit(binary, &home)? {
-        None => Ok(()),
-        Some(problem) => Err(Failure::new(problem)),
+    })
+}
+
+/// Compares what each reader got with the ledger; says in words how much that was.
+fn judge_readings(home: &Path, readings: &[Reading]) -> Result<String> {
+    let ledger = stream::written(home)?;
+    for (number, reading) in readings.iter().enumerate() {
+        reading.compare(&ledger).during(format!("reader {number}, over {} connections", reading.connections))?;
     }
+    let connections: u64 = readings.iter().map(|reading| reading.connections).sum();
+    // Readers that never hang up resume nothing.
+    if !readings.is_empty() && connections <= readings.len() as u64 {
+        return Err(Failure::new(format!("{} readers connected {connections} times: too few", readings.len())));
+    }
+    Ok(format!(
+        "{} readers got all {} entries, each once and in order, over {connections} connections",
+        readings.len(),
+        ledger.len()
+    ))
 }
 
 /// Publishes every release, each with a passed test.

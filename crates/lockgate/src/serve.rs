@@ -23,7 +23,6 @@ use lockgate_sign::note::{Note, NoteKeyKind, NoteSigner};
 use lockgate_store::LedgerStore;
 use lockgate_store_local::{LocalStore, Mended, Options};
 use lockgate_tlog::checkpoint::Checkpoint;
-use tokio::net::TcpListener;
 
 use crate::access_log;
 use crate::cli;
@@ -116,7 +115,7 @@ fn until_stopped(stopped: &Receiver<()>, each: Duration, tick: impl Fn(), on_fat
 }
 
 async fn listen(world: &World, address: std::net::SocketAddr, app: Arc<App>) -> Result<(), Failure> {
-    let listener = TcpListener::bind(address).await.map_err(|error| match error.kind() {
+    let listener = lockgate_server::accept::listen(address).map_err(|error| match error.kind() {
         std::io::ErrorKind::AddrInUse => {
             Failure::new(Exit::Conflict, "PORT_TAKEN", format!("something else listens on {address}"))
                 .hint("choose another port with --listen 127.0.0.1:0")

@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 use std::future::Future;
-use std::net::IpAddr;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use lockgate_model::Limits;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
 use tower::ServiceExt as _;
 
@@ -26,6 +27,25 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
 const BUFFER_BYTES: usize = 96 * 1024;
 /// How long running requests may take to end when the server stops.
 const DRAIN: Duration = Duration::from_secs(10);
+
+/// How many connections may wait until they are taken, where the system allows that many. A connection that does not fit
+/// is asked for again after a second: the 128 that are usual make everybody wait when many come at once.
+const WAITING: u32 = 4096;
+
+/// Listens on an address.
+///
+/// # Errors
+/// When something else listens there, or the address is not one of this machine.
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // A server that starts again need not wait for the connections of the one before it.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(WAITING)
+}
 
 /// Serves until `stop` completes, then lets running requests end.
 ///

@@ -36,7 +36,7 @@ const STEP: Duration = Duration::from_millis(50);
 /// How many more files than at first may be open: databases open files when they are written to.
 const MORE_FILES: usize = 16;
 /// How much memory a later flood may add.
-const AGAIN_KIB: u64 = 8 * 1024;
+const AGAIN_KIB: u64 = 16 * 1024;
 
 /// What was seen of a flood.
 #[derive(Debug, Clone, Copy)]
