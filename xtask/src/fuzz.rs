@@ -38,6 +38,9 @@ pub struct Arguments {
     /// For how long each target is run
     #[arg(long, value_name = "N", default_value_t = 10)]
     seconds: u64,
+    /// How many targets are run at the same time [default: as many as there are processors]
+    #[arg(long, value_name = "N")]
+    jobs: Option<NonZero<usize>>,
     /// What the inputs follow from
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
@@ -68,10 +71,14 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         return Ok(());
     }
     let (seed, window) = (arguments.seed, Duration::from_secs(arguments.seconds));
-    let plan = Plan { seed, window, save: arguments.save, trace: arguments.trace };
-    println!("{} targets, {} s each, seed {seed}", chosen.len(), arguments.seconds);
+    let processors = thread::available_parallelism().map_or(1, NonZero::get);
+    let jobs = arguments.jobs.map_or(processors, NonZero::get).min(chosen.len());
+    // Who shares a processor with others waits for them, too.
+    let patience = run::PATIENCE * u32::try_from(jobs.div_ceil(processors))?;
+    let plan = Plan { seed, window, patience, save: arguments.save, trace: arguments.trace };
+    println!("{} targets, {} s each, {jobs} at a time, seed {seed}", chosen.len(), arguments.seconds);
     run::quiet_panics();
-    let findings = all_of(&chosen, plan);
+    let findings = all_of(&chosen, plan, jobs);
     // What is the matter with the command itself is printed as always.
     drop(std::panic::take_hook());
     let findings = findings?;
@@ -84,10 +91,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     }
 }
 
-/// Runs every target, as many at a time as there are cores; returns every finding.
-fn all_of(targets: &[Target], plan: Plan) -> Result<Vec<String>> {
-    let threads = thread::available_parallelism().map_or(1, NonZero::get).min(targets.len());
-    let watches: Vec<Watch> = (0..threads).map(|_| Watch::default()).collect();
+/// Runs every target, so many at a time; returns every finding.
+fn all_of(targets: &[Target], plan: Plan, jobs: usize) -> Result<Vec<String>> {
+    let watches: Vec<Watch> = (0..jobs).map(|_| Watch::default()).collect();
     let next = AtomicUsize::new(0);
     let (sender, receiver) = channel();
     thread::scope(|scope| -> Result<Vec<String>> {

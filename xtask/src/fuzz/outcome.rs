@@ -12,7 +12,7 @@ const CODE_CHARS: usize = 48;
 /// The code of what was accepted.
 const ACCEPTED: &str = "ACCEPTED";
 
-/// What a reader made of an input.
+/// What a reader made of an input; code and shape tell its class, and an input whose class is new is worth keeping.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
     /// The reason code, or `ACCEPTED`.
@@ -76,7 +76,7 @@ impl Outcome {
         let mut outcome = Self::of(&result);
         if let Ok(value) = &result {
             outcome.broken = match read(&write(value)) {
-                Ok(again) if format!("{again:?}") == format!("{value:?}") => None,
+                Ok(again) if meaning(&again) == outcome.meaning => None,
                 Ok(_) => Some("what was read and written is read as something else".to_owned()),
                 Err(error) => Some(format!("what was read and written is refused: {error}")),
             };
@@ -96,7 +96,7 @@ impl Outcome {
         if let Ok(value) = &result {
             let shown = value.to_string();
             outcome.broken = match shown.parse::<T>() {
-                Ok(again) if format!("{again:?}") == format!("{value:?}") => None,
+                Ok(again) if meaning(&again) == outcome.meaning => None,
                 Ok(_) => Some(format!("`{}` is shown, and read as something else", shown.escape_debug())),
                 Err(error) => Some(format!("`{}` is shown, and refused: {error}", shown.escape_debug())),
             };
@@ -115,11 +115,11 @@ impl Outcome {
     pub fn is_accepted(&self) -> bool {
         self.code == ACCEPTED
     }
+}
 
-    /// What tells its class: an input whose class is new is worth keeping.
-    pub fn class(&self) -> (String, String) {
-        (self.code.clone(), self.shape.clone())
-    }
+/// The digest of everything that a value holds.
+fn meaning<T: Debug>(value: &T) -> Digest {
+    Digest::of(format!("{value:?}").as_bytes())
 }
 
 /// The reason code in an error's debug form: its field `code` or `reason`, or the name of its variant.

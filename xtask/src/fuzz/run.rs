@@ -1,7 +1,7 @@
 //! Runs: one target, for a time, with every property checked on every input.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
@@ -13,11 +13,13 @@ use super::watch::Watch;
 use crate::failure::Result;
 
 /// How long one input may take.
-const PATIENCE: Duration = Duration::from_secs(1);
+pub const PATIENCE: Duration = Duration::from_secs(1);
 /// How often a slow input is read again before that is a finding: a busy machine is slow once.
 const SLOW_TURNS: usize = 3;
 /// How many findings a target may have before its run ends.
 const FINDINGS_MAX: usize = 5;
+/// How many answers of one code are kept: messages that quote what they refuse would make nearly every input a new one.
+const SHAPES_MAX: usize = 256;
 /// How many words of its samples a target's mutations know.
 const WORDS_MAX: usize = 400;
 /// Words that no sample may have, and that fields of many documents are called.
@@ -57,6 +59,8 @@ pub struct Plan {
     pub seed: u64,
     /// For how long.
     pub window: Duration,
+    /// How long one input may take.
+    pub patience: Duration,
     /// Whether inputs with a new answer are written to the corpus.
     pub save: bool,
     /// Whether each input is written down before it is read.
@@ -96,7 +100,8 @@ struct Run<'a> {
     corpus: Corpus,
     /// Inputs whose answer was new, from which others are made.
     pool: Vec<Vec<u8>>,
-    seen: BTreeSet<(String, String)>,
+    /// The answers so far: the shapes of each code.
+    seen: BTreeMap<String, BTreeSet<String>>,
     found: BTreeSet<String>,
     tally: Tally,
 }
@@ -107,7 +112,7 @@ struct Run<'a> {
 /// When a file cannot be read or written; a finding is no error.
 pub fn run(target: &Target, plan: Plan, watch: &Watch) -> Result<Tally> {
     let (corpus, kept) = Corpus::load(&target.name)?;
-    let (pool, seen, found) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
+    let (pool, seen, found) = (Vec::new(), BTreeMap::new(), BTreeSet::new());
     let mut run = Run { target, plan, watch, corpus, pool, seen, found, tally: Tally::default() };
     let mut samples = target.seeds.clone();
     samples.extend(kept);
@@ -121,12 +126,12 @@ pub fn run(target: &Target, plan: Plan, watch: &Watch) -> Result<Tally> {
     let mut mutator = Mutator::new(plan.seed ^ name_seed(&target.name), known);
     let started = Instant::now();
     while started.elapsed() < plan.window && run.tally.findings.len() < FINDINGS_MAX {
-        let parent = mutator.pick(&run.pool).cloned().unwrap_or_default();
-        let other = mutator.pick(&run.pool).cloned().unwrap_or_default();
-        let input = mutator.mutate(&parent, &other);
+        let parent = mutator.pick_input(&run.pool);
+        let other = mutator.pick_input(&run.pool);
+        let input = mutator.mutate(parent, other);
         run.try_input(input, plan.save)?;
     }
-    run.tally.classes = run.seen.len();
+    run.tally.classes = run.seen.values().map(BTreeSet::len).sum();
     Ok(run.tally)
 }
 
@@ -146,8 +151,7 @@ impl Run<'_> {
         self.watch.end();
         match answer {
             Ok(outcome) => {
-                let class = outcome.class();
-                if input.len() <= INPUT_BYTES && self.seen.insert(class) {
+                if input.len() <= INPUT_BYTES && self.is_new(outcome) {
                     if save && self.corpus.keep(&input)? {
                         self.tally.kept += 1;
                     }
@@ -159,19 +163,30 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// Whether there was no such answer before; remembers it.
+    fn is_new(&mut self, outcome: Outcome) -> bool {
+        let Outcome { code, shape, .. } = outcome;
+        match self.seen.get_mut(&code) {
+            Some(shapes) if shapes.len() >= SHAPES_MAX || shapes.contains(&shape) => false,
+            Some(shapes) => shapes.insert(shape),
+            None => self.seen.insert(code, BTreeSet::from([shape])).is_none(),
+        }
+    }
+
     /// Reads an input, and checks every property.
     fn answer(&self, input: &[u8]) -> std::result::Result<Outcome, String> {
+        let patience = self.plan.patience;
         let started = Instant::now();
         let first = self.guarded(input)?;
         let mut fastest = started.elapsed();
         let mut turn = 1;
-        while fastest > PATIENCE && turn < SLOW_TURNS {
+        while fastest > patience && turn < SLOW_TURNS {
             let again = Instant::now();
             self.guarded(input)?;
             fastest = fastest.min(again.elapsed());
             turn += 1;
         }
-        if fastest > PATIENCE {
+        if fastest > patience {
             return Err(format!("it takes {:.1} s to read", fastest.as_secs_f64()));
         }
         if let Some(broken) = &first.broken {
@@ -206,10 +221,14 @@ mod tests {
     use super::*;
 
     fn tally(read: impl Fn(&[u8]) -> Outcome + Send + Sync + 'static) -> Vec<String> {
+        tally_within(PATIENCE, read)
+    }
+
+    fn tally_within(patience: Duration, read: impl Fn(&[u8]) -> Outcome + Send + Sync + 'static) -> Vec<String> {
         let target = Target::new("test-only", vec![b"seed 12".to_vec()], read);
-        let plan = Plan { seed: 1, window: Duration::ZERO, save: false, trace: false };
+        let plan = Plan { seed: 1, window: Duration::ZERO, patience, save: false, trace: false };
         let (corpus, _) = Corpus::load("test-only").unwrap();
-        let (pool, seen, found) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
+        let (pool, seen, found) = (Vec::new(), BTreeMap::new(), BTreeSet::new());
         let watch = Watch::default();
         let run = Run { target: &target, plan, watch: &watch, corpus, pool, seen, found, tally: Tally::default() };
         target.seeds.iter().filter_map(|seed| run.answer(seed).err()).collect()
@@ -218,6 +237,7 @@ mod tests {
     #[test]
     fn every_property_can_be_broken() {
         assert_eq!(tally(|input| Outcome::accepted(&input.len())), Vec::<String>::new());
+        assert_eq!(tally_within(Duration::ZERO, |_| Outcome::accepted(&1)), ["it takes 0.0 s to read"]);
         assert!(tally(|_| panic!("on purpose")).concat().starts_with("the reader panics"));
         let count = std::sync::atomic::AtomicU64::new(0);
         let restless = move |_: &[u8]| Outcome::accepted(&count.fetch_add(1, std::sync::atomic::Ordering::Relaxed));
