@@ -45,6 +45,7 @@ pub const PLANTS: &[Plant] = &[
     bug("trust-pin-ignored", "any first entry and first owner will do"),
     bug("governance-gap-allowed", "a bundle may leave out newer governance entries"),
     bug("replay-not-compared", "a decision is run again and not compared"),
+    bug("event-skipped-on-resume", "whoever resumes the event stream misses an entry"),
     bug("high-water-ignored", "the server signs on top of an older copy of its ledger"),
 ];
 

@@ -65,5 +65,6 @@ pub const CATCHES: &[(&str, Catch)] = &[
     ("trust-pin-ignored", Tests(&["no_forgery_is_accepted"])),
     ("governance-gap-allowed", Tests(&["no_forgery_is_accepted"])),
     ("replay-not-compared", Tests(&["no_forgery_is_accepted"])),
+    ("event-skipped-on-resume", Tests(&["events_come_in_order_and_without_gaps"])),
     ("high-water-ignored", Tests(&["yesterdays_copy_is_sound_until_someone_remembers_today"])),
 ];

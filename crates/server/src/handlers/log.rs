@@ -113,6 +113,10 @@ pub async fn events(call: Call) -> Result<Response, Fault> {
         (Some(from), _) | (None, Some(from)) => from,
         (None, None) => call.engine().published().head.size.0,
     };
+    let from = match lockgate_failpoint::planted("event-skipped-on-resume") && from > 0 {
+        true => from.saturating_add(1),
+        false => from,
+    };
     let (sender, body) = ChannelBody::new(16);
     let (engine, mut size) = (call.engine().clone(), call.app.size.clone());
     let person = call.person()?;
