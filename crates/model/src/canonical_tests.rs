@@ -233,7 +233,8 @@ fn changed(bytes: &[u8], others: impl Iterator<Item = u8> + Clone) -> impl Itera
 
 #[test]
 fn one_changed_byte_is_judged_as_by_the_tree() {
-    let text = "{\"\":\"\\n\\\"\\\\\\u0001\u{e9}\",\"a\":[0,-12,9007199254740991,true,null],\"b\":{\"c\":{}},\"\u{20ac}\":[]}";
+    let text =
+        "{\"\":\"\\n\\\"\\\\\\u0001\u{e9}\",\"a\":[0,-12,9007199254740991,true,null],\"b\":{\"c\":{}},\"\u{20ac}\":[]}";
     assert!(agree::<Value>(text.as_bytes(), &Limits::DEFAULT));
     let judged = changed(text.as_bytes(), 0..=255).map(|text| agree::<Value>(&text, &Limits::DEFAULT));
     let (read, refused): (Vec<bool>, Vec<bool>) = judged.partition(|is_read| *is_read);
@@ -332,22 +333,86 @@ impl Dice {
     fn number(&mut self) -> String {
         let usual = ["0", "1", "-1", "10", "9007199254740991", "-9007199254740991", "1000000000000000"];
         let others = [
-            "-0", "00", "01", "-01", "+1", "1.0", "0.0", "-0.0", "1.", ".5", "1e5", "1E5", "1e400", "1e", "-", "0x1",
-            "9007199254740992", "-9007199254740992", "9999999999999999", "10000000000000000", "18446744073709551615",
-            "18446744073709551616", "-9223372036854775808", "-9223372036854775809", "99999999999999999999999999",
-            "NaN", "Infinity",
+            "-0",
+            "00",
+            "01",
+            "-01",
+            "+1",
+            "1.0",
+            "0.0",
+            "-0.0",
+            "1.",
+            ".5",
+            "1e5",
+            "1E5",
+            "1e400",
+            "1e",
+            "-",
+            "0x1",
+            "9007199254740992",
+            "-9007199254740992",
+            "9999999999999999",
+            "10000000000000000",
+            "18446744073709551615",
+            "18446744073709551616",
+            "-9223372036854775808",
+            "-9223372036854775809",
+            "99999999999999999999999999",
+            "NaN",
+            "Infinity",
         ];
         self.pick_rarely(&usual, &others, 12)
     }
 
     fn string(&mut self) -> String {
         let usual = [
-            "a", "B", " ", "/", "\u{7f}", "\u{80}", "\u{e9}", "\u{20ac}", "\u{fb33}", "\u{1f600}", "\u{2028}", "\\n", "\\\"",
-            "\\\\", "\\b", "\\f", "\\r", "\\t", "\\u0000", "\\u0007", "\\u000b", "\\u000e", "\\u001f",
+            "a",
+            "B",
+            " ",
+            "/",
+            "\u{7f}",
+            "\u{80}",
+            "\u{e9}",
+            "\u{20ac}",
+            "\u{fb33}",
+            "\u{1f600}",
+            "\u{2028}",
+            "\\n",
+            "\\\"",
+            "\\\\",
+            "\\b",
+            "\\f",
+            "\\r",
+            "\\t",
+            "\\u0000",
+            "\\u0007",
+            "\\u000b",
+            "\\u000e",
+            "\\u001f",
         ];
         let others = [
-            "\\/", "\n", "\t", "\0", "\\x", "\\", "\"", "\\u000a", "\\u0008", "\\u0009", "\\u000c", "\\u000d", "\\u000B",
-            "\\u001F", "\\u0020", "\\u0041", "\\u00e9", "\\ud83d\\ude00", "\\ud83d", "\\ude00", "\\u00", "\\U0001",
+            "\\/",
+            "\n",
+            "\t",
+            "\0",
+            "\\x",
+            "\\",
+            "\"",
+            "\\u000a",
+            "\\u0008",
+            "\\u0009",
+            "\\u000c",
+            "\\u000d",
+            "\\u000B",
+            "\\u001F",
+            "\\u0020",
+            "\\u0041",
+            "\\u00e9",
+            "\\ud83d\\ude00",
+            "\\ud83d",
+            "\\ude00",
+            "\\u00",
+            "\\U0001",
         ];
         let pieces = self.roll(4);
         let inside: String = (0..pieces).map(|_| self.pick_rarely(&usual, &others, 40)).collect();
@@ -368,9 +433,32 @@ impl Dice {
     fn object(&mut self, depth: usize) -> String {
         // In the order of RFC 8785, section 3.2.3.
         let ordered = [
-            r#""""#, r#""\u0000""#, r#""\t""#, r#""\n""#, r#""\r""#, r#"" ""#, r#""\"""#, r#""1""#, r#""10""#, r#""2""#, r#""A""#,
-            r#""\\""#, r#""\\a""#, r#""a""#, r#""a b""#, r#""aa""#, "\"\u{7f}\"", "\"\u{80}\"", "\"\u{f6}\"", "\"\u{20ac}\"",
-            "\"\u{d7ff}\"", "\"\u{1f600}\"", "\"\u{10ffff}\"", "\"\u{e000}\"", "\"\u{fb33}\"", "\"\u{ffff}\"",
+            r#""""#,
+            r#""\u0000""#,
+            r#""\t""#,
+            r#""\n""#,
+            r#""\r""#,
+            r#"" ""#,
+            r#""\"""#,
+            r#""1""#,
+            r#""10""#,
+            r#""2""#,
+            r#""A""#,
+            r#""\\""#,
+            r#""\\a""#,
+            r#""a""#,
+            r#""a b""#,
+            r#""aa""#,
+            "\"\u{7f}\"",
+            "\"\u{80}\"",
+            "\"\u{f6}\"",
+            "\"\u{20ac}\"",
+            "\"\u{d7ff}\"",
+            "\"\u{1f600}\"",
+            "\"\u{10ffff}\"",
+            "\"\u{e000}\"",
+            "\"\u{fb33}\"",
+            "\"\u{ffff}\"",
         ];
         let mut keys: Vec<String> = Vec::new();
         for key in ordered {
@@ -487,8 +575,7 @@ fn document() -> impl Strategy<Value = Value> {
     leaf.prop_recursive(4, 32, 6, |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
-            prop::collection::btree_map(".{0,6}", inner, 0..6)
-                .prop_map(|map| Value::Object(map.into_iter().collect())),
+            prop::collection::btree_map(".{0,6}", inner, 0..6).prop_map(|map| Value::Object(map.into_iter().collect())),
         ]
     })
 }

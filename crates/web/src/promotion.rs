@@ -403,7 +403,7 @@ mod tests {
         promotion.gates.extend([passed, warned]);
         promotion.sources = vec![source];
         let page = |promotion: &PromotionReply| {
-            content(promotion, &Rights::default(), &"sam".parse().unwrap(), UnixMillis(0)).into_string()
+            content(promotion, &waivable(), &Rights::default(), &"sam".parse().unwrap(), UnixMillis(0)).into_string()
         };
         let text = page(&promotion);
         for wanted in [
