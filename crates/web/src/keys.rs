@@ -442,16 +442,16 @@ fn sign_out(at: usize, owner: &PersonId) -> Markup {
 /// Suspends people, and reinstates them.
 fn standing(rights: &Rights) -> Markup {
     let fields = |id: &str| {
-        html! { (line(id, "person", "Whom", true)) (reason(&format!("{id}-reason"))) }
+        html! { (line(&format!("{id}-person"), "person", "Whom", true)) (reason(&format!("{id}-reason"))) }
     };
     html! {
         section aria-labelledby="standing-title" {
             h2 id="standing-title" { "Suspend and reinstate" }
             p { "Suspending somebody ends their sessions, and nothing that they sign counts until they are reinstated." }
             @if rights.may("keys") {
-                (signing::form("suspend", "suspend", "Suspend", &fields("suspend-person")))
+                (signing::form("suspend", "suspend", "Suspend", &fields("suspend")))
                 (command("cli-suspend", "lockgate key suspend NAME --reason REASON"))
-                (signing::form("reinstate", "reinstate", "Reinstate", &fields("reinstate-person")))
+                (signing::form("reinstate", "reinstate", "Reinstate", &fields("reinstate")))
                 (command("cli-reinstate", "lockgate key reinstate NAME --reason REASON"))
             } @else {
                 (refused("Suspend", rights, "keys"))
