@@ -108,8 +108,11 @@ fn damaged_sessions(connection: &Connection) -> Result<Vec<i64>, Fault> {
     Ok(damaged)
 }
 
-/// The kinds and keys of projections that are not what was written, as they stand there.
-fn damaged_projections(connection: &Connection) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Fault> {
+/// The kind and the key of a projection, as they stand there.
+type ProjectionName = (Vec<u8>, Vec<u8>);
+
+/// The names of projections that are not what was written.
+fn damaged_projections(connection: &Connection) -> Result<Vec<ProjectionName>, Fault> {
     let mut select = connection.prepare("SELECT kind, key, value, seal FROM projection")?;
     let mut rows = select.query([])?;
     let mut damaged = Vec::new();

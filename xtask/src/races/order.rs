@@ -82,6 +82,9 @@ impl Place {
     }
 }
 
+/// The first operation without a place, those behind it that have one, and what runs.
+type Tried = (usize, Vec<usize>, Option<(u64, u64)>);
+
 /// The search: which operations have their place already.
 struct Search<'a> {
     operations: &'a [Operation],
@@ -91,9 +94,8 @@ struct Search<'a> {
     place: Place,
     /// The order so far, each with the place before it.
     order: Vec<(usize, Place)>,
-    /// What was tried: the first without a place, those behind it that have one, and what runs. What the keys stand for
-    /// follows from which operations have a place.
-    tried: HashSet<(usize, Vec<usize>, Option<(u64, u64)>)>,
+    /// What was tried. What the keys stand for follows from which operations have a place.
+    tried: HashSet<Tried>,
 }
 
 /// Checks that there is one order of all operations in which each is told what it was told, and in which nothing comes

@@ -24,6 +24,7 @@ mod feeds;
 mod matrix;
 #[cfg(test)]
 mod projections;
+#[cfg(test)]
 mod promotions;
 #[cfg(test)]
 mod sessions;

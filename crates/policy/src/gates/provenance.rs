@@ -244,7 +244,7 @@ fn no_provenance(ctx: Context<'_>, artifact: &Artifact) -> Shortfall {
     if !unreadable.is_empty() {
         return Shortfall { reason: Reason::EvidenceMalformed, text, evidence: unreadable };
     }
-    mistyped(ctx, artifact, EvidenceKind::Provenance, "provenance").unwrap_or_else(|| Shortfall {
+    mistyped(ctx, artifact, EvidenceKind::Provenance, "provenance").unwrap_or(Shortfall {
         reason: Reason::ProvenanceMissing,
         text,
         evidence: unreadable,

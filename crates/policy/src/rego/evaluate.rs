@@ -98,7 +98,11 @@ pub(super) fn ask(modules: &Arc<Prepared>, input: &Value, questions: &[Question]
         let (sender, receiver) = channel();
         let stop = Arc::new(AtomicBool::new(false));
         let (modules, input, theirs) = (Arc::clone(modules), input.clone(), Arc::clone(&stop));
-        let work = move || answer_all(&modules, &input, &own, &theirs, &sender);
+        let work = move || {
+            // Threads that count references to the same values wait for each other more than they gain.
+            let input = if first == 0 { input } else { copy_of(&input) };
+            answer_all(&modules, first, &input, &own, &theirs, &sender);
+        };
         if let Err(error) = Builder::new().name(THREAD.to_owned()).stack_size(STACK_BYTES).spawn(work) {
             return Pending::all(asked, failed(format!("no thread to evaluate on: {error}")));
         }
@@ -110,8 +114,21 @@ pub(super) fn ask(modules: &Arc<Prepared>, input: &Value, questions: &[Question]
     }
 }
 
+/// The same value, which shares no text, list or object with the one that it was made from.
+pub(super) fn copy_of(value: &Value) -> Value {
+    match value {
+        Value::Array(items) => Value::from(items.iter().map(copy_of).collect::<Vec<_>>()),
+        Value::Object(fields) => {
+            Value::from(fields.iter().map(|(key, value)| (copy_of(key), copy_of(value))).collect::<BTreeMap<_, _>>())
+        }
+        Value::String(text) => Value::String(text.as_ref().into()),
+        other => other.clone(),
+    }
+}
+
 fn answer_all(
     modules: &Prepared,
+    thread: usize,
     input: &Value,
     questions: &[Question],
     stop: &Arc<AtomicBool>,
@@ -123,7 +140,7 @@ fn answer_all(
         let attempt = catch_unwind(AssertUnwindSafe(|| {
             let mut engine = match taken {
                 Some(ready) => ready,
-                None => modules.engine()?,
+                None => modules.engine(thread)?,
             };
             let answer = answer(&mut engine, input, question, stop);
             Ok::<_, String>((answer, engine))
@@ -146,26 +163,27 @@ fn answer_all(
     }
 }
 
-/// An engine with every module and every charge, which has seen no input; every decision begins with a copy of it.
+/// An engine with every module and every charge for each thread of a decision, which has seen no input; every decision
+/// begins with copies of them.
 #[derive(Debug)]
-pub(super) struct Prepared(Result<Engine, String>);
+pub(super) struct Prepared([Result<Engine, String>; THREADS]);
 
 impl Prepared {
     /// Reads every module; needs the stack of a thread for modules.
     pub(super) fn new(files: &BTreeMap<String, String>) -> Self {
-        Self(prepare(files))
+        Self(std::array::from_fn(|_| prepare(files)))
     }
 
-    /// A copy of the engine.
-    pub(super) fn engine(&self) -> Result<Engine, String> {
-        self.0.clone()
+    /// A copy of the engine of one thread.
+    pub(super) fn engine(&self, thread: usize) -> Result<Engine, String> {
+        self.0.get(thread).cloned().unwrap_or_else(|| Err("there are fewer threads".to_owned()))
     }
 }
 
 impl Drop for Prepared {
     /// Lets go of the modules on a thread for modules: a chain of operators is as deep as it is long, whoever drops it.
     fn drop(&mut self) {
-        let modules = ManuallyDrop::new(std::mem::replace(&mut self.0, Err(String::new())));
+        let modules = ManuallyDrop::new(std::mem::replace(&mut self.0, std::array::from_fn(|_| Err(String::new()))));
         // Without a thread they stay in memory: a stack that is too short would end the process.
         let _ = Builder::new()
             .name(THREAD.to_owned())

@@ -299,7 +299,7 @@ fn told(code: Option<&str>) -> Value {
 
 /// A canonical document that was changed as bytes or as JSON, or only spelled differently.
 fn changed_document(document: &[u8], chance: &mut Chance, number: usize) -> (String, Vec<u8>) {
-    if number % 3 == 0 {
+    if number.is_multiple_of(3) {
         return chance.flip(document);
     }
     let mut value: Value = serde_json::from_slice(document).unwrap();
