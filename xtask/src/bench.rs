@@ -201,7 +201,7 @@ fn large_extent(arguments: &Arguments, sizes: &Sizes) -> large::Extent {
 /// When the build or the command fails.
 pub fn again_in_release() -> Result<()> {
     let own: Vec<String> = std::env::args().skip(1).collect();
-    let mut arguments = vec!["run", "--release", "-q", "-p", "xtask", "--"];
+    let mut arguments = vec!["run", "--release", "-q", "--bin", "xtask", "--"];
     arguments.extend(own.iter().map(String::as_str));
     workspace::run("cargo", &arguments)
 }

@@ -30,6 +30,9 @@ const ADDRESSES: usize = 4;
 const FILES: u64 = 4096;
 /// The goals: the healthy client's 99th percentile, and how much more memory the server may use.
 const P99_MILLIS: u128 = 250;
+/// The same in a sample, which is too small for a percentile and runs beside whatever else the machine does: it shows
+/// that nobody waits until the slow ones are done.
+const QUICK_P99_MILLIS: u128 = 2000;
 const GROWTH_KIB: u64 = 64 * 1024;
 /// How long a kind of slowness lasts, and how long each client waits between bytes: `--quick`, and else.
 const QUICK: (Duration, Duration) = (Duration::from_millis(2500), Duration::from_millis(1000));
@@ -85,7 +88,7 @@ pub fn run(ground: &Ground) -> Result<Part> {
             growth,
             seen.closed
         ));
-        part.count(&match (p99.1.as_millis() <= P99_MILLIS, growth < GROWTH_KIB) {
+        part.count(&match (p99.1.as_millis() <= most_millis(ground.quick), growth < GROWTH_KIB) {
             (true, true) => Case::Harmless,
             (false, _) => Case::Found(format!("{slowness:?}: p99 of a healthy client is {} ms", p99.1.as_millis())),
             (true, false) => Case::Found(format!("{slowness:?}: the server uses {growth} KiB more")),
@@ -100,6 +103,11 @@ pub fn run(ground: &Ground) -> Result<Part> {
     });
     ground.forget(&home)?;
     Ok(part)
+}
+
+/// What the healthy client's 99th percentile may be.
+const fn most_millis(quick: bool) -> u128 {
+    if quick { QUICK_P99_MILLIS } else { P99_MILLIS }
 }
 
 /// What was seen while clients were slow.
