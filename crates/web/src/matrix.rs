@@ -5,7 +5,7 @@ use lockgate_api::wire::{MatrixCell, MatrixColumn, MatrixOpen, MatrixReply, Matr
 use lockgate_model::{ServiceName, UnixMillis};
 use maud::{Markup, html};
 
-use crate::wording::{command, span, visible};
+use crate::wording::{command, plural, span, visible};
 
 /// What a cell can be filtered by: the value in the address, and its words.
 const STATES: [(&str, &str); 4] = [
@@ -90,14 +90,16 @@ fn summary(matrix: &MatrixReply, waiting: u64) -> Markup {
     let more = if matrix.open_cut { "+" } else { "" };
     html! {
         ul.summary {
-            li { a href="/inbox" { strong { (waiting) } " wait for you" } }
-            li { a href="/?state=open" { strong { (matrix.open) (more) } " open promotions" } }
+            li { a href="/inbox" { strong { (waiting) } (plural(waiting, " waits for you", " wait for you")) } }
+            li { a href="/?state=open" { strong { (matrix.open) (more) } (plural(matrix.open, " open promotion", " open promotions")) } }
             li {
-                a href="/?state=frozen" { strong { (matrix.freezes) } " freezes in force" }
+                a href="/?state=frozen" { strong { (matrix.freezes) } (plural(matrix.freezes, " freeze in force", " freezes in force")) }
                 @if matrix.freezes > 0 { " " span.state.bad { span.icon aria-hidden="true" { "❄" } " frozen" } }
             }
             li {
-                a href="/freeze" { strong { (matrix.unreviewed) } " break-glass reviews due" }
+                a href="/freeze" {
+                    strong { (matrix.unreviewed) } (plural(matrix.unreviewed, " break-glass review due", " break-glass reviews due"))
+                }
                 @if matrix.unreviewed > 0 { " " span.state.warn { span.icon aria-hidden="true" { "!" } " due" } }
             }
             li { a href="/log" { strong { (matrix.entries) } " log entries" } }
@@ -311,7 +313,9 @@ mod tests {
             " runs",
             " frozen",
             "<strong>2</strong> wait for you",
-            "<strong>1</strong> open promotions",
+            "<strong>1</strong> open promotion<",
+            "<strong>1</strong> freeze in force",
+            "<strong>0</strong> break-glass reviews due",
             "id=\"row-shop/web\"",
             "href=\"/services/shop/web\"",
             "no team",
