@@ -481,16 +481,7 @@ fn rows_of(store: &dyn Store, governance: &Governance, index: EntryIndex, entry:
 
 /// Writes rows without an entry: the head stays what it is.
 pub(crate) fn put(store: &dyn Store, head: &Head, projections: Vec<Projection>) -> Result<(), Fault> {
-    let batch = Batch {
-        first: EntryIndex(head.size.0),
-        entries: Vec::new(),
-        tiles: Vec::new(),
-        root: head.root,
-        documents: Vec::new(),
-        replies: Vec::new(),
-        projections,
-    };
-    Ok(store.commit(&batch)?)
+    Ok(store.commit(&Batch::of_projections(head, projections))?)
 }
 
 /// The same for a store that no server has open, with the other projections: `lockgate doctor --rebuild`.

@@ -75,6 +75,19 @@ pub struct Batch {
 }
 
 impl Batch {
+    /// Changes of projections alone: no entry is added, and the head stays what it is.
+    pub const fn of_projections(head: &Head, projections: Vec<Projection>) -> Self {
+        Self {
+            first: EntryIndex(head.size.0),
+            entries: Vec::new(),
+            tiles: Vec::new(),
+            root: head.root,
+            documents: Vec::new(),
+            replies: Vec::new(),
+            projections,
+        }
+    }
+
     /// The tree size after the batch.
     pub fn size_after(&self) -> TreeSize {
         TreeSize(self.first.0.saturating_add(self.entries.len() as u64))

@@ -30,15 +30,14 @@ const ADDRESSES: usize = 4;
 const FILES: u64 = 4096;
 /// The goals: the healthy client's 99th percentile, and how much more memory the server may use.
 const P99_MILLIS: u128 = 250;
-/// The same in a sample, which is too small for a percentile and runs beside whatever else the machine does: it shows
-/// that nobody waits until the slow ones are done.
-const QUICK_P99_MILLIS: u128 = 2000;
 const GROWTH_KIB: u64 = 64 * 1024;
 /// How long a kind of slowness lasts, and how long each client waits between bytes: `--quick`, and else.
 const QUICK: (Duration, Duration) = (Duration::from_millis(2500), Duration::from_millis(1000));
 const FULL: (Duration, Duration) = (Duration::from_secs(40), Duration::from_secs(10));
 /// How long the healthy client waits between requests.
 const PAUSE: Duration = Duration::from_millis(5);
+/// How often a sample of `--quick`, whose percentile is nearly its slowest request, may be taken before it counts.
+const QUICK_TRIES: usize = 3;
 /// One of so many requests of the healthy client writes.
 const WRITES: u32 = 10;
 /// More than the kernel takes from the server at once, so that a slow reader makes it wait.
@@ -78,21 +77,27 @@ pub fn run(ground: &Ground) -> Result<Part> {
     ];
     for (slowness, head) in phases {
         let times = if ground.quick { QUICK } else { FULL };
-        let seen = phase(&server, &home, slowness, &head, times)?;
-        let growth = seen.memory_kib.saturating_sub(idle);
-        let p99 = percentile(seen.latencies, 99);
-        part.notes.push(format!(
-            "{slowness:?}: healthy p99 {} ms of {} requests; memory +{} KiB; {} of {CONNECTIONS} closed by the server",
-            p99.1.as_millis(),
-            p99.0,
-            growth,
-            seen.closed
-        ));
-        part.count(&match (p99.1.as_millis() <= most_millis(ground.quick), growth < GROWTH_KIB) {
-            (true, true) => Case::Harmless,
-            (false, _) => Case::Found(format!("{slowness:?}: p99 of a healthy client is {} ms", p99.1.as_millis())),
-            (true, false) => Case::Found(format!("{slowness:?}: the server uses {growth} KiB more")),
-        });
+        let mut judged = Case::Harmless;
+        for _ in 0..tries(ground.quick) {
+            let seen = phase(&server, &home, slowness, &head, times)?;
+            let growth = seen.memory_kib.saturating_sub(idle);
+            let (requests, p99) = percentile(seen.latencies, 99);
+            let p99 = p99.as_millis();
+            part.notes.push(format!(
+                "{slowness:?}: healthy p99 {p99} ms of {requests} requests; memory +{growth} KiB; {} of {CONNECTIONS} \
+                 closed by the server",
+                seen.closed
+            ));
+            judged = match (p99 <= P99_MILLIS, growth < GROWTH_KIB) {
+                (true, true) => Case::Harmless,
+                (false, _) => Case::Found(format!("{slowness:?}: p99 of a healthy client is {p99} ms")),
+                (true, false) => Case::Found(format!("{slowness:?}: the server uses {growth} KiB more")),
+            };
+            if p99 <= P99_MILLIS {
+                break;
+            }
+        }
+        part.count(&judged);
     }
     flood::run(&server, &token, files, ground.quick, &mut part)?;
     server.stop()?;
@@ -105,9 +110,9 @@ pub fn run(ground: &Ground) -> Result<Part> {
     Ok(part)
 }
 
-/// What the healthy client's 99th percentile may be.
-const fn most_millis(quick: bool) -> u128 {
-    if quick { QUICK_P99_MILLIS } else { P99_MILLIS }
+/// How often a measurement over the goal may be taken again: what else the machine does weighs on a sample.
+const fn tries(quick: bool) -> usize {
+    if quick { QUICK_TRIES } else { 1 }
 }
 
 /// What was seen while clients were slow.

@@ -3,7 +3,6 @@
 use lockgate_engine::authorise::BLOB_OF;
 use lockgate_engine::staging::OPEN_PROMOTIONS;
 use lockgate_engine::where_index::{WHERE, rebuild_store};
-use lockgate_model::EntryIndex;
 use lockgate_store::projection::DAMAGED;
 use lockgate_store::{Batch, LedgerStore as _, Projection, ProjectionStore as _};
 
@@ -25,16 +24,7 @@ fn rows(world: &World) -> Vec<Vec<(String, Vec<u8>)>> {
 
 fn write(world: &World, projections: Vec<Projection>) {
     let head = world.store.head().unwrap();
-    let batch = Batch {
-        first: EntryIndex(head.size.0),
-        entries: Vec::new(),
-        tiles: Vec::new(),
-        root: head.root,
-        documents: Vec::new(),
-        replies: Vec::new(),
-        projections,
-    };
-    world.store.commit(&batch).unwrap();
+    world.store.commit(&Batch::of_projections(&head, projections)).unwrap();
 }
 
 /// Takes every row away, and puts one in that no entry gives.

@@ -1,7 +1,6 @@
 //! The index of what is where: made again when it is another version's, and gone on with where that was broken off.
 
 use lockgate_engine::where_index::{STATE, WHERE};
-use lockgate_model::EntryIndex;
 use lockgate_store::{Batch, LedgerStore as _, Projection, ProjectionStore as _};
 
 use crate::world::World;
@@ -23,16 +22,7 @@ fn leave(world: &World, row: &str, state: Option<&str>) {
         Projection { kind: WHERE, key: row.to_owned(), value: None },
         Projection { kind: STATE, key: KEY.to_owned(), value: state.map(|state| state.as_bytes().to_vec()) },
     ];
-    let batch = Batch {
-        first: EntryIndex(head.size.0),
-        entries: Vec::new(),
-        tiles: Vec::new(),
-        root: head.root,
-        documents: Vec::new(),
-        replies: Vec::new(),
-        projections,
-    };
-    world.store.commit(&batch).unwrap();
+    world.store.commit(&Batch::of_projections(&head, projections)).unwrap();
 }
 
 #[test]

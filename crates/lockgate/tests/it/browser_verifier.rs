@@ -29,7 +29,7 @@ const POLICY_RUN_AGAIN: [&str; 2] = ["REPLAY_FACTS", "REPLAY_DECISION"];
 /// The kernel also loads the gates of a policy set, and compares the bindings that an access review shows.
 const POLICY_READ_WHOLE: [&str; 2] = ["POLICY_INVALID", "REVIEW_STALE"];
 /// How many mutants there are, unless `LOCKGATE_MUTANTS` says otherwise.
-pub const MUTANTS: usize = 500;
+pub const MUTANTS: usize = 1_000;
 /// How many mutants the browser gets at a time.
 const BATCH: usize = 200;
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use lockgate_api::Client;
 
-use super::{GROWTH_KIB, PAUSE, connect_from, most_millis, percentile};
+use super::{GROWTH_KIB, P99_MILLIS, PAUSE, connect_from, percentile};
 use crate::deadline::wait_until;
 use crate::failure::{During as _, Failure, Result};
 use crate::faults::outcome::{Case, Part};
@@ -76,15 +76,15 @@ pub fn run(server: &Server, token: &str, files: usize, quick: bool, part: &mut P
             p99.as_millis(),
             server.open_files()?
         ));
-        part.count(&judge(seen, most_millis(quick)));
+        part.count(&judge(seen));
         before = Some(after);
     }
     Ok(())
 }
 
-fn judge(seen: Seen, most_millis: u128) -> Case {
+fn judge(seen: Seen) -> Case {
     let Seen { requests, p99, growth_kib, again_kib, closed } = seen;
-    if requests == 0 || p99.as_millis() > most_millis {
+    if requests == 0 || p99.as_millis() > P99_MILLIS {
         Case::Found(format!("flood: p99 of a healthy client is {} ms of {requests} requests", p99.as_millis()))
     } else if growth_kib >= GROWTH_KIB {
         Case::Found(format!("flood: the server uses {growth_kib} KiB more"))
@@ -166,7 +166,6 @@ mod tests {
     #[test]
     fn each_goal_can_be_missed() {
         let good = Seen { requests: 9, p99: Duration::from_millis(250), growth_kib: 9, again_kib: 9, closed: true };
-        let judge = |seen: Seen| judge(seen, most_millis(false));
         assert_eq!(judge(good), Case::Harmless);
         let found = |seen: Seen| assert!(matches!(judge(seen), Case::Found(_)), "{seen:?}");
         found(Seen { requests: 0, ..good });
