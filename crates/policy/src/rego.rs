@@ -158,7 +158,7 @@ impl Answers {
             (_, true) => failed("nothing was asked".to_owned()),
             (None, _) => failed("the policy set has no modules".to_owned()),
             (Some(prepared), _) => match input::value_of(facts) {
-                Ok(input) => evaluate::ask(prepared, &input, &questions),
+                Ok(input) => evaluate::ask(prepared, input, questions),
                 Err(error @ InputError::TooLong) => {
                     Pending::all(names.len(), Answer::Exhausted { place: None, message: error.to_string() })
                 }

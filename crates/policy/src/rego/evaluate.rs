@@ -4,10 +4,11 @@
 //! error. What the budget cannot stop, because one step of the interpreter takes too long, ends by patience.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::Builder;
 use std::time::Duration;
@@ -30,40 +31,47 @@ pub(crate) struct Question {
     pub(crate) parameters: String,
 }
 
-/// How many threads answer one decision's questions, taking turns; each question has a whole budget wherever it is asked.
+/// How many threads may answer one decision's questions; each question has a whole budget wherever it is asked.
 const THREADS: usize = 2;
+/// How many questions have to wait for a second thread to be worth the copy of the input that it needs.
+const WORTH_A_THREAD: usize = 4;
+
+/// The questions of one decision, which threads take one after another.
+#[derive(Debug)]
+struct Questions {
+    all: Vec<Question>,
+    /// The position of the first that nobody has taken yet; past the end, how often somebody looked in vain.
+    next: AtomicUsize,
+    /// Ends what is being evaluated.
+    stop: Arc<AtomicBool>,
+}
+
+impl Questions {
+    fn take(&self) -> Option<(usize, &Question)> {
+        let position = self.next.fetch_add(1, Ordering::Relaxed);
+        Some((position, self.all.get(position)?))
+    }
+
+    fn waiting(&self) -> usize {
+        self.all.len().saturating_sub(self.next.load(Ordering::Relaxed))
+    }
+}
 
 /// Answers on their way, from threads of their own.
 #[derive(Debug)]
 pub(super) struct Pending {
     asked: usize,
-    coming: Result<Vec<Coming>, Answer>,
+    coming: Result<Coming, Answer>,
 }
 
-/// The answers of one thread.
+/// The answers of threads, each with the position of its question.
 #[derive(Debug)]
 struct Coming {
-    receiver: Receiver<Answer>,
-    stop: Arc<AtomicBool>,
-    /// What every further question gets, once the thread does not answer any more.
-    rest: Option<Answer>,
-}
-
-impl Coming {
-    fn next(&mut self) -> Answer {
-        if let Some(rest) = &self.rest {
-            return rest.clone();
-        }
-        let rest = match self.receiver.recv_timeout(PATIENCE) {
-            Ok(answer) => return answer,
-            Err(RecvTimeoutError::Disconnected) => failed("the evaluation broke off".to_owned()),
-            Err(RecvTimeoutError::Timeout) => {
-                self.stop.store(true, Ordering::Relaxed);
-                Answer::Exhausted { place: None, message: budget::Exceeded::Patience.text() }
-            }
-        };
-        self.rest.insert(rest).clone()
-    }
+    modules: Arc<Prepared>,
+    questions: Arc<Questions>,
+    input: Value,
+    sender: Sender<(usize, Answer)>,
+    receiver: Receiver<(usize, Answer)>,
 }
 
 impl Pending {
@@ -74,44 +82,67 @@ impl Pending {
 
     /// Waits for every answer, in the order of the questions.
     pub(super) fn answers(self) -> Vec<Answer> {
-        let mut coming = match self.coming {
-            Ok(coming) => coming,
-            Err(answer) => return vec![answer; self.asked],
-        };
-        let mut answers = Vec::with_capacity(self.asked);
-        while answers.len() < self.asked {
-            for thread in coming.iter_mut().take(self.asked - answers.len()) {
-                answers.push(thread.next());
-            }
+        match self.coming {
+            Ok(coming) => coming.answers(self.asked),
+            Err(answer) => vec![answer; self.asked],
         }
-        answers
     }
 }
 
-/// Begins to answer every question, in order, on one input: an object.
-pub(super) fn ask(modules: &Arc<Prepared>, input: &Value, questions: &[Question]) -> Pending {
-    let asked = questions.len();
-    let threads = THREADS.min(asked);
-    let mut coming = Vec::with_capacity(threads);
-    for first in 0..threads {
-        let own: Vec<Question> = questions.iter().skip(first).step_by(threads).cloned().collect();
-        let (sender, receiver) = channel();
-        let stop = Arc::new(AtomicBool::new(false));
-        let (modules, input, theirs) = (Arc::clone(modules), input.clone(), Arc::clone(&stop));
-        let work = move || {
-            // Threads that count references to the same values wait for each other more than they gain.
-            let input = if first == 0 { input } else { copy_of(&input) };
-            answer_all(&modules, first, &input, &own, &theirs, &sender);
-        };
-        if let Err(error) = Builder::new().name(THREAD.to_owned()).stack_size(STACK_BYTES).spawn(work) {
-            return Pending::all(asked, failed(format!("no thread to evaluate on: {error}")));
+impl Coming {
+    /// Whoever waits leaves a processor free: a second thread takes it when enough is left to do.
+    fn answers(self, asked: usize) -> Vec<Answer> {
+        let Self { modules, questions, input, sender, receiver } = self;
+        if questions.waiting() >= WORTH_A_THREAD {
+            let theirs = Arc::clone(&questions);
+            // Where there is no second thread, the first one answers everything.
+            let _ = on_a_thread(move || {
+                // Threads that count references to the same values wait for each other more than they gain.
+                let own = copy_of(&input);
+                drop(input);
+                answer_all(&modules, 1, &own, &theirs, &sender);
+            });
+        } else {
+            drop((input, sender));
         }
-        coming.push(Coming { receiver, stop, rest: None });
+        let mut answers: BTreeMap<usize, Answer> = BTreeMap::new();
+        let rest = loop {
+            if answers.len() >= asked {
+                break failed("there is no such question".to_owned());
+            }
+            match receiver.recv_timeout(PATIENCE) {
+                Ok((position, answer)) => {
+                    answers.insert(position, answer);
+                }
+                Err(RecvTimeoutError::Disconnected) => break failed("the evaluation broke off".to_owned()),
+                Err(RecvTimeoutError::Timeout) => {
+                    questions.stop.store(true, Ordering::Relaxed);
+                    break Answer::Exhausted { place: None, message: budget::Exceeded::Patience.text() };
+                }
+            }
+        };
+        (0..asked).map(|position| answers.remove(&position).unwrap_or_else(|| rest.clone())).collect()
     }
-    match coming.is_empty() {
-        true => Pending::all(asked, failed("nothing was asked".to_owned())),
-        false => Pending { asked, coming: Ok(coming) },
+}
+
+/// Begins to answer every question on one input: an object.
+pub(super) fn ask(modules: &Arc<Prepared>, input: Value, questions: Vec<Question>) -> Pending {
+    let asked = questions.len();
+    let stop = Arc::new(AtomicBool::new(false));
+    let questions = Arc::new(Questions { all: questions, next: AtomicUsize::new(0), stop });
+    let (sender, receiver) = channel();
+    let (own, theirs, shared, answers) =
+        (Arc::clone(modules), Arc::clone(&questions), input.clone(), sender.clone());
+    match on_a_thread(move || answer_all(&own, 0, &shared, &theirs, &answers)) {
+        Ok(()) => {
+            Pending { asked, coming: Ok(Coming { modules: Arc::clone(modules), questions, input, sender, receiver }) }
+        }
+        Err(error) => Pending::all(asked, failed(format!("no thread to evaluate on: {error}"))),
     }
+}
+
+fn on_a_thread(work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    Builder::new().name(THREAD.to_owned()).stack_size(STACK_BYTES).spawn(work).map(drop)
 }
 
 /// The same value, which shares no text, list or object with the one that it was made from.
@@ -126,23 +157,23 @@ pub(super) fn copy_of(value: &Value) -> Value {
     }
 }
 
+/// Takes questions until none is left, or nobody waits for answers any more.
 fn answer_all(
     modules: &Prepared,
     thread: usize,
     input: &Value,
-    questions: &[Question],
-    stop: &Arc<AtomicBool>,
-    sender: &Sender<Answer>,
+    questions: &Questions,
+    sender: &Sender<(usize, Answer)>,
 ) {
     let mut ready: Option<Engine> = None;
-    for question in questions {
+    while let Some((position, question)) = questions.take() {
         let taken = ready.take();
         let attempt = catch_unwind(AssertUnwindSafe(|| {
             let mut engine = match taken {
                 Some(ready) => ready,
                 None => modules.engine(thread)?,
             };
-            let answer = answer(&mut engine, input, question, stop);
+            let answer = answer(&mut engine, input, question, &questions.stop);
             Ok::<_, String>((answer, engine))
         }));
         let answer = match attempt {
@@ -157,7 +188,7 @@ fn answer_all(
                 failed("the interpreter broke off: a built-in function cannot deal with what it was given".to_owned())
             }
         };
-        if sender.send(answer).is_err() {
+        if sender.send((position, answer)).is_err() {
             return;
         }
     }
