@@ -156,8 +156,8 @@ routes! {
     "POST" "/v1/changes/{id}/rejection" "change-reject" SignedIn, Json, Write, CookieChecked, "changes.reject", "Reject a proposed change, which ends it";
     "POST" "/v1/ci/tokens" "ci-token" Public, Json, SignIn, BearerOnly, "ci.token", "Exchange the token of a CI job for a short-lived one that is scoped to its services";
     "GET" "/v1/ci/trusts" "ci-trusts" Permission("read"), None, Read, Safe, "ci.trusts", "Which pipelines count, and for which services";
-    "POST" "/v1/ci/trusts" "ci-trust" Permission("keys"), Json, Write, BearerOnly, "ci.trust", "Trust pipelines, by a signature of the caller";
-    "POST" "/v1/ci/trusts/removals" "ci-untrust" Permission("keys"), Json, Write, BearerOnly, "ci.untrust", "End a trust, by a signature of the caller";
+    "POST" "/v1/ci/trusts" "ci-trust" Permission("keys"), Json, Write, CookieChecked, "ci.trust", "Trust pipelines, by a signature of the caller";
+    "POST" "/v1/ci/trusts/removals" "ci-untrust" Permission("keys"), Json, Write, CookieChecked, "ci.untrust", "End a trust, by a signature of the caller";
     "GET" "/v1/waivers" "waivers" Permission("read"), None, Read, Safe, "waivers.list", "Waivers and requests for them, newest first";
     "POST" "/v1/waivers/requests" "waiver-request" SignedIn, Json, Write, CookieChecked, "waivers.request", "Ask for a waiver, by a signature; another person grants it";
     "POST" "/v1/waivers/ends" "waiver-revoke" SignedIn, Json, Write, CookieChecked, "waivers.revoke", "End a waiver or a request, by a signature of who asked, who granted, or who may";

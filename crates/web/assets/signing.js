@@ -16,19 +16,36 @@ const WAIVER = 'waiver.v1@lockgate.dev';
 const FREEZE = 'freeze.v1@lockgate.dev';
 const BREAK_GLASS = 'break-glass.v1@lockgate.dev';
 const REJECTION = 'change-rejection.v1@lockgate.dev';
+const DELEGATION = 'delegation.v1@lockgate.dev';
+const WITHDRAWAL = 'approval-withdrawal.v1@lockgate.dev';
+const CI_TRUST = 'ci-trust.v1@lockgate.dev';
 
 // Milliseconds of what a span ends with.
 const UNITS = { h: 3_600_000, d: 86_400_000 };
-// What it means that a document leaves something out.
+// What it means that a document leaves something out, or has nothing there.
 const LEFT_OUT = {
+  delegation: { groups: 'all of yours', environments: 'every environment', services: 'every service' },
+  'approval-withdrawal': { reason: 'none' },
+  'ci-trust': { jwks_url: 'where the discovery document of the issuer says' },
   freeze: { service: 'every service', environment: 'every environment', until: 'it is lifted' },
   waiver: { release: 'every release of the service', artifact: 'every artifact', ticket: 'none' },
 };
 const TIMES = ['until', 'expires_at'];
+// What a job's token can be held to, by the claims that have these names.
+const CI_CLAIMS = {
+  github: ['repository_owner_id', 'repository_id', 'environment', 'ref', 'workflow_ref'],
+  gitlab: ['namespace_id', 'project_id', 'environment', 'ref', 'ref_protected'],
+};
+// Who issues tokens where nobody says so.
+const CI_ISSUERS = { github: 'https://token.actions.githubusercontent.com', gitlab: 'https://gitlab.com' };
+// The group of a machine that comes into being without one.
+const CI_GROUP = 'ci';
 
 const schema = (kind) => `https://lockgate.dev/${kind}/v1`;
 // A field that was left empty says nothing.
 const given = (text) => (text === undefined || text.trim() === '' ? undefined : text.trim());
+// Names that stand apart by commas or spaces.
+const names = (text) => (text ?? '').split(/[\s,]+/).filter((name) => name !== '');
 const whole = (text) => (given(text) === undefined ? undefined : Number(text));
 const ends = (span) => (given(span) === undefined ? undefined : Date.now() + Number(span.slice(0, -1)) * UNITS[span.slice(-1)]);
 const nonce = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('');
@@ -81,6 +98,44 @@ function standing(suspended) {
     },
     body: ({ person, previous_at, reason }, by, signature) => ({ person, previous_at, reason, by, signature }),
   };
+}
+
+// A person's approvals of a promotion that still count, by the digests of their documents.
+async function ownApprovals(promotion, release, person) {
+  const found = await call(`/v1/promotions/${encodeURIComponent(promotion)}`);
+  if (found.promotion !== promotion || found.release !== release) {
+    throw new Error('the server answered with another promotion than this form names; nothing was signed');
+  }
+  const counts = (one) => one.person === person && one.verdict === 'approve' && !one.withdrawn;
+  const own = found.approvals.filter(counts).map(({ document }) => document);
+  if (own.length === 0) {
+    throw new Error(`${person} has no approval of ${promotion} to take back; nothing was signed`);
+  }
+  return own;
+}
+
+// What claims have to be: the fields that were filled in, or, for other issuers, NAME=VALUE line by line.
+function claimsOf({ provider, claims, ...fields }) {
+  if (provider !== 'oidc') {
+    return Object.fromEntries(CI_CLAIMS[provider].map((name) => [name, given(fields[name])]).filter(([, value]) => value !== undefined));
+  }
+  const lines = (claims ?? '').split('\n').map((line) => line.trim()).filter((line) => line !== '');
+  const pairs = lines.map((line) => [line.split('=', 1)[0], line.slice(line.indexOf('=') + 1)]);
+  if (!lines.every((line) => line.indexOf('=') > 0)) {
+    throw new Error('a claim is written NAME=VALUE, such as project=web; nothing was signed');
+  }
+  if (new Set(pairs.map(([name]) => name)).size < pairs.length) {
+    throw new Error('a claim is given twice; nothing was signed');
+  }
+  return Object.fromEntries(pairs);
+}
+
+// The groups that were named, else those that the machine has, else the usual one.
+async function groupsOf(machine, named) {
+  if (named.length > 0) {
+    return named;
+  }
+  return (await call('/v1/people')).find((one) => one.person === machine)?.groups ?? [CI_GROUP];
 }
 
 // The draft of a proposed change, whose document everyone signs: built from the draft, and the one that the server names.
@@ -173,6 +228,56 @@ const ACTS = {
       ({ schema: schema('break-glass-review'), break_glass: Number(entry), finding: given(finding), by }),
     body: ({ schema: _, ledger, ...said }, by, signature) => ({ ...said, signature }),
   },
+  delegate: {
+    title: 'that somebody may approve in your place',
+    path: '/v1/delegations',
+    namespace: DELEGATION,
+    document: ({ to, groups, environments, services, lasts, reason }, { by }) => ({
+      schema: schema('delegation'), from: by, to: given(to), groups: names(groups), environments: names(environments),
+      services: names(services), expires_at: ends(lasts), reason: given(reason),
+    }),
+    body: ({ schema: _, ledger, ...said }, by, signature) => ({ ...said, signature }),
+  },
+  'delegation-end': {
+    title: 'that a delegation ends',
+    path: '/v1/delegations/ends',
+    namespace: DELEGATION,
+    document: ({ delegation, reason }) =>
+      ({ schema: schema('delegation-end'), delegation: Number(delegation), reason: given(reason) }),
+    body: ({ delegation, reason }, by, signature) => ({ delegation, reason, by, signature }),
+  },
+  'approval-withdraw': {
+    title: 'that you take your approval back',
+    path: ({ promotion }) => `/v1/promotions/${encodeURIComponent(promotion)}/approvals/withdrawal`,
+    namespace: WITHDRAWAL,
+    document: async ({ promotion, release, reason }, { by }) => ({
+      schema: schema('approval-withdrawal'), promotion, release, approver: by,
+      approvals: await ownApprovals(promotion, release, by), reason: given(reason) ?? '',
+    }),
+    body: ({ release, approvals, reason }, by, signature) => ({ release, approvals, reason, signature }),
+  },
+  'ci-trust': {
+    title: 'that pipelines may act as a machine',
+    path: '/v1/ci/trusts',
+    namespace: CI_TRUST,
+    async document(fields, { by, ledger }) {
+      const { provider, issuer, audience, jwks_url, services } = fields;
+      const machine = given(fields.machine);
+      return {
+        schema: schema('ci-trust'), provider, machine, groups: await groupsOf(machine, names(fields.groups)),
+        issuer: given(issuer) ?? CI_ISSUERS[provider], audience: given(audience) ?? ledger, claims: claimsOf(fields),
+        services: [...new Set(names(services))].sort(), jwks_url: given(jwks_url) ?? null, nonce: nonce(), by,
+      };
+    },
+    body: ({ schema: _, ledger, jwks_url, ...said }, by, signature) => ({ ...said, jwks_url: jwks_url ?? undefined, signature }),
+  },
+  'ci-untrust': {
+    title: 'that pipelines may act as a machine no more',
+    path: '/v1/ci/trusts/removals',
+    namespace: CI_TRUST,
+    document: ({ trust, reason }, { by }) => ({ schema: schema('ci-trust-end'), trust: Number(trust), reason: given(reason), by }),
+    body: ({ trust, reason }, by, signature) => ({ trust, reason, by, signature }),
+  },
   'key-retire': revocation(false),
   'key-compromised': revocation(true),
   suspend: standing(true),
@@ -198,6 +303,9 @@ const ACTS = {
   },
 };
 
+// Whether a value says something.
+const says = (value) => value !== undefined && value !== null && value !== '' && !(Array.isArray(value) && value.length === 0);
+
 // A value of a document as people read it.
 function shown(name, value) {
   if (TIMES.includes(name) && typeof value === 'number') {
@@ -209,8 +317,10 @@ function shown(name, value) {
 // Shows what would be signed and waits for a yes; the dialog stays open after it, until the passkey has answered.
 async function confirmed(title, by, document, text) {
   const kind = document.schema.split('/').at(-2);
-  const said = Object.entries(document).filter(([name, value]) => name !== 'schema' && value !== undefined);
-  const silent = Object.entries(LEFT_OUT[kind] ?? {}).filter(([name]) => document[name] === undefined);
+  const meant = LEFT_OUT[kind] ?? {};
+  const silent = Object.entries(meant).filter(([name]) => !says(document[name]));
+  const isSaid = ([name, value]) => name !== 'schema' && value !== undefined && (says(value) || !Object.hasOwn(meant, name));
+  const said = Object.entries(document).filter(isSaid);
   fill('signing-title', `You are about to sign ${title}`);
   fillList('signing-facts', [
     ...[...said, ...silent].map(([name, value]) => [name.replaceAll('_', ' '), shown(name, value)]),

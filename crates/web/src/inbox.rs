@@ -7,7 +7,8 @@ use lockgate_model::{PersonId, UnixMillis};
 use maud::{Markup, html};
 
 use crate::Rights;
-use crate::action::problem;
+use crate::action::{problem, refused};
+use crate::delegations;
 use crate::wording::{ago, command, promotion_kind, until, visible};
 
 /// How many delegations are listed; the page of the keys has all.
@@ -63,7 +64,7 @@ pub fn content(
         }
         p { a href="/changes" { "All proposed changes" } }
         @if !nothing { (command("cli-inbox", "lockgate inbox")) }
-        (delegations(&inbox.delegations, rights, person, now))
+        (lent(&inbox.delegations, rights, person, now))
         @if !folded.is_empty() {
             details id="snoozed" {
                 summary { "Snoozed (" (snoozed_promotions.len() + snoozed_changes.len()) ")" }
@@ -110,7 +111,8 @@ fn promotion(one: &InboxPromotion, wakes: Option<UnixMillis>, person: &PersonId,
                 @if one.lent.is_empty() {
                     details id={ "delegate-" (id) } {
                         summary { "Delegate …" }
-                        p.quiet { "Lends someone your right to approve for this service and environment:" }
+                        p.quiet { "Lends someone your right to approve for this service and environment." }
+                        (delegations::lend(&format!("lend-{id}"), &delegations::one_place(release.service.as_str(), environment)))
                         (command(&format!("cli-delegate-{id}"), &delegate))
                     }
                 }
@@ -179,18 +181,19 @@ fn snooze(id: &str, wakes: Option<UnixMillis>, now: UnixMillis) -> Markup {
     }
 }
 
-fn delegations(rows: &[DelegationRow], rights: &Rights, person: &PersonId, now: UnixMillis) -> Markup {
+fn lent(rows: &[DelegationRow], rights: &Rights, person: &PersonId, now: UnixMillis) -> Markup {
     let more = rows.len().saturating_sub(DELEGATIONS);
     html! {
         section aria-labelledby="delegations-title" {
             h2 id="delegations-title" { "Delegations" }
             @if rows.is_empty() { p.quiet { "Nobody approves in your place, and you in nobody's." } }
-            ul.inbox { @for one in rows.iter().take(DELEGATIONS) { (delegation(one, person, now)) } }
+            ul.inbox { @for one in rows.iter().take(DELEGATIONS) { (delegation(one, rights, person, now)) } }
             @if more > 0 { p.quiet { (more) " more are in force." } }
             @if rights.may("approve") {
                 details id="delegate" {
                     summary { "Delegate …" }
-                    p.quiet { "Lends someone your right to approve for a while, by a document that your key signs:" }
+                    p.quiet { "Lends someone your right to approve for a while, by a document that your key signs." }
+                    (delegations::lend("lend", &delegations::any_place("lend")))
                     (command(
                         "cli-delegate",
                         &format!("lockgate delegate add NAME --for 7d --reason REASON --as {person}"),
@@ -198,13 +201,14 @@ fn delegations(rows: &[DelegationRow], rights: &Rights, person: &PersonId, now: 
                 }
             } @else {
                 p.quiet { "You have no right to approve of your own that you could lend." }
+                (refused("Lend it", rights, "approve"))
             }
             p { a href="/keys#delegations-title" { "All delegations" } }
         }
     }
 }
 
-fn delegation(one: &DelegationRow, person: &PersonId, now: UnixMillis) -> Markup {
+fn delegation(one: &DelegationRow, rights: &Rights, person: &PersonId, now: UnixMillis) -> Markup {
     let you = |name: &PersonId| if name == person { "you".to_owned() } else { name.to_string() };
     html! {
         li id={ "delegation-" (one.delegation) } data-row {
@@ -216,10 +220,7 @@ fn delegation(one: &DelegationRow, person: &PersonId, now: UnixMillis) -> Markup
                 (all_or(&one.groups, "all groups")) "; " (all_or(&one.services, "all services")) "; "
                 (all_or(&one.environments, "all environments")) "; ends " (until(one.expires_at, now))
             }
-            (command(
-                &format!("cli-delegation-{}", one.delegation),
-                &format!("lockgate delegate end {} --reason REASON --as {person}", one.delegation),
-            ))
+            (delegations::end(one, rights, person))
         }
     }
 }
@@ -418,6 +419,7 @@ mod tests {
         let own = page(&inbox, &[]);
         let wanted = "lockgate delegate add NAME --service shop/web --env production --for 7d --reason REASON --as sam";
         assert!(own.contains(wanted) && own.contains("Nobody approves in your place"), "{own}");
+        assert!(own.contains("id=\"lend-P-3\"") && own.contains("name=\"services\" value=\"shop/web\""), "{own}");
         inbox.delegations.push(delegation_from("kim", "away"));
         let lent = LentBy { delegation: 12, from: "kim".parse().unwrap(), expires_at: UnixMillis(7_200_000) };
         inbox.promotions.iter_mut().for_each(|one| one.lent.push(lent.clone()));
@@ -427,12 +429,19 @@ mod tests {
             "from <strong>kim</strong> to <strong>you</strong>",
             "all groups; all services; production; ends ",
             "lockgate delegate end 12 --reason REASON --as sam",
+            "data-sign=\"delegation-end\"",
             "lockgate delegate add NAME --for 7d --reason REASON --as sam",
+            "id=\"lend\"",
         ] {
             assert!(text.contains(wanted), "{wanted}: {text}");
         }
-        assert!(!text.contains("delegate-P-3"), "{text}");
-        let nobody = content(&inbox, &BTreeMap::new(), &Rights::default(), &"sam".parse().unwrap(), UnixMillis(0));
-        assert!(nobody.into_string().contains("no right to approve of your own"), "{text}");
+        assert!(!text.contains("delegate-P-3") && !text.contains("lend-P-3"), "{text}");
+        let mut rights = Rights::default();
+        rights.others.insert("approve".to_owned(), "group approvers".to_owned());
+        let nobody = content(&inbox, &BTreeMap::new(), &rights, &"sam".parse().unwrap(), UnixMillis(0)).into_string();
+        for wanted in ["no right to approve of your own", "disabled>Lend it</button>", "not you: group approvers may"] {
+            assert!(nobody.contains(wanted), "{wanted}: {nobody}");
+        }
+        assert!(!nobody.contains("data-sign=\"delegate\""), "{nobody}");
     }
 }

@@ -11,6 +11,7 @@ use crate::Rights;
 use crate::action::{problem, reason, refused};
 use crate::signing::{self, hidden, line};
 use crate::wording::{ago, command, exact, plural, until, visible};
+use crate::{ci_trusts, delegations};
 
 /// How many days before its end a key is told of, for the first, second and last time.
 const WARN_DAYS: [u64; 3] = [30, 14, 3];
@@ -131,6 +132,17 @@ impl KeyState {
     }
 }
 
+/// What a signature made on the page ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ends {
+    /// Nothing: it has ended, or ends elsewhere.
+    Nothing,
+    /// The key, for its owner and whoever manages keys.
+    Key,
+    /// The CI trust of this entry, for whoever manages keys.
+    Trust(u64),
+}
+
 /// One key, passkey, trust or signer.
 #[derive(Debug, Clone)]
 pub struct KeyLine {
@@ -156,8 +168,8 @@ pub struct KeyLine {
     pub state: KeyState,
     /// The entry that ended it.
     pub ended_at: Option<u64>,
-    /// Whether a signature of its owner, or of whoever manages keys, ends it.
-    pub ends: bool,
+    /// What a signature made here ends.
+    pub ends: Ends,
     /// What ends it or changes it, as commands.
     pub commands: Vec<String>,
 }
@@ -207,7 +219,7 @@ fn key_line(person: &PersonRow, key: &KeyRow, passkey: bool, now: UnixMillis) ->
         used: None,
         state,
         ended_at: key.ended_at,
-        ends: key.ended.is_none(),
+        ends: if key.ended.is_none() { Ends::Key } else { Ends::Nothing },
         commands,
     }
 }
@@ -229,7 +241,7 @@ pub fn trust_lines(trusts: &[CiTrustRow]) -> Vec<KeyLine> {
             used: None,
             state: KeyState::Good,
             ended_at: None,
-            ends: false,
+            ends: Ends::Trust(trust.trust),
             commands: vec![format!("lockgate ci trust remove {} --reason REASON", trust.trust)],
         }
     };
@@ -277,7 +289,8 @@ pub fn content(view: &KeysView, filter: &Filter, rights: &Rights, person: &Perso
         (table(view, filter, rights, person, now))
         (enrol(rights))
         (standing(rights))
-        (delegations(view, rights, person, now))
+        (ci_trusts::section(rights))
+        (lent(view, rights, person, now))
         (sessions(&view.sessions, now))
         (review(view.review.as_ref(), rights, now))
     }
@@ -393,18 +406,26 @@ fn short(id: &str) -> String {
 }
 
 fn commands(at: usize, line: &KeyLine, rights: &Rights, person: &PersonId) -> Markup {
-    let own = line.person.as_ref() == Some(person);
+    // A machine ends no trust of its own.
+    let trust = matches!(line.ends, Ends::Trust(_));
+    let own = !trust && line.person.as_ref() == Some(person);
     // What is nobody's key ends by no command of its own: what is shown reads, or asks for its permission itself.
     let free = line.person.is_none();
     html! {
         @if line.commands.is_empty() {
             p.quiet { "Nothing is to be done with it." }
         } @else if own || free || rights.may("keys") {
-            @if let Some(owner) = line.person.as_ref().filter(|_| line.ends) { (end(at, owner, &line.id)) }
+            @match (line.ends, &line.person) {
+                (Ends::Key, Some(owner)) => { (end(at, owner, &line.id)) },
+                (Ends::Trust(entry), _) => { (ci_trusts::end(entry)) },
+                _ => {},
+            }
             @for (number, text) in line.commands.iter().enumerate() {
                 // Only its owner can put a new key in the place of an own one.
                 @if own || !text.starts_with("lockgate key rotate") { (command(&format!("cli-key-{at}-{number}"), &visible(text))) }
             }
+        } @else if trust {
+            p.quiet { "not you: " (visible(&rights.who("keys"))) }
         } @else {
             p.quiet { "not you: " (visible(&line.owner)) ", and " (visible(&rights.who("keys"))) }
         }
@@ -472,16 +493,15 @@ fn enrol(rights: &Rights) -> Markup {
             (command("cli-recover", "lockgate key recover NAME --key FILE --reason REASON"))
             @if rights.may("keys") {
                 (command("cli-invite", "lockgate invite NAME.enrolment.json"))
-                (command("cli-trust", "lockgate ci trust add github --owner-id NUMBER --repository-id NUMBER --service SERVICE --machine NAME"))
             } @else {
-                p.quiet { "Vouching for people and trusting pipelines is not for you: " (visible(&rights.who("keys"))) " (" code { "keys" } ")." }
+                p.quiet { "Vouching for people is not for you: " (visible(&rights.who("keys"))) " (" code { "keys" } ")." }
             }
             (command("cli-list", "lockgate key list"))
         }
     }
 }
 
-fn delegations(view: &KeysView, rights: &Rights, person: &PersonId, now: UnixMillis) -> Markup {
+fn lent(view: &KeysView, rights: &Rights, person: &PersonId, now: UnixMillis) -> Markup {
     html! {
         section aria-labelledby="delegations-title" {
             h2 id="delegations-title" { "Delegations" }
@@ -500,6 +520,7 @@ fn delegations(view: &KeysView, rights: &Rights, person: &PersonId, now: UnixMil
                 } }
             }
             @if view.more_delegations > 0 { p.quiet { (view.more_delegations) " more:" } }
+            p { a href="/inbox#delegations-title" { "Lend your right to approve" } }
             (command("cli-delegations", "lockgate delegate list --all"))
         }
     }
@@ -509,7 +530,6 @@ fn delegation(one: &DelegationRow, rights: &Rights, person: &PersonId, now: Unix
     let groups: Vec<&str> = one.groups.iter().map(|name| name.as_str()).collect();
     let environments: Vec<&str> = one.environments.iter().map(|name| name.as_str()).collect();
     let services: Vec<&str> = one.services.iter().map(|name| name.as_str()).collect();
-    let may = one.from == *person || one.to == *person || rights.may("keys");
     html! {
         tr id={ "delegation-" (one.delegation) } data-row {
             th.number scope="row" { (entry_link(one.delegation)) }
@@ -520,13 +540,7 @@ fn delegation(one: &DelegationRow, rights: &Rights, person: &PersonId, now: Unix
                 (all_or(&environments, "all environments"))
             }
             td { (until(one.expires_at, now)) }
-            td {
-                @if may {
-                    (command(&format!("cli-delegation-{}", one.delegation), &format!("lockgate delegate end {} --reason REASON", one.delegation)))
-                } @else {
-                    span.quiet { "not you: " (one.from.as_str()) ", " (one.to.as_str()) ", and " (visible(&rights.who("keys"))) }
-                }
-            }
+            td { (delegations::end(one, rights, person)) }
         }
     }
 }

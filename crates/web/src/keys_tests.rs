@@ -161,6 +161,11 @@ fn commands_are_for_owners_and_those_who_manage_keys_and_nothing_becomes_markup(
     // Each of dana's six keys that count can be ended by her; nobody else's, and nobody is signed out or suspended.
     assert_eq!(text.matches("data-sign=\"key-retire\"").count(), 6, "{text}");
     assert_eq!(text.matches("data-sign=\"key-compromised\"").count(), 6, "{text}");
+    for act in ["ci-trust", "ci-untrust", "delegation-end"] {
+        assert!(!text.contains(&format!("data-sign=\"{act}\"")), "{act}: {text}");
+    }
+    assert!(text.contains("disabled>Trust a pipeline</button>"), "{text}");
+    assert!(text.contains("<p class=\"quiet\">not you: group &lt;b&gt;owners&lt;/b&gt; may</p>"), "{text}");
     assert!(!text.contains("data-sign=\"suspend\"") && !text.contains("/v1/sessions/all?person="), "{text}");
     assert!(text.contains("disabled>Suspend</button>") && text.contains("disabled>Reinstate</button>"), "{text}");
     for bad in ["<script", "<b>", "\u{202e}", "\u{1b}", " style=", " onclick="] {
@@ -169,7 +174,8 @@ fn commands_are_for_owners_and_those_who_manage_keys_and_nothing_becomes_markup(
     let keeper = Rights { may: vec!["keys".to_owned()], ..Rights::default() };
     let text = content(&view(lines()), &Filter::default(), &keeper, &"tess".parse().unwrap(), NOW).into_string();
     assert!(text.contains("lockgate key retire sam") && text.contains("lockgate ci trust remove 12"), "{text}");
-    assert!(text.contains("lockgate delegate end 31"), "{text}");
+    assert!(text.contains("lockgate delegate end 31") && text.contains("data-sign=\"delegation-end\""), "{text}");
+    assert!(text.contains("data-sign=\"ci-trust\"") && text.contains("id=\"ci-untrust-12\""), "{text}");
     for wanted in
         ["data-sign=\"suspend\"", "data-sign=\"reinstate\"", "/v1/sessions/all?person=sam", "--all --person ci"]
     {

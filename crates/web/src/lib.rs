@@ -7,6 +7,8 @@ pub mod action;
 pub mod assets;
 pub mod changes;
 pub mod chart;
+pub mod ci_trusts;
+pub mod delegations;
 pub mod diff;
 pub mod drift;
 pub mod evidence;

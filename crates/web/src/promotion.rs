@@ -12,7 +12,7 @@ use crate::action::{problem, refused};
 use crate::origin::{entry, who};
 use crate::policy::exceptions;
 use crate::service::{diff_link, release_link};
-use crate::signing::hidden;
+use crate::signing::{self, hidden, line};
 use crate::wording::{ago, command, digest, digest_in_link, outcome, promotion_kind, size, until, visible};
 
 /// The page's content; `waivable` are the gates of the active policy set of which a finding can be waived.
@@ -227,6 +227,7 @@ fn actions(promotion: &PromotionReply, rights: &Rights, person: &PersonId) -> Ma
         h2 { "What you can do" }
         @if matches!(promotion.status.as_str(), "pending" | "denied") {
             (decide(promotion, rights, person))
+            (take_back(promotion, person))
             (withdraw(promotion, rights, person))
             (evaluate(promotion, rights))
         }
@@ -253,6 +254,31 @@ fn decide(promotion: &PromotionReply, rights: &Rights, person: &PersonId) -> Mar
         }
         (command("cli-approve", &format!("lockgate approve {id}")))
         (command("cli-reject", &format!("lockgate reject {id} --comment REASON")))
+    }
+}
+
+/// Taking one's own approval back, as long as nothing was granted on it; for others, who may.
+fn take_back(promotion: &PromotionReply, person: &PersonId) -> Markup {
+    let id = promotion.promotion;
+    let counted = |row: &&ApprovalRow| row.verdict == Verdict::Approve && !row.withdrawn;
+    let people: BTreeSet<&str> =
+        promotion.approvals.iter().filter(counted).map(|approval| approval.person.as_str()).collect();
+    let names: Vec<&str> = people.iter().copied().collect();
+    let fields = html! {
+        (hidden("promotion", &id.to_string()))
+        (hidden("release", &promotion.release.to_string()))
+        (line("take-back-reason", "reason", "Why you take it back; may be left empty", false))
+    };
+    html! {
+        @if people.contains(person.as_str()) {
+            (signing::form("approval-withdraw", "take-back", "Take your approval back", &fields))
+            (command("cli-take-back", &format!("lockgate approve {id} --withdraw --comment REASON")))
+        } @else if !people.is_empty() {
+            p.refused {
+                button type="button" disabled { "Take the approval back" }
+                " " span.quiet { "not you: " (names.join(", ")) " approved it, and may" }
+            }
+        }
     }
 }
 
@@ -386,6 +412,43 @@ mod tests {
             assert!(sam.contains(wanted), "{wanted}: {sam}");
         }
         assert!(!sam.contains("<script") && !sam.contains('\u{202e}'), "{sam}");
+    }
+
+    #[test]
+    fn an_approval_is_taken_back_by_who_gave_it_as_long_as_nothing_is_granted() {
+        let approval = |person: &str, verdict: Verdict, withdrawn: bool| ApprovalRow {
+            person: person.parse().unwrap(),
+            verdict,
+            key: "SHA256:key".to_owned(),
+            document: Digest::of(person.as_bytes()),
+            index: 9,
+            recorded_at: UnixMillis(0),
+            expires_at: UnixMillis(1),
+            review_seconds: None,
+            evidence_opened: 0,
+            evidence_listed: 0,
+            withdrawn,
+            rubber_stamp: None,
+        };
+        let check = |person: &str, status: &str, approvals: &[ApprovalRow], form: bool, refused: Option<&str>| {
+            let promotion = PromotionReply { status: status.to_owned(), approvals: approvals.to_vec(), ..promotion() };
+            let text = content(&promotion, &waivable(), &Rights::default(), &person.parse().unwrap(), UnixMillis(0));
+            let text = text.into_string();
+            assert_eq!(text.contains("data-sign=\"approval-withdraw\""), form, "{person}: {text}");
+            assert_eq!(text.contains("lockgate approve P-3 --withdraw"), form, "{person}: {text}");
+            let says = "disabled>Take the approval back</button>";
+            assert_eq!(text.contains(says), refused.is_some(), "{person}: {text}");
+            assert!(text.contains(refused.unwrap_or_default()), "{person}: {text}");
+        };
+        let given = [approval("sam", Verdict::Approve, false), approval("kim", Verdict::Approve, false)];
+        let others = Some("not you: kim, sam approved it, and may");
+        check("sam", "pending", &given, true, None);
+        check("kim", "denied", &given, true, None);
+        check("dana", "pending", &given, false, others);
+        check("sam", "granted", &given, false, None);
+        check("sam", "pending", &[approval("sam", Verdict::Approve, true)], false, None);
+        check("sam", "pending", &[approval("sam", Verdict::Reject, false)], false, None);
+        check("sam", "pending", &[], false, None);
     }
 
     #[test]

@@ -86,9 +86,12 @@ mod tests {
     fn every_form_names_an_act_that_the_script_knows_and_the_other_way_round() {
         let pages = [
             include_str!("changes.rs"),
+            include_str!("ci_trusts.rs"),
+            include_str!("delegations.rs"),
             include_str!("freeze.rs"),
             include_str!("keys.rs"),
             include_str!("policy/exceptions.rs"),
+            include_str!("promotion.rs"),
         ];
         let mut named: Vec<&str> =
             pages.into_iter().flat_map(|page| page.split("signing::form(").skip(1)).map(first_text).collect();

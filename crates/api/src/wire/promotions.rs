@@ -189,6 +189,9 @@ pub struct ApprovalRow {
     pub verdict: Verdict,
     /// With which key.
     pub key: String,
+    /// The digest of the approval document, by which it is taken back.
+    #[schemars(with = "String")]
+    pub document: Digest,
     /// Where it is recorded.
     pub index: u64,
     /// When.

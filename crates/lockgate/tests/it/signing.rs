@@ -1,6 +1,7 @@
 //! Acts that take a signature, done on the pages with a passkey: what is shown is what is signed, and what is sent is
 //! what the command line would send.
 
+use lockgate_ledger::ci_trust::{GITHUB_ISSUER, GITLAB_ISSUER};
 use serde_json::{Value, json};
 
 use crate::browser::driver::Browser;
@@ -260,6 +261,160 @@ fn a_change_is_signed_and_another_rejected_on_its_page() {
 }
 
 #[test]
+fn the_right_to_approve_is_lent_and_what_was_lent_ended_on_the_page() {
+    let Some(mut browser) = Browser::start() else { return };
+    let lockgate = Instance::pending();
+    lockgate.run(&["key", "generate", "eve.key"]).exits(0);
+    let enrol = ["key", "enrol", "eve", "--group", "developers", "--key", "eve.key", "--file", "eve.json"];
+    lockgate.run(&enrol).exits(0);
+    lockgate.run(&["invite", "eve.json", "--as", "sam", "--yes"]).exits(0);
+    with_passkey(&mut browser, &lockgate, "sam");
+    let listed = || lockgate.json(&["delegate", "list", "--as", "sam"], 0);
+
+    open(&mut browser, &lockgate, "/inbox");
+    browser.is_usable();
+    fill(&mut browser, "lend-P-3-to", "eve");
+    fill(&mut browser, "lend-P-3-lasts", "24h");
+    fill(&mut browser, "lend-P-3-reason", "away <b>sailing</b>");
+    let facts = ["eve", "shop/web", "production", "all of yours", "away <b>sailing</b>", "sam"];
+    sign(&mut browser, "lend-P-3", &facts);
+    let made = listed()[0].clone();
+    assert_eq!((&made["from"], &made["to"], &made["groups"]), (&json!("sam"), &json!("eve"), &json!([])));
+    assert_eq!((&made["services"], &made["environments"]), (&json!(["shop/web"]), &json!(["production"])));
+    lockgate.run(&["inbox", "--as", "eve"]).exits(0).says("P-3");
+
+    let entry = made["delegation"].as_u64().unwrap().to_string();
+    open(&mut browser, &lockgate, "/inbox");
+    fill(&mut browser, &format!("delegation-reason-{entry}"), "back again");
+    sign(&mut browser, &format!("delegation-end-{entry}"), &[&entry, "back again"]);
+    assert_eq!(listed(), json!([]));
+
+    open(&mut browser, &lockgate, "/inbox");
+    fill(&mut browser, "lend-to", "eve");
+    fill(&mut browser, "lend-groups", "approvers");
+    fill(&mut browser, "lend-environments", "production, staging");
+    fill(&mut browser, "lend-reason", "away once more");
+    sign(&mut browser, "lend", &["eve", "approvers", "staging", "every service", "away once more"]);
+    let made = listed()[0].clone();
+    assert_eq!((&made["groups"], &made["services"]), (&json!(["approvers"]), &json!([])));
+    assert_eq!(made["environments"], json!(["production", "staging"]));
+    // The page of the keys ends it as well.
+    let entry = made["delegation"].as_u64().unwrap().to_string();
+    open(&mut browser, &lockgate, "/keys");
+    fill(&mut browser, &format!("delegation-reason-{entry}"), "it rained");
+    sign(&mut browser, &format!("delegation-end-{entry}"), &[&entry, "it rained"]);
+    assert_eq!(listed(), json!([]));
+    browser.was_clean(&[&host(&lockgate)]);
+}
+
+#[test]
+fn an_approval_is_taken_back_on_the_page_of_its_promotion() {
+    let Some(mut browser) = Browser::start() else { return };
+    let lockgate = Instance::pending();
+    // Two people could approve now, so two have to, and one alone grants nothing.
+    lockgate.enrol_approver("eve");
+    with_passkey(&mut browser, &lockgate, "sam");
+    lockgate.run(&["approve", "P-3", "--as", "sam", "--yes"]).exits(5);
+    let withdrawn = || lockgate.get("/v1/promotions/P-3", Some(&lockgate.token("sam"))).json()["approvals"][0].clone();
+    let document = text(&withdrawn()["document"]);
+
+    // A server that answers with another promotion gets no signature.
+    let meddling = browser.meddle(
+        "const own = window.fetch; \
+         window.fetch = (path, options) => own(path.replace('/v1/promotions/P-3', '/v1/promotions/P-2'), options);",
+    );
+    open(&mut browser, &lockgate, "/promotions/P-3");
+    browser.click("take-back");
+    browser.until(
+        "document.querySelector('form[data-sign=approval-withdraw] [data-detail]').textContent.includes('another promotion')",
+    );
+    browser.stop_meddling(&meddling);
+    assert_eq!(withdrawn()["withdrawn"], json!(false));
+
+    open(&mut browser, &lockgate, "/promotions/P-3");
+    fill(&mut browser, "take-back-reason", "read it once more");
+    sign(&mut browser, "take-back", &["P-3", "shop/web@1.4.2", &document, "read it once more", "sam"]);
+    assert_eq!((&withdrawn()["withdrawn"], lockgate.status_of("P-3").as_str()), (&json!(true), "pending"));
+    open(&mut browser, &lockgate, "/promotions/P-3");
+    assert_eq!(browser.evaluate("document.querySelector('form[data-sign=approval-withdraw]')"), Value::Null);
+
+    // Approved anew, it is taken back without a word about why.
+    lockgate.run(&["approve", "P-3", "--as", "sam", "--yes"]).exits(5);
+    open(&mut browser, &lockgate, "/promotions/P-3");
+    let shown = ask(&mut browser, "take-back");
+    assert!(shown.contains("none") && !shown.contains(&document), "{shown}");
+    browser.click("signing-leave");
+    browser.until("!document.getElementById('signing').open && !document.getElementById('take-back').disabled");
+    sign(&mut browser, "take-back", &["P-3"]);
+    lockgate.run(&["approve", "P-3", "--withdraw", "--as", "sam", "--yes"]).refused(7, "APPROVAL_UNKNOWN");
+    browser.was_clean(&[&host(&lockgate)]);
+}
+
+#[test]
+fn pipelines_are_trusted_and_trusted_no_more_on_the_page() {
+    let Some(mut browser) = Browser::start() else { return };
+    let lockgate = Instance::demo();
+    with_passkey(&mut browser, &lockgate, "sam");
+    let listed = || lockgate.json(&["ci", "trust", "list", "--as", "sam"], 0);
+    let origin = text(&lockgate.get("/v1/server", None).json()["origin"]);
+    open(&mut browser, &lockgate, "/keys");
+    browser.is_usable();
+    for (field, value) in [
+        ("repository_owner_id", "123"),
+        ("repository_id", "456"),
+        ("ref", "refs/heads/main"),
+        ("services", "shop/web, shop/api shop/web"),
+        ("machine", "web-ci"),
+    ] {
+        fill(&mut browser, &format!("ci-github-{field}"), value);
+    }
+    sign(
+        &mut browser,
+        "ci-github",
+        &["123", "456", "shop/web", "web-ci", GITHUB_ISSUER, "discovery document", &origin],
+    );
+    let made = listed()[0].clone();
+    assert_eq!((&made["provider"], &made["issuer"]), (&json!("github"), &json!(GITHUB_ISSUER)));
+    let claims = json!({ "repository_owner_id": "123", "repository_id": "456", "ref": "refs/heads/main" });
+    assert_eq!((&made["claims"], &made["services"]), (&claims, &json!(["shop/api", "shop/web"])));
+    assert_eq!((&made["audience"], &made["by"]), (&json!(origin), &json!("sam")));
+    assert_eq!(person(&lockgate, "web-ci")["groups"], json!(["ci"]));
+
+    open(&mut browser, &lockgate, "/keys");
+    for (field, value) in [("namespace_id", "7"), ("project_id", "8"), ("services", "shop/web"), ("machine", "web-ci")]
+    {
+        fill(&mut browser, &format!("ci-gitlab-{field}"), value);
+    }
+    browser.click("ci-gitlab-ref_protected");
+    sign(&mut browser, "ci-gitlab", &["ref_protected", GITLAB_ISSUER]);
+    let claims = json!({ "namespace_id": "7", "project_id": "8", "ref_protected": "true" });
+    assert_eq!(listed()[1]["claims"], claims);
+
+    open(&mut browser, &lockgate, "/keys");
+    fill(&mut browser, "ci-oidc-issuer", "https://ci.example");
+    fill(&mut browser, "ci-oidc-services", "shop/web");
+    fill(&mut browser, "ci-oidc-machine", "web-ci");
+    fill(&mut browser, "ci-oidc-jwks_url", "https://ci.example/keys");
+    fill(&mut browser, "ci-oidc-claims", "project=web\nproject=api");
+    browser.click("ci-oidc");
+    browser.until("document.querySelector('#ci-oidc-more [data-detail]').textContent.includes('given twice')");
+    fill(&mut browser, "ci-oidc-claims", "project=web\nbranch=a=b\n");
+    sign(&mut browser, "ci-oidc", &["https://ci.example", "a=b"]);
+    let made = listed()[2].clone();
+    assert_eq!(made["claims"], json!({ "project": "web", "branch": "a=b" }));
+    assert_eq!(made["jwks_url"], json!("https://ci.example/keys"));
+
+    for row in listed().as_array().unwrap() {
+        let entry = row["trust"].as_u64().unwrap().to_string();
+        open(&mut browser, &lockgate, "/keys");
+        fill(&mut browser, &format!("ci-untrust-reason-{entry}"), "it moved away");
+        sign(&mut browser, &format!("ci-untrust-{entry}"), &[&entry, "it moved away"]);
+    }
+    assert_eq!(listed(), json!([]));
+    browser.was_clean(&[&host(&lockgate)]);
+}
+
+#[test]
 fn forms_that_sign_are_there_for_those_who_may_and_say_who_may_to_others() {
     let lockgate = Instance::granted();
     lockgate.run(&["freeze", "--environment", "staging", "--reason", "a test", "--yes", "--as", "sam"]).exits(0);
@@ -279,4 +434,10 @@ fn forms_that_sign_are_there_for_those_who_may_and_say_who_may_to_others() {
     let signs = ["data-sign=\"suspend\"", "data-sign=\"reinstate\"", "/v1/sessions/all?person=dana"];
     check("sam", "/keys", &signs, &["disabled>Suspend</button>"]);
     check("dana", "/keys", &["disabled>Suspend</button>", "data-sign=\"key-retire\""], &signs);
+    let says = ["disabled>Trust a pipeline</button>"];
+    check("sam", "/keys", &["data-sign=\"ci-trust\""], &says);
+    check("dana", "/keys", &says, &["data-sign=\"ci-trust\""]);
+    let says = ["disabled>Lend it</button>"];
+    check("sam", "/inbox", &["data-sign=\"delegate\""], &says);
+    check("dana", "/inbox", &says, &["data-sign=\"delegate\""]);
 }

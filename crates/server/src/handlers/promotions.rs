@@ -177,6 +177,7 @@ fn shown(view: PromotionView) -> PromotionReply {
         person: record.event.approver.clone(),
         verdict: record.event.verdict,
         key: record.event.key.clone(),
+        document: record.event.document,
         index: record.index.0,
         recorded_at: record.time,
         expires_at: record.approval.predicate.expires_at,

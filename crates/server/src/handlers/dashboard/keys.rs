@@ -13,7 +13,7 @@ use lockgate_model::{EntryIndex, PersonId, UnixMillis};
 use lockgate_policy::{Proof, TrustedSigner};
 use lockgate_sign::{Algorithm, PublicKey};
 use lockgate_web::Section;
-use lockgate_web::keys::{self as keys_page, Filter, KeyLine, KeyState, KeysView};
+use lockgate_web::keys::{self as keys_page, Ends, Filter, KeyLine, KeyState, KeysView};
 
 use super::{rights_anywhere, shell};
 use crate::call::Call;
@@ -153,7 +153,7 @@ fn signer_line(signer: &TrustedSigner, policy_at: EntryIndex) -> KeyLine {
         used: None,
         state: KeyState::Good,
         ended_at: None,
-        ends: false,
+        ends: Ends::Nothing,
         commands: vec!["lockgate policy activate DIR --reason REASON".to_owned()],
     }
 }
@@ -173,7 +173,7 @@ fn ledger_lines(governance: &Governance) -> Vec<KeyLine> {
         used: None,
         state: KeyState::Good,
         ended_at: None,
-        ends: false,
+        ends: Ends::Nothing,
         commands: vec![command.to_owned()],
     };
     let attestation = PublicKey::from_pem(&identity.attestation_key);
