@@ -6,7 +6,9 @@ use std::fmt::Write as _;
 
 use lockgate_model::text::visible;
 
-use crate::wire::{ArtifactRef, ComponentRow, DiffConfiguration, DiffFinding, DiffGate, DiffReply, DiffTests};
+use crate::wire::{
+    ArtifactRef, ComponentRow, DiffConfiguration, DiffFinding, DiffGate, DiffReply, DiffTests, GateRow,
+};
 
 /// How many rows of one table are written; of more, how many they are.
 const ROWS: usize = 200;
@@ -25,6 +27,7 @@ pub fn diff(diff: &DiffReply) -> String {
             )),
         }
     }
+    text.push_str(&supposed(diff));
     text.push_str(&findings(diff));
     if !diff.configurations.is_empty() {
         text.push_str("\n### Configuration\n\n");
@@ -72,6 +75,26 @@ fn share(basis_points: Option<u64>) -> String {
 fn gate(gate: &DiffGate) -> Vec<String> {
     let word = |outcome: &Option<String>| outcome.as_deref().map_or_else(|| "—".to_owned(), cell);
     vec![cell(&gate.gate), word(&gate.before), word(&gate.after), cell(&gate.reason), cell(&gate.found)]
+}
+
+/// What would be decided on the second release.
+fn supposed(diff: &DiffReply) -> String {
+    let Some((environment, supposed)) = diff.environment.as_ref().zip(diff.supposed.as_ref()) else {
+        return String::new();
+    };
+    let (objecting, passing) = supposed.objecting_and_passing();
+    let mut text = format!("\n### What happens if it is promoted into {}\n\n", code(environment.as_str()));
+    let (outcome, pass, object) = (code(&supposed.outcome), passing.len(), objecting.len());
+    let _ = writeln!(
+        text,
+        "{outcome} as of the comparison, before anybody has approved: of the gates {pass} would pass, {object} would not."
+    );
+    if !objecting.is_empty() {
+        let row = |gate: &&GateRow| vec![cell(&gate.gate), cell(&gate.outcome), cell(&gate.reason), cell(&gate.found)];
+        text.push('\n');
+        text.push_str(&table(&["gate", "outcome", "reason", "found"], objecting.iter().map(row).collect()));
+    }
+    text
 }
 
 fn findings(diff: &DiffReply) -> String {
@@ -152,6 +175,7 @@ fn cell(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::Supposed;
 
     #[test]
     fn text_from_elsewhere_stays_in_its_cell() {
@@ -176,6 +200,19 @@ mod tests {
 
     #[test]
     fn a_comparison_reads_as_a_ticket() {
+        let gate = |name: &str, outcome: &str| GateRow {
+            gate: name.to_owned(),
+            kind: "approvals".to_owned(),
+            outcome: outcome.to_owned(),
+            reason: "QUORUM_NOT_MET".to_owned(),
+            file: "gates.toml".to_owned(),
+            line: 14,
+            needed: String::new(),
+            found: "0 of 1".to_owned(),
+            evidence: Vec::new(),
+            who: String::new(),
+            fix: String::new(),
+        };
         let reply = DiffReply {
             from: "shop/web@1.4.2".parse().unwrap(),
             to: "shop/web@1.5.0".parse().unwrap(),
@@ -200,6 +237,10 @@ mod tests {
             configurations: Vec::new(),
             environment: Some("production".parse().unwrap()),
             gates: Vec::new(),
+            supposed: Some(Supposed {
+                outcome: "pending".to_owned(),
+                gates: vec![gate("built", "pass"), gate("a|b", "pending")],
+            }),
         };
         let text = diff(&reply);
         for wanted in [
@@ -208,12 +249,15 @@ mod tests {
             "| tests | none | 12 passed, 0 failed, 1 skipped |",
             "| coverage | 80.50 % | none |",
             "### Gates of `production`\n\nNo gate answers otherwise.",
+            "`pending` as of the comparison, before anybody has approved: of the gates 1 would pass, 1 would not.",
+            "| `a\\|b` | `pending` | `QUORUM_NOT_MET` | `0 of 1` |",
             "| new | `CVE-2026-1` | `high` | `pkg:npm/a` | — |",
             "The same bytes.",
             "Not both have a bill of materials",
         ] {
             assert!(text.contains(wanted), "{wanted}: {text}");
         }
-        assert!(!diff(&DiffReply { environment: None, ..reply }).contains("### Gates"));
+        let nowhere = diff(&DiffReply { environment: None, ..reply });
+        assert!(!nowhere.contains("### Gates") && !nowhere.contains("promoted"), "{nowhere}");
     }
 }

@@ -26,8 +26,19 @@ const SUPPOSED_OPEN: Span = Span::from_secs(3600);
 pub struct Diff {
     /// What they are made of.
     pub contents: ReleaseDiff,
-    /// The environment that the gates were asked for, and those that differ there.
-    pub gates: Option<(EnvName, Vec<GateChange>)>,
+    /// What the gates of an environment make of both, where one was asked for.
+    pub gates: Option<GateDiff>,
+}
+
+/// What the gates of one environment make of two releases.
+#[derive(Debug, Clone)]
+pub struct GateDiff {
+    /// Which environment.
+    pub environment: EnvName,
+    /// The gates that differ.
+    pub changes: Vec<GateChange>,
+    /// What would be decided on the second release.
+    pub after: Decision,
 }
 
 /// One gate whose outcome differs; absent where the gate was not asked.
@@ -67,7 +78,8 @@ pub fn diff(
             environment::check(&governance.policy, environment)?;
             let (before, after) =
                 (suppose(engine, caller, &old, environment)?, suppose(engine, caller, &new, environment)?);
-            Some((environment.clone(), gate_changes(&before, &after)))
+            let changes = gate_changes(&before, &after);
+            Some(GateDiff { environment: environment.clone(), changes, after })
         }
     };
     Ok(Diff { contents, gates })

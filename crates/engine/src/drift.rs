@@ -15,6 +15,7 @@ use lockgate_ledger::{Event, Governance};
 use lockgate_model::facts::{CheckOutcome, Claim, Running};
 use lockgate_model::{Digest, EntryIndex, EnvName, PersonId, ReleaseName, ServiceName, Span, UnixMillis};
 use lockgate_policy::Object;
+use lockgate_store::Store;
 
 use crate::authorise::may_read;
 use crate::bodies::StoreBodies;
@@ -239,61 +240,62 @@ impl View<'_> {
             return Ok(None);
         }
         let granted = reader::running(self.engine.store(), environment, service)?;
-        let reported = self.report(service, environment, granted.as_ref())?;
+        let reported = report(self.engine.store(), service, environment, granted.as_ref())?;
         if granted.is_none() && !reported.as_ref().is_some_and(Report::says_runs) {
             return Ok(None);
         }
         let standing = standing(granted.as_ref(), reported.as_ref(), self.now, self.filter.old);
         Ok(Some(Place { service: service.clone(), environment: environment.clone(), standing, granted, reported }))
     }
+}
 
-    /// The report that counts, as the ledger has it.
-    fn report(
-        &self,
-        service: &ServiceName,
-        environment: &EnvName,
-        granted: Option<&Running>,
-    ) -> Result<Option<Report>, Fault> {
-        let store = self.engine.store();
-        let words = runs::words(store, environment, service, granted.map(|granted| &granted.release))?;
-        let since = granted.map_or(UnixMillis(0), |granted| granted.since);
-        let Some(row) = runs::counting(words, since) else { return Ok(None) };
-        // INVARIANT (rows are not believed): the row only says where to look.
-        let entry = reader::entry(store, row.index)?;
-        let Event::EvidenceRecorded(event) = &entry.event else { return Ok(None) };
-        if event.release != row.release || event.evidence != row.evidence || event.size_bytes > runs::BYTES_MAX {
-            return Ok(None);
-        }
-        let Some(word) = self.word(event).filter(|word| word.environment == *environment) else { return Ok(None) };
-        let granted = self.was_granted(environment, &row.release)?;
-        Ok(Some(Report {
-            release: row.release,
-            outcome: word.outcome,
-            at: word.at(entry.time),
-            index: row.index,
-            by: entry.actor.to_string(),
-            evidence: row.evidence,
-            granted,
-        }))
+/// The report that counts in one place, as the ledger has it, where this is granted there. Whether the place may be read
+/// is for the caller to ask.
+///
+/// # Errors
+/// What the store says.
+pub fn report(
+    store: &dyn Store,
+    service: &ServiceName,
+    environment: &EnvName,
+    granted: Option<&Running>,
+) -> Result<Option<Report>, Fault> {
+    let words = runs::words(store, environment, service, granted.map(|granted| &granted.release))?;
+    let since = granted.map_or(UnixMillis(0), |granted| granted.since);
+    let Some(row) = runs::counting(words, since) else { return Ok(None) };
+    // INVARIANT (rows are not believed): the row only says where to look.
+    let entry = reader::entry(store, row.index)?;
+    let Event::EvidenceRecorded(event) = &entry.event else { return Ok(None) };
+    if event.release != row.release || event.evidence != row.evidence || event.size_bytes > runs::BYTES_MAX {
+        return Ok(None);
     }
+    let Some(word) = word(store, event).filter(|word| word.environment == *environment) else { return Ok(None) };
+    let granted = was_granted(store, environment, &row.release)?;
+    Ok(Some(Report {
+        release: row.release,
+        outcome: word.outcome,
+        at: word.at(entry.time),
+        index: row.index,
+        by: entry.actor.to_string(),
+        evidence: row.evidence,
+        granted,
+    }))
+}
 
-    /// What a piece of evidence says of what runs; none where it says nothing of it.
-    fn word(&self, event: &EvidenceRecorded) -> Option<Word> {
-        let bodies = StoreBodies(self.engine.store());
-        let Said { claim: Claim::Check(check), .. } = read_recorded(event, &bodies).ok()? else { return None };
-        Word::of(&check)
-    }
+/// What a piece of evidence says of what runs; none where it says nothing of it.
+fn word(store: &dyn Store, event: &EvidenceRecorded) -> Option<Word> {
+    let Said { claim: Claim::Check(check), .. } = read_recorded(event, &StoreBodies(store)).ok()? else { return None };
+    Word::of(&check)
+}
 
-    fn was_granted(&self, environment: &EnvName, release: &ReleaseName) -> Result<bool, Fault> {
-        let store = self.engine.store();
-        let Some(index) = runs::granted_at(store, environment, release)? else { return Ok(false) };
-        let entry = reader::entry(store, index)?;
-        let is_it = |event: &Event| match event {
-            Event::GrantIssued(grant) => grant.environment == *environment && grant.release == *release,
-            _ => false,
-        };
-        Ok(is_it(&entry.event))
-    }
+fn was_granted(store: &dyn Store, environment: &EnvName, release: &ReleaseName) -> Result<bool, Fault> {
+    let Some(index) = runs::granted_at(store, environment, release)? else { return Ok(false) };
+    let entry = reader::entry(store, index)?;
+    let is_it = |event: &Event| match event {
+        Event::GrantIssued(grant) => grant.environment == *environment && grant.release == *release,
+        _ => false,
+    };
+    Ok(is_it(&entry.event))
 }
 
 /// How a report compares with a grant. Something is granted, or reported to run.

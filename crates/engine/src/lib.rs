@@ -43,6 +43,7 @@ pub mod outbound;
 pub mod passkeys;
 pub mod people;
 pub mod policy;
+pub mod precedent;
 mod projections;
 pub mod promote;
 pub mod push;

@@ -4,15 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use lockgate_ledger::facts::fact_of;
-use lockgate_ledger::release::EvidenceRecord;
+use lockgate_ledger::release::{EvidenceRecord, GrantRecord};
 use lockgate_ledger::suspect::{self, Suspect};
 use lockgate_ledger::{Event, Governance, ReleaseState};
 use lockgate_model::facts::{EvidenceFact, Running};
-use lockgate_model::{EnvName, PersonId, PromotionId, ReleaseName, ServiceName, StreamName, UnixMillis};
+use lockgate_model::{EntryIndex, EnvName, PersonId, PromotionId, ReleaseName, ServiceName, StreamName, UnixMillis};
 use lockgate_policy::Object;
+use lockgate_store::Store;
 
 use crate::authorise::{check_release, may_read, release_unknown};
 use crate::bodies::StoreBodies;
+use crate::drift::{self, Report};
 use crate::engine::Engine;
 use crate::fault::Fault;
 use crate::reader;
@@ -66,10 +68,25 @@ pub struct ReleaseView {
     pub release: Arc<ReleaseState>,
     /// What is read from its evidence under the active policy set, in ledger order; what cannot be read is left out.
     pub evidence: Vec<EvidenceFact>,
-    /// What of the service runs in each environment, in policy order, as far as the reader may read them.
-    pub running: Vec<(EnvName, Option<Running>)>,
+    /// What became of it in each environment, in policy order, as far as the reader may read them.
+    pub places: Vec<ReleasePlace>,
     /// What of it rested on keys that were found compromised later.
     pub suspects: Vec<Suspect>,
+}
+
+/// One release in one environment.
+#[derive(Debug, Clone)]
+pub struct ReleasePlace {
+    /// Which environment.
+    pub environment: EnvName,
+    /// What of the service runs there: this release or another.
+    pub running: Option<Running>,
+    /// Its newest grant there.
+    pub grant: Option<GrantRecord>,
+    /// When another release was granted after that one.
+    pub replaced_at: Option<UnixMillis>,
+    /// The report that counts there, where it is about this release.
+    pub reported: Option<Report>,
 }
 
 /// One service with a page of its releases, before number `before` of its stream.
@@ -112,17 +129,38 @@ pub fn release(engine: &Engine, person: &PersonId, name: &ReleaseName) -> Result
     check_release(engine, person, name)?;
     let governance = engine.governance()?;
     let release = reader::release(engine.store(), &governance, name)?.ok_or_else(|| release_unknown(name))?;
-    let mut running = Vec::new();
+    let mut places = Vec::new();
     for environment in readable(&governance, person, &name.service) {
-        let there = reader::running(engine.store(), &environment, &name.service)?;
-        running.push((environment, there));
+        places.push(release_place(engine.store(), &release, environment)?);
     }
     let suspects = suspect::in_release(&governance, &release);
     let bodies = StoreBodies(engine.store());
     let read =
         |record: &Arc<EvidenceRecord>| fact_of(record, &release, &governance, &bodies, &engine.inner().claims).ok();
     let evidence = release.evidence.iter().filter_map(read).collect();
-    Ok(ReleaseView { release, evidence, running, suspects })
+    Ok(ReleaseView { release, evidence, places, suspects })
+}
+
+fn release_place(store: &dyn Store, release: &ReleaseState, environment: EnvName) -> Result<ReleasePlace, Fault> {
+    let service = &release.name.service;
+    let running = reader::running(store, &environment, service)?;
+    let grant = release.grants.iter().rev().find(|grant| grant.event.environment == environment).cloned();
+    let replaced_at = match &grant {
+        Some(grant) => next_grant(store, &StreamName::running(&environment, service), grant.index)?,
+        None => None,
+    };
+    let reported = drift::report(store, service, &environment, running.as_ref())?;
+    let reported = reported.filter(|report| report.release == release.name);
+    Ok(ReleasePlace { environment, running, grant, replaced_at, reported })
+}
+
+/// When the next grant after one was issued, in the stream of what runs.
+fn next_grant(store: &dyn Store, running: &StreamName, grant: EntryIndex) -> Result<Option<UnixMillis>, Fault> {
+    let Some(seq) = reader::entry(store, grant)?.link(running).map(|link| link.seq) else { return Ok(None) };
+    match store.stream_page(running, seq.saturating_add(1), 1)?.first() {
+        Some((_, index)) => Ok(Some(reader::entry(store, *index)?.time)),
+        None => Ok(None),
+    }
 }
 
 /// The environments of the policy set in which somebody may read a service.

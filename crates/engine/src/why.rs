@@ -15,6 +15,7 @@ use crate::approvers::burst_at;
 use crate::bodies::StoreBodies;
 use crate::engine::Engine;
 use crate::fault::{Fault, Kind};
+use crate::precedent::{Precedent, precedent};
 use crate::reader;
 
 /// One promotion with its decision.
@@ -36,6 +37,8 @@ pub struct PromotionView {
     pub evidence: Vec<EvidenceFact>,
     /// What runs in the target.
     pub running: Option<Running>,
+    /// What went before it.
+    pub precedent: Precedent,
     /// The approvals that were given faster than anybody can read, each with how many came together.
     pub stamped: BTreeMap<EntryIndex, usize>,
     /// What of it rested on keys that were found compromised later.
@@ -119,9 +122,11 @@ pub fn why(engine: &Engine, promotion: PromotionId) -> Result<PromotionView, Fau
             stamped.insert(record.index, burst.approvals);
         }
     }
+    let precedent = precedent(engine.store(), &release, &asked, &evidence)?;
     Ok(PromotionView {
         release,
         status,
+        precedent,
         promotion: asked,
         decision,
         decided_at,

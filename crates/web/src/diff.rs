@@ -1,7 +1,8 @@
 //! What changes between two releases.
 
 use lockgate_api::markdown;
-use lockgate_api::wire::{ArtifactRef, ComponentRow, DiffFinding, DiffReply, DiffTests};
+use lockgate_api::wire::{ArtifactRef, ComponentRow, DiffFinding, DiffReply, DiffTests, GateRow};
+use lockgate_model::EnvName;
 use maud::{Markup, html};
 
 use crate::service::diff_link;
@@ -10,8 +11,8 @@ use crate::wording::{command, digest, outcome, size, visible};
 /// How many components one page lists; the API has all.
 const COMPONENTS: usize = 1_000;
 
-/// The page's content.
-pub fn content(diff: &DiffReply) -> Markup {
+/// The page's content; `environments` are those in which it can be asked what would happen.
+pub fn content(diff: &DiffReply, environments: &[EnvName]) -> Markup {
     let service = diff.to.service.as_str();
     html! {
         p.crumbs { a href="/" { "Pipeline" } " / " a href={ "/services/" (service) } { (service) } }
@@ -30,7 +31,9 @@ pub fn content(diff: &DiffReply) -> Markup {
             dt { "Coverage" }
             dd { (share(diff.coverage.0)) " → " (share(diff.coverage.1)) }
         }
+        (ask(diff, environments))
         (gates(diff))
+        (supposed(diff))
         (findings(diff))
         (configurations(diff))
         (artifacts(diff))
@@ -97,6 +100,56 @@ fn gates(diff: &DiffReply) -> Markup {
                     }
                 }
             }
+        }
+    }
+}
+
+/// Links to the same comparison with the gates of one environment.
+fn ask(diff: &DiffReply, environments: &[EnvName]) -> Markup {
+    html! {
+        @if !environments.is_empty() {
+            nav aria-label="What would happen" {
+                p {
+                    "What would happen in: "
+                    @for one in environments {
+                        a href=(diff_link(&diff.from, &diff.to, Some(one)))
+                            aria-current=[(diff.environment.as_ref() == Some(one)).then_some("true")] { (one.as_str()) }
+                        " "
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What would be decided on the second release, gate by gate; what would pass is folded away.
+fn supposed(diff: &DiffReply) -> Markup {
+    let Some((environment, supposed)) = diff.environment.as_ref().zip(diff.supposed.as_ref()) else { return html! {} };
+    let (objecting, passing) = supposed.objecting_and_passing();
+    let line = |gate: &GateRow| {
+        html! {
+            li id={ "supposed-gate-" (visible(&gate.gate)) } data-row {
+                (outcome(&gate.outcome)) " " strong { (visible(&gate.gate)) } " "
+                code { (gate.reason) } " " (visible(&gate.found))
+                @if !gate.who.is_empty() { p.quiet { "who: " (visible(&gate.who)) } }
+            }
+        }
+    };
+    html! {
+        section aria-labelledby="supposed-title" {
+            h2 id="supposed-title" { "What happens if " (diff.to) " is promoted into " (environment.as_str()) }
+            p id="supposed-outcome" {
+                (outcome(&supposed.outcome)) " as of now, before anybody has approved: "
+                (passing.len()) " would pass, " (objecting.len()) " would not"
+            }
+            ul.gates { @for gate in &objecting { (line(gate)) } }
+            @if !passing.is_empty() {
+                details id="supposed-passing" {
+                    summary { "Would pass (" (passing.len()) ")" }
+                    ul.gates { @for gate in &passing { (line(gate)) } }
+                }
+            }
+            (command("cli-supposed", &format!("lockgate promote {} --to {environment} --reason REASON", diff.to)))
         }
     }
 }
@@ -233,8 +286,77 @@ fn component(at: usize, one: &ComponentRow) -> Markup {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+    use lockgate_api::wire::Supposed;
+
+    /// A comparison by which the second release is as the first one.
+    pub(crate) fn nothing_differs() -> DiffReply {
+        DiffReply {
+            from: "shop/web@1.4.1".parse().unwrap(),
+            to: "shop/web@1.4.2".parse().unwrap(),
+            repositories: (None, None),
+            commits: (None, None),
+            size_bytes: (1024, 1024),
+            scans: (true, true),
+            findings_added: Vec::new(),
+            findings_fixed: Vec::new(),
+            tests: (None, None),
+            coverage: (None, None),
+            configurations: Vec::new(),
+            environment: None,
+            gates: Vec::new(),
+            supposed: None,
+            artifacts_removed: Vec::new(),
+            artifacts_added: Vec::new(),
+            sboms: (true, true),
+            components: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn what_would_happen_is_told_gate_by_gate() {
+        let hostile = "<script>alert(1)</script>\u{202e}";
+        let gate = |name: &str, outcome: &str| GateRow {
+            gate: name.to_owned(),
+            kind: "approvals".to_owned(),
+            outcome: outcome.to_owned(),
+            reason: "QUORUM_NOT_MET".to_owned(),
+            file: "gates.toml".to_owned(),
+            line: 14,
+            needed: hostile.to_owned(),
+            found: hostile.to_owned(),
+            evidence: Vec::new(),
+            who: if outcome == "pass" { String::new() } else { format!("sam {hostile}") },
+            fix: String::new(),
+        };
+        let gates = vec![gate("built", "pass"), gate("people", "pending"), gate("quiet", "warn"), gate(hostile, "fail")];
+        let diff = DiffReply {
+            environment: Some("production".parse().unwrap()),
+            supposed: Some(Supposed { outcome: "deny".to_owned(), gates }),
+            ..nothing_differs()
+        };
+        let environments: Vec<EnvName> = vec!["dev".parse().unwrap(), "production".parse().unwrap()];
+        let text = content(&diff, &environments).into_string();
+        for wanted in [
+            "What happens if shop/web@1.4.2 is promoted into production",
+            "2 would pass, 2 would not",
+            "Would pass (2)",
+            "who: sam",
+            "&amp;environment=dev\">dev</a>",
+            "&amp;environment=production\" aria-current=\"true\">production</a>",
+            "lockgate promote shop/web@1.4.2 --to production",
+        ] {
+            assert!(text.contains(wanted), "{wanted}: {text}");
+        }
+        let at = |id: &str| text.find(&format!("id=\"supposed-{id}\"")).unwrap();
+        let folded = at("passing");
+        assert!(at("gate-people") < folded && folded < at("gate-built") && folded < at("gate-quiet"), "{text}");
+        assert!(!text.contains("<script") && !text.contains('\u{202e}'), "{text}");
+        // Where no environment was asked for, nothing is supposed.
+        let text = content(&nothing_differs(), &[]).into_string();
+        assert!(!text.contains("supposed") && !text.contains("What would happen"), "{text}");
+    }
 
     #[test]
     fn a_comparison_says_what_is_new_gone_and_changed() {
@@ -266,12 +388,13 @@ mod tests {
             configurations: Vec::new(),
             environment: None,
             gates: Vec::new(),
+            supposed: None,
             artifacts_removed: Vec::new(),
             artifacts_added: Vec::new(),
             sboms: (true, false),
             components: vec![row("a", None, Some("1")), row("b", Some("1"), None), row("<i>", Some("1"), Some("2"))],
         };
-        let text = content(&diff).into_string();
+        let text = content(&diff, &[]).into_string();
         for wanted in [
             " new",
             " gone",
@@ -294,7 +417,7 @@ mod tests {
         }
         assert!(!text.contains("<b>") && !text.contains("<i>") && !text.contains("&amp;environment="), "{text}");
         let there = DiffReply { environment: Some("production".parse().unwrap()), ..diff };
-        let text = content(&there).into_string();
+        let text = content(&there, &[]).into_string();
         assert!(
             text.contains("&amp;environment=production") && text.contains("1.5.0 --environment production"),
             "{text}"

@@ -1,5 +1,7 @@
 //! One promotion: the evidence checklist, why it is blocked, and what can be done about it.
 
+pub mod background;
+
 use std::collections::BTreeSet;
 
 use lockgate_api::wire::{ApprovalRow, GateRow, PromotionReply};
@@ -331,11 +333,11 @@ fn evaluate(promotion: &PromotionReply, rights: &Rights) -> Markup {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use lockgate_model::Digest;
 
-    fn promotion() -> PromotionReply {
+    pub(super) fn promotion() -> PromotionReply {
         let hostile = "<script>alert(1)</script>\u{202e}";
         PromotionReply {
             promotion: "P-3".parse().unwrap(),
@@ -370,6 +372,8 @@ mod tests {
             }],
             sources: Vec::new(),
             approvals: Vec::new(),
+            approved_before: Vec::new(),
+            firsts: Vec::new(),
             granted_until: None,
             suspects: Vec::new(),
         }

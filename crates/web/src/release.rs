@@ -1,7 +1,7 @@
 //! One release: what it is made of, its evidence, where it is and was.
 
 use lockgate_api::client::query_value;
-use lockgate_api::wire::{EvidenceLine, EvidenceSource, PlaceRow, ReleaseReply};
+use lockgate_api::wire::{DriftReport, EvidenceLine, EvidenceSource, PlaceRow, ReleaseReply};
 use lockgate_model::UnixMillis;
 use maud::{Markup, html};
 
@@ -27,7 +27,7 @@ pub fn content(release: &ReleaseReply, now: UnixMillis) -> Markup {
             div {
                 (artifacts(release))
                 (evidence(release, now))
-                (outline(release))
+                (outline(release, now))
                 (promotions(&release.promotions, now))
             }
             div {
@@ -114,7 +114,7 @@ fn evidence(release: &ReleaseReply, now: UnixMillis) -> Markup {
 }
 
 /// From source to where it runs, each step inside the one that it came from.
-fn outline(release: &ReleaseReply) -> Markup {
+fn outline(release: &ReleaseReply, now: UnixMillis) -> Markup {
     let built: Vec<&EvidenceSource> = release.sources.iter().filter(|source| source.builder.is_some()).collect();
     html! {
         section aria-labelledby="outline-title" {
@@ -144,7 +144,7 @@ fn outline(release: &ReleaseReply) -> Markup {
                             (visible(&artifact.name)) " " (digest_in_link(&artifact.digest))
                         }
                         ul {
-                            @for row in &release.running { (reached(release, row)) }
+                            @for row in &release.running { (reached(release, row, now)) }
                             @if release.running.iter().all(|row| row.promotion.is_none()) { li { "granted nowhere yet" } }
                         }
                     } }
@@ -155,15 +155,30 @@ fn outline(release: &ReleaseReply) -> Markup {
 }
 
 /// One environment that it was granted into.
-fn reached(release: &ReleaseReply, row: &PlaceRow) -> Markup {
+fn reached(release: &ReleaseReply, row: &PlaceRow, now: UnixMillis) -> Markup {
     let here = row.running.as_ref().is_some_and(|running| running.release == release.release);
     html! {
         @if let Some(promotion) = row.promotion {
             li {
                 (row.environment.as_str()) " by " a href={ "/promotions/" (promotion) } { (promotion) }
+                @if let Some(decision) = row.decision { ", decided by " (entry(decision)) }
                 @if here { ", runs there now" }
+                @match &row.reported {
+                    Some(report) => { ul { li { (reported(report, now)) } } },
+                    None if here => { ul { li.quiet { "nobody reported that it was deployed" } } },
+                    None => {},
+                }
             }
         }
+    }
+}
+
+/// What a deployer says of it.
+fn reported(report: &DriftReport, now: UnixMillis) -> Markup {
+    html! {
+        "Reported to " @if report.outcome == "fail" { strong { "not" } " " } "run, by " (visible(&report.by)) " "
+        (ago(report.at, now)) ", " a href={ "/evidence/" (report.evidence) } { (digest_in_link(&report.evidence)) } ", "
+        (entry(report.index))
     }
 }
 
@@ -175,6 +190,7 @@ fn places(release: &ReleaseReply, now: UnixMillis) -> Markup {
                 span.state.good { span.icon aria-hidden="true" { "▶" } " runs" }
             } @else if row.granted_at.is_some() {
                 span.state.plain { span.icon aria-hidden="true" { "·" } " ran" }
+                @if let Some(end) = row.replaced_at { " until " (ago(end, now)) }
             } @else {
                 span.quiet { "never" }
             }
@@ -270,6 +286,9 @@ mod tests {
                 granted_at: None,
                 promotion: None,
                 granted_until: None,
+                decision: None,
+                replaced_at: None,
+                reported: None,
             }],
             promotions: Vec::new(),
             suspects: Vec::new(),
@@ -289,5 +308,35 @@ mod tests {
         for bad in ["<script", "\u{202e}", "href=\"javascript:"] {
             assert!(!text.contains(bad), "{bad}: {text}");
         }
+
+        let check = |replaced: Option<u64>, outcome: Option<&str>, words: &[&str], none: &[&str]| {
+            let mut release = release.clone();
+            let Some(row) = release.running.first_mut() else { panic!("a place") };
+            row.promotion = Some("P-3".parse().unwrap());
+            (row.granted_at, row.decision) = (Some(UnixMillis(0)), Some(40));
+            row.replaced_at = replaced.map(UnixMillis);
+            if let (None, Some(running)) = (replaced, &mut row.running) {
+                running.release = release.release.clone();
+            }
+            row.reported = outcome.map(|outcome| DriftReport {
+                release: release.release.clone(),
+                outcome: outcome.to_owned(),
+                at: UnixMillis(0),
+                index: 44,
+                by: hostile.to_owned(),
+                evidence: Digest::of(b"report"),
+            });
+            let text = content(&release, UnixMillis(600_000)).into_string();
+            for wanted in words {
+                assert!(text.contains(wanted), "{wanted}: {text}");
+            }
+            for bad in none.iter().chain(&["<script", "\u{202e}"]) {
+                assert!(!text.contains(bad), "{bad}: {text}");
+            }
+        };
+        check(None, None, &["/timeline?before=41", "runs there now", "nobody reported"], &[" until "]);
+        check(None, Some("pass"), &["Reported to run, by", "/timeline?before=45"], &["nobody reported"]);
+        check(None, Some("fail"), &["Reported to <strong>not</strong> run, by"], &["nobody reported"]);
+        check(Some(300_000), None, &[" ran</span> until ", "5 min ago"], &["nobody reported", "runs there now"]);
     }
 }

@@ -104,6 +104,12 @@ pub struct PromotionReply {
     pub sources: Vec<EvidenceSource>,
     /// Approvals and rejections.
     pub approvals: Vec<ApprovalRow>,
+    /// Who approved the service into the environment the last times that it was granted there, newest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub approved_before: Vec<PastApprovalRow>,
+    /// What about the release is new to its service.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub firsts: Vec<FirstRow>,
     /// Until when the grant lasts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<u64>")]
@@ -177,6 +183,47 @@ pub struct EvidenceSource {
     pub commit: Option<String>,
 }
 
+/// One approval of an earlier promotion, which was granted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PastApprovalRow {
+    /// Who.
+    #[schemars(with = "String")]
+    pub person: PersonId,
+    /// Of which release.
+    #[schemars(with = "String")]
+    pub release: ReleaseName,
+    /// By which promotion.
+    #[schemars(with = "String")]
+    pub promotion: PromotionId,
+    /// When.
+    #[schemars(with = "u64")]
+    pub recorded_at: UnixMillis,
+    /// Where it is recorded.
+    pub index: u64,
+}
+
+/// What about a release is new to its service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum FirstRow {
+    /// The service had no release before it.
+    Release {},
+    /// None of so many releases before it, the newest ones, was published by the same person or machine.
+    Publisher {
+        /// Who published it.
+        #[schemars(with = "String")]
+        by: PersonId,
+        /// How many releases were looked at.
+        among: u64,
+    },
+    /// No other release of the service names this builder in its provenance.
+    Builder {
+        /// As its provenance names it.
+        builder: String,
+    },
+}
+
 /// One approval or rejection.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -209,6 +256,9 @@ pub struct ApprovalRow {
     /// Of how many.
     #[serde(default)]
     pub evidence_listed: u64,
+    /// What they wrote to it, which they signed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comment: Option<String>,
     /// Whether they took it back.
     #[serde(default)]
     pub withdrawn: bool,

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::wire::ArtifactRef;
+use crate::wire::{ArtifactRef, GateRow};
 use lockgate_model::{Digest, EnvName, PromotionId, ReleaseName, ServiceName, UnixMillis};
 
 /// `GET /v1/status`.
@@ -153,6 +153,26 @@ pub struct DiffReply {
     pub environment: Option<EnvName>,
     /// Gates that come out differently there, each side asked for now and approved by nobody.
     pub gates: Vec<DiffGate>,
+    /// What would be decided there on the second release, asked for now and approved by nobody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub supposed: Option<Supposed>,
+}
+
+/// What would be decided on a release if it were asked for now, and nobody had approved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Supposed {
+    /// `allow`, `deny` or `pending`.
+    pub outcome: String,
+    /// Every gate.
+    pub gates: Vec<GateRow>,
+}
+
+impl Supposed {
+    /// The gates that would stop it, and those that would not: passed, waived, overridden, or no more than a warning.
+    pub fn objecting_and_passing(&self) -> (Vec<&GateRow>, Vec<&GateRow>) {
+        self.gates.iter().partition(|gate| matches!(gate.outcome.as_str(), "fail" | "pending"))
+    }
 }
 
 /// One finding that only one side has.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use lockgate_model::facts::PromotionKind;
 use lockgate_model::{Digest, EnvName, PersonId, PromotionId, ReleaseName, ServiceName, UnixMillis};
 
-use crate::wire::{ArtifactRef, EvidenceSource, RunningCell, SourceRef, SuspectRow};
+use crate::wire::{ArtifactRef, DriftReport, EvidenceSource, RunningCell, SourceRef, SuspectRow};
 
 /// `GET /v1/services/{name}`.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -181,6 +181,16 @@ pub struct PlaceRow {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<u64>")]
     pub granted_until: Option<UnixMillis>,
+    /// The entry of the decision that the grant rests on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decision: Option<u64>,
+    /// When another release was granted after it, where one was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<u64>")]
+    pub replaced_at: Option<UnixMillis>,
+    /// The report that counts there, where it is about this release.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reported: Option<DriftReport>,
 }
 
 /// One piece of evidence of a release.

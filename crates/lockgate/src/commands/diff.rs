@@ -100,6 +100,7 @@ fn shown(reply: &DiffReply) -> String {
     text.push_str(&findings(reply));
     text.push_str(&components(reply));
     text.push_str(&gates(reply));
+    text.push_str(&supposed(reply));
     text
 }
 
@@ -157,6 +158,19 @@ fn components(reply: &DiffReply) -> String {
         ]
     };
     format!("{}\n", table(&["", "component", "before", "after", "licence"], reply.components.iter().map(row)))
+}
+
+/// What would be decided on the second release, in one line.
+fn supposed(reply: &DiffReply) -> String {
+    let Some((environment, supposed)) = reply.environment.as_ref().zip(reply.supposed.as_ref()) else {
+        return String::new();
+    };
+    let (objecting, passing) = supposed.objecting_and_passing();
+    let names: Vec<&str> = objecting.iter().map(|gate| gate.gate.as_str()).collect();
+    let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+    let (outcome, pass) = (&supposed.outcome, passing.len());
+    let text = format!("{} into {environment} now: {outcome}; gates that would object: {names}; pass: {pass}", reply.to);
+    format!("\n  {}\n", printable(&text))
 }
 
 fn gates(reply: &DiffReply) -> String {

@@ -75,6 +75,9 @@ fn explained(reply: &PromotionReply) -> String {
         let verb = if approval.verdict == lockgate_model::facts::Verdict::Approve { "approved" } else { "rejected" };
         line(verb, format!("by {} with {} at entry {}", approval.person, approval.key, approval.index));
         line("", review_text(approval));
+        if let Some(comment) = &approval.comment {
+            line("", format!("saying: {}", crate::terminal::printable(comment)));
+        }
         if let Some(count) = approval.rubber_stamp {
             line("", format!("RUBBER STAMP: one of {count} approvals that {} gave within seconds", approval.person));
         }

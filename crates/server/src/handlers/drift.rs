@@ -85,7 +85,8 @@ fn row(place: Place) -> DriftRow {
     }
 }
 
-fn report(report: Report) -> DriftReport {
+/// One report, for the wire.
+pub fn report(report: Report) -> DriftReport {
     DriftReport {
         release: report.release,
         outcome: report.outcome.as_str().to_owned(),

@@ -3,11 +3,12 @@
 use axum::http::StatusCode;
 use axum::response::Response;
 use lockgate_api::wire::{
-    ApprovalRequest, ApprovalRow, ArtifactRef, EvidenceSource, GateRow, GrantReply, PromoteRequest, PromotionReply,
-    RunningCell, WithdrawRequest,
+    ApprovalRequest, ApprovalRow, ArtifactRef, EvidenceSource, FirstRow, GateRow, GrantReply, PastApprovalRow,
+    PromoteRequest, PromotionReply, RunningCell, WithdrawRequest,
 };
 use lockgate_engine::authorise::{check_promotion, may_read};
 use lockgate_engine::facts::facts as facts_of;
+use lockgate_engine::precedent::{First, PastApproval};
 use lockgate_engine::promote::Promote;
 use lockgate_engine::why::{PromotionView, why as explain};
 use lockgate_engine::{
@@ -171,6 +172,24 @@ pub fn evidence_source(fact: &EvidenceFact) -> EvidenceSource {
     }
 }
 
+fn past_approval(past: PastApproval) -> PastApprovalRow {
+    PastApprovalRow {
+        person: past.person,
+        release: past.release,
+        promotion: past.promotion,
+        recorded_at: past.time,
+        index: past.index.0,
+    }
+}
+
+fn first(first: First) -> FirstRow {
+    match first {
+        First::Release => FirstRow::Release {},
+        First::Publisher { by, among } => FirstRow::Publisher { by, among: among as u64 },
+        First::Builder { builder } => FirstRow::Builder { builder },
+    }
+}
+
 fn shown(view: PromotionView) -> PromotionReply {
     let request = &view.promotion.request;
     let approval = |record: &lockgate_ledger::release::ApprovalRecord| ApprovalRow {
@@ -184,6 +203,7 @@ fn shown(view: PromotionView) -> PromotionReply {
         review_seconds: record.approval.review_seconds(record.time),
         evidence_opened: record.approval.predicate.evidence_opened.len() as u64,
         evidence_listed: record.approval.predicate.evidence.len() as u64,
+        comment: record.approval.predicate.comment.clone(),
         withdrawn: record.withdrawn.is_some(),
         rubber_stamp: view.stamped.get(&record.index).map(|count| *count as u64),
     };
@@ -213,6 +233,8 @@ fn shown(view: PromotionView) -> PromotionReply {
         gates: view.decision.gates.into_iter().map(gate_row).collect(),
         sources: view.evidence.iter().map(evidence_source).collect(),
         approvals: view.promotion.approvals.iter().map(approval).collect(),
+        approved_before: view.precedent.approvals.into_iter().map(past_approval).collect(),
+        firsts: view.precedent.firsts.into_iter().map(first).collect(),
         granted_until: view.promotion.grant.as_ref().map(|grant| grant.event.not_after),
         suspects: view.suspects.into_iter().map(super::changes::suspect_row).collect(),
     }

@@ -5,7 +5,7 @@ use axum::response::Response;
 use lockgate_api::openapi as document;
 use lockgate_api::wire::{
     ArtifactRef, ComponentRow, DiffConfiguration, DiffFinding, DiffGate, DiffReply, DiffTests, OpenRow, ServerInfo,
-    ServiceRow, StatusReply,
+    ServiceRow, StatusReply, Supposed,
 };
 use lockgate_engine::authorise::{check_release, may_read};
 use lockgate_engine::{Engine, Fault, Kind, diff as diffs, setup, status as statuses};
@@ -13,11 +13,11 @@ use lockgate_ledger::contents::TestCounts;
 use lockgate_ledger::release_diff::{ComponentChange, ConfigurationChange, severity_word};
 use lockgate_model::facts::{Artifact, Finding, Source};
 use lockgate_model::{EnvName, PersonId, ReleaseName, ServiceName};
-use lockgate_policy::Object;
+use lockgate_policy::{Decision, Object};
 
 use super::emergency::{break_glass_rows, freeze_rows};
 use super::heavy;
-use super::promotions::running_cell;
+use super::promotions::{gate_row, running_cell};
 use crate::call::Call;
 use crate::reply;
 
@@ -173,7 +173,14 @@ fn shown(diff: diffs::Diff) -> DiffReply {
         reason: change.reason,
         found: change.found,
     };
-    let (environment, gates) = diff.gates.map_or((None, Vec::new()), |(environment, gates)| (Some(environment), gates));
+    let supposed = |decision: Decision| Supposed {
+        outcome: decision.outcome.as_str().to_owned(),
+        gates: decision.gates.into_iter().map(gate_row).collect(),
+    };
+    let (environment, gates, supposed) = match diff.gates {
+        None => (None, Vec::new(), None),
+        Some(gates) => (Some(gates.environment), gates.changes, Some(supposed(gates.after))),
+    };
     let contents = diff.contents;
     let repository = |source: &Option<Source>| source.as_ref().map(|source| source.repository.clone());
     let commit = |source: &Option<Source>| source.as_ref().map(|source| source.commit.clone());
@@ -195,5 +202,6 @@ fn shown(diff: diffs::Diff) -> DiffReply {
         configurations: contents.configurations.into_iter().map(configuration).collect(),
         environment,
         gates: gates.into_iter().map(gate).collect(),
+        supposed,
     }
 }

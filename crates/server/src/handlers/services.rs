@@ -6,7 +6,7 @@ use lockgate_api::wire::{
     ServiceReply, SourceRef,
 };
 use lockgate_engine::authorise::may_read;
-use lockgate_engine::services::{self as views, EnvironmentView, Ran};
+use lockgate_engine::services::{self as views, EnvironmentView, Ran, ReleasePlace};
 use lockgate_engine::{Engine, Fault};
 use lockgate_ledger::entry::EvidenceForm;
 use lockgate_ledger::release::{EvidenceRecord, PromotionState, ReleaseState};
@@ -15,6 +15,7 @@ use lockgate_model::{EnvName, PersonId, ReleaseName, ServiceName};
 use lockgate_policy::Object;
 
 use super::changes::suspect_row;
+use super::drift::report;
 use super::heavy;
 use super::promotions::{evidence_source, running_cell};
 use crate::call::Call;
@@ -92,14 +93,17 @@ fn environment_row(view: EnvironmentView) -> EnvironmentRow {
 pub fn release_reply(engine: &Engine, person: &PersonId, name: &ReleaseName) -> Result<ReleaseReply, Fault> {
     let view = views::release(engine, person, name)?;
     let release = &view.release;
-    let place = |(environment, running): (EnvName, Option<Running>)| {
-        let grant = release.grants.iter().rev().find(|grant| grant.event.environment == environment);
+    let place = |place: ReleasePlace| {
+        let grant = place.grant.as_ref();
         PlaceRow {
-            running: running.map(running_cell),
+            running: place.running.map(running_cell),
             granted_at: grant.map(|grant| grant.time),
             promotion: grant.map(|grant| grant.event.promotion),
             granted_until: grant.map(|grant| grant.event.not_after),
-            environment,
+            decision: grant.map(|grant| grant.event.decision.0),
+            replaced_at: place.replaced_at,
+            reported: place.reported.map(report),
+            environment: place.environment,
         }
     };
     let artifact = |artifact: &lockgate_model::facts::Artifact| ArtifactRef {
@@ -122,7 +126,7 @@ pub fn release_reply(engine: &Engine, person: &PersonId, name: &ReleaseName) -> 
         notes: release.manifest.notes,
         evidence: release.evidence.iter().map(|record| evidence_line(record)).collect(),
         sources: view.evidence.iter().map(evidence_source).collect(),
-        running: view.running.into_iter().map(place).collect(),
+        running: view.places.into_iter().map(place).collect(),
         promotions: promotion_lines(engine, person, release)?,
         suspects: view.suspects.into_iter().map(suspect_row).collect(),
     })

@@ -3,7 +3,9 @@
 use axum::http::StatusCode;
 use axum::response::Response;
 use lockgate_engine::Fault;
+use lockgate_engine::authorise::may_read;
 use lockgate_model::{EnvName, ReleaseName};
+use lockgate_policy::Object;
 use lockgate_web::{Section, diff as diff_page};
 
 use super::shell;
@@ -21,7 +23,11 @@ pub async fn diff(call: Call) -> Result<Response, Fault> {
     let text = heavy(move || {
         let shell = shell(&app, &person)?;
         let reply = diff_reply(&app.engine, &person, &from, &to, environment.as_ref())?;
-        let content = diff_page::content(&reply);
+        let governance = app.engine.governance()?;
+        let readable = |name: &EnvName| may_read(&governance, &person, Object::Target(&to.service, name));
+        let names = governance.policy.environments().iter().map(|environment| environment.name.clone());
+        let environments: Vec<EnvName> = names.filter(readable).collect();
+        let content = diff_page::content(&reply, &environments);
         Ok(shell.page(Some(Section::Pipeline), &format!("{from} to {to}"), &content))
     })
     .await?;
