@@ -6,9 +6,7 @@ use std::fmt::Write as _;
 
 use lockgate_model::text::visible;
 
-use crate::wire::{
-    ArtifactRef, ComponentRow, DiffConfiguration, DiffFinding, DiffGate, DiffReply, DiffTests, GateRow,
-};
+use crate::wire::{ArtifactRef, ComponentRow, DiffConfiguration, DiffFinding, DiffGate, DiffReply, DiffTests, GateRow};
 
 /// How many rows of one table are written; of more, how many they are.
 const ROWS: usize = 200;

@@ -107,8 +107,9 @@ fn approvals_of(store: &dyn Store, promotion: PromotionId) -> Result<Vec<PastApp
                 let (person, release, time) = (event.approver, event.release, entry.time);
                 given.push((event.document, PastApproval { person, release, promotion, time, index }));
             }
-            Event::ApprovalWithdrawn(event) => given
-                .retain(|(document, one)| one.person != event.approver || !event.approvals.contains(document)),
+            Event::ApprovalWithdrawn(event) => {
+                given.retain(|(document, one)| one.person != event.approver || !event.approvals.contains(document))
+            }
             _ => {}
         }
     }
@@ -141,11 +142,7 @@ fn firsts(store: &dyn Store, release: &ReleaseState, evidence: &[EvidenceFact]) 
     Ok(firsts)
 }
 
-fn is_publisher_of_any(
-    store: &dyn Store,
-    publisher: &PersonId,
-    releases: &[(u64, EntryIndex)],
-) -> Result<bool, Fault> {
+fn is_publisher_of_any(store: &dyn Store, publisher: &PersonId, releases: &[(u64, EntryIndex)]) -> Result<bool, Fault> {
     for (_, index) in releases {
         if reader::entry(store, *index)?.actor.person() == Some(publisher) {
             return Ok(true);

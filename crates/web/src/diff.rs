@@ -330,7 +330,8 @@ pub(crate) mod tests {
             who: if outcome == "pass" { String::new() } else { format!("sam {hostile}") },
             fix: String::new(),
         };
-        let gates = vec![gate("built", "pass"), gate("people", "pending"), gate("quiet", "warn"), gate(hostile, "fail")];
+        let gates =
+            vec![gate("built", "pass"), gate("people", "pending"), gate("quiet", "warn"), gate(hostile, "fail")];
         let diff = DiffReply {
             environment: Some("production".parse().unwrap()),
             supposed: Some(Supposed { outcome: "deny".to_owned(), gates }),

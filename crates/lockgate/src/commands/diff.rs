@@ -169,7 +169,8 @@ fn supposed(reply: &DiffReply) -> String {
     let names: Vec<&str> = objecting.iter().map(|gate| gate.gate.as_str()).collect();
     let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
     let (outcome, pass) = (&supposed.outcome, passing.len());
-    let text = format!("{} into {environment} now: {outcome}; gates that would object: {names}; pass: {pass}", reply.to);
+    let text =
+        format!("{} into {environment} now: {outcome}; gates that would object: {names}; pass: {pass}", reply.to);
     format!("\n  {}\n", printable(&text))
 }
 
