@@ -431,6 +431,7 @@ pub(crate) mod tests {
             review_seconds: None,
             evidence_opened: 0,
             evidence_listed: 0,
+            comment: None,
             withdrawn,
             rubber_stamp: None,
         };

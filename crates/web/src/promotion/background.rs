@@ -221,6 +221,7 @@ mod tests {
             person: "sam".parse().unwrap(),
             verdict: Verdict::Reject,
             key: "SHA256:x".to_owned(),
+            document: Digest::of(b"document"),
             index: 9,
             recorded_at: UnixMillis(0),
             expires_at: UnixMillis(1),
