@@ -102,6 +102,9 @@ routes! {
     "GET" "/timeline.csv" "history-csv" Permission("read"), None, Read, Safe, "history.export", "What happened, filtered as `/v1/history`, for a spreadsheet: 2,000 entries at most, and it says where it was cut";
     "GET" "/log" "page-log" Permission("read"), None, Read, Safe, "page.log", "The newest checkpoint, and files verified in the browser";
     "GET" "/keys" "page-keys" Permission("read"), None, Read, Safe, "page.keys", "Keys and signers: whose, for what, until when; delegations and one's own sessions";
+    "GET" "/access" "page-access" Permission("read"), None, Read, Safe, "page.access", "What someone may do and who may do something, by which line of the policy set";
+    "GET" "/access/review" "page-access-review" Permission("read"), None, Read, Safe, "page.access-review", "Who may do what and what lies idle, filtered, with a form that signs the review";
+    "GET" "/access/log" "page-access-log" Permission("audit"), None, Read, Safe, "page.access-log", "The access log, newest first, filtered";
     "GET" "/policy" "page-policy" Permission("read"), None, Read, Safe, "page.policy", "The active policy set with its source and tests, what is proposed, and a playground";
     "GET" "/freeze" "page-freeze" Permission("read"), None, Read, Safe, "page.freeze", "Freezes, break-glass, and when gates open and close";
     "GET" "/metrics" "page-metrics" Permission("read"), None, Read, Safe, "page.metrics", "How long promotions take and what they wait for, as charts and tables";

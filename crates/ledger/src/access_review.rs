@@ -3,7 +3,7 @@
 //! The document is complete: people, bindings and uses, so that what is signed is what was shown. The fold compares
 //! people and bindings with the state; the uses are the server's word, and anyone can check them against the entries.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -212,29 +212,25 @@ impl AccessReview {
 
     /// Who may do what, one row a permission and line, in order of person and permission.
     pub fn rows(&self) -> Vec<ReviewRow> {
+        let uses: BTreeMap<_, _> = self.uses.iter().map(|used| ((&used.person, used.permission), used.time)).collect();
+        let unused: BTreeSet<_> = self.unused.iter().map(|right| (&right.person, right.permission)).collect();
         let mut rows = Vec::new();
         for person in &self.people {
             for binding in self.bindings.iter().filter(|binding| binding.is_held_by(person)) {
-                rows.extend(binding.permissions.iter().map(|permission| self.row(person, binding, *permission)));
+                rows.extend(binding.permissions.iter().map(|permission| ReviewRow {
+                    person: person.person.clone(),
+                    permission: *permission,
+                    services: binding.services.clone(),
+                    environments: binding.environments.clone(),
+                    role: binding.role.clone(),
+                    rule: format!("{}:{}", binding.file, binding.line),
+                    last_used: uses.get(&(&person.person, *permission)).copied(),
+                    unused: unused.contains(&(&person.person, *permission)),
+                }));
             }
         }
         rows.sort_by(|a, b| (&a.person, a.permission).cmp(&(&b.person, b.permission)));
         rows
-    }
-
-    fn row(&self, person: &ReviewedPerson, binding: &ReviewedBinding, permission: Permission) -> ReviewRow {
-        let used = self.uses.iter().find(|used| used.person == person.person && used.permission == permission);
-        let unused = |right: &UnusedRight| right.person == person.person && right.permission == permission;
-        ReviewRow {
-            person: person.person.clone(),
-            permission,
-            services: binding.services.clone(),
-            environments: binding.environments.clone(),
-            role: binding.role.clone(),
-            rule: format!("{}:{}", binding.file, binding.line),
-            last_used: used.map(|used| used.time),
-            unused: self.unused.iter().any(unused),
-        }
     }
 }
 

@@ -7,7 +7,7 @@
 import { call } from '/assets/session.js';
 import { obstacle, keysOf } from '/assets/passkey.js';
 import { sign, utf8 } from '/assets/sshsig.js';
-import { canonical, changeDemand, digestOf } from '/assets/verifier.js';
+import { canonical, changeDemand, digestOf, readJson } from '/assets/verifier.js';
 import { codeWords } from '/assets/words.js';
 import { fill, fillList, part, visible } from '/assets/page.js';
 
@@ -19,6 +19,7 @@ const REJECTION = 'change-rejection.v1@lockgate.dev';
 const DELEGATION = 'delegation.v1@lockgate.dev';
 const WITHDRAWAL = 'approval-withdrawal.v1@lockgate.dev';
 const CI_TRUST = 'ci-trust.v1@lockgate.dev';
+const REVIEW = 'access-review.v1@lockgate.dev';
 
 // Milliseconds of what a span ends with.
 const UNITS = { h: 3_600_000, d: 86_400_000 };
@@ -148,7 +149,43 @@ async function proposed(id, ledger) {
   return { ...demand, digest: document };
 }
 
+// What a reviewer signs: built from what the server says that there is, which has to be what the page shows.
+async function reviewed({ shown }, { ledger }) {
+  const { document } = await call('/v1/access-reviews');
+  const { schema: said, ledger: about, policy, people, bindings, uses, unused, reviewed_at_index } = readJson(utf8(document));
+  if (said !== schema('access-review') || about !== ledger) {
+    throw new Error('the server answered with something that is no access review of this ledger; nothing was signed');
+  }
+  if ((await digestOf(utf8(canonical({ bindings, people, policy })))) !== shown) {
+    throw new Error('people, roles or bindings are not what this page shows; load it again and look; nothing was signed');
+  }
+  return { schema: said, policy, people, bindings, uses, unused, reviewed_at_index };
+}
+
+// A review as people read it: who there is, which line of the policy set gives what to whom, and what lies idle.
+function reviewFacts({ ledger, policy, people, bindings, uses, unused, reviewed_at_index: entries }) {
+  const some = (names, none) => (names === undefined || names.length === 0 ? none : names.join(', '));
+  const scope = (patterns, all) => (patterns === undefined ? all : some(patterns, 'none'));
+  const time = (millis) => new Date(millis).toISOString();
+  const holders = ({ groups, people: named }) => some([...groups.map((group) => `group ${group}`), ...named], 'nobody');
+  const used = uses.map((one) => `${one.person} ${one.permission} ${time(one.time)}`);
+  return [
+    ['ledger', `${ledger} at ${entries} entries`],
+    ['policy', policy],
+    ...people.map(({ person, subject, groups, suspended }) =>
+      [person, `a ${subject} in ${some(groups, 'no group')}${suspended === true ? ', suspended' : ''}`]),
+    ...bindings.map((one) => [
+      `role ${one.role}`,
+      `${some([...one.permissions], 'nothing')} for ${scope(one.services, 'all services')} ` +
+        `in ${scope(one.environments, 'all environments')}, held by ${holders(one)} (${one.file}:${one.line})`,
+    ]),
+    ['last used', some(used, 'nothing')],
+    ['idle for 90 days', some(unused.map((one) => `${one.person} ${one.permission}`), 'nothing')],
+  ];
+}
+
 // Every act: what is signed, for which purpose, and what is sent with the signature. The ledger is added to each document.
+// Where its fields do not read well as they are, `facts` says how they are shown.
 const ACTS = {
   freeze: {
     title: 'a freeze',
@@ -301,6 +338,14 @@ const ACTS = {
     },
     body: ({ reason }, by, signature) => ({ reason, signature }),
   },
+  'access-review': {
+    title: 'that you have reviewed who may do what',
+    path: '/v1/access-reviews',
+    namespace: REVIEW,
+    document: reviewed,
+    facts: reviewFacts,
+    body: (document, by, signature) => ({ document: canonical(document), by, signature }),
+  },
 };
 
 // Whether a value says something.
@@ -311,21 +356,23 @@ function shown(name, value) {
   if (TIMES.includes(name) && typeof value === 'number') {
     return new Date(value).toISOString();
   }
-  return visible(typeof value === 'object' ? canonical(value) : value);
+  return typeof value === 'object' ? canonical(value) : value;
 }
 
-// Shows what would be signed and waits for a yes; the dialog stays open after it, until the passkey has answered.
-async function confirmed(title, by, document, text) {
+// The fields of a document as they stand in it, with what it means that it leaves something out.
+function plainFacts(document) {
   const kind = document.schema.split('/').at(-2);
   const meant = LEFT_OUT[kind] ?? {};
   const silent = Object.entries(meant).filter(([name]) => !says(document[name]));
   const isSaid = ([name, value]) => name !== 'schema' && value !== undefined && (says(value) || !Object.hasOwn(meant, name));
   const said = Object.entries(document).filter(isSaid);
+  return [...said, ...silent].map(([name, value]) => [name.replaceAll('_', ' '), shown(name, value)]);
+}
+
+// Shows what would be signed and waits for a yes; the dialog stays open after it, until the passkey has answered.
+async function confirmed({ title, facts = plainFacts }, by, document, text) {
   fill('signing-title', `You are about to sign ${title}`);
-  fillList('signing-facts', [
-    ...[...said, ...silent].map(([name, value]) => [name.replaceAll('_', ' '), shown(name, value)]),
-    ['signed by', visible(by)],
-  ]);
+  fillList('signing-facts', [...facts(document), ['signed by', by]].map((pair) => pair.map(visible)));
   fill('signing-words', await codeWords(text));
   fill('signing-exact', text);
   fill('signing-status', '');
@@ -354,7 +401,7 @@ export async function signed(name, fields) {
   const { namespace = act.namespace, ...said } = await act.document(fields, { by, ledger });
   const document = { ...said, ledger };
   const text = canonical(document);
-  if (!(await confirmed(act.title, by, document, text))) {
+  if (!(await confirmed(act, by, document, text))) {
     return null;
   }
   const dialog = part('signing');

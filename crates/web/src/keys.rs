@@ -8,6 +8,8 @@ use lockgate_model::{PersonId, UnixMillis};
 use maud::{Markup, html};
 
 use crate::Rights;
+use crate::access::review::{REVIEW_DAYS, last_review};
+use crate::access::{Tab, tabs};
 use crate::action::{problem, reason, refused};
 use crate::signing::{self, hidden, line};
 use crate::wording::{ago, command, exact, plural, until, visible};
@@ -15,8 +17,6 @@ use crate::{ci_trusts, delegations};
 
 /// How many days before its end a key is told of, for the first, second and last time.
 const WARN_DAYS: [u64; 3] = [30, 14, 3];
-/// How many days an access review is good for.
-const REVIEW_DAYS: u64 = 90;
 const DAY_MILLIS: u64 = 86_400_000;
 
 /// The states that can be chosen: their words in the address, and what the page calls them.
@@ -283,6 +283,7 @@ pub fn warnings(lines: &[KeyLine]) -> [usize; 4] {
 /// The page's content.
 pub fn content(view: &KeysView, filter: &Filter, rights: &Rights, person: &PersonId, now: UnixMillis) -> Markup {
     html! {
+        (tabs(Tab::Keys, rights))
         h1 { "Keys and signers" }
         (ending(view.warnings))
         (form(filter))
@@ -596,24 +597,14 @@ fn session(one: &SessionRow, now: UnixMillis) -> Markup {
 }
 
 fn review(review: Option<&ReviewMade>, rights: &Rights, now: UnixMillis) -> Markup {
-    let late = |made: &ReviewMade| now.0.saturating_sub(made.time.0) > REVIEW_DAYS.saturating_mul(DAY_MILLIS);
     html! {
         section aria-labelledby="review-title" {
             h2 id="review-title" { "Access review" }
-            @match review {
-                Some(made) => {
-                    p {
-                        @if late(made) {
-                            span.state.warn { span.icon aria-hidden="true" { "!" } " older than " (REVIEW_DAYS) " days" }
-                        } @else {
-                            span.state.good { span.icon aria-hidden="true" { "✓" } " reviewed" }
-                        }
-                        " by " strong { (made.by.as_str()) } " " (ago(made.time, now)) ", " (entry_link(made.index))
-                    }
-                },
-                None => { p { span.state.warn { span.icon aria-hidden="true" { "!" } " nobody has reviewed who may do what" } } },
+            (last_review(review, now))
+            p {
+                a href="/access/review" { "See who may do what" } ", and which permissions have lain idle for "
+                (REVIEW_DAYS) " days."
             }
-            p.quiet { "It shows who may do what, and which permissions have lain idle for " (REVIEW_DAYS) " days." }
             @if rights.may("audit") || rights.may("keys") {
                 (command("cli-review", "lockgate access review --sign"))
             } @else {

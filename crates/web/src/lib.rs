@@ -3,6 +3,7 @@
 //! Every page is a pure function of what the API gives for the same question, so that a page cannot say what the ledger
 //! does not. No page has a script or a style inside it; the files that they load are in [`assets`].
 
+pub mod access;
 pub mod action;
 pub mod assets;
 pub mod changes;

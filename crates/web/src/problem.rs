@@ -1,6 +1,6 @@
 //! A refusal, as a page.
 
-use lockgate_api::Problem;
+use lockgate_api::{Problem, ProblemKind};
 use maud::{DOCTYPE, html};
 
 use crate::wording::visible;
@@ -20,7 +20,7 @@ pub fn page(problem: &Problem) -> String {
             }
             body {
                 main {
-                    h1 { "That is not here" }
+                    h1 { (title(problem.kind)) }
                     div.problem {
                         p { strong { "Refused" } " " code { (problem.code) } }
                         p { (visible(&problem.detail)) }
@@ -32,4 +32,28 @@ pub fn page(problem: &Problem) -> String {
         }
     };
     page.into_string()
+}
+
+/// What is missing: a thing, or the right to it.
+fn title(kind: ProblemKind) -> &'static str {
+    match kind {
+        ProblemKind::NotPermitted => "That is not open to you",
+        _ => "That is not here",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_tells_what_is_not_there_from_what_is_not_permitted() {
+        let check = |kind: ProblemKind, wanted: &str| {
+            let text = page(&Problem::new(kind, "CODE", "<script>\u{202e}", None));
+            assert!(text.contains(&format!("<h1>{wanted}</h1>")), "{text}");
+            assert!(!text.contains("<script>") && !text.contains('\u{202e}'), "{text}");
+        };
+        check(ProblemKind::NotFound, "That is not here");
+        check(ProblemKind::NotPermitted, "That is not open to you");
+    }
 }

@@ -85,6 +85,7 @@ mod tests {
     #[test]
     fn every_form_names_an_act_that_the_script_knows_and_the_other_way_round() {
         let pages = [
+            include_str!("access/review.rs"),
             include_str!("changes.rs"),
             include_str!("ci_trusts.rs"),
             include_str!("delegations.rs"),

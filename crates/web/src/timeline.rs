@@ -5,7 +5,7 @@ use lockgate_api::wire::{HistoryItem, HistoryReply};
 use lockgate_model::UnixMillis;
 use maud::{Markup, html};
 
-use crate::wording::{ago, command, visible};
+use crate::wording::{ago, argument, command, visible};
 
 /// The sorts of events that can be chosen: the first part of their names.
 const EVENTS: [&str; 19] = [
@@ -120,16 +120,6 @@ impl Filter {
         words.extend(filled.map(|(name, value)| format!("{name} {}", argument(value))));
         words.extend(self.before.map(|before| format!("--before {before}")));
         words.join(" ")
-    }
-}
-
-/// A text as one argument of a shell's command.
-fn argument(text: &str) -> String {
-    let text = visible(text);
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "@%+=:,./_-".contains(c);
-    match text.chars().all(is_plain) {
-        true => text,
-        false => format!("'{}'", text.replace('\'', r"'\''")),
     }
 }
 

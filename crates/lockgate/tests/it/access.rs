@@ -135,6 +135,77 @@ fn a_review_is_shown_signed_and_logged() {
     lockgate.verify("1.4.2", &[]).exits(0);
 }
 
+/// Holds pages against what they say and what they do not.
+#[track_caller]
+fn page(lockgate: &Instance, path: &str, token: &str, there: &[&str], absent: &[&str]) {
+    let reply = lockgate.get(path, Some(token));
+    let body = String::from_utf8_lossy(&reply.body).into_owned();
+    assert_eq!(reply.status, 200, "{path}: {body}");
+    for (texts, wanted) in [(there, true), (absent, false)] {
+        for text in texts {
+            assert_eq!(body.contains(text), wanted, "{path}: {text}: {body}");
+        }
+    }
+}
+
+#[test]
+fn pages_say_who_may_do_what_and_why() {
+    let lockgate = Instance::pending();
+    let (dana, sam) = (lockgate.token("dana"), lockgate.token("sam"));
+    let own =
+        ["What dana may do", "role <strong>developer</strong> through group developers", "/policy?file=people.toml#"];
+    page(&lockgate, "/access", &dana, &own, &["What sam may do", "href=\"/access/log\""]);
+    page(&lockgate, "/access", &sam, &["What sam may do", "href=\"/access/log\""], &["who-title"]);
+    let asked = "permission=approve&service=shop/web&environment=production";
+    let who = ["Who may approve for shop/web in production", "id=\"holder-sam\""];
+    page(&lockgate, &format!("/access?{asked}"), &dana, &who, &["id=\"answer\"", "id=\"holder-dana\""]);
+    page(&lockgate, &format!("/access?person=sam&{asked}"), &dana, &["sam may</span>"], &["sam may not"]);
+    page(&lockgate, &format!("/access?person=dana&{asked}"), &dana, &["dana may not</span>"], &["dana may</span>"]);
+    for (query, code) in [
+        ("person=nobody", "PERSON_UNKNOWN"),
+        ("permission=fly", "QUERY_INVALID"),
+        ("permission=approve&service=shop/web", "QUERY_INVALID"),
+    ] {
+        page(&lockgate, &format!("/access?{query}"), &dana, &[code], &[]);
+    }
+
+    let signs = "data-sign=\"access-review\"";
+    let refused = ["nobody has reviewed", "disabled>Sign the review</button>", "rollback"];
+    page(&lockgate, "/access/review", &dana, &refused, &[signs]);
+    page(&lockgate, "/access/review", &sam, &[signs], &["disabled>Sign the review</button>"]);
+    page(&lockgate, "/access/review?idle=1", &sam, &["No permission fits"], &[]);
+    page(&lockgate, "/access/review?q=dana", &sam, &["/access?person=dana"], &["/access?person=ci"]);
+    lockgate.run(&["access", "review", "--sign", "--yes", "--as", "sam"]).exits(0);
+    for path in ["/access/review", "/keys"] {
+        page(&lockgate, path, &dana, &["by <strong>sam</strong>"], &["nobody has reviewed"]);
+    }
+
+    // Whoever may not read everything is not shown a review.
+    let scoped = scoped();
+    let dana = scoped.token("dana");
+    page(&scoped, "/access/review", &dana, &["NOT_PERMITTED", "nobody has reviewed"], &["<table", "data-sign"]);
+    page(&scoped, "/access", &dana, &["<code>shop/*</code>"], &[]);
+}
+
+#[test]
+fn the_access_log_is_a_page_for_auditors() {
+    let lockgate = Instance::pending();
+    let (dana, sam) = (lockgate.token("dana"), lockgate.token("sam"));
+    let reply = lockgate.get("/access/log", Some(&dana));
+    let told = String::from_utf8_lossy(&reply.body).into_owned();
+    assert!(reply.status == 403 && told.contains("<code>NOT_PERMITTED</code>"), "{told}");
+    let tried = ["page.access-log</code>", "NOT_PERMITTED", "href=\"/access?person=dana\"", "Access log"];
+    let query = "person=dana&action=page.access-log&outcome=refused";
+    page(&lockgate, &format!("/access/log?{query}"), &sam, &tried, &["person=sam", "</span> allowed"]);
+    page(&lockgate, "/access/log?person=-", &sam, &["nobody signed in"], &["href=\"/access?person="]);
+    page(&lockgate, "/access/log?before=1", &sam, &["id=\"access-0\"", "Back to the newest"], &["id=\"access-1\""]);
+    let never = "/access/log?since=2001-01-01&until=2001-01-01&outcome=";
+    page(&lockgate, never, &sam, &["Nothing that was looked at fits"], &["id=\"access-0\""]);
+    for query in ["outcome=maybe", "since=yesterday", "before=x"] {
+        assert_eq!(lockgate.get(&format!("/access/log?{query}"), Some(&sam)).status, 400, "{query}");
+    }
+}
+
 #[test]
 fn policy_check_notes_what_is_probably_not_meant() {
     let lockgate = Instance::demo();

@@ -67,6 +67,9 @@ fn addresses(lockgate: &Instance) -> BTreeSet<String> {
         "/policy?file=gates",
         "/policy?release=shop/web@1.5.0&environment=production",
         "/timeline?text=nothing",
+        "/access?person=nobody&permission=approve&service=shop/web",
+        "/access/review?q=nothing",
+        "/access/log?person=nobody",
     ];
     every.into_iter().flat_map(|page| page.addresses).chain(more).chain(seldom.map(str::to_owned)).collect()
 }

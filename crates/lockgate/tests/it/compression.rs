@@ -36,6 +36,7 @@ fn what_is_compressed_is_the_same() {
         "/",
         "/timeline",
         "/keys",
+        "/access",
         "/policy",
         "/promotions/P-3",
         "/sign-in",

@@ -224,9 +224,17 @@ fn every_page_says_what_the_ledger_holds() {
         assert_eq!(reply.status, 404, "{path}: {reply:?}");
         assert!(reply.head.to_lowercase().contains("content-type: text/html"), "{path}");
     }
-    for path in
-        ["/", "/inbox", "/services/shop/web", "/releases/shop/web@1.4.2", "/timeline", "/keys", "/policy", "/freeze"]
-    {
+    for path in [
+        "/",
+        "/inbox",
+        "/services/shop/web",
+        "/releases/shop/web@1.4.2",
+        "/timeline",
+        "/keys",
+        "/access",
+        "/policy",
+        "/freeze",
+    ] {
         assert_eq!(lockgate.get(path, None).status, 303, "{path}");
     }
 }

@@ -79,6 +79,10 @@ pub fn pages(lockgate: &Instance, token: &str, promotion: &str, releases: [&str;
         }
         "page-service" => vec!["/services/shop/web".to_owned()],
         "page-release" => vec![format!("/releases/{from}"), format!("/releases/{to}")],
+        "page-access" => {
+            let asked = ["", "?person=ci", "?person=sam&permission=approve&service=shop%2Fweb&environment=production"];
+            asked.map(|query| format!("{}{query}", route.path)).to_vec()
+        }
         "page-evidence" => digests("evidence").chain(digests("artifacts")).collect(),
         other if route.path.contains('{') => panic!("say here with which parameters `{other}` is opened"),
         _ => vec![route.path.to_owned()],
@@ -261,6 +265,8 @@ fn filters_stay_on_the_way_back() {
         "/timeline?stream=release%3Ashop%2Fweb%401.5.0",
         "/drift?q=web&environment=production&state=not-reported&days=3",
         "/changes?state=open",
+        "/access?person=sam&permission=approve&service=shop%2Fweb&environment=production",
+        "/access/review?q=dana",
     ] {
         let here =
             format!("location.pathname + location.search === {} && document.readyState === 'complete'", json!(address));
@@ -408,6 +414,8 @@ fn hostile_text_is_shown_as_text() {
         .collect();
     let query = "%3Cimg%20src%3Dx%20onerror%3D%22window.hurt%3D1%22%3E%E2%80%AE";
     addresses.extend([format!("/?q={query}"), format!("/timeline?text={query}&event={query}&service={query}")]);
+    addresses.extend([format!("/access?person={query}&permission={query}&service={query}&environment={query}")]);
+    addresses.extend([format!("/access/review?q={query}"), format!("/access/log?person={query}&action={query}")]);
     let harmless = "document.querySelector('img[src=x], a[href^=\"javascript:\"]') === null && \
         !/[\\u0000-\\u0008\\u000b-\\u001f\\u202a-\\u202e\\u2066-\\u2069]/.test(document.documentElement.outerHTML)";
     for address in &addresses {

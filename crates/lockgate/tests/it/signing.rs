@@ -415,6 +415,31 @@ fn pipelines_are_trusted_and_trusted_no_more_on_the_page() {
 }
 
 #[test]
+fn an_access_review_is_signed_on_its_page_and_only_as_the_page_shows_it() {
+    let Some(mut browser) = Browser::start() else { return };
+    let lockgate = Instance::demo();
+    with_passkey(&mut browser, &lockgate, "sam");
+    open(&mut browser, &lockgate, "/access/review");
+    browser.is_usable();
+    // What the page shows is not what there is: nothing is signed.
+    let entries = lockgate.entries();
+    browser.evaluate("document.querySelector('form[data-sign=access-review] [name=shown]').value = 'sha256:00'");
+    browser.click("review-sign");
+    browser.until(
+        "document.querySelector('form[data-sign=access-review] [data-detail]').textContent.includes('not what this page shows')",
+    );
+    assert_eq!(lockgate.entries(), entries);
+
+    open(&mut browser, &lockgate, "/access/review");
+    sign(&mut browser, "review-sign", &["role approver", "a person in developers", "people.toml:", "idle for 90 days"]);
+    assert_eq!(lockgate.entries(), entries + 1);
+    browser.until("document.getElementById('content').textContent.includes('reviewed by sam')");
+    lockgate.run(&["access", "review", "--as", "sam"]).exits(0).says("by sam at entry");
+    lockgate.run(&["audit"]).exits(0);
+    browser.was_clean(&[&host(&lockgate)]);
+}
+
+#[test]
 fn forms_that_sign_are_there_for_those_who_may_and_say_who_may_to_others() {
     let lockgate = Instance::granted();
     lockgate.run(&["freeze", "--environment", "staging", "--reason", "a test", "--yes", "--as", "sam"]).exits(0);
@@ -431,6 +456,9 @@ fn forms_that_sign_are_there_for_those_who_may_and_say_who_may_to_others() {
     let says = ["disabled>Freeze</button>", "disabled>Break glass</button>", "not you: "];
     check("sam", "/freeze", &signs, &says);
     check("dana", "/freeze", &says, &signs);
+    let (signs, says) = (["data-sign=\"access-review\""], ["disabled>Sign the review</button>"]);
+    check("sam", "/access/review", &signs, &says);
+    check("dana", "/access/review", &says, &signs);
     let signs = ["data-sign=\"suspend\"", "data-sign=\"reinstate\"", "/v1/sessions/all?person=dana"];
     check("sam", "/keys", &signs, &["disabled>Suspend</button>"]);
     check("dana", "/keys", &["disabled>Suspend</button>", "data-sign=\"key-retire\""], &signs);

@@ -4,7 +4,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use lockgate_api::wire::{AccessItem, AccessLogReply};
 use lockgate_engine::Fault;
-use lockgate_engine::access_log::{EXPORT_MAX, Filter, PAGE_MAX};
+use lockgate_engine::access_log::{AccessLog, EXPORT_MAX, Filter, PAGE_MAX};
 use lockgate_ledger::access_log::{AccessEntry, FIELD_BYTES};
 use lockgate_model::EntryIndex;
 
@@ -24,19 +24,21 @@ pub async fn list(call: Call) -> Result<Response, Fault> {
     let before: Option<u64> = call.query("before")?;
     let most = call.query::<usize>("limit")?.unwrap_or(50).clamp(1, PAGE_MAX);
     let log = call.app.access.clone();
-    let reply = heavy(move || {
-        if before.is_none() {
-            log.flush()?;
-        }
-        let page = log.page(&filter, before, most)?;
-        Ok(AccessLogReply {
-            items: page.items.into_iter().map(item).collect(),
-            next: page.next,
-            entries: log.head().size.0,
-        })
-    })
-    .await?;
+    let reply = heavy(move || log_reply(&log, &filter, before, most)).await?;
     reply::json(&reply)
+}
+
+/// A page of the log: what the API gives, and what the page shows.
+pub fn log_reply(log: &AccessLog, filter: &Filter, before: Option<u64>, most: usize) -> Result<AccessLogReply, Fault> {
+    if before.is_none() {
+        log.flush()?;
+    }
+    let page = log.page(filter, before, most)?;
+    Ok(AccessLogReply {
+        items: page.items.into_iter().map(item).collect(),
+        next: page.next,
+        entries: log.head().size.0,
+    })
 }
 
 /// `GET /v1/access/checkpoint`: covers everything that was answered before this request came.

@@ -30,34 +30,36 @@ fn because(because: Because) -> BecauseRow {
 pub async fn of_person(call: Call) -> Result<Response, Fault> {
     let person: PersonId = call.part("person")?;
     let (engine, reader) = (call.engine().clone(), call.person()?);
-    let reply = heavy(move || {
-        let (found, hidden) = access::of_person(&engine, &person)?.for_reader(&engine, &reader)?;
-        let governance = engine.governance()?;
-        let record = governance
-            .person(&person)
-            .ok_or_else(|| Fault::not_found("PERSON_UNKNOWN", format!("`{person}` is not enrolled")))?;
-        let row = |right: Effective| {
-            let used = found.uses.get(&right.permission);
-            RightRow {
-                permission: right.permission.as_str().to_owned(),
-                services: right.services.as_deref().map(texts),
-                environments: right.environments.as_deref().map(texts),
-                because: because(right.because),
-                last_used: used.map(|(_, time)| *time),
-                last_index: used.map(|(index, _)| index.0),
-                last_use_hidden: hidden.contains(&right.permission),
-            }
-        };
-        Ok(AccessReply {
-            subject: record.kind,
-            groups: record.groups.clone(),
-            suspended: record.is_suspended(),
-            rights: found.rights.iter().cloned().map(row).collect(),
-            person: person.clone(),
-        })
-    })
-    .await?;
+    let reply = heavy(move || access_reply(&engine, &reader, &person)).await?;
     reply::json(&reply)
+}
+
+/// What somebody may do, as far as a reader may know of it: what the API gives, and what the page shows.
+pub fn access_reply(engine: &Engine, reader: &PersonId, person: &PersonId) -> Result<AccessReply, Fault> {
+    let (found, hidden) = access::of_person(engine, person)?.for_reader(engine, reader)?;
+    let governance = engine.governance()?;
+    let record = governance
+        .person(person)
+        .ok_or_else(|| Fault::not_found("PERSON_UNKNOWN", format!("`{person}` is not enrolled")))?;
+    let row = |right: Effective| {
+        let used = found.uses.get(&right.permission);
+        RightRow {
+            permission: right.permission.as_str().to_owned(),
+            services: right.services.as_deref().map(texts),
+            environments: right.environments.as_deref().map(texts),
+            because: because(right.because),
+            last_used: used.map(|(_, time)| *time),
+            last_index: used.map(|(index, _)| index.0),
+            last_use_hidden: hidden.contains(&right.permission),
+        }
+    };
+    Ok(AccessReply {
+        subject: record.kind,
+        groups: record.groups.clone(),
+        suspended: record.is_suspended(),
+        rights: found.rights.iter().cloned().map(row).collect(),
+        person: person.clone(),
+    })
 }
 
 /// `GET /v1/permissions/{permission}`.
@@ -65,7 +67,17 @@ pub async fn holders(call: Call) -> Result<Response, Fault> {
     let permission: Permission = call.part("permission")?;
     let service: Option<ServiceName> = call.query("service")?;
     let environment: Option<EnvName> = call.query("environment")?;
-    let object = match (&service, &environment, permission.reach()) {
+    reply::json(&holders_reply(call.engine(), permission, service.as_ref(), environment.as_ref())?)
+}
+
+/// Who has a permission: what the API gives, and what the page shows.
+pub fn holders_reply(
+    engine: &Engine,
+    permission: Permission,
+    service: Option<&ServiceName>,
+    environment: Option<&EnvName>,
+) -> Result<HoldersReply, Fault> {
+    let object = match (service, environment, permission.reach()) {
         (None, None, _) => Object::Anywhere,
         (Some(service), Some(environment), _) => object_of(permission, service, environment),
         (Some(service), None, Reach::Service) => Object::Service(service),
@@ -76,11 +88,11 @@ pub async fn holders(call: Call) -> Result<Response, Fault> {
             ));
         }
     };
-    let found = access::who(call.engine(), permission, object)?;
+    let found = access::who(engine, permission, object)?;
     let row =
         |(person, permit): (PersonId, lockgate_policy::Permit)| HolderRow { person, because: because(permit.because) };
     let holders = found.into_iter().map(row).collect();
-    reply::json(&HoldersReply { permission: permission.as_str().to_owned(), holders })
+    Ok(HoldersReply { permission: permission.as_str().to_owned(), holders })
 }
 
 /// `GET /v1/access-reviews`.

@@ -1,5 +1,6 @@
 //! The dashboard: what the API gives for a question, as a page. One file a page.
 
+mod access;
 mod changes;
 mod diff;
 mod drift;
@@ -20,11 +21,13 @@ mod timeline;
 use lockgate_engine::authorise::authorise;
 use lockgate_engine::{Engine, Fault};
 use lockgate_model::{EnvName, PersonId, ServiceName};
-use lockgate_policy::{Object, Permission, Reach, access};
+use lockgate_policy::access::object_of;
+use lockgate_policy::{Object, Permission, Reach};
 use lockgate_web::{Rights, Shell};
 
 use crate::app::App;
 
+pub use access::{access, access_log, access_review};
 pub use changes::{change, changes};
 pub use diff::diff;
 pub use drift::drift;
@@ -68,7 +71,7 @@ fn rights(engine: &Engine, person: &PersonId, service: &ServiceName, environment
     let now = engine.inner().now().max(engine.published().time);
     let mut rights = Rights::default();
     for permission in Permission::ALL {
-        let object = access::object_of(*permission, service, environment);
+        let object = object_of(*permission, service, environment);
         let lent = *permission == Permission::Approve && governance.lends_approval(person, service, environment, now);
         match authorise(&governance, person, *permission, object) {
             Err(refusal) if !lent => {
