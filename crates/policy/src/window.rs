@@ -83,6 +83,15 @@ impl Window {
         self.stretches(zone, now, 1)?.find(|interval| interval.start > now)
     }
 
+    /// The stretches that touch a span of time, in order; `from` is part of the span, `to` is not.
+    ///
+    /// One starts on a day at most, and none is longer than [`DAYS_MAX`], which bounds how many there are.
+    pub(crate) fn between(&self, zone: &Zone, from: UnixMillis, to: UnixMillis) -> Vec<Interval> {
+        let back = self.length_days().saturating_add(1);
+        let Some(stretches) = self.stretches(zone, from, back) else { return Vec::new() };
+        stretches.take_while(|interval| interval.start < to).filter(|interval| from < interval.end).collect()
+    }
+
     fn length_days(&self) -> i64 {
         days_between(self.start.0.date(), self.end.0.date())
     }
@@ -201,6 +210,35 @@ mod tests {
         let skipped = window("2026-01-01T02:00", "2026-01-01T02:30", Some("FREQ=DAILY"));
         let found = skipped.covering(&berlin, at("2026-03-29T01:15:00Z")).unwrap();
         assert_eq!(found, Interval { start: at("2026-03-29T01:00:00Z"), end: at("2026-03-29T01:30:00Z") });
+    }
+
+    #[test]
+    fn says_what_touches_a_span() {
+        let berlin: Zone = "Europe/Berlin".parse().unwrap();
+        let night = window("2026-01-01T22:00", "2026-01-02T06:00", Some("FREQ=DAILY"));
+        let check = |window: &Window, from: &str, to: &str, expected: &[(&str, &str)]| {
+            let expected: Vec<Interval> =
+                expected.iter().map(|(start, end)| Interval { start: at(start), end: at(end) }).collect();
+            assert_eq!(window.between(&berlin, at(from), at(to)), expected, "{from} {to}");
+        };
+        // The night that began before, and the one with the change of the clocks, which is an hour shorter.
+        check(
+            &night,
+            "2026-03-28T01:00:00Z",
+            "2026-03-29T20:00:00Z",
+            &[("2026-03-27T21:00:00Z", "2026-03-28T05:00:00Z"), ("2026-03-28T21:00:00Z", "2026-03-29T04:00:00Z")],
+        );
+        // What ends as the span begins, or starts as it ends, is no part of it.
+        check(&night, "2026-03-28T05:00:00Z", "2026-03-28T21:00:00Z", &[]);
+        let once = window("2026-12-20T18:00", "2027-01-02T06:00", None);
+        check(
+            &once,
+            "2026-12-31T00:00:00Z",
+            "2027-01-01T00:00:00Z",
+            &[("2026-12-20T17:00:00Z", "2027-01-02T05:00:00Z")],
+        );
+        check(&once, "2027-01-03T00:00:00Z", "2027-01-31T00:00:00Z", &[]);
+        assert_eq!(night.between(&berlin, UnixMillis(u64::MAX), UnixMillis(u64::MAX)), Vec::new());
     }
 
     #[test]

@@ -13,6 +13,7 @@ use lockgate_ledger::break_glass::BreakGlass;
 use lockgate_ledger::freeze::Freeze;
 use lockgate_model::{PersonId, Span, UnixMillis};
 use lockgate_policy::Object;
+use lockgate_web::Alarm;
 
 /// How long an answer is good whatever happens.
 const FRESH: Span = Span::from_secs(2);
@@ -29,7 +30,7 @@ pub struct Standing {
     /// How many things wait for the person; at most one page of promotions is counted.
     pub waiting: u64,
     /// What is wrong.
-    pub alarms: Vec<String>,
+    pub alarms: Vec<Alarm>,
 }
 
 #[derive(Debug)]
@@ -94,25 +95,26 @@ fn count(engine: &Engine, person: &PersonId) -> Result<Standing, Fault> {
         let event = reader::entry(engine.store(), suspect.index)?.event;
         doubtful += u64::from(may_read_event(&governance, person, &event));
     }
-    let alarm = match doubtful {
+    let text = match doubtful {
         0 => None,
         1 => Some("1 entry rests on a key that was found compromised later; the timeline marks it".to_owned()),
         more => Some(format!("{more} entries rest on keys that were found compromised later; the timeline marks them")),
     };
-    Ok(Standing { waiting: (promotions.len() + changes.len()) as u64, alarms: alarm.into_iter().collect() })
+    let alarms = text.map(lasting).into_iter().collect();
+    Ok(Standing { waiting: (promotions.len() + changes.len()) as u64, alarms })
 }
 
 /// What people stopped or let past the gates, as far as somebody may know of it.
-fn emergencies(governance: &Governance, person: &PersonId, now: UnixMillis) -> Vec<String> {
+fn emergencies(governance: &Governance, person: &PersonId, now: UnixMillis) -> Vec<Alarm> {
     let known = |freeze: &&Freeze| {
         let service = freeze.event.service.as_ref();
         service.is_none_or(|service| may_read(governance, person, Object::Service(service)))
     };
     let frozen: Vec<&Freeze> =
         governance.freezes().iter().rev().filter(|one| governance.is_frozen_by(one, now)).filter(known).collect();
-    let mut alarms: Vec<String> = frozen.iter().take(ALARMS_MAX).map(|freeze| told(freeze)).collect();
+    let mut alarms: Vec<Alarm> = frozen.iter().take(ALARMS_MAX).map(|freeze| told(freeze)).collect();
     if let Some(more @ 1..) = frozen.len().checked_sub(ALARMS_MAX) {
-        alarms.push(format!("{more} more freezes are in force; the page `/freeze` lists them"));
+        alarms.push(lasting(format!("{more} more freezes are in force; the page `/freeze` lists them")));
     }
     let readable = |opened: &&BreakGlass| {
         let target = Object::Target(&opened.event.release.service, &opened.event.environment);
@@ -120,21 +122,29 @@ fn emergencies(governance: &Governance, person: &PersonId, now: UnixMillis) -> V
     };
     match governance.unreviewed().into_iter().filter(readable).collect::<Vec<_>>().as_slice() {
         [] => {}
-        [one] => alarms.push(format!(
+        [one] => alarms.push(lasting(format!(
             "{} was let past the gates of {} by break-glass, entry {}, and nobody has reviewed it",
             one.event.release, one.event.environment, one.index
-        )),
-        more => alarms.push(format!("{} break-glasses have no review; the page `/freeze` lists them", more.len())),
+        ))),
+        more => {
+            alarms.push(lasting(format!("{} break-glasses have no review; the page `/freeze` lists them", more.len())));
+        }
     }
     alarms
 }
 
-fn told(freeze: &Freeze) -> String {
+/// What does not end by itself.
+fn lasting(text: String) -> Alarm {
+    Alarm { text, ends: None }
+}
+
+fn told(freeze: &Freeze) -> Alarm {
     let until = match freeze.event.until {
         Some(end) => format!("until {}", end.rfc3339_secs()),
         None => "until it is lifted".to_owned(),
     };
-    format!("{} is frozen {until} by {}: {}", freeze.what(), freeze.event.by, freeze.event.reason)
+    let text = format!("{} is frozen {until} by {}: {}", freeze.what(), freeze.event.by, freeze.event.reason);
+    Alarm { text, ends: freeze.event.until }
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 
 import '/assets/act.js';
 import { end, session, signInPage, whenSessionChanges } from '/assets/session.js';
+import { keepTimes, readClock, show } from '/assets/times.js';
 
 // No more often than this, however much happens.
 const REFRESH_MS = 400;
@@ -167,6 +168,9 @@ async function refresh() {
       location.reload();
       return;
     }
+    // The times first, so that what was written here does not differ from what has come.
+    readClock(page);
+    show(page);
     replace(document.getElementById('content'), content);
     for (const part of ['.top nav', '#alarms', 'footer p']) {
       const [mine, theirs] = [document.querySelector(part), page.querySelector(part)];
@@ -324,6 +328,8 @@ document.addEventListener('keydown', (event) => {
 });
 
 if (live !== null) {
+  // What has run out may have changed what else the page says, without an entry in the ledger.
+  keepTimes(later);
   connect();
   whenSessionChanges(check);
   document.addEventListener('visibilitychange', () => {

@@ -8,6 +8,7 @@ import {
 } from '/assets/verifier.js';
 import { call, download } from '/assets/session.js';
 import { fill, part, show, visible } from '/assets/page.js';
+import { now } from '/assets/times.js';
 
 const FILE_BYTES_MAX = 1024 * 1024 * 1024;
 const TRUST_BYTES_MAX = 1024 * 1024;
@@ -50,6 +51,17 @@ function seen(text, bad = false) {
   part('seen').classList.toggle('lost', bad);
 }
 
+// The same of what was proven just now, with how long ago that is; it is not read out again each time that it changes.
+function proven(text) {
+  const when = document.createElement('time');
+  when.dateTime = new Date(now()).toISOString();
+  when.dataset.ago = String(now());
+  when.setAttribute('aria-live', 'off');
+  when.textContent = 'just now';
+  part('seen').replaceChildren('\u2713 Proven ', when, `: ${text}`);
+  part('seen').classList.remove('lost');
+}
+
 async function compare() {
   const { policy } = await readTrust(await trust());
   const newest = await (await fetch('/checkpoint', { cache: 'no-store', redirect: 'error' })).text();
@@ -71,7 +83,7 @@ async function compare() {
   }
   remember(key, checkpoint);
   const grown = head.size - old.size;
-  seen(`\u2713 Proven just now: the ${old.size} entries that this browser saw before are the first of ${head.size}; ${grown} were added since.`);
+  proven(`the ${old.size} entries that this browser saw before are the first of ${head.size}; ${grown} were added since.`);
 }
 
 function look() {

@@ -43,6 +43,7 @@ pub const ASSETS: &[Asset] = assets! {
     "sign-in.js" SCRIPT;
     "signing.js" SCRIPT;
     "sshsig.js" SCRIPT;
+    "times.js" SCRIPT;
     "verifier.js" SCRIPT;
     "words.js" SCRIPT;
 };

@@ -42,7 +42,7 @@ fn without_comments(sheet: &str) -> String {
     out + rest
 }
 
-/// The rules of a sheet, those inside `@media` included.
+/// The rules of a sheet for screens, those inside `@media` included; paper is black on white.
 fn rules(sheet: &str) -> Vec<Rule> {
     let sheet = without_comments(sheet);
     let (mut found, mut open, mut text) = (Vec::new(), Vec::<String>::new(), String::new());
@@ -59,7 +59,8 @@ fn rules(sheet: &str) -> Vec<Rule> {
                 let pairs = text.split(';').filter_map(|line| line.split_once(':'));
                 let declarations: Vec<(String, String)> =
                     pairs.map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned())).collect();
-                if !selector.starts_with('@') {
+                let paper = open.iter().any(|header| header.contains("@media print"));
+                if !selector.starts_with('@') && !paper {
                     let dark = open.iter().any(|header| header.contains("prefers-color-scheme: dark"));
                     found.push(Rule { dark, selector, declarations });
                 }

@@ -1,9 +1,12 @@
 //! Freezes, break-glass and windows: what holds everything up, what was let past the gates, and when gates open.
 
+pub mod calendar;
+
 use lockgate_api::wire::{BreakGlassRow, FreezeRow};
 use lockgate_model::{EnvName, PersonId, UnixMillis};
 use maud::{Markup, html};
 
+use self::calendar::Calendar;
 use crate::Rights;
 use crate::action::{reason, refused};
 use crate::policy::source::place;
@@ -86,6 +89,8 @@ pub struct FreezeView {
     pub more_glass: Option<usize>,
     /// Every `windows` gate in every environment, in order.
     pub windows: Vec<WindowLine>,
+    /// What those gates allow and deny in the next weeks.
+    pub calendar: Calendar,
     /// The environments of the active policy set, in order.
     pub environments: Vec<EnvName>,
 }
@@ -106,6 +111,7 @@ pub fn content(view: &FreezeView, filter: Filter, rights: &Rights, person: &Pers
         (freezes(view, filter, rights, now))
         (break_glasses(view, filter, rights, person, now))
         (windows(&view.windows, now))
+        (calendar::calendar(&view.calendar))
     }
 }
 
@@ -119,8 +125,11 @@ fn banner(view: &FreezeView, now: UnixMillis) -> Markup {
         @for row in &open {
             div.problem role="alert" id={ "banner-" (row.freeze) } {
                 p { strong { "Frozen: " (visible(&row.what)) } }
-                p { "by " strong { (row.by.as_str()) } " " (ago(row.since, now)) ": " (visible(&row.reason)) }
-                p {
+                // What counts on is not read out again each time that it changes.
+                p aria-live="off" {
+                    "by " strong { (row.by.as_str()) } " " (ago(row.since, now)) ": " (visible(&row.reason))
+                }
+                p aria-live="off" {
                     @match row.until {
                         Some(end) => { "It ends " (until(end, now)) ", at " (exact(end)) ". " },
                         None => { "It lasts until somebody lifts it. " },
@@ -215,7 +224,12 @@ fn freeze(row: &FreezeRow, rights: &Rights, now: UnixMillis) -> Markup {
                 }
             }
             td { (ago(row.since, now)) " by " (row.by.as_str()) ": " (visible(&row.reason)) }
-            td { @match row.until { Some(end) => { (exact(end)) }, None => { "it is lifted" }, } }
+            td {
+                @match row.until {
+                    Some(end) => { @if row.open { (until(end, now)) ", " } (exact(end)) },
+                    None => { "it is lifted" },
+                }
+            }
             td {
                 @if row.open {
                     @if rights.may("freeze") {
@@ -470,6 +484,7 @@ mod tests {
                 changes: Some((UnixMillis(7_200_000), Some("1970-01-01T03:00:00 Europe/Berlin".to_owned()))),
                 changes_back: None,
             }],
+            calendar: calendar::tests::calendar(),
             environments: vec!["dev".parse().unwrap(), "production".parse().unwrap()],
         }
     }
@@ -499,6 +514,7 @@ mod tests {
             "rollbacks go through",
             "/policy?file=gates%2Fhours.toml#gates-hours-3",
             "1970-01-01T03:00:00 Europe/Berlin",
+            "The next four weeks",
             "data-sign=\"freeze\"",
             "data-sign=\"unfreeze\"",
             "data-sign=\"break-glass\"",
@@ -538,6 +554,7 @@ mod tests {
             break_glass: Vec::new(),
             more_glass: None,
             windows: Vec::new(),
+            calendar: Calendar { from: UnixMillis(0), to: UnixMillis(1), lanes: Vec::new(), more_gates: 0 },
             environments: Vec::new(),
         };
         let person: PersonId = "dana".parse().unwrap();

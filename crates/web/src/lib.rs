@@ -34,4 +34,4 @@ pub mod viewer;
 pub mod wording;
 
 pub use rights::Rights;
-pub use shell::{Section, Shell};
+pub use shell::{Alarm, Section, Shell};

@@ -53,7 +53,13 @@ fn facts(log: &LogView, now: UnixMillis) -> Markup {
     html! {
         dl.facts {
             dt { "Ledger" } dd { code { (visible(&log.origin)) } }
-            dt { "Size" } dd { (log.entries) " entries, the newest " (ago(log.time, now)) }
+            dt { "Size" } dd { (log.entries) " entries" }
+            dt { "Signed" } dd { (ago(log.time, now)) ", right after the newest entry" }
+            dt { "Witnesses" }
+            dd {
+                "none: this server asks no witness to cosign. That everybody is shown the same log is known from what "
+                "browsers, bundles and audits saw of it before."
+            }
             dt { "Growth" } dd { (log.last_day) " in the last 24 hours, " (log.last_week) " in the last 7 days" }
             dt { "Log key" } dd { code { (visible(&log.log_key)) } }
         }
@@ -128,6 +134,7 @@ mod tests {
         let page = content(&log, UnixMillis(60_000)).into_string();
         assert!(!page.contains("<script") && !page.contains('\u{202e}'), "{page}");
         assert!(page.contains("log1.example\n3\nroot=\n\n\u{2014} log1.example sig\n"), "{page}");
+        assert!(page.contains(">1 min ago</time>, right after") && page.contains("asks no witness"), "{page}");
         assert!(page.contains("1 in the last 24 hours, 2 in the last 7 days"), "{page}");
     }
 }

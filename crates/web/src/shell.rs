@@ -4,7 +4,7 @@ use lockgate_model::{PersonId, UnixMillis};
 use maud::{DOCTYPE, Markup, html};
 
 use crate::signing;
-use crate::wording::visible;
+use crate::wording::{ago, until, visible};
 
 /// The parts of the dashboard, in the order of its menu.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +59,15 @@ impl Section {
     }
 }
 
+/// What holds something up, or what somebody has to look at; shown on every page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Alarm {
+    /// What it is, in words.
+    pub text: String,
+    /// When it ends by itself, where it does.
+    pub ends: Option<UnixMillis>,
+}
+
 /// What is around the content.
 #[derive(Debug, Clone)]
 pub struct Shell {
@@ -68,6 +77,8 @@ pub struct Shell {
     pub origin: String,
     /// How many entries the ledger had when the page was made: updates resume from there.
     pub entries: u64,
+    /// The ledger's time at the newest of them, after which the checkpoint that covers it was signed.
+    pub signed: UnixMillis,
     /// Whether this is a demo instance.
     pub demo: bool,
     /// The server's time.
@@ -75,7 +86,7 @@ pub struct Shell {
     /// How many things wait for this person.
     pub waiting: u64,
     /// What holds everything up at the moment, such as a freeze; shown on every page.
-    pub alarms: Vec<String>,
+    pub alarms: Vec<Alarm>,
 }
 
 impl Shell {
@@ -94,7 +105,7 @@ impl Shell {
                     link rel="stylesheet" href="/assets/dashboard.css";
                     script type="module" src="/assets/dashboard.js" {}
                 }
-                body data-entries=(self.entries) {
+                body data-entries=(self.entries) data-now=(self.now.0) {
                     a.skip href="#content" { "Skip to the content" }
                     (self.head(section))
                     @if self.demo {
@@ -102,7 +113,7 @@ impl Shell {
                     }
                     div id="alarms" role="status" {
                         @for alarm in &self.alarms {
-                            p.banner.alarm { span.icon aria-hidden="true" { "!" } " " (visible(alarm)) }
+                            (self.alarm(alarm))
                         }
                     }
                     div role="alert" {
@@ -119,6 +130,16 @@ impl Shell {
             }
         };
         page.into_string()
+    }
+
+    /// One alarm. What counts down is not read out again each time that it changes.
+    fn alarm(&self, alarm: &Alarm) -> Markup {
+        html! {
+            p.banner.alarm {
+                span.icon aria-hidden="true" { "!" } " " (visible(&alarm.text))
+                @if let Some(end) = alarm.ends { " " span aria-live="off" { "(ends " (until(end, self.now)) ")" } }
+            }
+        }
     }
 
     fn head(&self, section: Option<Section>) -> Markup {
@@ -155,7 +176,8 @@ impl Shell {
                 p {
                     "Ledger " code { (visible(&self.origin)) } ", "
                     a href="/log" { span id="entries" { (self.entries) } " entries" }
-                    ". Press " kbd { "?" } " for the keys."
+                    ", signed " (ago(self.signed, self.now)) ", cosigned by no witness. "
+                    span.keys { "Press " kbd { "?" } " for the keys." }
                 }
                 dialog id="keys-help" aria-labelledby="keys-title" {
                     h2 id="keys-title" { "Keys" }
@@ -185,6 +207,7 @@ pub(crate) mod tests {
             person: "sam".parse().unwrap(),
             origin: "log1.example".to_owned(),
             entries: 12,
+            signed: UnixMillis(1_700_000_000_000 - 180_000),
             demo: false,
             now: UnixMillis(1_700_000_000_000),
             waiting: 2,
@@ -195,12 +218,28 @@ pub(crate) mod tests {
     #[test]
     fn pages_have_no_inline_script_or_style_and_hostile_text_stays_text() {
         let mut shell = shell();
-        shell.alarms.push("<img src=x onerror=alert(1)>\u{202e}".to_owned());
+        shell.alarms.push(Alarm { text: "<img src=x onerror=alert(1)>\u{202e}".to_owned(), ends: None });
         let page = shell.page(Some(Section::Inbox), "<script>alert(1)</script>", &html! { p { "hello" } });
         for bad in ["<script>", "<style", " style=", " onclick=", "<img src=x", "javascript:", "https://", "\u{202e}"] {
             assert!(!page.contains(bad), "{bad} in {page}");
         }
         assert!(page.contains(r#"href="/inbox" data-go="i" aria-current="page""#), "{page}");
+    }
+
+    #[test]
+    fn every_page_says_how_old_the_checkpoint_is_and_counts_alarms_down() {
+        let mut shell = shell();
+        let ends = UnixMillis(shell.now.0 + 7_500_000);
+        shell.alarms.push(Alarm { text: "everything is frozen".to_owned(), ends: Some(ends) });
+        let page = shell.page(None, "title", &html! {});
+        for wanted in [
+            "data-now=\"1700000000000\"",
+            ">3 min ago</time>, cosigned by no witness",
+            "everything is frozen <span aria-live=\"off\">(ends <time",
+            ">in 2 h 5 min</time>)",
+        ] {
+            assert!(page.contains(wanted), "{wanted}: {page}");
+        }
     }
 
     #[test]

@@ -18,29 +18,47 @@ pub fn span(millis: u64) -> String {
     }
 }
 
-/// How long ago something was, with the exact time for whoever points at it.
+/// A span that ends, with its smaller unit too: `5 min`, `2 h 5 min`, `3 d 4 h`; what is shorter is a minute.
+fn left(millis: u64) -> String {
+    let millis = millis.max(MINUTE);
+    let rest = match millis {
+        0..HOUR => 0,
+        HOUR..DAY => millis % HOUR,
+        _ => millis % DAY / HOUR * HOUR,
+    };
+    if rest < MINUTE { span(millis) } else { format!("{} {}", span(millis), span(rest)) }
+}
+
+/// How long ago something was, with the exact time for whoever points at it; `times.js` keeps it so, in the same words.
 pub fn ago(time: UnixMillis, now: UnixMillis) -> Markup {
     let passed = now.0.saturating_sub(time.0);
     let exact = time.rfc3339_secs();
     let text = if passed < MINUTE { "just now".to_owned() } else { format!("{} ago", span(passed)) };
-    html! { time datetime=(exact) title=(exact) { (text) } }
+    html! { time datetime=(exact) title=(exact) data-ago=(time.0) { (text) } }
 }
 
-/// When something will be, with the exact time for whoever points at it.
+/// When something will be, with the exact time for whoever points at it; `times.js` counts it down, in the same words.
 pub fn until(time: UnixMillis, now: UnixMillis) -> Markup {
     let exact = time.rfc3339_secs();
     let text = match time.0.checked_sub(now.0) {
-        Some(left) if left > 0 => format!("in {}", span(left.max(MINUTE))),
+        Some(millis) if millis > 0 => format!("in {}", left(millis)),
         _ => "over".to_owned(),
     };
-    html! { time datetime=(exact) title=(exact) { (text) } }
+    html! { time datetime=(exact) title=(exact) data-until=(time.0) { (text) } }
 }
 
 /// A moment in UTC, to the second.
 pub fn exact(time: UnixMillis) -> Markup {
-    let exact = time.rfc3339_secs();
-    let text = exact.replace('T', " ").replace('Z', " UTC");
-    html! { time datetime=(exact) { (text) } }
+    html! { time datetime=(time.rfc3339_secs()) { (utc(time)) } }
+}
+
+/// A moment by the clock of whoever looks, which `times.js` knows; in UTC, and said so, where no script runs.
+pub fn local(time: UnixMillis) -> Markup {
+    html! { time datetime=(time.rfc3339_secs()) data-local=(time.0) { (utc(time)) } }
+}
+
+fn utc(time: UnixMillis) -> String {
+    time.rfc3339_secs().replace('T', " ").replace('Z', " UTC")
 }
 
 /// A digest by its first characters, as a button that copies all of it; for links there is [`digest_in_link`].
@@ -147,7 +165,30 @@ mod tests {
         check(5 * 1024 * 1024, "5.0 MiB");
         check(u64::MAX, "16777215.9 TiB");
         let text = ago(UnixMillis(0), UnixMillis(120_000)).into_string();
-        assert_eq!(text, r#"<time datetime="1970-01-01T00:00:00Z" title="1970-01-01T00:00:00Z">2 min ago</time>"#);
+        let wanted =
+            r#"<time datetime="1970-01-01T00:00:00Z" title="1970-01-01T00:00:00Z" data-ago="0">2 min ago</time>"#;
+        assert_eq!(text, wanted);
+        let text = local(UnixMillis(7_200_000)).into_string();
+        let wanted = r#"<time datetime="1970-01-01T02:00:00Z" data-local="7200000">1970-01-01 02:00:00 UTC</time>"#;
+        assert_eq!(text, wanted);
+    }
+
+    #[test]
+    fn what_ends_is_counted_down_in_two_units() {
+        let now = 1_000;
+        let check = |left: u64, expected: &str| {
+            let text = until(UnixMillis(now + left), UnixMillis(now)).into_string();
+            assert!(text.contains(&format!("data-until=\"{}\">{expected}</time>", now + left)), "{expected}: {text}");
+        };
+        check(0, "over");
+        check(1, "in 1 min");
+        check(3_599_999, "in 59 min");
+        check(3_600_000, "in 1 h");
+        check(7_500_000, "in 2 h 5 min");
+        check(86_400_000 - 1, "in 23 h 59 min");
+        check(86_400_000 + 3_599_999, "in 1 d");
+        check(3 * 86_400_000 + 4 * 3_600_000 + 59 * 60_000, "in 3 d 4 h");
+        assert!(until(UnixMillis(0), UnixMillis(1)).into_string().contains(">over<"));
     }
 
     #[test]

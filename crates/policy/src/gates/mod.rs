@@ -78,7 +78,7 @@ pub use test_coverage::TestCoverageGate;
 pub use tests::TestsGate;
 pub use version::VersionGate;
 pub use vulnerabilities::VulnerabilitiesGate;
-pub use windows::{WindowState, WindowsGate};
+pub use windows::{Stretch, WindowState, WindowsGate};
 
 /// How far ahead of the ledger the clock of a tool may be before its times are not believed.
 const CLOCK_TOLERANCE: Span = Span::from_secs(300);

@@ -48,6 +48,19 @@ pub struct WindowState {
     pub changes_back_at: Option<UnixMillis>,
 }
 
+/// One stretch of time of one window, for a calendar. Where stretches overlap, one that denies wins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stretch {
+    /// Whether it lets something in; otherwise it lets nothing in.
+    pub allows: bool,
+    /// Its first moment.
+    pub start: UnixMillis,
+    /// The first moment after it.
+    pub end: UnixMillis,
+    /// Why, in the policy author's words.
+    pub reason: String,
+}
+
 /// How a moment stands.
 enum Standing<'a> {
     Denied(&'a Window, Interval),
@@ -79,6 +92,25 @@ impl WindowsGate {
         let changes_at = change(open, now);
         let changes_back_at = changes_at.and_then(|at| change(!open, at));
         WindowState { open, reason, changes_at, changes_back_at }
+    }
+
+    /// The first `most` stretches of its windows that touch the time from `from` until before `to`, in order.
+    pub fn stretches(&self, from: UnixMillis, to: UnixMillis, most: usize) -> Vec<Stretch> {
+        let windows = self.allow.iter().map(|window| (true, window));
+        let windows = windows.chain(self.deny.iter().map(|window| (false, window)));
+        let mut found: Vec<(Interval, bool, &Window)> = Vec::new();
+        for (allows, window) in windows {
+            let intervals = window.between(&self.time_zone, from, to).into_iter();
+            found.extend(intervals.map(|interval| (interval, allows, window)));
+        }
+        found.sort_by_key(|(interval, allows, _)| (interval.start, interval.end, *allows));
+        found.truncate(most);
+        let mut stretches = Vec::new();
+        for (interval, allows, window) in found {
+            let reason = window.reason.clone();
+            stretches.push(Stretch { allows, start: interval.start, end: interval.end, reason });
+        }
+        stretches
     }
 
     /// A moment by the clocks of its zone, with the zone's name; nothing where that is UTC.
@@ -279,6 +311,27 @@ reason = "the Christmas freeze"
         assert_eq!((frozen.open, frozen.reason.as_deref()), (false, Some("the Christmas freeze")));
         let local = gate.local("2026-02-02T08:00:00Z".parse().unwrap());
         assert_eq!(local.as_deref(), Some("2026-02-02T09:00:00 Europe/Berlin"));
+    }
+
+    #[test]
+    fn a_calendar_has_what_is_allowed_and_what_is_denied_in_order() {
+        let set = crate::sample::policy(&crate::sample::gate(GATE));
+        let crate::GateKind::Windows(gate) = &set.gates()[0].kind else { panic!("no windows") };
+        let shown = |most: usize| {
+            let (from, to) = ("2026-12-16T12:00:00Z".parse().unwrap(), "2026-12-22T09:00:00Z".parse().unwrap());
+            let stretches = gate.stretches(from, to, most);
+            let line = |one: &Stretch| format!("{} {} {} {}", one.allows, one.start, one.end, one.reason);
+            stretches.iter().map(line).collect::<Vec<_>>()
+        };
+        let all = [
+            "true 2026-12-16T08:00:00Z 2026-12-16T15:00:00Z people are there",
+            "true 2026-12-17T08:00:00Z 2026-12-17T15:00:00Z people are there",
+            "false 2026-12-20T23:00:00Z 2027-01-03T23:00:00Z the Christmas freeze",
+            "true 2026-12-21T08:00:00Z 2026-12-21T15:00:00Z people are there",
+            "true 2026-12-22T08:00:00Z 2026-12-22T15:00:00Z people are there",
+        ];
+        assert_eq!(shown(10), all);
+        assert_eq!(shown(3), all[..3]);
     }
 
     #[test]

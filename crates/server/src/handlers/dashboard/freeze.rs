@@ -3,9 +3,11 @@
 use axum::http::StatusCode;
 use axum::response::Response;
 use lockgate_engine::{Engine, Fault};
-use lockgate_model::{PersonId, UnixMillis};
+use lockgate_model::{PersonId, Span, UnixMillis};
+use lockgate_policy::gates::WindowsGate;
 use lockgate_policy::{Gate, GateKind, Pattern};
 use lockgate_web::Section;
+use lockgate_web::freeze::calendar::{Calendar, Lane, Stretch};
 use lockgate_web::freeze::{self as freeze_page, Filter, FreezeView, WindowLine};
 
 use super::{rights_anywhere, shell};
@@ -16,6 +18,12 @@ use crate::handlers::pages::page;
 
 /// How many rows of each list one page shows.
 const ROWS: usize = 50;
+/// How far the calendar looks ahead.
+const CALENDAR_DAYS: u64 = 28;
+/// How many gates it shows.
+const LANES_MAX: usize = 30;
+/// How many stretches of one gate it shows: four a day.
+const STRETCHES_MAX: usize = 112;
 
 /// `GET /freeze`.
 pub async fn freeze(call: Call) -> Result<Response, Fault> {
@@ -46,7 +54,8 @@ fn view(engine: &Engine, person: &PersonId, filter: Filter, now: UnixMillis) -> 
     let (break_glass, more_glass) = paged(break_glass, filter.glass_from);
     let governance = engine.governance()?;
     let environments = governance.policy.environments().iter().map(|environment| environment.name.clone()).collect();
-    Ok(FreezeView { freezes, more_freezes, break_glass, more_glass, windows: windows(engine, now)?, environments })
+    let (windows, calendar) = (windows(engine, now)?, calendar(engine, now)?);
+    Ok(FreezeView { freezes, more_freezes, break_glass, more_glass, windows, calendar, environments })
 }
 
 /// One page of rows, and how many the next one passes over.
@@ -81,6 +90,45 @@ fn windows(engine: &Engine, now: UnixMillis) -> Result<Vec<WindowLine>, Fault> {
         }
     }
     Ok(lines)
+}
+
+/// What the `windows` gates of the active policy set allow and deny in the next weeks.
+fn calendar(engine: &Engine, now: UnixMillis) -> Result<Calendar, Fault> {
+    let governance = engine.governance()?;
+    let to = now.plus(Span::from_secs(CALENDAR_DAYS * 86_400));
+    let (mut lanes, mut more_gates) = (Vec::new(), 0);
+    for gate in governance.policy.gates() {
+        let GateKind::Windows(config) = &gate.kind else { continue };
+        if lanes.len() < LANES_MAX {
+            lanes.push(lane(gate, config, now, to));
+        } else {
+            more_gates += 1;
+        }
+    }
+    Ok(Calendar { from: now, to, lanes, more_gates })
+}
+
+fn lane(gate: &Gate, config: &WindowsGate, from: UnixMillis, to: UnixMillis) -> Lane {
+    let mut found = config.stretches(from, to, STRETCHES_MAX + 1);
+    let is_cut = found.len() > STRETCHES_MAX;
+    found.truncate(STRETCHES_MAX);
+    let mut stretches = Vec::new();
+    for one in found {
+        stretches.push(Stretch {
+            allows: one.allows,
+            start: (one.start, config.local(one.start)),
+            end: (one.end, config.local(one.end)),
+            reason: one.reason,
+        });
+    }
+    Lane {
+        gate: gate.name.to_string(),
+        environments: gate.environments.clone(),
+        services: services(gate),
+        only_allowed: !config.allow.is_empty(),
+        stretches,
+        is_cut,
+    }
 }
 
 /// For which services a gate is, as patterns; empty stands for all.

@@ -57,6 +57,7 @@ fn shell(app: &App, person: &PersonId) -> Result<Shell, Fault> {
         person: person.clone(),
         origin: governance.origin().to_owned(),
         entries: published.head.size.0,
+        signed: published.time,
         demo: app.demo,
         now: engine.inner().now().max(published.time),
         waiting: standing.waiting,
