@@ -1,10 +1,13 @@
-//! The timeline: what happened, filtered by the server, a page at a time.
+//! The timeline: what happened, filtered by the server, a page at a time, by day, or as a sample.
+
+mod views;
 
 use lockgate_api::client::query_value;
 use lockgate_api::wire::{HistoryItem, HistoryReply};
 use lockgate_model::UnixMillis;
 use maud::{Markup, html};
 
+pub use self::views::{SAMPLE, View};
 use crate::wording::{ago, argument, command, visible};
 
 /// The sorts of events that can be chosen: the first part of their names.
@@ -62,6 +65,8 @@ pub struct Filter {
     pub build: String,
     /// Before which number.
     pub before: Option<u64>,
+    /// As what it is shown.
+    pub view: View,
 }
 
 impl Filter {
@@ -88,6 +93,13 @@ impl Filter {
         let mut pairs: Vec<String> = filled.map(|(name, value)| format!("{name}={}", query_value(value))).collect();
         pairs.extend(before.map(|before| format!("before={before}")));
         pairs.join("&")
+    }
+
+    /// The address of the page, before another number.
+    fn address(&self, before: Option<u64>) -> String {
+        let pairs: Vec<String> =
+            self.view.query().into_iter().chain([self.query(before)]).filter(|part| !part.is_empty()).collect();
+        format!("/timeline?{}", pairs.join("&"))
     }
 
     fn is_empty(&self) -> bool {
@@ -139,12 +151,16 @@ fn stream_flag(stream: &str) -> Option<String> {
     Some(format!("{flag} {}", argument(name)))
 }
 
-/// The page's content.
-pub fn content(history: &HistoryReply, filter: &Filter, now: UnixMillis) -> Markup {
+/// The page's content; `of` is how many entries a sample was drawn from.
+pub fn content(history: &HistoryReply, of: usize, filter: &Filter, now: UnixMillis) -> Markup {
     html! {
         h1 { "Timeline" }
         (form(filter))
-        @if history.items.is_empty() {
+        (views::choice(filter, now))
+        (views::sampled(history, of, filter))
+        @if filter.view == View::Days && !history.items.is_empty() {
+            (views::days(history, filter))
+        } @else if history.items.is_empty() {
             (empty(filter))
         } @else {
             div.scroll { table.timeline id="timeline" {
@@ -168,13 +184,13 @@ pub fn content(history: &HistoryReply, filter: &Filter, now: UnixMillis) -> Mark
 
 fn further(history: &HistoryReply, filter: &Filter) -> Markup {
     html! {
-        @if let Some(next) = history.next {
+        @if let Some(next) = history.next.filter(|_| filter.view.goes_on()) {
             p {
                 @if let Some(scanned) = history.scanned_to { span.quiet { "Looked through to entry " (scanned) ". " } }
-                a.more rel="next" href={ "/timeline?" (filter.query(Some(next))) } { "Go on" }
+                a.more rel="next" href=(filter.address(Some(next))) { "Go on" }
             }
         }
-        @if filter.before.is_some() { p { a href={ "/timeline?" (filter.query(None)) } { "Back to the newest" } } }
+        @if filter.before.is_some() { p { a href=(filter.address(None)) { "Back to the newest" } } }
     }
 }
 
@@ -189,6 +205,7 @@ fn form(filter: &Filter) -> Markup {
     };
     html! {
         form.filters method="get" action="/timeline" role="search" {
+            @if filter.view == View::Days { input type="hidden" name="view" value="days"; }
             (field("text", "Words", "search", &filter.text))
             (stream_field(&filter.stream))
             (field("service", "Service", "search", &filter.service))
@@ -333,14 +350,14 @@ mod tests {
             scanned_to: Some(41),
             checkpoint_size: 41,
         };
-        let text = content(&history, &filter, UnixMillis(60_000)).into_string();
+        let text = content(&history, 1, &filter, UnixMillis(60_000)).into_string();
         assert!(text.contains("person=dana&amp;text=%22%3E%3Cscript") && text.contains("&amp;before=41"), "{text}");
         assert!(text.contains("Looked through to entry 41") && text.contains("suspect"), "{text}");
         assert!(text.contains("href=\"/timeline.csv?person=dana&amp;text=%22%3E%3Cscript"), "{text}");
         // The checkpoint has the entries before 41; the next one has this one too.
         assert!(text.contains("in no checkpoint yet") && !text.contains("in a checkpoint"), "{text}");
         let later =
-            content(&HistoryReply { checkpoint_size: 42, ..history }, &filter, UnixMillis(60_000)).into_string();
+            content(&HistoryReply { checkpoint_size: 42, ..history }, 1, &filter, UnixMillis(60_000)).into_string();
         assert!(later.contains("in a checkpoint") && !later.contains("in no checkpoint"), "{later}");
         for bad in ["<script", "\u{202e}", "href=\"javascript:"] {
             assert!(!text.contains(bad), "{bad}: {text}");
@@ -387,7 +404,7 @@ mod tests {
         );
         assert_eq!(about(serde_json::json!({})), None);
         let empty = HistoryReply { items: Vec::new(), next: None, scanned_to: None, checkpoint_size: 0 };
-        let text = content(&empty, &Filter::default(), UnixMillis(0)).into_string();
+        let text = content(&empty, 0, &Filter::default(), UnixMillis(0)).into_string();
         assert!(text.contains("lockgate history --limit 100"), "{text}");
     }
 }

@@ -73,6 +73,8 @@ mod oidc_provider;
 #[cfg(test)]
 mod outside;
 #[cfg(test)]
+mod paper;
+#[cfg(test)]
 mod passkeys;
 #[cfg(test)]
 mod policy_tools;
@@ -98,6 +100,8 @@ mod slips;
 mod story;
 #[cfg(test)]
 mod tabs;
+#[cfg(test)]
+mod times;
 #[cfg(test)]
 mod token_issuer;
 #[cfg(test)]

@@ -93,18 +93,21 @@ pub async fn history(call: Call) -> Result<Response, Fault> {
 pub async fn export(call: Call) -> Result<Response, Fault> {
     let asked = Asked::of(&call, histories::PAGE_MAX)?;
     let (engine, person) = (call.engine().clone(), call.person()?);
-    let text = heavy(move || Ok(csv::history(&exported(&engine, &person, asked)?))).await?;
+    let text = heavy(move || Ok(csv::history(&gathered(&engine, &person, asked, EXPORT_PAGES)?))).await?;
     let mut response = reply::typed(StatusCode::OK, "text/csv; charset=utf-8", text);
     let name = HeaderValue::from_static("attachment; filename=\"timeline.csv\"");
     response.headers_mut().insert(header::CONTENT_DISPOSITION, name);
     Ok(response)
 }
 
-/// As many pages as one export has, as one.
-fn exported(engine: &Engine, person: &PersonId, asked: Asked) -> Result<HistoryReply, Fault> {
+/// As many full pages as asked for, as one.
+///
+/// # Errors
+/// What the store says.
+pub fn gathered(engine: &Engine, person: &PersonId, asked: Asked, pages: usize) -> Result<HistoryReply, Fault> {
     let mut asked = Asked { most: histories::PAGE_MAX, ..asked };
     let mut all = history_reply(engine, person, &asked)?;
-    for _ in 1..EXPORT_PAGES {
+    for _ in 1..pages {
         let Some(next) = all.next else { break };
         asked.before = Some(next);
         let page = history_reply(engine, person, &asked)?;
