@@ -2,11 +2,12 @@
 
 use lockgate_ledger::approval::{Anchor, Approval, ApprovalDocument, describes};
 use lockgate_ledger::entry::{ApprovalRecorded, CloseCause};
+use lockgate_ledger::gate_changes::GateChanges;
 use lockgate_ledger::release::{PromotionState, ReleaseState};
 use lockgate_ledger::{Actor, Event, Governance};
 use lockgate_model::facts::{Facts, Verdict};
 use lockgate_model::{Digest, Limits, PersonId, PromotionId, UnixMillis};
-use lockgate_policy::{Object, Permission, approver_objection, review_objection};
+use lockgate_policy::{Object, Permission, approver_objection, decide, review_objection};
 use lockgate_sign::ssh::SshSignature;
 use lockgate_tlog::proof::root_at;
 use serde_json::json;
@@ -111,6 +112,7 @@ fn record(
     check_anchor(inner, &approval.predicate.anchor)?;
     if let Some(facts) = &facts {
         check_shown(&governance, facts, &approval, staging.time())?;
+        check_gates(&governance, facts, &approval, staging)?;
     }
     governance.check_counts(&event.approver, &event.key, staging.next_index(), staging.time())?;
     governance.check_scope(&event.approver, &event.key, Some(&asked.request.environment))?;
@@ -176,6 +178,34 @@ fn check_shown(governance: &Governance, facts: &Facts, approval: &Approval, now:
         None => Ok(()),
         Some((reason, message)) => Err(Fault::new(Kind::Denied, reason.as_str(), message)
             .hint("read it with `lockgate approve --open`, and sign once the time has passed")),
+    }
+}
+
+/// The gates that the document names have to be those that come out otherwise at this very moment: an audit decides again
+/// on the state just before the entry. A document that names none is from a tool that did not compare them.
+fn check_gates(
+    governance: &Governance,
+    facts: &Facts,
+    approval: &Approval,
+    staging: &mut Staging<'_>,
+) -> Result<(), Fault> {
+    let shown = approval.predicate.changes.as_ref().and_then(|changes| changes.gates.as_ref());
+    let Some(shown) = shown else { return Ok(()) };
+    let found = match &facts.running {
+        Some(running) => {
+            let other = staging.release(&running.release)?;
+            GateChanges::against(running, &other, &decide(&governance.policy, facts))
+        }
+        None => None,
+    };
+    match found.as_ref() == Some(shown) {
+        true => Ok(()),
+        false => Err(Fault::new(
+            Kind::Conflict,
+            "APPROVAL_STALE",
+            "other gates come out otherwise now than the signed document says; look again and sign again",
+        )
+        .hint(format!("look again: lockgate approve {}", approval.predicate.promotion))),
     }
 }
 

@@ -76,10 +76,8 @@ pub fn offer(engine: &Engine, promotion: PromotionId, review: Review) -> Result<
     let objection = objection(governance, &facts, &document.predicate.approver, verdict, now);
     let possible = |opened: &UnixMillis| (asked.requested_at..=now).contains(opened);
     let opened_at = opened_at.filter(possible).unwrap_or(now.max(asked.requested_at));
-    let changes = match &document.predicate.replaces {
-        Some(replaced) => comparison::summary(engine, &replaced.release, &document.predicate.release, head.size)?,
-        None => None,
-    };
+    let release = &document.predicate.release;
+    let changes = comparison::against_running(engine, governance, &facts, release, head.size)?;
     let document = document.described(&facts).comparing(changes).reviewed(opened_at, &evidence_opened);
     Ok(Offer { document, objection })
 }

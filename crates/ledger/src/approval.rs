@@ -18,6 +18,7 @@
 //! | `anchor` | the tree: a consistency proof, or the tiles | bundle and audit |
 //! | `changes` (what it is against, sizes) | `replaces`, the manifest | [`Approval::check_binding`] |
 //! | `changes` (all counts) | both releases, with the evidence that the approver's ledger held | hand-in and audit |
+//! | `changes` (`gates`) of an approval | what is decided just before its entry, and what let in the release that runs | hand-in and audit |
 //!
 //! `comment` is the approver's own. [`Approval::check_current`] asks all of it once more when an approval is handed in.
 
@@ -101,7 +102,7 @@ pub struct ApprovalPredicate {
     /// What runs there now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaces: Option<Replaced>,
-    /// What changes against what runs there, in counts; absent where nothing runs, or nobody compared.
+    /// What changes against what runs there; absent where nothing runs, or nobody compared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changes: Option<ChangeSummary>,
     /// The active policy set.

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::contents::TestCounts;
+use crate::gate_changes::{GateChanges, GateGroup};
 use crate::release_diff::{CommitChange, CoverageChange, DependencyTally, FindingTally, Pair, Tally};
 use lockgate_model::facts::{Claim, Severity, Tests};
 
@@ -17,6 +18,10 @@ fn changes() -> ChangeSummary {
         tests_after: Some(TestCounts { passed: 5, failed: 0, skipped: 0 }),
         coverage: Some(CoverageChange { before: Some(8_000), after: Some(8_100) }),
         configurations: 0,
+        gates: Some(GateChanges {
+            fail: Some(GateGroup { count: 1, names: vec!["vulnerabilities".parse().unwrap()] }),
+            ..GateChanges::default()
+        }),
     }
 }
 
@@ -98,6 +103,11 @@ fn fields_that_say_nothing_are_not_written() {
     }
     let full = sample().to_bytes().unwrap();
     assert_eq!(ApprovalDocument::from_bytes(&full).unwrap(), sample());
+    // A document from before gates were compared says nothing of them, and has the bytes that it always had.
+    let text = plain(|predicate| predicate.changes = predicate.changes.take().map(|changes| changes.with_gates(None)));
+    assert!(text.contains("\"changes\"") && !text.contains("\"gates\""), "{text}");
+    let early = ApprovalDocument::from_bytes(text.as_bytes()).unwrap();
+    assert_eq!(early.predicate.changes.map(|changes| changes.gates), Some(None));
 }
 
 #[test]

@@ -118,6 +118,7 @@ mod tests {
             "changes     findings: 1 new (worst high), 4 fixed",
             "changes     tests: no report -> 5 passed",
             "changes     coverage: 80.00 % -> 81.00 %",
+            "changes     gates newly failing: vulnerabilities",
             "artifact    app.tar.gz sha256:",
             "evidence    envelope sha256:",
             ", says provenance, signed by ci-builder (opened)",
@@ -145,8 +146,9 @@ mod tests {
     fn another_document_has_another_text_and_code() {
         let code = |text: &str| text.lines().last().map(str::to_owned).unwrap();
         let first = approval_text(&sample());
-        let changes: [fn(&mut ApprovalDocument); 7] = [
+        let changes: [fn(&mut ApprovalDocument); 8] = [
             |document| document.predicate.changes = None,
+            |document| document.predicate.changes.as_mut().unwrap().gates = None,
             |document| document.predicate.release = "shop/web@1.4.3".parse().unwrap(),
             |document| document.predicate.replaces = None,
             |document| document.predicate.waivers.clear(),

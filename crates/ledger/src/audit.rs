@@ -26,6 +26,7 @@ use crate::bodies::{Bodies, required, with_reader};
 use crate::contents::Contents;
 use crate::entry::{ApprovalRecorded, AttestationsIssued, DecisionRecorded, Entry, Event, Leaf, PolicyActivated};
 use crate::facts::ClaimCache;
+use crate::gate_changes;
 use crate::pace::bursts;
 use crate::release_diff::compare;
 use crate::replay::{Deliberation, replay};
@@ -271,6 +272,11 @@ impl<S: AuditSource> Audit<'_, S> {
                 Err(error) => self.problem(error.code, Some(index), error.message),
             }
         }
+        if let Event::ApprovalRecorded(event) = &entry.event
+            && let Err(error) = gate_changes::check(&self.state, event, entry.time, self.source, &self.cache)
+        {
+            self.problem(error.code, Some(index), error.message);
+        }
         if let Err(error) = self.state.apply(index, entry, self.source, Slice::Whole) {
             self.problem(error.code, Some(index), format!("{}: {}", entry.event.name(), error.message));
         }
@@ -313,7 +319,7 @@ impl<S: AuditSource> Audit<'_, S> {
         let (Some(changes), Some(replaced)) = (&predicate.changes, &predicate.replaces) else { return Ok(()) };
         let known = predicate.anchor.size;
         let (from, to) = (self.contents_of(&replaced.release, known)?, self.contents_of(&predicate.release, known)?);
-        match compare(&from, &to).summary() == *changes {
+        match changes.counts(&compare(&from, &to)) {
             true => Ok(()),
             false => Err(ApplyError::new(
                 "APPROVAL_CHANGES",

@@ -27,6 +27,7 @@ pub mod facts;
 pub mod feed;
 pub mod foreign;
 pub mod freeze;
+pub mod gate_changes;
 pub mod governance;
 pub mod identity;
 pub mod manifest;

@@ -11,6 +11,7 @@ use lockgate_model::facts::{Artifact, Finding, Severity, Source, bare_purl};
 use lockgate_model::{Digest, ReleaseName};
 
 use crate::contents::{ComponentUse, Contents, TestCounts};
+use crate::gate_changes::GateChanges;
 
 /// What changes from one release to another.
 #[derive(Debug, Clone)]
@@ -170,7 +171,7 @@ fn configuration_changes(from: &Contents, to: &Contents) -> Vec<ConfigurationCha
     keys.into_iter().filter_map(change).collect()
 }
 
-/// The counts of a diff, as an approver signs them.
+/// The counts of a diff, and the gates that come out otherwise, as an approver signs them.
 ///
 /// What both sides lack is absent, and so are lists that cannot be compared because one side lacks them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -202,6 +203,9 @@ pub struct ChangeSummary {
     pub coverage: Option<CoverageChange>,
     /// How many configurations have another digest.
     pub configurations: u64,
+    /// The gates that come out otherwise than when what runs was let in; absent where nobody decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gates: Option<GateChanges>,
 }
 
 /// Two numbers.
@@ -281,7 +285,7 @@ fn count(number: usize) -> u64 {
 }
 
 impl ReleaseDiff {
-    /// The counts.
+    /// The counts; of gates they say nothing yet.
     pub fn summary(&self) -> ChangeSummary {
         let commit = |source: &Option<Source>| source.as_ref().map(|source| source.commit.clone());
         let (before, after) = (commit(&self.sources.0), commit(&self.sources.1));
@@ -304,6 +308,7 @@ impl ReleaseDiff {
             tests_after: self.tests.1,
             coverage,
             configurations: count(self.configurations.len()),
+            gates: None,
         }
     }
 
@@ -324,6 +329,17 @@ impl ReleaseDiff {
 }
 
 impl ChangeSummary {
+    /// The same counts with these gates.
+    #[must_use]
+    pub fn with_gates(self, gates: Option<GateChanges>) -> Self {
+        Self { gates, ..self }
+    }
+
+    /// Whether these are the counts of that diff. Gates come from a decision, and are compared where one is made.
+    pub fn counts(&self, diff: &ReleaseDiff) -> bool {
+        self.clone().with_gates(None) == diff.summary()
+    }
+
     /// One line for each thing that is compared, for people.
     pub fn lines(&self) -> Vec<String> {
         let mut lines = vec![format!(
@@ -358,6 +374,7 @@ impl ChangeSummary {
         if self.configurations > 0 {
             lines.push(format!("configurations: {} differ", self.configurations));
         }
+        lines.extend(self.gates.iter().flat_map(GateChanges::lines));
         lines
     }
 }

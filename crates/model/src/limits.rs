@@ -45,6 +45,8 @@ pub struct Limits {
     pub policy_bytes: usize,
     /// Gates in one policy set.
     pub policy_gates: usize,
+    /// Gates that an approval document names for each thing that comes of them; the others are counted.
+    pub gates_named: usize,
     /// Findings read from one report.
     pub findings_per_report: usize,
     /// Components read from one SBOM.
@@ -93,6 +95,7 @@ impl Limits {
         approvals_per_promotion: 64,
         policy_bytes: 256 * 1024,
         policy_gates: 500,
+        gates_named: 8,
         findings_per_report: 100_000,
         components_per_sbom: 1_000_000,
         tests_per_report: 1_000_000,

@@ -515,6 +515,7 @@ const MANIFEST = object(
 const some = (of) => (value) => list(of)(value) && value.length > 0;
 const pair = object({ before: integer, after: integer });
 const testCounts = object({ passed: integer, failed: integer, skipped: integer });
+const gateGroup = object({ count: integer, names: list(name) });
 const severity = one('negligible', 'low', 'medium', 'unknown', 'high', 'critical');
 const CHANGES = object(
   { against: digest, artifacts: object({ added: integer, removed: integer }), sizeBytes: pair, configurations: integer },
@@ -523,6 +524,10 @@ const CHANGES = object(
     dependencies: object({ added: integer, removed: integer, changed: integer, relicensed: integer }),
     findings: object({ added: integer, fixed: integer }, { worst: severity }),
     testsBefore: testCounts, testsAfter: testCounts, coverage: object({}, { before: integer, after: integer }),
+    gates: object({}, {
+      fail: gateGroup, pending: gateGroup, warn: gateGroup, waived: gateGroup, overridden: gateGroup, pass: gateGroup,
+      removed: gateGroup,
+    }),
   },
 );
 const APPROVAL = object({

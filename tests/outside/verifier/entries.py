@@ -216,6 +216,7 @@ _line = shape(
 )
 _tests = shape(passed=_count, failed=_count, skipped=_count)
 _pair = shape(before=_count, after=_count)
+_group = Optional(shape(count=_count, names=list_of(name)))
 _changes = shape(
     against=digest, artifacts=shape(added=_count, removed=_count), sizeBytes=_pair,
     coverage=Optional(shape(before=Optional(_count), after=Optional(_count))),
@@ -226,6 +227,10 @@ _changes = shape(
         worst=Optional(forms.one_of("negligible", "low", "medium", "unknown", "high", "critical")),
     )),
     testsBefore=Optional(_tests), testsAfter=Optional(_tests), configurations=_count,
+    gates=Optional(shape(
+        fail=_group, pending=_group, warn=_group, waived=_group, overridden=_group, removed=_group,
+        **{"pass": _group},
+    )),
 )  # fmt: skip
 
 APPROVAL = shape(

@@ -1,24 +1,31 @@
 //! Consent: what an approval says is checked field by field; it can be taken back, lent, and waited for.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use lockgate_engine::approve::{Approve, approve};
+use lockgate_engine::attest::{Evidence, Form, attest, check};
 use lockgate_engine::audit::StoreSource;
-use lockgate_engine::{Clock as _, Fault, approvers, consent, delegate, scheduler, take_back, why};
-use lockgate_ledger::ApprovalDocument;
+use lockgate_engine::bodies::{StoreBodies, Upload};
+use lockgate_engine::{Clock as _, Fault, approvers, consent, delegate, reader, scheduler, take_back, why};
 use lockgate_ledger::approval::{NAMESPACE, Replaced, WaiverLine};
 use lockgate_ledger::audit::audit;
+use lockgate_ledger::bodies::BodyError;
 use lockgate_ledger::delegation::{
     DELEGATION_NAMESPACE, DelegationDocument, DelegationEndDocument, DelegationEnded, DelegationGranted,
 };
+use lockgate_ledger::entry::ApprovalRecorded;
+use lockgate_ledger::gate_changes::{self, GateChanges};
 use lockgate_ledger::governance::document_bytes;
 use lockgate_ledger::withdrawal::{ApprovalWithdrawn, WITHDRAWAL_NAMESPACE, WithdrawalDocument, withdrawable};
+use lockgate_ledger::{ApprovalDocument, Bodies, ClaimCache};
 use lockgate_model::facts::{PromotionKind, SubjectKind, Verdict};
 use lockgate_model::{Digest, EntryIndex, PromotionId, Span, UnixMillis};
 use lockgate_sign::ssh_signer::SshSigner as _;
 
 use crate::world::{World, key_of, person};
 
+const CRITICAL: &str = include_str!("../../../evidence/testdata/trivy-critical.json");
 const ORIGIN: &str = "log1.test.example";
 
 /// `shop/web@1.0.0` pending for production.
@@ -148,6 +155,112 @@ fn no_field_of_an_approval_can_be_changed() {
         assert!(fields.contains(key), "`{key}` is never changed here");
     }
     assert_eq!(hand_in(&world, "sam", good).unwrap(), "granted");
+}
+
+/// `shop/web@1.1.0` pending for production, where 1.0.0 runs.
+fn next(world: &World) -> PromotionId {
+    let first = pending(world);
+    assert_eq!(hand_in(world, "sam", signed(world, first, "sam", |_| ())).unwrap(), "granted");
+    world.push("shop/web@1.1.0");
+    let (promotion, status) = world.promote("shop/web@1.1.0", "production").unwrap();
+    assert_eq!(status, "pending");
+    promotion
+}
+
+/// A scan with a critical finding, for 1.1.0.
+fn scan(world: &World) {
+    let upload = Upload::Inline(CRITICAL.as_bytes().to_vec());
+    let scan = check(world.engine(), Evidence { upload, form: Form::Report(None), expect: None }).unwrap();
+    let submission = attest(world.engine(), person("ci"), "shop/web@1.1.0".parse().unwrap(), vec![scan]).unwrap();
+    world.engine().run(submission).unwrap();
+}
+
+/// What a document says of gates.
+fn gates(request: &Approve) -> Option<GateChanges> {
+    ApprovalDocument::from_bytes(&request.document).unwrap().predicate.changes.unwrap().gates
+}
+
+#[test]
+fn the_gates_that_change_are_signed_as_they_are_when_it_is_recorded() {
+    let world = World::starter();
+    let promotion = next(&world);
+    let early = signed(&world, promotion, "sam", |_| ());
+    assert_eq!(gates(&early), Some(GateChanges::default()));
+    scan(&world);
+    let size = world.size();
+    assert_eq!(hand_in(&world, "sam", early).unwrap_err().code, "APPROVAL_STALE");
+    // Nothing of it can be left out but all of it, as tools do that never compared gates.
+    let less = signed(&world, promotion, "sam", |document| {
+        document.predicate.changes.as_mut().unwrap().gates = Some(GateChanges::default());
+    });
+    assert_eq!(hand_in(&world, "sam", less).unwrap_err().code, "APPROVAL_STALE");
+    assert_eq!(world.size(), size, "something that was refused was written");
+    let now = signed(&world, promotion, "sam", |_| ());
+    let told = gates(&now).unwrap();
+    assert_eq!(told.lines(), ["gates newly failing: vulnerabilities"]);
+    assert_eq!(hand_in(&world, "sam", now).unwrap(), "denied");
+}
+
+#[test]
+fn an_approval_that_says_nothing_of_gates_is_as_good_as_ever() {
+    let world = World::starter();
+    let promotion = next(&world);
+    let old = signed(&world, promotion, "sam", |document| {
+        document.predicate.changes.as_mut().unwrap().gates = None;
+    });
+    assert!(!String::from_utf8_lossy(&old.document).contains("\"gates\""));
+    assert_eq!(hand_in(&world, "sam", old).unwrap(), "granted");
+}
+
+/// The bodies of a store, and one document more.
+struct With<'a>(StoreBodies<'a>, &'a [u8]);
+
+impl Bodies for With<'_> {
+    fn body(&self, digest: &Digest) -> Result<Option<Cow<'_, [u8]>>, BodyError> {
+        match Digest::of(self.1) == *digest {
+            true => Ok(Some(Cow::Borrowed(self.1))),
+            false => self.0.body(digest),
+        }
+    }
+}
+
+/// A server that records what it should refuse is found out.
+#[test]
+fn an_audit_decides_again_which_gates_change() {
+    let world = World::starter();
+    let promotion = next(&world);
+    scan(&world);
+    let (mut state, release, _) = why::slice(world.engine(), promotion).unwrap();
+    // An auditor has followed every release.
+    let runs = "shop/web@1.0.0".parse().unwrap();
+    let governance = world.engine().governance().unwrap();
+    state.adopt_release(reader::release(&world.store, &governance, &runs).unwrap().unwrap());
+    let audited = |verdict: Verdict, change: Change| {
+        let request = signed(&world, promotion, "sam", |document| {
+            document.predicate.verdict = verdict;
+            change(document);
+        });
+        let event = ApprovalRecorded {
+            promotion,
+            release: release.name.clone(),
+            verdict,
+            approver: person("sam"),
+            key: key_of("sam").public_key().fingerprint(),
+            document: Digest::of(&request.document),
+            signature: request.signature.clone(),
+        };
+        let bodies = With(StoreBodies(&world.store), &request.document);
+        let found = gate_changes::check(&state, &event, world.hands.now(), &bodies, &ClaimCache::default());
+        found.map_err(|error| error.code)
+    };
+    let nothing: Change = |document| {
+        document.predicate.changes.as_mut().unwrap().gates = Some(GateChanges::default());
+    };
+    let unsaid: Change = |document| document.predicate.changes.as_mut().unwrap().gates = None;
+    assert_eq!(audited(Verdict::Approve, |_| ()), Ok(()));
+    assert_eq!(audited(Verdict::Approve, nothing), Err("APPROVAL_CHANGES"));
+    assert_eq!(audited(Verdict::Approve, unsaid), Ok(()));
+    assert_eq!(audited(Verdict::Reject, nothing), Ok(()));
 }
 
 #[test]

@@ -88,10 +88,10 @@ fn consent(world: &World, options: &cli::Approve, verdict: Verdict) -> Outcome {
             anchor: Anchor { size: verified.checkpoint_size, root: verified.checkpoint_root },
         },
     )?;
-    let changes = against_running(world, &client, &trust, &verified, &bodies)?;
+    let decision = decide(&verified.state.governance()?.policy, &facts);
+    let changes = against_running(world, &client, &trust, &verified, &bodies, &decision)?;
     let document = document.described(&facts).comparing(changes).reviewed(opened_at, &opened);
     let bytes = document.to_bytes()?;
-    let decision = decide(&verified.state.governance()?.policy, &facts);
     if let Some(note) = beside_people(&decision) {
         world.terminal.say(note);
     }

@@ -1,18 +1,20 @@
-//! Comparison: what changes against what runs in the target, counted from data that was verified here.
+//! Comparison: what changes against what runs in the target, from data that was verified here.
 
 use lockgate_api::{Client, Exit};
 use lockgate_ledger::bodies::BodyMap;
 use lockgate_ledger::contents::Contents;
+use lockgate_ledger::gate_changes::GateChanges;
 use lockgate_ledger::release_diff::{ChangeSummary, compare};
 use lockgate_ledger::{Bundle, TrustFile, Verified, bundle};
+use lockgate_policy::Decision;
 use lockgate_tlog::checkpoint::Checkpoint;
 
 use crate::commands::approve::remember;
 use crate::failure::Failure;
 use crate::world::World;
 
-/// Counts what changes; `None` where nothing runs in the target, or where the server does not hand out the proof of what
-/// runs. What it does hand out must verify.
+/// Counts what changes, and names the gates that `decision`, made here, comes to otherwise; `None` where nothing runs in
+/// the target, or where the server does not hand out the proof of what runs. What it does hand out must verify.
 ///
 /// # Errors
 /// What does not verify here.
@@ -22,6 +24,7 @@ pub fn against_running(
     trust: &TrustFile,
     verified: &Verified,
     bodies: &BodyMap,
+    decision: &Decision,
 ) -> Result<Option<ChangeSummary>, Failure> {
     let asked = verified.release.promotion(verified.promotion)?;
     let service = &verified.release.name.service;
@@ -50,5 +53,6 @@ pub fn against_running(
     let known = verified.checkpoint_size;
     let from = Contents::read(&other.release, known, &others)?;
     let to = Contents::read(&verified.release, known, bodies)?;
-    Ok(Some(compare(&from, &to).summary()))
+    let gates = GateChanges::against(running, &other.release, decision);
+    Ok(Some(compare(&from, &to).summary().with_gates(gates)))
 }

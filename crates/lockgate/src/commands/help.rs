@@ -55,7 +55,7 @@ pub const REASONS: &[(&str, &str)] = &[
     ),
     (
         "APPROVAL_CHANGES",
-        "The counts in the signed document, of what changes against what runs in the target, are not those that the two releases have with the evidence of that time. Open the promotion again and sign what is shown; if an audit says it, somebody signed a document that another tool made.",
+        "The counts in the signed document, of what changes against what runs in the target, are not those that the two releases have with the evidence of that time, or the gates that it names are not those that came out otherwise. Open the promotion again and sign what is shown; if an audit says it, somebody signed a document that another tool made.",
     ),
     (
         "NOTHING_RUNS",
@@ -273,7 +273,7 @@ pub const REASONS: &[(&str, &str)] = &[
     ),
     (
         "APPROVAL_STALE",
-        "What runs in the target, or the policy set, has changed since the document was shown. Look again and sign again.",
+        "What runs in the target, the policy set, what is listed in the document, or which gates come out otherwise than for what runs there, has changed since the document was shown. Look again and sign again.",
     ),
     ("APPROVAL_EXPIRED", "The approval's end is past, or later than the policy set allows."),
     ("APPROVAL_REPLAYED", "This very approval is recorded already."),

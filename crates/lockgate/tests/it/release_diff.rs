@@ -93,7 +93,8 @@ fn an_approver_signs_what_changes_and_the_audit_counts_again() {
         .run(&["approve", &promotion, "--as", "sam", "--yes"])
         .exits(0)
         .says("dependencies: 0 new, 0 gone, 1 in another version")
-        .says("findings: 0 new, 0 fixed");
+        .says("findings: 0 new, 0 fixed")
+        .says("gates: none comes out otherwise");
     lockgate.run(&["attest", "shop/web@1.5.0", "--scan", "trivy-critical.json"]).exits(0);
     lockgate.run(&["audit"]).exits(0).says("is sound");
 }
@@ -151,4 +152,20 @@ fn a_promotion_says_what_went_before_it() {
     }
     let entry = lockgate.get(&format!("/v1/history?before={}&limit=1", decision + 1), Some(&sam)).json();
     assert_eq!(entry["items"][0]["event"], "decision.recorded", "{entry}");
+}
+
+#[test]
+fn an_approver_signs_which_gates_change_and_the_audit_decides_again() {
+    let lockgate = Instance::granted();
+    lockgate.push("1.5.0", "trivy-critical.json").exits(0);
+    lockgate.promote("1.5.0").exits(3);
+    let status = lockgate.json(&["status"], 0);
+    let promotion = text(&status["open"][0]["promotion"]);
+    let sam = lockgate.token("sam");
+    let page = lockgate.get(&format!("/v1/promotions/{promotion}/document"), Some(&sam)).json();
+    let failing = "gates newly failing: vulnerabilities";
+    assert!(text(&page["text"]).contains(failing), "{page}");
+    // The same comes out here, of entries that were verified here.
+    lockgate.run(&["approve", &promotion, "--as", "sam", "--yes"]).exits(3).says(failing);
+    lockgate.run(&["audit"]).exits(0).says("is sound");
 }
