@@ -195,6 +195,7 @@ routes! {
     "GET" "/v1/grants" "grant" Permission("read"), None, Read, Safe, "grants.find", "By which promotion an artifact may run in an environment now";
     "GET" "/v1/status" "status" Permission("read"), None, Read, Safe, "status", "What runs where, and what is open";
     "GET" "/v1/matrix" "matrix" Permission("read"), None, Read, Safe, "matrix", "What runs where and what waits for what, filtered";
+    "POST" "/v1/pins" "pin" Permission("read"), Json, Write, CookieChecked, "matrix.pin", "Show a service before all others in the pipeline, or no longer, in this browser alone: the reply sets a cookie";
     "GET" "/v1/drift" "drift" Permission("read"), None, Read, Safe, "drift", "What is granted compared with what was reported to run, filtered";
     "GET" "/v1/metrics" "metrics" Permission("read"), None, Read, Safe, "metrics", "How long promotions take, what they wait for, and what fails";
     "GET" "/v1/inbox" "inbox" Permission("read"), None, Read, Safe, "inbox", "What the caller can decide now: promotions, changes, alarms";

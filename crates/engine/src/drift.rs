@@ -23,7 +23,7 @@ use crate::engine::Engine;
 use crate::environment;
 use crate::fault::Fault;
 use crate::reader;
-use crate::runs::{self, Word};
+use crate::runs::{self, Row, Word};
 
 /// After how many places a page ends; the places of one service stay together.
 pub const PAGE_MAX: usize = 100;
@@ -186,6 +186,96 @@ pub fn page(
     Ok(Page { places, next, environments })
 }
 
+/// How what was reported of one place differs from what is granted there; none where it does not.
+///
+/// Costs two short reads of rows where nothing was reported, or what is granted; only a difference is looked up in the
+/// ledger.
+///
+/// # Errors
+/// What the store says.
+pub fn difference(
+    store: &dyn Store,
+    service: &ServiceName,
+    environment: &EnvName,
+    granted: Option<&Running>,
+) -> Result<Option<Standing>, Fault> {
+    let Some(row) = counting(store, service, environment, granted)? else { return Ok(None) };
+    if row.says_runs() && granted.is_some_and(|granted| granted.release == row.release) {
+        return Ok(None);
+    }
+    let Some(report) = recorded(store, environment, &row)?.filter(|report| granted.is_some() || report.says_runs())
+    else {
+        return Ok(None);
+    };
+    // How old a report is makes no difference between two releases.
+    let standing = standing(granted, Some(&report), report.at, Span::from_secs(1));
+    Ok(Some(standing).filter(|standing| standing.is_drift()))
+}
+
+/// The report that counts in one place, as the ledger has it, where this is granted there. Whether the place may be read
+/// is for the caller to ask.
+///
+/// # Errors
+/// What the store says.
+pub fn report(
+    store: &dyn Store,
+    service: &ServiceName,
+    environment: &EnvName,
+    granted: Option<&Running>,
+) -> Result<Option<Report>, Fault> {
+    match counting(store, service, environment, granted)? {
+        Some(row) => recorded(store, environment, &row),
+        None => Ok(None),
+    }
+}
+
+/// The row of the report that counts of a place.
+fn counting(
+    store: &dyn Store,
+    service: &ServiceName,
+    environment: &EnvName,
+    granted: Option<&Running>,
+) -> Result<Option<Row>, Fault> {
+    let words = runs::words(store, environment, service, granted.map(|granted| &granted.release))?;
+    Ok(runs::counting(words, granted.map_or(UnixMillis(0), |granted| granted.since)))
+}
+
+/// What a row stands for, as the ledger has it.
+fn recorded(store: &dyn Store, environment: &EnvName, row: &Row) -> Result<Option<Report>, Fault> {
+    // INVARIANT (rows are not believed): the row only says where to look.
+    let entry = reader::entry(store, row.index)?;
+    let Event::EvidenceRecorded(event) = &entry.event else { return Ok(None) };
+    if event.release != row.release || event.evidence != row.evidence || event.size_bytes > runs::BYTES_MAX {
+        return Ok(None);
+    }
+    let Some(word) = word(store, event).filter(|word| word.environment == *environment) else { return Ok(None) };
+    Ok(Some(Report {
+        release: row.release.clone(),
+        outcome: word.outcome,
+        at: word.at(entry.time),
+        index: row.index,
+        by: entry.actor.to_string(),
+        evidence: row.evidence,
+        granted: was_granted(store, environment, &row.release)?,
+    }))
+}
+
+/// What a piece of evidence says of what runs; none where it says nothing of it.
+fn word(store: &dyn Store, event: &EvidenceRecorded) -> Option<Word> {
+    let Said { claim: Claim::Check(check), .. } = read_recorded(event, &StoreBodies(store)).ok()? else { return None };
+    Word::of(&check)
+}
+
+fn was_granted(store: &dyn Store, environment: &EnvName, release: &ReleaseName) -> Result<bool, Fault> {
+    let Some(index) = runs::granted_at(store, environment, release)? else { return Ok(false) };
+    let entry = reader::entry(store, index)?;
+    let is_it = |event: &Event| match event {
+        Event::GrantIssued(grant) => grant.environment == *environment && grant.release == *release,
+        _ => false,
+    };
+    Ok(is_it(&entry.event))
+}
+
 /// What places are made from.
 struct View<'a> {
     engine: &'a Engine,
@@ -239,63 +329,15 @@ impl View<'_> {
         if !may_read(&self.governance, self.principal, Object::Target(service, environment)) {
             return Ok(None);
         }
-        let granted = reader::running(self.engine.store(), environment, service)?;
-        let reported = report(self.engine.store(), service, environment, granted.as_ref())?;
+        let store = self.engine.store();
+        let granted = reader::running(store, environment, service)?;
+        let reported = report(store, service, environment, granted.as_ref())?;
         if granted.is_none() && !reported.as_ref().is_some_and(Report::says_runs) {
             return Ok(None);
         }
         let standing = standing(granted.as_ref(), reported.as_ref(), self.now, self.filter.old);
         Ok(Some(Place { service: service.clone(), environment: environment.clone(), standing, granted, reported }))
     }
-}
-
-/// The report that counts in one place, as the ledger has it, where this is granted there. Whether the place may be read
-/// is for the caller to ask.
-///
-/// # Errors
-/// What the store says.
-pub fn report(
-    store: &dyn Store,
-    service: &ServiceName,
-    environment: &EnvName,
-    granted: Option<&Running>,
-) -> Result<Option<Report>, Fault> {
-    let words = runs::words(store, environment, service, granted.map(|granted| &granted.release))?;
-    let since = granted.map_or(UnixMillis(0), |granted| granted.since);
-    let Some(row) = runs::counting(words, since) else { return Ok(None) };
-    // INVARIANT (rows are not believed): the row only says where to look.
-    let entry = reader::entry(store, row.index)?;
-    let Event::EvidenceRecorded(event) = &entry.event else { return Ok(None) };
-    if event.release != row.release || event.evidence != row.evidence || event.size_bytes > runs::BYTES_MAX {
-        return Ok(None);
-    }
-    let Some(word) = word(store, event).filter(|word| word.environment == *environment) else { return Ok(None) };
-    let granted = was_granted(store, environment, &row.release)?;
-    Ok(Some(Report {
-        release: row.release,
-        outcome: word.outcome,
-        at: word.at(entry.time),
-        index: row.index,
-        by: entry.actor.to_string(),
-        evidence: row.evidence,
-        granted,
-    }))
-}
-
-/// What a piece of evidence says of what runs; none where it says nothing of it.
-fn word(store: &dyn Store, event: &EvidenceRecorded) -> Option<Word> {
-    let Said { claim: Claim::Check(check), .. } = read_recorded(event, &StoreBodies(store)).ok()? else { return None };
-    Word::of(&check)
-}
-
-fn was_granted(store: &dyn Store, environment: &EnvName, release: &ReleaseName) -> Result<bool, Fault> {
-    let Some(index) = runs::granted_at(store, environment, release)? else { return Ok(false) };
-    let entry = reader::entry(store, index)?;
-    let is_it = |event: &Event| match event {
-        Event::GrantIssued(grant) => grant.environment == *environment && grant.release == *release,
-        _ => false,
-    };
-    Ok(is_it(&entry.event))
 }
 
 /// How a report compares with a grant. Something is granted, or reported to run.

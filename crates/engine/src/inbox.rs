@@ -9,7 +9,7 @@ use lockgate_ledger::replay::deliberate;
 use lockgate_ledger::waiver::Waiver;
 use lockgate_ledger::{Governance, State};
 use lockgate_model::facts::{DelegationFact, Facts, SubjectKind, Verdict};
-use lockgate_model::{EnvName, PersonId, PromotionId, ReleaseName, UnixMillis};
+use lockgate_model::{EnvName, PersonId, PromotionId, ReleaseName, ServiceName, UnixMillis};
 use lockgate_policy::{GateOutcome, Permission, approver_objection};
 
 use crate::bodies::StoreBodies;
@@ -121,7 +121,21 @@ pub fn waivers(engine: &Engine, person: &PersonId) -> Result<Vec<Waiver>, Fault>
     Ok(governance.waivers().iter().rev().filter(could_grant).take(WAIVERS_MAX).cloned().collect())
 }
 
-/// The open promotions whose target somebody may approve for, by their own or a lent right, in order.
+/// Whether somebody is a person who may approve for a target, by their own or a lent right: without that, nothing there
+/// waits for them.
+pub fn could_approve(
+    governance: &Governance,
+    person: &PersonId,
+    service: &ServiceName,
+    environment: &EnvName,
+    now: UnixMillis,
+) -> bool {
+    governance.person(person).is_some_and(|known| known.kind == SubjectKind::Person)
+        && (governance.may_for(person, Permission::Approve, service, environment)
+            || governance.lends_approval(person, service, environment, now))
+}
+
+/// The open promotions whose target somebody may approve for, in order.
 fn candidates(
     engine: &Engine,
     governance: &Governance,
@@ -140,8 +154,7 @@ fn candidates(
             let Some(environment) = key.split('/').next().and_then(|name| name.parse::<EnvName>().ok()) else {
                 continue;
             };
-            let own = governance.may_for(person, Permission::Approve, &release.service, &environment);
-            if own || governance.lends_approval(person, &release.service, &environment, now) {
+            if could_approve(governance, person, &release.service, &environment, now) {
                 found.push(promotion);
             }
         }
@@ -154,8 +167,11 @@ fn candidates(
     }
 }
 
-/// One promotion, if it waits for this person.
-fn waiting(engine: &Engine, person: &PersonId, id: PromotionId, now: UnixMillis) -> Result<Option<Waiting>, Fault> {
+/// One promotion, if it waits for this person; what it waits for is decided anew.
+///
+/// # Errors
+/// What the store says.
+pub fn waiting(engine: &Engine, person: &PersonId, id: PromotionId, now: UnixMillis) -> Result<Option<Waiting>, Fault> {
     let (state, release, asked) = slice(engine, id)?;
     if !asked.status().is_open() || asked.request.expires_at <= now || has_approved(&state, &asked, person, now)? {
         return Ok(None);

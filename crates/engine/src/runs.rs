@@ -222,6 +222,20 @@ fn under(store: &dyn Store, prefix: &str) -> Result<Vec<Row>, StoreError> {
     Ok(page.iter().filter(|(key, _)| key.starts_with(prefix)).filter_map(|(_, value)| Row::read(value)).collect())
 }
 
+/// Whether anybody ever reported what runs in an environment.
+///
+/// # Errors
+/// What the store says.
+pub fn is_reported(store: &dyn Store, environment: &EnvName) -> Result<bool, StoreError> {
+    for prefix in [format!("runs\t{environment}\t"), format!("runs-of\t{environment}\t")] {
+        let first = store.projections(WHERE, Some(&prefix), 1)?;
+        if first.first().is_some_and(|(key, _)| key.starts_with(&prefix)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// Of these words the one that counts: the newest that something runs, since `since`; where there is none, the newest
 /// that something does not. Moments are compared by the second, as reports have them.
 pub fn counting(words: Vec<Row>, since: UnixMillis) -> Option<Row> {

@@ -99,13 +99,10 @@ pub fn service(
     name: &ServiceName,
     before: Option<u64>,
 ) -> Result<ServiceView, Fault> {
+    check_service(engine, person, name)?;
     let governance = engine.governance()?;
     let store = engine.store();
     let stream = StreamName::service(name);
-    if !may_read(&governance, person, Object::Service(name)) || store.stream_head(&stream)?.is_none() {
-        return Err(Fault::not_found("SERVICE_UNKNOWN", format!("no release of {name} is published"))
-            .hint("`lockgate status` lists the services that you may read"));
-    }
     let page = store.stream_page_newest(&stream, before, PAGE)?;
     let next = page.last().map(|(seq, _)| *seq).filter(|seq| *seq > 0 && page.len() == PAGE);
     let mut releases = Vec::with_capacity(page.len());
@@ -119,6 +116,20 @@ pub fn service(
         environments.push(in_environment(engine, &governance, name, environment)?);
     }
     Ok(ServiceView { environments, releases, next })
+}
+
+/// Refuses a service that is not there, or that somebody may not read, with the same words.
+///
+/// # Errors
+/// `SERVICE_UNKNOWN`; what the store says.
+pub fn check_service(engine: &Engine, person: &PersonId, name: &ServiceName) -> Result<(), Fault> {
+    let governance = engine.governance()?;
+    let is_readable = may_read(&governance, person, Object::Service(name));
+    match is_readable && engine.store().stream_head(&StreamName::service(name))?.is_some() {
+        true => Ok(()),
+        false => Err(Fault::not_found("SERVICE_UNKNOWN", format!("no release of {name} is published"))
+            .hint("`lockgate status` lists the services that you may read")),
+    }
 }
 
 /// One release with where it and its siblings run.

@@ -63,6 +63,12 @@ pub struct Limits {
     pub snooze_cookie_bytes: usize,
     /// The longest that a line is snoozed.
     pub snooze_secs: u64,
+    /// Services that one browser keeps pinned.
+    pub pinned_services: usize,
+    /// The cookie in which it does.
+    pub pin_cookie_bytes: usize,
+    /// For how long it does after the last of them was pinned.
+    pub pin_secs: u64,
     /// Connections from one address.
     pub connections_per_address: usize,
     /// Connections in all.
@@ -104,6 +110,9 @@ impl Limits {
         snoozed_lines: 20,
         snooze_cookie_bytes: 1024,
         snooze_secs: 7 * 86_400,
+        pinned_services: 20,
+        pin_cookie_bytes: 3072,
+        pin_secs: 365 * 86_400,
         connections_per_address: 256,
         connections: 10_000,
         transfer_bytes_per_minute: 256 * 1024,

@@ -1,4 +1,4 @@
-//! Cookies: how pages carry a token that no script can read, and what a browser keeps folded.
+//! Cookies: how pages carry a token that no script can read, and what a browser keeps folded or pinned.
 //!
 //! A request carries a token in the `Authorization` header or in the cookie, never in both, and a cookie counts only on
 //! routes whose `Csrf` mode lets it. The cookie goes over plain HTTP only where the server was reached by a loopback
@@ -24,6 +24,10 @@ pub const FLOW: &str = "lockgate_oidc";
 pub const SNOOZED: &str = "lockgate_snoozed";
 /// Its name everywhere else, as for the session.
 pub const HOST_SNOOZED: &str = "__Host-lockgate_snoozed";
+/// The name of the cookie that says which services are pinned, over plain loopback.
+pub const PINNED: &str = "lockgate_pinned";
+/// Its name everywhere else, as for the session.
+pub const HOST_PINNED: &str = "__Host-lockgate_pinned";
 /// The longest token.
 const TOKEN_MAX_BYTES: usize = 256;
 
@@ -73,6 +77,11 @@ pub fn value(headers: &HeaderMap, name: &str) -> Result<Option<String>, Fault> {
 /// What the browser says of its snoozed lines; nothing where it says that twice, at too great length, or not in text.
 pub fn snoozed(hosts: &Hosts, headers: &HeaderMap) -> Option<String> {
     value_within(headers, snoozed_name(hosts, headers), Limits::DEFAULT.snooze_cookie_bytes).ok().flatten()
+}
+
+/// What the browser says of its pinned services; nothing where it does so in an odd way, as [`snoozed`].
+pub fn pinned(hosts: &Hosts, headers: &HeaderMap) -> Option<String> {
+    value_within(headers, pinned_name(hosts, headers), Limits::DEFAULT.pin_cookie_bytes).ok().flatten()
 }
 
 fn value_within(headers: &HeaderMap, name: &str, most_bytes: usize) -> Result<Option<String>, Fault> {
@@ -141,6 +150,16 @@ pub fn set_snoozed(response: &mut Response, hosts: &Hosts, headers: &HeaderMap, 
     append(response, &format!("{name}={value}; HttpOnly; SameSite=Strict; Path=/; Max-Age={age}{secure}"))
 }
 
+/// Has the browser keep which services are pinned; it forgets them where `value` is empty.
+///
+/// # Errors
+/// A bug, when the value has a character that it never has.
+pub fn set_pinned(response: &mut Response, hosts: &Hosts, headers: &HeaderMap, value: &str) -> Result<(), Fault> {
+    let (name, secure) = (pinned_name(hosts, headers), secure(hosts, headers));
+    let age = if value.is_empty() { 0 } else { Limits::DEFAULT.pin_secs };
+    append(response, &format!("{name}={value}; HttpOnly; SameSite=Strict; Path=/; Max-Age={age}{secure}"))
+}
+
 fn is_plain(hosts: &Hosts, headers: &HeaderMap) -> bool {
     host_of(headers).is_some_and(|host| hosts.is_plain_loopback(host))
 }
@@ -155,6 +174,10 @@ fn session_name(hosts: &Hosts, headers: &HeaderMap) -> &'static str {
 
 fn snoozed_name(hosts: &Hosts, headers: &HeaderMap) -> &'static str {
     if is_plain(hosts, headers) { SNOOZED } else { HOST_SNOOZED }
+}
+
+fn pinned_name(hosts: &Hosts, headers: &HeaderMap) -> &'static str {
+    if is_plain(hosts, headers) { PINNED } else { HOST_PINNED }
 }
 
 fn append(response: &mut Response, cookie: &str) -> Result<(), Fault> {
@@ -265,6 +288,24 @@ mod tests {
         assert_eq!(set("localhost", "abc"), format!("lockgate_snoozed=abc{kept}604800"));
         assert_eq!(set("lockgate.example", "abc"), format!("__Host-lockgate_snoozed=abc{kept}604800; Secure"));
         assert_eq!(set("localhost", ""), format!("lockgate_snoozed={kept}0"));
+    }
+
+    #[test]
+    fn what_is_pinned_is_kept_in_a_cookie_of_its_own() {
+        let plain = Hosts::default();
+        let mut headers = headers(&["lockgate_snoozed=abc; lockgate_pinned=abc:shop/web"]);
+        let mut set = |host: &'static str, value: &str| {
+            headers.insert(header::HOST, HeaderValue::from_static(host));
+            let mut response = Response::default();
+            set_pinned(&mut response, &plain, &headers, value).unwrap();
+            (pinned(&plain, &headers), response.headers()[header::SET_COOKIE].to_str().unwrap().to_owned())
+        };
+        let kept = "; HttpOnly; SameSite=Strict; Path=/; Max-Age=";
+        assert_eq!(
+            set("localhost", "abc:pay/api"),
+            (Some("abc:shop/web".to_owned()), format!("lockgate_pinned=abc:pay/api{kept}31536000"))
+        );
+        assert_eq!(set("lockgate.example", ""), (None, format!("__Host-lockgate_pinned={kept}0; Secure")));
     }
 
     #[test]

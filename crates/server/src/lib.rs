@@ -21,6 +21,7 @@ pub mod hosts;
 pub mod oidc;
 pub mod outbound;
 mod pace;
+mod pins;
 mod policy_report;
 pub mod rate;
 mod reply;

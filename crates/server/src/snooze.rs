@@ -67,8 +67,7 @@ impl Snoozes {
     /// Reads a cookie's value at a moment. Whatever is not exactly what [`Snoozes::value`] writes for this person and
     /// ledger is read as nothing; pairs whose time has passed are left out.
     pub fn read(value: Option<&str>, ledger: &str, person: &PersonId, now: UnixMillis) -> Self {
-        let owner: String =
-            Digest::of(format!("{ledger}\n{person}").as_bytes()).hex().chars().take(OWNER_DIGITS).collect();
+        let owner = owner_of(ledger, person);
         let mut until = value.and_then(|value| pairs(value, &owner, now)).unwrap_or_default();
         until.retain(|_, until| *until > now.secs());
         Self { owner, until }
@@ -117,6 +116,11 @@ impl Snoozes {
         };
         promotions.chain(changes).filter_map(folded).collect()
     }
+}
+
+/// How a cookie says whose it is: for one person in one ledger.
+pub fn owner_of(ledger: &str, person: &PersonId) -> String {
+    Digest::of(format!("{ledger}\n{person}").as_bytes()).hex().chars().take(OWNER_DIGITS).collect()
 }
 
 /// The latest second in which anything that is snoozed now wakes.

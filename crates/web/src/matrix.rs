@@ -1,19 +1,27 @@
 //! The pipeline matrix: what runs where, and what is on its way.
 
+use std::collections::BTreeSet;
+
 use lockgate_api::client::query_value;
 use lockgate_api::wire::{MatrixCell, MatrixColumn, MatrixOpen, MatrixReply, MatrixRow, RunningCell};
 use lockgate_model::{ServiceName, UnixMillis};
 use maud::{Markup, html};
 
+use crate::action::problem;
 use crate::wording::{command, plural, span, visible};
 
 /// What a cell can be filtered by: the value in the address, and its words.
-const STATES: [(&str, &str); 4] = [
+const STATES: [(&str, &str); 6] = [
+    ("mine", "waits for me"),
     ("open", "a promotion is open"),
+    ("drift", "drift"),
     ("frozen", "frozen"),
-    ("behind", "behind where it comes from"),
+    ("behind", "behind by more than so many releases"),
     ("old", "older than so many days"),
 ];
+
+/// The least time that an open promotion is said to have left, in milliseconds.
+const LEFT_LEAST: u64 = 60_000;
 
 /// Which rows to show and how, as the address has it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -22,10 +30,14 @@ pub struct Filter {
     pub text: String,
     /// The only environment.
     pub environment: String,
-    /// `open`, `frozen`, `behind` or `old`.
+    /// `mine`, `open`, `drift`, `frozen`, `behind` or `old`.
     pub state: String,
     /// How many days are old.
     pub days: u64,
+    /// By more than how many releases something is behind.
+    pub releases: u64,
+    /// The services that this browser shows first.
+    pub pinned: BTreeSet<ServiceName>,
     /// Whether rows are low.
     pub dense: bool,
     /// Whether this is a later page.
@@ -44,6 +56,9 @@ impl Filter {
         let mut pairs: Vec<String> = filled.map(|(name, value)| format!("{name}={}", query_value(value))).collect();
         if self.state == "old" {
             pairs.push(format!("days={}", self.days));
+        }
+        if self.state == "behind" && self.releases > 0 {
+            pairs.push(format!("releases={}", self.releases));
         }
         if self.dense {
             pairs.push("dense=1".to_owned());
@@ -65,6 +80,8 @@ pub fn content(matrix: &MatrixReply, filter: &Filter, waiting: u64, now: UnixMil
         @if matrix.services.is_empty() {
             (empty(matrix, filter))
         } @else {
+            // The buttons that pin are in the rows, and what they do is here: one form, whatever the number of rows.
+            form id="pins" data-act="/v1/pins" data-method="POST" method="post" { (problem()) }
             div.scroll {
                 table.matrix.dense[filter.dense] id="matrix" {
                     caption.quiet { "What runs in each environment, in the order of the pipeline" }
@@ -72,7 +89,7 @@ pub fn content(matrix: &MatrixReply, filter: &Filter, waiting: u64, now: UnixMil
                         th scope="col" { "Service" }
                         @for column in &matrix.columns { th scope="col" { (column.environment.as_str()) } }
                     } }
-                    (teams(matrix, now))
+                    (teams(matrix, &filter.pinned, now))
                 }
             }
         }
@@ -141,6 +158,10 @@ fn filters(matrix: &MatrixReply, filter: &Filter) -> Markup {
                 label for="filter-days" { "Days" }
                 input id="filter-days" name="days" type="number" min="1" max="3650" value=(filter.days);
             }
+            div {
+                label for="filter-releases" { "Releases" }
+                input id="filter-releases" name="releases" type="number" min="0" max="999" value=(filter.releases);
+            }
             label.choice { input type="checkbox" name="dense" value="1" checked[filter.dense]; " dense" }
             button type="submit" { "Filter" }
             @if !filter.leaves_all_in() { a href="/" { "Clear" } }
@@ -168,40 +189,58 @@ fn team(service: &ServiceName) -> Option<&str> {
     service.as_str().split_once('/').map(|(team, _)| team)
 }
 
-/// The rows, grouped by team: services come in order of name, and those of one team stand together.
-fn teams(matrix: &MatrixReply, now: UnixMillis) -> Markup {
-    let groups = matrix.services.chunk_by(|one, next| team(&one.service) == team(&next.service));
+/// The rows, grouped by team: services come in order of name, and those of one team stand together, after the pinned.
+fn teams(matrix: &MatrixReply, pinned: &BTreeSet<ServiceName>, now: UnixMillis) -> Markup {
+    let is_pinned = |row: &MatrixRow| pinned.contains(&row.service);
+    let groups = matrix.services.chunk_by(|one, next| match (is_pinned(one), is_pinned(next)) {
+        (true, true) => true,
+        (false, false) => team(&one.service) == team(&next.service),
+        _ => false,
+    });
     html! {
         @for group in groups {
+            @let first = group.first();
+            @let pinned = first.is_some_and(is_pinned);
             tbody {
                 tr.team {
                     th scope="rowgroup" colspan=(matrix.columns.len() + 1) {
-                        @match group.first().and_then(|row| team(&row.service)) {
+                        @match first.and_then(|row| team(&row.service)) {
+                            _ if pinned => { "Pinned" },
                             Some(team) => { a href={ "/?q=" (team) "/" } { (team) } },
                             None => { span.quiet { "no team" } },
                         }
                         " " span.quiet { (group.len()) }
                     }
                 }
-                @for row in group { (service(row, &matrix.columns, now)) }
+                @for row in group { (service(row, &matrix.columns, pinned, now)) }
             }
         }
     }
 }
 
-fn service(row: &MatrixRow, columns: &[MatrixColumn], now: UnixMillis) -> Markup {
+fn service(row: &MatrixRow, columns: &[MatrixColumn], pinned: bool, now: UnixMillis) -> Markup {
     let name = row.service.as_str();
     html! {
         tr id={ "row-" (name) } data-row {
-            th scope="row" { a href={ "/services/" (name) } { (name) } }
-            @for (column, one) in columns.iter().zip(&row.cells) { (cell(one, column, now)) }
+            th scope="row" { a href={ "/services/" (name) } { (name) } (pin(name, pinned)) }
+            @for (column, one) in columns.iter().zip(&row.cells) { (cell(one, name, column, now)) }
         }
     }
 }
 
-/// One cell: what runs on the first line, how it stands on the second. Both are always there and never wrap, so that
-/// rows keep their height whatever happens. They are lines and not boxes: a browser draws hundreds of cells at once.
-fn cell(cell: &MatrixCell, column: &MatrixColumn, now: UnixMillis) -> Markup {
+fn pin(name: &str, pinned: bool) -> Markup {
+    let (act, word, icon) = if pinned { ("unpin", "Unpin", "★") } else { ("pin", "Pin", "☆") };
+    html! {
+        button.pin type="submit" form="pins" name=(act) value=(name) aria-label={ (word) " " (name) } title=(word) { (icon) }
+    }
+}
+
+/// One cell: what runs on the first line, how it stands on the second. Neither ever wraps, so that rows keep their height
+/// whatever happens. They are lines and not boxes, and of few parts: a browser draws hundreds of cells at once.
+fn cell(cell: &MatrixCell, service: &str, column: &MatrixColumn, now: UnixMillis) -> Markup {
+    if cell.running.is_none() && cell.open.is_none() && !cell.frozen && cell.drift.is_none() {
+        return html! { td.quiet { "nothing" } };
+    }
     html! {
         td.same[cell.same].behind[cell.behind] {
             @match &cell.running {
@@ -209,7 +248,7 @@ fn cell(cell: &MatrixCell, column: &MatrixColumn, now: UnixMillis) -> Markup {
                 None => { span.quiet { "nothing" } },
             }
             br;
-            (standing(cell))
+            (standing(cell, service, column, now))
         }
     }
 }
@@ -226,34 +265,69 @@ fn marks(cell: &MatrixCell, column: &MatrixColumn) -> Markup {
     let after = column.after.as_ref().map(|after| after.as_str()).unwrap_or_default();
     html! {
         @if cell.same { span.mark title={ "the same as in " (after) } { "= same" } }
-        @if cell.behind { span.mark title={ "older than in " (after) } { "↓ behind" } }
-    }
-}
-
-/// The most urgent thing to say: a freeze, then what is open, then that it runs.
-fn standing(cell: &MatrixCell) -> Markup {
-    html! {
-        @if cell.frozen { span.state.bad { span.icon aria-hidden="true" { "❄" } " frozen" } " " }
-        @match &cell.open {
-            Some(one) => { (open(one)) },
-            None if cell.frozen => {},
-            None if cell.running.is_some() => { span.state.good { span.icon aria-hidden="true" { "✓" } " runs" } },
-            None => { span.state.plain { span.icon aria-hidden="true" { "·" } " nothing" } },
+        @if cell.behind {
+            @match cell.behind_by {
+                Some(by) => {
+                    span.mark title={ "older than in " (after) ": " (by) (plural(by, " release", " releases")) } {
+                        "-" (by) " behind"
+                    }
+                },
+                None => { span.mark title={ "older than in " (after) } { "↓ behind" } },
+            }
         }
     }
 }
 
-fn open(open: &MatrixOpen) -> Markup {
+/// The most urgent things to say: a freeze, drift and what is open; where there is none of them, that it runs.
+fn standing(cell: &MatrixCell, service: &str, column: &MatrixColumn, now: UnixMillis) -> Markup {
+    html! {
+        @if cell.frozen { span.state.bad { span.icon aria-hidden="true" { "❄" } " frozen" } " " }
+        @if let Some(drift) = &cell.drift { (differs(drift, service, column)) " " }
+        @match &cell.open {
+            Some(one) => { (open(one, now)) },
+            // Its icon is drawn by the style sheet: nearly every cell has one.
+            None if cell.running.is_some() && !cell.frozen && cell.drift.is_none() => { span.state.good.runs { "runs" } },
+            None => {},
+        }
+    }
+}
+
+/// That something else was reported to run than what is granted.
+fn differs(drift: &str, service: &str, column: &MatrixColumn) -> Markup {
+    let environment = column.environment.as_str();
+    let title = match drift {
+        "other-release" => "another release was reported, which was granted before",
+        "not-running" => "it was reported not to run",
+        _ => "a release was reported that was never granted here",
+    };
+    let address = format!("/drift?q={}&environment={}", query_value(service), query_value(environment));
+    html! {
+        a.state.bad href=(address) title=(title) { span.icon aria-hidden="true" { "≠" } " drift" }
+    }
+}
+
+fn open(open: &MatrixOpen, now: UnixMillis) -> Markup {
     let (icon, class, words) = match (open.outcome.as_deref(), open.needed) {
         (Some("deny"), _) => ("✗", "bad", "denied".to_owned()),
         (_, Some(needed)) => ("…", "wait", format!("waits {} of {needed}", open.approvals)),
         _ => ("…", "wait", "waits".to_owned()),
     };
     let gates = open.gates.join(", ");
+    let ends = open.expires_at.map(|ends| format!(", ends {}", ends.rfc3339_secs())).unwrap_or_default();
     html! {
-        a class={ "state " (class) } href={ "/promotions/" (open.promotion) } title={ (open.promotion) ": " (visible(&gates)) } {
+        a class={ "state " (class) } href={ "/promotions/" (open.promotion) } title={ (open.promotion) ": " (visible(&gates)) (ends) } {
             span.icon aria-hidden="true" { (icon) } " " (open.release.version.to_string()) " " (words)
+            @if open.mine { " for you" }
+            @if let Some(ends) = open.expires_at { ", " (left(ends, now)) }
         }
+    }
+}
+
+/// How long something still stays open.
+fn left(ends: UnixMillis, now: UnixMillis) -> String {
+    match ends.0.checked_sub(now.0) {
+        Some(left) if left > 0 => format!("{} left", span(left.max(LEFT_LEAST))),
+        _ => "time is up".to_owned(),
     }
 }
 
@@ -270,6 +344,8 @@ mod tests {
         let open = MatrixOpen {
             promotion: "P-3".parse().unwrap(),
             release: "shop/web@1.5.0".parse().unwrap(),
+            mine: false,
+            expires_at: Some(UnixMillis(3 * 86_400_000)),
             outcome: Some("pending".to_owned()),
             approvals: 1,
             needed: Some(2),
@@ -309,8 +385,9 @@ mod tests {
             ">2 d<",
             "↓ behind",
             "older than in staging",
-            "1.5.0 waits 1 of 2",
-            " runs",
+            "1.5.0 waits 1 of 2, 1 d left",
+            ", ends 1970-01-04T00:00:00Z\"",
+            ">runs<",
             " frozen",
             "<strong>2</strong> wait for you",
             "<strong>1</strong> open promotion<",
@@ -328,6 +405,76 @@ mod tests {
         assert_eq!(text.matches("class=\"team\"").count(), 2, "one heading a team: {text}");
     }
 
+    /// One cell as markup.
+    fn drawn(one: &MatrixCell, now: u64) -> String {
+        let column =
+            MatrixColumn { environment: "production".parse().unwrap(), after: Some("staging".parse().unwrap()) };
+        cell(one, "shop/web", &column, UnixMillis(now)).into_string()
+    }
+
+    #[test]
+    fn an_empty_cell_says_so_once_and_in_few_parts() {
+        let count = |cell: &MatrixCell, word: &str| drawn(cell, 0).matches(word).count();
+        assert_eq!(drawn(&MatrixCell::default(), 0), "<td class=\"quiet\">nothing</td>");
+        let frozen = MatrixCell { frozen: true, ..MatrixCell::default() };
+        assert_eq!((count(&frozen, "nothing"), count(&frozen, "frozen")), (1, 1));
+        let mut cells = matrix().services.pop().unwrap().cells;
+        // What runs and nothing else: the cell, the version, its age, the break and the word.
+        assert_eq!((count(&cells[0], "<"), count(&cells[0], ">runs<")), (9, 1), "{}", drawn(&cells[0], 0));
+        cells[1].running = None;
+        assert_eq!(count(&cells[1], "nothing"), 1);
+    }
+
+    #[test]
+    fn a_cell_tells_of_drift_of_how_far_it_is_behind_and_of_who_has_to_act() {
+        let cells = matrix().services.pop().unwrap().cells;
+        let check = |one: &MatrixCell, now: u64, wanted: &[&str], unwanted: &[&str]| {
+            let text = drawn(one, now);
+            wanted.iter().for_each(|word| assert!(text.contains(word), "{word}: {text}"));
+            unwanted.iter().for_each(|word| assert!(!text.contains(word), "{word}: {text}"));
+        };
+        let drift = |word: &str| MatrixCell { drift: Some(word.to_owned()), ..cells[0].clone() };
+        let link = "href=\"/drift?q=shop%2Fweb&amp;environment=production\"";
+        check(&drift("not-running"), 0, &["≠", " drift<", link, "reported not to run", "1.5.0</a>"], &["runs<"]);
+        check(&drift("other-release"), 0, &["granted before"], &[]);
+        check(&MatrixCell { drift: Some("no-grant".to_owned()), ..MatrixCell::default() }, 0, &["never granted"], &[]);
+        let behind = |by: u64| MatrixCell { behind_by: Some(by), ..cells[1].clone() };
+        check(&behind(4), 0, &["-4 behind", "older than in staging: 4 releases"], &["↓"]);
+        check(&behind(1), 0, &["-1 behind", ": 1 release\""], &[]);
+        let mut mine = cells[1].clone();
+        if let Some(open) = &mut mine.open {
+            open.mine = true;
+        }
+        check(&mine, 3 * 86_400_000 - 1, &["waits 1 of 2 for you, 1 min left"], &[]);
+        check(&mine, 3 * 86_400_000, &["for you, time is up"], &[" left"]);
+    }
+
+    #[test]
+    fn what_is_pinned_stands_by_itself_and_can_be_let_go() {
+        let mut reply = matrix();
+        reply.services.rotate_right(1);
+        let filter = Filter { pinned: BTreeSet::from(["shop/web".parse().unwrap()]), ..Filter::default() };
+        let text = content(&reply, &filter, 0, UnixMillis(0)).into_string();
+        assert_eq!(text.matches("class=\"team\"").count(), 3, "{text}");
+        let (pinned, rest) = text.split_once("id=\"row-alone\"").unwrap();
+        for wanted in [">Pinned <", "id=\"pins\"", "name=\"unpin\" value=\"shop/web\" aria-label=\"Unpin shop/web\""] {
+            assert!(pinned.contains(wanted), "{wanted}: {text}");
+        }
+        assert!(rest.contains("name=\"pin\" value=\"shop/api\" aria-label=\"Pin shop/api\""), "{text}");
+        assert!(!rest.contains("unpin"), "{text}");
+    }
+
+    #[test]
+    fn how_far_behind_stays_in_the_address() {
+        let filter = Filter { state: "behind".to_owned(), releases: 3, ..Filter::default() };
+        let text = content(&matrix(), &filter, 0, UnixMillis(0)).into_string();
+        assert!(text.contains("href=\"/?state=behind&amp;releases=3&amp;after=shop%2Fweb\""), "{text}");
+        let mine = Filter { state: "mine".to_owned(), releases: 3, ..Filter::default() };
+        let text = content(&matrix(), &mine, 0, UnixMillis(0)).into_string();
+        assert!(text.contains("href=\"/?state=mine&amp;after=shop%2Fweb\""), "{text}");
+        assert!(text.contains("<option value=\"mine\" selected>waits for me</option>"), "{text}");
+    }
+
     #[test]
     fn filters_stay_in_the_address_and_stay_text() {
         let filter = Filter {
@@ -337,6 +484,7 @@ mod tests {
             days: 14,
             dense: true,
             after: true,
+            ..Filter::default()
         };
         let text = content(&matrix(), &filter, 0, UnixMillis(0)).into_string();
         assert!(

@@ -46,6 +46,9 @@ fn views(pages: &mut Pages, extent: Extent) -> Result<Vec<Row>> {
         ("open promotions", "/?state=open".to_owned()),
         ("frozen", "/?state=frozen".to_owned()),
         ("behind", "/?state=behind".to_owned()),
+        ("behind by more than 2 releases", "/?state=behind&releases=2".to_owned()),
+        ("waits for me", "/?state=mine".to_owned()),
+        ("drift", "/?state=drift".to_owned()),
         ("older than a day", "/?state=old&days=1".to_owned()),
         ("a page from the middle", format!("/?after=team-{}%2Fservice-{middle}", middle % TEAMS)),
     ];

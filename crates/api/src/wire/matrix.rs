@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::wire::RunningCell;
-use lockgate_model::{EnvName, PromotionId, ReleaseName, ServiceName};
+use lockgate_model::{EnvName, PromotionId, ReleaseName, ServiceName, UnixMillis};
 
 /// `GET /v1/matrix`: what runs where, and what is on its way, a page of services at a time.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -68,6 +68,13 @@ pub struct MatrixCell {
     /// Whether a newer version runs where it comes from.
     #[serde(default)]
     pub behind: bool,
+    /// By how many releases of the service; absent where it is not behind, or where there are too many to count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub behind_by: Option<u64>,
+    /// How what was reported to run there differs from what is granted: `other-release`, `no-grant` or `not-running`, as
+    /// in `GET /v1/drift`; absent where it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift: Option<String>,
     /// Whether a freeze is in force there.
     #[serde(default)]
     pub frozen: bool,
@@ -86,6 +93,13 @@ pub struct MatrixOpen {
     /// Of what.
     #[schemars(with = "String")]
     pub release: ReleaseName,
+    /// Whether it waits for the caller; only told with `state=mine`.
+    #[serde(default)]
+    pub mine: bool,
+    /// Until when it stays open; absent where a page has too many to say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<u64>")]
+    pub expires_at: Option<UnixMillis>,
     /// What was decided last, `pending` or `deny`; absent where a page has too many to say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<String>,
@@ -96,4 +110,14 @@ pub struct MatrixOpen {
     pub needed: Option<u64>,
     /// The gates that fail or wait.
     pub gates: Vec<String>,
+}
+
+/// `POST /v1/pins`: `{"pin": "shop/web"}` or `{"unpin": "shop/web"}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum PinRequest {
+    /// Show this service before all others.
+    Pin(#[schemars(with = "String")] ServiceName),
+    /// Show it where its name stands again.
+    Unpin(#[schemars(with = "String")] ServiceName),
 }

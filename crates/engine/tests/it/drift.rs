@@ -3,6 +3,7 @@
 use lockgate_engine::attest::{Evidence, Form, attest, check};
 use lockgate_engine::bodies::Upload;
 use lockgate_engine::drift::{Filter, Page, Standing, page};
+use lockgate_engine::matrix;
 use lockgate_engine::where_index::{WHERE, rebuild};
 use lockgate_model::facts::SubjectKind;
 use lockgate_model::{Span, UnixMillis};
@@ -206,4 +207,56 @@ fn filters_leave_out_and_what_one_may_not_read_is_not_there() {
     assert_eq!(page(world.engine(), &person("dana"), &nowhere, None, 1).unwrap_err().code, "ENVIRONMENT_UNKNOWN");
     let stranger = page(world.engine(), &person("stranger"), &filter(), None, 1).unwrap();
     assert!(stranger.places.is_empty() && stranger.next.is_none());
+}
+
+#[test]
+fn the_matrix_marks_and_finds_what_the_drift_page_tells() {
+    let world = deployed();
+    for release in ["pay/api@1.0.0", "shop/web@1.0.0", "shop/web@1.1.0"] {
+        world.push(release);
+    }
+    world.promote("shop/web@1.0.0", "dev").unwrap();
+    world.promote("pay/api@1.0.0", "dev").unwrap();
+    let wanted = matrix::Filter { wanted: Some(matrix::Wanted::Drift), ..matrix::Filter::default() };
+    // The services that fit, and how each cell of all of them differs.
+    let found = |filter: &matrix::Filter| {
+        let page = matrix::page(world.engine(), &person("dana"), filter, None, 10).unwrap();
+        let cells =
+            page.rows.iter().flat_map(|row| row.cells.iter().map(move |cell| (row.service.to_string(), cell.drift)));
+        cells.filter_map(|(service, drift)| Some((service, drift?))).collect::<Vec<_>>()
+    };
+    let check = |expected: &[(&str, Standing)]| {
+        let expected: Vec<_> = expected.iter().map(|(name, standing)| ((*name).to_owned(), *standing)).collect();
+        assert_eq!(found(&wanted), expected);
+        assert_eq!(found(&matrix::Filter::default()), expected, "a mark stands whatever is filtered by");
+        let told = seen(&world, &filter()).places;
+        let told = told.iter().filter(|place| place.standing.is_drift());
+        assert_eq!(told.map(|place| (place.service.to_string(), place.standing)).collect::<Vec<_>>(), expected);
+    };
+    check(&[]);
+    world.wait("1h");
+    report(&world, "shop/web@1.0.0", "dev", "pass");
+    report(&world, "pay/api@1.0.0", "dev", "pass");
+    check(&[]);
+    world.wait("1h");
+    report(&world, "pay/api@1.0.0", "dev", "fail");
+    check(&[("pay/api", Standing::NotRunning)]);
+    report(&world, "shop/web@1.1.0", "dev", "pass");
+    check(&[("pay/api", Standing::NotRunning), ("shop/web", Standing::NoGrant)]);
+    world.promote("shop/web@1.1.0", "dev").unwrap();
+    world.wait("1h");
+    report(&world, "shop/web@1.0.0", "dev", "pass");
+    check(&[("pay/api", Standing::NotRunning), ("shop/web", Standing::Other)]);
+    // Where nothing is granted at all.
+    report(&world, "pay/api@1.0.0", "production", "pass");
+    check(&[("pay/api", Standing::NotRunning), ("pay/api", Standing::NoGrant), ("shop/web", Standing::Other)]);
+    let elsewhere = matrix::Filter { environment: Some("staging".parse().unwrap()), ..wanted.clone() };
+    assert!(found(&elsewhere).is_empty());
+    // A release that runs nowhere any more drifts nowhere.
+    world.wait("1h");
+    for (release, environment) in [("shop/web@1.1.0", "dev"), ("pay/api@1.0.0", "dev")] {
+        report(&world, release, environment, "pass");
+    }
+    report(&world, "pay/api@1.0.0", "production", "fail");
+    check(&[]);
 }

@@ -77,6 +77,8 @@ mod paper;
 #[cfg(test)]
 mod passkeys;
 #[cfg(test)]
+mod pipeline;
+#[cfg(test)]
 mod policy_tools;
 #[cfg(test)]
 mod promotions;

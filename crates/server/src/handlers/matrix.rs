@@ -1,8 +1,12 @@
-//! The matrix: what runs where, and what is on its way, filtered.
+//! The matrix: what runs where, and what is on its way, filtered; and which services a browser shows first.
 
+use std::collections::BTreeSet;
+
+use axum::http::StatusCode;
 use axum::response::Response;
-use lockgate_api::wire::{MatrixCell, MatrixColumn, MatrixOpen, MatrixReply, MatrixRow};
+use lockgate_api::wire::{MatrixCell, MatrixColumn, MatrixOpen, MatrixReply, MatrixRow, PinRequest};
 use lockgate_engine::matrix::{self as matrices, Cell, Column, Filter, Open, Row, Wanted};
+use lockgate_engine::services::check_service;
 use lockgate_engine::{Engine, Fault};
 use lockgate_model::{EnvName, PersonId, ServiceName, Span};
 
@@ -11,6 +15,8 @@ use super::heavy;
 use super::history::filled;
 use super::promotions::running_cell;
 use crate::call::Call;
+use crate::cookie;
+use crate::pins::Pins;
 use crate::reply;
 
 /// After how many days something is old where nobody says.
@@ -36,21 +42,29 @@ impl Asked {
     /// `QUERY_INVALID`.
     pub fn of(call: &Call) -> Result<Self, Fault> {
         let days = filled::<u64>(call, "days")?.unwrap_or(OLD_DAYS).min(DAYS_MAX);
+        let releases = filled::<u64>(call, "releases")?.unwrap_or_default();
         let state = filled::<String>(call, "state")?;
         let wanted = match state.as_deref().map(str::trim) {
             None => call.query.get("open").filter(|value| value.as_str() == "1").map(|_| Wanted::Open),
             Some("open") => Some(Wanted::Open),
             Some("frozen") => Some(Wanted::Frozen),
-            Some("behind") => Some(Wanted::Behind),
+            Some("mine") => Some(Wanted::Mine),
+            Some("drift") => Some(Wanted::Drift),
+            Some("behind") => Some(Wanted::Behind(releases)),
             Some("old") => Some(Wanted::Old(Span::from_secs(days * DAY_SECS))),
             Some(_) => {
-                return Err(Fault::invalid("QUERY_INVALID", "`state` is one of open, frozen, behind and old"));
+                return Err(Fault::invalid(
+                    "QUERY_INVALID",
+                    "`state` is one of open, mine, frozen, drift, behind and old",
+                ));
             }
         };
         let text = filled::<String>(call, "q")?.unwrap_or_default();
         let environment = filled::<EnvName>(call, "environment")?;
         let most = filled::<usize>(call, "limit")?.unwrap_or(matrices::PAGE).clamp(1, matrices::PAGE_MAX);
-        Ok(Self { filter: Filter { text, environment, wanted }, after: filled(call, "after")?, most })
+        // What a browser shows first is for its pages; the API answers everybody alike.
+        let filter = Filter { text, environment, wanted, pinned: BTreeSet::new() };
+        Ok(Self { filter, after: filled(call, "after")?, most })
     }
 }
 
@@ -59,6 +73,31 @@ pub async fn matrix(call: Call) -> Result<Response, Fault> {
     let asked = Asked::of(&call)?;
     let (engine, person) = (call.engine().clone(), call.person()?);
     reply::json(&heavy(move || matrix_reply(&engine, &person, &asked)).await?)
+}
+
+/// `POST /v1/pins`: the browser keeps it in a cookie, and the ledger learns nothing of it.
+pub async fn pin(call: Call) -> Result<Response, Fault> {
+    let request: PinRequest = call.body()?;
+    let mut pins = pins(&call)?;
+    match request {
+        PinRequest::Pin(service) => {
+            let (engine, person, name) = (call.engine().clone(), call.person()?, service.clone());
+            heavy(move || check_service(&engine, &person, &name)).await?;
+            pins.pin(service);
+        }
+        // Also one that is there no more.
+        PinRequest::Unpin(service) => pins.unpin(&service),
+    }
+    let mut response = reply::typed(StatusCode::OK, "application/json", "{}");
+    cookie::set_pinned(&mut response, &call.app.front.hosts, &call.headers, &pins.value())?;
+    Ok(response)
+}
+
+/// What the browser that calls shows first.
+pub fn pins(call: &Call) -> Result<Pins, Fault> {
+    let value = cookie::pinned(&call.app.front.hosts, &call.headers);
+    let governance = call.engine().governance()?;
+    Ok(Pins::read(value.as_deref(), governance.origin(), &call.person()?))
 }
 
 /// What runs where, as far as somebody may read it: what the API gives, and what the page shows.
@@ -85,6 +124,8 @@ fn cell(cell: Cell) -> MatrixCell {
         running: cell.running.map(running_cell),
         same: cell.same,
         behind: cell.behind,
+        behind_by: cell.behind_by,
+        drift: cell.drift.map(|standing| standing.as_str().to_owned()),
         frozen: cell.frozen,
         open: cell.open.map(open),
     }
@@ -94,6 +135,8 @@ fn open(open: Open) -> MatrixOpen {
     MatrixOpen {
         promotion: open.promotion,
         release: open.release,
+        mine: open.mine,
+        expires_at: open.expires_at,
         outcome: open.outcome.map(|outcome| outcome.as_str().to_owned()),
         approvals: open.approvals,
         needed: open.needed,

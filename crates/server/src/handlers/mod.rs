@@ -61,6 +61,7 @@ handlers! {
     "snooze" => inbox::snooze,
     "wake" => inbox::wake,
     "matrix" => matrix::matrix,
+    "pin" => matrix::pin,
     "drift" => drift::drift,
     "metrics" => metrics::metrics,
     "service" => services::service,
