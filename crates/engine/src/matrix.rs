@@ -37,6 +37,8 @@ const NAMES: usize = 512;
 const CELLS_MAX: usize = 2_000;
 /// As how many cells it counts to find out whether one promotion waits for the reader: that decides it anew.
 const DECISION_CELLS: usize = 50;
+/// Of how many promotions of one service it is found out at most, the newest first; the inbox has the others.
+const CANDIDATES_MAX: usize = 16;
 /// Of how many releases of one service it is counted by how many something is behind.
 const RELEASES_MAX: usize = 512;
 /// How many names of releases count as one cell.
@@ -385,8 +387,9 @@ impl View<'_> {
     /// Puts into each cell the newest promotion that waits for the reader, by what the inbox finds.
     fn find_mine(&self, row: &mut Row, looked: &mut usize) -> Result<(), Fault> {
         let mut candidates = self.candidates.get(&row.service).cloned().unwrap_or_default();
+        candidates.retain(|(environment, ..)| self.is_shown(environment));
         candidates.sort_by_key(|(_, promotion, _)| std::cmp::Reverse(*promotion));
-        for (environment, promotion, release) in candidates {
+        for (environment, promotion, release) in candidates.into_iter().take(CANDIDATES_MAX) {
             let place = self.columns.iter().position(|column| column.environment == environment);
             let Some(cell) = place.and_then(|place| row.cells.get_mut(place)) else { continue };
             if cell.open.as_ref().is_some_and(|open| open.mine) {
