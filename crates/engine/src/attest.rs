@@ -10,7 +10,7 @@ use lockgate_ledger::attestation::{self, Subjects};
 use lockgate_ledger::bodies::{BodyError, required, with_reader};
 use lockgate_ledger::entry::{EvidenceForm, EvidenceRecorded};
 use lockgate_ledger::facts::{is_statement_type, is_streamed};
-use lockgate_ledger::{Actor, Event, ReleaseState, approval};
+use lockgate_ledger::{Actor, Event, ReleaseState, approval, detached};
 use lockgate_model::facts::Claim;
 use lockgate_model::json::{self, Numbers};
 use lockgate_model::{Digest, Limits, PersonId, ReleaseName, StreamName};
@@ -44,7 +44,7 @@ pub struct Evidence {
 /// How evidence comes.
 #[derive(Debug, Clone)]
 pub enum Form {
-    /// A DSSE envelope around an in-toto statement, or a Sigstore bundle.
+    /// A DSSE envelope around an in-toto statement, a Sigstore bundle, or a signature of minisign.
     Envelope,
     /// An unsigned report, of this format or of the one that its content shows.
     Report(Option<Format>),
@@ -66,6 +66,7 @@ pub struct Checked {
 enum CheckedForm {
     Envelope { subjects: Vec<Digest> },
     Sigstore { subjects: Vec<Digest>, media_type: String },
+    Minisign { subject: Digest },
     Report { format: Format, wrapped: Option<Wrapped> },
 }
 
@@ -135,12 +136,14 @@ pub fn check(engine: &Engine, evidence: Evidence) -> Result<Checked, Fault> {
     check_size(size_bytes)?;
     let (form, kind, mut terms) = match &evidence.form {
         Form::Envelope if Bundle::announced(&bytes, &Limits::DEFAULT) => check_bundle(&bytes)?,
+        Form::Envelope if detached::is_minisign(&bytes) => check_minisign(&bytes)?,
         Form::Envelope => check_envelope(&bytes)?,
         Form::Report(format) => check_report(&bytes, *format)?,
     };
     let signed = match &form {
         CheckedForm::Envelope { .. } => Some(EvidenceForm::Envelope),
         CheckedForm::Sigstore { .. } => Some(EvidenceForm::Sigstore),
+        CheckedForm::Minisign { .. } => Some(EvidenceForm::Minisign),
         CheckedForm::Report { .. } => None,
     };
     if let (Some(signed), Ok(governance)) = (signed, engine.governance()) {
@@ -209,6 +212,12 @@ fn check_large_report(
 }
 
 fn check_envelope(bytes: &[u8]) -> Result<Reading, Fault> {
+    if bytes.starts_with(b"-----BEGIN PGP ") {
+        return Err(Fault::invalid("SIGNATURE_UNSUPPORTED", "an OpenPGP signature is verified beside the file alone")
+            .hint(
+                "check it with `lockgate signature verify FILE --keyring KEYRING`; gates see minisign and Sigstore",
+            ));
+    }
     let envelope = Envelope::parse(bytes, &Limits::DEFAULT).map_err(|error| {
         match Statement::parse(bytes, &Limits::DEFAULT).is_ok() {
             true => Fault::invalid("UNSIGNED", "this is a bare statement without a signature")
@@ -235,6 +244,19 @@ fn check_bundle(bytes: &[u8]) -> Result<Reading, Fault> {
         }
     };
     Ok((CheckedForm::Sigstore { subjects, media_type: bundle.media_type().to_owned() }, kind, terms))
+}
+
+/// A signature of minisign is verified where it is counted, with the keys of the policy set; it binds by its comment.
+fn check_minisign(bytes: &[u8]) -> Result<Reading, Fault> {
+    let signature = detached::minisign_of(bytes).map_err(|refusal| {
+        Fault::invalid(refusal.reason.code(), format!("not an acceptable minisign signature: {refusal}"))
+            .hint(refusal.reason.next_step())
+    })?;
+    let subject = signature.subject().ok_or_else(|| {
+        Fault::invalid("SUBJECT_MISSING", "the trusted comment does not begin with the artifact's SHA-256")
+            .hint("sign it with `minisign -S -m FILE -t sha256:DIGEST`, so that the key vouches for the digest")
+    })?;
+    Ok((CheckedForm::Minisign { subject }, "signature", Terms::default()))
 }
 
 fn check_statement(envelope: &Envelope) -> Result<(Vec<Digest>, &'static str, Terms), Fault> {
@@ -339,6 +361,7 @@ impl Checked {
         let media_type = match &self.form {
             CheckedForm::Envelope { .. } => "application/vnd.dsse.envelope.v1+json",
             CheckedForm::Sigstore { media_type, .. } => media_type.as_str(),
+            CheckedForm::Minisign { .. } => "text/plain",
             CheckedForm::Report { format, .. } => format.media_type(),
         };
         EvidenceRecorded {
@@ -402,6 +425,10 @@ pub fn record(
         CheckedForm::Sigstore { subjects, .. } => {
             event.form = EvidenceForm::Sigstore;
             subjects_of_release(&release, &subjects)?
+        }
+        CheckedForm::Minisign { subject } => {
+            event.form = EvidenceForm::Minisign;
+            subjects_of_release(&release, &[subject])?
         }
         CheckedForm::Report { format, wrapped } => {
             let envelope = wrapped.map(|wrapped| wrapped.envelope).ok_or_else(|| {

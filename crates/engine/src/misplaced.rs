@@ -9,6 +9,9 @@ const SIGNED: &str = "this is signed: hand it in with --attestation, or with --p
 const UNSIGNED: &str = "this is a bare statement: hand in the DSSE envelope that its maker signed, with --attestation";
 const UNKNOWN: &str = "docs/evidence.md lists what it reads; signed evidence goes in as a DSSE envelope";
 
+/// How a detached signature begins.
+const DETACHED: [&[u8]; 2] = [b"untrusted comment:", b"-----BEGIN PGP "];
+
 /// The keys by which other documents show what they are.
 #[derive(Deserialize)]
 struct Marks {
@@ -27,6 +30,9 @@ pub(crate) fn hint(bytes: &[u8]) -> &'static str {
     let text = bytes.trim_ascii_start();
     if text.starts_with(b"#model_version:") || text.starts_with(b"cve,epss") {
         return EPSS;
+    }
+    if DETACHED.iter().any(|mark| text.starts_with(mark)) {
+        return SIGNED;
     }
     // A list could be read as the fields in their order.
     if !text.starts_with(b"{") {
@@ -52,6 +58,7 @@ mod tests {
         check("cve,epss,percentile\nCVE-2026-1,0.1,0.5\n", EPSS);
         check(r#"{"payload": "e30=", "payloadType": "application/vnd.in-toto+json", "signatures": []}"#, SIGNED);
         check(r#"{"mediaType": "application/vnd.dev.sigstore.bundle.v0.3+json", "verificationMaterial": {}}"#, SIGNED);
+        check("untrusted comment: signature from minisign secret key\nRUR\ntrusted comment: sha256:\n", SIGNED);
         check(r#"{"_type": "https://in-toto.io/Statement/v1", "subject": []}"#, UNSIGNED);
         for other in ["", "text", "[]", "[1, 2, 3, 4]", "{}", r#"{"title": "catalogVersion"}"#] {
             check(other, UNKNOWN);

@@ -13,7 +13,7 @@ use lockgate_ledger::contents::{Said, read_recorded};
 use lockgate_ledger::entry::{ApprovalRecorded, EvidenceForm};
 use lockgate_ledger::release_diff::severity_word;
 use lockgate_ledger::state::Slice;
-use lockgate_ledger::{Actor, Entry, Event, Governance, Leaf, Manifest, foreign};
+use lockgate_ledger::{Actor, Entry, Event, Governance, Leaf, Manifest, detached, foreign};
 use lockgate_model::facts::{Claim, Finding, Provenance, Verdict, VexStatement, bare_purl};
 use lockgate_model::{Digest, EntryIndex, Limits, ReleaseName, StreamName};
 use lockgate_policy::{PolicySet, Proof};
@@ -207,6 +207,15 @@ impl Terms {
                     self.add(key_term(name), &detail);
                     self.add(key_term(&key.keyid_ssh()), &detail);
                     self.add(key_term(&Digest::of(key.spki_der()).to_string()), &detail);
+                }
+            }
+            EvidenceForm::Minisign => {
+                let (signers, fact) = detached::proven(bytes, policy);
+                for name in &signers {
+                    self.add(key_term(name.as_str()), &format!("signed by {name}"));
+                }
+                if let Some(key) = fact.key {
+                    self.add(key_term(&key.to_string()), "signed with minisign");
                 }
             }
             EvidenceForm::Sigstore => {

@@ -307,6 +307,7 @@ fn evidence_line(record: &EvidenceRecord) -> EvidenceLine {
     let kind = match &record.event.form {
         crate::entry::EvidenceForm::Envelope => "envelope".to_owned(),
         crate::entry::EvidenceForm::Sigstore => "sigstore".to_owned(),
+        crate::entry::EvidenceForm::Minisign => "minisign".to_owned(),
         crate::entry::EvidenceForm::Report { format, .. } => format.clone(),
     };
     EvidenceLine::new(kind, record.event.evidence)

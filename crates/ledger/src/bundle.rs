@@ -536,7 +536,9 @@ impl Event {
             Self::PolicyActivated(event) => std::iter::once(event.policy).chain(event.backtest).collect(),
             Self::ReleasePublished(event) => vec![event.manifest],
             Self::EvidenceRecorded(event) => match &event.form {
-                crate::entry::EvidenceForm::Envelope | crate::entry::EvidenceForm::Sigstore => vec![event.evidence],
+                crate::entry::EvidenceForm::Envelope
+                | crate::entry::EvidenceForm::Sigstore
+                | crate::entry::EvidenceForm::Minisign => vec![event.evidence],
                 crate::entry::EvidenceForm::Report { statement, .. } => vec![event.evidence, *statement],
             },
             Self::ApprovalRecorded(event) => vec![event.document],

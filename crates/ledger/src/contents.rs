@@ -20,6 +20,7 @@ use lockgate_sign::dsse::Envelope;
 use lockgate_sigstore::{Bundle, Content};
 
 use crate::bodies::{Bodies, BodyError, required, with_reader};
+use crate::detached::minisign_of;
 use crate::entry::{EvidenceForm, EvidenceRecorded};
 use crate::facts::{is_statement_type, is_streamed};
 use crate::release::ReleaseState;
@@ -50,15 +51,15 @@ pub fn read_evidence(form: &EvidenceForm, bytes: &[u8]) -> Said {
             Ok(envelope) => read_envelope(&envelope),
             Err(error) => Said::malformed(error.to_string()),
         },
+        EvidenceForm::Minisign => match minisign_of(bytes) {
+            Ok(signature) => signature_of(signature.subject()),
+            Err(refusal) => Said::malformed(refusal.to_string()),
+        },
         EvidenceForm::Sigstore => match Bundle::parse(bytes, &Limits::DEFAULT) {
             Err(refusal) => Said::malformed(refusal.to_string()),
             Ok(bundle) => match bundle.content() {
                 Content::Envelope(envelope) => read_envelope(envelope),
-                Content::Message { digest, .. } => Said {
-                    claim: Claim::Unknown { predicate_type: ARTIFACT_SIGNATURE.to_owned() },
-                    components: Vec::new(),
-                    subjects: digest.iter().copied().collect(),
-                },
+                Content::Message { digest, .. } => signature_of(*digest),
             },
         },
     }
@@ -77,6 +78,15 @@ pub fn read_recorded(event: &EvidenceRecorded, bodies: &dyn Bodies) -> Result<Sa
         return with_reader(bodies, &event.evidence, read).map(said);
     }
     Ok(read_evidence(&event.form, &required(bodies, &event.evidence)?))
+}
+
+/// A signature over an artifact itself, which says nothing but whose it is.
+fn signature_of(subject: Option<Digest>) -> Said {
+    Said {
+        claim: Claim::Unknown { predicate_type: ARTIFACT_SIGNATURE.to_owned() },
+        components: Vec::new(),
+        subjects: subject.into_iter().collect(),
+    }
 }
 
 fn read_report(format: &str, bytes: &[u8]) -> Said {

@@ -548,6 +548,8 @@ pub enum EvidenceForm {
     Envelope,
     /// A Sigstore bundle: around a statement, which binds by its own subjects, or over one artifact itself.
     Sigstore,
+    /// A signature of minisign over one artifact, which its trusted comment names.
+    Minisign,
     /// An unsigned report, wrapped into a statement that Lockgate signed on behalf of the entry's actor.
     Report {
         /// `cyclonedx`, `spdx`, `junit`, `trivy`, `grype` or `sarif`.
@@ -565,6 +567,7 @@ pub enum EvidenceForm {
 enum EvidenceFormRead {
     Envelope {},
     Sigstore {},
+    Minisign {},
     Report { format: String, artifacts: Vec<Digest>, statement: Digest },
 }
 
@@ -573,6 +576,7 @@ impl From<EvidenceFormRead> for EvidenceForm {
         match read {
             EvidenceFormRead::Envelope {} => Self::Envelope,
             EvidenceFormRead::Sigstore {} => Self::Sigstore,
+            EvidenceFormRead::Minisign {} => Self::Minisign,
             EvidenceFormRead::Report { format, artifacts, statement } => Self::Report { format, artifacts, statement },
         }
     }

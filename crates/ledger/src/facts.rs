@@ -17,6 +17,7 @@ use lockgate_sign::dsse::Envelope;
 
 use crate::approval::describes;
 use crate::bodies::{Bodies, required, with_reader};
+use crate::detached::read_minisign;
 use crate::entry::{EvidenceForm, EvidenceRecorded};
 use crate::feed::SnapshotCache;
 use crate::foreign::{ForeignRead, broken, not_ahead, read_bundle};
@@ -220,11 +221,15 @@ fn evidence_fact(
 ) -> Result<EvidenceFact, ApplyError> {
     let mut signature = None;
     let (artifacts, origin, claim) = match &record.event.form {
-        EvidenceForm::Sigstore => {
-            // Never the same key as the same bytes read as a plain envelope.
-            let with = Digest::of(&[policy_digest.as_bytes().as_slice(), b"sigstore"].concat());
+        EvidenceForm::Sigstore | EvidenceForm::Minisign => {
+            let is_minisign = record.event.form == EvidenceForm::Minisign;
+            let word: &[u8] = if is_minisign { b"minisign" } else { b"sigstore" };
+            let reader: ForeignReader = if is_minisign { read_minisign } else { read_bundle };
+            // Never the same key as the same bytes read in another way.
+            let with = Digest::of(&[policy_digest.as_bytes().as_slice(), word].concat());
             let key = (record.event.evidence, with, None);
-            let read = cache.read(key, || Ok(read_foreign(&required(bodies, &record.event.evidence)?, policy)))?;
+            let read =
+                cache.read(key, || Ok(read_foreign(reader(&required(bodies, &record.event.evidence)?, policy))))?;
             let about = release_artifacts.iter().filter(|artifact| read.subjects.contains(artifact)).copied().collect();
             let proof = read.signature.map(|proof| not_ahead(*proof, record.time));
             let counts = proof.as_ref().is_some_and(|proof| proof.class.proves_signer());
@@ -257,9 +262,12 @@ fn evidence_fact(
     })
 }
 
-/// Reads a Sigstore bundle; see [`crate::foreign`].
-fn read_foreign(bytes: &[u8], policy: &PolicySet) -> Read {
-    let ForeignRead { signers, subjects, claim, signature } = read_bundle(bytes, policy);
+/// Reads a signature that another tool made, under the keys and roots of a policy set.
+type ForeignReader = fn(&[u8], &PolicySet) -> ForeignRead;
+
+/// A signature that another tool made; see [`crate::foreign`] and [`crate::detached`].
+fn read_foreign(read: ForeignRead) -> Read {
+    let ForeignRead { signers, subjects, claim, signature } = read;
     Read { signers, subjects, claim, signature: Some(Box::new(signature)) }
 }
 
@@ -290,7 +298,7 @@ fn read_envelope(bytes: &[u8], policy: &PolicySet) -> Read {
         .iter()
         .filter_map(|signer| match (&signer.proof, signer.root) {
             (Proof::Key(key), None) => Some((&signer.name, key.clone())),
-            (Proof::Key(_), Some(_)) | (Proof::Identity(_), _) => None,
+            (Proof::Key(_), Some(_)) | (Proof::Minisign(_) | Proof::Identity(_), _) => None,
         })
         .collect();
     let keys: Vec<_> = trusted.iter().map(|(_, key)| key.clone()).collect();

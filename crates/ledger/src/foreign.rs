@@ -141,7 +141,7 @@ fn keyless(bundle: &Bundle, subject: Digest, policy: &PolicySet) -> (Vec<SignerN
         let fact = outcome.to_fact(Some(root));
         let by = |signer: &&TrustedSigner| match &signer.proof {
             Proof::Identity(identity) => identity.signed(&fact),
-            Proof::Key(_) => false,
+            Proof::Key(_) | Proof::Minisign(_) => false,
         };
         let candidates = policy.signers().iter().filter(|signer| signer.root == Some(root));
         signers.extend(candidates.filter(by).map(|signer| signer.name.clone()));

@@ -21,6 +21,7 @@ pub mod code_words;
 pub mod contents;
 pub mod controls;
 pub mod delegation;
+pub mod detached;
 pub mod drill;
 pub mod entry;
 pub mod facts;

@@ -24,6 +24,9 @@ MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEmijPYYQpAf+gnFWB02j1EYCRSbXe\n\
 u2P7uOlH9CW9sMvGpSYYEvN+m5wkkBlqP/IK+Xpz1P768LOUwiprKhUQtA==\n\
 -----END PUBLIC KEY-----\n";
 
+/// A public key of minisign.
+pub(crate) const MINISIGN: &str = "RWR+fJKKzS7AO4wbeZEZrqq+FA4aBJiC8tXU0KDIX8qrZbS0X+kBHVGi";
+
 const POLICY: &str = r#"
 name = "sample"
 description = "for tests"

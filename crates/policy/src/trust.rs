@@ -5,7 +5,7 @@ use std::fmt;
 
 use lockgate_model::facts::{ARTIFACT_SIGNATURE, Claim};
 use lockgate_model::{Digest, SignerName};
-use lockgate_sign::public_key::PublicKey;
+use lockgate_sign::{MinisignKey, PublicKey};
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 use toml::de::DeValue;
@@ -19,7 +19,7 @@ use crate::trusted_identity::{IdentityEntry, Proof, TrustedIdentity};
 pub struct TrustedSigner {
     /// What policies call it.
     pub name: SignerName,
-    /// By what it is known.
+    /// By what it is known. A key of minisign signs artifacts alone, and has no root.
     pub proof: Proof,
     /// The digest of the trust root, in `roots/`, that its signatures are verified under; every identity has one. A key
     /// with a root counts only in a Sigstore bundle whose log that root names.
@@ -122,6 +122,8 @@ struct SignerEntry {
     #[serde(default)]
     key: Option<String>,
     #[serde(default)]
+    minisign: Option<String>,
+    #[serde(default)]
     sigstore: Option<IdentityEntry>,
     #[serde(default)]
     root: Option<Digest>,
@@ -145,7 +147,7 @@ impl TrustedSigner {
             match read_signer(source, entry) {
                 Err(more) => errors.extend(more),
                 Ok(signer) => {
-                    match signers.iter().find(|other| other.name == signer.name || other.proof == signer.proof) {
+                    match signers.iter().find(|other| other.name == signer.name || other.proof.is_same(&signer.proof)) {
                         Some(other) if other.name == signer.name => {
                             errors.push(source.error(
                                 Some(line),
@@ -172,18 +174,25 @@ impl TrustedSigner {
 fn read_signer<'a>(source: SourceFile<'a>, entry: TableEntry<'a>) -> Result<TrustedSigner, Vec<PolicyError>> {
     let line = Some(entry.line);
     let value = Spanned::new(entry.span, DeValue::Table(entry.table));
-    let SignerEntry { name, key, sigstore, root, signs, builder_ids, slsa_level } = source.read_value(value, &[])?;
-    let proof = match (key, sigstore) {
-        (Some(key), None) => Proof::Key(PublicKey::from_pem(&key).map_err(|error| {
+    let SignerEntry { name, key, minisign, sigstore, root, signs, builder_ids, slsa_level } =
+        source.read_value(value, &[])?;
+    let proof = match (key, minisign, sigstore) {
+        (Some(key), None, None) => Proof::Key(PublicKey::from_pem(&key).map_err(|error| {
             let hint = "write the key as one PEM block `PUBLIC KEY`, as `openssl pkey -pubout` prints it".to_owned();
             vec![source.error(line, format!("the key of `{name}` cannot be read: {error}"), Some(hint))]
         })?),
-        (None, Some(identity)) => Proof::Identity(
+        (None, Some(key), None) => {
+            Proof::Minisign(MinisignKey::parse(&key).map_err(|error| {
+                vec![source.error(line, format!("the key of `{name}` cannot be read: {error}"), None)]
+            })?)
+        }
+        (None, None, Some(identity)) => Proof::Identity(
             TrustedIdentity::read(identity)
                 .map_err(|message| vec![source.error(line, format!("the identity of `{name}`: {message}"), None)])?,
         ),
         _ => {
-            let message = format!("`{name}` needs either `key` or `[signer.sigstore]`, and not both");
+            let message =
+                format!("`{name}` needs either `key`, `minisign` or `[signer.sigstore]`, and only one of them");
             return Err(vec![source.error(line, message, None)]);
         }
     };
@@ -191,6 +200,13 @@ fn read_signer<'a>(source: SourceFile<'a>, entry: TableEntry<'a>) -> Result<Trus
         let message =
             format!("`{name}` has no `root`: an identity counts only under a trust root that is named by digest");
         let hint = "`lockgate signature root public-good` writes one for `roots/`, and prints its digest".to_owned();
+        return Err(vec![source.error(line, message, Some(hint))]);
+    }
+    let only_signatures = signs.iter().all(|kind| *kind == EvidenceKind::Signature);
+    let is_plain = root.is_none() && builder_ids.is_empty() && slsa_level.is_none();
+    if matches!(proof, Proof::Minisign(_)) && !(only_signatures && is_plain) {
+        let message = format!("`{name}` is a key of minisign, which signs artifacts and nothing else");
+        let hint = "write `signs = [\"signature\"]`, and neither `root`, `builder_ids` nor `slsa_level`".to_owned();
         return Err(vec![source.error(line, message, Some(hint))]);
     }
     if signs.is_empty() {
@@ -208,7 +224,7 @@ fn read_signer<'a>(source: SourceFile<'a>, entry: TableEntry<'a>) -> Result<Trus
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sample::{OTHER_PEM, PEM};
+    use crate::sample::{MINISIGN, OTHER_PEM, PEM};
 
     fn signer(name: &str, pem: &str) -> String {
         format!("[[signer]]\nname = \"{name}\"\nkey = \"\"\"\n{pem}\"\"\"\nsigns = [\"provenance\"]\n")
@@ -260,6 +276,16 @@ mod tests {
         check(&identity.replace("acme/shop@*", "*"), "too many");
         check(&identity.replace("[signer.sigstore]", "key = \"x\"\n[signer.sigstore]"), "either `key`");
         check("[[signer]]\nname = \"ci\"\nsigns = [\"provenance\"]\n", "either `key`");
+        let minisign = format!("[[signer]]\nname = \"boxes\"\nminisign = \"{MINISIGN}\"\nsigns = [\"signature\"]\n");
+        assert!(matches!(read(&minisign).unwrap()[0].proof, Proof::Minisign(_)));
+        check(&minisign.replace("RWR", "RWX"), "cannot be read");
+        check(&minisign.replace("[\"signature\"]", "[\"signature\", \"sbom\"]"), "signs artifacts and nothing else");
+        check(&format!("{minisign}slsa_level = 1\n"), "signs artifacts and nothing else");
+        check(&format!("{minisign}key = \"x\"\n"), "either `key`");
+        check(&format!("{minisign}{}", minisign.replace("boxes", "other")), "same key");
+        // The same key in another form is the same signer: what it signed in one way is never taken for the other.
+        let pem = MinisignKey::parse(MINISIGN).unwrap().key().to_pem();
+        check(&format!("{minisign}{}", signer("ci", &pem)), "same key");
         check(&format!("{}slsa_level = 4\n", signer("ci", PEM)), "not a build level");
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use lockgate_model::facts::{SignatureClass, SignatureFact};
-use lockgate_sign::PublicKey;
+use lockgate_sign::{MinisignKey, PublicKey};
 use serde::Deserialize;
 
 use crate::wording::shown;
@@ -13,8 +13,26 @@ use crate::wording::shown;
 pub enum Proof {
     /// A public key.
     Key(PublicKey),
+    /// A public key of minisign, which signs artifacts and nothing else.
+    Minisign(MinisignKey),
     /// An identity, proved by a certificate of Sigstore's kind.
     Identity(TrustedIdentity),
+}
+
+impl Proof {
+    /// The key, where it is one.
+    pub fn key(&self) -> Option<&PublicKey> {
+        match self {
+            Self::Key(key) => Some(key),
+            Self::Minisign(key) => Some(key.key()),
+            Self::Identity(_) => None,
+        }
+    }
+
+    /// Whether it is the same key, in whatever form it is written, or the same identity.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self == other || (self.key().is_some() && self.key() == other.key())
+    }
 }
 
 /// Whom a certificate has to name.

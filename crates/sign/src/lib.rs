@@ -10,6 +10,7 @@ mod der;
 pub mod dsse;
 pub mod jwks;
 pub mod jwt;
+pub mod minisign_key;
 pub mod note;
 pub mod passkey;
 pub mod public_key;
@@ -18,4 +19,5 @@ pub mod ssh;
 pub mod ssh_signer;
 
 pub use attestation_key::AttestationKey;
+pub use minisign_key::MinisignKey;
 pub use public_key::{Algorithm, PublicKey, PublicKeyError, SignatureError};

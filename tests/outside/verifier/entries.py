@@ -86,7 +86,8 @@ EVENTS = {
     "evidence.recorded": shape(
         release=release, evidence=digest, size_bytes=natural, media_type=text,
         form=forms.tagged(
-            "kind", envelope={}, sigstore={}, report={"format": text, "artifacts": list_of(digest), "statement": digest}
+            "kind", envelope={}, sigstore={}, minisign={},
+            report={"format": text, "artifacts": list_of(digest), "statement": digest},
         ),
     ),
     "promotion.requested": shape(

@@ -23,6 +23,8 @@ mod feeds;
 #[cfg(test)]
 mod matrix;
 #[cfg(test)]
+mod minisign;
+#[cfg(test)]
 mod projections;
 #[cfg(test)]
 mod promotions;

@@ -628,7 +628,7 @@ pub const EXPLANATIONS: &[(&str, &str)] = &[
     ("SUBJECT_DIGEST", "The statement names what it is about without a SHA-256 digest. Have the tool write one."),
     (
         "SUBJECT_MISSING",
-        "The statement does not say what it is about. Have the tool name the artifact with its digest.",
+        "The statement or signature does not say what it is about. Have the tool name the artifact with its digest; minisign takes it as `-t sha256:DIGEST`.",
     ),
     ("TASK_FAILED", "The request failed inside the server. This is a bug; the server's log says more."),
     ("TEXT_TOO_LONG", "A text is longer than others would read. Shorten it."),

@@ -181,7 +181,7 @@ fn find(options: &SignatureVerify) -> Result<Vec<Found>, Failure> {
     }
     let bytes = read_file(&options.signature, BUNDLE_BYTES)?;
     let text = std::str::from_utf8(&bytes).unwrap_or_default();
-    if MinisignKey::announced(text) {
+    if MinisignSignature::announced(text) {
         return Ok(detached("minisign", minisign(options, text)?));
     }
     let looks_like_json = text.trim_start().starts_with(['{', '[']);
@@ -288,13 +288,14 @@ fn minisign(options: &SignatureVerify, text: &str) -> Result<Outcome, Failure> {
     })?;
     let path_text = String::from_utf8(read_file(path, ROOT_BYTES)?).unwrap_or_default();
     let file = options.file.as_deref().ok_or_else(needs_file)?;
-    let read = MinisignKey::parse(&path_text).and_then(|key| MinisignSignature::parse(text).map(|read| (key, read)));
+    let key = MinisignKey::parse(&path_text).map_err(|error| Refusal::new(Reason::Malformed, error));
+    let read = key.and_then(|key| MinisignSignature::parse(text).map(|read| (key, read)));
     match read {
         Err(refusal) => Ok(refusal.into()),
         Ok((key, signature)) => {
             let fail = |error: std::io::Error| Failure::file(file, &error);
             let mut content = File::open(file).map_err(fail)?;
-            key.verify(&signature, &mut content).map_err(fail)
+            signature.verify(&key, &mut content).map_err(fail)
         }
     }
 }

@@ -220,6 +220,7 @@ fn answer(target: &str, input: &Value) -> Answer {
         "feed" => Answer::of(feed(input)),
         "backtest" => Answer::of(backtest(input)),
         "signature" => Answer::of(signatures::verify(input)),
+        "minisign" => Answer::of(signatures::verify_minisign(input)),
         "checkpoint" => Answer::of(checkpoint(&input["vkey"], &input["note"])),
         "proof" => Answer::of(proof(input)),
         "consistency" => Answer::of(consistency(input)),

@@ -131,7 +131,8 @@ impl SignatureGate {
     fn needed(&self, ctx: Context<'_>) -> String {
         let named = |name: &SignerName| match ctx.policy.signer(name).map(|signer| &signer.proof) {
             Some(Proof::Identity(identity)) => format!("{name} ({})", identity.described()),
-            _ => name.to_string(),
+            Some(Proof::Minisign(key)) => format!("{name} (the minisign key {})", key.id_text()),
+            Some(Proof::Key(_)) | None => name.to_string(),
         };
         let signers: Vec<String> = self.signed_by.iter().map(named).collect();
         let artifacts = match self.artifacts.as_slice() {
@@ -145,7 +146,9 @@ impl SignatureGate {
 
     fn fix(&self, ctx: Context<'_>, reason: Reason) -> String {
         let signers = one_of(&self.signed_by);
-        let hand_in = ctx.attest("--attestation artifact.sigstore.json");
+        let is_minisign = self.are_minisign(ctx.policy);
+        let file = if is_minisign { "artifact.minisig" } else { "artifact.sigstore.json" };
+        let hand_in = ctx.attest(&format!("--attestation {file}"));
         match reason {
             Reason::ArtifactAbsent | Reason::NoArtifacts => ctx.push_next(""),
             Reason::ArtifactSignatureInvalid => {
@@ -162,11 +165,21 @@ impl SignatureGate {
             Reason::SignatureUnlogged => {
                 format!("have it signed again by {signers} with an entry in the log, then: {hand_in}")
             }
-            Reason::SignatureUnverifiable => {
+            Reason::SignatureUnverifiable if !is_minisign => {
                 format!("have it signed by {signers} with ECDSA P-256 into a Sigstore bundle, then: {hand_in}")
+            }
+            _ if is_minisign => {
+                format!("have it signed by {signers} with minisign, `-t sha256:<its digest>`, then: {hand_in}")
             }
             _ => format!("have it signed by {signers}, then: {hand_in}"),
         }
+    }
+
+    /// Whether only keys of minisign count.
+    fn are_minisign(&self, policy: &PolicySet) -> bool {
+        let is_minisign =
+            |name: &SignerName| policy.signer(name).is_some_and(|signer| matches!(signer.proof, Proof::Minisign(_)));
+        !self.signed_by.is_empty() && self.signed_by.iter().all(is_minisign)
     }
 
     /// One signature that counts is enough; without one, all that were found are told, and the best of them is the
@@ -244,7 +257,9 @@ impl SignatureGate {
     fn names(&self, policy: &PolicySet, proof: &SignatureFact) -> bool {
         let is_by = |signer: &TrustedSigner| match &signer.proof {
             Proof::Identity(identity) => identity.is_named(proof),
-            Proof::Key(key) => proof.key == Some(Digest::of(key.spki_der())),
+            known @ (Proof::Key(_) | Proof::Minisign(_)) => {
+                proof.key.is_some() && proof.key == known.key().map(|key| Digest::of(key.spki_der()))
+            }
         };
         let signers = self.signed_by.iter().filter_map(|name| policy.signer(name));
         signers.filter(|signer| signer.signs.contains(&EvidenceKind::Signature) && signer.root == proof.root).any(is_by)
@@ -274,12 +289,13 @@ mod tests {
     use std::collections::BTreeMap;
 
     use lockgate_model::facts::{ARTIFACT_SIGNATURE, Claim, Facts};
+    use lockgate_sign::MinisignKey;
 
     use super::*;
     use crate::decide::decide;
     use crate::decision::GateOutcome::{self, Fail, Pass};
     use crate::decision::GateResult;
-    use crate::sample::{PEM, TIME, evidence, facts, files, gate, on_behalf, other_artifact, signed};
+    use crate::sample::{MINISIGN, PEM, TIME, evidence, facts, files, gate, on_behalf, other_artifact, signed};
 
     const ISSUER: &str = "https://token.ci.example";
     const WORKFLOW: &str = "https://ci.example/shop/web/release.yml@refs/heads/main";
@@ -293,7 +309,8 @@ mod tests {
             "[[signer]]\nname = \"ci\"\nkey = \"\"\"\n{PEM}\"\"\"\nsigns = [\"signature\", \"sbom\"]\n\
              [[signer]]\nname = \"release\"\nroot = \"{root}\"\nsigns = [\"signature\"]\n\
              [signer.sigstore]\nissuer = \"{ISSUER}\"\nidentity = \"https://ci.example/shop/web/release.yml@*\"\n\
-             log = \"optional\"\n"
+             log = \"optional\"\n\
+             [[signer]]\nname = \"boxes\"\nminisign = \"{MINISIGN}\"\nsigns = [\"signature\"]\n"
         );
         files.insert("trust.toml".to_owned(), trust);
         files.insert("roots/own.json".to_owned(), ROOT.to_owned());
@@ -365,6 +382,39 @@ mod tests {
         row(&[], Some(proof(Malformed, "SIGNATURE_MALFORMED")), Fail, Reason::SignatureUnverifiable);
         row(&[], Some(proof(Unsupported, "SIGNATURE_UNSUPPORTED")), Fail, Reason::SignatureUnverifiable);
         row(&[], Some(proof(Unsigned, "SIGNATURE_MISSING")), Fail, Reason::ArtifactUnsigned);
+    }
+
+    #[test]
+    fn a_key_of_minisign_counts_without_a_log_and_is_told_apart() {
+        use SignatureClass::{IdentityMismatch, Malformed, SignatureInvalid, WithoutLog};
+        const GATE: &str = "signed_by = [\"boxes\"]";
+        let of = |class: SignatureClass, code: &str| {
+            let key = MinisignKey::parse(MINISIGN).unwrap();
+            let key = (class == WithoutLog).then(|| Digest::of(key.key().spki_der()));
+            SignatureFact { root: None, identity: None, issuer: None, key, signed_at: None, ..proof(class, code) }
+        };
+        let row = |fields: &str, signers: &[&str], proof, outcome, reason| {
+            check(fields, |facts| facts.evidence = vec![signature(1, signers, Some(proof))], outcome, reason)
+        };
+        let passed = row(GATE, &["boxes"], of(WithoutLog, "LOG_MISSING"), Pass, Reason::Satisfied);
+        assert!(passed.found.starts_with("app.tar.gz: signed by boxes (without-log: the key sha256:"), "{passed:#?}");
+        assert_eq!(passed.needed, "a signature of every artifact by boxes (the minisign key 3BC02ECD8A927C7E)");
+        let unknown = of(IdentityMismatch, "SIGNING_KEY_UNKNOWN");
+        let other = row(GATE, &[], unknown, Fail, Reason::SignerUntrusted);
+        assert!(other.fix.contains("`-t sha256:<its digest>`, then: lockgate attest shop/web@1.4.2"), "{other:#?}");
+        assert!(other.fix.contains("--attestation artifact.minisig"), "{other:#?}");
+        row(GATE, &[], of(SignatureInvalid, "SIGNATURE_INVALID"), Fail, Reason::ArtifactSignatureInvalid);
+        row(GATE, &[], of(Malformed, "SIGNATURE_MALFORMED"), Fail, Reason::SignatureUnverifiable);
+        // By somebody else who is trusted, and for a gate that asks for others.
+        let by_ci = SignatureFact { key: None, ..of(WithoutLog, "LOG_MISSING") };
+        row(GATE, &["ci"], by_ci, Fail, Reason::SignerUntrusted);
+        row("signed_by = [\"ci\"]", &["boxes"], of(WithoutLog, "LOG_MISSING"), Fail, Reason::SignerUntrusted);
+        // No log and no clock stands behind it.
+        let rooted = "signed_by = [\"boxes\", \"release\"]\n";
+        let logged = format!("{rooted}log = \"required\"");
+        row(&logged, &["boxes"], of(WithoutLog, "LOG_MISSING"), Fail, Reason::SignatureUnlogged);
+        let timed = format!("{rooted}time = \"required\"");
+        row(&timed, &["boxes"], of(WithoutLog, "LOG_MISSING"), Fail, Reason::SignatureUntimed);
     }
 
     #[test]
@@ -451,6 +501,7 @@ mod tests {
         refused("signed_by = [\"relase\"]", "no signer `relase`");
         refused("signed_by = [\"ci\"]\nlog = \"required\"", "`log` is required, and none of its signers has a `root`");
         refused("signed_by = [\"ci\"]\ntime = \"required\"", "`time` is required");
+        refused("signed_by = [\"boxes\"]\nlog = \"required\"", "`log` is required");
         refused("signed_by = [\"ci\"]\nartifacts = [\"**\"]", "`artifacts` names everything");
         refused("signed_by = [\"ci\"]\nlog = \"wanted\"", "unknown variant `wanted`");
     }

@@ -1,8 +1,11 @@
-//! The target `signature`: Sigstore bundles of an instance that was made for these cases, verified under a pinned root.
+//! The targets `signature` and `minisign`: signatures that other tools made, verified under what is pinned.
 //!
-//! The bundles stand in `tests/attacks/base/sigstore`, with the roots of two instances and one key.
+//! The bundles are of an instance of Sigstore that was made for these cases alone. They stand in
+//! `tests/attacks/base/sigstore`, with the roots of two instances and one key. Detached signatures stand in their cases.
 
+use lockgate_model::Digest;
 use lockgate_sign::public_key::PublicKey;
+use lockgate_sigstore::minisign::{MinisignKey, MinisignSignature};
 use lockgate_sigstore::{Bundle, BundleVerifier as _, Expected, OfflineVerifier, Outcome, Refusal, Subject, TrustRoot};
 use serde_json::Value;
 
@@ -30,6 +33,22 @@ pub fn verify(input: &Value) -> Result<(), Answer> {
     };
     let detail = || outcome.refusal().map(ToString::to_string).unwrap_or_default();
     if counts { Ok(()) } else { Err(Answer::refused(outcome.code(), detail())) }
+}
+
+/// Verifies a detached signature about the artifact of [`VERSION`] with a pinned key, as a decision does.
+pub fn verify_minisign(input: &Value) -> Result<(), Answer> {
+    let key = MinisignKey::parse(&text(&input["key"])).unwrap();
+    let refused = |refusal: Refusal| Answer::refused(refusal.reason.code(), refusal);
+    let signature = MinisignSignature::parse(&text(&input["signature"])).map_err(refused)?;
+    let outcome = signature.verify_comment(&key);
+    if let Some(refusal) = outcome.refusal() {
+        return Err(Answer::refused(outcome.code(), refusal));
+    }
+    let version = input["artifact"].as_str().unwrap_or(VERSION);
+    match signature.subject() == Some(Digest::of(&artifact(version))) {
+        true => Ok(()),
+        false => Err(Answer::refused("SUBJECT_MISMATCH", "about another artifact")),
+    }
 }
 
 fn outcome(input: &Value) -> Result<Outcome, Refusal> {

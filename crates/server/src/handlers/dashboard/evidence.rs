@@ -9,6 +9,7 @@ use lockgate_engine::{Engine, Fault, Kind};
 use lockgate_evidence::sbom::Component;
 use lockgate_evidence::statement::Statement;
 use lockgate_evidence::{component, report};
+use lockgate_ledger::detached;
 use lockgate_ledger::facts::is_statement_type;
 use lockgate_ledger::release_diff::severity_word;
 use lockgate_model::facts::{Claim, Finding};
@@ -117,6 +118,12 @@ fn described(
             let statement =
                 is_statement_type(&envelope.payload_type).then(|| Statement::parse(&envelope.payload, limits));
             statement.and_then(Result::ok).map(|statement| component::read_statement(&statement, limits))
+        }
+        Err(_) if detached::is_minisign(bytes) => {
+            evidence.form = "minisign signature".to_owned();
+            let (signers, _) = detached::proven(bytes, &engine.governance()?.policy);
+            evidence.signers = signers.iter().map(ToString::to_string).collect();
+            None
         }
         Err(_) => report::detect(bytes).and_then(|format| {
             evidence.form = format!("{format} report");

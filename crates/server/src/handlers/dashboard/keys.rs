@@ -137,6 +137,7 @@ fn vouched_by(event: &Event) -> String {
 fn signer_line(signer: &TrustedSigner, policy_at: EntryIndex) -> KeyLine {
     let (id, kind) = match &signer.proof {
         Proof::Key(key) => (key.keyid_ssh(), format!("trusted signer, {}", algorithm(key.algorithm()))),
+        Proof::Minisign(key) => (key.id_text(), "trusted signer, minisign".to_owned()),
         Proof::Identity(identity) => (identity.described(), "trusted identity".to_owned()),
     };
     let mut scope: Vec<String> = signer.signs.iter().map(|kind| kind.as_str().to_owned()).collect();
