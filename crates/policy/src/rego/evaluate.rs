@@ -131,8 +131,7 @@ pub(super) fn ask(modules: &Arc<Prepared>, input: Value, questions: Vec<Question
     let stop = Arc::new(AtomicBool::new(false));
     let questions = Arc::new(Questions { all: questions, next: AtomicUsize::new(0), stop });
     let (sender, receiver) = channel();
-    let (own, theirs, shared, answers) =
-        (Arc::clone(modules), Arc::clone(&questions), input.clone(), sender.clone());
+    let (own, theirs, shared, answers) = (Arc::clone(modules), Arc::clone(&questions), input.clone(), sender.clone());
     match on_a_thread(move || answer_all(&own, 0, &shared, &theirs, &answers)) {
         Ok(()) => {
             Pending { asked, coming: Ok(Coming { modules: Arc::clone(modules), questions, input, sender, receiver }) }

@@ -186,6 +186,7 @@ mod tests {
     use crate::diff::tests::nothing_differs;
     use crate::promotion::tests::promotion;
     use lockgate_api::wire::ComponentRow;
+    use lockgate_model::Digest;
 
     const HOSTILE: &str = "<script>alert(1)</script>\u{202e}";
 

@@ -45,7 +45,8 @@ pub async fn promotion(call: Call) -> Result<Response, Fault> {
 /// not compared again. Whoever may read of the target, and not of the service, goes without.
 fn against(engine: &Engine, person: &PersonId, reply: &PromotionReply) -> Result<Option<DiffReply>, Fault> {
     let is_open = matches!(reply.status.as_str(), "pending" | "denied");
-    let is_readable = may_read(&engine.governance()?, person, Object::Service(&reply.release.service));
+    let governance = engine.governance()?;
+    let is_readable = may_read(&governance, person, Object::Service(&reply.release.service));
     match &reply.running {
         Some(running) if is_open && is_readable && running.release != reply.release => {
             diff_reply(engine, person, &running.release, &reply.release, None).map(Some)
