@@ -13,6 +13,7 @@ use lockgate_sign::dsse::{Envelope, Signature, pae};
 use lockgate_sigstore::outcome::{Level, Log, Signed};
 use lockgate_sigstore::{
     Bundle, BundleVerifier, Content, Expected, Material, OfflineVerifier, Outcome, Reason, Subject, TrustRoot,
+    is_signed_by,
 };
 
 use crate::facts::is_statement_type;
@@ -105,7 +106,7 @@ pub(crate) fn broken(envelope: &Envelope, policy: &PolicySet) -> Option<Signatur
     })
 }
 
-/// The ids by which tools name a key in an envelope; none of them is empty.
+/// The ids by which tools name a key in an envelope or a bundle; none of them is empty.
 fn key_ids(key: &PublicKey) -> [String; 4] {
     [key.keyid_sigstore(), key.keyid_ssh(), key.keyid_securesystemslib(), Digest::of(key.spki_der()).hex()]
 }
@@ -156,34 +157,90 @@ fn keyless(bundle: &Bundle, subject: Digest, policy: &PolicySet) -> (Vec<SignerN
     (signers, fact)
 }
 
+/// How near a bundle's signature comes to a pinned key; the nearest key is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Nearness {
+    /// It neither names the key nor is by it.
+    Strange,
+    /// It names the key or is by it, and something else is missing.
+    Meant,
+    /// It names the key or is by it, and is broken; that somebody else did not sign either does not hide this.
+    Broken,
+    /// It is by the key.
+    Proved,
+}
+
 /// The pinned keys that signed: those with a root by the whole bundle, the others by its signature alone.
+///
+/// Where none did, the bundle is broken only if it is about one of them, as an envelope is in [`broken`]; otherwise
+/// somebody signed whom nobody knows here.
 fn keyed(bundle: &Bundle, subject: Digest, policy: &PolicySet) -> (Vec<SignerName>, SignatureFact) {
     let mut signers = Vec::new();
-    let mut best: Option<(Outcome, Option<Digest>)> = None;
+    let mut best: Option<((Nearness, u8), Outcome, Option<Digest>)> = None;
     for signer in policy.signers() {
         let Proof::Key(key) = &signer.proof else { continue };
-        let outcome = match signer.root {
+        let found = match signer.root {
             Some(root) => {
                 under(policy, root, |verifier| verifier.verify(bundle, Subject::Digest(subject), Expected::Key(key)))
             }
             None => pinned(bundle, key),
         };
         let counts = match signer.root {
-            Some(_) => outcome.class() == SignatureClass::Verified,
-            None => outcome.class().proves_signer(),
+            Some(_) => found.class() == SignatureClass::Verified,
+            None => found.class().proves_signer(),
         };
         if counts {
             signers.push(signer.name.clone());
         }
-        if best.as_ref().is_none_or(|(other, _)| outcome.rank() > other.rank()) {
-            best = Some((outcome, signer.root));
+        let (nearness, outcome) = told(found, bundle, key, subject);
+        let weight = (nearness, outcome.rank());
+        if best.as_ref().is_none_or(|(other, _, _)| weight > *other) {
+            best = Some((weight, outcome, signer.root));
         }
     }
     let fact = match best {
-        Some((outcome, root)) => outcome.to_fact(root),
+        Some((_, outcome, root)) => outcome.to_fact(root),
         None => Outcome::refused(Reason::KeyUnknown, "the policy set pins no key").to_fact(None),
     };
     (signers, fact)
+}
+
+/// What is told of a bundle and one pinned key: that the signature is broken only where it is about this key.
+///
+/// Whose signature it is is asked of the signature itself: a log entry or a timestamp beside a broken one, which
+/// verifiers look at first, does not make it one of another kind.
+fn told(found: Outcome, bundle: &Bundle, key: &PublicKey, subject: Digest) -> (Nearness, Outcome) {
+    if found.class().proves_signer() {
+        return (Nearness::Proved, found);
+    }
+    let ids = key_ids(key);
+    let is_named = named_keys(bundle).into_iter().any(|name| ids.contains(name));
+    let is_by_it = is_signed_by(bundle, key, subject);
+    let is_invalid = found.class() == SignatureClass::SignatureInvalid;
+    let outcome = match (is_named, is_by_it) {
+        (true, Some(false)) => Outcome::refused(Reason::SignatureInvalid, "the key that it names did not sign it"),
+        (false, Some(false)) => Outcome::refused(Reason::KeyUnknown, "not signed by this key"),
+        (false, None) if is_invalid => Outcome::refused(Reason::KeyUnknown, "nothing says that it is by this key"),
+        _ => found,
+    };
+    let is_meant = is_named || is_by_it == Some(true);
+    let nearness = match (is_meant, outcome.class()) {
+        (false, _) => Nearness::Strange,
+        (true, SignatureClass::SignatureInvalid) => Nearness::Broken,
+        (true, _) => Nearness::Meant,
+    };
+    (nearness, outcome)
+}
+
+/// The ids by which a bundle names the key that signed it: its hint, and those of its envelope. Whoever made the bundle
+/// wrote them, and nothing is believed for their sake.
+fn named_keys(bundle: &Bundle) -> Vec<&String> {
+    let hint = match bundle.material() {
+        Material::Key { hint } => Some(hint),
+        Material::Certificate(_) => None,
+    };
+    let signatures = bundle.envelope().into_iter().flat_map(|envelope| &envelope.signatures);
+    hint.into_iter().chain(signatures.map(|signature| &signature.keyid)).collect()
 }
 
 /// A statement's signature by a pinned key: the same as in an envelope without a bundle around it.
@@ -221,9 +278,16 @@ fn under(policy: &PolicySet, root: Digest, verify: impl FnOnce(&OfflineVerifier)
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
     use lockgate_sign::attestation_key::AttestationKey;
+    use lockgate_sigstore::Instance;
+    use serde_json::{Value, json};
 
     use super::*;
+
+    const TYPE: &str = "application/vnd.in-toto+json";
+    const FILE: &[u8] = b"the artifact";
 
     fn policy_of(key: &AttestationKey, root: bool) -> PolicySet {
         let mut files = PolicySet::starter("starter").unwrap();
@@ -241,7 +305,6 @@ mod tests {
 
     #[test]
     fn an_envelope_that_names_a_known_key_in_vain_is_broken() {
-        const TYPE: &str = "application/vnd.in-toto+json";
         let (own, other) = (AttestationKey::generate().unwrap(), AttestationKey::generate().unwrap());
         let sign = |key: &AttestationKey, keyid: &str| {
             Envelope::sign(TYPE, b"{}", key, &[keyid.to_owned()]).unwrap_or_else(|error| panic!("{error}"))
@@ -266,6 +329,145 @@ mod tests {
             let both = Envelope { signatures, ..sign(&own, "") };
             assert_eq!(class(&both), None, "one good signature is enough");
         }
+    }
+
+    /// A policy set with these keys, and whether each is pinned together with a trust root.
+    fn policy_with(signers: &[(&str, &AttestationKey, bool)]) -> PolicySet {
+        let mut files = PolicySet::starter("starter").unwrap();
+        let root = Instance::PublicGood.root().unwrap();
+        let mut trust = String::new();
+        for (name, key, rooted) in signers {
+            let pem = key.public().to_pem();
+            let rooted = if *rooted { format!("root = \"{}\"\n", root.digest()) } else { String::new() };
+            trust.push_str(&format!("[[signer]]\nname = \"{name}\"\nkey = \"\"\"\n{pem}\"\"\"\n{rooted}"));
+            trust.push_str("signs = [\"signature\", \"provenance\"]\n");
+        }
+        files.insert("trust.toml".to_owned(), trust);
+        files.insert("roots/public-good.json".to_owned(), root.text().to_owned());
+        PolicySet::from_files(files).unwrap_or_else(|errors| panic!("{errors:#?}"))
+    }
+
+    /// cosign's statement over the artifact, with one signature.
+    fn statement(key: &AttestationKey, keyid: &str) -> Envelope {
+        let statement = json!({
+            "_type": "https://in-toto.io/Statement/v1",
+            "subject": [{ "name": "app", "digest": { "sha256": Digest::of(FILE).hex() } }],
+            "predicateType": "https://sigstore.dev/cosign/sign/v1",
+            "predicate": {},
+        });
+        let payload = statement.to_string().into_bytes();
+        Envelope::sign(TYPE, &payload, key, &[keyid.to_owned()]).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// The same statement in another spelling, under the old signature.
+    fn changed(envelope: Envelope) -> Envelope {
+        Envelope { payload: [envelope.payload.as_slice(), b" "].concat(), ..envelope }
+    }
+
+    fn with_statement(hint: &str, envelope: &Envelope) -> Value {
+        json!({
+            "mediaType": "application/vnd.dev.sigstore.bundle.v0.3+json",
+            "verificationMaterial": { "publicKey": { "hint": hint } },
+            "dsseEnvelope": serde_json::from_slice::<Value>(&envelope.to_json()).unwrap(),
+        })
+    }
+
+    /// A signature over some bytes, in a bundle that is about the artifact.
+    fn with_message(hint: &str, key: &AttestationKey, signed: &[u8]) -> Value {
+        json!({
+            "mediaType": "application/vnd.dev.sigstore.bundle.v0.3+json",
+            "verificationMaterial": { "publicKey": { "hint": hint } },
+            "messageSignature": {
+                "messageDigest": { "algorithm": "SHA2_256", "digest": STANDARD.encode(Digest::of(FILE).as_bytes()) },
+                "signature": STANDARD.encode(key.sign(signed).unwrap()),
+            },
+        })
+    }
+
+    fn found(bundle: &Value, policy: &PolicySet) -> (Vec<String>, &'static str, String) {
+        let read = read_bundle(bundle.to_string().as_bytes(), policy);
+        assert_eq!(read.subjects, [Digest::of(FILE)], "{bundle}");
+        let signers = read.signers.iter().map(ToString::to_string).collect();
+        (signers, read.signature.class.as_str(), read.signature.code)
+    }
+
+    fn refused(class: &'static str, code: &str) -> (Vec<String>, &'static str, String) {
+        (Vec::new(), class, code.to_owned())
+    }
+
+    #[test]
+    fn a_broken_signature_is_told_alike_in_an_envelope_and_in_a_bundle() {
+        let [own, other, stranger] = [(); 3].map(|()| AttestationKey::generate().unwrap());
+        let invalid = refused("signature-invalid", "SIGNATURE_INVALID");
+        // Whatever other keys are pinned, before it or after it, with a root or without one.
+        for (own_rooted, other_rooted) in [(false, false), (false, true), (true, false), (true, true)] {
+            let (first, second) = (("own", &own, own_rooted), ("other", &other, other_rooted));
+            for policy in [policy_with(&[first, second]), policy_with(&[second, first])] {
+                for id in key_ids(own.public()) {
+                    for envelope in [changed(statement(&own, &id)), statement(&stranger, &id)] {
+                        let alone = broken(&envelope, &policy).map(|fact| (Vec::new(), fact.class.as_str(), fact.code));
+                        assert_eq!(alone.as_ref(), Some(&invalid), "{id}");
+                        assert_eq!(found(&with_statement("", &envelope), &policy), invalid, "{id}");
+                    }
+                    for envelope in [changed(statement(&own, "")), statement(&stranger, "")] {
+                        assert_eq!(found(&with_statement(&id, &envelope), &policy), invalid, "{id}");
+                    }
+                    for bundle in [with_message(&id, &own, b"other bytes"), with_message(&id, &stranger, FILE)] {
+                        assert_eq!(found(&bundle, &policy), invalid, "{id}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_stands_beside_a_broken_signature_does_not_make_it_another_kind() {
+        let own = AttestationKey::generate().unwrap();
+        let id = own.public().keyid_sigstore();
+        for rooted in [false, true] {
+            let policy = policy_with(&[("own", &own, rooted)]);
+            let broken = [with_statement(&id, &changed(statement(&own, ""))), with_message(&id, &own, b"other bytes")];
+            for mut bundle in broken {
+                bundle["verificationMaterial"]["tlogEntries"] = json!([{ "inclusionProof": {} }]);
+                assert_eq!(found(&bundle, &policy), refused("signature-invalid", "SIGNATURE_INVALID"), "{bundle}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_stranger_signed_is_not_broken() {
+        let [own, other, stranger] = [(); 3].map(|()| AttestationKey::generate().unwrap());
+        let unknown = refused("identity-mismatch", "SIGNING_KEY_UNKNOWN");
+        for (own_rooted, other_rooted) in [(false, false), (false, true), (true, true)] {
+            let policy = policy_with(&[("own", &own, own_rooted), ("other", &other, other_rooted)]);
+            for id in ["", "own", stranger.public().keyid_sigstore().as_str()] {
+                assert_eq!(found(&with_statement(id, &statement(&stranger, id)), &policy), unknown, "{id}");
+                assert_eq!(found(&with_message(id, &stranger, FILE), &policy), unknown, "{id}");
+                // Nobody can tell whose it was meant to be.
+                assert_eq!(found(&with_statement(id, &changed(statement(&own, id))), &policy), unknown, "{id}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_good_signature_counts_under_whatever_name() {
+        let [own, other] = [(); 2].map(|()| AttestationKey::generate().unwrap());
+        let proved = |signers: &[&str]| {
+            let signers: Vec<String> = signers.iter().map(ToString::to_string).collect();
+            (signers, "without-log", "LOG_MISSING".to_owned())
+        };
+        for (own_rooted, signers) in [(false, vec!["own"]), (true, vec![])] {
+            let policy = policy_with(&[("own", &own, own_rooted), ("other", &other, false)]);
+            for id in ["", "nobody", other.public().keyid_ssh().as_str()] {
+                assert_eq!(found(&with_statement(id, &statement(&own, id)), &policy), proved(&signers), "{id}");
+            }
+        }
+        // Over the artifact itself it is proved under a root, and without one that is what is missing.
+        let id = own.public().keyid_sigstore();
+        let bundle = with_message(&id, &own, FILE);
+        assert_eq!(found(&bundle, &policy_with(&[("own", &own, true), ("other", &other, false)])), proved(&[]));
+        let rootless = policy_with(&[("own", &own, false), ("other", &other, true)]);
+        assert_eq!(found(&bundle, &rootless), refused("untrusted-root", "TRUST_ROOT_MISSING"));
     }
 
     #[test]

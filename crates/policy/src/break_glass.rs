@@ -1,15 +1,16 @@
 //! Break-glass: which gates it can let a release past, and for how long, in the table `[break-glass]`.
 //!
 //! It never changes what was found: an overridden gate keeps its reason and its finding, and says beside them that it
-//! was overridden, by which entry. What says that there is nothing to decide on, or that bytes are not what was signed,
-//! cannot be overridden at all (`docs/adr/0013-break-glass.md`).
+//! was overridden, by which entry. What says that there is nothing to decide on, or that an artifact is not what was
+//! signed, cannot be overridden at all (`docs/adr/0013-break-glass.md`).
 
-use lockgate_model::facts::{BreakGlassFact, Facts, SignatureClass};
+use lockgate_model::facts::{BreakGlassFact, EvidenceFact, Facts, SignatureClass};
 use lockgate_model::{EntryIndex, Span};
 use serde::Deserialize;
 
 use crate::decision::{GateOutcome, GateResult};
 use crate::explain::Reason;
+use crate::gates::SignatureGate;
 
 /// The longest time that a policy set may give a break-glass.
 const LONGEST: Span = Span::from_secs(24 * 3600);
@@ -65,12 +66,21 @@ fn counts(opened: &BreakGlassFact, facts: &Facts) -> bool {
 fn is_overridable(result: &GateResult, facts: &Facts) -> bool {
     let stops = matches!(result.outcome, GateOutcome::Fail | GateOutcome::Pending);
     let never = NEVER.iter().any(|reason| reason.as_str() == result.reason);
-    let forged = facts.evidence.iter().any(|evidence| {
-        let invalid =
-            evidence.signature.as_ref().is_some_and(|signature| signature.class == SignatureClass::SignatureInvalid);
-        invalid && result.evidence.contains(&evidence.evidence)
-    });
-    stops && !never && !forged
+    stops && !never && !is_forged(result, facts)
+}
+
+/// Whether the gate asks for the signature of the artifact itself, and found one that is broken.
+///
+/// Of other evidence this is not asked. What is broken counts nowhere, so that nobody believes it when the release goes
+/// past: that is the same as if nothing had been handed in, which can be let past. To refuse would stop nobody who made
+/// it up, because leaving it away does as well; and everybody who may hand in evidence, which cannot be taken back,
+/// could keep a release from break-glass for good.
+fn is_forged(result: &GateResult, facts: &Facts) -> bool {
+    let is_broken = |evidence: &EvidenceFact| {
+        evidence.signature.as_ref().is_some_and(|signature| signature.class == SignatureClass::SignatureInvalid)
+    };
+    let mut shown = facts.evidence.iter().filter(|evidence| result.evidence.contains(&evidence.evidence));
+    result.kind == SignatureGate::KIND && shown.any(is_broken)
 }
 
 #[cfg(test)]
@@ -78,8 +88,8 @@ mod tests {
     use super::*;
     use crate::decide::decide;
     use crate::decision::Outcome;
-    use crate::sample::{facts, gate, policy};
-    use lockgate_model::facts::FreezeFact;
+    use crate::sample::{evidence, facts, gate, policy, sbom, signed};
+    use lockgate_model::facts::{ARTIFACT_SIGNATURE, Claim, FreezeFact, SignatureFact};
     use lockgate_model::{Digest, UnixMillis};
 
     fn opened(facts: &Facts) -> BreakGlassFact {
@@ -149,6 +159,68 @@ mod tests {
         check(|fact| fact.expires_at = fact.since);
         check(|fact| fact.since = UnixMillis(fact.since.0 + 1));
         check(|fact| fact.signed_by.clear());
+    }
+
+    /// Evidence whose signature ended so, by whom it names; a signature of the artifact where nothing else is claimed.
+    fn ended(index: u64, claim: Option<Claim>, signers: &[&str], class: SignatureClass) -> EvidenceFact {
+        let signature = SignatureFact {
+            class,
+            code: "CODE".to_owned(),
+            root: None,
+            identity: None,
+            issuer: None,
+            claims: std::collections::BTreeMap::new(),
+            key: None,
+            signed_at: None,
+        };
+        let claim = claim.unwrap_or_else(|| Claim::Unknown { predicate_type: ARTIFACT_SIGNATURE.to_owned() });
+        EvidenceFact { signature: Some(Box::new(signature)), ..evidence(index, signed(signers), claim) }
+    }
+
+    #[test]
+    fn a_made_up_signature_beside_other_evidence_stops_no_break_glass() {
+        let made_up = |claim| ended(1, Some(claim), &[], SignatureClass::SignatureInvalid);
+        let check = |fields: &str, claim: Claim| {
+            let policy = policy(&gate(fields));
+            let mut facts = facts();
+            facts.evidence = vec![made_up(claim)];
+            let before = decide(&policy, &facts);
+            assert_eq!(before.gates.iter().map(|gate| gate.evidence.len()).sum::<usize>(), 1, "{before:#?}");
+            facts.break_glass = Some(opened(&facts));
+            let after = decide(&policy, &facts);
+            assert_eq!((before.outcome, after.outcome), (Outcome::Deny, Outcome::Allow), "{after:#?}");
+            let told = |gate: &GateResult| gate.reason == "SIGNER_UNTRUSTED" && gate.found.contains("invalid");
+            assert!(after.gates.iter().all(told), "{after:#?}");
+        };
+        check("kind = \"sbom\"\n", Claim::Sbom(sbom()));
+        check("kind = \"tests\"\n", Claim::Tests(crate::sample::tests()));
+    }
+
+    #[test]
+    fn a_broken_signature_of_an_artifact_stops_break_glass() {
+        use SignatureClass::{IdentityMismatch, SignatureInvalid, Unsigned, UntrustedRoot, Verified, WithoutTime};
+        let policy = policy(&gate("kind = \"signature\"\nsigned_by = [\"ci\"]\n"));
+        let check = |evidence: Vec<EvidenceFact>, outcome: Outcome, gate: GateOutcome| {
+            let mut facts = facts();
+            facts.evidence = evidence;
+            facts.break_glass = Some(opened(&facts));
+            let decision = decide(&policy, &facts);
+            let gates: Vec<GateOutcome> = decision.gates.iter().map(|gate| gate.outcome).collect();
+            assert_eq!((decision.outcome, gates.as_slice()), (outcome, [gate].as_slice()), "{decision:#?}");
+        };
+        let (fail, overridden) = ((Outcome::Deny, GateOutcome::Fail), (Outcome::Allow, GateOutcome::Overridden));
+        let broken = || ended(1, None, &[], SignatureInvalid);
+        check(vec![broken()], fail.0, fail.1);
+        // Also where another signature comes nearer, and gives the reason.
+        check(vec![broken(), ended(2, None, &[], IdentityMismatch)], fail.0, fail.1);
+        check(vec![], overridden.0, overridden.1);
+        for class in [IdentityMismatch, UntrustedRoot, WithoutTime, Unsigned] {
+            check(vec![ended(2, None, &[], class)], overridden.0, overridden.1);
+        }
+        // What is broken says something else about the artifact, or there is a good signature beside it.
+        let sbom = ended(1, Some(Claim::Sbom(sbom())), &[], SignatureInvalid);
+        check(vec![sbom], overridden.0, overridden.1);
+        check(vec![broken(), ended(2, None, &["ci"], Verified)], Outcome::Allow, GateOutcome::Pass);
     }
 
     #[test]

@@ -21,7 +21,7 @@ pub use certificate::{CertificateFacts, Identity};
 pub use container::{Item, split};
 pub use outcome::{Outcome, Reason, Refusal, Signed};
 pub use root::{Instance, TrustRoot};
-pub use verifier::{BundleVerifier, Expected, OfflineVerifier, Subject};
+pub use verifier::{BundleVerifier, Expected, OfflineVerifier, Subject, is_signed_by};
 
 #[cfg(test)]
 mod conformance_tests;

@@ -195,6 +195,21 @@ impl BundleVerifier for OfflineVerifier {
     }
 }
 
+/// Whether a bundle's one signature is by a key, whatever its log entries and timestamps say; does not ask what else a
+/// bundle needs to count.
+///
+/// `None` where only the artifact's bytes could tell, as for Ed25519 over a file.
+pub fn is_signed_by(bundle: &Bundle, key: &PublicKey, subject: Digest) -> Option<bool> {
+    guarded(|| match bundle.content() {
+        Content::Envelope(envelope) => Some(!envelope.verify(std::slice::from_ref(key)).is_empty()),
+        Content::Message { signature, .. } => {
+            let public = DerPublicKey::from_pem(&key.to_pem()).ok()?;
+            verify_digest(&public, &subject, signature).ok()
+        }
+    })
+    .flatten()
+}
+
 /// Runs the library; a panic in it is an outcome like any other, and never an open door.
 fn guarded<T>(run: impl FnOnce() -> T) -> Option<T> {
     catch_unwind(AssertUnwindSafe(run)).ok()

@@ -64,6 +64,20 @@ fn a_pinned_key_is_proved_without_a_log() {
 }
 
 #[test]
+fn whose_signature_it_is_does_not_depend_on_what_stands_beside_it() {
+    let (key, other) = (AttestationKey::generate().unwrap(), AttestationKey::generate().unwrap());
+    for content in [message(&key, FILE), statement(&key, FILE)] {
+        let mut bundle = bundle(MEDIA_TYPES[3], content);
+        for entries in [json!([]), json!([{ "inclusionProof": {} }])] {
+            bundle["verificationMaterial"]["tlogEntries"] = entries;
+            let read = Bundle::parse(bundle.to_string().as_bytes(), &Limits::DEFAULT).unwrap();
+            assert_eq!(is_signed_by(&read, key.public(), Digest::of(FILE)), Some(true), "{bundle}");
+            assert_eq!(is_signed_by(&read, other.public(), Digest::of(FILE)), Some(false), "{bundle}");
+        }
+    }
+}
+
+#[test]
 fn what_a_bundle_says_of_its_digest_proves_nothing() {
     let key = AttestationKey::generate().unwrap();
     let mut lying = bundle(MEDIA_TYPES[3], message(&key, b"other"));

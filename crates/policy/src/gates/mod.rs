@@ -190,7 +190,7 @@ impl GateKind {
             Self::Windows(_) => "windows",
             Self::Capacity(_) => "capacity",
             Self::Freshness(_) => "freshness",
-            Self::Signature(_) => "signature",
+            Self::Signature(_) => SignatureGate::KIND,
             Self::Rego(_) => "rego",
         }
     }

@@ -74,6 +74,9 @@ impl Reached {
 }
 
 impl SignatureGate {
+    /// The word for `kind`.
+    pub(crate) const KIND: &'static str = "signature";
+
     pub(super) fn problems(&self, policy: &PolicySet) -> Vec<Problem> {
         let mut problems = signer_problems(&self.signed_by, EvidenceKind::Signature, policy);
         if self.signed_by.is_empty() {
