@@ -1,6 +1,6 @@
 //! Attest: record evidence about a release, byte for byte.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use lockgate_evidence::component;
@@ -10,11 +10,11 @@ use lockgate_ledger::attestation::{self, Subjects};
 use lockgate_ledger::bodies::{BodyError, required, with_reader};
 use lockgate_ledger::entry::{EvidenceForm, EvidenceRecorded};
 use lockgate_ledger::facts::{is_statement_type, is_streamed};
-use lockgate_ledger::{Actor, Event, ReleaseState, approval, detached};
+use lockgate_ledger::{Actor, Event, Governance, ReleaseState, approval, detached};
 use lockgate_model::facts::Claim;
 use lockgate_model::json::{self, Numbers};
 use lockgate_model::{Digest, Limits, PersonId, ReleaseName, StreamName};
-use lockgate_policy::{Object, Permission};
+use lockgate_policy::{EvidenceKind, Object, Permission};
 use lockgate_sign::dsse::Envelope;
 use lockgate_sigstore::{Bundle, Content};
 use serde_json::{Value, json as value};
@@ -273,7 +273,7 @@ fn check_statement(envelope: &Envelope) -> Result<(Vec<Digest>, &'static str, Te
         return Err(Fault::invalid("EVIDENCE_MALFORMED", format!("the predicate does not read: {reason}")));
     }
     let subjects = statement.subjects.iter().filter_map(|subject| subject.sha256).collect();
-    Ok((subjects, claim.kind(), Terms::of(&claim, &components)))
+    Ok((subjects, EvidenceKind::word_of(&claim), Terms::of(&claim, &components)))
 }
 
 fn check_report(bytes: &[u8], format: Option<Format>) -> Result<Reading, Fault> {
@@ -322,10 +322,10 @@ pub fn attest(
 }
 
 /// Authorises handing evidence in: whatever it is, with `attest`; with `deploy` alone, nothing but reports of what runs,
-/// each about an environment that they may deploy that service in.
+/// each about an environment that they may deploy that service in, and so many of a release at most.
 ///
 /// # Errors
-/// `NOT_PERMITTED`, or `RELEASE_UNKNOWN`.
+/// `NOT_PERMITTED`, `RELEASE_UNKNOWN`, or `TOO_MANY_ATTESTATIONS`.
 fn permit_evidence(
     staging: &mut Staging<'_>,
     by: &PersonId,
@@ -342,10 +342,49 @@ fn permit_evidence(
     let reports = !evidence.is_empty() && evidence.iter().all(|checked| checked.runs().is_some_and(deploys));
     match reports && authorise(&governance, by, Permission::Attest, whole).is_err() {
         true => {
+            check_share(staging, &governance, release, evidence)?;
             remember(staging, by, Permission::Deploy);
             Ok(())
         }
         false => permit(staging, by, Permission::Attest, whole, Some(release_unknown(release))),
+    }
+}
+
+/// Refuses reports beyond the share of a release's places that they have whose reports are all they may hand in: places
+/// that are taken are never free again, and a gate may still need one. What counts towards it is every named check that
+/// somebody handed in who may not `attest` today.
+///
+/// # Errors
+/// `TOO_MANY_ATTESTATIONS`, or `RELEASE_UNKNOWN`.
+fn check_share(
+    staging: &mut Staging<'_>,
+    governance: &Governance,
+    name: &ReleaseName,
+    evidence: &[Checked],
+) -> Result<(), Fault> {
+    let most = Limits::DEFAULT.deployer_reports_per_release;
+    let release = staging.release(name)?;
+    let is_new = |checked: &&Checked| !release.evidence.iter().any(|known| known.event.evidence == checked.digest);
+    let new = evidence.iter().filter(is_new).count();
+    let whole = Object::Service(&name.service);
+    let mut attests: BTreeMap<&PersonId, bool> = BTreeMap::new();
+    let mut held = 0_usize;
+    for record in &release.evidence {
+        let is_check =
+            matches!(&record.event.form, EvidenceForm::Report { format, .. } if format == Format::Check.as_str());
+        let may_attest = || authorise(governance, &record.by, Permission::Attest, whole).is_ok();
+        if is_check && !*attests.entry(&record.by).or_insert_with(may_attest) {
+            held += 1;
+        }
+    }
+    match new == 0 || held.saturating_add(new) <= most {
+        true => Ok(()),
+        false => Err(Fault::new(
+            Kind::TooLarge,
+            "TOO_MANY_ATTESTATIONS",
+            format!("{name} has {held} reports by those who may not `attest`, and {most} is all that it keeps of them"),
+        )
+        .hint("report what runs when it changes; whoever may `attest` can hand in more")),
     }
 }
 

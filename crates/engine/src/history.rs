@@ -17,10 +17,7 @@ use crate::whereabouts::built;
 
 /// The most entries of one page.
 pub const PAGE_MAX: usize = 200;
-/// How many pages of what a reader may not see are passed over at once.
-const HIDDEN_PAGES_MAX: usize = 16;
-
-/// How many entries one search looks at.
+/// How many entries one search looks at, and how many that a reader may not see are passed over at once.
 pub const SCAN_MAX: usize = 5_000;
 /// How many leaves of the whole ledger a search reads at once.
 const WINDOW: u64 = 512;
@@ -62,6 +59,8 @@ pub fn history(
 
 /// The same, of what somebody may read, with the number that the next page starts before, if there is one.
 ///
+/// In a stream that number is of an entry that they may read, as in [`search`].
+///
 /// # Errors
 /// What the store says.
 pub fn history_for(
@@ -78,18 +77,25 @@ pub fn history_for(
     }
     let governance = engine.governance()?;
     let most = most.clamp(1, PAGE_MAX);
-    let mut before = before;
-    for _ in 0..HIDDEN_PAGES_MAX {
-        let page = history(engine, stream, before, most)?;
-        let next = page.last().map(|item| item.seq).filter(|seq| *seq > 0 && page.len() == most);
+    let (mut before, mut size, mut looked) = (before, most, 0);
+    loop {
+        let page = history(engine, stream, before, size)?;
+        looked += page.len();
+        let next = page.last().map(|item| item.seq).filter(|seq| *seq > 0 && page.len() == size);
         let readable = |item: &Item| may_read_event(&governance, principal, &item.entry.event);
-        let shown: Vec<Item> = page.into_iter().filter(readable).collect();
-        if next.is_none() || !shown.is_empty() {
+        let mut shown: Vec<Item> = page.into_iter().filter(readable).collect();
+        let is_more = next.is_some() || shown.len() > most;
+        let is_told = stream.is_some() || shown.len() > most;
+        shown.truncate(most);
+        if let Some(last) = shown.last() {
+            let next = if is_told { Some(last.seq).filter(|seq| *seq > 0 && is_more) } else { next };
             return Ok((shown, next));
         }
-        before = next;
+        if next.is_none() || looked >= SCAN_MAX {
+            return Ok((shown, next));
+        }
+        (before, size) = (next, PAGE_MAX);
     }
-    Ok((Vec::new(), before))
 }
 
 /// Which entries are looked for; what is empty leaves all in.
@@ -194,7 +200,7 @@ pub struct Found {
     pub items: Vec<Item>,
     /// The number that the next page starts before, if there may be more.
     pub next: Option<u64>,
-    /// The oldest entry that was looked at.
+    /// The oldest entry that was looked at; in a stream, or among the entries of a build, the oldest that may be read.
     pub scanned_to: Option<EntryIndex>,
 }
 
@@ -238,8 +244,12 @@ impl Filter {
 /// Looks through one stream or the whole ledger, newest first, before number `before`, for what somebody may read, fits
 /// the filter and is what `says` wants. Looks at [`SCAN_MAX`] entries at most, and says how far it came.
 ///
+/// How far is told of the whole ledger, whose size everybody knows. Of a stream, and of the entries of a build, it is
+/// told by entries that may be read alone: where the others stand says that there is something about a service, an
+/// artifact or a commit. The one exception is a search that ends among them after [`SCAN_MAX`] entries.
+///
 /// # Errors
-/// What the store says.
+/// `QUERY_INVALID` for a build that too much begins with; what the store says.
 pub fn search(
     engine: &Engine,
     principal: &PersonId,
@@ -255,7 +265,7 @@ pub fn search(
     {
         return Ok(found);
     }
-    let builds = filter.build.as_deref().map(|start| built(engine.store(), start)).transpose()?;
+    let builds = filter.build.as_deref().map(|start| built(engine, principal, start)).transpose()?;
     let is_built = |event: &Event| {
         builds.as_ref().is_none_or(|builds| event.release().is_some_and(|release| builds.contains(release)))
     };
@@ -272,10 +282,14 @@ pub fn search(
             }
             looked += 1;
             let seq = item.seq;
-            found.scanned_to = Some(item.index);
             let event = &item.entry.event;
             let fits = filter.fits(&item.entry) && is_built(event);
-            if fits && may_read_event(&governance, principal, event) && says(&item) {
+            let is_whole = matches!(walk, Walk::Whole);
+            let readable = (fits || !is_whole) && may_read_event(&governance, principal, event);
+            if is_whole || readable || looked == SCAN_MAX {
+                found.scanned_to = Some(item.index);
+            }
+            if fits && readable && says(&item) {
                 found.items.push(item);
             }
             if found.items.len() == most || looked == SCAN_MAX {

@@ -16,8 +16,6 @@ use crate::fault::Fault;
 use crate::staging::Staging;
 use crate::where_index::{Terms, WHERE};
 
-/// What the name of a check starts with that reports what runs; the name of the environment follows.
-const RUNS_CHECK: &str = "runs-in-";
 /// The longest report that counts, in bytes: it is read again where it is shown.
 pub const BYTES_MAX: u64 = 64 * 1024;
 /// Of how many reporters the words about one place are read.
@@ -37,7 +35,7 @@ pub struct Word {
 impl Word {
     /// What a check says; `None` where it is about something else, or did not run.
     pub fn of(check: &NamedCheck) -> Option<Self> {
-        let environment = check.name.strip_prefix(RUNS_CHECK)?.parse().ok()?;
+        let environment = check.runs_in()?.parse().ok()?;
         let (outcome, checked_at) = (check.outcome, check.checked_at);
         (outcome != CheckOutcome::NotRun).then_some(Self { environment, outcome, checked_at })
     }

@@ -16,7 +16,7 @@ use lockgate_ledger::state::Slice;
 use lockgate_ledger::{Actor, Entry, Event, Governance, Leaf, Manifest, detached, foreign};
 use lockgate_model::facts::{Claim, Finding, Provenance, Verdict, VexStatement, bare_purl};
 use lockgate_model::{Digest, EntryIndex, Limits, ReleaseName, StreamName};
-use lockgate_policy::{PolicySet, Proof};
+use lockgate_policy::{EvidenceKind, PolicySet, Proof};
 use lockgate_sign::dsse::Envelope;
 use lockgate_store::{Batch, Head, Projection, Store};
 
@@ -471,7 +471,7 @@ fn rows_of(store: &dyn Store, governance: &Governance, index: EntryIndex, entry:
             if let Some(bytes) = signed {
                 terms.add_signers(&event.form, &bytes, &governance.policy);
             }
-            let mut rows = terms.rows(&event.release, &event.evidence, claim.kind());
+            let mut rows = terms.rows(&event.release, &event.evidence, EvidenceKind::word_of(&claim));
             if is_signed {
                 rows.push(about_row(&event.release, &event.evidence, &subjects));
             }

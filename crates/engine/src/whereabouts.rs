@@ -221,7 +221,7 @@ pub fn find(engine: &Engine, principal: &PersonId, question: &Question) -> Resul
     let governance = engine.governance()?;
     let store = engine.store();
     let mut sight = Sight { governance: &governance, principal, services: BTreeMap::new() };
-    let (rows, cut) = rows_under(store, &question.query.prefix())?;
+    let (rows, cut) = rows_under(store, &question.query.prefix(), SCANNED_MAX)?;
     let mut places = Places::new(store, question.at)?;
     let mut found: Vec<(Found, Vec<Spell>)> = Vec::new();
     for row in rows.iter().filter_map(|(key, value)| parse(key, value)) {
@@ -248,16 +248,36 @@ pub fn find(engine: &Engine, principal: &PersonId, question: &Question) -> Resul
     Ok(Answer { hits, left_out, cut, partial })
 }
 
-/// The releases whose build is known by something that begins so: a commit, a run, or a builder. Whoever shows what is
-/// found about them asks first who may read it.
+/// The releases of services that somebody may read, whose build is known by something that begins so: a commit, a run,
+/// or a builder. Whoever shows entries about them asks who may read those, as ever.
 ///
 /// # Errors
-/// What the store says.
-pub fn built(store: &dyn Store, start: &str) -> Result<BTreeSet<ReleaseName>, Fault> {
+/// `QUERY_INVALID` where the index holds more of what begins so than one question reads; what the store says.
+pub fn built(engine: &Engine, principal: &PersonId, start: &str) -> Result<BTreeSet<ReleaseName>, Fault> {
+    let governance = engine.governance()?;
+    let mut sight = Sight { governance: &governance, principal, services: BTreeMap::new() };
+    built_within(engine.store(), start, SCANNED_MAX, |service| sight.service(service))
+}
+
+/// INVARIANT (what one may not read does not exist): releases of other services are dropped before anything is told of
+/// how many there are, and where their entries stand.
+fn built_within(
+    store: &dyn Store,
+    start: &str,
+    most: usize,
+    mut is_readable: impl FnMut(&ServiceName) -> bool,
+) -> Result<BTreeSet<ReleaseName>, Fault> {
     let mut releases = BTreeSet::new();
     for term in [build_term(start), builder_term(start)] {
-        let (rows, _) = rows_under(store, &term)?;
-        releases.extend(rows.iter().filter_map(|(key, value)| parse(key, value)).map(|row| row.release));
+        let (rows, is_cut) = rows_under(store, &term, most)?;
+        // Whatever were left out would be missed without a word.
+        if is_cut {
+            let message = "`build` is too short: more of what releases were built from begins so than one search reads";
+            let hint = "write more of the commit, the run or the builder";
+            return Err(Fault::invalid("QUERY_INVALID", message).hint(hint));
+        }
+        let found = rows.iter().filter_map(|(key, value)| parse(key, value)).map(|row| row.release);
+        releases.extend(found.filter(|release| is_readable(&release.service)));
     }
     Ok(releases)
 }
@@ -298,11 +318,12 @@ fn promotion_of(via: &str) -> Option<PromotionId> {
 /// Rows of a projection: key and value.
 type Rows = Vec<(String, Vec<u8>)>;
 
-fn rows_under(store: &dyn Store, prefix: &str) -> Result<(Rows, bool), Fault> {
+/// The rows whose keys start so, and whether there are more than were read: `most`, or the rest of a page more.
+fn rows_under(store: &dyn Store, prefix: &str, most: usize) -> Result<(Rows, bool), Fault> {
     let mut rows = Rows::new();
     // A row's key is never the prefix alone, so that nothing is missed by starting after it.
     let mut after = prefix.to_owned();
-    while rows.len() < SCANNED_MAX {
+    while rows.len() < most {
         let page = store.projections(WHERE, Some(&after), PAGE)?;
         let whole = page.len() == PAGE;
         for (key, value) in page {
@@ -385,7 +406,7 @@ fn manifest(store: &dyn Store, release: &ReleaseName) -> Result<Option<Manifest>
 
 /// Releases whose evidence is not indexed as a whole.
 fn partial(store: &dyn Store, sight: &mut Sight<'_>) -> Result<Vec<ReleaseName>, Fault> {
-    let (rows, _) = rows_under(store, &format!("{PARTIAL}\t"))?;
+    let (rows, _) = rows_under(store, &format!("{PARTIAL}\t"), SCANNED_MAX)?;
     let mut releases: Vec<ReleaseName> =
         rows.iter().filter_map(|(key, value)| parse(key, value)).map(|row| row.release).collect();
     releases.dedup();
@@ -479,6 +500,8 @@ fn spell(
 
 #[cfg(test)]
 mod tests {
+    use lockgate_store::{Batch, LedgerStore as _, MemoryStore, Projection};
+
     use super::*;
 
     #[test]
@@ -514,6 +537,30 @@ mod tests {
         ] {
             assert!(bad.parse::<Query>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn builds_are_of_readable_services_and_found_whole_or_not_at_all() {
+        let store = MemoryStore::new();
+        let row = |service: &str, commit: String| Projection {
+            kind: WHERE,
+            key: format!("build:{commit}\t{service}@1.0.0\tsha256:ab"),
+            value: Some(b"manifest\tbuilt from this commit".to_vec()),
+        };
+        let ours = (0..PAGE).map(|number| row("shop/web", format!("aa{number:04}")));
+        let rows = ours.chain([row("bank/api", "aa0000".to_owned()), row("bank/api", "bb0000".to_owned())]);
+        store.commit(&Batch::of_projections(&store.head().unwrap(), rows.collect())).unwrap();
+        let check = |start: &str, wanted: Result<&[&str], &str>| {
+            let readable = |service: &ServiceName| service.as_str() == "shop/web";
+            let found = built_within(&store, start, PAGE, readable);
+            let found = found.map(|releases| releases.iter().map(ToString::to_string).collect::<Vec<_>>());
+            let wanted = wanted.map(|names| names.iter().map(ToString::to_string).collect::<Vec<_>>());
+            assert_eq!(found.map_err(|fault| fault.code), wanted, "{start}");
+        };
+        check("aa00", Ok(&["shop/web@1.0.0"]));
+        check("bb", Ok(&[]));
+        check("cc", Ok(&[]));
+        check("aa", Err("QUERY_INVALID"));
     }
 
     #[test]

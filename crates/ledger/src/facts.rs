@@ -1,6 +1,6 @@
 //! From state and evidence to facts.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Mutex;
 
 use lockgate_evidence::report::{self, Format};
@@ -26,7 +26,7 @@ use crate::release::{ApprovalRecord, EvidenceRecord, PromotionState, ReleaseStat
 use crate::state::{ApplyError, State};
 
 /// How many read pieces of evidence are remembered.
-const CACHE_ITEMS: usize = 512;
+const CACHE_ITEMS: usize = 1024;
 /// Up to this size a report is read from memory, which is faster.
 const WHOLE_BYTES: u64 = 1024 * 1024;
 
@@ -38,7 +38,14 @@ pub fn is_streamed(format: Format, size_bytes: u64) -> bool {
 
 /// What was read from evidence before, by digest: reading is pure, so remembering is safe.
 #[derive(Debug, Default)]
-pub struct ClaimCache(Mutex<HashMap<ReadKey, Read>>, SnapshotCache);
+pub struct ClaimCache(Mutex<Remembered>, SnapshotCache);
+
+/// What is remembered, and in which order it was read: the oldest is forgotten first, one at a time.
+#[derive(Debug, Default)]
+struct Remembered {
+    reads: HashMap<ReadKey, Read>,
+    order: VecDeque<ReadKey>,
+}
 
 /// The evidence, what it was read with (the policy set, for signatures), and as what.
 type ReadKey = (Digest, Digest, Option<Format>);
@@ -350,15 +357,46 @@ fn read_report(
 impl ClaimCache {
     fn read(&self, key: ReadKey, read: impl FnOnce() -> Result<Read, ApplyError>) -> Result<Read, ApplyError> {
         let lock = || self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if let Some(known) = lock().get(&key) {
+        if let Some(known) = lock().reads.get(&key) {
             return Ok(known.clone());
         }
         let fresh = read()?;
         let mut known = lock();
-        if known.len() >= CACHE_ITEMS {
-            known.clear();
+        if known.reads.insert(key, fresh.clone()).is_none() {
+            known.order.push_back(key);
         }
-        known.insert(key, fresh.clone());
+        while known.reads.len() > CACHE_ITEMS {
+            let Some(oldest) = known.order.pop_front() else { break };
+            known.reads.remove(&oldest);
+        }
         Ok(fresh)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[test]
+    fn all_evidence_of_a_release_is_read_once_and_the_oldest_is_forgotten_first() {
+        let (cache, reads) = (ClaimCache::default(), Cell::new(0));
+        let look = |number: usize| {
+            let digest = Digest::of(&number.to_be_bytes());
+            let read = || {
+                reads.set(reads.get() + 1);
+                let claim = Claim::Malformed { reason: number.to_string() };
+                Ok(Read { signers: Vec::new(), subjects: Vec::new(), claim, signature: None })
+            };
+            cache.read((digest, digest, None), read).unwrap();
+        };
+        let most = Limits::DEFAULT.evidence_per_release;
+        (0..most).chain(0..most).for_each(look);
+        assert_eq!(reads.get(), most);
+        (most..=CACHE_ITEMS).chain(1..=CACHE_ITEMS).for_each(look);
+        assert_eq!(reads.get(), CACHE_ITEMS + 1, "one was forgotten, and not all");
+        look(0);
+        assert_eq!(reads.get(), CACHE_ITEMS + 2);
     }
 }

@@ -25,6 +25,8 @@ pub struct Limits {
     pub envelope_signatures: usize,
     /// Evidence considered for one release.
     pub evidence_per_release: usize,
+    /// Of these, reports of named checks by those who may not hand in evidence of other kinds.
+    pub deployer_reports_per_release: usize,
     /// All evidence of one release together: a bundle has to carry it.
     pub evidence_bytes_per_release: u64,
     /// Artifacts in one release.
@@ -91,6 +93,7 @@ impl Limits {
         json_items: 1_000_000,
         envelope_signatures: 16,
         evidence_per_release: 1000,
+        deployer_reports_per_release: 200,
         evidence_bytes_per_release: 320 * 1024 * 1024,
         artifacts_per_release: 64,
         statement_subjects: 1024,

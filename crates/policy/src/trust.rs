@@ -100,6 +100,15 @@ impl EvidenceKind {
         }
     }
 
+    /// The word for what a claim is evidence of: that of [`Claim::kind`], and `signature` for a signature over the
+    /// artifact, whose claim says nothing.
+    pub fn word_of(claim: &Claim) -> &'static str {
+        match Self::Signature.is_of(claim) {
+            true => Self::Signature.as_str(),
+            false => claim.kind(),
+        }
+    }
+
     /// Whether a claim is of this kind.
     pub(crate) fn is_of(self, claim: &Claim) -> bool {
         match (self, claim) {
@@ -239,6 +248,10 @@ mod tests {
         let check = |kind: EvidenceKind, predicate_type: &str, expected: bool| {
             let claim = Claim::Unknown { predicate_type: predicate_type.to_owned() };
             assert_eq!(kind.is_of(&claim), expected, "{kind} {predicate_type}");
+            if kind == EvidenceKind::Signature {
+                let word = if expected { "signature" } else { "unknown" };
+                assert_eq!(EvidenceKind::word_of(&claim), word, "{predicate_type}");
+            }
         };
         check(EvidenceKind::Signature, ARTIFACT_SIGNATURE, true);
         check(EvidenceKind::Signature, "https://sigstore.dev/cosign/sign/v1", true);
@@ -246,6 +259,7 @@ mod tests {
         check(EvidenceKind::Signature, "https://slsa.dev/provenance/v1", false);
         check(EvidenceKind::Provenance, ARTIFACT_SIGNATURE, false);
         assert!(EvidenceKind::Sbom.is_of(&Claim::Sbom(crate::sample::sbom())));
+        assert_eq!(EvidenceKind::word_of(&Claim::Sbom(crate::sample::sbom())), "sbom");
         assert!(!EvidenceKind::Signature.is_of(&Claim::Sbom(crate::sample::sbom())));
     }
 

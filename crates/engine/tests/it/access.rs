@@ -1,11 +1,16 @@
 //! Who may do what: scopes, what is hidden, last uses and reviews.
 
 use lockgate_engine::access::{of_person, review, review_for};
-use lockgate_engine::history::history_for;
+use lockgate_engine::attest::{Evidence, Form, attest, check};
+use lockgate_engine::bodies::Upload;
+use lockgate_engine::history::{Filter, history_for, search};
+use lockgate_engine::push::{Publish, publish};
 use lockgate_engine::status::{open_promotions_for, services_for};
 use lockgate_engine::{Fault, authorise};
-use lockgate_model::{PromotionId, StreamName};
+use lockgate_model::facts::{Artifact, Source};
+use lockgate_model::{Digest, PromotionId, StreamName};
 use lockgate_policy::Permission;
+use lockgate_store::BlobStore as _;
 
 use crate::world::{World, person};
 
@@ -50,6 +55,71 @@ fn what_one_may_not_read_is_what_does_not_exist() {
         let text = serde_json::to_string(&item.entry.event).unwrap();
         assert!(!text.contains("bank/api"), "{text}");
     }
+}
+
+/// Publishes a release that was built from a commit, and gives the digest of its artifact.
+fn push_from(world: &World, release: &str, commit: &str) -> Digest {
+    let mut staged = world.store.stage().unwrap();
+    staged.write(format!("the bytes of {release}").as_bytes()).unwrap();
+    let (digest, size_bytes) = staged.commit(None).unwrap();
+    let request = Publish {
+        release: release.parse().unwrap(),
+        artifacts: vec![Artifact { digest, name: "app".to_owned(), size_bytes }],
+        source: Some(Source { repository: "https://git.example/acme/app".to_owned(), commit: commit.to_owned() }),
+        notes: None,
+        evidence: Vec::new(),
+    };
+    world.engine().run(publish(world.engine(), person("ci"), request).unwrap()).unwrap();
+    digest
+}
+
+#[test]
+fn where_a_search_stands_says_nothing_of_other_services() {
+    let world = scoped();
+    let (shared, secret) = ("5e".repeat(20), "c0ffee11".repeat(5));
+    push_from(&world, "bank/api@1.0.0", &shared);
+    push_from(&world, "shop/web@1.0.0", &shared);
+    let hidden = push_from(&world, "bank/api@1.1.0", &secret);
+    let look = |reader: &str, filter: Filter, before: Option<u64>| {
+        let found = search(world.engine(), &person(reader), &filter, |_| true, before, 1).unwrap();
+        (found.items.first().map(|item| item.index.0), found.next, found.scanned_to.map(|index| index.0))
+    };
+    let built = |start: &str| Filter { build: Some(start.to_owned()), ..Filter::default() };
+    // A commit of another service cannot be read out, whatever is tried for its beginning.
+    assert_eq!(look("dana", built("c0ff"), None), look("dana", built("dead"), None));
+    assert_eq!(look("dana", built("c0ff"), None), (None, None, None));
+    assert!(look("sam", built("c0ff"), None).0.is_some());
+    // Of a commit that both have, only the readable release is looked at.
+    let (ours, next, scanned) = look("dana", built("5e5e"), None);
+    assert!(ours.is_some());
+    assert_eq!((next, scanned), (ours, ours));
+    assert_eq!(look("dana", built("5e5e"), next), (None, None, None));
+    assert!(look("sam", built("5e5e"), next).0.is_some());
+    let granted = Filter { event: Some("grant".to_owned()), ..built("5e5e") };
+    assert_eq!(look("dana", granted, None), (None, None, ours));
+
+    // An artifact of another service is one that nobody has published, in a search and in a stream as it is.
+    let reports = (0..20).map(|number| {
+        let text = format!(r#"{{"schema":"https://lockgate.dev/check/v1","name":"check-{number}","outcome":"pass"}}"#);
+        let evidence = Evidence { upload: Upload::Inline(text.into_bytes()), form: Form::Report(None), expect: None };
+        check(world.engine(), evidence).unwrap()
+    });
+    let reports = reports.collect();
+    let submission = attest(world.engine(), person("ci"), "bank/api@1.1.0".parse().unwrap(), reports).unwrap();
+    world.engine().run(submission).unwrap();
+    let stream = StreamName::artifact(&hidden);
+    let of_artifact = |event: &str| Filter {
+        streams: vec![stream.clone()],
+        event: Some(event.to_owned()),
+        ..Filter::default()
+    };
+    assert_eq!(look("dana", of_artifact("release"), None), (None, None, None));
+    assert!(look("sam", of_artifact("release"), None).0.is_some());
+    let page = |reader: &str| {
+        let (items, next) = history_for(world.engine(), &person(reader), Some(&stream), None, 1).unwrap();
+        (items.len(), next.is_some())
+    };
+    assert_eq!((page("dana"), page("sam")), ((0, false), (1, true)));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use lockgate_engine::drift::{Filter, Page, Standing, page};
 use lockgate_engine::matrix;
 use lockgate_engine::where_index::{WHERE, rebuild};
 use lockgate_model::facts::SubjectKind;
-use lockgate_model::{Span, UnixMillis};
+use lockgate_model::{Limits, Span, UnixMillis};
 use lockgate_store::ProjectionStore as _;
 
 use crate::world::{World, person};
@@ -178,6 +178,33 @@ fn who_may_deploy_reports_what_runs_and_hands_in_nothing_else() {
     assert_eq!(hand_in("ci", &[&dev, other, &moon, &undecided]), Ok(()));
     assert_eq!(hand_in("sam", &[&dev]), Err("NOT_PERMITTED"));
     assert_eq!(hand_in("stranger", &[&dev]), Err("RELEASE_UNKNOWN"));
+}
+
+#[test]
+fn reports_of_deployers_leave_room_for_other_evidence() {
+    let world = deployed();
+    world.push("shop/web@1.0.0");
+    let hand_in = |by: &str, numbers: std::ops::Range<usize>| {
+        let one = |number: usize| {
+            let text = format!(
+                r#"{{"schema":"https://lockgate.dev/check/v1","name":"runs-in-dev","outcome":"pass","detail":"{number}"}}"#
+            );
+            let upload = Upload::Inline(text.into_bytes());
+            check(world.engine(), Evidence { upload, form: Form::Report(None), expect: None }).unwrap()
+        };
+        let checked = numbers.map(one).collect();
+        let submission = attest(world.engine(), person(by), "shop/web@1.0.0".parse().unwrap(), checked).unwrap();
+        world.engine().run(submission).map(drop).map_err(|fault| fault.code)
+    };
+    let most = Limits::DEFAULT.deployer_reports_per_release;
+    assert_eq!(hand_in("robot", 0..most - 1), Ok(()));
+    // All of them share it, and a request that asks for more than is left gets nothing.
+    assert_eq!(hand_in("watcher", most - 1..most + 1), Err("TOO_MANY_ATTESTATIONS"));
+    assert_eq!(hand_in("watcher", most - 1..most), Ok(()));
+    assert_eq!(hand_in("robot", most..most + 1), Err("TOO_MANY_ATTESTATIONS"));
+    // What is recorded already takes no place, and who may attest has the rest.
+    assert_eq!(hand_in("robot", 0..1), Ok(()));
+    assert_eq!(hand_in("ci", most..most + 1), Ok(()));
 }
 
 #[test]

@@ -3,10 +3,13 @@
 use lockgate_engine::Fault;
 use lockgate_engine::attest::{Checked, Evidence, Form, attest, check};
 use lockgate_engine::bodies::Upload;
+use lockgate_engine::where_index::{WHERE, rebuild};
 use lockgate_evidence::Format;
 use lockgate_model::Digest;
 use lockgate_model::facts::{Claim, Facts};
-use lockgate_store::BlobStore;
+use lockgate_sign::attestation_key::AttestationKey;
+use lockgate_sign::dsse::Envelope;
+use lockgate_store::{BlobStore, ProjectionStore as _};
 
 use crate::world::{JUNIT, World, person};
 
@@ -92,4 +95,36 @@ fn a_changed_bit_is_an_alarm_and_not_another_claim() {
     assert_eq!(refused.code, "BODY_UNREADABLE", "{refused:?}");
     let refused = checked(&world, digest, None, "static-analysis").unwrap_err();
     assert_eq!(refused.code, "BLOB_UNKNOWN", "{refused:?}");
+}
+
+#[test]
+fn a_signature_over_an_artifact_is_told_as_one() {
+    let world = World::starter();
+    world.push("shop/web@1.0.0");
+    let artifact = Digest::of(b"the bytes of shop/web@1.0.0").to_string();
+    let hand_in = |predicate_type: &str| {
+        let hex = artifact.strip_prefix("sha256:").unwrap();
+        let statement = serde_json::json!({
+            "_type": "https://in-toto.io/Statement/v1",
+            "subject": [{ "name": "app", "digest": { "sha256": hex } }],
+            "predicateType": predicate_type,
+            "predicate": {},
+        });
+        let key = AttestationKey::generate().unwrap();
+        let payload = statement.to_string();
+        let envelope = Envelope::sign("application/vnd.in-toto+json", payload.as_bytes(), &key, &[]).unwrap();
+        let upload = Upload::Inline(envelope.to_json());
+        let checked = check(world.engine(), Evidence { upload, form: Form::Envelope, expect: None }).unwrap();
+        let submission = attest(world.engine(), person("ci"), "shop/web@1.0.0".parse().unwrap(), vec![checked]);
+        let receipt = world.engine().run(submission.unwrap()).unwrap();
+        receipt.value["evidence"][0]["kind"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(hand_in("https://sigstore.dev/cosign/sign/v1"), "signature");
+    assert_eq!(hand_in("https://sigstore.dev/cosign/sign/v2"), "unknown");
+    // Made again from the ledger, the index of what is where says the same.
+    let rows = || world.store.projections(WHERE, None, 10_000).unwrap();
+    let before = rows();
+    assert!(before.iter().any(|(_, value)| value.starts_with(b"signature\t")), "{before:?}");
+    rebuild(&world.store, &world.engine().governance().unwrap()).unwrap();
+    assert_eq!(rows(), before);
 }

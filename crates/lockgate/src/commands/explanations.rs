@@ -653,7 +653,7 @@ pub const EXPLANATIONS: &[(&str, &str)] = &[
     ("TOO_MANY_APPROVALS", "The promotion carries as many approvals as one can. Ask anew with `lockgate promote`."),
     (
         "TOO_MANY_ATTESTATIONS",
-        "A decision has more attestations than one can have. The ledger was not written by this program: run `lockgate audit`.",
+        "The release has as much evidence as one can have, or as many reports of what runs as it keeps of those who may deploy and not `attest`. Report what runs when it changes; what else is missed goes with the next version.",
     ),
     ("TOO_MANY_COMPONENTS", "The SBOM lists more components than are read. Make one for this release alone."),
     ("TOO_MANY_FINDINGS", "The scan lists more findings than are read. Scan this release alone."),

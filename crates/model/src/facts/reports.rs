@@ -200,6 +200,14 @@ pub struct NamedCheck {
     pub checked_at: Option<UnixMillis>,
 }
 
+impl NamedCheck {
+    /// What follows `runs-in-` in the name, which should be an environment; `None` of a check that says nothing of what
+    /// runs. Whoever may deploy may hand in such a check, so that it is no result of a check of the release.
+    pub fn runs_in(&self) -> Option<&str> {
+        self.name.strip_prefix("runs-in-")
+    }
+}
+
 /// How a named check came out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]

@@ -12,7 +12,8 @@ use crate::policy_set::PolicySet;
 use crate::trust::EvidenceKind;
 use crate::wording::{all_of, shown};
 
-/// Demands every named check about every artifact; of each the newest result counts.
+/// Demands every named check about every artifact; of each the newest result counts. A check that says what runs, which
+/// whoever may deploy may hand in, is looked at only where it is named.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ChecksGate {
@@ -142,6 +143,13 @@ mod tests {
         row("", vec![], Failed, Reason::CheckMissing);
         row("", vec![result(1, "accessibility", Fail), result(2, "accessibility", Pass)], Passed, Reason::Satisfied);
         row("", vec![result(2, "accessibility", Fail), result(1, "accessibility", Pass)], Failed, Reason::CheckFailed);
+        // Whoever may deploy says what runs: it is a result where the gate names it, and nowhere else.
+        let runs = || result(3, "runs-in-production", Pass);
+        let missed = row("", vec![runs()], Failed, Reason::CheckMissing);
+        assert_eq!(missed.found, "app.tar.gz: no result of accessibility");
+        row("", vec![result(1, "accessibility", Fail), runs()], Failed, Reason::CheckFailed);
+        let named = "kind = \"checks\"\nnames = [\"runs-in-production\"]\n";
+        check(named, |_, known| known.evidence = vec![runs()], Passed, Reason::Satisfied);
         let mut old = result(1, "accessibility", Pass);
         old.recorded_at = UnixMillis(TIME.0 - 3_600_000);
         row("max_age = \"1h\"", vec![old], Failed, Reason::CheckStale);

@@ -13,11 +13,13 @@ use crate::permission::Permission;
 use crate::trust::EvidenceKind;
 use crate::wording::{all_of, few};
 
-/// Demands evidence of some kinds about every artifact that is not too old; the newest one of each kind counts.
+/// Demands evidence of some kinds about every artifact that is not too old; the newest one of each kind counts. A check
+/// that says what runs is none of the release, and a signature is as old as something proves, never as its record.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FreshnessGate {
-    /// How old evidence of each kind may be, by its own time or else by when it was recorded.
+    /// How old evidence of each kind may be, by its own time or else by when it was recorded; signatures need a proved
+    /// time.
     pub max_age: BTreeMap<EvidenceKind, Span>,
 }
 
@@ -77,25 +79,40 @@ impl FreshnessGate {
             self.max_age.iter().filter(|(kind, age)| is_short(**kind, **age)).map(|(kind, _)| *kind).collect();
         let files: Vec<&str> = kinds.iter().map(|kind| arguments(*kind)).collect();
         let again = match kinds.as_slice() {
-            [EvidenceKind::Signature] => "sign this very artifact again",
+            [EvidenceKind::Signature] => "sign this very artifact again with a timestamp or a log entry",
+            kinds if kinds.contains(&EvidenceKind::Signature) => {
+                "make it again from this very artifact, and sign that with a timestamp or a log entry"
+            }
             _ => "make it again from this very artifact",
         };
         format!("{}: {again}, then: {}", all_of(&kinds), ctx.attest(&files.join(" ")))
     }
 }
 
-/// The newest evidence of a kind that counts, where it is young enough.
+/// Whether a claim is evidence of a kind about the release: what runs where is not.
+fn is_asked_for(kind: EvidenceKind, claim: &Claim) -> bool {
+    let says_what_runs = matches!(claim, Claim::Check(check) if check.runs_in().is_some());
+    kind.is_of(claim) && !says_what_runs
+}
+
+/// The newest evidence of a kind that counts, where it is young enough: by its place in the ledger, and signatures by
+/// their proved time, because the same one can be handed in again.
 fn newest(ctx: Context<'_>, artifact: &Artifact, kind: EvidenceKind, age: Span) -> Result<Covered, Shortfall> {
     let now = ctx.facts.time;
     let counts = ctx
         .about(artifact.digest)
-        .filter(|fact| kind.is_of(&fact.claim) && ctx.standing(fact, kind, &[]) == Standing::Counts);
-    let Some(fact) = counts.max_by_key(|fact| fact.index) else {
+        .filter(|fact| is_asked_for(kind, &fact.claim) && ctx.standing(fact, kind, &[]) == Standing::Counts);
+    let proved = |fact: &EvidenceFact| own_time(fact).filter(|_| kind == EvidenceKind::Signature);
+    let Some(fact) = counts.max_by_key(|fact| (proved(fact), fact.index)) else {
         let text = format!("no {kind} evidence that counts");
         return Err(Shortfall { reason: Reason::EvidenceAbsent, text, evidence: Vec::new() });
     };
     let evidence = vec![fact.evidence];
     let own = own_time(fact);
+    if own.is_none() && kind == EvidenceKind::Signature {
+        let text = format!("{kind} without a proved time (a timestamp or a log entry), which alone says how old it is");
+        return Err(Shortfall { reason: Reason::SignatureUntimed, text, evidence });
+    }
     let made = own.unwrap_or(fact.recorded_at);
     if is_from_future(own, fact, now) {
         let text = format!("{kind} that says it is of {made}, after it was recorded");
@@ -155,7 +172,7 @@ mod tests {
     use super::*;
     use crate::decision::GateOutcome::{Fail, Pass};
     use crate::sample::{TIME, check, evidence, on_behalf, sbom, signed, tests};
-    use lockgate_model::facts::{ARTIFACT_SIGNATURE, Tests};
+    use lockgate_model::facts::{ARTIFACT_SIGNATURE, NamedCheck, SignatureClass, SignatureFact, Tests};
 
     const HOUR: u64 = 3_600_000;
 
@@ -188,17 +205,55 @@ mod tests {
         row(vec![sbom(0), forged], Fail, Reason::EvidenceAbsent);
     }
 
+    /// A signature that was recorded so long ago, and is proved to be so old.
+    fn signature(index: u64, recorded: u64, proved: Option<u64>) -> EvidenceFact {
+        let claim = Claim::Unknown { predicate_type: ARTIFACT_SIGNATURE.to_owned() };
+        let proof = proved.map(|ago| SignatureFact {
+            class: SignatureClass::Verified,
+            code: "VERIFIED".to_owned(),
+            root: None,
+            identity: None,
+            issuer: None,
+            claims: BTreeMap::new(),
+            key: None,
+            signed_at: Some(UnixMillis(TIME.0 - ago)),
+        });
+        let recorded_at = UnixMillis(TIME.0 - recorded);
+        EvidenceFact { recorded_at, signature: proof.map(Box::new), ..evidence(index, signed(&["ci"]), claim) }
+    }
+
     #[test]
-    fn a_signature_is_as_old_as_it_is() {
-        let row = |ago: u64, outcome, reason| {
-            let claim = Claim::Unknown { predicate_type: ARTIFACT_SIGNATURE.to_owned() };
-            let recorded_at = UnixMillis(TIME.0 - ago);
-            let fact = EvidenceFact { recorded_at, ..evidence(1, signed(&["ci"]), claim) };
+    fn a_signature_is_as_old_as_is_proved() {
+        let row = |facts: Vec<EvidenceFact>, outcome, reason| {
             let gate = "kind = \"freshness\"\nmax_age = { signature = \"1h\" }\n";
-            check(gate, |_, known| known.evidence = vec![fact], outcome, reason)
+            check(gate, |_, known| known.evidence = facts, outcome, reason)
         };
-        row(HOUR - 1, Pass, Reason::Satisfied);
-        let result = row(HOUR, Fail, Reason::EvidenceStale);
-        assert!(result.fix.starts_with("signature: sign this very artifact again, then: "), "{}", result.fix);
+        row(vec![signature(1, 0, Some(HOUR - 1))], Pass, Reason::Satisfied);
+        let result = row(vec![signature(1, 0, Some(HOUR))], Fail, Reason::EvidenceStale);
+        let again = "signature: sign this very artifact again with a timestamp or a log entry, then: ";
+        assert!(result.fix.starts_with(again), "{}", result.fix);
+        // When it was handed in says nothing: the same one, in other white space, is handed in at any time.
+        let result = row(vec![signature(1, 0, None)], Fail, Reason::SignatureUntimed);
+        assert!(result.found.contains("without a proved time (a timestamp or a log entry)"), "{}", result.found);
+        row(vec![signature(1, HOUR, Some(HOUR)), signature(2, 0, None)], Fail, Reason::EvidenceStale);
+        row(vec![signature(1, 60, Some(60)), signature(2, 0, Some(HOUR))], Pass, Reason::Satisfied);
+        row(vec![signature(1, 60, Some(60)), signature(2, 0, None)], Pass, Reason::Satisfied);
+    }
+
+    #[test]
+    fn what_runs_somewhere_makes_no_release_fresh() {
+        let named = |index: u64, name: &str| {
+            let text = format!(r#"{{"name":"{name}","outcome":"pass"}}"#);
+            let check: NamedCheck = serde_json::from_str(&text).unwrap();
+            evidence(index, on_behalf("robot"), Claim::Check(check))
+        };
+        let row = |facts: Vec<EvidenceFact>, outcome, reason| {
+            let gate = "kind = \"freshness\"\nmax_age = { check = \"1h\" }\n";
+            check(gate, |_, known| known.evidence = facts, outcome, reason)
+        };
+        let old = EvidenceFact { recorded_at: UnixMillis(TIME.0 - HOUR), ..named(1, "accessibility") };
+        row(vec![named(1, "accessibility")], Pass, Reason::Satisfied);
+        row(vec![named(1, "runs-in-production")], Fail, Reason::EvidenceAbsent);
+        row(vec![old, named(2, "runs-in-production")], Fail, Reason::EvidenceStale);
     }
 }
