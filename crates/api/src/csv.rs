@@ -7,12 +7,30 @@ use crate::wire::HistoryReply;
 /// What [`history`] says of each entry, in this order.
 pub const HISTORY: [&str; 7] = ["entry", "time", "who", "event", "what", "suspect", "checkpoint"];
 
-/// A cell in quotes; one that a spreadsheet would take for a formula begins with an apostrophe.
+/// What begins a formula.
+const FORMULA: [char; 8] = ['=', '+', '-', '@', '＝', '＋', '－', '＠'];
+/// What ends a cell for a spreadsheet that is set to another separator, and so takes quotes for text.
+const SEPARATORS: [char; 4] = [';', '\t', '\r', '\n'];
+
+/// A cell in quotes, with an apostrophe before whatever a spreadsheet would take for a formula: at the beginning, and,
+/// for those that take `;` or a tab for the separator, after each of these and after the end of a line.
+///
+/// Text with such an apostrophe is not byte for byte what was said: for that, there is the same as JSON.
 pub fn quoted(cell: &str) -> String {
-    const FORMULA: [char; 8] = ['=', '+', '-', '@', '＝', '＋', '－', '＠'];
-    let formula = cell.starts_with(['\t', '\r', '\n']) || cell.trim_start().starts_with(FORMULA);
-    let guard = if formula { "'" } else { "" };
-    format!("\"{guard}{}\"", cell.replace('"', "\"\""))
+    // Quotes that are taken for quotes once more hide nothing.
+    let hides = |one: char| one.is_whitespace() || one == '"';
+    let is_formula = |text: &str| text.trim_start_matches(hides).starts_with(FORMULA);
+    let mut text = String::with_capacity(cell.len());
+    if is_formula(cell) || cell.starts_with(['\t', '\r', '\n']) {
+        text.push('\'');
+    }
+    for (at, piece) in cell.split_inclusive(SEPARATORS).enumerate() {
+        if at > 0 && is_formula(piece) {
+            text.push('\'');
+        }
+        text.push_str(piece);
+    }
+    format!("\"{}\"", text.replace('"', "\"\""))
 }
 
 /// Cells as one line, with its end.
@@ -67,6 +85,19 @@ mod tests {
         check("＝1", "\"'＝1\"");
         check("1-1", "\"1-1\"");
         check("", "\"\"");
+        // For a spreadsheet whose separator is another one.
+        check("a;=1", "\"a;'=1\"");
+        check("a;b; +1;-2", "\"a;b;' +1;'-2\"");
+        check("a\t@x", "\"a\t'@x\"");
+        check("a\n=1\r\n=2", "\"a\n'=1\r\n'=2\"");
+        check("a;\t=1", "\"a;\t'=1\"");
+        check("a;\"=1\"", "\"a;'\"\"=1\"\"\"");
+        check("\"=1", "\"'\"\"=1\"");
+        check("a;＝1", "\"a;'＝1\"");
+        // What is no formula stays as it was.
+        check("CVE-1; CVE-2;", "\"CVE-1; CVE-2;\"");
+        check("a; b=1", "\"a; b=1\"");
+        check("a;'=1", "\"a;'=1\"");
     }
 
     #[test]

@@ -63,8 +63,9 @@ async function act(form, pressed) {
     const fields = fieldsOf(form, pressed);
     buttons.forEach((button) => { button.disabled = true; });
     const reply = await send(form, fields);
+    // It is done, or was let go: updates may take it from now on.
+    delete form.dataset.dirty;
     if (reply !== null) {
-      delete form.dataset.dirty;
       onward(form, reply);
     }
   } catch (error) {

@@ -28,6 +28,8 @@ const opened = new Set();
 let others = '';
 // The evidence that is listed on the screen.
 let listed = '';
+// What ends the signature that is under way, or null: there is one at a time, over what stood on the screen.
+let underWay = null;
 // How much of a piece of evidence is shown, in characters.
 const SHOWN_MOST = 200_000;
 
@@ -110,11 +112,17 @@ function object(objection, verdict) {
   }
 }
 
-async function display() {
+// What stands on the screen is not what was decided any more: it is not signed, nor is a signature over it sent.
+function forget() {
   asked += 1;
-  const question = asked;
   shown = null;
   part('sign').disabled = true;
+  underWay?.abort(new Error('what you would sign has changed meanwhile; nothing was signed'));
+}
+
+async function display() {
+  forget();
+  const question = asked;
   object(undefined);
   clearProblem();
   const decided = decision();
@@ -151,7 +159,7 @@ async function display() {
     show('document');
     object(objection, decided.verdict);
     shown = objection === undefined ? { document, decided } : null;
-    part('sign').disabled = shown === null;
+    part('sign').disabled = shown === null || underWay !== null;
   } catch (error) {
     if (question === asked) {
       show('document', false);
@@ -165,8 +173,9 @@ async function handIn() {
     throw new Error('what you would sign is not on the screen yet');
   }
   const { document, decided } = shown;
+  const { signal } = underWay;
   say('Your browser asks for your passkey\u2026');
-  const { signature } = await sign(NAMESPACE, utf8(document), await keysOf(person));
+  const { signature } = await sign(NAMESPACE, utf8(document), await keysOf(person), { signal });
   const body = { document, signature };
   const more = { 'Idempotency-Key': crypto.randomUUID() };
   const { result, logged } = await call(`${here}/approvals`, { method: 'POST', body, more });
@@ -210,15 +219,16 @@ for (const control of ['approve', 'reject', 'comment']) {
   part(control).addEventListener('change', display);
 }
 // While the reason is being written, what stands above is not what would be signed.
-part('comment').addEventListener('input', () => {
-  asked += 1;
-  shown = null;
-  part('sign').disabled = true;
-});
+part('comment').addEventListener('input', forget);
 part('refresh').addEventListener('click', display);
 part('decide').addEventListener('submit', (event) => {
   event.preventDefault();
+  if (underWay !== null) {
+    return;
+  }
+  underWay = new AbortController();
   step(part('sign'), handIn).then(() => {
+    underWay = null;
     part('sign').disabled = shown === null;
   });
 });

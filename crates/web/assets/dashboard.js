@@ -62,7 +62,7 @@ function isHeld(node) {
 // Whether one node can become the other: things with a name keep it, and a form keeps what it does.
 function isAlike(old, fresh) {
   const isSame = old.nodeName === fresh.nodeName && idOf(old) === idOf(fresh);
-  return isSame && (old.nodeName !== 'FORM' || old.dataset.act === fresh.dataset.act);
+  return isSame && (old.nodeName !== 'FORM' || ['act', 'sign'].every((name) => old.dataset[name] === fresh.dataset[name]));
 }
 
 // Gives an element the attributes of another. Whether something is open is for who looks at it to say.

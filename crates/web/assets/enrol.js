@@ -68,7 +68,7 @@ async function make() {
 async function handIn() {
   const { offer, key, id, text } = made;
   say('Your browser asks for the new passkey\u2026');
-  const { signature } = await sign(NAMESPACE, utf8(text), [key], id);
+  const { signature } = await sign(NAMESPACE, utf8(text), [key], { id });
   const body = { ...offer, proof: signature };
   const { code, expires_at: until } = await call('/v1/passkeys', { method: 'POST', body });
   const groups = offer.groups.flatMap((group) => ['--group', group]);

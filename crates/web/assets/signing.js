@@ -20,7 +20,53 @@ const DELEGATION = 'delegation.v1@lockgate.dev';
 const WITHDRAWAL = 'approval-withdrawal.v1@lockgate.dev';
 const CI_TRUST = 'ci-trust.v1@lockgate.dev';
 const REVIEW = 'access-review.v1@lockgate.dev';
+const POLICY = 'policy-approval.v1@lockgate.dev';
 
+// Every kind of document that is signed here, by the name in its schema: what it is in words, the purpose of its signature,
+// what whoever signs is about to say, and how its fields are shown where they do not read well as they are. Nothing that a
+// server answers chooses any of them.
+const KINDS = {
+  enrolment: { words: 'enrolment', namespace: ENROLMENT, title: 'that somebody is enrolled with a key and groups' },
+  recovery: { words: 'recovery of keys', namespace: ENROLMENT, title: 'that a new key takes the place of somebody\u2019s lost ones' },
+  revocation: {
+    words: 'revocation of a key',
+    namespace: ENROLMENT,
+    title: ({ compromised_since: since }) => (says(since) ? 'that a key was in someone else\u2019s hands' : 'that a key ends'),
+  },
+  standing: {
+    words: 'standing of a person',
+    namespace: ENROLMENT,
+    title: ({ suspended }) => (suspended ? 'that somebody is suspended' : 'that somebody is reinstated'),
+  },
+  'policy-activation': { words: 'activation of a policy set', namespace: POLICY, title: 'that another policy set takes effect' },
+  waiver: {
+    words: 'waiver',
+    namespace: WAIVER,
+    title: ({ asked_by: asker }, by) => (asker === by ? 'a request for a waiver' : 'a waiver that somebody else asked for'),
+  },
+  'waiver-end': { words: 'end of a waiver', namespace: WAIVER, title: 'that a waiver ends' },
+  freeze: { words: 'freeze', namespace: FREEZE, title: 'a freeze' },
+  'freeze-lift': { words: 'lift of a freeze', namespace: FREEZE, title: 'that a freeze is lifted' },
+  'break-glass': {
+    words: 'break-glass',
+    namespace: BREAK_GLASS,
+    title: ({ opened_by: opener }, by) => (opener === by ?
+      'a break-glass, which alarms until somebody else has reviewed it' : 'a break-glass that somebody else opened'),
+  },
+  'break-glass-review': { words: 'review of a break-glass', namespace: BREAK_GLASS, title: 'the review of a break-glass' },
+  delegation: { words: 'delegation', namespace: DELEGATION, title: 'that somebody may approve in your place' },
+  'delegation-end': { words: 'end of a delegation', namespace: DELEGATION, title: 'that a delegation ends' },
+  'approval-withdrawal': { words: 'withdrawal of an approval', namespace: WITHDRAWAL, title: 'that you take your approval back' },
+  'ci-trust': { words: 'trust of CI pipelines', namespace: CI_TRUST, title: 'that pipelines may act as a machine' },
+  'ci-trust-end': { words: 'end of a trust of CI pipelines', namespace: CI_TRUST, title: 'that pipelines may act as a machine no more' },
+  'access-review': {
+    words: 'access review',
+    namespace: REVIEW,
+    title: 'that you have reviewed who may do what',
+    facts: reviewFacts,
+  },
+  'change-rejection': { words: 'rejection of a change', namespace: REJECTION, title: 'that a change is rejected, which ends it' },
+};
 // Milliseconds of what a span ends with.
 const UNITS = { h: 3_600_000, d: 86_400_000 };
 // What it means that a document leaves something out, or has nothing there.
@@ -43,6 +89,8 @@ const CI_ISSUERS = { github: 'https://token.actions.githubusercontent.com', gitl
 const CI_GROUP = 'ci';
 
 const schema = (kind) => `https://lockgate.dev/${kind}/v1`;
+// Whether a value says something.
+const says = (value) => value !== undefined && value !== null && value !== '' && !(Array.isArray(value) && value.length === 0);
 // A field that was left empty says nothing.
 const given = (text) => (text === undefined || text.trim() === '' ? undefined : text.trim());
 // Names that stand apart by commas or spaces.
@@ -60,10 +108,13 @@ async function row(path, fits, what) {
   return found;
 }
 
-// What somebody asked for in an entry of the ledger.
+// What somebody asked for in an entry of the ledger: a waiver's fields and their signature, and nothing else that the
+// server may have added.
 async function askedFor(request) {
   const fits = (one) => one.request === Number(request);
-  return (await row('/v1/waivers', fits, `request for a waiver of entry ${request}`)).asked;
+  const { asked } = await row('/v1/waivers', fits, `request for a waiver of entry ${request}`);
+  const { gate, finding, service, environment, release, artifact, reason, ticket, expires_at, asked_by, signature } = asked;
+  return { said: { gate, finding, service, environment, release, artifact, reason, ticket, expires_at, asked_by }, signature };
 }
 
 const glassDocument = ({ release, manifest, environment, reason, ticket, expires_at }, openedBy) =>
@@ -76,9 +127,8 @@ async function openedGlass({ break_glass: entry }) {
 
 function revocation(compromised) {
   return {
-    title: compromised ? 'that a key was in someone else\u2019s hands' : 'that a key ends',
+    signs: ['revocation'],
     path: '/v1/keys/revocations',
-    namespace: ENROLMENT,
     document: ({ person, key, reason, since }) => ({
       schema: schema('revocation'), person, key, reason: given(reason), compromised_since: compromised ? whole(since) : null,
     }),
@@ -89,9 +139,8 @@ function revocation(compromised) {
 
 function standing(suspended) {
   return {
-    title: suspended ? 'that somebody is suspended' : 'that somebody is reinstated',
+    signs: ['standing'],
     path: suspended ? '/v1/people/suspensions' : '/v1/people/reinstatements',
-    namespace: ENROLMENT,
     async document({ person, reason }) {
       const name = given(person);
       const { standing_at } = await row('/v1/people', (one) => one.person === name, `person \u201c${name}\u201d`);
@@ -184,13 +233,12 @@ function reviewFacts({ ledger, policy, people, bindings, uses, unused, reviewed_
   ];
 }
 
-// Every act: what is signed, for which purpose, and what is sent with the signature. The ledger is added to each document.
-// Where its fields do not read well as they are, `facts` says how they are shown.
+// Every act: the kinds of documents that it signs and no others, how one is made, and what is sent with the signature. The
+// ledger is added to each document.
 const ACTS = {
   freeze: {
-    title: 'a freeze',
+    signs: ['freeze'],
     path: '/v1/freezes',
-    namespace: FREEZE,
     document: ({ service, environment, reason, lasts, rollbacks }, { by }) => ({
       schema: schema('freeze'), service: given(service), environment: given(environment), reason: given(reason),
       until: ends(lasts), spares_rollbacks: rollbacks === 'yes', nonce: nonce(), by,
@@ -198,17 +246,15 @@ const ACTS = {
     body: ({ schema: _, ledger, ...said }, by, signature) => ({ ...said, signature }),
   },
   unfreeze: {
-    title: 'that a freeze is lifted',
+    signs: ['freeze-lift'],
     path: '/v1/freezes/lifts',
-    namespace: FREEZE,
     document: ({ freeze, reason }, { by }) =>
       ({ schema: schema('freeze-lift'), freeze: Number(freeze), reason: given(reason), by }),
     body: ({ schema: _, ledger, ...said }, by, signature) => ({ ...said, signature }),
   },
   'waiver-request': {
-    title: 'a request for a waiver',
+    signs: ['waiver'],
     path: '/v1/waivers/requests',
-    namespace: WAIVER,
     document: ({ gate, finding, service, environment, release, reason, ticket, lasts }, { by }) => ({
       schema: schema('waiver'), gate, finding: given(finding), service: given(service), environment, release: given(release),
       reason: given(reason), ticket: given(ticket), expires_at: ends(lasts), asked_by: by,
@@ -216,29 +262,26 @@ const ACTS = {
     body: ({ schema: _, ledger, ...said }, by, signature) => ({ ...said, signature }),
   },
   'waiver-grant': {
-    title: 'a waiver that somebody else asked for',
+    signs: ['waiver'],
     path: '/v1/waivers',
-    namespace: WAIVER,
     async document({ request }) {
-      const { signature, ...said } = await askedFor(request);
-      return { schema: schema('waiver'), ...said };
+      const { said } = await askedFor(request);
+      return { ...said, schema: schema('waiver') };
     },
     async body({ schema: _, ledger, ...said }, by, signature, { request }) {
-      const asked = await askedFor(request);
-      return { ...said, asked_signature: asked.signature, granted_by: by, granted_signature: signature, request: Number(request) };
+      const { signature: asked } = await askedFor(request);
+      return { ...said, asked_signature: asked, granted_by: by, granted_signature: signature, request: Number(request) };
     },
   },
   'waiver-revoke': {
-    title: 'that a waiver ends',
+    signs: ['waiver-end'],
     path: '/v1/waivers/ends',
-    namespace: WAIVER,
     document: ({ waiver, reason }) => ({ schema: schema('waiver-end'), waiver: Number(waiver), reason: given(reason) }),
     body: ({ waiver, reason }, by, signature) => ({ waiver, reason, by, signature }),
   },
   'break-glass': {
-    title: 'a break-glass, which alarms until somebody else has reviewed it',
+    signs: ['break-glass'],
     path: '/v1/break-glass',
-    namespace: BREAK_GLASS,
     async document({ release, environment, reason, ticket, lasts }, { by }) {
       const named = given(release) ?? '';
       const { release: found, manifest } = await call(`/v1/releases/${encodeURI(named)}`);
@@ -251,24 +294,21 @@ const ACTS = {
     body: ({ schema: _, ledger, opened_by, ...said }, by, signature) => ({ ...said, by, signature }),
   },
   'break-glass-sign': {
-    title: 'a break-glass that somebody else opened',
+    signs: ['break-glass'],
     path: '/v1/break-glass/signatures',
-    namespace: BREAK_GLASS,
     document: openedGlass,
     body: (document, by, signature, { break_glass: entry }) => ({ break_glass: Number(entry), by, signature }),
   },
   'break-glass-review': {
-    title: 'the review of a break-glass',
+    signs: ['break-glass-review'],
     path: '/v1/break-glass/reviews',
-    namespace: BREAK_GLASS,
     document: ({ break_glass: entry, finding }, { by }) =>
       ({ schema: schema('break-glass-review'), break_glass: Number(entry), finding: given(finding), by }),
     body: ({ schema: _, ledger, ...said }, by, signature) => ({ ...said, signature }),
   },
   delegate: {
-    title: 'that somebody may approve in your place',
+    signs: ['delegation'],
     path: '/v1/delegations',
-    namespace: DELEGATION,
     document: ({ to, groups, environments, services, lasts, reason }, { by }) => ({
       schema: schema('delegation'), from: by, to: given(to), groups: names(groups), environments: names(environments),
       services: names(services), expires_at: ends(lasts), reason: given(reason),
@@ -276,17 +316,15 @@ const ACTS = {
     body: ({ schema: _, ledger, ...said }, by, signature) => ({ ...said, signature }),
   },
   'delegation-end': {
-    title: 'that a delegation ends',
+    signs: ['delegation-end'],
     path: '/v1/delegations/ends',
-    namespace: DELEGATION,
     document: ({ delegation, reason }) =>
       ({ schema: schema('delegation-end'), delegation: Number(delegation), reason: given(reason) }),
     body: ({ delegation, reason }, by, signature) => ({ delegation, reason, by, signature }),
   },
   'approval-withdraw': {
-    title: 'that you take your approval back',
+    signs: ['approval-withdrawal'],
     path: ({ promotion }) => `/v1/promotions/${encodeURIComponent(promotion)}/approvals/withdrawal`,
-    namespace: WITHDRAWAL,
     document: async ({ promotion, release, reason }, { by }) => ({
       schema: schema('approval-withdrawal'), promotion, release, approver: by,
       approvals: await ownApprovals(promotion, release, by), reason: given(reason) ?? '',
@@ -294,9 +332,8 @@ const ACTS = {
     body: ({ release, approvals, reason }, by, signature) => ({ release, approvals, reason, signature }),
   },
   'ci-trust': {
-    title: 'that pipelines may act as a machine',
+    signs: ['ci-trust'],
     path: '/v1/ci/trusts',
-    namespace: CI_TRUST,
     async document(fields, { by, ledger }) {
       const { provider, issuer, audience, jwks_url, services } = fields;
       const machine = given(fields.machine);
@@ -309,9 +346,8 @@ const ACTS = {
     body: ({ schema: _, ledger, jwks_url, ...said }, by, signature) => ({ ...said, jwks_url: jwks_url ?? undefined, signature }),
   },
   'ci-untrust': {
-    title: 'that pipelines may act as a machine no more',
+    signs: ['ci-trust-end'],
     path: '/v1/ci/trusts/removals',
-    namespace: CI_TRUST,
     document: ({ trust, reason }, { by }) => ({ schema: schema('ci-trust-end'), trust: Number(trust), reason: given(reason), by }),
     body: ({ trust, reason }, by, signature) => ({ trust, reason, by, signature }),
   },
@@ -320,18 +356,14 @@ const ACTS = {
   suspend: standing(true),
   reinstate: standing(false),
   'change-sign': {
-    title: 'a change that several people sign',
+    signs: ['enrolment', 'recovery', 'revocation', 'standing', 'policy-activation', 'ci-trust'],
     path: ({ change }) => `/v1/changes/${encodeURIComponent(change)}/signatures`,
-    async document({ change }, { ledger }) {
-      const { namespace, document } = await proposed(change, ledger);
-      return { namespace, ...document };
-    },
+    document: async ({ change }, { ledger }) => (await proposed(change, ledger)).document,
     body: (document, by, signature) => ({ signature }),
   },
   'change-reject': {
-    title: 'that a change is rejected, which ends it',
+    signs: ['change-rejection'],
     path: ({ change }) => `/v1/changes/${encodeURIComponent(change)}/rejection`,
-    namespace: REJECTION,
     async document({ change, reason }, { ledger }) {
       const { digest } = await proposed(change, ledger);
       return { schema: schema('change-rejection'), change, document: digest, reason: given(reason) };
@@ -339,17 +371,12 @@ const ACTS = {
     body: ({ reason }, by, signature) => ({ reason, signature }),
   },
   'access-review': {
-    title: 'that you have reviewed who may do what',
     path: '/v1/access-reviews',
-    namespace: REVIEW,
+    signs: ['access-review'],
     document: reviewed,
-    facts: reviewFacts,
     body: (document, by, signature) => ({ document: canonical(document), by, signature }),
   },
 };
-
-// Whether a value says something.
-const says = (value) => value !== undefined && value !== null && value !== '' && !(Array.isArray(value) && value.length === 0);
 
 // A value of a document as people read it.
 function shown(name, value) {
@@ -359,20 +386,32 @@ function shown(name, value) {
   return typeof value === 'object' ? canonical(value) : value;
 }
 
-// The fields of a document as they stand in it, with what it means that it leaves something out.
-function plainFacts(document) {
-  const kind = document.schema.split('/').at(-2);
-  const meant = LEFT_OUT[kind] ?? {};
-  const silent = Object.entries(meant).filter(([name]) => !says(document[name]));
-  const isSaid = ([name, value]) => name !== 'schema' && value !== undefined && (says(value) || !Object.hasOwn(meant, name));
-  const said = Object.entries(document).filter(isSaid);
-  return [...said, ...silent].map(([name, value]) => [name.replaceAll('_', ' '), shown(name, value)]);
+// What a document is, by the schema that it names itself, for whoever signs it. What its act does not sign is refused.
+export function kindOf(act, document, by) {
+  const name = ACTS[act].signs.find((one) => schema(one) === document.schema);
+  if (name === undefined) {
+    throw new Error(`this form signs no document of the kind \u201c${visible(document.schema)}\u201d; nothing was signed`);
+  }
+  const { title, ...kind } = KINDS[name];
+  return { ...kind, name, title: typeof title === 'function' ? title(document, by) : title };
 }
 
-// Shows what would be signed and waits for a yes; the dialog stays open after it, until the passkey has answered.
-async function confirmed({ title, facts = plainFacts }, by, document, text) {
-  fill('signing-title', `You are about to sign ${title}`);
-  fillList('signing-facts', [...facts(document), ['signed by', by]].map((pair) => pair.map(visible)));
+// The fields of a document as they stand in it, with what it means that it leaves something out.
+function plainFacts(document, name) {
+  const meant = LEFT_OUT[name] ?? {};
+  const silent = Object.entries(meant).filter(([field]) => !says(document[field]));
+  const isSaid = ([field, value]) => field !== 'schema' && value !== undefined && (says(value) || !Object.hasOwn(meant, field));
+  const said = Object.entries(document).filter(isSaid);
+  return [...said, ...silent].map(([field, value]) => [field.replaceAll('_', ' '), shown(field, value)]);
+}
+
+// Shows what would be signed and waits for a yes; the dialog stays open after it, until the passkey has answered. Whenever
+// it is closed, `left` is aborted.
+async function confirmed(kind, by, document, text, left) {
+  fill('signing-title', `You are about to sign ${kind.title}`);
+  const facts = kind.facts ?? plainFacts;
+  const all = [['kind', kind.words], ['purpose', kind.namespace], ...facts(document, kind.name), ['signed by', by]];
+  fillList('signing-facts', all.map((pair) => pair.map(visible)));
   fill('signing-words', await codeWords(text));
   fill('signing-exact', text);
   fill('signing-status', '');
@@ -382,12 +421,30 @@ async function confirmed({ title, facts = plainFacts }, by, document, text) {
   dialog.showModal();
   return new Promise((resolve) => {
     button.onclick = () => resolve(true);
-    dialog.onclose = () => resolve(false);
+    dialog.onclose = () => {
+      left.abort();
+      resolve(false);
+    };
   });
 }
 
+// The page has one dialog, which belongs to one act at a time.
+let underWay = false;
+
 // Makes the request of a signed act: its path and its body, or null where somebody looked at it and signed nothing.
 export async function signed(name, fields) {
+  if (underWay) {
+    throw new Error('another act is under way on this page: sign it or leave it first; nothing was signed');
+  }
+  underWay = true;
+  try {
+    return await prepared(name, fields);
+  } finally {
+    underWay = false;
+  }
+}
+
+async function prepared(name, fields) {
   const act = ACTS[name];
   const found = obstacle();
   if (found !== null) {
@@ -398,20 +455,26 @@ export async function signed(name, fields) {
   if (keys.length === 0) {
     throw new Error(`${by} has no passkey for ${location.hostname}: make one on the page /enrol, or run the command that stands here`);
   }
-  const { namespace = act.namespace, ...said } = await act.document(fields, { by, ledger });
-  const document = { ...said, ledger };
+  const document = { ...(await act.document(fields, { by, ledger })), ledger };
+  const kind = kindOf(name, document, by);
   const text = canonical(document);
-  if (!(await confirmed(act, by, document, text))) {
+  const left = new AbortController();
+  if (!(await confirmed(kind, by, document, text, left))) {
     return null;
   }
   const dialog = part('signing');
   part('signing-sign').disabled = true;
   fill('signing-status', 'Your browser asks for your passkey\u2026');
   try {
-    const { signature } = await sign(namespace, utf8(text), keys);
+    const { signature } = await sign(kind.namespace, utf8(text), keys, { signal: left.signal });
     const path = typeof act.path === 'function' ? act.path(fields) : act.path;
-    return { path, body: await act.body(document, by, signature, fields) };
+    const body = await act.body(document, by, signature, fields);
+    // A dialog that was closed is so before it says so.
+    return dialog.open ? { path, body } : null;
   } catch (error) {
+    if (!dialog.open) {
+      return null;
+    }
     throw error.name === 'NotAllowedError' ?
       new Error('the passkey was not used: it was cancelled, took too long, or none fits; nothing was signed') : error;
   } finally {

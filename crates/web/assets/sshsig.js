@@ -123,17 +123,16 @@ async function verifies(key, numbers, covered) {
 // Unless the passkey has just been made, no credential id is named to the browser, which lets people choose among the
 // passkeys of this site: a list of ids kept in this browser would be wrong in another one that has the same passkey, and
 // a list kept by the server would tell anyone who has one. Which key answered is found by verifying the answer, so a
-// wrong answer never leaves this page.
-export async function sign(namespace, message, keys, id = null) {
+// wrong answer never leaves this page. Once `signal` is aborted, the browser asks no more, and no answer becomes a
+// signature, not even one that was on its way.
+export async function sign(namespace, message, keys, { id = null, signal } = {}) {
   const challenge = await signedData(namespace, message);
-  const credential = await navigator.credentials.get({
-    publicKey: {
-      challenge,
-      rpId: location.hostname,
-      allowCredentials: id === null ? [] : [{ type: 'public-key', id }],
-      userVerification: 'required',
-      timeout: PATIENCE_MS,
-    },
+  const credential = await answer(signal, {
+    challenge,
+    rpId: location.hostname,
+    allowCredentials: id === null ? [] : [{ type: 'public-key', id }],
+    userVerification: 'required',
+    timeout: PATIENCE_MS,
   });
   const { response } = credential;
   const clientData = new Uint8Array(response.clientDataJSON);
@@ -156,10 +155,20 @@ export async function sign(namespace, message, keys, id = null) {
         string(clientData),
         string(extensions),
       );
+      signal?.throwIfAborted();
       return { key, signature: armored(key, namespace, signature) };
     }
   }
   throw new Error('that passkey is not one of this person: choose another, or enrol it first');
+}
+
+// What the passkey answers; where it was told to stop, the reason for that, whatever the browser makes of it.
+async function answer(signal, publicKey) {
+  try {
+    return await navigator.credentials.get({ publicKey, signal });
+  } finally {
+    signal?.throwIfAborted();
+  }
 }
 
 function armored(key, namespace, signature) {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use lockgate_api::client::query_value;
 use lockgate_api::wire::{CiTrustRow, DelegationRow, KeyRow, PersonRow, ReviewMade, SessionRow};
-use lockgate_model::{PersonId, UnixMillis};
+use lockgate_model::{Digest, PersonId, UnixMillis};
 use maud::{Markup, html};
 
 use crate::Rights;
@@ -18,6 +18,8 @@ use crate::{ci_trusts, delegations};
 /// How many days before its end a key is told of, for the first, second and last time.
 const WARN_DAYS: [u64; 3] = [30, 14, 3];
 const DAY_MILLIS: u64 = 86_400_000;
+/// How many hex digits of a digest tell the lines of one page apart.
+const NAME_DIGITS: usize = 32;
 
 /// The states that can be chosen: their words in the address, and what the page calls them.
 pub const STATES: [(&str, &str); 7] = [
@@ -350,7 +352,7 @@ fn table(view: &KeysView, filter: &Filter, rights: &Rights, person: &PersonId, n
                     th scope="col" title="The newest entry of its owner that took a permission" { "Owner last acted" }
                 } }
                 tbody {
-                    @for (at, line) in view.lines.iter().enumerate() { (row(filter.from.saturating_add(at), line, rights, person, now)) }
+                    @for line in &view.lines { (row(line, rights, person, now)) }
                 }
             } }
             @if let Some(next) = view.next { p { a.more rel="next" href=(filter.address(next)) { "More keys" } } }
@@ -359,15 +361,25 @@ fn table(view: &KeysView, filter: &Filter, rights: &Rights, person: &PersonId, n
     }
 }
 
-fn row(at: usize, line: &KeyLine, rights: &Rights, person: &PersonId, now: UnixMillis) -> Markup {
+/// What the ids of a line's parts end with: they belong to the key and not to its place, so that a form that was begun
+/// stays with the key that it is about when others come before it.
+fn name_of(line: &KeyLine) -> String {
+    let entry = line.enrolled_at.map(|entry| entry.to_string()).unwrap_or_default();
+    let parts = [line.kind.as_str(), line.id.as_str(), line.owner.as_str(), entry.as_str()];
+    let digest = Digest::of(parts.join("\n").as_bytes());
+    digest.hex().chars().take(NAME_DIGITS).collect()
+}
+
+fn row(line: &KeyLine, rights: &Rights, person: &PersonId, now: UnixMillis) -> Markup {
+    let name = name_of(line);
     html! {
-        tr id={ "key-" (at) } data-row {
+        tr id={ "key-" (name) } data-row {
             th scope="row" {
                 (visible(&line.owner))
-                details id={ "key-more-" (at) } {
+                details id={ "key-more-" (name) } {
                     summary.quiet { code { (short(&line.id)) } }
                     p { code { (visible(&line.id)) } }
-                    (commands(at, line, rights, person))
+                    (commands(&name, line, rights, person))
                 }
             }
             td { (visible(&line.kind)) }
@@ -406,7 +418,7 @@ fn short(id: &str) -> String {
     if short.len() < id.len() { format!("{short}…") } else { short }
 }
 
-fn commands(at: usize, line: &KeyLine, rights: &Rights, person: &PersonId) -> Markup {
+fn commands(name: &str, line: &KeyLine, rights: &Rights, person: &PersonId) -> Markup {
     // A machine ends no trust of its own.
     let trust = matches!(line.ends, Ends::Trust(_));
     let own = !trust && line.person.as_ref() == Some(person);
@@ -417,47 +429,47 @@ fn commands(at: usize, line: &KeyLine, rights: &Rights, person: &PersonId) -> Ma
             p.quiet { "Nothing is to be done with it." }
         } @else if own || free || rights.may("keys") {
             @match (line.ends, &line.person) {
-                (Ends::Key, Some(owner)) => { (end(at, owner, &line.id)) },
+                (Ends::Key, Some(owner)) => { (end(name, owner, &line.id)) },
                 (Ends::Trust(entry), _) => { (ci_trusts::end(entry)) },
                 _ => {},
             }
             @for (number, text) in line.commands.iter().enumerate() {
                 // Only its owner can put a new key in the place of an own one.
-                @if own || !text.starts_with("lockgate key rotate") { (command(&format!("cli-key-{at}-{number}"), &visible(text))) }
+                @if own || !text.starts_with("lockgate key rotate") { (command(&format!("cli-key-{name}-{number}"), &visible(text))) }
             }
         } @else if trust {
             p.quiet { "not you: " (visible(&rights.who("keys"))) }
         } @else {
             p.quiet { "not you: " (visible(&line.owner)) ", and " (visible(&rights.who("keys"))) }
         }
-        @if let Some(owner) = line.person.as_ref().filter(|_| !own && rights.may("keys")) { (sign_out(at, owner)) }
+        @if let Some(owner) = line.person.as_ref().filter(|_| !own && rights.may("keys")) { (sign_out(name, owner)) }
     }
 }
 
 /// Ends a key: given up, or found in someone else's hands.
-fn end(at: usize, owner: &PersonId, fingerprint: &str) -> Markup {
+fn end(name: &str, owner: &PersonId, fingerprint: &str) -> Markup {
     let whose = html! { (hidden("person", owner.as_str())) (hidden("key", fingerprint)) };
-    let retire = html! { (whose) (reason(&format!("retire-reason-{at}"))) };
+    let retire = html! { (whose) (reason(&format!("retire-reason-{name}"))) };
     let compromised = html! {
         (whose)
-        label for={ "since-" (at) } { "Since which entry; what it signed there or later is void" }
-        input id={ "since-" (at) } name="since" type="number" min="0" required;
-        (reason(&format!("compromised-reason-{at}")))
+        label for={ "since-" (name) } { "Since which entry; what it signed there or later is void" }
+        input id={ "since-" (name) } name="since" type="number" min="0" required;
+        (reason(&format!("compromised-reason-{name}")))
     };
     html! {
-        (signing::form("key-retire", &format!("retire-{at}"), "Retire it", &retire))
-        (signing::form("key-compromised", &format!("compromised-{at}"), "It was in someone else's hands", &compromised))
+        (signing::form("key-retire", &format!("retire-{name}"), "Retire it", &retire))
+        (signing::form("key-compromised", &format!("compromised-{name}"), "It was in someone else's hands", &compromised))
     }
 }
 
 /// Ends the sessions of somebody else.
-fn sign_out(at: usize, owner: &PersonId) -> Markup {
+fn sign_out(name: &str, owner: &PersonId) -> Markup {
     html! {
         form.act data-act={ "/v1/sessions/all?person=" (query_value(owner.as_str())) } data-method="DELETE" method="post" {
-            button.plain id={ "sign-out-" (at) } type="submit" { "End all sessions of " (owner.as_str()) }
+            button.plain id={ "sign-out-" (name) } type="submit" { "End all sessions of " (owner.as_str()) }
             (problem())
         }
-        (command(&format!("cli-sign-out-{at}"), &format!("lockgate session end --all --person {owner}")))
+        (command(&format!("cli-sign-out-{name}"), &format!("lockgate session end --all --person {owner}")))
     }
 }
 

@@ -185,6 +185,29 @@ fn commands_are_for_owners_and_those_who_manage_keys_and_nothing_becomes_markup(
     assert_eq!(text.matches("data-sign=\"key-retire\"").count(), 7, "{text}");
 }
 
+/// A form that was begun is kept by the id of its row, so that no other key may ever have that id.
+#[test]
+fn the_ids_of_a_key_are_its_own_wherever_it_stands() {
+    let ids = |lines: Vec<KeyLine>, from: usize| {
+        let filter = Filter { from, ..Filter::default() };
+        let text = content(&view(lines), &filter, &Rights::default(), &"dana".parse().unwrap(), NOW).into_string();
+        let rows = text.split("<tr id=\"key-").skip(1);
+        let row = |row: &str| {
+            let code = row.split("<p><code>").nth(1).unwrap().split("</code>").next().unwrap();
+            (code.to_owned(), row.split('"').next().unwrap().to_owned())
+        };
+        rows.map(row).collect::<Vec<_>>()
+    };
+    let first = ids(lines(), 0);
+    assert_eq!(first.len(), lines().len());
+    let names: BTreeSet<&String> = first.iter().map(|(_, name)| name).collect();
+    assert_eq!(names.len(), first.len(), "{first:?}");
+    let mut turned = ids(lines().into_iter().rev().collect(), 50);
+    turned.reverse();
+    assert_eq!(turned, first);
+    assert_eq!(ids(lines().into_iter().skip(3).collect(), 0), first[3..]);
+}
+
 #[test]
 fn what_is_empty_shows_the_command_that_fills_it() {
     let mut view = view(Vec::new());

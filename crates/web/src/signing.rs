@@ -69,6 +69,8 @@ pub fn dialog() -> Markup {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     /// The acts that the script knows: the keys of its table.
@@ -101,6 +103,40 @@ mod tests {
         let mut known = known();
         known.sort_unstable();
         assert_eq!(named, known);
+    }
+
+    /// The part of the script between two texts.
+    fn part(from: &str, to: &str) -> &'static str {
+        include_str!("../assets/signing.js").split(from).nth(1).unwrap().split(to).next().unwrap()
+    }
+
+    /// What stands between single quotes.
+    fn quoted(code: &'static str) -> impl Iterator<Item = &'static str> {
+        code.split('\'').skip(1).step_by(2)
+    }
+
+    #[test]
+    fn every_act_signs_kinds_that_the_script_tells_apart_and_no_others() {
+        let table = part("const KINDS = {\n", "\n};");
+        let name = |line: &'static str| {
+            let key = line.strip_prefix("  ")?.split_once(": {").filter(|(key, _)| !key.starts_with(' '))?.0;
+            Some(key.trim_matches('\''))
+        };
+        let kinds: BTreeSet<&str> = table.lines().filter_map(name).collect();
+        assert!(kinds.len() > 15, "{kinds:?}");
+        assert_eq!(table.matches("words: '").count(), kinds.len());
+        assert_eq!(table.matches("namespace: ").count(), kinds.len());
+        let script = include_str!("../assets/signing.js");
+        let lists: Vec<&str> =
+            script.split("    signs: [").skip(1).map(|rest| rest.split(']').next().unwrap()).collect();
+        // Two acts on keys and two on people are made by one function each.
+        assert_eq!(lists.len(), known().len() - 2);
+        let signed: BTreeSet<&str> = lists.into_iter().flat_map(quoted).collect();
+        assert_eq!(signed, kinds);
+        // Documents are made of kinds that are there.
+        for made in script.split("schema: schema('").skip(1).map(|rest| rest.split('\'').next().unwrap()) {
+            assert!(kinds.contains(made), "{made}");
+        }
     }
 
     /// The text between the first two quotes.

@@ -198,6 +198,43 @@ fn a_page_signs_nothing_that_it_did_not_ask_for() {
     assert_eq!(lockgate.entries(), entries + 1);
 }
 
+/// A passkey that answers when `go()` is called, whether it was told to stop or not; `stops` is what would tell it.
+pub const SLOW: &str = "const own = CredentialsContainer.prototype.get; \
+    CredentialsContainer.prototype.get = async function ({ signal, ...rest }) { window.stops = signal; \
+    await new Promise((go) => { window.go = go; }); return own.call(this, rest); };";
+
+/// What is decided while the passkey is asked is another document: what it answers to the one before is not sent.
+#[test]
+fn a_decision_that_changes_while_it_is_signed_is_not_handed_in() {
+    let Some(mut browser) = Browser::start() else { return };
+    let lockgate = Instance::pending();
+    let (enrol, _) = make_passkey(&mut browser, &lockgate, "person=eve&groups=approvers");
+    run(&lockgate, &enrol, &["--as", "sam", "--yes"]).exits(0);
+    sign_in(&mut browser, &lockgate, "eve");
+    let approve = format!("{}/approve/P-3", site(&lockgate));
+    let entries = lockgate.entries();
+    let meddling = browser.meddle(SLOW);
+    browser.open(&approve);
+    browser.click("sign");
+    browser.until("window.go !== undefined");
+    browser.click("reject");
+    browser.until("document.getElementById('text').textContent.includes('REJECT P-3') && window.stops.aborted");
+    // There is one signature at a time, and none in between.
+    assert_eq!(browser.evaluate("document.getElementById('sign').disabled"), json!(true));
+    browser.evaluate("window.go()");
+    browser.shown("problem");
+    assert!(browser.text("problem-text").contains("nothing was signed"), "{}", browser.text("problem-text"));
+    assert_eq!((lockgate.entries(), lockgate.status_of("P-3").as_str()), (entries, "pending"));
+    // What is on the screen now can be signed.
+    browser.evaluate("window.go = undefined");
+    browser.click("sign");
+    browser.until("window.go !== undefined");
+    browser.evaluate("window.go()");
+    browser.shown("done");
+    assert_eq!(browser.text("outcome"), "You rejected P-3: it is rejected");
+    browser.stop_meddling(&meddling);
+}
+
 /// Someone who is enrolled vouches for their own passkey, with the key that they had before.
 #[test]
 fn a_passkey_is_a_further_key_and_rejects() {

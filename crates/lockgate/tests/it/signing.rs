@@ -5,7 +5,7 @@ use lockgate_ledger::ci_trust::{GITHUB_ISSUER, GITLAB_ISSUER};
 use serde_json::{Value, json};
 
 use crate::browser::driver::Browser;
-use crate::browser::{make_passkey, run, sign_in};
+use crate::browser::{SLOW, make_passkey, run, sign_in};
 use crate::dashboard_pages::{host, site};
 use crate::instance::{Instance, text};
 
@@ -69,7 +69,8 @@ fn somebody_freezes_and_lifts_on_the_page_and_signs_what_is_shown() {
     browser.click("signing-leave");
     browser.until("!document.getElementById('signing').open && !document.getElementById('freeze').disabled");
     assert_eq!(lockgate.entries(), entries);
-    sign(&mut browser, "freeze", &["production", "every service", "payments are <b>down</b>", "sam"]);
+    assert_eq!(browser.evaluate("document.querySelector('form[data-dirty]')"), Value::Null);
+    sign(&mut browser, "freeze", &["freeze.v1@lockgate.dev", "production", "every service", "payments are <b>down</b>", "sam"]);
     lockgate.run(&["freeze", "list"]).exits(0).says("everything in production").says("payments are");
     lockgate.verify("1.4.2", &[]).refused(3, "FROZEN");
     let made = lockgate.json(&["freeze", "list"], 0)[0].clone();
@@ -139,6 +140,144 @@ fn a_waiver_is_asked_for_granted_and_revoked_on_the_pages() {
     assert_eq!((&asked["state"], &asked["asked"]["asked_by"]), (&json!("asked"), &json!("sam")));
     open(&mut browser, &lockgate, "/policy");
     assert_eq!(browser.evaluate("document.querySelector('form[data-sign=waiver-grant]')"), Value::Null);
+    browser.was_clean(&[&host(&lockgate)]);
+}
+
+/// What an answer of the API has besides the waiver that was asked for is not signed, and no answer says what is.
+#[test]
+fn an_answer_that_says_more_than_was_asked_adds_nothing_to_what_is_signed() {
+    let Some(mut browser) = Browser::start() else { return };
+    let lockgate = Instance::demo();
+    lockgate.push("1.0.0", "trivy-critical.json").exits(0);
+    let asked = ["waive", "request", "--gate", "vulnerabilities", "--finding", "CVE-2099-10001", "--env", "production"];
+    lockgate.run(&[&asked[..], &["--release", "shop/web@1.0.0", "--reason", "never called"]].concat()).exits(0);
+    let request = lockgate.json(&["waive", "list"], 0)[0]["request"].as_u64().unwrap().to_string();
+    with_passkey(&mut browser, &lockgate, "sam");
+    let meddling = browser.meddle(
+        "const own = window.fetch; window.fetch = async (path, options) => { const reply = await own(path, options); \
+         if (path !== '/v1/waivers' || (options.method ?? 'GET') !== 'GET') { return reply; } \
+         const rows = await reply.json(); window.meddled = true; \
+         for (const { asked } of rows) { asked.schema = 'https://lockgate.dev/recovery/v1'; \
+         asked.namespace = 'key-enrolment.v1@lockgate.dev'; asked.person = 'mallory'; } \
+         return new Response(JSON.stringify(rows), { status: reply.status }); };",
+    );
+    open(&mut browser, &lockgate, "/policy");
+    let button = format!("waiver-grant-{request}");
+    let shown = ask(&mut browser, &button);
+    assert_eq!(browser.evaluate("window.meddled"), json!(true));
+    assert!(shown.starts_with("kindwaiverpurposewaiver.v1@lockgate.dev"), "{shown}");
+    for absent in ["recovery", "key-enrolment", "mallory"] {
+        assert!(!shown.contains(absent), "{absent}: {shown}");
+    }
+    assert_eq!(browser.text("signing-title"), "You are about to sign a waiver that somebody else asked for");
+    let exact = browser.text("signing-exact");
+    assert!(exact.contains("https://lockgate.dev/waiver/v1") && !exact.contains("mallory"), "{exact}");
+    browser.click("signing-leave");
+    browser.until(&format!("!document.getElementById('{button}').disabled"));
+    sign(&mut browser, &button, &["CVE-2099-10001", "waiver.v1@lockgate.dev"]);
+    assert_eq!(lockgate.json(&["waive", "list"], 0)[0]["granted_by"], json!("sam"));
+    browser.stop_meddling(&meddling);
+    kinds(&mut browser, &lockgate);
+}
+
+/// Each kind of document that is signed in one dialog has a title of its own, and what is on no list is refused.
+fn kinds(browser: &mut Browser, lockgate: &Instance) {
+    open(browser, lockgate, "/policy");
+    let mut kind = |document: Value| {
+        text(&browser.evaluate(&format!(
+            "import('/assets/signing.js').then(({{ kindOf }}) => {{ \
+             try {{ return kindOf('change-sign', {document}, 'sam').title; }} catch ({{ message }}) {{ return message; }} }})"
+        )))
+    };
+    let mut check = |name: &str, more: Value, title: &str| {
+        let mut document = json!({ "schema": format!("https://lockgate.dev/{name}/v1") });
+        document.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let said = kind(document);
+        assert!(said.contains(title), "{name}: {said}");
+    };
+    check("enrolment", json!({}), "enrolled");
+    check("recovery", json!({}), "lost");
+    check("revocation", json!({ "compromised_since": null }), "a key ends");
+    check("revocation", json!({ "compromised_since": 0 }), "in someone else");
+    check("standing", json!({ "suspended": true }), "suspended");
+    check("standing", json!({ "suspended": false }), "reinstated");
+    check("policy-activation", json!({}), "policy set");
+    check("ci-trust", json!({}), "pipelines");
+    for name in ["waiver", "freeze", "rotation", "recovery/v2", "x/recovery", ""] {
+        check(name, json!({}), "nothing was signed");
+    }
+}
+
+/// Whoever says no while the passkey is asked has signed nothing, whatever it answers; and one act at a time is signed.
+#[test]
+fn nothing_is_sent_once_the_dialog_is_closed() {
+    let Some(mut browser) = Browser::start() else { return };
+    let lockgate = Instance::granted();
+    with_passkey(&mut browser, &lockgate, "sam");
+    let meddling = browser.meddle(SLOW);
+    open(&mut browser, &lockgate, "/freeze");
+    let entries = lockgate.entries();
+    let other = "document.querySelector('form[data-sign=break-glass]')";
+    for leaves in ["signing-leave", "Escape"] {
+        fill(&mut browser, "freeze-reason", "payments are down");
+        ask(&mut browser, "freeze");
+        browser.evaluate("window.go = undefined");
+        browser.click("signing-sign");
+        browser.until("window.go !== undefined");
+        browser.evaluate(&format!(
+            "{other}.dispatchEvent(new SubmitEvent('submit', {{ bubbles: true, cancelable: true }}))"
+        ));
+        browser.until(&format!("{other}.querySelector('[data-detail]').textContent.includes('another act')"));
+        assert_eq!(browser.evaluate("document.getElementById('signing').open"), json!(true));
+        if leaves == "Escape" {
+            browser.press(leaves);
+        } else {
+            browser.click(leaves);
+        }
+        browser.until("!document.getElementById('signing').open && window.stops.aborted");
+        browser.evaluate("window.go()");
+        browser.until("!document.querySelector('form[data-sign=freeze]').hasAttribute('aria-busy')");
+        assert_eq!(lockgate.entries(), entries, "{leaves}");
+        // Nothing went wrong, and nothing holds the form any more.
+        let form = "document.querySelector('form[data-sign=freeze]')";
+        let state = format!("[{form}.querySelector('[data-problem]').hidden, {form}.hasAttribute('data-dirty')]");
+        assert_eq!(browser.evaluate(&state), json!([true, false]), "{leaves}");
+    }
+    browser.stop_meddling(&meddling);
+    open(&mut browser, &lockgate, "/freeze");
+    fill(&mut browser, "freeze-reason", "payments are down");
+    sign(&mut browser, "freeze", &["payments are down"]);
+    lockgate.run(&["freeze", "list"]).exits(0).says("payments are down");
+    browser.was_clean(&[&host(&lockgate)]);
+}
+
+/// An update puts other keys above the one whose form was begun: the form stays in that key's row.
+#[test]
+fn a_form_that_was_begun_stays_in_the_row_of_its_key() {
+    let Some(mut browser) = Browser::start() else { return };
+    let lockgate = Instance::demo();
+    with_passkey(&mut browser, &lockgate, "sam");
+    open(&mut browser, &lockgate, "/keys");
+    let fingerprint = text(&person(&lockgate, "sam")["keys"][0]["fingerprint"]);
+    let form = format!("form[data-sign=key-retire]:has(input[value=\"{fingerprint}\"])");
+    let button = text(&browser.evaluate(&format!("document.querySelector({} + ' button').id", json!(form))));
+    fill(&mut browser, &button.replace("retire-", "retire-reason-"), "a new laptop");
+    lockgate.run(&["key", "generate", "ada.key"]).exits(0);
+    lockgate.run(&["key", "enrol", "ada", "--group", "auditors", "--key", "ada.key", "--file", "ada.json"]).exits(0);
+    lockgate.run(&["invite", "ada.json", "--as", "sam", "--yes"]).exits(0);
+    let owner = "querySelector('th').firstChild.textContent.trim()";
+    browser.until(&format!("document.querySelector('tr[id^=key-]').{owner} === 'ada'"));
+    let held = browser.evaluate(&format!(
+        "[...document.querySelectorAll('form[data-dirty]')].map((form) => {{ const row = form.closest('tr'); \
+         return [form.elements.key.value, row.querySelector('p code').textContent, row.{owner}, form.elements.reason.value]; }})"
+    ));
+    assert_eq!(held, json!([[fingerprint, fingerprint, "sam", "a new laptop"]]));
+    // No form but the ones of its own key is in a row.
+    let strays = browser.evaluate(
+        "[...document.querySelectorAll('tr[id^=key-] input[name=key]')].filter((field) => \
+         field.value !== field.closest('tr').querySelector('p code').textContent).length",
+    );
+    assert_eq!(strays, json!(0));
     browser.was_clean(&[&host(&lockgate)]);
 }
 
@@ -250,6 +389,8 @@ fn a_change_is_signed_and_another_rejected_on_its_page() {
     // The same words stand in the page's own text, which the server made.
     let words = browser.text("signing-words");
     assert!(shown.contains(&words) && facts.contains("eve") && facts.contains("approvers"), "{shown} {facts} {words}");
+    assert!(facts.starts_with("kindenrolmentpurposekey-enrolment.v1@lockgate.dev"), "{facts}");
+    assert!(browser.text("signing-title").contains("somebody is enrolled"), "{}", browser.text("signing-title"));
     browser.click("signing-leave");
     sign(&mut browser, "sign", &["eve", "approvers"]);
     assert_eq!(status("C-1"), "applied");
