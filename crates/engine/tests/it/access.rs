@@ -108,11 +108,8 @@ fn where_a_search_stands_says_nothing_of_other_services() {
     let submission = attest(world.engine(), person("ci"), "bank/api@1.1.0".parse().unwrap(), reports).unwrap();
     world.engine().run(submission).unwrap();
     let stream = StreamName::artifact(&hidden);
-    let of_artifact = |event: &str| Filter {
-        streams: vec![stream.clone()],
-        event: Some(event.to_owned()),
-        ..Filter::default()
-    };
+    let of_artifact =
+        |event: &str| Filter { streams: vec![stream.clone()], event: Some(event.to_owned()), ..Filter::default() };
     assert_eq!(look("dana", of_artifact("release"), None), (None, None, None));
     assert!(look("sam", of_artifact("release"), None).0.is_some());
     let page = |reader: &str| {

@@ -70,7 +70,11 @@ fn somebody_freezes_and_lifts_on_the_page_and_signs_what_is_shown() {
     browser.until("!document.getElementById('signing').open && !document.getElementById('freeze').disabled");
     assert_eq!(lockgate.entries(), entries);
     assert_eq!(browser.evaluate("document.querySelector('form[data-dirty]')"), Value::Null);
-    sign(&mut browser, "freeze", &["freeze.v1@lockgate.dev", "production", "every service", "payments are <b>down</b>", "sam"]);
+    sign(
+        &mut browser,
+        "freeze",
+        &["freeze.v1@lockgate.dev", "production", "every service", "payments are <b>down</b>", "sam"],
+    );
     lockgate.run(&["freeze", "list"]).exits(0).says("everything in production").says("payments are");
     lockgate.verify("1.4.2", &[]).refused(3, "FROZEN");
     let made = lockgate.json(&["freeze", "list"], 0)[0].clone();
