@@ -34,7 +34,7 @@ pub const PAGE: usize = 25;
 /// How many names are read at a time.
 const NAMES: usize = 512;
 /// How many cells are read for one page at most; what else is read for it counts as so many cells as it takes.
-const CELLS_MAX: usize = 2_000;
+const CELLS_MAX: usize = 1_500;
 /// As how many cells it counts to find out whether one promotion waits for the reader: that decides it anew.
 const DECISION_CELLS: usize = 50;
 /// Of how many promotions of one service it is found out at most, the newest first; the inbox has the others.
