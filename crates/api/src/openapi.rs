@@ -147,6 +147,7 @@ fn query(route: &Route) -> &'static [(&'static str, bool)] {
             ("days", false),
             ("releases", false),
             ("dense", false),
+            ("view", false),
             ("after", false),
         ],
         "drift" => &[

@@ -4,12 +4,15 @@
 //! are read only of what is left: of the services of one page, or, where cells themselves are filtered by, of so many
 //! that a page takes no longer; it then says where to go on.
 
+mod graph;
+
 use std::collections::{BTreeMap, BTreeSet};
 
+use lockgate_ledger::break_glass::{BreakGlass, BreakGlassOpened};
 use lockgate_ledger::entry::DecisionRecorded;
 use lockgate_ledger::freeze::Freeze;
 use lockgate_ledger::{Event, Governance};
-use lockgate_model::facts::{Running, Verdict};
+use lockgate_model::facts::{PromotionKind, Running, Verdict};
 use lockgate_model::{
     Digest, EnvName, GateName, PersonId, PromotionId, ReleaseName, ServiceName, Span, StreamName, UnixMillis, Version,
 };
@@ -25,6 +28,8 @@ use crate::reader;
 use crate::runs;
 use crate::staging::OPEN_PROMOTIONS;
 use crate::why::recorded;
+
+pub use graph::{Edge, Graph, Node, graph};
 
 /// The most rows of one page.
 pub const PAGE_MAX: usize = 100;
@@ -129,6 +134,10 @@ pub struct Cell {
     pub behind_by: Option<u64>,
     /// How what was reported to run differs from that; absent where it does not.
     pub drift: Option<Standing>,
+    /// Whether that came back by a rollback; only known in the rows of a page.
+    pub rollback: bool,
+    /// Whether something is let past the gates by a break-glass that nobody has reviewed.
+    pub break_glass: bool,
     /// Whether a freeze is in force.
     pub frozen: bool,
     /// What is to be let in.
@@ -183,9 +192,22 @@ pub fn page(
         }
     }
     let freezes = governance.freezes().iter().filter(|freeze| governance.is_frozen_by(freeze, now)).collect();
-    let view =
-        View { engine, reader, columns: &columns, freezes, reported, open: found.cells, candidates: found.candidates };
+    let view = View {
+        engine,
+        reader,
+        columns: &columns,
+        freezes,
+        unreviewed: governance.unreviewed(),
+        reported,
+        open: found.cells,
+        candidates: found.candidates,
+    };
     let (mut rows, next) = view.walk(filter, after, most.clamp(1, PAGE_MAX))?;
+    for cell in rows.iter_mut().flat_map(|row| &mut row.cells) {
+        if let Some(running) = &cell.running {
+            cell.rollback = reader::request_of(engine.store(), running.promotion)?.kind == PromotionKind::Rollback;
+        }
+    }
     let cells = rows.iter_mut().flat_map(|row| &mut row.cells);
     for open in cells.filter_map(|cell| cell.open.as_mut()).take(DETAILS_MAX) {
         describe(engine, &governance, open)?;
@@ -234,6 +256,8 @@ type Candidates = BTreeMap<ServiceName, Vec<(EnvName, PromotionId, ReleaseName)>
 struct OpenFound {
     cells: OpenCells,
     candidates: Candidates,
+    /// How many they are in each environment.
+    by_environment: BTreeMap<EnvName, u64>,
     /// How many they are.
     counted: u64,
     /// Whether there are more.
@@ -255,6 +279,7 @@ fn open(engine: &Engine, by: &Reader<'_>, mine: bool) -> Result<OpenFound, Fault
                 continue;
             }
             found.counted += 1;
+            *found.by_environment.entry(environment.clone()).or_default() += 1;
             if mine && by.could_approve(&release.service, &environment) {
                 let candidates = found.candidates.entry(release.service.clone()).or_default();
                 candidates.push((environment.clone(), promotion, release.clone()));
@@ -282,6 +307,8 @@ struct View<'a> {
     reader: Reader<'a>,
     columns: &'a [Column],
     freezes: Vec<&'a Freeze>,
+    /// What was let past gates and has no review yet.
+    unreviewed: Vec<&'a BreakGlass>,
     /// The environments in which anybody ever reported what runs.
     reported: BTreeSet<EnvName>,
     open: OpenCells,
@@ -438,6 +465,8 @@ impl View<'_> {
                 behind: behind.is_some(),
                 behind_by,
                 drift: self.drift(&service, &column.environment, here, looked)?,
+                rollback: false,
+                break_glass: self.is_let_past(&service, &column.environment),
                 frozen: self.is_frozen(&service, &column.environment),
                 open: self.open_at(&service, &column.environment),
             });
@@ -476,6 +505,13 @@ impl View<'_> {
             freeze.event.service.as_ref().is_none_or(|frozen| frozen == service)
                 && freeze.event.environment.as_ref().is_none_or(|frozen| frozen == environment)
         })
+    }
+
+    fn is_let_past(&self, service: &ServiceName, environment: &EnvName) -> bool {
+        let is_here =
+            |event: &BreakGlassOpened| event.release.service == *service && event.environment == *environment;
+        self.unreviewed.iter().any(|opened| is_here(&opened.event))
+            && self.reader.may_read(Object::Target(service, environment))
     }
 
     fn open_at(&self, service: &ServiceName, environment: &EnvName) -> Option<Open> {

@@ -116,7 +116,7 @@ pub fn lines(
 }
 
 /// The heading, the drawing, and the table behind it.
-fn framed(id: &str, title: &str, table: &Markup, drawing: &Markup) -> Markup {
+pub(crate) fn framed(id: &str, title: &str, table: &Markup, drawing: &Markup) -> Markup {
     html! {
         section.figure aria-labelledby={ (id) "-title" } {
             h2 id={ (id) "-title" } { (title) }

@@ -14,6 +14,7 @@ pub mod diff;
 pub mod drift;
 pub mod evidence;
 pub mod freeze;
+pub mod graph;
 pub mod inbox;
 pub mod keys;
 pub mod lanes;

@@ -8,7 +8,7 @@ use lockgate_model::{ServiceName, UnixMillis};
 use maud::{Markup, html};
 
 use crate::action::problem;
-use crate::wording::{command, plural, span, visible};
+use crate::wording::{ago, command, plural, span, visible};
 
 /// What a cell can be filtered by: the value in the address, and its words.
 const STATES: [(&str, &str); 6] = [
@@ -71,11 +71,23 @@ impl Filter {
     }
 }
 
-/// The page's content; `waiting` is how many things wait for whoever looks.
-pub fn content(matrix: &MatrixReply, filter: &Filter, waiting: u64, now: UnixMillis) -> Markup {
+/// What the summary says beside the counts of the reply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment {
+    /// How many things wait for whoever looks.
+    pub waiting: u64,
+    /// The ledger's time at its newest entry, after which the checkpoint that covers it was signed.
+    pub signed: UnixMillis,
+    /// When the page is made.
+    pub now: UnixMillis,
+}
+
+/// The page's content.
+pub fn content(matrix: &MatrixReply, filter: &Filter, moment: Moment) -> Markup {
+    let now = moment.now;
     html! {
         h1 { "Pipeline" }
-        (summary(matrix, waiting))
+        (summary(matrix, moment))
         (filters(matrix, filter))
         @if matrix.services.is_empty() {
             (empty(matrix, filter))
@@ -103,7 +115,9 @@ pub fn content(matrix: &MatrixReply, filter: &Filter, waiting: u64, now: UnixMil
     }
 }
 
-fn summary(matrix: &MatrixReply, waiting: u64) -> Markup {
+/// What is open, frozen and due, and how old the log is: each a link to where it is told in full.
+pub(crate) fn summary(matrix: &MatrixReply, moment: Moment) -> Markup {
+    let waiting = moment.waiting;
     let more = if matrix.open_cut { "+" } else { "" };
     html! {
         ul.summary {
@@ -119,7 +133,10 @@ fn summary(matrix: &MatrixReply, waiting: u64) -> Markup {
                 }
                 @if matrix.unreviewed > 0 { " " span.state.warn { span.icon aria-hidden="true" { "!" } " due" } }
             }
-            li { a href="/log" { strong { (matrix.entries) } " log entries" } }
+            li {
+                a href="/log" { strong { (matrix.entries) } (plural(matrix.entries, " log entry", " log entries")) }
+                ", signed " (ago(moment.signed, moment.now))
+            }
         }
     }
 }
@@ -163,6 +180,7 @@ fn filters(matrix: &MatrixReply, filter: &Filter) -> Markup {
                 input id="filter-releases" name="releases" type="number" min="0" max="999" value=(filter.releases);
             }
             label.choice { input type="checkbox" name="dense" value="1" checked[filter.dense]; " dense" }
+            a href="/?view=graph" { "As a graph" }
             button type="submit" { "Filter" }
             @if !filter.leaves_all_in() { a href="/" { "Clear" } }
         }
@@ -238,7 +256,8 @@ fn pin(name: &str, pinned: bool) -> Markup {
 /// One cell: what runs on the first line, how it stands on the second. Neither ever wraps, so that rows keep their height
 /// whatever happens. They are lines and not boxes, and of few parts: a browser draws hundreds of cells at once.
 fn cell(cell: &MatrixCell, service: &str, column: &MatrixColumn, now: UnixMillis) -> Markup {
-    if cell.running.is_none() && cell.open.is_none() && !cell.frozen && cell.drift.is_none() {
+    let is_marked = cell.frozen || cell.break_glass || cell.drift.is_some();
+    if cell.running.is_none() && cell.open.is_none() && !is_marked {
         return html! { td.quiet { "nothing" } };
     }
     html! {
@@ -264,6 +283,9 @@ fn version(running: &RunningCell, now: UnixMillis) -> Markup {
 fn marks(cell: &MatrixCell, column: &MatrixColumn) -> Markup {
     let after = column.after.as_ref().map(|after| after.as_str()).unwrap_or_default();
     html! {
+        @if cell.rollback {
+            span.mark title="this came back by a rollback" { span.icon aria-hidden="true" { "↺" } " rollback" }
+        }
         @if cell.same { span.mark title={ "the same as in " (after) } { "= same" } }
         @if cell.behind {
             @match cell.behind_by {
@@ -278,16 +300,28 @@ fn marks(cell: &MatrixCell, column: &MatrixColumn) -> Markup {
     }
 }
 
-/// The most urgent things to say: a freeze, drift and what is open; where there is none of them, that it runs.
+/// The most urgent things to say: a freeze, a break-glass, drift and what is open; where there is none of them, that it
+/// runs.
 fn standing(cell: &MatrixCell, service: &str, column: &MatrixColumn, now: UnixMillis) -> Markup {
+    let is_marked = cell.frozen || cell.break_glass || cell.drift.is_some();
     html! {
         @if cell.frozen { span.state.bad { span.icon aria-hidden="true" { "❄" } " frozen" } " " }
+        @if cell.break_glass { (let_past()) " " }
         @if let Some(drift) = &cell.drift { (differs(drift, service, column)) " " }
         @match &cell.open {
             Some(one) => { (open(one, now)) },
             // Its icon is drawn by the style sheet: nearly every cell has one.
-            None if cell.running.is_some() && !cell.frozen && cell.drift.is_none() => { span.state.good.runs { "runs" } },
+            None if cell.running.is_some() && !is_marked => { span.state.good.runs { "runs" } },
             None => {},
+        }
+    }
+}
+
+/// That a break-glass is in use.
+fn let_past() -> Markup {
+    html! {
+        a.state.bad href="/freeze" title="let past the gates by break-glass, and nobody has reviewed it" {
+            span.icon aria-hidden="true" { "!" } " break-glass"
         }
     }
 }
@@ -335,6 +369,10 @@ fn left(ends: UnixMillis, now: UnixMillis) -> String {
 mod tests {
     use super::*;
 
+    fn moment(waiting: u64, now: u64) -> Moment {
+        Moment { waiting, signed: UnixMillis(now.saturating_sub(180_000)), now: UnixMillis(now) }
+    }
+
     fn matrix() -> MatrixReply {
         let running = |version: &str| RunningCell {
             release: format!("shop/web@{version}").parse().unwrap(),
@@ -379,7 +417,7 @@ mod tests {
 
     #[test]
     fn cells_say_in_words_what_they_are() {
-        let text = content(&matrix(), &Filter::default(), 2, UnixMillis(172_800_000)).into_string();
+        let text = content(&matrix(), &Filter::default(), moment(2, 172_800_000)).into_string();
         for wanted in [
             "1.4.2</a>",
             ">2 d<",
@@ -393,6 +431,9 @@ mod tests {
             "<strong>1</strong> open promotion<",
             "<strong>1</strong> freeze in force",
             "<strong>0</strong> break-glass reviews due",
+            "<strong>40</strong> log entries</a>, signed <time",
+            ">3 min ago</time>",
+            "href=\"/?view=graph\"",
             "id=\"row-shop/web\"",
             "href=\"/services/shop/web\"",
             "no team",
@@ -450,11 +491,28 @@ mod tests {
     }
 
     #[test]
+    fn what_came_back_and_what_was_let_past_is_marked_in_words() {
+        let cells = matrix().services.pop().unwrap().cells;
+        let back = drawn(&MatrixCell { rollback: true, ..cells[0].clone() }, 0);
+        assert!(back.contains("</span> rollback</span>") && back.contains(">runs<"), "{back}");
+        let past = drawn(&MatrixCell { break_glass: true, ..cells[0].clone() }, 0);
+        assert!(past.contains("href=\"/freeze\"") && past.contains("</span> break-glass</a>"), "{past}");
+        assert!(!past.contains(">runs<") && !past.contains("rollback"), "{past}");
+        // Also where nothing runs yet.
+        let alone = drawn(&MatrixCell { break_glass: true, ..MatrixCell::default() }, 0);
+        assert!(alone.contains("nothing") && alone.contains(" break-glass</a>"), "{alone}");
+        for plain in &cells {
+            let text = drawn(plain, 0);
+            assert!(!text.contains("rollback") && !text.contains("break-glass"), "{text}");
+        }
+    }
+
+    #[test]
     fn what_is_pinned_stands_by_itself_and_can_be_let_go() {
         let mut reply = matrix();
         reply.services.rotate_right(1);
         let filter = Filter { pinned: BTreeSet::from(["shop/web".parse().unwrap()]), ..Filter::default() };
-        let text = content(&reply, &filter, 0, UnixMillis(0)).into_string();
+        let text = content(&reply, &filter, moment(0, 0)).into_string();
         assert_eq!(text.matches("class=\"team\"").count(), 3, "{text}");
         let (pinned, rest) = text.split_once("id=\"row-alone\"").unwrap();
         for wanted in [">Pinned <", "id=\"pins\"", "name=\"unpin\" value=\"shop/web\" aria-label=\"Unpin shop/web\""] {
@@ -467,10 +525,10 @@ mod tests {
     #[test]
     fn how_far_behind_stays_in_the_address() {
         let filter = Filter { state: "behind".to_owned(), releases: 3, ..Filter::default() };
-        let text = content(&matrix(), &filter, 0, UnixMillis(0)).into_string();
+        let text = content(&matrix(), &filter, moment(0, 0)).into_string();
         assert!(text.contains("href=\"/?state=behind&amp;releases=3&amp;after=shop%2Fweb\""), "{text}");
         let mine = Filter { state: "mine".to_owned(), releases: 3, ..Filter::default() };
-        let text = content(&matrix(), &mine, 0, UnixMillis(0)).into_string();
+        let text = content(&matrix(), &mine, moment(0, 0)).into_string();
         assert!(text.contains("href=\"/?state=mine&amp;after=shop%2Fweb\""), "{text}");
         assert!(text.contains("<option value=\"mine\" selected>waits for me</option>"), "{text}");
     }
@@ -486,7 +544,7 @@ mod tests {
             after: true,
             ..Filter::default()
         };
-        let text = content(&matrix(), &filter, 0, UnixMillis(0)).into_string();
+        let text = content(&matrix(), &filter, moment(0, 0)).into_string();
         assert!(
             text.contains("&amp;environment=production&amp;state=old&amp;days=14&amp;dense=1&amp;after=shop%2Fweb"),
             "{text}"
@@ -501,7 +559,7 @@ mod tests {
             let mut empty = matrix();
             empty.services.clear();
             empty.next = empty.next.filter(|_| next);
-            let text = content(&empty, filter, 0, UnixMillis(0)).into_string();
+            let text = content(&empty, filter, moment(0, 0)).into_string();
             assert!(text.contains(wanted), "{wanted}: {text}");
         };
         let behind = Filter { state: "behind".to_owned(), ..Filter::default() };

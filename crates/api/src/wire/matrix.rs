@@ -75,6 +75,12 @@ pub struct MatrixCell {
     /// in `GET /v1/drift`; absent where it does not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drift: Option<String>,
+    /// Whether that came back by a rollback.
+    #[serde(default)]
+    pub rollback: bool,
+    /// Whether something is let past the gates there by a break-glass that nobody has reviewed.
+    #[serde(default)]
+    pub break_glass: bool,
     /// Whether a freeze is in force there.
     #[serde(default)]
     pub frozen: bool,

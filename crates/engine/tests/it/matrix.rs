@@ -1,7 +1,7 @@
 //! The matrix with its filters, and the figures that are counted from the ledger.
 
 use lockgate_engine::inbox::promotions;
-use lockgate_engine::matrix::{Filter, Page, Wanted, page};
+use lockgate_engine::matrix::{Filter, Node, Page, Wanted, graph, page};
 use lockgate_engine::metrics::{Cause, figures, gather};
 use lockgate_model::{Span, UnixMillis};
 
@@ -77,6 +77,28 @@ fn filters_and_pages_go_together() {
     // Somebody unknown sees nothing, and no name to go on from.
     let stranger = page(world.engine(), &person("stranger"), &Filter::default(), None, 1).unwrap();
     assert!(stranger.rows.is_empty() && stranger.next.is_none() && stranger.open == 0);
+}
+
+#[test]
+fn a_graph_counts_only_what_its_reader_may_read() {
+    let world = World::starter();
+    for name in ["pay/api@1.0.0", "shop/web@1.0.0", "shop/web@1.1.0"] {
+        world.push(name);
+    }
+    world.promote("pay/api@1.0.0", "dev").unwrap();
+    world.promote("shop/web@1.0.0", "production").unwrap();
+    world.promote("shop/web@1.1.0", "dev").unwrap();
+    let counted = |reader: &str| -> Vec<(String, Option<u64>, Option<u64>, u64)> {
+        let found = graph(world.engine(), &person(reader)).unwrap();
+        let row = |node: Node| (node.environment.to_string(), node.running, node.behind, node.open);
+        found.nodes.into_iter().map(row).collect()
+    };
+    let node = |name: &str, running: u64, behind: u64, open: u64| (name.to_owned(), Some(running), Some(behind), open);
+    assert_eq!(counted("dana"), [node("dev", 2, 0, 0), node("staging", 1, 1, 0), node("production", 0, 0, 1)]);
+    assert_eq!(counted("stranger"), [node("dev", 0, 0, 0), node("staging", 0, 0, 0), node("production", 0, 0, 0)]);
+    let edges = graph(world.engine(), &person("dana")).unwrap().edges;
+    let edges: Vec<_> = edges.iter().map(|edge| (edge.from.as_str(), edge.into.as_str(), edge.behind)).collect();
+    assert_eq!(edges, [("dev", "staging", Some(1)), ("staging", "production", Some(0))]);
 }
 
 #[test]

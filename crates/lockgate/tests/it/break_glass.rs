@@ -41,6 +41,12 @@ fn two_people_let_a_release_past_the_gates_and_a_third_reviews_it() {
     // It alarms wherever somebody looks, and there is no next one.
     lockgate.run(&["status"]).exits(0).says("ALARM: break-glass of entry");
     lockgate.run(&["doctor"]).exits(1).says("1 not reviewed");
+    let token = lockgate.token("sam");
+    let marked = || {
+        let cells = lockgate.get("/v1/matrix", Some(&token)).json()["services"][0]["cells"].clone();
+        cells.as_array().unwrap().iter().map(|cell| cell["break_glass"].as_bool().unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(marked(), [false, false, true]);
     lockgate.push("1.1.0", "trivy-critical.json").exits(0);
     let next: Vec<&str> =
         by("sam").into_iter().map(|word| if word == "shop/web@1.0.0" { "shop/web@1.1.0" } else { word }).collect();
@@ -54,6 +60,7 @@ fn two_people_let_a_release_past_the_gates_and_a_third_reviews_it() {
     }
     review("dana").refused(4, "NOT_PERMITTED");
     review("ada").exits(0).says("is reviewed");
+    assert_eq!(marked(), [false, false, false]);
     review("ada").refused(7, "BREAK_GLASS_REVIEWED");
     lockgate.run(&["break-glass", "list", "--all"]).exits(0).says("reviewed by ada, used");
     lockgate.run(&["break-glass", "list"]).exits(0).says("no break-glass waits");

@@ -142,6 +142,42 @@ fn a_pinned_service_comes_first_in_one_browser_and_nowhere_else() {
 }
 
 #[test]
+fn a_graph_counts_what_the_matrix_shows_and_a_rollback_is_marked() {
+    let lockgate = Instance::granted();
+    lockgate.push("1.5.0", "trivy.json").exits(0);
+    lockgate.promote("1.5.0").exits(5);
+    let sam = lockgate.token("sam");
+    let matrix = page(&lockgate, "/", &sam, "other=1");
+    assert!(matrix.contains("href=\"/?view=graph\"") && matrix.contains(" log entries</a>, signed <time"), "{matrix}");
+    let graph = page(&lockgate, "/?view=graph", &sam, "other=1");
+    for wanted in [
+        "dev: 1 service runs, 0 behind, 0 open promotions; ",
+        "staging from dev: 1 service runs, 0 behind, 0 open promotions; ",
+        "production from staging: 1 service runs, 1 behind, 1 open promotion</title>",
+        "<svg class=\"graph\"",
+        "<summary>As a table</summary>",
+        "href=\"/?environment=production\"",
+        " log entries</a>, signed <time",
+    ] {
+        assert!(graph.contains(wanted), "{wanted}: {graph}");
+    }
+    assert!(!graph.contains(" style=") && !graph.contains("<style"), "{graph}");
+    assert_eq!(page(&lockgate, "/?view=matrix", &sam, "other=1").matches("id=\"row-").count(), 1);
+    assert_eq!(lockgate.get("/?view=tree", Some(&sam)).status, 400);
+
+    let open = text(&production(&lockgate, "", &sam)["open"]["promotion"]);
+    lockgate.run(&["approve", &open, "--as", "sam", "--yes"]).exits(0);
+    assert_eq!(production(&lockgate, "", &sam)["rollback"], json!(false));
+    let back = ["rollback", "shop/web@1.4.2", "--to", "production", "--reason", "errors"];
+    let asked = text(&lockgate.json(&back, 5)["promotions"][0]["promotion"]);
+    assert_eq!(production(&lockgate, "", &sam)["rollback"], json!(false), "asked for, and not granted yet");
+    lockgate.run(&["approve", &asked, "--as", "sam", "--yes"]).exits(0);
+    assert_eq!(production(&lockgate, "", &sam)["rollback"], json!(true));
+    let matrix = page(&lockgate, "/", &sam, "other=1");
+    assert_eq!(matrix.matches("</span> rollback</span>").count(), 1, "{matrix}");
+}
+
+#[test]
 fn a_filter_outlives_reloads_and_updates_and_a_service_is_pinned_by_a_press() {
     let Some(mut browser) = Browser::start() else { return };
     let lockgate = Instance::granted();

@@ -50,6 +50,7 @@ pub fn pages(lockgate: &Instance) -> Vec<(String, String)> {
         ("pipeline-open", "/?state=open"),
         ("pipeline-dense", "/?dense=1"),
         ("pipeline-empty", "/?q=nothing"),
+        ("pipeline-graph", "/?view=graph"),
         ("service", "/services/shop/web"),
         ("release", "/releases/shop/web@1.4.2"),
         ("promotion-granted", "/promotions/P-3"),

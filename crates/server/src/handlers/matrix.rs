@@ -126,6 +126,8 @@ fn cell(cell: Cell) -> MatrixCell {
         behind: cell.behind,
         behind_by: cell.behind_by,
         drift: cell.drift.map(|standing| standing.as_str().to_owned()),
+        rollback: cell.rollback,
+        break_glass: cell.break_glass,
         frozen: cell.frozen,
         open: cell.open.map(open),
     }

@@ -1,11 +1,13 @@
-//! The pipeline matrix.
+//! The pipeline: its matrix, and its graph for one that does not form a line.
 
 use axum::http::StatusCode;
 use axum::response::Response;
-use lockgate_engine::Fault;
-use lockgate_engine::matrix::Wanted;
-use lockgate_web::matrix::Filter;
-use lockgate_web::{Section, matrix};
+use lockgate_engine::matrix::{self as matrices, Wanted};
+use lockgate_engine::{Engine, Fault};
+use lockgate_model::PersonId;
+use lockgate_web::graph::{Edge, Graph, Node};
+use lockgate_web::matrix::{Filter, Moment};
+use lockgate_web::{Section, Shell, graph, matrix};
 
 use super::shell;
 use crate::call::Call;
@@ -15,6 +17,11 @@ use crate::handlers::pages::page;
 
 /// `GET /`.
 pub async fn pipeline(call: Call) -> Result<Response, Fault> {
+    match call.query.get("view").map(|view| view.trim()) {
+        None | Some("" | "matrix") => {}
+        Some("graph") => return as_graph(call).await,
+        Some(_) => return Err(Fault::invalid("QUERY_INVALID", "`view` is matrix or graph")),
+    }
     let (mut asked, person) = (Asked::of(&call)?, call.person()?);
     asked.filter.pinned = pins(&call)?.services();
     let filter = filter(&call, &asked);
@@ -22,11 +29,52 @@ pub async fn pipeline(call: Call) -> Result<Response, Fault> {
     let text = heavy(move || {
         let shell = shell(&app, &person)?;
         let reply = matrix_reply(&app.engine, &person, &asked)?;
-        let content = matrix::content(&reply, &filter, shell.waiting, shell.now);
+        let content = matrix::content(&reply, &filter, moment(&shell));
         Ok(shell.page(Some(Section::Pipeline), "Pipeline", &content))
     })
     .await?;
     Ok(page(StatusCode::OK, text))
+}
+
+/// `GET /?view=graph`: all environments, whatever else is filtered by.
+async fn as_graph(call: Call) -> Result<Response, Fault> {
+    let (app, person) = (call.app.clone(), call.person()?);
+    let text = heavy(move || {
+        let shell = shell(&app, &person)?;
+        // For the summary alone, which counts all whatever the page has.
+        let reply = matrix_reply(&app.engine, &person, &Asked::default())?;
+        let content = graph::content(&drawn(&app.engine, &person)?, &reply, moment(&shell));
+        Ok(shell.page(Some(Section::Pipeline), "Pipeline", &content))
+    })
+    .await?;
+    Ok(page(StatusCode::OK, text))
+}
+
+fn moment(shell: &Shell) -> Moment {
+    Moment { waiting: shell.waiting, signed: shell.signed, now: shell.now }
+}
+
+/// The graph as the page shows it.
+fn drawn(engine: &Engine, person: &PersonId) -> Result<Graph, Fault> {
+    let found = matrices::graph(engine, person)?;
+    let node = |node: matrices::Node| Node {
+        environment: node.environment,
+        running: node.running,
+        behind: node.behind,
+        open: node.open,
+    };
+    let edge = |edge: matrices::Edge| Edge {
+        from: edge.from,
+        into: edge.into,
+        comes: edge.comes,
+        gates: edge.gates,
+        behind: edge.behind,
+    };
+    Ok(Graph {
+        nodes: found.nodes.into_iter().map(node).collect(),
+        edges: found.edges.into_iter().map(edge).collect(),
+        open_cut: found.open_cut,
+    })
 }
 
 /// The filter as the page shows it and keeps it in addresses.
