@@ -508,8 +508,7 @@ impl View<'_> {
     }
 
     fn is_let_past(&self, service: &ServiceName, environment: &EnvName) -> bool {
-        let is_here =
-            |event: &BreakGlassOpened| event.release.service == *service && event.environment == *environment;
+        let is_here = |event: &BreakGlassOpened| event.release.service == *service && event.environment == *environment;
         self.unreviewed.iter().any(|opened| is_here(&opened.event))
             && self.reader.may_read(Object::Target(service, environment))
     }
