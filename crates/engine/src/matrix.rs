@@ -35,11 +35,11 @@ pub use graph::{Edge, Graph, Node, graph};
 pub const PAGE_MAX: usize = 100;
 /// How many rows a page has that says nothing of it: more than a screen shows, and what a browser draws anew without
 /// being felt.
-pub const PAGE: usize = 25;
+pub const PAGE: usize = 20;
 /// How many names are read at a time.
 const NAMES: usize = 512;
 /// How many cells are read for one page at most; what else is read for it counts as so many cells as it takes.
-const CELLS_MAX: usize = 1_500;
+const CELLS_MAX: usize = 1_000;
 /// As how many cells it counts to find out whether one promotion waits for the reader: that decides it anew.
 const DECISION_CELLS: usize = 50;
 /// Of how many promotions of one service it is found out at most, the newest first; the inbox has the others.
@@ -392,6 +392,10 @@ impl View<'_> {
     fn fitting(&self, service: ServiceName, wanted: Option<Wanted>, looked: &mut usize) -> Result<Option<Row>, Fault> {
         let mut row = self.row(service, looked)?;
         if wanted == Some(Wanted::Mine) {
+            // Of pinned services alone there can be more than a page may cost: these are shown without being asked about.
+            if *looked >= CELLS_MAX {
+                return Ok(Some(row));
+            }
             self.find_mine(&mut row, looked)?;
         }
         Ok(Some(row).filter(|row| self.fits(row, wanted)))

@@ -17,6 +17,8 @@ const TRUSTED: &str = "trusted comment: ";
 const PIECE_BYTES: usize = 64 * 1024;
 /// The largest file whose signature covers the bytes themselves and not their hash.
 const LEGACY_BYTES: u64 = 256 * 1024 * 1024;
+/// The first byte of the order of Ed25519's group, which the last byte of a signature does not exceed.
+const ORDER_TOP_BYTE: u8 = 0x10;
 
 /// A signature as read; nothing in it is verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -112,6 +114,11 @@ impl MinisignSignature {
     pub fn verify_comment(&self, key: &MinisignKey) -> Outcome {
         if !self.names(key) {
             return self.by_another(key);
+        }
+        // A key that also signs files as they are could have signed one that begins like this: a signature of Ed25519 ends
+        // with a number below the order of its group (RFC 8032, section 5.1.7), and text does not.
+        if self.signature.last().is_none_or(|byte| *byte > ORDER_TOP_BYTE) {
+            return Outcome::refused(Reason::SignatureInvalid, "what the trusted comment stands beside is no signature");
         }
         let signed = [self.signature.as_slice(), self.comment.as_bytes()].concat();
         match key.key().verify(&signed, &self.over_comment) {
@@ -220,6 +227,12 @@ mod tests {
         // Another signature by the same key does not fit under this comment.
         let line = sign(b"ED", &hash(b"other"), "v1").lines().nth(1).unwrap().to_owned();
         assert_eq!(code(&good.replace(good.lines().nth(1).unwrap(), &line)), "SIGNATURE_INVALID");
+        // A text file that was signed as it is, cut into what looks like a signature and a comment.
+        let text = [b'x'; 64];
+        let global = signer().sign_raw(&[text.as_slice(), digest.to_string().as_bytes()].concat()).to_vec();
+        let line = STANDARD.encode([b"ED".as_slice(), &ID, &text].concat());
+        let cut = format!("untrusted comment: x\n{line}\ntrusted comment: {digest}\n{}\n", STANDARD.encode(global));
+        assert_eq!(code(&cut), "SIGNATURE_INVALID");
     }
 
     #[test]
