@@ -14,6 +14,7 @@ mod ground;
 mod lost;
 mod malformed;
 mod outcome;
+mod power;
 mod slow;
 mod strace;
 mod syscalls;
@@ -70,6 +71,8 @@ enum Name {
     Flips,
     /// The last bytes of databases and write-ahead logs are missing or garbled
     Torn,
+    /// The power is cut: what was not flushed is gone, or half there
+    Power,
     /// Each file is missing
     Lost,
     /// The disk is full or read-only
@@ -81,7 +84,8 @@ enum Name {
 }
 
 /// All parts, in the order in which they run.
-const PARTS: [Name; 7] = [Name::Syscalls, Name::Flips, Name::Torn, Name::Lost, Name::Disk, Name::Slow, Name::Malformed];
+const PARTS: [Name; 8] =
+    [Name::Syscalls, Name::Flips, Name::Torn, Name::Power, Name::Lost, Name::Disk, Name::Slow, Name::Malformed];
 
 /// Runs the parts, and prints a row for each.
 ///
@@ -133,6 +137,7 @@ fn run_part(name: Name, ground: &Ground) -> Result<Part> {
         Name::Syscalls => syscalls::run(ground),
         Name::Flips => flips::run(ground),
         Name::Torn => torn::run(ground),
+        Name::Power => power::run(ground),
         Name::Lost => lost::run(ground),
         Name::Disk => disk::run(ground),
         Name::Slow => slow::run(ground),

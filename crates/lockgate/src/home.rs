@@ -164,7 +164,7 @@ pub fn write_file(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Failure> {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     // What is private lies in private directories.
     let private = mode & 0o077 == 0;
-    fs::DirBuilder::new().recursive(true).mode(if private { 0o700 } else { 0o755 }).create(parent).map_err(fail)?;
+    make_directory(parent, if private { 0o700 } else { 0o755 }).map_err(fail)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let temporary = parent.join(format!(".{name}.{}.tmp", std::process::id()));
     // A leftover of an earlier process with the same id is not written into.
@@ -175,6 +175,27 @@ pub fn write_file(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Failure> {
     fs::rename(&temporary, path).map_err(fail)?;
     lockgate_failpoint::point("file.renamed");
     fs::File::open(parent).and_then(|directory| directory.sync_all()).map_err(fail)
+}
+
+/// Makes a directory and those above it that are missing, and flushes the name of each one that it makes.
+///
+/// A name that was not flushed can be lost in a power cut, and with it all that lies below, however well that was flushed
+/// itself: of a home that the first start made, and of `keys/` in it, the recorded writes of `up --demo` showed it.
+///
+/// # Errors
+/// When a directory cannot be made, or its name not flushed.
+pub fn make_directory(path: &Path, mode: u32) -> std::io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    make_directory(parent, mode)?;
+    match fs::DirBuilder::new().mode(mode).create(path) {
+        // Another process of ours was faster.
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && path.is_dir() => {}
+        made => made?,
+    }
+    fs::File::open(parent)?.sync_all()
 }
 
 /// Removes temporary files of [`write_file`]; one that cannot be removed does no harm.
@@ -211,6 +232,22 @@ pub fn read_file(path: &Path, most: u64) -> Result<Vec<u8>, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_directory_is_made_with_its_parents_and_a_second_time_is_no_error() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let inner = folder.path().join("a/b/c");
+        for _ in 0..2 {
+            make_directory(&inner, 0o700).unwrap();
+        }
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!([mode(&inner), mode(&folder.path().join("a"))], [0o700, 0o700]);
+        let file = folder.path().join("file");
+        fs::write(&file, "x").unwrap();
+        assert!(make_directory(&file, 0o700).is_err());
+        assert!(make_directory(&file.join("below"), 0o700).is_err());
+    }
 
     #[test]
     fn halves_of_the_servers_own_files_are_removed_and_nothing_else() {

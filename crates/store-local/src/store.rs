@@ -53,13 +53,8 @@ impl LocalStore {
 
     /// As [`Self::open`], also for a copy that a drill made.
     pub(crate) fn open_any(dir: &Path, options: Options) -> Result<Self> {
-        if !dir.is_dir() {
-            make_dir(dir)?;
-            // Its name must be on the disk before anything in it is acknowledged.
-            if let Some(parent) = dir.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-                sync_dir(parent)?;
-            }
-        }
+        // Its name must be on the disk before anything in it is acknowledged.
+        make_dir_flushed(dir)?;
         let lock = lock(dir)?;
         lockgate_failpoint::point("store.locked");
         suspect::check(dir)?;
@@ -105,6 +100,18 @@ impl LocalStore {
 pub(crate) fn make_dir(path: &Path) -> Result<()> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
     made.map_err(|error| fault::file("make the directory", path, &error))
+}
+
+/// The same where it is missing, with the name of each directory that is made flushed: that of the store's own, and of a
+/// parent that the first start makes, too. A parent whose name is lost in a power cut takes the whole store with it.
+fn make_dir_flushed(path: &Path) -> Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    make_dir_flushed(parent)?;
+    make_dir(path)?;
+    sync_dir(parent)
 }
 
 /// Flushes the names in a directory.

@@ -18,6 +18,14 @@ use crate::failure::{During as _, Failure, Result};
 /// The calls that are traced; a question mark stands before those that not every architecture has.
 const CALLS: &str = "openat,read,pread64,write,pwrite64,fsync,fdatasync,ftruncate,close,linkat,unlinkat,mkdirat,\
                      renameat,renameat2,?rename,?link,?unlink,?mkdir";
+/// The calls that are recorded: those that change files or names, those that open, close and flush files, and those that
+/// send.
+const RECORDED: &str = "openat,?open,?creat,close,lseek,write,pwrite64,writev,pwritev,pwritev2,ftruncate,?truncate,\
+                        fallocate,copy_file_range,sendfile,splice,mmap,fsync,fdatasync,?sync_file_range,?mkdir,\
+                        mkdirat,?unlink,unlinkat,?rmdir,?rename,?renameat,renameat2,?link,linkat,?symlink,symlinkat,\
+                        ?dup,?dup2,dup3,sendto,sendmsg";
+/// How many bytes of each written string are recorded: more than the server writes at once.
+const RECORDED_BYTES: &str = "4194304";
 /// What stands for the server's process id in the names of files.
 const PID: &str = "{pid}";
 /// How long strace may take to attach.
@@ -100,7 +108,23 @@ impl Strace {
     /// When strace does not start.
     pub fn start(program: &Program<'_>, output: &Path, fault: Option<(&Call, Fault)>) -> Result<Self> {
         // No file of the program's own process id is watched: the id is not known yet.
-        let mut command = Self::command(0, program.home, output, fault);
+        Self::run(Self::command(0, program.home, output, fault), program)
+    }
+
+    /// Starts a program, and writes down each call that may change its files, with every byte that it writes.
+    ///
+    /// # Errors
+    /// When strace does not start.
+    pub fn record(program: &Program<'_>, output: &Path) -> Result<Self> {
+        let mut command = Command::new("strace");
+        command.args(["-f", "-y", "-xx", "-s", RECORDED_BYTES, "-e", "signal=none", "-o"]).arg(output);
+        command.args(["-e", &format!("trace={RECORDED}")]);
+        command.stdin(Stdio::null());
+        Self::run(command, program)
+    }
+
+    /// Starts a program under a strace that is ready to start.
+    fn run(mut command: Command, program: &Program<'_>) -> Result<Self> {
         command.arg("--").arg(program.binary).args(program.arguments).env("LOCKGATE_HOME", program.home);
         let log = fs::File::create(program.log).during("make the server's log")?;
         Ok(Self(command.stdout(log.try_clone()?).stderr(log).spawn().during("start strace")?))

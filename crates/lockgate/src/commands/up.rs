@@ -1,7 +1,7 @@
 //! Up and down: a server on this machine, ready to use.
 
 use std::fs;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -17,7 +17,7 @@ use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
 use crate::cli;
 use crate::failure::{Failure, Outcome};
-use crate::home::{Context, Running, write_file};
+use crate::home::{Context, Running, make_directory, write_file};
 use crate::keyring::sign;
 use crate::serve::{begun_marker, demo_policy, setup_code_file};
 use crate::world::World;
@@ -79,8 +79,7 @@ fn start(world: &World, options: &cli::Up) -> Result<Child, Failure> {
     };
     // A leftover of a killed server must not be taken for the new one's.
     let _ = fs::remove_file(world.home.running_file());
-    let home = fs::DirBuilder::new().recursive(true).mode(0o700).create(world.home.path());
-    home.map_err(|error| Failure::file(world.home.path(), &error))?;
+    make_directory(world.home.path(), 0o700).map_err(|error| Failure::file(world.home.path(), &error))?;
     let mut command = Command::new(std::env::current_exe().map_err(fail)?);
     command
         .arg("--home")
