@@ -118,7 +118,10 @@ impl MinisignSignature {
         // A key that also signs files as they are could have signed one that begins like this: a signature of Ed25519 ends
         // with a number below the order of its group (RFC 8032, section 5.1.7), and text does not.
         if self.signature.last().is_none_or(|byte| *byte > ORDER_TOP_BYTE) {
-            return Outcome::refused(Reason::SignatureInvalid, "what the trusted comment stands beside is no signature");
+            return Outcome::refused(
+                Reason::SignatureInvalid,
+                "what the trusted comment stands beside is no signature",
+            );
         }
         let signed = [self.signature.as_slice(), self.comment.as_bytes()].concat();
         match key.key().verify(&signed, &self.over_comment) {
