@@ -2,18 +2,18 @@
 
 use lockgate_ledger::approval::{Anchor, Approval, ApprovalDocument, describes};
 use lockgate_ledger::entry::{ApprovalRecorded, CloseCause};
-use lockgate_ledger::gate_changes::GateChanges;
 use lockgate_ledger::release::{PromotionState, ReleaseState};
 use lockgate_ledger::{Actor, Event, Governance};
 use lockgate_model::facts::{Facts, Verdict};
 use lockgate_model::{Digest, Limits, PersonId, PromotionId, UnixMillis};
-use lockgate_policy::{Object, Permission, approver_objection, decide, review_objection};
+use lockgate_policy::{Object, Permission, approver_objection, review_objection};
 use lockgate_sign::ssh::SshSignature;
 use lockgate_tlog::proof::root_at;
 use serde_json::json;
 
 use crate::approvers::{self, Given};
 use crate::authorise;
+use crate::comparison;
 use crate::engine::Inner;
 use crate::evaluate::{Record, close, evaluate, status};
 use crate::fault::{Fault, Kind};
@@ -112,10 +112,13 @@ fn record(
     check_anchor(inner, &approval.predicate.anchor)?;
     if let Some(facts) = &facts {
         check_shown(&governance, facts, &approval, staging.time())?;
-        check_gates(&governance, facts, &approval, staging)?;
     }
     governance.check_counts(&event.approver, &event.key, staging.next_index(), staging.time())?;
     governance.check_scope(&event.approver, &event.key, Some(&asked.request.environment))?;
+    // A whole decision: only for what nothing else stands against.
+    if let Some(facts) = &facts {
+        check_gates(&governance, facts, &approval, staging)?;
+    }
     lockgate_failpoint::point("approve.verified");
     let actor = Actor::Subject { id: event.approver.clone() };
     let digest = staging.document(document);
@@ -181,32 +184,19 @@ fn check_shown(governance: &Governance, facts: &Facts, approval: &Approval, now:
     }
 }
 
-/// The gates that the document names have to be those that come out otherwise at this very moment: an audit decides again
-/// on the state just before the entry. A document that names none is from a tool that did not compare them.
+/// Compares the gates that the document names at this very moment: an audit decides again on the state just before the
+/// entry. What was decided outside the sequencer does not do for that, since gates look at the clock too.
 fn check_gates(
     governance: &Governance,
     facts: &Facts,
     approval: &Approval,
     staging: &mut Staging<'_>,
 ) -> Result<(), Fault> {
-    let shown = approval.predicate.changes.as_ref().and_then(|changes| changes.gates.as_ref());
-    let Some(shown) = shown else { return Ok(()) };
-    let found = match &facts.running {
-        Some(running) => {
-            let other = staging.release(&running.release)?;
-            GateChanges::against(running, &other, &decide(&governance.policy, facts))
-        }
-        None => None,
+    let runs = match (&facts.running, approval.predicate.gates()) {
+        (Some(running), Some(_)) => Some(staging.release(&running.release)?),
+        _ => None,
     };
-    match found.as_ref() == Some(shown) {
-        true => Ok(()),
-        false => Err(Fault::new(
-            Kind::Conflict,
-            "APPROVAL_STALE",
-            "other gates come out otherwise now than the signed document says; look again and sign again",
-        )
-        .hint(format!("look again: lockgate approve {}", approval.predicate.promotion))),
-    }
+    comparison::check_gates(governance, facts, runs.as_deref(), &approval.predicate)
 }
 
 /// The tree head that the approver signed has to be one of this ledger.

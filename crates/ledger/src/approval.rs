@@ -18,7 +18,8 @@
 //! | `anchor` | the tree: a consistency proof, or the tiles | bundle and audit |
 //! | `changes` (what it is against, sizes) | `replaces`, the manifest | [`Approval::check_binding`] |
 //! | `changes` (all counts) | both releases, with the evidence that the approver's ledger held | hand-in and audit |
-//! | `changes` (`gates`) of an approval | what is decided just before its entry, and what let in the release that runs | hand-in and audit |
+//! | `changes` (`gates`) of an approval | what is decided just before its entry, and what let in the release that runs | hand-in, and audit by the same engine |
+//! | `changes` (`gates`) of a rejection | there are none | [`Approval::check_binding`] |
 //!
 //! `comment` is the approver's own. [`Approval::check_current`] asks all of it once more when an approval is handed in.
 
@@ -32,6 +33,7 @@ use lockgate_model::{
 };
 
 use crate::entry::ApprovalRecorded;
+use crate::gate_changes::GateChanges;
 use crate::governance::Governance;
 use crate::release::{EvidenceRecord, PromotionState, ReleaseState};
 use crate::release_diff::ChangeSummary;
@@ -133,6 +135,18 @@ pub struct ApprovalPredicate {
     pub expires_at: UnixMillis,
     /// A state of the ledger that existed when this was signed.
     pub anchor: Anchor,
+}
+
+impl ApprovalPredicate {
+    /// The gates that come out otherwise, where the document names them.
+    pub fn gates(&self) -> Option<&GateChanges> {
+        self.changes.as_ref().and_then(|changes| changes.gates.as_ref())
+    }
+
+    /// Whether a rejection names gates that come out otherwise, which only an approval is held to.
+    fn names_gates_in_vain(&self) -> bool {
+        self.verdict == Verdict::Reject && self.gates().is_some()
+    }
 }
 
 /// What runs in the target.
@@ -351,10 +365,14 @@ impl ApprovalDocument {
         self
     }
 
-    /// The same document with what changes against what runs in the target, where that was compared.
+    /// The same document with what changes against what runs in the target, where that was compared. A rejection names
+    /// no gates: nothing is decided by it, so that nobody could check them.
     #[must_use]
     pub fn comparing(mut self, changes: Option<ChangeSummary>) -> Self {
-        self.predicate.changes = changes;
+        self.predicate.changes = match self.predicate.verdict {
+            Verdict::Approve => changes,
+            Verdict::Reject => changes.map(|changes| changes.with_gates(None)),
+        };
         self
     }
 
@@ -517,12 +535,19 @@ impl Approval {
             predicate.replaces.as_ref().is_some_and(|replaced| replaced.manifest == changes.against)
                 && changes.size_bytes.after == size_bytes
         };
-        match predicate.changes.as_ref().is_none_or(fits) {
-            true => Ok(()),
-            false => Err(ApplyError::new(
+        if !predicate.changes.as_ref().is_none_or(fits) {
+            return Err(ApplyError::new(
                 "APPROVAL_DIGEST",
                 "the signed document compares other releases than those that it is about".to_owned(),
+            ));
+        }
+        match predicate.names_gates_in_vain() {
+            true => Err(ApplyError::new(
+                "APPROVAL_DIGEST",
+                "the signed document rejects, and names gates: nobody checks those of a rejection; leave `gates` out"
+                    .to_owned(),
             )),
+            false => Ok(()),
         }
     }
 

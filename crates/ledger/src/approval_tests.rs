@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::contents::TestCounts;
-use crate::gate_changes::{GateChanges, GateGroup};
+use crate::gate_changes::GateGroup;
 use crate::release_diff::{CommitChange, CoverageChange, DependencyTally, FindingTally, Pair, Tally};
 use lockgate_model::facts::{Claim, Severity, Tests};
 
@@ -108,6 +108,21 @@ fn fields_that_say_nothing_are_not_written() {
     assert!(text.contains("\"changes\"") && !text.contains("\"gates\""), "{text}");
     let early = ApprovalDocument::from_bytes(text.as_bytes()).unwrap();
     assert_eq!(early.predicate.changes.map(|changes| changes.gates), Some(None));
+}
+
+#[test]
+fn a_rejection_names_no_gates() {
+    let check = |verdict: Verdict, named: bool| {
+        let mut document = sample();
+        document.predicate.verdict = verdict;
+        assert_eq!(document.predicate.names_gates_in_vain(), verdict == Verdict::Reject);
+        let document = document.comparing(Some(changes()));
+        let found = document.predicate.changes.as_ref().unwrap();
+        assert_eq!((found.gates.is_some(), found.configurations), (named, changes().configurations));
+        assert!(!document.predicate.names_gates_in_vain());
+    };
+    check(Verdict::Approve, true);
+    check(Verdict::Reject, false);
 }
 
 #[test]

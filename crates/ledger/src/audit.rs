@@ -9,6 +9,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use lockgate_model::facts::Verdict;
+use lockgate_model::text::visible;
 use lockgate_model::{Digest, EntryIndex, Limits, PersonId, ReleaseName, StreamName, TreeSize, UnixMillis, canonical};
 use lockgate_policy::Outcome;
 use lockgate_sign::dsse::Envelope;
@@ -151,6 +152,8 @@ struct Audit<'a, S: AuditSource> {
     checkpoint: Result<Option<Vec<u8>>, String>,
     size: TreeSize,
     report: Report,
+    /// How many approvals name gates as each other engine decided them, and the first of these.
+    undecided: BTreeMap<String, (u64, EntryIndex)>,
     /// What releases are made of, by manifest and number of entries known: what approvers compared.
     contents: BTreeMap<(Digest, TreeSize), Arc<Contents>>,
     observe: Observer<'a>,
@@ -196,6 +199,7 @@ pub fn audit_with<S: AuditSource>(
         checkpoint: source.checkpoint(),
         size: TreeSize(0),
         report: Report::default(),
+        undecided: BTreeMap::new(),
         contents: BTreeMap::new(),
         observe,
     };
@@ -272,10 +276,12 @@ impl<S: AuditSource> Audit<'_, S> {
                 Err(error) => self.problem(error.code, Some(index), error.message),
             }
         }
-        if let Event::ApprovalRecorded(event) = &entry.event
-            && let Err(error) = gate_changes::check(&self.state, event, entry.time, self.source, &self.cache)
-        {
-            self.problem(error.code, Some(index), error.message);
+        if let Event::ApprovalRecorded(event) = &entry.event {
+            match gate_changes::check(&self.state, event, entry.time, self.source, &self.cache) {
+                Ok(None) => {}
+                Ok(Some(engine)) => self.undecided.entry(engine).or_insert((0, index)).0 += 1,
+                Err(error) => self.problem(error.code, Some(index), error.message),
+            }
         }
         if let Err(error) = self.state.apply(index, entry, self.source, Slice::Whole) {
             self.problem(error.code, Some(index), format!("{}: {}", entry.event.name(), error.message));
@@ -566,6 +572,7 @@ impl<S: AuditSource> Audit<'_, S> {
         }
         self.list_suspects();
         self.list_rubber_stamps();
+        self.list_undecided();
         for (index, _) in std::mem::take(&mut self.hashed_rekords) {
             self.problem("LEAF_UNCLAIMED", Some(index), format!("leaf {index} belongs to no attestation"));
         }
@@ -589,6 +596,17 @@ impl<S: AuditSource> Audit<'_, S> {
                 let message = format!("`{person}` gave {approvals} approvals between {first} and {last}");
                 self.report.notes.push(Problem { code: "RUBBER_STAMP", index: None, message });
             }
+        }
+    }
+
+    /// Notes which approvals name gates that cannot be decided again by the rules of this version.
+    fn list_undecided(&mut self) {
+        for (engine, (number, first)) in std::mem::take(&mut self.undecided).into_iter().take(MAX_PROBLEMS) {
+            let message = format!(
+                "{number} approvals name gates as `{}` decided, which this version cannot; the first is entry {first}",
+                visible(&engine)
+            );
+            self.report.notes.push(Problem { code: "APPROVAL_ENGINE", index: Some(first), message });
         }
     }
 

@@ -21,9 +21,11 @@ use crate::state::{ApplyError, State};
 const OF_PEOPLE: [&str; 2] = ["approvals", "risk"];
 
 /// The gates that come out otherwise, by what comes of them now. What no gate comes to is absent.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GateChanges {
+    /// By which rules it was decided: [`Decision::ENGINE`] of that time, without a version of the time zone database.
+    pub engine: String,
     /// Those that fail.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fail: Option<GateGroup>,
@@ -45,6 +47,22 @@ pub struct GateChanges {
     /// Those that were asked then, and are not asked now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub removed: Option<GateGroup>,
+}
+
+/// None comes out otherwise, by the rules of this version.
+impl Default for GateChanges {
+    fn default() -> Self {
+        Self {
+            engine: Decision::ENGINE.to_owned(),
+            fail: None,
+            pending: None,
+            warn: None,
+            waived: None,
+            overridden: None,
+            pass: None,
+            removed: None,
+        }
+    }
 }
 
 /// Gates of which the same came.
@@ -91,6 +109,7 @@ impl GateChanges {
         };
         let is_removed = |line: &&GateLine| !after.gates.iter().any(|gate| gate.gate == line.gate);
         Self {
+            engine: after.engine.split('+').next().unwrap_or_default().to_owned(),
             fail: turned(GateOutcome::Fail),
             pending: turned(GateOutcome::Pending),
             warn: turned(GateOutcome::Warn),
@@ -134,8 +153,11 @@ impl GateChanges {
 /// Checks what a recorded approval says of gates, on the state just before its entry: for auditors. The server compared
 /// the same when it was handed in.
 ///
-/// A document that says nothing of gates is not compared, as all were before they did, and neither is a rejection. One
-/// that does not read is left to [`State::apply`].
+/// A document that says nothing of gates is not compared, as all were before they did, and neither is a rejection,
+/// which names none. One that does not read is left to [`State::apply`].
+///
+/// Gates that were decided by another engine cannot be decided again by this one: then the value is the name of that
+/// other engine, and nothing was compared.
 ///
 /// # Errors
 /// `APPROVAL_CHANGES`, or [`ApplyError`] when the facts cannot be gathered whole.
@@ -145,11 +167,14 @@ pub fn check(
     time: UnixMillis,
     bodies: &dyn Bodies,
     cache: &ClaimCache,
-) -> Result<(), ApplyError> {
-    let Ok(bytes) = required(bodies, &event.document) else { return Ok(()) };
-    let Ok(document) = ApprovalDocument::from_bytes(&bytes) else { return Ok(()) };
+) -> Result<Option<String>, ApplyError> {
+    let Ok(bytes) = required(bodies, &event.document) else { return Ok(None) };
+    let Ok(document) = ApprovalDocument::from_bytes(&bytes) else { return Ok(None) };
     let shown = document.predicate.changes.and_then(|changes| changes.gates);
-    let Some(shown) = shown.filter(|_| event.verdict == Verdict::Approve) else { return Ok(()) };
+    let Some(shown) = shown.filter(|_| event.verdict == Verdict::Approve) else { return Ok(None) };
+    if shown.engine != Decision::ENGINE {
+        return Ok(Some(shown.engine));
+    }
     let facts = facts_for(state, event.promotion, time, bodies, cache)?;
     let found = match &facts.running {
         Some(running) => {
@@ -159,7 +184,7 @@ pub fn check(
         None => None,
     };
     match found.as_ref() == Some(&shown) {
-        true => Ok(()),
+        true => Ok(None),
         false => Err(ApplyError::new(
             "APPROVAL_CHANGES",
             format!("`{}` signed that other gates change for {} than do", event.approver, event.promotion),
@@ -252,8 +277,17 @@ mod tests {
             let again: GateChanges = lockgate_model::canonical::from_slice(&bytes, &Limits::DEFAULT).unwrap();
             assert_eq!(again, *changes);
         };
-        check(&GateChanges::default(), "{}");
-        let failing = GateChanges::between(&before(&[("a", Pass)]), &decision(&[("a", "tests", Fail)]));
-        check(&failing, r#"{"fail":{"count":1,"names":["a"]}}"#);
+        check(&GateChanges::default(), r#"{"engine":"lockgate-decide/1"}"#);
+        let mut failing = decision(&[("a", "tests", Fail)]);
+        let told = |decision: &Decision| GateChanges::between(&before(&[("a", Pass)]), decision);
+        check(&told(&failing), r#"{"engine":"lockgate-decide/1","fail":{"count":1,"names":["a"]}}"#);
+        // Which rules of time zones this machine has is no part of it; by which rules it was decided is.
+        let plain = told(&failing);
+        failing.engine = Decision::zoned_engine();
+        assert_eq!(told(&failing), plain);
+        failing.engine = "lockgate-decide/0".to_owned();
+        check(&told(&failing), r#"{"engine":"lockgate-decide/0","fail":{"count":1,"names":["a"]}}"#);
+        // Whoever names gates says who decided.
+        assert!(lockgate_model::canonical::from_slice::<GateChanges>(b"{}", &Limits::DEFAULT).is_err());
     }
 }

@@ -524,7 +524,7 @@ const CHANGES = object(
     dependencies: object({ added: integer, removed: integer, changed: integer, relicensed: integer }),
     findings: object({ added: integer, fixed: integer }, { worst: severity }),
     testsBefore: testCounts, testsAfter: testCounts, coverage: object({}, { before: integer, after: integer }),
-    gates: object({}, {
+    gates: object({ engine: text }, {
       fail: gateGroup, pending: gateGroup, warn: gateGroup, waived: gateGroup, overridden: gateGroup, pass: gateGroup,
       removed: gateGroup,
     }),
@@ -2989,6 +2989,9 @@ class Ledger {
     const sizeBytes = of.manifest.artifacts.reduce((sum, artifact) => sum + BigInt(artifact.size_bytes), 0n);
     if (changes !== undefined && (replaces?.manifest !== changes.against || BigInt(changes.sizeBytes.after) !== sizeBytes)) {
       refuse('APPROVAL_DIGEST', 'the signed document compares other releases than those that it is about');
+    }
+    if (predicate.verdict === 'reject' && changes?.gates !== undefined) {
+      refuse('APPROVAL_DIGEST', 'the signed document rejects, and names gates, which nobody checks of a rejection');
     }
   }
 

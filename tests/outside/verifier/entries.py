@@ -229,7 +229,7 @@ _changes = shape(
     )),
     testsBefore=Optional(_tests), testsAfter=Optional(_tests), configurations=_count,
     gates=Optional(shape(
-        fail=_group, pending=_group, warn=_group, waived=_group, overridden=_group, removed=_group,
+        engine=text, fail=_group, pending=_group, warn=_group, waived=_group, overridden=_group, removed=_group,
         **{"pass": _group},
     )),
 )  # fmt: skip

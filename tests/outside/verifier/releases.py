@@ -183,6 +183,8 @@ def check_binding(document, release, promotion):
         after = sum(one["size_bytes"] for one in artifacts)
         if changes["against"] != against or changes["sizeBytes"]["after"] != after:
             raise Refused("APPROVAL_DIGEST", "the document compares other releases")
+        if predicate["verdict"] == "reject" and "gates" in changes:
+            raise Refused("APPROVAL_DIGEST", "a rejection names gates, which nobody checks")
 
 
 def check_review(document, promotion, time):

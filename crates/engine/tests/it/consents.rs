@@ -7,7 +7,9 @@ use lockgate_engine::approve::{Approve, approve};
 use lockgate_engine::attest::{Evidence, Form, attest, check};
 use lockgate_engine::audit::StoreSource;
 use lockgate_engine::bodies::{StoreBodies, Upload};
-use lockgate_engine::{Clock as _, Fault, approvers, consent, delegate, reader, scheduler, take_back, why};
+use lockgate_engine::{
+    Clock as _, Fault, Submission, approvers, comparison, consent, delegate, reader, scheduler, take_back, why,
+};
 use lockgate_ledger::approval::{NAMESPACE, Replaced, WaiverLine};
 use lockgate_ledger::audit::audit;
 use lockgate_ledger::bodies::BodyError;
@@ -18,7 +20,7 @@ use lockgate_ledger::entry::ApprovalRecorded;
 use lockgate_ledger::gate_changes::{self, GateChanges};
 use lockgate_ledger::governance::document_bytes;
 use lockgate_ledger::withdrawal::{ApprovalWithdrawn, WITHDRAWAL_NAMESPACE, WithdrawalDocument, withdrawable};
-use lockgate_ledger::{ApprovalDocument, Bodies, ClaimCache};
+use lockgate_ledger::{Actor, ApprovalDocument, Bodies, ClaimCache, Event};
 use lockgate_model::facts::{PromotionKind, SubjectKind, Verdict};
 use lockgate_model::{Digest, EntryIndex, PromotionId, Span, UnixMillis};
 use lockgate_sign::ssh_signer::SshSigner as _;
@@ -51,6 +53,12 @@ fn review_by(name: &str) -> consent::Review {
 fn signed(world: &World, promotion: PromotionId, name: &str, change: impl FnOnce(&mut ApprovalDocument)) -> Approve {
     let mut document = consent::document(world.engine(), promotion, review_by(name)).unwrap();
     change(&mut document);
+    signed_as_is(&document, name)
+}
+
+/// This very document, signed.
+fn signed_as_is(document: &ApprovalDocument, name: &str) -> Approve {
+    let promotion = document.predicate.promotion;
     let document = document.to_bytes().unwrap();
     let signature = key_of(name).sign(NAMESPACE, &document).unwrap().to_armored();
     Approve { promotion, document, signature }
@@ -59,6 +67,12 @@ fn signed(world: &World, promotion: PromotionId, name: &str, change: impl FnOnce
 fn hand_in(world: &World, name: &str, request: Approve) -> Result<String, Fault> {
     let receipt = world.engine().run(approve(person(name), request)?)?;
     Ok(receipt.value["status"].as_str().unwrap().to_owned())
+}
+
+/// As the server does: what it says of changes is checked before it reaches the verb.
+fn hand_in_checked(world: &World, name: &str, request: Approve) -> Result<String, Fault> {
+    comparison::check(world.engine(), &person(name), &request.document)?;
+    hand_in(world, name, request)
 }
 
 type Change = fn(&mut ApprovalDocument);
@@ -194,11 +208,131 @@ fn the_gates_that_change_are_signed_as_they_are_when_it_is_recorded() {
         document.predicate.changes.as_mut().unwrap().gates = Some(GateChanges::default());
     });
     assert_eq!(hand_in(&world, "sam", less).unwrap_err().code, "APPROVAL_STALE");
+    // Nor can it be said that another engine decided it, which no audit could compare.
+    let elsewhere = signed(&world, promotion, "sam", by_another_engine);
+    assert_eq!(hand_in(&world, "sam", elsewhere).unwrap_err().code, "APPROVAL_STALE");
     assert_eq!(world.size(), size, "something that was refused was written");
     let now = signed(&world, promotion, "sam", |_| ());
     let told = gates(&now).unwrap();
     assert_eq!(told.lines(), ["gates newly failing: vulnerabilities"]);
     assert_eq!(hand_in(&world, "sam", now).unwrap(), "denied");
+}
+
+/// Names the gates as decided by an engine that this version does not have.
+fn by_another_engine(document: &mut ApprovalDocument) {
+    let gates = document.predicate.changes.as_mut().unwrap().gates.as_mut().unwrap();
+    gates.engine = "lockgate-decide/0".to_owned();
+}
+
+#[test]
+fn made_up_gates_never_reach_the_sequencer() {
+    let world = World::starter();
+    let promotion = next(&world);
+    world.enrol("ines", SubjectKind::Person, &["approvers"]);
+    let asked = |name: &str, request: &Approve| {
+        comparison::check(world.engine(), &person(name), &request.document).map_err(|fault| fault.code)
+    };
+    let (first, late) = (signed(&world, promotion, "sam", |_| ()), signed(&world, promotion, "ines", |_| ()));
+    assert_eq!(asked("ines", &late), Ok(()));
+    assert_eq!(hand_in_checked(&world, "sam", first.clone()).unwrap(), "pending");
+    scan(&world);
+    assert_eq!(asked("ines", &late), Err("APPROVAL_STALE"));
+    assert_eq!(asked("ines", &signed(&world, promotion, "ines", by_another_engine)), Err("APPROVAL_STALE"));
+    assert_eq!(asked("ines", &signed(&world, promotion, "ines", |_| ())), Ok(()));
+    // What is recorded was so: a request that is repeated is answered as before.
+    assert_eq!(asked("sam", &first), Ok(()));
+}
+
+/// A policy set in which approvers read nothing, and guests neither read nor approve.
+fn unread() -> World {
+    const ROLE: &str = "permissions = [\"read\", \"approve\", \"reject\", \"waive\", \"freeze\", \"break-glass\"]";
+    const GUESTS: &str = "\n[role.guest]\ndescription = \"Hands in evidence\"\npermissions = [\"attest\"]\n\n\
+                          [group.guests]\ndescription = \"Those who visit\"\nroles = [\"guest\"]\n";
+    World::new(|path, text| match path {
+        "people.toml" => {
+            assert!(text.contains(ROLE), "{text}");
+            format!("{}{GUESTS}", text.replace(ROLE, "permissions = [\"approve\", \"reject\"]"))
+        }
+        path if path.starts_with("tests/") => String::new(),
+        _ => text.to_owned(),
+    })
+}
+
+/// What sam reads and would sign, signed by somebody who cannot read it.
+fn unread_by(world: &World, promotion: PromotionId, name: &str, change: impl FnOnce(&mut ApprovalDocument)) -> Approve {
+    let mut document = consent::document(world.engine(), promotion, review_by("sam")).unwrap();
+    document.predicate.approver = person(name);
+    change(&mut document);
+    signed_as_is(&document, name)
+}
+
+/// Counts that are not so.
+fn miscounted(document: &mut ApprovalDocument) {
+    document.predicate.changes.as_mut().unwrap().configurations += 1;
+}
+
+/// A rejection, without gates, with counts that are not so.
+fn miscounted_rejection(document: &mut ApprovalDocument) {
+    document.predicate.verdict = Verdict::Reject;
+    document.predicate.changes.as_mut().unwrap().gates = None;
+    miscounted(document);
+}
+
+#[test]
+fn who_may_approve_and_not_read_signs_no_false_counts() {
+    let world = unread();
+    let promotion = next(&world);
+    world.enrol("kim", SubjectKind::Person, &["approvers"]);
+    world.enrol("eve", SubjectKind::Person, &["guests"]);
+    assert_eq!(consent::document(world.engine(), promotion, review_by("kim")).unwrap_err().code, "PROMOTION_UNKNOWN");
+    let size = world.size();
+    let code = |name: &str, change: Change| {
+        hand_in_checked(&world, name, unread_by(&world, promotion, name, change)).unwrap_err().code
+    };
+    assert_eq!(code("kim", miscounted), "APPROVAL_CHANGES");
+    assert_eq!(code("kim", miscounted_rejection), "APPROVAL_CHANGES");
+    // Whoever may do neither learns nothing of whether the counts are right.
+    assert_eq!(code("eve", miscounted), "PROMOTION_UNKNOWN");
+    assert_eq!(code("eve", miscounted_rejection), "PROMOTION_UNKNOWN");
+    assert_eq!(code("eve", |_| ()), "PROMOTION_UNKNOWN");
+    assert_eq!(world.size(), size, "something that was refused was written");
+    assert_eq!(hand_in_checked(&world, "kim", unread_by(&world, promotion, "kim", |_| ())).unwrap(), "pending");
+    assert_eq!(hand_in_checked(&world, "sam", signed(&world, promotion, "sam", |_| ())).unwrap(), "granted");
+}
+
+#[test]
+fn a_delegate_who_may_not_read_signs_no_false_counts() {
+    let world = unread();
+    let promotion = next(&world);
+    world.enrol("kim", SubjectKind::Person, &["guests"]);
+    let hand = |change: Change| hand_in_checked(&world, "kim", unread_by(&world, promotion, "kim", change));
+    assert_eq!(hand(miscounted).unwrap_err().code, "PROMOTION_UNKNOWN");
+    let event = delegation(&world, "sam", "kim", "1d");
+    world.engine().run(delegate::grant(&person("sam"), event).unwrap()).unwrap();
+    let size = world.size();
+    assert_eq!(hand(miscounted).unwrap_err().code, "APPROVAL_CHANGES");
+    // To approve is what was lent, and to reject is not.
+    assert_eq!(hand(miscounted_rejection).unwrap_err().code, "PROMOTION_UNKNOWN");
+    assert_eq!(world.size(), size, "something that was refused was written");
+    assert_eq!(hand(|_| ()).unwrap(), "granted");
+}
+
+#[test]
+fn a_rejection_counts_changes_and_names_no_gates() {
+    let world = World::starter();
+    let promotion = next(&world);
+    scan(&world);
+    let review = consent::Review { verdict: Verdict::Reject, ..review_by("sam") };
+    let document = consent::document(world.engine(), promotion, review).unwrap();
+    assert_eq!(gates(&signed_as_is(&document, "sam")), None);
+    let mut named = document.clone();
+    named.predicate.changes.as_mut().unwrap().gates = Some(GateChanges::default());
+    let size = world.size();
+    let refused = hand_in_checked(&world, "sam", signed_as_is(&named, "sam")).unwrap_err();
+    assert_eq!(refused.code, "APPROVAL_DIGEST");
+    assert!(refused.message.contains("leave `gates` out"), "{refused}");
+    assert_eq!(world.size(), size, "something that was refused was written");
+    assert_eq!(hand_in_checked(&world, "sam", signed_as_is(&document, "sam")).unwrap(), "rejected");
 }
 
 #[test]
@@ -257,10 +391,58 @@ fn an_audit_decides_again_which_gates_change() {
         document.predicate.changes.as_mut().unwrap().gates = Some(GateChanges::default());
     };
     let unsaid: Change = |document| document.predicate.changes.as_mut().unwrap().gates = None;
-    assert_eq!(audited(Verdict::Approve, |_| ()), Ok(()));
+    assert_eq!(audited(Verdict::Approve, |_| ()), Ok(None));
     assert_eq!(audited(Verdict::Approve, nothing), Err("APPROVAL_CHANGES"));
-    assert_eq!(audited(Verdict::Approve, unsaid), Ok(()));
-    assert_eq!(audited(Verdict::Reject, nothing), Ok(()));
+    assert_eq!(audited(Verdict::Approve, unsaid), Ok(None));
+    assert_eq!(audited(Verdict::Reject, nothing), Ok(None));
+    assert_eq!(audited(Verdict::Approve, by_another_engine), Ok(Some("lockgate-decide/0".to_owned())));
+}
+
+/// Records what somebody signed without a question, as a server of another version may have.
+fn record(world: &World, name: &str, request: Approve) -> EntryIndex {
+    let predicate = ApprovalDocument::from_bytes(&request.document).unwrap().predicate;
+    let event = ApprovalRecorded {
+        promotion: predicate.promotion,
+        release: predicate.release,
+        verdict: predicate.verdict,
+        approver: person(name),
+        key: key_of(name).public_key().fingerprint(),
+        document: Digest::of(&request.document),
+        signature: request.signature,
+    };
+    let submission = Submission::new(move |staging, _| {
+        staging.document(request.document);
+        let actor = Actor::Subject { id: event.approver.clone() };
+        let index = staging.append(actor, &[], Event::ApprovalRecorded(event))?;
+        Ok(serde_json::json!({ "index": index.0 }))
+    });
+    EntryIndex(world.engine().run(submission).unwrap().value["index"].as_u64().unwrap())
+}
+
+#[test]
+fn gates_by_another_engine_are_a_remark_of_the_audit() {
+    let mut world = World::starter();
+    let promotion = next(&world);
+    // On facts of which this engine says otherwise: who decided it is what counts.
+    scan(&world);
+    let elsewhere = signed(&world, promotion, "sam", |document| {
+        document.predicate.changes.as_mut().unwrap().gates = Some(GateChanges::default());
+        by_another_engine(document);
+    });
+    let first = record(&world, "sam", elsewhere);
+    let report = audit(&StoreSource(&world.store), None, Vec::new(), |_, _| {});
+    assert!(report.problems.is_empty(), "{:?}", report.problems);
+    let notes = report.notes.iter().filter(|note| note.code == "APPROVAL_ENGINE");
+    assert_eq!(notes.map(|note| note.index).collect::<Vec<_>>(), [Some(first)]);
+    // By this engine it is false.
+    let here = signed(&world, promotion, "sam", |document| {
+        document.predicate.changes.as_mut().unwrap().gates = Some(GateChanges::default());
+    });
+    let second = record(&world, "sam", here);
+    let report = audit(&StoreSource(&world.store), None, Vec::new(), |_, _| {});
+    let found: Vec<_> = report.problems.iter().map(|problem| (problem.code, problem.index)).collect();
+    assert_eq!(found, [("APPROVAL_CHANGES", Some(second))]);
+    world.damaged();
 }
 
 #[test]

@@ -58,6 +58,10 @@ pub const REASONS: &[(&str, &str)] = &[
         "The counts in the signed document, of what changes against what runs in the target, are not those that the two releases have with the evidence of that time, or the gates that it names are not those that came out otherwise. Open the promotion again and sign what is shown; if an audit says it, somebody signed a document that another tool made.",
     ),
     (
+        "APPROVAL_ENGINE",
+        "Approvals name gates that come out otherwise, as another version of Lockgate decided them. It is a remark of the audit: this version cannot decide by those rules, so that it did not compare them. Everything else about these approvals was checked; an audit by the version of that time checks these too.",
+    ),
+    (
         "NOTHING_RUNS",
         "The service has never been let into that environment, so that there is nothing to compare. `lockgate status` shows what runs where.",
     ),
