@@ -14,6 +14,7 @@ use crate::engine::Engine;
 use crate::fault::{Fault, Kind};
 use crate::reader;
 use crate::sequencer::Submission;
+use crate::sight::Sight;
 
 /// What one person may do.
 #[derive(Debug, Clone)]
@@ -32,10 +33,11 @@ impl PersonAccess {
     /// What the store says.
     pub fn for_reader(mut self, engine: &Engine, reader: &PersonId) -> Result<(Self, BTreeSet<Permission>), Fault> {
         let governance = engine.governance()?;
+        let mut sight = Sight::new(engine.store(), &governance, reader);
         let mut hidden = BTreeSet::new();
         for (permission, (index, _)) in &self.uses {
             let entry = reader::entry(engine.store(), *index);
-            if !entry.is_ok_and(|entry| authorise::may_read_event(&governance, reader, &entry.event)) {
+            if !entry.and_then(|entry| sight.event(&entry.event)).unwrap_or(false) {
                 hidden.insert(*permission);
             }
         }

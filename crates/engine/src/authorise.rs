@@ -3,7 +3,6 @@
 //! The server asks it before a request's body is read, whether the permission is held anywhere; each verb asks it again
 //! inside the sequencer, on current state, with the service and the environment that it is about.
 
-use lockgate_ledger::break_glass::{BreakGlassReviewed, BreakGlassSigned};
 use lockgate_ledger::entry::{PersonEnrolled, Sponsor};
 use lockgate_ledger::{Event, Governance};
 use lockgate_model::{
@@ -242,7 +241,7 @@ pub fn check_release(engine: &Engine, principal: &PersonId, name: &ReleaseName) 
 }
 
 /// Whether somebody may know that a stream exists. Streams of people, environments, artifacts and governance are read
-/// entry by entry, with [`may_read_event`].
+/// entry by entry, with [`Sight::event`](crate::sight::Sight::event).
 ///
 /// # Errors
 /// What the store says.
@@ -283,7 +282,7 @@ pub fn names_hidden_service(governance: &Governance, principal: &PersonId, event
             event.from != *principal && event.to != *principal && event.services.iter().any(hidden)
         }
         Event::FreezeOrdered(event) => event.by != *principal && event.service.as_ref().is_some_and(hidden),
-        // Those that are about a service are read by who may read it, and by nobody else: [`may_read_event`].
+        // Those that are about a service are read by who may read it, and by nobody else: `Sight::event`.
         Event::WaiverRequested(_)
         | Event::WaiverGranted(_)
         | Event::WaiverRevoked(_)
@@ -320,34 +319,5 @@ pub fn names_hidden_service(governance: &Governance, principal: &PersonId, event
         | Event::DrillRecorded(_)
         | Event::DelegationEnded(_)
         | Event::FreezeLifted(_) => false,
-    }
-}
-
-/// Whether somebody may read an entry: one about a service takes the right to read that service, one about an
-/// environment too. Governance is for everyone who may read anything.
-pub fn may_read_event(governance: &Governance, principal: &PersonId, event: &Event) -> bool {
-    let target = |service: &ServiceName, environment: &EnvName| {
-        may_read(governance, principal, Object::Target(service, environment))
-    };
-    match event {
-        Event::PromotionRequested(event) => target(&event.release.service, &event.environment),
-        Event::DecisionRecorded(event) => target(&event.release.service, &event.environment),
-        Event::GrantIssued(event) => target(&event.release.service, &event.environment),
-        Event::WaiverRequested(event) => target(&event.service, &event.environment),
-        Event::WaiverGranted(event) => target(&event.service, &event.environment),
-        Event::WaiverRevoked(event) => match governance.waiver(event.waiver) {
-            Some(known) => target(&known.asked.service, &known.asked.environment),
-            None => false,
-        },
-        Event::BreakGlassOpened(event) => target(&event.release.service, &event.environment),
-        Event::BreakGlassSigned(BreakGlassSigned { break_glass, .. })
-        | Event::BreakGlassReviewed(BreakGlassReviewed { break_glass, .. }) => {
-            let opened = governance.break_glass(*break_glass).map(|known| &known.event);
-            opened.is_ok_and(|event| target(&event.release.service, &event.environment))
-        }
-        other => match other.release() {
-            Some(release) => may_read(governance, principal, Object::Service(&release.service)),
-            None => may_read(governance, principal, Object::Anywhere),
-        },
     }
 }

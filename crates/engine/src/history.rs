@@ -9,10 +9,11 @@ use lockgate_model::{Digest, EntryIndex, EnvName, Limits, PersonId, ReleaseName,
 use lockgate_policy::Outcome;
 use lockgate_store::Store;
 
-use crate::authorise::{may_read_event, may_read_stream};
+use crate::authorise::may_read_stream;
 use crate::engine::Engine;
 use crate::fault::{Fault, Kind};
 use crate::reader;
+use crate::sight::Sight;
 use crate::whereabouts::built;
 
 /// The most entries of one page.
@@ -77,13 +78,18 @@ pub fn history_for(
     }
     let governance = engine.governance()?;
     let most = most.clamp(1, PAGE_MAX);
+    let mut sight = Sight::new(engine.store(), &governance, principal);
     let (mut before, mut size, mut looked) = (before, most, 0);
     loop {
         let page = history(engine, stream, before, size)?;
         looked += page.len();
         let next = page.last().map(|item| item.seq).filter(|seq| *seq > 0 && page.len() == size);
-        let readable = |item: &Item| may_read_event(&governance, principal, &item.entry.event);
-        let mut shown: Vec<Item> = page.into_iter().filter(readable).collect();
+        let mut shown = Vec::new();
+        for item in page {
+            if sight.event(&item.entry.event)? {
+                shown.push(item);
+            }
+        }
         let is_more = next.is_some() || shown.len() > most;
         let is_told = stream.is_some() || shown.len() > most;
         shown.truncate(most);
@@ -241,15 +247,10 @@ impl Filter {
     }
 }
 
-/// Looks through one stream or the whole ledger, newest first, before number `before`, for what somebody may read, fits
-/// the filter and is what `says` wants. Looks at [`SCAN_MAX`] entries at most, and says how far it came.
-///
-/// How far is told of the whole ledger, whose size everybody knows. Of a stream, and of the entries of a build, it is
-/// told by entries that may be read alone: where the others stand says that there is something about a service, an
-/// artifact or a commit. The one exception is a search that ends among them after [`SCAN_MAX`] entries.
+/// One page of a [`Search`] of its own.
 ///
 /// # Errors
-/// `QUERY_INVALID` for a build that too much begins with; what the store says.
+/// As [`Search::of`] and [`Search::page`].
 pub fn search(
     engine: &Engine,
     principal: &PersonId,
@@ -258,49 +259,93 @@ pub fn search(
     before: Option<u64>,
     most: usize,
 ) -> Result<Found, Fault> {
-    let walked = filter.streams.first();
-    let mut found = Found::default();
-    if let Some(stream) = walked
-        && !may_read_stream(engine, principal, stream)?
-    {
-        return Ok(found);
+    Search::of(engine, principal, filter)?.page(engine, says, before, most)
+}
+
+/// A search of somebody's, with what is found out once for all of its pages: the releases of a build, and where their
+/// entries stand.
+///
+/// What the reader may read is asked anew for each page.
+pub struct Search<'a> {
+    principal: &'a PersonId,
+    filter: &'a Filter,
+    builds: Option<BTreeSet<ReleaseName>>,
+    walk: Walk<'a>,
+}
+
+impl<'a> Search<'a> {
+    /// What somebody looks for.
+    ///
+    /// # Errors
+    /// `QUERY_INVALID` for a build that too much begins with; what the store says.
+    pub fn of(engine: &Engine, principal: &'a PersonId, filter: &'a Filter) -> Result<Self, Fault> {
+        let walked = filter.streams.first();
+        if let Some(stream) = walked
+            && !may_read_stream(engine, principal, stream)?
+        {
+            return Ok(Self { principal, filter, builds: None, walk: Walk::Entries(Vec::new()) });
+        }
+        let builds = filter.build.as_deref().map(|start| built(engine, principal, start)).transpose()?;
+        let walk = Walk::of(engine.store(), walked, builds.as_ref())?;
+        Ok(Self { principal, filter, builds, walk })
     }
-    let builds = filter.build.as_deref().map(|start| built(engine, principal, start)).transpose()?;
-    let is_built = |event: &Event| {
-        builds.as_ref().is_none_or(|builds| event.release().is_some_and(|release| builds.contains(release)))
-    };
-    let walk = Walk::of(engine.store(), walked, builds.as_ref())?;
-    let governance = engine.governance()?;
-    let most = most.clamp(1, PAGE_MAX);
-    let (mut before, mut looked) = (before, 0);
-    loop {
-        let (page, next) = window(engine, &walk, before)?;
-        for item in page {
-            // Ledger time never decreases: whatever is left is older still.
-            if filter.since.is_some_and(|since| item.entry.time < since) {
+
+    fn is_built(&self, event: &Event) -> bool {
+        let built = |builds: &BTreeSet<ReleaseName>| event.release().is_some_and(|release| builds.contains(release));
+        self.builds.as_ref().is_none_or(built)
+    }
+
+    /// Looks through one stream or the whole ledger, newest first, before number `before`, for what somebody may read,
+    /// fits the filter and is what `says` wants. Looks at [`SCAN_MAX`] entries at most, and says how far it came.
+    ///
+    /// How far is told of the whole ledger, whose size everybody knows. Of a stream, and of the entries of a build, it
+    /// is told by entries that may be read alone: where the others stand says that there is something about a service,
+    /// an artifact or a commit. The one exception is a search that ends among them after [`SCAN_MAX`] entries
+    /// (`SECURITY.md`).
+    ///
+    /// # Errors
+    /// What the store says.
+    pub fn page(
+        &self,
+        engine: &Engine,
+        says: impl Fn(&Item) -> bool,
+        before: Option<u64>,
+        most: usize,
+    ) -> Result<Found, Fault> {
+        let governance = engine.governance()?;
+        let mut sight = Sight::new(engine.store(), &governance, self.principal);
+        let mut found = Found::default();
+        let most = most.clamp(1, PAGE_MAX);
+        let is_whole = matches!(self.walk, Walk::Whole);
+        let (mut before, mut looked) = (before, 0);
+        loop {
+            let (page, next) = window(engine, &self.walk, before)?;
+            for item in page {
+                // Ledger time never decreases: whatever is left is older still.
+                if self.filter.since.is_some_and(|since| item.entry.time < since) {
+                    return Ok(found);
+                }
+                looked += 1;
+                let seq = item.seq;
+                let event = &item.entry.event;
+                let fits = self.filter.fits(&item.entry) && self.is_built(event);
+                let readable = (fits || !is_whole) && sight.event(event)?;
+                if is_whole || readable || looked == SCAN_MAX {
+                    found.scanned_to = Some(item.index);
+                }
+                if fits && readable && says(&item) {
+                    found.items.push(item);
+                }
+                if found.items.len() == most || looked == SCAN_MAX {
+                    found.next = (seq > 0).then_some(seq);
+                    return Ok(found);
+                }
+            }
+            if next.is_none() {
                 return Ok(found);
             }
-            looked += 1;
-            let seq = item.seq;
-            let event = &item.entry.event;
-            let fits = filter.fits(&item.entry) && is_built(event);
-            let is_whole = matches!(walk, Walk::Whole);
-            let readable = (fits || !is_whole) && may_read_event(&governance, principal, event);
-            if is_whole || readable || looked == SCAN_MAX {
-                found.scanned_to = Some(item.index);
-            }
-            if fits && readable && says(&item) {
-                found.items.push(item);
-            }
-            if found.items.len() == most || looked == SCAN_MAX {
-                found.next = (seq > 0).then_some(seq);
-                return Ok(found);
-            }
+            before = next;
         }
-        if next.is_none() {
-            return Ok(found);
-        }
-        before = next;
     }
 }
 

@@ -55,6 +55,7 @@ pub mod sequencer;
 pub mod services;
 pub mod session;
 pub mod setup;
+pub mod sight;
 pub mod staging;
 pub mod status;
 pub mod step_up;

@@ -164,7 +164,8 @@ pub struct Page {
     pub next: Option<ServiceName>,
     /// How many open promotions there are, in all services that the reader may read.
     pub open: u64,
-    /// Whether there are more than were counted.
+    /// Whether there may be more than were counted: those that the reader may not read count to the rows that are looked
+    /// at (`SECURITY.md`).
     pub open_cut: bool,
 }
 

@@ -18,7 +18,7 @@ use crate::where_index::{WHERE, builder_term};
 
 /// How many grants into the environment are looked at.
 const GRANTS: usize = 5;
-/// How many entries of one promotion are looked at.
+/// How many entries of one promotion are looked at, the newest ones.
 const ENTRIES_MAX: usize = 256;
 /// Among how many releases before it a release's publisher is looked for.
 const RELEASES_MAX: usize = 100;
@@ -99,23 +99,41 @@ fn approvals(store: &dyn Store, asked: &PromotionState) -> Result<Vec<PastApprov
 
 /// The newest approval of each person that was not taken back, newest first.
 fn approvals_of(store: &dyn Store, promotion: PromotionId) -> Result<Vec<PastApproval>, Fault> {
-    let mut given: Vec<(Digest, PastApproval)> = Vec::new();
-    for (_, index) in store.stream_page(&StreamName::promotion(promotion), 0, ENTRIES_MAX)? {
+    let mut given = Given::default();
+    for (_, index) in store.stream_page_newest(&StreamName::promotion(promotion), None, ENTRIES_MAX)? {
         let entry = reader::entry(store, index)?;
-        match entry.event {
-            Event::ApprovalRecorded(event) if event.verdict == Verdict::Approve => {
-                let (person, release, time) = (event.approver, event.release, entry.time);
-                given.push((event.document, PastApproval { person, release, promotion, time, index }));
-            }
+        given.meet(index, entry.time, entry.event);
+    }
+    Ok(given.approvals)
+}
+
+/// The approvals of one promotion, collected from its newest entry backwards.
+#[derive(Default)]
+struct Given {
+    /// Newest first.
+    approvals: Vec<PastApproval>,
+    taken_back: BTreeSet<(PersonId, Digest)>,
+    seen: BTreeSet<PersonId>,
+}
+
+impl Given {
+    /// Takes in the next older entry: what was taken back is met before what it takes back.
+    fn meet(&mut self, index: EntryIndex, time: UnixMillis, event: Event) {
+        match event {
             Event::ApprovalWithdrawn(event) => {
-                given.retain(|(document, one)| one.person != event.approver || !event.approvals.contains(document))
+                let of = |document: Digest| (event.approver.clone(), document);
+                self.taken_back.extend(event.approvals.iter().copied().map(of));
+            }
+            Event::ApprovalRecorded(event) if event.verdict == Verdict::Approve => {
+                let counts = !self.taken_back.contains(&(event.approver.clone(), event.document));
+                if counts && self.seen.insert(event.approver.clone()) {
+                    let (person, release, promotion) = (event.approver, event.release, event.promotion);
+                    self.approvals.push(PastApproval { person, release, promotion, time, index });
+                }
             }
             _ => {}
         }
     }
-    let mut seen = BTreeSet::new();
-    let newest_first = given.into_iter().rev().map(|(_, one)| one);
-    Ok(newest_first.filter(|one| seen.insert(one.person.clone())).collect())
 }
 
 fn firsts(store: &dyn Store, release: &ReleaseState, evidence: &[EvidenceFact]) -> Result<Vec<First>, Fault> {
@@ -168,7 +186,52 @@ fn has_built_another(store: &dyn Store, builder: &str, release: &ReleaseName) ->
 #[cfg(test)]
 mod tests {
     use super::*;
+    use lockgate_ledger::entry::ApprovalRecorded;
+    use lockgate_ledger::withdrawal::ApprovalWithdrawn;
     use lockgate_store::{Batch, LedgerStore, MemoryStore, Projection};
+
+    #[test]
+    fn what_was_taken_back_later_is_no_approval() {
+        let (promotion, release) = (PromotionId(3), "shop/web@1.4.2".parse::<ReleaseName>().unwrap());
+        let approved = |who: &str, document: &[u8]| {
+            Event::ApprovalRecorded(ApprovalRecorded {
+                promotion,
+                release: release.clone(),
+                verdict: Verdict::Approve,
+                approver: who.parse().unwrap(),
+                key: "SHA256:x".to_owned(),
+                document: Digest::of(document),
+                signature: String::new(),
+            })
+        };
+        let withdrew = |who: &str, document: &[u8]| {
+            Event::ApprovalWithdrawn(ApprovalWithdrawn {
+                promotion,
+                release: release.clone(),
+                approver: who.parse().unwrap(),
+                approvals: vec![Digest::of(document)],
+                reason: String::new(),
+                signature: String::new(),
+            })
+        };
+        // In ledger order; met from the end.
+        let check = |events: Vec<Event>, wanted: &[(&str, u64)]| {
+            let mut given = Given::default();
+            for (index, event) in (0..).zip(events).collect::<Vec<_>>().into_iter().rev() {
+                given.meet(EntryIndex(index), UnixMillis(index), event);
+            }
+            let found: Vec<(&str, u64)> =
+                given.approvals.iter().map(|one| (one.person.as_str(), one.index.0)).collect();
+            assert_eq!(found, wanted);
+        };
+        check(vec![approved("sam", b"1"), approved("kim", b"2")], &[("kim", 1), ("sam", 0)]);
+        check(vec![approved("sam", b"1"), withdrew("sam", b"1"), approved("kim", b"2")], &[("kim", 2)]);
+        // Given again after it was taken back, also in the same words.
+        check(vec![approved("sam", b"1"), withdrew("sam", b"1"), approved("sam", b"1")], &[("sam", 2)]);
+        // Nobody takes back what somebody else said, and of two only the one that they name.
+        check(vec![approved("sam", b"1"), withdrew("kim", b"1")], &[("sam", 0)]);
+        check(vec![approved("sam", b"1"), approved("sam", b"2"), withdrew("sam", b"2")], &[("sam", 0)]);
+    }
 
     #[test]
     fn a_builder_is_new_until_it_built_another_release_of_the_service() {

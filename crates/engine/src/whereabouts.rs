@@ -10,19 +10,18 @@ use std::fmt;
 use std::str::FromStr;
 
 use lockgate_ledger::bodies::required;
-use lockgate_ledger::{Event, Governance, Manifest};
+use lockgate_ledger::{Event, Manifest};
 use lockgate_model::facts::{Artifact, bare_purl};
 use lockgate_model::{
     Digest, EnvName, Limits, PersonId, PromotionId, ReleaseName, ServiceName, StreamName, UnixMillis,
 };
-use lockgate_policy::Object;
 use lockgate_store::Store;
 
-use crate::authorise::may_read;
 use crate::bodies::StoreBodies;
 use crate::engine::Engine;
 use crate::fault::Fault;
 use crate::reader;
+use crate::sight::Sight;
 use crate::where_index::{ABOUT, PARTIAL, WHERE, build_term, builder_term, clean, key_term, vulnerability_term};
 
 /// The most rows of one answer.
@@ -198,7 +197,7 @@ pub struct Answer {
     pub hits: Vec<Hit>,
     /// How many rows were left out because there are too many.
     pub left_out: u64,
-    /// Whether the index holds more than one question reads.
+    /// Whether the index holds more than one question reads, of whatever services (`SECURITY.md`).
     pub cut: bool,
     /// Releases with evidence that is not indexed as a whole; only where that matters to what was asked.
     pub partial: Vec<ReleaseName>,
@@ -220,12 +219,12 @@ struct Found {
 pub fn find(engine: &Engine, principal: &PersonId, question: &Question) -> Result<Answer, Fault> {
     let governance = engine.governance()?;
     let store = engine.store();
-    let mut sight = Sight { governance: &governance, principal, services: BTreeMap::new() };
+    let mut sight = Sight::new(store, &governance, principal);
     let (rows, cut) = rows_under(store, &question.query.prefix(), SCANNED_MAX)?;
     let mut places = Places::new(store, question.at)?;
     let mut found: Vec<(Found, Vec<Spell>)> = Vec::new();
     for row in rows.iter().filter_map(|(key, value)| parse(key, value)) {
-        if !sight.service(&row.release.service) || !sight.approval(store, &row)? {
+        if !sight.service(&row.release.service) || !is_approval_readable(&mut sight, &row)? {
             continue;
         }
         let runs = places.runs(&mut sight, &row.release, question.environment.as_ref())?;
@@ -255,12 +254,13 @@ pub fn find(engine: &Engine, principal: &PersonId, question: &Question) -> Resul
 /// `QUERY_INVALID` where the index holds more of what begins so than one question reads; what the store says.
 pub fn built(engine: &Engine, principal: &PersonId, start: &str) -> Result<BTreeSet<ReleaseName>, Fault> {
     let governance = engine.governance()?;
-    let mut sight = Sight { governance: &governance, principal, services: BTreeMap::new() };
+    let mut sight = Sight::new(engine.store(), &governance, principal);
     built_within(engine.store(), start, SCANNED_MAX, |service| sight.service(service))
 }
 
 /// INVARIANT (what one may not read does not exist): releases of other services are dropped before anything is told of
-/// how many there are, and where their entries stand.
+/// how many there are, and where their entries stand. The one exception is that there are more rows than one search
+/// reads: those of other services count to them (`SECURITY.md`).
 fn built_within(
     store: &dyn Store,
     start: &str,
@@ -282,33 +282,9 @@ fn built_within(
     Ok(releases)
 }
 
-/// What the asker may see, asked once for each service.
-struct Sight<'a> {
-    governance: &'a Governance,
-    principal: &'a PersonId,
-    services: BTreeMap<ServiceName, bool>,
-}
-
-impl Sight<'_> {
-    fn service(&mut self, service: &ServiceName) -> bool {
-        if let Some(known) = self.services.get(service) {
-            return *known;
-        }
-        let readable = may_read(self.governance, self.principal, Object::Service(service));
-        self.services.insert(service.clone(), readable);
-        readable
-    }
-
-    fn target(&self, service: &ServiceName, environment: &EnvName) -> bool {
-        may_read(self.governance, self.principal, Object::Target(service, environment))
-    }
-
-    /// An approval is readable with its promotion's target.
-    fn approval(&self, store: &dyn Store, row: &Found) -> Result<bool, Fault> {
-        let Some(promotion) = promotion_of(&row.via) else { return Ok(true) };
-        let asked = reader::request_of(store, promotion)?;
-        Ok(self.target(&asked.release.service, &asked.environment))
-    }
+/// An approval is readable with its promotion's target.
+fn is_approval_readable(sight: &mut Sight<'_>, row: &Found) -> Result<bool, Fault> {
+    promotion_of(&row.via).map_or(Ok(true), |promotion| sight.promotion(promotion))
 }
 
 fn promotion_of(via: &str) -> Option<PromotionId> {
@@ -395,7 +371,11 @@ fn artifacts(
     Ok(all)
 }
 
-fn manifest(store: &dyn Store, release: &ReleaseName) -> Result<Option<Manifest>, Fault> {
+/// The manifest of a release, without any of its evidence; `None` where it is not published. Asks no rights.
+///
+/// # Errors
+/// What the store says.
+pub fn manifest(store: &dyn Store, release: &ReleaseName) -> Result<Option<Manifest>, Fault> {
     let page = store.stream_page(&StreamName::release(release), 0, 1)?;
     let Some((_, index)) = page.first() else { return Ok(None) };
     let Event::ReleasePublished(event) = reader::entry(store, *index)?.event else { return Ok(None) };

@@ -6,7 +6,8 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use lockgate_engine::authorise::{may_read, may_read_event};
+use lockgate_engine::authorise::may_read;
+use lockgate_engine::sight::Sight;
 use lockgate_engine::{Engine, Fault, inbox, reader, suspects};
 use lockgate_ledger::Governance;
 use lockgate_ledger::break_glass::BreakGlass;
@@ -90,10 +91,11 @@ fn count(engine: &Engine, person: &PersonId) -> Result<Standing, Fault> {
     let (promotions, _) = inbox::promotions(engine, person, None, inbox::PAGE_MAX)?;
     let changes = inbox::changes(engine, person)?;
     let governance = engine.governance()?;
+    let mut sight = Sight::new(engine.store(), &governance, person);
     let mut doubtful = 0_u64;
     for suspect in suspects::suspects(engine, None)? {
         let event = reader::entry(engine.store(), suspect.index)?.event;
-        doubtful += u64::from(may_read_event(&governance, person, &event));
+        doubtful += u64::from(sight.event(&event)?);
     }
     let text = match doubtful {
         0 => None,

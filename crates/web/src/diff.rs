@@ -286,12 +286,12 @@ fn component(at: usize, one: &ComponentRow) -> Markup {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use super::*;
     use lockgate_api::wire::Supposed;
 
     /// A comparison by which the second release is as the first one.
-    pub(crate) fn nothing_differs() -> DiffReply {
+    fn nothing_differs() -> DiffReply {
         DiffReply {
             from: "shop/web@1.4.1".parse().unwrap(),
             to: "shop/web@1.4.2".parse().unwrap(),

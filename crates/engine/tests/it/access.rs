@@ -1,9 +1,11 @@
 //! Who may do what: scopes, what is hidden, last uses and reviews.
 
+use std::collections::BTreeSet;
+
 use lockgate_engine::access::{of_person, review, review_for};
 use lockgate_engine::attest::{Evidence, Form, attest, check};
 use lockgate_engine::bodies::Upload;
-use lockgate_engine::history::{Filter, history_for, search};
+use lockgate_engine::history::{Filter, Item, Search, history_for, search};
 use lockgate_engine::push::{Publish, publish};
 use lockgate_engine::status::{open_promotions_for, services_for};
 use lockgate_engine::{Fault, authorise};
@@ -97,6 +99,17 @@ fn where_a_search_stands_says_nothing_of_other_services() {
     assert!(look("sam", built("5e5e"), next).0.is_some());
     let granted = Filter { event: Some("grant".to_owned()), ..built("5e5e") };
     assert_eq!(look("dana", granted, None), (None, None, ours));
+    // A search of several pages finds out once which releases were built from it.
+    let (sam, filter) = (person("sam"), built("5e5e"));
+    let search = Search::of(world.engine(), &sam, &filter).unwrap();
+    let later = push_from(&world, "shop/web@1.2.0", &shared);
+    let page = |before: Option<u64>| search.page(world.engine(), |_| true, before, 1).unwrap();
+    let first = page(None);
+    let second = page(first.next);
+    let indices = [&first, &second].map(|found| found.items.first().map(|item| item.index.0));
+    assert_eq!(indices[0], ours);
+    assert!(indices[1].is_some() && indices[1] < ours, "{indices:?}");
+    assert!(look("sam", built("5e5e"), None).0 > ours, "{later} is found anew");
 
     // An artifact of another service is one that nobody has published, in a search and in a stream as it is.
     let reports = (0..20).map(|number| {
@@ -181,6 +194,41 @@ fn promotions_into_other_environments_are_hidden() {
     assert_eq!(hidden.3, missing.3);
     let approved = world.approve(promotion, "dana").unwrap_err();
     assert_eq!(approved.code, "PROMOTION_UNKNOWN");
+
+    // Nor of what came of it, wherever it is looked for; what came of the one into dev they are told.
+    world.approve(promotion, "sam").unwrap();
+    let first = asked.value["promotions"].as_array().unwrap().first().unwrap().clone();
+    let into_dev: PromotionId = first["promotion"].as_str().unwrap().parse().unwrap();
+    let release = StreamName::release(&"shop/web@1.0.0".parse().unwrap());
+    let by_sam = StreamName::person(&person("sam"));
+    let names = |items: &[Item], id: PromotionId| -> BTreeSet<&'static str> {
+        let about = |item: &&Item| serde_json::to_string(&item.entry.event).unwrap().contains(&format!("\"{id}\""));
+        items.iter().filter(about).map(|item| item.entry.event.name()).collect()
+    };
+    let listed = |reader: &str, stream: Option<&StreamName>, most: usize| {
+        history_for(world.engine(), &person(reader), stream, None, most).unwrap()
+    };
+    let found = |reader: &str| {
+        let filter = Filter { service: Some("shop/web".parse().unwrap()), ..Filter::default() };
+        search(world.engine(), &person(reader), &filter, |_| true, None, 200).unwrap().items
+    };
+    for reader in ["dana", "sam"] {
+        for items in [listed(reader, None, 200).0, listed(reader, Some(&release), 200).0, found(reader)] {
+            let told = names(&items, promotion);
+            assert_eq!(told.is_empty(), reader == "dana", "{reader}: {told:?}");
+            assert_eq!(told.contains("approval.recorded"), reader == "sam", "{told:?}");
+            assert!(names(&items, into_dev).contains("attestations.issued"), "{reader}");
+        }
+        let said = names(&listed(reader, Some(&by_sam), 200).0, promotion);
+        assert_eq!(said.contains("approval.recorded"), reader == "sam", "{said:?}");
+        // A page ends at an entry that its reader may read.
+        let (items, next) = listed(reader, Some(&release), 1);
+        assert_eq!(next, items.first().map(|item| item.seq), "{reader}");
+        let access = of_person(world.engine(), &person("sam")).unwrap();
+        let (access, hidden) = access.for_reader(world.engine(), &person(reader)).unwrap();
+        assert_eq!(access.uses.contains_key(&Permission::Approve), reader == "sam");
+        assert_eq!(hidden.contains(&Permission::Approve), reader == "dana");
+    }
 }
 
 #[test]

@@ -6,8 +6,8 @@ use axum::response::Response;
 use lockgate_api::wire::{
     ChangeRejectionRequest, ChangeReply, ChangeRow, ChangeSignatureRequest, Recovery, Rotation, Standing, SuspectRow,
 };
-use lockgate_engine::authorise::may_read_event;
 use lockgate_engine::change::ChangeView;
+use lockgate_engine::sight::Sight;
 use lockgate_engine::{
     Engine, Fault, Kind, Submission, change as changing, people, reader, session, suspects as doubts,
 };
@@ -118,10 +118,11 @@ pub(super) fn suspects_reply(
     since: Option<EntryIndex>,
 ) -> Result<Vec<SuspectRow>, Fault> {
     let governance = engine.governance()?;
+    let mut sight = Sight::new(engine.store(), &governance, person);
     let mut rows = Vec::new();
     for suspect in doubts::suspects(engine, since)? {
         let event = reader::entry(engine.store(), suspect.index)?.event;
-        if may_read_event(&governance, person, &event) {
+        if sight.event(&event)? {
             rows.push(suspect_row(suspect));
         }
     }

@@ -7,7 +7,7 @@ use axum::response::Response;
 use lockgate_api::csv;
 use lockgate_api::wire::{HistoryItem, HistoryReply};
 use lockgate_engine::authorise::names_hidden_service;
-use lockgate_engine::history::{self as histories, CameOut, DigestStart, Filter, Item};
+use lockgate_engine::history::{self as histories, CameOut, DigestStart, Filter, Item, Search};
 use lockgate_engine::suspects::suspects;
 use lockgate_engine::{Engine, Fault, Kind};
 use lockgate_ledger::Event;
@@ -58,6 +58,11 @@ impl Asked {
         let text = filled::<String>(call, "text")?.unwrap_or_default();
         Ok(Self { filter, text: text.to_lowercase(), before: filled(call, "before")?, most })
     }
+
+    /// Whether it is one stream or the whole ledger as it is, and nothing is looked for in it.
+    fn is_plain(&self) -> bool {
+        self.filter.is_plain() && self.text.is_empty()
+    }
 }
 
 /// A query value, parsed, unless it is absent or empty, as forms send it.
@@ -106,11 +111,14 @@ pub async fn export(call: Call) -> Result<Response, Fault> {
 /// What the store says.
 pub fn gathered(engine: &Engine, person: &PersonId, asked: Asked, pages: usize) -> Result<HistoryReply, Fault> {
     let mut asked = Asked { most: histories::PAGE_MAX, ..asked };
-    let mut all = history_reply(engine, person, &asked)?;
+    // What is looked for is found out once, and not for every page.
+    let (filter, is_plain) = (asked.filter.clone(), asked.is_plain());
+    let search = (!is_plain).then(|| Search::of(engine, person, &filter)).transpose()?;
+    let mut all = page_reply(engine, person, &asked, search.as_ref())?;
     for _ in 1..pages {
         let Some(next) = all.next else { break };
         asked.before = Some(next);
-        let page = history_reply(engine, person, &asked)?;
+        let page = page_reply(engine, person, &asked, search.as_ref())?;
         all.items.extend(page.items);
         (all.next, all.scanned_to) = (page.next, page.scanned_to);
     }
@@ -119,22 +127,33 @@ pub fn gathered(engine: &Engine, person: &PersonId, asked: Asked, pages: usize) 
 
 /// What happened, as far as somebody may read it: what the API gives, and what the timeline shows.
 pub fn history_reply(engine: &Engine, person: &PersonId, asked: &Asked) -> Result<HistoryReply, Fault> {
+    let search = (!asked.is_plain()).then(|| Search::of(engine, person, &asked.filter)).transpose()?;
+    page_reply(engine, person, asked, search.as_ref())
+}
+
+/// One page, of a search where there is one.
+fn page_reply(
+    engine: &Engine,
+    person: &PersonId,
+    asked: &Asked,
+    search: Option<&Search<'_>>,
+) -> Result<HistoryReply, Fault> {
     let Asked { filter, text, before, most } = asked;
     let governance = engine.governance()?;
     let is_hidden = |event: &Event| names_hidden_service(&governance, person, event);
     let line = |event: &Event| if is_hidden(event) { veiled_summary(event) } else { summary(event) };
-    let (items, next, scanned_to) = match filter.is_plain() && text.is_empty() {
-        true => {
+    let (items, next, scanned_to) = match search {
+        None => {
             let (items, next) = histories::history_for(engine, person, filter.streams.first(), *before, *most)?;
             (items, next, None)
         }
-        false => {
+        Some(search) => {
             let says = |item: &Item| {
                 text.is_empty()
                     || line(&item.entry.event).to_lowercase().contains(text)
                     || item.entry.actor.to_string().to_lowercase().contains(text)
             };
-            let found = histories::search(engine, person, filter, says, *before, *most)?;
+            let found = search.page(engine, says, *before, *most)?;
             (found.items, found.next, found.scanned_to)
         }
     };

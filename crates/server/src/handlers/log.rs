@@ -9,6 +9,7 @@ use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use lockgate_api::wire::ConsistencyReply;
+use lockgate_engine::sight::Sight;
 use lockgate_engine::{Engine, Fault, Kind, authorise};
 use lockgate_ledger::{Leaf, TrustFile};
 use lockgate_model::{EntryIndex, Limits, PersonId, TreeSize};
@@ -168,11 +169,13 @@ async fn event_page(engine: &Arc<Engine>, person: &PersonId, from: u64, target: 
         authorise::check(&governance, &person, Permission::Read, Object::Anywhere, None)?;
         let most = usize::try_from(target - from).unwrap_or(EVENT_PAGE).min(EVENT_PAGE);
         let entries = engine.store().entries(EntryIndex(from), most)?;
+        let mut sight = Sight::new(engine.store(), &governance, &person);
         let mut page = Vec::new();
         for (index, bytes) in (from..).zip(&entries) {
-            // Leaves of attestations are not events; the entry that names them is.
+            // Leaves of attestations are not events; the entry that names them is. An entry of
+            // which it cannot be found out who may read it is for nobody.
             if let Ok(Leaf::Entry(entry)) = Leaf::decode(bytes, &Limits::DEFAULT)
-                && authorise::may_read_event(&governance, &person, &entry.event)
+                && sight.event(&entry.event).unwrap_or(false)
             {
                 let hidden = authorise::names_hidden_service(&governance, &person, &entry.event);
                 let text = match hidden.then(|| serde_json::from_slice(bytes)) {

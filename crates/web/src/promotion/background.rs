@@ -1,9 +1,9 @@
 //! Background: what stands behind a promotion besides its gates: what changes against what runs, what deserves a second
 //! look, what people wrote when they signed, and who approved the same the last times.
 
-use lockgate_api::wire::{ApprovalRow, DiffReply, FirstRow, PastApprovalRow, PromotionReply};
-use lockgate_model::UnixMillis;
+use lockgate_api::wire::{ApprovalRow, FirstRow, PastApprovalRow, PromotionReply};
 use lockgate_model::facts::Verdict;
+use lockgate_model::{ReleaseName, UnixMillis};
 use maud::{Markup, html};
 
 use crate::origin::entry;
@@ -13,23 +13,34 @@ use crate::wording::{ago, command, outcome, plural, size, visible};
 /// From which growth in percent on a size deserves a second look.
 const GROWTH_PERCENT: u64 = 20;
 
-/// The page of a promotion with its background below; `against` is the comparison with what runs in the target, where
-/// that is another release.
-pub fn below(content: &Markup, promotion: &PromotionReply, against: Option<&DiffReply>, now: UnixMillis) -> Markup {
+/// What an open promotion would replace, as the manifests of both releases tell it; what evidence tells is a link away.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Against {
+    /// The release that runs in the target.
+    pub release: ReleaseName,
+    /// The commits that both were built from, as their publishers say.
+    pub commits: (Option<String>, Option<String>),
+    /// How large the artifacts of both are, in bytes.
+    pub size_bytes: (u64, u64),
+}
+
+/// The page of a promotion with its background below; `against` is what runs in the target, where that is another
+/// release.
+pub fn below(content: &Markup, promotion: &PromotionReply, against: Option<&Against>, now: UnixMillis) -> Markup {
     html! {
         (content)
         (hints(promotion, against))
-        @if let Some(diff) = against { (changes(promotion, diff)) }
+        @if let Some(against) = against { (changes(promotion, against)) }
         (words(&promotion.approvals, now))
         (before(promotion, now))
     }
 }
 
-/// Hints that something deserves a second look; each is something that the ledger or the comparison says.
-fn hints(promotion: &PromotionReply, against: Option<&DiffReply>) -> Markup {
+/// Hints that something deserves a second look; each is something that the ledger or a manifest says.
+fn hints(promotion: &PromotionReply, against: Option<&Against>) -> Markup {
     let service = promotion.release.service.as_str();
     let mut hints: Vec<String> = promotion.firsts.iter().map(|first| first_text(first, service)).collect();
-    hints.extend(against.map(growth).unwrap_or_default());
+    hints.extend(against.and_then(growth));
     html! {
         @if !hints.is_empty() {
             section aria-labelledby="hints-title" {
@@ -58,71 +69,38 @@ fn first_text(first: &FirstRow, service: &str) -> String {
     }
 }
 
-/// What the comparison says that deserves a second look.
-fn growth(diff: &DiffReply) -> Vec<String> {
-    let mut hints = Vec::new();
-    let new = diff.components.iter().filter(|one| one.before.is_none()).count() as u64;
-    if new > 0 {
-        hints.push(format!("It brings {new} new {}.", plural(new, "component", "components")));
-    }
-    if diff.sboms.0 && !diff.sboms.1 {
-        hints.push(format!("{} has a bill of materials, and it has none.", diff.from));
-    }
-    if diff.scans.0 && !diff.scans.1 {
-        hints.push(format!("{} was scanned, and it was not.", diff.from));
-    }
-    let found = diff.findings_added.len() as u64;
-    if found > 0 {
-        hints.push(format!("It brings {found} new {}.", plural(found, "finding", "findings")));
-    }
-    let (before, after) = diff.size_bytes;
+/// That the release is much larger than what it replaces.
+fn growth(against: &Against) -> Option<String> {
+    let (before, after) = against.size_bytes;
     let grown = u128::from(after.saturating_sub(before)) * 100;
-    if before > 0 && grown >= u128::from(before) * u128::from(GROWTH_PERCENT) {
-        let percent = grown / u128::from(before);
-        hints.push(format!("Its artifacts grew by {percent} %, from {} to {}.", size(before), size(after)));
+    if before == 0 || grown < u128::from(before) * u128::from(GROWTH_PERCENT) {
+        return None;
     }
-    hints
+    let percent = grown / u128::from(before);
+    Some(format!("Its artifacts grew by {percent} %, from {} to {}.", size(before), size(after)))
 }
 
-/// The comparison in numbers, with all of it a link away.
-fn changes(promotion: &PromotionReply, diff: &DiffReply) -> Markup {
-    let environment = &promotion.environment;
-    let link = diff_link(&diff.from, &diff.to, Some(environment));
+/// What the manifests tell, with the comparison of all that is known a link away.
+fn changes(promotion: &PromotionReply, against: &Against) -> Markup {
+    let (environment, from, to) = (&promotion.environment, &against.release, &promotion.release);
     let commit = |commit: Option<&str>| {
         html! {
             @match commit { Some(commit) => { code { (visible(commit)) } }, None => { span.quiet { "not named" } }, }
         }
     };
-    let count = |is: fn(bool, bool) -> bool| {
-        diff.components.iter().filter(|one| is(one.before.is_some(), one.after.is_some())).count()
-    };
     html! {
         section aria-labelledby="against-title" {
-            h2 id="against-title" { "What changes against " a href=(release_link(&diff.from)) { (diff.from) } }
+            h2 id="against-title" { "What changes against " a href=(release_link(from)) { (from) } }
             dl.facts {
-                dt { "Source" } dd { (commit(diff.commits.0.as_deref())) " → " (commit(diff.commits.1.as_deref())) }
-                dt { "Size" } dd { (size(diff.size_bytes.0)) " → " (size(diff.size_bytes.1)) }
-                dt { "Components" }
-                dd {
-                    @if diff.sboms == (true, true) {
-                        (count(|before, _| !before)) " new, " (count(|_, after| !after)) " gone, "
-                        (count(|before, after| before && after)) " changed"
-                    } @else {
-                        "cannot be compared without a bill of materials of both"
-                    }
-                }
-                dt { "Findings" }
-                dd {
-                    @if diff.scans == (true, true) {
-                        (diff.findings_added.len()) " new, " (diff.findings_fixed.len()) " fixed"
-                    } @else {
-                        "cannot be compared without a scan of both"
-                    }
-                }
-                dt { "Configurations" } dd { (diff.configurations.len()) " with another digest" }
+                dt { "Source" }
+                dd { (commit(against.commits.0.as_deref())) " → " (commit(against.commits.1.as_deref())) }
+                dt { "Size" } dd { (size(against.size_bytes.0)) " → " (size(against.size_bytes.1)) }
             }
-            p { a href=(link) { "All that changes, and what would happen" } }
-            (command("cli-against", &format!("lockgate diff {} {} --environment {environment}", diff.from, diff.to)))
+            p {
+                a href=(diff_link(from, to, Some(environment))) { "All that changes" }
+                ": components, findings, configurations, and what would happen"
+            }
+            (command("cli-against", &format!("lockgate diff {from} {to} --environment {environment}")))
         }
     }
 }
@@ -183,14 +161,16 @@ fn before(promotion: &PromotionReply, now: UnixMillis) -> Markup {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::diff::tests::nothing_differs;
     use crate::promotion::tests::promotion;
-    use lockgate_api::wire::ComponentRow;
     use lockgate_model::Digest;
 
     const HOSTILE: &str = "<script>alert(1)</script>\u{202e}";
 
-    fn page(promotion: &PromotionReply, against: Option<&DiffReply>) -> String {
+    fn replacing(size_bytes: (u64, u64)) -> Against {
+        Against { release: "shop/web@1.4.1".parse().unwrap(), commits: (None, None), size_bytes }
+    }
+
+    fn page(promotion: &PromotionReply, against: Option<&Against>) -> String {
         let text = below(&html! { p { "the page" } }, promotion, against, UnixMillis(0)).into_string();
         assert!(text.starts_with("<p>the page</p>"), "{text}");
         assert!(!text.contains("<script") && !text.contains('\u{202e}'), "{text}");
@@ -200,8 +180,8 @@ mod tests {
     #[test]
     fn what_is_not_known_is_not_said() {
         assert_eq!(page(&promotion(), None), "<p>the page</p>");
-        let text = page(&promotion(), Some(&nothing_differs()));
-        assert!(text.contains("0 new, 0 gone, 0 changed") && !text.contains("second look"), "{text}");
+        let text = page(&promotion(), Some(&replacing((1024, 1024))));
+        assert!(text.contains("not named") && !text.contains("second look"), "{text}");
     }
 
     #[test]
@@ -248,33 +228,19 @@ mod tests {
     }
 
     #[test]
-    fn a_comparison_gives_hints_from_its_own_numbers() {
-        let component = |before: Option<&str>, after: Option<&str>| ComponentRow {
-            name: HOSTILE.to_owned(),
-            before: before.map(str::to_owned),
-            after: after.map(str::to_owned),
-            purl: None,
-            licence_before: None,
-            licence_after: None,
+    fn manifests_give_a_hint_and_the_comparison_is_a_link_away() {
+        let check = |size_bytes: (u64, u64), hint: Option<&str>| {
+            let text = page(&promotion(), Some(&replacing(size_bytes)));
+            assert!(text.contains("/diff?from=") && text.contains("/releases/shop/web@1.4.1"), "{text}");
+            assert_eq!(text.matches(" hint</span>").count(), hint.iter().count(), "{size_bytes:?}: {text}");
+            assert!(hint.is_none_or(|hint| text.contains(hint)), "{size_bytes:?}: {text}");
         };
-        let check = |diff: &DiffReply, wanted: &[&str]| {
-            let text = page(&promotion(), Some(diff));
-            for words in wanted {
-                assert!(text.contains(words), "{words}: {text}");
-            }
-            assert_eq!(text.matches(" hint</span>").count(), growth(diff).len(), "{text}");
-            growth(diff).len()
-        };
-        let base = nothing_differs();
-        let components = vec![component(None, Some("1")), component(Some("1"), None), component(Some("1"), Some("2"))];
-        let more = DiffReply { components, ..base.clone() };
-        assert_eq!(check(&more, &["It brings 1 new component.", "1 new, 1 gone, 1 changed"]), 1);
-        let grown = DiffReply { size_bytes: (1024, 2048), ..base.clone() };
-        assert_eq!(check(&grown, &["Its artifacts grew by 100 %, from 1.0 KiB to 2.0 KiB."]), 1);
+        check((1024, 2048), Some("Its artifacts grew by 100 %, from 1.0 KiB to 2.0 KiB."));
         for size_bytes in [(1000, 1199), (2000, 1000), (0, 1000), (u64::MAX, u64::MAX)] {
-            assert_eq!(check(&DiffReply { size_bytes, ..base.clone() }, &[]), 0, "{size_bytes:?}");
+            check(size_bytes, None);
         }
-        let bare = DiffReply { sboms: (true, false), scans: (true, false), ..base };
-        assert_eq!(check(&bare, &["and it has none", "and it was not", "cannot be compared without a scan"]), 2);
+        let hostile = Against { commits: (Some(HOSTILE.to_owned()), Some("c0ffee".to_owned())), ..replacing((1, 1)) };
+        let text = page(&promotion(), Some(&hostile));
+        assert!(text.contains("c0ffee") && text.contains("&lt;script&gt;"), "{text}");
     }
 }
