@@ -35,7 +35,7 @@ pub use graph::{Edge, Graph, Node, graph};
 pub const PAGE_MAX: usize = 100;
 /// How many rows a page has that says nothing of it: more than a screen shows, and what a browser draws anew without
 /// being felt.
-pub const PAGE: usize = 20;
+pub const PAGE: usize = 15;
 /// How many names are read at a time.
 const NAMES: usize = 512;
 /// How many cells are read for one page at most; what else is read for it counts as so many cells as it takes.
