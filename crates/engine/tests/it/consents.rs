@@ -53,7 +53,7 @@ fn review_by(name: &str) -> consent::Review {
 fn signed(world: &World, promotion: PromotionId, name: &str, change: impl FnOnce(&mut ApprovalDocument)) -> Approve {
     let mut document = consent::document(world.engine(), promotion, review_by(name)).unwrap();
     change(&mut document);
-    signed_as_is(&document, name)
+    Approve { promotion, ..signed_as_is(&document, name) }
 }
 
 /// This very document, signed.
