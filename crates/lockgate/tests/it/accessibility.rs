@@ -84,6 +84,9 @@ fn no_screen_keeps_anybody_out() {
     browser.meddle(&rules);
     for address in ["/sign-in", "/enrol", "/approve/P-6"] {
         browser.open(&format!("{}{address}", site(&lockgate)));
+        if address.starts_with("/approve/") {
+            browser.until("location.pathname === '/sign-in'");
+        }
         found.extend(findings(&mut browser, &format!("{address}, not signed in")));
     }
     browser.open(&text(&lockgate.json(&["dashboard", "--print", "--as", "sam"], 0)["url"]));
