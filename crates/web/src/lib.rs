@@ -13,6 +13,7 @@ pub mod delegations;
 pub mod diff;
 pub mod drift;
 pub mod evidence;
+pub mod filter;
 pub mod freeze;
 pub mod graph;
 pub mod inbox;

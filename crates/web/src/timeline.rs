@@ -8,6 +8,7 @@ use lockgate_model::UnixMillis;
 use maud::{Markup, html};
 
 pub use self::views::{SAMPLE, View};
+use crate::filter::field;
 use crate::wording::{ago, argument, command, visible};
 
 /// The sorts of events that can be chosen: the first part of their names.
@@ -195,14 +196,6 @@ fn further(history: &HistoryReply, filter: &Filter) -> Markup {
 }
 
 fn form(filter: &Filter) -> Markup {
-    let field = |name: &str, label: &str, kind: &str, value: &str| {
-        html! {
-            div {
-                label for={ "filter-" (name) } { (label) }
-                input id={ "filter-" (name) } name=(name) type=(kind) value=(visible(value)) maxlength="128" autocomplete="off";
-            }
-        }
-    };
     html! {
         form.filters method="get" action="/timeline" role="search" {
             @if filter.view == View::Days { input type="hidden" name="view" value="days"; }

@@ -7,6 +7,7 @@ use maud::{Markup, html};
 
 use super::{Tab, person_link, tabs};
 use crate::Rights;
+use crate::filter::field;
 use crate::wording::{ago, argument, command, visible};
 
 /// How a request can end: the word in the log, its icon, and the class that repeats it as a colour.
@@ -120,14 +121,6 @@ pub fn content(reply: &AccessLogReply, filter: &Filter, rights: &Rights, now: Un
 }
 
 fn form(filter: &Filter) -> Markup {
-    let field = |name: &str, label: &str, kind: &str, value: &str| {
-        html! {
-            div {
-                label for={ "filter-" (name) } { (label) }
-                input id={ "filter-" (name) } name=(name) type=(kind) value=(visible(value)) maxlength="128" autocomplete="off";
-            }
-        }
-    };
     html! {
         form.filters method="get" action="/access/log" role="search" {
             (field("person", "Person or machine; - for nobody", "search", &filter.person))
