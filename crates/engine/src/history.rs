@@ -247,21 +247,6 @@ impl Filter {
     }
 }
 
-/// One page of a [`Search`] of its own.
-///
-/// # Errors
-/// As [`Search::of`] and [`Search::page`].
-pub fn search(
-    engine: &Engine,
-    principal: &PersonId,
-    filter: &Filter,
-    says: impl Fn(&Item) -> bool,
-    before: Option<u64>,
-    most: usize,
-) -> Result<Found, Fault> {
-    Search::of(engine, principal, filter)?.page(engine, says, before, most)
-}
-
 /// A search of somebody's, with what is found out once for all of its pages: the releases of a build, and where their
 /// entries stand.
 ///

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use lockgate_engine::access::{of_person, review, review_for};
 use lockgate_engine::attest::{Evidence, Form, attest, check};
 use lockgate_engine::bodies::Upload;
-use lockgate_engine::history::{Filter, Item, Search, history_for, search};
+use lockgate_engine::history::{Filter, Found, Item, Search, history_for};
 use lockgate_engine::push::{Publish, publish};
 use lockgate_engine::status::{open_promotions_for, services_for};
 use lockgate_engine::{Fault, authorise};
@@ -75,6 +75,12 @@ fn push_from(world: &World, release: &str, commit: &str) -> Digest {
     digest
 }
 
+/// One page of what somebody looks for.
+fn searched(world: &World, reader: &str, filter: &Filter, before: Option<u64>, most: usize) -> Found {
+    let reader = person(reader);
+    Search::of(world.engine(), &reader, filter).unwrap().page(world.engine(), |_| true, before, most).unwrap()
+}
+
 #[test]
 fn where_a_search_stands_says_nothing_of_other_services() {
     let world = scoped();
@@ -83,7 +89,7 @@ fn where_a_search_stands_says_nothing_of_other_services() {
     push_from(&world, "shop/web@1.0.0", &shared);
     let hidden = push_from(&world, "bank/api@1.1.0", &secret);
     let look = |reader: &str, filter: Filter, before: Option<u64>| {
-        let found = search(world.engine(), &person(reader), &filter, |_| true, before, 1).unwrap();
+        let found = searched(&world, reader, &filter, before, 1);
         (found.items.first().map(|item| item.index.0), found.next, found.scanned_to.map(|index| index.0))
     };
     let built = |start: &str| Filter { build: Some(start.to_owned()), ..Filter::default() };
@@ -210,7 +216,7 @@ fn promotions_into_other_environments_are_hidden() {
     };
     let found = |reader: &str| {
         let filter = Filter { service: Some("shop/web".parse().unwrap()), ..Filter::default() };
-        search(world.engine(), &person(reader), &filter, |_| true, None, 200).unwrap().items
+        searched(&world, reader, &filter, None, 200).items
     };
     for reader in ["dana", "sam"] {
         for items in [listed(reader, None, 200).0, listed(reader, Some(&release), 200).0, found(reader)] {
