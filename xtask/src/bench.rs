@@ -16,6 +16,7 @@ mod large;
 mod limits;
 mod machine;
 mod parse;
+mod pictures;
 mod push;
 mod rego;
 mod report;
@@ -70,6 +71,9 @@ pub struct Arguments {
     /// Measure one part alone and print its table; docs/benchmarks.md stays as it is
     #[arg(long, value_enum)]
     only: Option<Part>,
+    /// Of web and large: also take screenshots of the pages, into this folder
+    #[arg(long, value_name = "FOLDER", requires = "what")]
+    screens: Option<PathBuf>,
 }
 
 /// A bench of its own.
@@ -172,7 +176,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     }
     let sizes = Sizes::of(arguments);
     if let Some(what) = arguments.what {
-        return large::run(what == What::Large, large_extent(arguments, &sizes), &command_line(arguments));
+        let extent = large_extent(arguments, &sizes);
+        return large::run(what == What::Large, extent, &command_line(arguments), arguments.screens.as_deref());
     }
     let binary = workspace::build_lockgate(Profile::Release)?;
     let scratch = Scratch::new("bench")?;

@@ -11,6 +11,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::failure::{During as _, Failure, Result};
@@ -133,15 +135,40 @@ impl Browser {
         for domain in DOMAINS {
             self.send(&format!("{domain}.enable"), json!({}))?;
         }
-        let (width, height) = WINDOW;
-        let screen = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
-        self.send("Emulation.setDeviceMetricsOverride", screen)?;
+        self.resize(WINDOW)?;
         self.send("Runtime.addBinding", json!({ "name": BINDING }))?;
         self.send("Page.addScriptToEvaluateOnNewDocument", json!({ "source": OBSERVER }))?;
         let (name, value) = cookie;
         let cookie = json!({ "name": name, "value": value, "url": site, "httpOnly": true, "sameSite": "Strict" });
         self.send("Network.setCookie", cookie)?;
         Ok(())
+    }
+
+    /// Shows pages from here on in a window of another size, in pixels, to somebody who prefers `light` or `dark`.
+    ///
+    /// # Errors
+    /// When the browser refuses.
+    pub fn look_as(&mut self, window: (u32, u32), scheme: &str) -> Result<()> {
+        self.resize(window)?;
+        let features = json!([
+            { "name": "prefers-color-scheme", "value": scheme },
+            { "name": "prefers-reduced-motion", "value": "reduce" },
+        ]);
+        self.send("Emulation.setEmulatedMedia", json!({ "features": features })).map(drop)
+    }
+
+    /// What the window shows, as PNG.
+    ///
+    /// # Errors
+    /// When the browser gives none.
+    pub fn picture(&mut self) -> Result<Vec<u8>> {
+        let picture = self.send("Page.captureScreenshot", json!({ "format": "png" }))?;
+        STANDARD.decode(text(&picture, "data")?).during("read a picture")
+    }
+
+    fn resize(&mut self, (width, height): (u32, u32)) -> Result<()> {
+        let screen = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
+        self.send("Emulation.setDeviceMetricsOverride", screen).map(drop)
     }
 
     fn close_page(&mut self) -> Result<()> {

@@ -19,7 +19,7 @@ use lockgate_sign::note::VerifierKey;
 
 use super::append::Appender;
 use super::report::{Report, Row};
-use super::{machine, restart, results, web};
+use super::{machine, pictures, restart, results, web};
 use crate::failure::{During as _, Failure, Result};
 use crate::identity::{self, Identity};
 use crate::requests::{Request, junit};
@@ -74,11 +74,11 @@ pub struct Large {
 }
 
 /// Makes the ledger and measures the dashboard on it; with `whole`, restarts and memory too. Each has a section of its
-/// own in `docs/benchmarks.md`, which is written as soon as it is measured.
+/// own in `docs/benchmarks.md`, which is written as soon as it is measured. `pictures` is where screenshots go, if any.
 ///
 /// # Errors
 /// When something does not build, start or answer; a goal that is missed is no error.
-pub fn run(whole: bool, extent: Extent, command: &str) -> Result<()> {
+pub fn run(whole: bool, extent: Extent, command: &str, pictures: Option<&Path>) -> Result<()> {
     let binary = workspace::build_lockgate(Profile::Release)?;
     let scratch = Scratch::new("bench-large")?;
     let large = Large::make(&binary, scratch.path(), extent)?;
@@ -89,6 +89,11 @@ pub fn run(whole: bool, extent: Extent, command: &str) -> Result<()> {
     machine.push(browser);
     let rows = made.into_iter().chain(seen).collect();
     publish(&Report { title: "The dashboard", command: command.to_owned(), machine, rows })?;
+    if let Some(folder) = pictures {
+        let [_, person] = identity::NAMES;
+        let taken = pictures::take(&large, &large.sign_in(person)?, &scratch.path().join("pictures"), folder)?;
+        eprintln!("{taken} pictures of pages in {}", folder.display());
+    }
     if !whole {
         return large.server.stop();
     }

@@ -19,9 +19,9 @@ use crate::failure::{Failure, Result};
 use crate::requests::{Request, junit};
 
 /// The cookie of a session.
-const COOKIE: &str = "lockgate_session";
+pub const COOKIE: &str = "lockgate_session";
 /// Holds once a page has loaded with its scripts and shows something.
-const PAINTED: &str = "location.href !== 'about:blank' && window.leftBehind === undefined && \
+pub const PAINTED: &str = "location.href !== 'about:blank' && window.leftBehind === undefined && \
      document.readyState === 'complete' && performance.getEntriesByName('first-contentful-paint').length > 0";
 /// When the browser first painted something of the page, in milliseconds since the navigation began.
 const PAINT: &str = "performance.getEntriesByName('first-contentful-paint')[0].startTime";
