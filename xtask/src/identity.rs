@@ -16,6 +16,8 @@ use crate::failure::{During as _, Result};
 const NAMESPACE: &str = "sign-in.v1@lockgate.dev";
 /// The identities that work here: the pipeline, and the developer.
 pub const NAMES: [&str; 2] = ["ci", "dana"];
+/// The person of the demo who approves, and so has something to look at on every page.
+pub const APPROVER: &str = "sam";
 /// How long a demo instance may take until its people can sign in.
 const PEOPLE_LIMIT: Duration = Duration::from_secs(60);
 /// How often that is tried; sign-ins are rate-limited on purpose.

@@ -14,7 +14,7 @@ use lockgate_ledger::break_glass::BreakGlass;
 use lockgate_ledger::freeze::Freeze;
 use lockgate_model::{PersonId, Span, UnixMillis};
 use lockgate_policy::Object;
-use lockgate_web::Alarm;
+use lockgate_web::{Alarm, Waiting};
 
 /// How long an answer is good whatever happens.
 const FRESH: Span = Span::from_secs(2);
@@ -28,8 +28,8 @@ const KNOWN_MAX: usize = 1024;
 /// What stands in the head of a page.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Standing {
-    /// How many things wait for the person; at most one page of promotions is counted.
-    pub waiting: u64,
+    /// How many things wait for the person; of promotions, one page is counted.
+    pub waiting: Waiting,
     /// What is wrong.
     pub alarms: Vec<Alarm>,
 }
@@ -88,8 +88,9 @@ impl Known {
 }
 
 fn count(engine: &Engine, person: &PersonId) -> Result<Standing, Fault> {
-    let (promotions, _) = inbox::promotions(engine, person, None, inbox::PAGE_MAX)?;
-    let changes = inbox::changes(engine, person)?;
+    let (promotions, next) = inbox::promotions(engine, person, None, inbox::PAGE_MAX)?;
+    let count = promotions.len() + inbox::changes(engine, person)?.len() + inbox::waivers(engine, person)?.len();
+    let waiting = Waiting { count: count as u64, more: next.is_some() };
     let governance = engine.governance()?;
     let mut sight = Sight::new(engine.store(), &governance, person);
     let mut doubtful = 0_u64;
@@ -103,7 +104,7 @@ fn count(engine: &Engine, person: &PersonId) -> Result<Standing, Fault> {
         more => Some(format!("{more} entries rest on keys that were found compromised later; the timeline marks them")),
     };
     let alarms = text.map(lasting).into_iter().collect();
-    Ok(Standing { waiting: (promotions.len() + changes.len()) as u64, alarms })
+    Ok(Standing { waiting, alarms })
 }
 
 /// What people stopped or let past the gates, as far as somebody may know of it.

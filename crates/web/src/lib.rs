@@ -36,4 +36,4 @@ pub mod viewer;
 pub mod wording;
 
 pub use rights::Rights;
-pub use shell::{Alarm, Section, Shell};
+pub use shell::{Alarm, Section, Shell, Waiting};

@@ -8,6 +8,7 @@ use lockgate_model::{ServiceName, UnixMillis};
 use maud::{Markup, html};
 
 use crate::action::problem;
+use crate::shell::Waiting;
 use crate::wording::{ago, command, plural, span, visible};
 
 /// What a cell can be filtered by: the value in the address, and its words.
@@ -75,7 +76,7 @@ impl Filter {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Moment {
     /// How many things wait for whoever looks.
-    pub waiting: u64,
+    pub waiting: Waiting,
     /// The ledger's time at its newest entry, after which the checkpoint that covers it was signed.
     pub signed: UnixMillis,
     /// When the page is made.
@@ -96,7 +97,7 @@ pub fn content(matrix: &MatrixReply, filter: &Filter, moment: Moment) -> Markup 
             form id="pins" data-act="/v1/pins" data-method="POST" method="post" { (problem()) }
             div.scroll {
                 table.matrix.dense[filter.dense] id="matrix" {
-                    caption.quiet { "What runs in each environment, in the order of the pipeline" }
+                    caption.quiet { "What runs in each environment, in the order of the pipeline; = is the same release as where it comes from" }
                     thead { tr {
                         th scope="col" { "Service" }
                         @for column in &matrix.columns { th scope="col" { (column.environment.as_str()) } }
@@ -121,7 +122,7 @@ pub(crate) fn summary(matrix: &MatrixReply, moment: Moment) -> Markup {
     let more = if matrix.open_cut { "+" } else { "" };
     html! {
         ul.summary {
-            li { a href="/inbox" { strong { (waiting) } (plural(waiting, " waits for you", " wait for you")) } }
+            li { a href="/inbox" { strong { (waiting.to_string()) } (plural(waiting.count, " waits for you", " wait for you")) } }
             li { a href="/?state=open" { strong { (matrix.open) (more) } (plural(matrix.open, " open promotion", " open promotions")) } }
             li {
                 a href="/?state=frozen" { strong { (matrix.freezes) } (plural(matrix.freezes, " freeze in force", " freezes in force")) }
@@ -286,7 +287,7 @@ fn marks(cell: &MatrixCell, column: &MatrixColumn) -> Markup {
         @if cell.rollback {
             span.mark title="this came back by a rollback" { span.icon aria-hidden="true" { "↺" } " rollback" }
         }
-        @if cell.same { span.mark title={ "the same as in " (after) } { "= same" } }
+        @if cell.same { span.mark title={ "the same as in " (after) } { "=" } }
         @if cell.behind {
             @match cell.behind_by {
                 Some(by) => {
@@ -369,8 +370,12 @@ fn left(ends: UnixMillis, now: UnixMillis) -> String {
 mod tests {
     use super::*;
 
-    fn moment(waiting: u64, now: u64) -> Moment {
-        Moment { waiting, signed: UnixMillis(now.saturating_sub(180_000)), now: UnixMillis(now) }
+    fn moment(count: u64, now: u64) -> Moment {
+        Moment {
+            waiting: Waiting { count, more: false },
+            signed: UnixMillis(now.saturating_sub(180_000)),
+            now: UnixMillis(now),
+        }
     }
 
     fn matrix() -> MatrixReply {

@@ -62,7 +62,9 @@ fn coverage(metrics: &MetricsReply, now: UnixMillis) -> Markup {
             "Counted from " (metrics.entries) " entries of the ledger: " (metrics.promotions) " promotions that you may read. "
             @if !metrics.complete {
                 span.state.warn { span.icon aria-hidden="true" { "!" } " not all of it" }
-                " There is more than is counted at once; nothing is left out of the last " (days) " days, since "
+                " There is more than is counted at once; nothing is left out "
+                @if days > 0 { "of the last " (days) (plural(days, " day", " days")) ", " }
+                "since "
                 time datetime=(metrics.covered_from.rfc3339_secs()) { (metrics.covered_from.rfc3339_secs()) } "."
             }
         }

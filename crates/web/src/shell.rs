@@ -1,5 +1,7 @@
 //! The shell: what every page of the dashboard has around its content.
 
+use std::fmt;
+
 use lockgate_model::{PersonId, UnixMillis};
 use maud::{DOCTYPE, Markup, html};
 
@@ -68,6 +70,21 @@ pub struct Alarm {
     pub ends: Option<UnixMillis>,
 }
 
+/// How many things wait for somebody.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Waiting {
+    /// As far as they were counted.
+    pub count: u64,
+    /// Whether there may be more.
+    pub more: bool,
+}
+
+impl fmt::Display for Waiting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.count, if self.more { "+" } else { "" })
+    }
+}
+
 /// What is around the content.
 #[derive(Debug, Clone)]
 pub struct Shell {
@@ -84,7 +101,7 @@ pub struct Shell {
     /// The server's time.
     pub now: UnixMillis,
     /// How many things wait for this person.
-    pub waiting: u64,
+    pub waiting: Waiting,
     /// What holds everything up at the moment, such as a freeze; shown on every page.
     pub alarms: Vec<Alarm>,
 }
@@ -153,8 +170,8 @@ impl Shell {
                             li {
                                 a href=(address) data-go=(letter) aria-current=[(section == Some(one)).then_some("page")] {
                                     (name)
-                                    @if one == Section::Inbox && self.waiting > 0 {
-                                        " " span.count { (self.waiting) }
+                                    @if one == Section::Inbox && self.waiting.count > 0 {
+                                        " " span.count { (self.waiting.to_string()) }
                                     }
                                 }
                             }
@@ -210,7 +227,7 @@ pub(crate) mod tests {
             signed: UnixMillis(1_700_000_000_000 - 180_000),
             demo: false,
             now: UnixMillis(1_700_000_000_000),
-            waiting: 2,
+            waiting: Waiting { count: 2, more: false },
             alarms: Vec::new(),
         }
     }

@@ -90,8 +90,8 @@ pub fn run(whole: bool, extent: Extent, command: &str, pictures: Option<&Path>) 
     let rows = made.into_iter().chain(seen).collect();
     publish(&Report { title: "The dashboard", command: command.to_owned(), machine, rows })?;
     if let Some(folder) = pictures {
-        let [_, person] = identity::NAMES;
-        let taken = pictures::take(&large, &large.sign_in(person)?, &scratch.path().join("pictures"), folder)?;
+        let taken =
+            pictures::take(&large, &large.sign_in(identity::APPROVER)?, &scratch.path().join("pictures"), folder)?;
         eprintln!("{taken} pictures of pages in {}", folder.display());
     }
     if !whole {

@@ -31,7 +31,7 @@ const PAGES: [(&str, &str); 16] = [
     ("changes", "/changes"),
     ("nothing-found", "/?q=nothing"),
 ];
-/// The first open promotion that a page shows, or nothing.
+/// The first promotion that waits for whoever is signed in, or nothing.
 const WAITING: &str = "document.querySelector('main a[href^=\"/promotions/\"]')?.getAttribute('href') ?? ''";
 
 /// Takes every page in each width and scheme into a folder, as `<page>-<width>-<scheme>.png`, and says how many; none
@@ -44,11 +44,11 @@ pub fn take(large: &Large, reader: &str, profile: &Path, folder: &Path) -> Resul
     fs::create_dir_all(folder).during(format!("make `{}`", folder.display()))?;
     let site = large.server.url().trim_end_matches('/').to_owned();
     browser.fresh_page(&site, (COOKIE, reader))?;
-    browser.go(&format!("{site}/?state=open"))?;
+    browser.go(&format!("{site}/inbox"))?;
     browser.until(PAINTED)?;
     let waiting = browser.evaluate(WAITING)?;
     let waiting = waiting.as_str().filter(|path| !path.is_empty());
-    let waiting = waiting.ok_or_else(|| Failure::new("no open promotion is shown"))?.to_owned();
+    let waiting = waiting.ok_or_else(|| Failure::new("the inbox shows no promotion"))?.to_owned();
     let release = format!("{}@1.1.0", service(0));
     let mut pages: Vec<(&str, String)> = PAGES.map(|(name, path)| (name, path.to_owned())).to_vec();
     pages.push(("promotion", waiting));

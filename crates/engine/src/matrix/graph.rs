@@ -1,7 +1,8 @@
 //! Graph: the environments of the active policy set, what leads from one into another, and how much is in each.
 //!
-//! For pipelines that do not form one line. What runs is counted only where there is so little of it that a page of the
-//! matrix could read it too; where there is more, the graph says so instead of reading all.
+//! For pipelines that do not form one line. That something runs is told by the names of streams; which version it is has
+//! to be read, and is only where there is so little of it that a page of the matrix could read it too. Where there is more,
+//! the graph says so instead of reading all.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +22,8 @@ pub struct Node {
     pub environment: EnvName,
     /// How many services run something there; absent where there are too many to count.
     pub running: Option<u64>,
-    /// How many of them run an older version than an environment that they come from; absent likewise.
+    /// How many of them run an older version than an environment that they come from; absent where there are too many to
+    /// read.
     pub behind: Option<u64>,
     /// How many promotions into it are open.
     pub open: u64,
@@ -38,7 +40,7 @@ pub struct Edge {
     pub comes: bool,
     /// The gates that ask for a certificate of the first, of some service at least.
     pub gates: Vec<GateName>,
-    /// How many services run an older version in the second; absent where there are too many to count.
+    /// How many services run an older version in the second; absent where there are too many to read.
     pub behind: Option<u64>,
 }
 
@@ -53,6 +55,11 @@ pub struct Graph {
     pub open_cut: bool,
 }
 
+/// How many places, each a service in an environment, are counted at most.
+const PLACES_MAX: usize = 50_000;
+
+/// A service that runs something in an environment, and the entry of its grant.
+type Places<'a> = Vec<(&'a EnvName, ServiceName, EntryIndex)>;
 /// What runs of each service in each environment.
 type Everywhere = BTreeMap<EnvName, BTreeMap<ServiceName, Version>>;
 
@@ -66,21 +73,23 @@ pub fn graph(engine: &Engine, principal: &PersonId) -> Result<Graph, Fault> {
     let reader = Reader { governance: &governance, principal, now };
     let policy = &governance.policy;
     let found = open(engine, &reader, false)?;
-    let running = running(engine, &reader, policy.environments())?;
+    let places = places(engine, &reader, policy.environments())?;
+    let read = places.as_ref().filter(|places| places.len() <= CELLS_MAX);
+    let versions = read.map(|places| versions(engine, places)).transpose()?;
     let mut edges = edges(policy);
-    if let Some(running) = &running {
+    if let Some(versions) = &versions {
         for edge in &mut edges {
-            edge.behind = Some(behind(running, &edge.into, &[&edge.from]));
+            edge.behind = Some(behind(versions, &edge.into, &[&edge.from]));
         }
     }
     let node = |environment: &Environment| {
         let name = &environment.name;
         let sources: Vec<&EnvName> = environment.after.iter().collect();
-        let known = running.as_ref();
+        let here = |places: &Places<'_>| places.iter().filter(|(environment, ..)| *environment == name).count() as u64;
         Node {
             environment: name.clone(),
-            running: known.map(|all| all.get(name).map_or(0, BTreeMap::len) as u64),
-            behind: known.map(|all| behind(all, name, &sources)),
+            running: places.as_ref().map(here),
+            behind: versions.as_ref().map(|all| behind(all, name, &sources)),
             open: found.by_environment.get(name).copied().unwrap_or_default(),
         }
     };
@@ -111,9 +120,9 @@ fn edges(policy: &PolicySet) -> Vec<Edge> {
     edges
 }
 
-/// What runs everywhere, by the names of the streams first: none where they are more than a page may read.
-fn running(engine: &Engine, by: &Reader<'_>, environments: &[Environment]) -> Result<Option<Everywhere>, Fault> {
-    let mut places: Vec<(&EnvName, ServiceName, EntryIndex)> = Vec::new();
+/// Where something runs, and the entry that says what: none where there are more than [`PLACES_MAX`].
+fn places<'a>(engine: &Engine, by: &Reader<'_>, environments: &'a [Environment]) -> Result<Option<Places<'a>>, Fault> {
+    let mut places = Places::new();
     let mut read = 0;
     for environment in environments.iter().map(|environment| &environment.name) {
         let prefix = format!("running:{environment}/");
@@ -121,7 +130,7 @@ fn running(engine: &Engine, by: &Reader<'_>, environments: &[Environment]) -> Re
         loop {
             let heads = engine.store().stream_heads(&prefix, after.as_deref(), NAMES)?;
             read += heads.len();
-            if read > CELLS_MAX {
+            if read > PLACES_MAX {
                 return Ok(None);
             }
             for (stream, head) in &heads {
@@ -135,13 +144,18 @@ fn running(engine: &Engine, by: &Reader<'_>, environments: &[Environment]) -> Re
             }
         }
     }
+    Ok(Some(places))
+}
+
+/// Which versions run there.
+fn versions(engine: &Engine, places: &Places<'_>) -> Result<Everywhere, Fault> {
     let mut all = Everywhere::new();
     for (environment, service, index) in places {
-        if let Event::GrantIssued(grant) = reader::entry(engine.store(), index)?.event {
-            all.entry(environment.clone()).or_default().insert(service, grant.release.version);
+        if let Event::GrantIssued(grant) = reader::entry(engine.store(), *index)?.event {
+            all.entry((*environment).clone()).or_default().insert(service.clone(), grant.release.version);
         }
     }
-    Ok(Some(all))
+    Ok(all)
 }
 
 /// How many services run an older version in an environment than in at least one of those that they come from.
