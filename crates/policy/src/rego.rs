@@ -157,13 +157,12 @@ impl Answers {
         let pending = match (&policy.modules().prepared, names.is_empty()) {
             (_, true) => failed("nothing was asked".to_owned()),
             (None, _) => failed("the policy set has no modules".to_owned()),
-            (Some(prepared), _) => match input::value_of(facts) {
-                Ok(input) => evaluate::ask(prepared, input, questions),
-                Err(error @ InputError::TooLong) => {
-                    Pending::all(names.len(), Answer::Exhausted { place: None, message: error.to_string() })
-                }
-                Err(error) => failed(error.to_string()),
-            },
+            (Some(prepared), _) => evaluate::ask(prepared, questions, || {
+                input::value_of(facts).map_err(|error| match error {
+                    InputError::TooLong => Answer::Exhausted { place: None, message: error.to_string() },
+                    InputError::NoForm(_) => Answer::Failed { place: None, message: error.to_string() },
+                })
+            }),
         };
         Asked { names, pending }
     }

@@ -98,9 +98,8 @@ impl Coming {
             // Where there is no second thread, the first one answers everything.
             let _ = on_a_thread(move || {
                 // Threads that count references to the same values wait for each other more than they gain.
-                let own = copy_of(&input);
-                drop(input);
-                answer_all(&modules, 1, &own, &theirs, &sender);
+                let own = move || Some(copy_of(&input));
+                answer_all(&modules, 1, own, &theirs, &sender);
             });
         } else {
             drop((input, sender));
@@ -125,18 +124,30 @@ impl Coming {
     }
 }
 
-/// Begins to answer every question on one input: an object.
-pub(super) fn ask(modules: &Arc<Prepared>, input: Value, questions: Vec<Question>) -> Pending {
+/// Begins to answer every question on one input, an object, which is made while the thread gets ready; where there is
+/// none, the same answer stands for all.
+pub(super) fn ask(
+    modules: &Arc<Prepared>,
+    questions: Vec<Question>,
+    input: impl FnOnce() -> Result<Value, Answer>,
+) -> Pending {
     let asked = questions.len();
     let stop = Arc::new(AtomicBool::new(false));
     let questions = Arc::new(Questions { all: questions, next: AtomicUsize::new(0), stop });
     let (sender, receiver) = channel();
-    let (own, theirs, shared, answers) = (Arc::clone(modules), Arc::clone(&questions), input.clone(), sender.clone());
-    match on_a_thread(move || answer_all(&own, 0, &shared, &theirs, &answers)) {
-        Ok(()) => {
+    let (own, theirs, answers) = (Arc::clone(modules), Arc::clone(&questions), sender.clone());
+    let (give, given) = channel::<Value>();
+    let begun = on_a_thread(move || answer_all(&own, 0, || given.recv().ok(), &theirs, &answers));
+    if let Err(error) = begun {
+        return Pending::all(asked, failed(format!("no thread to evaluate on: {error}")));
+    }
+    match input() {
+        Ok(input) => {
+            // A thread that is gone gives no answers, which is told where they are waited for.
+            let _ = give.send(input.clone());
             Pending { asked, coming: Ok(Coming { modules: Arc::clone(modules), questions, input, sender, receiver }) }
         }
-        Err(error) => Pending::all(asked, failed(format!("no thread to evaluate on: {error}"))),
+        Err(answer) => Pending::all(asked, answer),
     }
 }
 
@@ -160,11 +171,14 @@ pub(super) fn copy_of(value: &Value) -> Value {
 fn answer_all(
     modules: &Prepared,
     thread: usize,
-    input: &Value,
+    input: impl FnOnce() -> Option<Value>,
     questions: &Questions,
     sender: &Sender<(usize, Answer)>,
 ) {
-    let mut ready: Option<Engine> = None;
+    // Copied before the input is waited for; where that fails, each question fails with the reason.
+    let copied = catch_unwind(AssertUnwindSafe(|| modules.engine(thread).ok()));
+    let mut ready: Option<Engine> = copied.ok().flatten();
+    let Some(input) = input() else { return };
     while let Some((position, question)) = questions.take() {
         let taken = ready.take();
         let attempt = catch_unwind(AssertUnwindSafe(|| {
@@ -172,7 +186,7 @@ fn answer_all(
                 Some(ready) => ready,
                 None => modules.engine(thread)?,
             };
-            let answer = answer(&mut engine, input, question, &questions.stop);
+            let answer = answer(&mut engine, &input, question, &questions.stop);
             Ok::<_, String>((answer, engine))
         }));
         let answer = match attempt {
