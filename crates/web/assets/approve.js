@@ -9,6 +9,7 @@ import { keysOf } from '/assets/passkey.js';
 import { checkWords } from '/assets/words.js';
 import {
   clearProblem, copyButtons, fill, fillLines, fillList, part, passkeysWork, problem, quoted, say, show, step, visible,
+  visibleLines,
 } from '/assets/page.js';
 
 const NAMESPACE = 'promotion-approval.v1@lockgate.dev';
@@ -70,7 +71,7 @@ async function open(digest, button) {
     throw new Error('the server sent other bytes than the document names as evidence');
   }
   const text = new TextDecoder().decode(bytes);
-  const lines = text.slice(0, SHOWN_MOST).split('\n').map(visible).join('\n');
+  const lines = visibleLines(text.slice(0, SHOWN_MOST));
   fill('evidence-text', text.length > SHOWN_MOST ? `${lines}\n\u2026 and more, which is not shown here` : lines);
   show('evidence-text');
   button.textContent = 'Opened';
@@ -154,7 +155,7 @@ async function display() {
     openedAt ??= said.openedAt ?? null;
     listEvidence(said.evidence);
     fillLines('text', text);
-    fill('exact', document);
+    fill('exact', visibleLines(document));
     fill('words', code);
     show('document');
     object(objection, decided.verdict);

@@ -5,7 +5,7 @@ import { fingerprint, sign, utf8 } from '/assets/sshsig.js';
 import { create } from '/assets/passkey.js';
 import { checkWords } from '/assets/words.js';
 import {
-  copyButtons, fill, fillList, part, passkeysWork, quoted, say, show, step, visible,
+  copyButtons, fill, fillList, part, passkeysWork, quoted, say, show, step, visible, visibleLines,
 } from '/assets/page.js';
 
 const NAMESPACE = 'key-enrolment.v1@lockgate.dev';
@@ -57,7 +57,7 @@ async function make() {
     ['passkey of', visible(key.rpId)],
     ['ledger', visible(document.ledger)],
   ]);
-  fill('exact', text);
+  fill('exact', visibleLines(text));
   fill('words', code);
   show('ask', false);
   show('document');

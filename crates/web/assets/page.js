@@ -47,6 +47,11 @@ export function visible(text) {
   );
 }
 
+// The same for text of several lines, which stay lines.
+export function visibleLines(text) {
+  return text.split('\n').map(visible).join('\n');
+}
+
 export function say(text) {
   fill('status', text);
 }

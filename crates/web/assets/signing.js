@@ -9,7 +9,7 @@ import { obstacle, keysOf } from '/assets/passkey.js';
 import { sign, utf8 } from '/assets/sshsig.js';
 import { canonical, changeDemand, digestOf, readJson } from '/assets/verifier.js';
 import { codeWords } from '/assets/words.js';
-import { fill, fillList, part, visible } from '/assets/page.js';
+import { fill, fillList, part, visible, visibleLines } from '/assets/page.js';
 
 const ENROLMENT = 'key-enrolment.v1@lockgate.dev';
 const WAIVER = 'waiver.v1@lockgate.dev';
@@ -413,7 +413,7 @@ async function confirmed(kind, by, document, text, left) {
   const all = [['kind', kind.words], ['purpose', kind.namespace], ...facts(document, kind.name), ['signed by', by]];
   fillList('signing-facts', all.map((pair) => pair.map(visible)));
   fill('signing-words', await codeWords(text));
-  fill('signing-exact', text);
+  fill('signing-exact', visibleLines(text));
   fill('signing-status', '');
   const dialog = part('signing');
   const button = part('signing-sign');

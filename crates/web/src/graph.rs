@@ -306,10 +306,17 @@ mod tests {
 
     /// Two ways from dev to production, and one past both.
     fn diamond() -> Graph {
-        let node =
-            |text: &str, running: Option<u64>| Node { environment: name(text), running, behind: running, open: 1 };
+        let node = |text: &str, running: Option<u64>, behind: Option<u64>| {
+            let environment = name(text);
+            Node { environment, running, behind, open: 1 }
+        };
         Graph {
-            nodes: vec![node("dev", Some(1)), node("qa", Some(12)), node("load", None), node("production", Some(0))],
+            nodes: vec![
+                node("dev", Some(1), Some(1)),
+                node("qa", Some(2000), None),
+                node("load", None, None),
+                node("production", Some(0), Some(0)),
+            ],
             edges: vec![
                 edge("dev", "qa", &["order"]),
                 edge("dev", "load", &[]),
@@ -348,6 +355,7 @@ mod tests {
         assert_eq!(parts, [4, 5, 1], "{drawn}");
         for wanted in [
             "dev: 1 service runs, 1 behind, 1 open promotion; ",
+            "qa from dev: 2000 services run, behind not counted, 1 open promotion; ",
             "load from dev: services not counted, behind not counted, 1 open promotion; ",
             "production from dev and load and qa: 0 services run, 0 behind, 1 open promotion</title>",
             "aria-labelledby=\"graph-title graph-words\"",

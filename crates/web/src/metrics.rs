@@ -326,6 +326,19 @@ mod tests {
     }
 
     #[test]
+    fn a_time_of_less_than_a_day_is_told_by_its_beginning() {
+        let check = |days_later: u64, wanted: &str| {
+            let reply = metrics();
+            let now = UnixMillis(reply.covered_from.0 + days_later * 86_400_000);
+            let text = coverage(&reply, now).into_string();
+            assert!(text.contains(wanted), "{wanted}: {text}");
+        };
+        check(0, "nothing is left out since <time");
+        check(1, "nothing is left out of the last 1 day, since <time");
+        check(7, "nothing is left out of the last 7 days, since <time");
+    }
+
+    #[test]
     fn every_chart_has_its_table_and_says_what_is_covered() {
         let text = content(&metrics(), Span::from_secs(90 * DAY_SECS), UnixMillis(10 * 86_400_000)).into_string();
         assert_eq!(text.matches("As a table").count(), text.matches("class=\"figure\"").count(), "{text}");

@@ -170,7 +170,7 @@ impl Shell {
                             li {
                                 a href=(address) data-go=(letter) aria-current=[(section == Some(one)).then_some("page")] {
                                     (name)
-                                    @if one == Section::Inbox && self.waiting.count > 0 {
+                                    @if one == Section::Inbox && self.waiting != Waiting::default() {
                                         " " span.count { (self.waiting.to_string()) }
                                     }
                                 }
@@ -241,6 +241,20 @@ pub(crate) mod tests {
             assert!(!page.contains(bad), "{bad} in {page}");
         }
         assert!(page.contains(r#"href="/inbox" data-go="i" aria-current="page""#), "{page}");
+    }
+
+    #[test]
+    fn what_waits_is_counted_and_more_than_was_counted_is_said() {
+        let check = |count: u64, more: bool, wanted: Option<&str>| {
+            let page = Shell { waiting: Waiting { count, more }, ..shell() }.page(None, "title", &html! {});
+            let found = page.split_once("class=\"count\">").and_then(|(_, rest)| rest.split('<').next());
+            assert_eq!(found, wanted, "{count} {more}");
+        };
+        check(0, false, None);
+        check(2, false, Some("2"));
+        check(50, true, Some("50+"));
+        // None of the first promotions was for this person; nobody looked at the rest.
+        check(0, true, Some("0+"));
     }
 
     #[test]

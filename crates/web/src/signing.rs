@@ -55,7 +55,7 @@ pub fn dialog() -> Markup {
                  it verified itself."
             }
             details {
-                summary { "The exact bytes, as they are signed" }
+                summary { "The exact bytes, as they are signed; what does not show is written as \\u{…}" }
                 pre.note id="signing-exact" tabindex="0" {}
             }
             p.quiet id="signing-status" role="status" {}

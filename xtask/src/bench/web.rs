@@ -56,6 +56,7 @@ fn views(pages: &mut Pages, extent: Extent) -> Result<Vec<Row>> {
     for (what, path) in &filters {
         rows.push(view(pages, &format!("filter: {what}"), path, extent.samples, Some((100.0, "100 ms")))?);
     }
+    rows.push(view(pages, "as a graph, `GET /?view=graph`", "/?view=graph", extent.samples, Some((150.0, "150 ms")))?);
     rows.push(view(pages, "`GET /metrics`, read before", "/metrics", extent.samples, None)?);
     Ok(rows)
 }

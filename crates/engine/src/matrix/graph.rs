@@ -58,8 +58,8 @@ pub struct Graph {
 /// How many places, each a service in an environment, are counted at most.
 const PLACES_MAX: usize = 50_000;
 
-/// A service that runs something in an environment, and the entry of its grant.
-type Places<'a> = Vec<(&'a EnvName, ServiceName, EntryIndex)>;
+/// The services that run something in each environment, with the entry of its grant.
+type Places<'a> = BTreeMap<&'a EnvName, Vec<(ServiceName, EntryIndex)>>;
 /// What runs of each service in each environment.
 type Everywhere = BTreeMap<EnvName, BTreeMap<ServiceName, Version>>;
 
@@ -74,8 +74,8 @@ pub fn graph(engine: &Engine, principal: &PersonId) -> Result<Graph, Fault> {
     let policy = &governance.policy;
     let found = open(engine, &reader, false)?;
     let places = places(engine, &reader, policy.environments())?;
-    let read = places.as_ref().filter(|places| places.len() <= CELLS_MAX);
-    let versions = read.map(|places| versions(engine, places)).transpose()?;
+    let few = places.as_ref().filter(|places| places.values().map(Vec::len).sum::<usize>() <= CELLS_MAX);
+    let versions = few.map(|places| versions(engine, places)).transpose()?;
     let mut edges = edges(policy);
     if let Some(versions) = &versions {
         for edge in &mut edges {
@@ -85,7 +85,7 @@ pub fn graph(engine: &Engine, principal: &PersonId) -> Result<Graph, Fault> {
     let node = |environment: &Environment| {
         let name = &environment.name;
         let sources: Vec<&EnvName> = environment.after.iter().collect();
-        let here = |places: &Places<'_>| places.iter().filter(|(environment, ..)| *environment == name).count() as u64;
+        let here = |places: &Places<'_>| places.get(name).map_or(0, Vec::len) as u64;
         Node {
             environment: name.clone(),
             running: places.as_ref().map(here),
@@ -136,7 +136,7 @@ fn places<'a>(engine: &Engine, by: &Reader<'_>, environments: &'a [Environment])
             for (stream, head) in &heads {
                 let name = stream.as_str().strip_prefix(&prefix).and_then(|name| name.parse::<ServiceName>().ok());
                 let readable = name.filter(|service| by.may_read(Object::Target(service, environment)));
-                places.extend(readable.map(|service| (environment, service, head.index)));
+                places.entry(environment).or_default().extend(readable.map(|service| (service, head.index)));
             }
             match heads.last() {
                 Some((stream, _)) if heads.len() == NAMES => after = Some(stream.as_str().to_owned()),
@@ -150,9 +150,11 @@ fn places<'a>(engine: &Engine, by: &Reader<'_>, environments: &'a [Environment])
 /// Which versions run there.
 fn versions(engine: &Engine, places: &Places<'_>) -> Result<Everywhere, Fault> {
     let mut all = Everywhere::new();
-    for (environment, service, index) in places {
-        if let Event::GrantIssued(grant) = reader::entry(engine.store(), *index)?.event {
-            all.entry((*environment).clone()).or_default().insert(service.clone(), grant.release.version);
+    for (environment, services) in places {
+        for (service, index) in services {
+            if let Event::GrantIssued(grant) = reader::entry(engine.store(), *index)?.event {
+                all.entry((*environment).clone()).or_default().insert(service.clone(), grant.release.version);
+            }
         }
     }
     Ok(all)

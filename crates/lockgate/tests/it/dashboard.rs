@@ -27,9 +27,9 @@ pub fn at(browser: &mut Browser, path: &str) {
     browser.until(&format!("location.pathname === '{path}' && document.readyState === 'complete'"));
 }
 
-/// Whether the page's content says this.
+/// Waits until the page says this, beside what every page says.
 pub fn says(browser: &mut Browser, words: &str) {
-    browser.until(&format!("document.getElementById('content').textContent.includes({})", json!(words)));
+    browser.until(&format!("document.querySelector('main').textContent.includes({})", json!(words)));
 }
 
 #[test]

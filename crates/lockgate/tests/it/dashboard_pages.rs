@@ -416,15 +416,20 @@ fn hostile_text_is_shown_as_text() {
     addresses.extend([format!("/?q={query}"), format!("/timeline?text={query}&event={query}&service={query}")]);
     addresses.extend([format!("/access?person={query}&permission={query}&service={query}&environment={query}")]);
     addresses.extend([format!("/access/review?q={query}"), format!("/access/log?person={query}&action={query}")]);
-    let harmless = "document.querySelector('img[src=x], a[href^=\"javascript:\"]') === null && \
-        !/[\\u0000-\\u0008\\u000b-\\u001f\\u202a-\\u202e\\u2066-\\u2069]/.test(document.documentElement.outerHTML)";
+    // The place of what does not show, where there is one.
+    let harmless = "document.querySelector('img[src=x], a[href^=\"javascript:\"]') === null && (document.documentElement\
+        .outerHTML.match(/.{0,40}[\\u0000-\\u0008\\u000b-\\u001f\\u202a-\\u202e\\u2066-\\u2069]/)?.[0] ?? true)";
     for address in &addresses {
         look(&mut browser, &lockgate, address);
         assert_eq!(browser.evaluate(harmless), json!(true), "{address}");
     }
-    for address in ["/inbox".to_owned(), "/timeline".to_owned(), format!("/promotions/{promotion}")] {
+    let there = [format!("/promotions/{promotion}"), format!("/approve/{promotion}")];
+    for address in ["/inbox".to_owned(), "/timeline".to_owned()].iter().chain(&there) {
         browser.open(&format!("{}{address}", site(&lockgate)));
+        // What a script fills in comes after the page.
         says(&mut browser, "<script>window.hurt = 1</script>");
+        browser.until("document.getElementById('exact')?.textContent !== ''");
+        browser.is_usable();
         assert_eq!(browser.evaluate(harmless), json!(true), "{address}");
     }
     browser.was_clean(&[&host(&lockgate)]);

@@ -297,7 +297,11 @@ impl Browser {
     /// The page fits the narrow screen, and every field has a label.
     #[track_caller]
     pub fn is_usable(&mut self) {
-        let fits = "document.documentElement.scrollWidth <= document.documentElement.clientWidth";
+        // Where it does not fit, what holds more than its own width.
+        let fits = "document.documentElement.scrollWidth <= document.documentElement.clientWidth || \
+            location.pathname + [...document.body.querySelectorAll('*')]\
+            .filter((one) => one.scrollWidth > one.clientWidth && one.clientWidth > 0)\
+            .map((one) => `: ${one.tagName} ${one.className} ${one.textContent.trim().slice(0, 80)}`).join('')";
         let labelled = "[...document.querySelectorAll('input:not([type=hidden]), select, textarea')].every((field) => field.labels.length > 0)";
         for condition in [fits, labelled] {
             assert_eq!(self.evaluate(condition), json!(true), "{condition}");
