@@ -1,8 +1,5 @@
 //! The decision itself: every gate that applies, evaluated on facts.
 
-use std::panic::resume_unwind;
-use std::thread;
-
 use lockgate_model::UnixMillis;
 use lockgate_model::facts::{Facts, FreezeFact, PromotionKind};
 
@@ -15,13 +12,10 @@ use crate::gates::{Assessment, Context};
 use crate::ledger_order::in_ledger_order;
 use crate::permission::Permission;
 use crate::policy_set::PolicySet;
-use crate::rego::{Answers, Asked};
+use crate::rego::Answers;
 use crate::settings::Settings;
 use crate::suggestion::did_you_mean;
 use crate::wording::{self, few};
-
-/// The name of the thread that assesses what is built in, where modules are asked too.
-const BUILT_IN: &str = "built-in";
 
 /// Decides on a promotion: total and pure, so that the same policy set and facts give the same bytes everywhere.
 ///
@@ -64,14 +58,11 @@ fn results(policy: &PolicySet, facts: &Facts) -> Vec<GateResult> {
         facts.freezes.iter().filter_map(|freeze| frozen(policy, facts, freeze)).collect();
     results.extend(expiry(policy, facts.time));
     let mut context = Context { policy, gate: first, environment, facts, answers: None };
-    let built_in = || -> Vec<Option<Assessment>> {
-        let assess = |gate: &&Gate| (!gate.kind.is_custom()).then(|| gate.kind.assess(Context { gate, ..context }));
-        gates.iter().map(assess).collect()
-    };
-    let (assessments, answers) = match gates.iter().any(|gate| gate.kind.is_custom()) {
-        true => beside(built_in, || Answers::begin(policy, &gates, facts)),
-        false => (built_in(), Answers::default()),
-    };
+    // What is built in is assessed while the modules are evaluated.
+    let asked = Answers::begin(policy, &gates, facts);
+    let built_in = |gate: &&Gate| (!gate.kind.is_custom()).then(|| gate.kind.assess(Context { gate, ..context }));
+    let assessments: Vec<Option<Assessment>> = gates.iter().map(built_in).collect();
+    let answers = asked.answers();
     context.answers = Some(&answers);
     for (gate, assessment) in gates.iter().zip(assessments) {
         context.gate = gate;
@@ -79,20 +70,6 @@ fn results(policy: &PolicySet, facts: &Facts) -> Vec<GateResult> {
         results.push(enforced(gate, assessment.into_result(gate), facts.time));
     }
     results
-}
-
-/// Assesses what is built in on a thread of its own while the modules are given their input and evaluated.
-fn beside<T: Send>(built_in: impl Fn() -> T + Sync, ask: impl FnOnce() -> Asked) -> (T, Answers) {
-    thread::scope(|scope| {
-        // Where there is no other thread, this one does both.
-        let other = thread::Builder::new().name(BUILT_IN.to_owned()).spawn_scoped(scope, &built_in);
-        let asked = ask();
-        let assessed = match other {
-            Ok(other) => other.join().unwrap_or_else(|panic| resume_unwind(panic)),
-            Err(_) => built_in(),
-        };
-        (assessed, asked.answers())
-    })
 }
 
 /// The name of what decides, with its time zone database where a gate that applies looks at one.

@@ -1,6 +1,6 @@
 //! Wording: how foreign text and long lists are shown in a decision.
 
-use std::fmt::Display;
+use std::fmt::{Display, Write as _};
 
 /// How many items of a list are written out.
 const LISTED: usize = 5;
@@ -9,6 +9,10 @@ const SHOWN_CHARS: usize = 96;
 
 /// Shows text that came from outside: cut, on one line, without characters that change how the rest is read.
 pub(crate) fn shown(text: &str) -> String {
+    // Nearly everything: nothing to look at one by one.
+    if text.len() <= SHOWN_CHARS && text.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic()) {
+        return text.to_owned();
+    }
     let mut shown: String = text.chars().take(SHOWN_CHARS).map(|c| if misleads(c) { '\u{fffd}' } else { c }).collect();
     if text.chars().nth(SHOWN_CHARS).is_some() {
         shown.push('…');
@@ -30,7 +34,8 @@ pub(crate) fn few<T: Display>(items: impl IntoIterator<Item = T>, separator: &st
         if position > 0 {
             text.push_str(separator);
         }
-        text.push_str(&item.to_string());
+        // Writing to a text does not fail.
+        let _ = write!(text, "{item}");
     }
     match items.count() {
         0 => text,

@@ -1,6 +1,7 @@
 //! The `rego` gate: one rule of a module of the policy set finds nothing to deny.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use lockgate_model::facts::Claim;
 use lockgate_model::{SignerName, Span};
@@ -180,9 +181,11 @@ impl RegoGate {
 }
 
 fn denied(ctx: Context<'_>, needed: String, denials: &[Denial]) -> Assessment {
-    let told = denials.iter().map(|denial| match &denial.code {
-        Some(code) => format!("{} ({})", shown(&denial.message), shown(code)),
-        None => shown(&denial.message),
+    let told = denials.iter().map(|denial| {
+        fmt::from_fn(|text| match &denial.code {
+            Some(code) => write!(text, "{} ({})", shown(&denial.message), shown(code)),
+            None => text.write_str(&shown(&denial.message)),
+        })
     });
     let number = u64::try_from(denials.len()).unwrap_or(u64::MAX);
     let fixes: BTreeSet<String> = denials.iter().filter_map(|denial| denial.fix.as_deref()).map(shown).collect();

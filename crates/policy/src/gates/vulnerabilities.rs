@@ -1,7 +1,9 @@
 //! The `vulnerabilities` gate: every artifact was scanned, recently enough, and nothing that matters was found.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::{self, Display};
 
 use lockgate_model::facts::{
     Artifact, Claim, EvidenceFact, FeedKind, Finding, Severity, VexStatement, Vulnerabilities, findings_of, vex_for,
@@ -105,7 +107,11 @@ impl VulnerabilitiesGate {
     }
 
     pub(super) fn assess(&self, ctx: Context<'_>) -> Assessment {
-        let result = every_artifact(ctx, |artifact| self.check(ctx, artifact, &waived(ctx, artifact)));
+        // The findings of all artifacts that block, and that nothing excepts.
+        let open = RefCell::new(Vec::new());
+        let result =
+            every_artifact(ctx, |artifact| self.check(ctx, artifact, &waived(ctx, artifact), &mut open.borrow_mut()));
+        let open = open.into_inner();
         let of_feeds = result.as_ref().is_err_and(|short| is_about_feeds(short.reason));
         let who = if of_feeds { Permission::Feeds } else { Permission::Attest };
         Assessment::of_coverage(
@@ -116,10 +122,10 @@ impl VulnerabilitiesGate {
                 Reason::VulnerabilitiesFound | Reason::WaiverEndedKev | Reason::WaiverTooLong
                     if self.remedies.is_empty() =>
                 {
-                    self.upgrade(ctx)
+                    upgrade(ctx, &open)
                 }
                 Reason::VulnerabilitiesFound | Reason::WaiverEndedKev | Reason::WaiverTooLong => {
-                    self.remedies_text(ctx)
+                    self.remedies_text(ctx, &open)
                 }
                 reason if is_about_feeds(reason) => {
                     // Where the demands themselves have what they ask, a waiver asked for the catalogue.
@@ -167,17 +173,19 @@ impl VulnerabilitiesGate {
         format!("no finding of {}{fixable}{}{kev}{epss}{feeds}{vex}{age}{by}", severities.join(" or "), leeway.concat())
     }
 
-    fn check(&self, ctx: Context<'_>, artifact: &Artifact, waived: &BTreeSet<&str>) -> Result<Covered, Shortfall> {
+    /// Checks one artifact; what is open of it is added to what is open of others.
+    fn check(
+        &self,
+        ctx: Context<'_>,
+        artifact: &Artifact,
+        waived: &BTreeSet<&str>,
+        still_open: &mut Vec<Finding>,
+    ) -> Result<Covered, Shortfall> {
         let now = ctx.facts.time;
         let newest = self.newest_scans(ctx, artifact)?;
         let scans = newest.as_slice();
         let statements = self.statements(ctx, artifact);
         let mut evidence: Vec<Digest> = scans.iter().map(|(fact, _)| fact.evidence).collect();
-        let moment = |(fact, scan): &Scan<'_>| scan.scanned_at.unwrap_or(fact.recorded_at);
-        if let Some(scan) = scans.iter().find(|(fact, scan)| is_from_future(scan.scanned_at, fact, now)) {
-            let text = format!("a scan that says it is of {}, after it was recorded", moment(scan));
-            return Err(Shortfall { reason: Reason::EvidenceFromFuture, text, evidence });
-        }
         let all = findings(ctx, scans);
         let (lowered, blocked): (Vec<&Finding>, Vec<&Finding>) = all
             .iter()
@@ -185,6 +193,12 @@ impl VulnerabilitiesGate {
             .partition(|finding| statements.lower(finding, artifact));
         let (excepted, open): (Vec<&Finding>, Vec<&Finding>) =
             blocked.iter().copied().partition(|finding| self.is_waived(ctx, finding, waived));
+        still_open.extend(open.iter().copied().cloned());
+        let moment = |(fact, scan): &Scan<'_>| scan.scanned_at.unwrap_or(fact.recorded_at);
+        if let Some(scan) = scans.iter().find(|(fact, scan)| is_from_future(scan.scanned_at, fact, now)) {
+            let text = format!("a scan that says it is of {}, after it was recorded", moment(scan));
+            return Err(Shortfall { reason: Reason::EvidenceFromFuture, text, evidence });
+        }
         if !lowered.is_empty() {
             evidence.extend(statements.evidence());
         }
@@ -294,63 +308,45 @@ impl VulnerabilitiesGate {
         !self.ends_waivers(ctx, finding) && waived.iter().any(|id| finding.is_about(id))
     }
 
-    /// The findings of all artifacts that block, and that nothing excepts.
-    fn open(&self, ctx: Context<'_>) -> Vec<Finding> {
-        let mut open = Vec::new();
-        for artifact in &ctx.facts.release.artifacts {
-            let Ok(scans) = self.newest_scans(ctx, artifact) else { continue };
-            let (statements, waived) = (self.statements(ctx, artifact), waived(ctx, artifact));
-            let counts = |finding: &&Finding| {
-                self.blocks(finding, ctx.facts.time)
-                    && !self.is_waived(ctx, finding, &waived)
-                    && !statements.lower(finding, artifact)
-            };
-            open.extend(findings(ctx, &scans).iter().filter(counts).cloned());
-        }
-        open
-    }
-
-    /// What to upgrade: the first few packages with a fix, or a waiver where there is none.
-    fn upgrade(&self, ctx: Context<'_>) -> String {
-        let open = self.open(ctx);
-        let fixable = open.iter().filter_map(|finding| Some((finding.package.as_str(), finding.fixes().next()?)));
-        let upgrades: BTreeSet<(&str, &str)> = fixable.collect();
-        if upgrades.is_empty() {
-            let who = ctx.groups_that_may(Permission::Waive);
-            return format!("no fix is known: replace the package, or ask {who} for a waiver of each finding");
-        }
-        let listed =
-            few(upgrades.iter().map(|(package, fixed)| format!("{} to {}", shown(package), shown(fixed))), ", ");
-        format!("upgrade {listed}, then: {}", ctx.push_next(""))
-    }
-
     /// A line about each finding, and the command that comes after.
-    fn remedies_text(&self, ctx: Context<'_>) -> String {
+    fn remedies_text(&self, ctx: Context<'_>, open: &[Finding]) -> String {
         let vex_by = (!self.vex_signed_by.is_empty()).then(|| one_of(&self.vex_signed_by));
         let waiver_by = ctx.groups_that_may(Permission::Waive);
-        let open = self.open(ctx);
         let lines = open.iter().map(|finding| remedy::line(&self.remedies, finding, vex_by.as_deref(), &waiver_by));
         format!("{}\nthen: {}", few(lines, "\n"), ctx.push_next(""))
     }
 
-    fn described(&self, finding: &Finding) -> String {
-        let fix = match finding.fixes().next() {
-            Some(fixed) => format!("fixed in {}", shown(fixed)),
-            None => "no fix".to_owned(),
-        };
-        let severity = severity_word(finding.severity);
-        let exploited = if self.is_exploited(finding) { ", known to be exploited" } else { "" };
-        let likely = match finding.epss_millionths.filter(|_| self.is_likely(finding)) {
-            Some(millionths) => format!(", EPSS {}", Share::from_basis_points(u64::from(millionths / 100))),
-            None => String::new(),
-        };
-        format!(
-            "{} in {} {} ({severity}, {fix}{exploited}{likely})",
-            shown(&finding.id),
-            shown(&finding.package),
-            shown(&finding.version)
-        )
+    /// A finding in a list, which is not put into words before it is shown.
+    fn described<'a>(&'a self, finding: &'a Finding) -> impl Display + 'a {
+        fmt::from_fn(move |text| {
+            let (id, package) = (shown(&finding.id), shown(&finding.package));
+            let (version, severity) = (shown(&finding.version), severity_word(finding.severity));
+            write!(text, "{id} in {package} {version} ({severity}, ")?;
+            match finding.fixes().next() {
+                Some(fixed) => write!(text, "fixed in {}", shown(fixed))?,
+                None => text.write_str("no fix")?,
+            }
+            if self.is_exploited(finding) {
+                text.write_str(", known to be exploited")?;
+            }
+            if let Some(millionths) = finding.epss_millionths.filter(|_| self.is_likely(finding)) {
+                write!(text, ", EPSS {}", Share::from_basis_points(u64::from(millionths / 100)))?;
+            }
+            text.write_str(")")
+        })
     }
+}
+
+/// What to upgrade: the first few packages with a fix, or a waiver where there is none.
+fn upgrade(ctx: Context<'_>, open: &[Finding]) -> String {
+    let fixable = open.iter().filter_map(|finding| Some((finding.package.as_str(), finding.fixes().next()?)));
+    let upgrades: BTreeSet<(&str, &str)> = fixable.collect();
+    if upgrades.is_empty() {
+        let who = ctx.groups_that_may(Permission::Waive);
+        return format!("no fix is known: replace the package, or ask {who} for a waiver of each finding");
+    }
+    let told = |(package, fixed)| fmt::from_fn(move |text| write!(text, "{} to {}", shown(package), shown(fixed)));
+    format!("upgrade {}, then: {}", few(upgrades.into_iter().map(told), ", "), ctx.push_next(""))
 }
 
 /// VEX statements that are honoured, with the evidence that they stand in.

@@ -5,11 +5,11 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::mem::ManuallyDrop;
+use std::mem::{ManuallyDrop, replace, take};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::Builder;
 use std::time::Duration;
 
@@ -31,47 +31,53 @@ pub(crate) struct Question {
     pub(crate) parameters: String,
 }
 
-/// How many threads may answer one decision's questions; each question has a whole budget wherever it is asked.
-const THREADS: usize = 2;
-/// How many questions have to wait for a second thread to be worth the copy of the input that it needs.
-const WORTH_A_THREAD: usize = 4;
-
-/// The questions of one decision, which threads take one after another.
+/// Answers on their way, from a thread of their own.
 #[derive(Debug)]
-struct Questions {
-    all: Vec<Question>,
-    /// The position of the first that nobody has taken yet; past the end, how often somebody looked in vain.
-    next: AtomicUsize,
+pub(super) struct Pending {
+    asked: usize,
+    coming: Result<Arc<Exchange>, Answer>,
+}
+
+/// What whoever asks and whoever answers tell each other.
+#[derive(Debug, Default)]
+struct Exchange {
+    progress: Mutex<Progress>,
+    /// Tells that nothing more comes. A single answer is not told: waking somebody takes longer than many of them.
+    ended: Condvar,
     /// Ends what is being evaluated.
     stop: Arc<AtomicBool>,
 }
 
-impl Questions {
-    fn take(&self) -> Option<(usize, &Question)> {
-        let position = self.next.fetch_add(1, Ordering::Relaxed);
-        Some((position, self.all.get(position)?))
-    }
-
-    fn waiting(&self) -> usize {
-        self.all.len().saturating_sub(self.next.load(Ordering::Relaxed))
-    }
+/// How far the answers have come.
+#[derive(Debug, Default)]
+struct Progress {
+    /// In the order of the questions.
+    answers: Vec<Answer>,
+    /// Whether nothing more comes.
+    ended: bool,
 }
 
-/// Answers on their way, from threads of their own.
-#[derive(Debug)]
-pub(super) struct Pending {
-    asked: usize,
-    coming: Result<Coming, Answer>,
-}
+impl Exchange {
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 
-/// The answers of threads, each with the position of its question.
-#[derive(Debug)]
-struct Coming {
-    modules: Arc<Prepared>,
-    questions: Arc<Questions>,
-    input: Value,
-    sender: Sender<(usize, Answer)>,
-    receiver: Receiver<(usize, Answer)>,
+    /// Waits until nothing more comes, or the next answer takes too long; gives what has come, and what stands for the rest.
+    fn wait(&self) -> (Vec<Answer>, Answer) {
+        let mut progress = self.progress();
+        while !progress.ended {
+            let known = progress.answers.len();
+            let waited = self.ended.wait_timeout_while(progress, PATIENCE, |progress| !progress.ended);
+            let (since, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+            progress = since;
+            if timeout.timed_out() && progress.answers.len() == known {
+                self.stop.store(true, Ordering::Relaxed);
+                let rest = Answer::Exhausted { place: None, message: budget::Exceeded::Patience.text() };
+                return (take(&mut progress.answers), rest);
+            }
+        }
+        (take(&mut progress.answers), failed("the evaluation broke off".to_owned()))
+    }
 }
 
 impl Pending {
@@ -82,45 +88,12 @@ impl Pending {
 
     /// Waits for every answer, in the order of the questions.
     pub(super) fn answers(self) -> Vec<Answer> {
-        match self.coming {
-            Ok(coming) => coming.answers(self.asked),
-            Err(answer) => vec![answer; self.asked],
-        }
-    }
-}
-
-impl Coming {
-    /// Whoever waits leaves a processor free: a second thread takes it when enough is left to do.
-    fn answers(self, asked: usize) -> Vec<Answer> {
-        let Self { modules, questions, input, sender, receiver } = self;
-        if questions.waiting() >= WORTH_A_THREAD {
-            let theirs = Arc::clone(&questions);
-            // Where there is no second thread, the first one answers everything.
-            let _ = on_a_thread(move || {
-                // Threads that count references to the same values wait for each other more than they gain.
-                let own = move || Some(copy_of(&input));
-                answer_all(&modules, 1, own, &theirs, &sender);
-            });
-        } else {
-            drop((input, sender));
-        }
-        let mut answers: BTreeMap<usize, Answer> = BTreeMap::new();
-        let rest = loop {
-            if answers.len() >= asked {
-                break failed("there is no such question".to_owned());
-            }
-            match receiver.recv_timeout(PATIENCE) {
-                Ok((position, answer)) => {
-                    answers.insert(position, answer);
-                }
-                Err(RecvTimeoutError::Disconnected) => break failed("the evaluation broke off".to_owned()),
-                Err(RecvTimeoutError::Timeout) => {
-                    questions.stop.store(true, Ordering::Relaxed);
-                    break Answer::Exhausted { place: None, message: budget::Exceeded::Patience.text() };
-                }
-            }
+        let (mut answers, rest) = match self.coming {
+            Ok(exchange) => exchange.wait(),
+            Err(answer) => (Vec::new(), answer),
         };
-        (0..asked).map(|position| answers.remove(&position).unwrap_or_else(|| rest.clone())).collect()
+        answers.resize(self.asked, rest);
+        answers
     }
 }
 
@@ -132,20 +105,18 @@ pub(super) fn ask(
     input: impl FnOnce() -> Result<Value, Answer>,
 ) -> Pending {
     let asked = questions.len();
-    let stop = Arc::new(AtomicBool::new(false));
-    let questions = Arc::new(Questions { all: questions, next: AtomicUsize::new(0), stop });
-    let (sender, receiver) = channel();
-    let (own, theirs, answers) = (Arc::clone(modules), Arc::clone(&questions), sender.clone());
+    let exchange = Arc::new(Exchange::default());
+    let (modules, answers) = (Arc::clone(modules), Ending(Arc::clone(&exchange)));
     let (give, given) = channel::<Value>();
-    let begun = on_a_thread(move || answer_all(&own, 0, || given.recv().ok(), &theirs, &answers));
+    let begun = on_a_thread(move || answer_all(&modules, &questions, || given.recv().ok(), answers));
     if let Err(error) = begun {
         return Pending::all(asked, failed(format!("no thread to evaluate on: {error}")));
     }
     match input() {
         Ok(input) => {
             // A thread that is gone gives no answers, which is told where they are waited for.
-            let _ = give.send(input.clone());
-            Pending { asked, coming: Ok(Coming { modules: Arc::clone(modules), questions, input, sender, receiver }) }
+            let _ = give.send(input);
+            Pending { asked, coming: Ok(exchange) }
         }
         Err(answer) => Pending::all(asked, answer),
     }
@@ -155,38 +126,34 @@ fn on_a_thread(work: impl FnOnce() + Send + 'static) -> io::Result<()> {
     Builder::new().name(THREAD.to_owned()).stack_size(STACK_BYTES).spawn(work).map(drop)
 }
 
-/// The same value, which shares no text, list or object with the one that it was made from.
-pub(super) fn copy_of(value: &Value) -> Value {
-    match value {
-        Value::Array(items) => Value::from(items.iter().map(copy_of).collect::<Vec<_>>()),
-        Value::Object(fields) => {
-            Value::from(fields.iter().map(|(key, value)| (copy_of(key), copy_of(value))).collect::<BTreeMap<_, _>>())
-        }
-        Value::String(text) => Value::String(text.as_ref().into()),
-        other => other.clone(),
+/// Tells whoever waits that nothing more comes, however the thread ends.
+struct Ending(Arc<Exchange>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.0.progress().ended = true;
+        self.0.ended.notify_one();
     }
 }
 
-/// Takes questions until none is left, or nobody waits for answers any more.
-fn answer_all(
-    modules: &Prepared,
-    thread: usize,
-    input: impl FnOnce() -> Option<Value>,
-    questions: &Questions,
-    sender: &Sender<(usize, Answer)>,
-) {
+/// Answers one question after another, until nobody waits for answers any more.
+fn answer_all(modules: &Prepared, questions: &[Question], input: impl FnOnce() -> Option<Value>, answers: Ending) {
+    let exchange = &answers.0;
     // Copied before the input is waited for; where that fails, each question fails with the reason.
-    let copied = catch_unwind(AssertUnwindSafe(|| modules.engine(thread).ok()));
+    let copied = catch_unwind(AssertUnwindSafe(|| modules.engine().ok()));
     let mut ready: Option<Engine> = copied.ok().flatten();
     let Some(input) = input() else { return };
-    while let Some((position, question)) = questions.take() {
+    for question in questions {
+        if exchange.stop.load(Ordering::Relaxed) {
+            return;
+        }
         let taken = ready.take();
         let attempt = catch_unwind(AssertUnwindSafe(|| {
             let mut engine = match taken {
                 Some(ready) => ready,
-                None => modules.engine(thread)?,
+                None => modules.engine()?,
             };
-            let answer = answer(&mut engine, &input, question, &questions.stop);
+            let answer = answer(&mut engine, &input, question, &exchange.stop);
             Ok::<_, String>((answer, engine))
         }));
         let answer = match attempt {
@@ -201,33 +168,32 @@ fn answer_all(
                 failed("the interpreter broke off: a built-in function cannot deal with what it was given".to_owned())
             }
         };
-        if sender.send((position, answer)).is_err() {
-            return;
-        }
+        exchange.progress().answers.push(answer);
     }
+    // Before the input and the engine: nobody waits for their memory to be given back.
+    drop(answers);
 }
 
-/// An engine with every module and every charge for each thread of a decision, which has seen no input; every decision
-/// begins with copies of them.
+/// An engine with every module and every charge, which has seen no input; every decision begins with a copy of it.
 #[derive(Debug)]
-pub(super) struct Prepared([Result<Engine, String>; THREADS]);
+pub(super) struct Prepared(Result<Engine, String>);
 
 impl Prepared {
     /// Reads every module; needs the stack of a thread for modules.
     pub(super) fn new(files: &BTreeMap<String, String>) -> Self {
-        Self(std::array::from_fn(|_| prepare(files)))
+        Self(prepare(files))
     }
 
-    /// A copy of the engine of one thread.
-    pub(super) fn engine(&self, thread: usize) -> Result<Engine, String> {
-        self.0.get(thread).cloned().unwrap_or_else(|| Err("there are fewer threads".to_owned()))
+    /// A copy of the engine.
+    pub(super) fn engine(&self) -> Result<Engine, String> {
+        self.0.clone()
     }
 }
 
 impl Drop for Prepared {
     /// Lets go of the modules on a thread for modules: a chain of operators is as deep as it is long, whoever drops it.
     fn drop(&mut self) {
-        let modules = ManuallyDrop::new(std::mem::replace(&mut self.0, std::array::from_fn(|_| Err(String::new()))));
+        let modules = ManuallyDrop::new(replace(&mut self.0, Err(String::new())));
         // Without a thread they stay in memory: a stack that is too short would end the process.
         let _ = Builder::new()
             .name(THREAD.to_owned())

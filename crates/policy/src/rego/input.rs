@@ -17,6 +17,10 @@ use super::budget::INPUT_BYTES;
 /// What a value costs beside its text, in bytes of the limit.
 const VALUE_BYTES: usize = 4;
 
+/// How many names of fields are kept to be shared; two with the same place take turns. A prime, so that names spread whose
+/// distances have a factor in common.
+const KEYS: usize = 251;
+
 /// Why there is no input.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum InputError {
@@ -39,13 +43,14 @@ impl serde::ser::Error for InputError {
 /// # Errors
 /// [`InputError`].
 pub(super) fn value_of<T: Serialize>(facts: &T) -> Result<Value, InputError> {
-    facts.serialize(&mut Builder { left: INPUT_BYTES, keys: BTreeMap::new(), nothing: Value::new_array() })
+    facts.serialize(&mut Builder { left: INPUT_BYTES, keys: [const { None }; KEYS], nothing: Value::new_array() })
 }
 
 struct Builder {
     left: usize,
-    /// The names of fields, by where in the program they stand: that compares faster than what they say.
-    keys: BTreeMap<(usize, usize), Value>,
+    /// The names of fields, in the place that where they stand in the program gives them: that compares faster than what
+    /// they say.
+    keys: [Option<(&'static str, Value)>; KEYS],
     /// The list without items, of which facts have many.
     nothing: Value,
 }
@@ -63,8 +68,17 @@ impl Builder {
 
     fn key(&mut self, name: &'static str) -> Result<Value, InputError> {
         self.charge(name.len())?;
-        let place = (name.as_ptr().addr(), name.len());
-        Ok(self.keys.entry(place).or_insert_with(|| Value::String(name.into())).clone())
+        let place = self.keys.get_mut(name.as_ptr().addr() % KEYS);
+        match place {
+            Some(Some((known, key))) if std::ptr::eq(*known, name) => Ok(key.clone()),
+            other => {
+                let key = Value::String(name.into());
+                if let Some(place) = other {
+                    *place = Some((name, key.clone()));
+                }
+                Ok(key)
+            }
+        }
     }
 
     fn variant(&mut self, name: &'static str, value: Value) -> Result<Value, InputError> {
@@ -112,7 +126,12 @@ impl Fields<'_> {
         Ok(())
     }
 
-    fn done(self) -> Result<Value, InputError> {
+    fn done(mut self) -> Result<Value, InputError> {
+        // Keys are texts, which compare faster by themselves than as values; what is in order is not sorted again.
+        self.fields.sort_by(|(one, _), (other, _)| match (one, other) {
+            (Value::String(one), Value::String(other)) => one.cmp(other),
+            _ => one.cmp(other),
+        });
         let value = Value::from(self.fields.into_iter().collect::<BTreeMap<_, _>>());
         match self.variant {
             Some(name) => self.builder.variant(name, value),
