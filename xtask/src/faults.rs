@@ -22,11 +22,11 @@ mod torn;
 
 use std::fs;
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
 
-use self::ground::Ground;
+use self::ground::{Effort, Ground};
 use self::outcome::{Part, table};
 use crate::crash::clock_seed;
 use crate::failure::{During as _, Failure, Result};
@@ -106,7 +106,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 
 fn run_in(arguments: &Arguments, scratch: &std::path::Path, binary: PathBuf, seed: u64) -> Result<()> {
     let mut ground = Ground::prepare(scratch, binary, seed, arguments.quick, arguments.flips)?;
-    ground.requests = arguments.requests;
+    ground.requests = arguments.requests.map(Effort::Count);
     let mut parts = Vec::new();
     for name in PARTS {
         if arguments.only.is_some_and(|only| only != name) {
@@ -130,6 +130,36 @@ fn run_in(arguments: &Arguments, scratch: &std::path::Path, binary: PathBuf, see
         0 => Ok(()),
         count => Err(Failure::new(format!("{count} findings; repeat with --seed {seed}"))),
     }
+}
+
+/// What came of malformed requests, sent for some time.
+#[derive(Debug)]
+pub struct Malformed {
+    /// How many came to an end.
+    pub requests: usize,
+    /// How many answers differ, by route, status and reason code.
+    pub answers: usize,
+    /// What is wrong.
+    pub findings: Vec<String>,
+}
+
+/// Sends malformed requests to an instance of its own for some time.
+///
+/// # Errors
+/// When the instance could not be made.
+pub fn malformed(seed: u64, window: Duration) -> Result<Malformed> {
+    let binary = workspace::build_lockgate(Profile::Dev)?;
+    let mut scratch = Scratch::new("fuzz-http")?;
+    let sent = Ground::prepare(scratch.path(), binary, seed, true, 0).and_then(|mut ground| {
+        ground.requests = Some(Effort::Time(window));
+        malformed::storm(&ground)
+    });
+    if sent.as_ref().map_or(true, |(part, _)| !part.findings.is_empty()) {
+        scratch.keep();
+        eprintln!("everything is left in {}", scratch.path().display());
+    }
+    let (part, answers) = sent?;
+    Ok(Malformed { requests: part.fired, answers, findings: part.findings })
 }
 
 fn run_part(name: Name, ground: &Ground) -> Result<Part> {

@@ -1,11 +1,10 @@
-//! `fuzz`: every reader of bytes from outside on inputs that nobody wrote.
+//! `fuzz`: every reader of bytes from outside, or a whole server, on inputs that nobody wrote.
 //!
 //! Known inputs are changed by chance, and read; what a reader has never answered before is kept and changed further.
 //! That is all the guidance there is: which branches an input takes can only be measured with a compiler that is not
 //! stable. `docs/fuzzing.md` says what this finds, and what it does not.
 
 mod corpus;
-pub mod mutation;
 mod outcome;
 mod run;
 mod samples;
@@ -25,7 +24,10 @@ use self::run::{Plan, Tally};
 use self::targets::Target;
 use self::watch::Watch;
 use crate::failure::{Failure, Result};
+use crate::faults::{self, Malformed};
 
+/// The target that is no reader: the HTTP surface of a real server.
+const HTTP: &str = "http";
 /// How often the threads are looked after.
 const STEP: Duration = Duration::from_secs(1);
 
@@ -63,32 +65,51 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let prefix = arguments.target.as_deref().unwrap_or_default();
     let all = targets::targets()?;
     let chosen: Vec<Target> = all.into_iter().filter(|target| target.name.starts_with(prefix)).collect();
-    if chosen.is_empty() {
+    // `faults` does the same, so that it is not run unless it is named.
+    let http = HTTP.starts_with(prefix) && (arguments.list || !prefix.is_empty());
+    if chosen.is_empty() && !http {
         return Err(Failure::new(format!("no target starts with `{prefix}`; `cargo xtask fuzz --list` names them")));
     }
     if arguments.list {
-        chosen.iter().for_each(|target| println!("{}", target.name));
+        let names = chosen.iter().map(|target| target.name.as_str());
+        names.chain(http.then_some(HTTP)).for_each(|name| println!("{name}"));
         return Ok(());
     }
     let (seed, window) = (arguments.seed, Duration::from_secs(arguments.seconds));
     let processors = thread::available_parallelism().map_or(1, NonZero::get);
-    let jobs = arguments.jobs.map_or(processors, NonZero::get).min(chosen.len());
+    let jobs = arguments.jobs.map_or(processors, NonZero::get).min(chosen.len()).max(1);
     // Who shares a processor with others waits for them, too.
     let patience = run::PATIENCE * u32::try_from(jobs.div_ceil(processors))?;
     let plan = Plan { seed, window, patience, save: arguments.save, trace: arguments.trace };
-    println!("{} targets, {} s each, {jobs} at a time, seed {seed}", chosen.len(), arguments.seconds);
+    let count = chosen.len() + usize::from(http);
+    println!("{count} targets, {} s each, {jobs} at a time, seed {seed}", arguments.seconds);
     run::quiet_panics();
     let findings = all_of(&chosen, plan, jobs);
     // What is the matter with the command itself is printed as always.
     drop(std::panic::take_hook());
-    let findings = findings?;
+    let mut findings = findings?;
+    if http {
+        let broken = |error: Failure| vec![format!("{HTTP}: {error}")];
+        findings.extend(knock(seed, window).unwrap_or_else(broken));
+    }
     for finding in &findings {
         eprintln!("{finding}");
     }
     match findings.len() {
         0 => Ok(()),
-        count => Err(Failure::new(format!("{count} findings; the inputs are in fuzz/findings"))),
+        count => Err(Failure::new(format!("{count} findings; the inputs of readers are in fuzz/findings"))),
     }
+}
+
+/// The target that is no reader but a server with all its routes; by itself, after the others.
+fn knock(seed: u64, window: Duration) -> Result<Vec<String>> {
+    let Malformed { requests, answers, findings } = faults::malformed(seed, window)?;
+    said(HTTP, requests as u64, answers, "", findings.len());
+    Ok(findings.iter().map(|finding| format!("{HTTP}: {finding}")).collect())
+}
+
+fn said(name: &str, inputs: u64, answers: usize, kept: &str, findings: usize) {
+    println!("{name:24} {inputs:>9} inputs, {answers:>3} answers{kept}, {findings} findings");
 }
 
 /// Runs every target, so many at a time; returns every finding.
@@ -128,7 +149,7 @@ fn work<'a>(targets: &'a [Target], plan: Plan, next: &AtomicUsize, watch: &Watch
 fn shown(name: &str, tally: Result<Tally>) -> Result<Vec<String>> {
     let Tally { inputs, classes, kept, findings } = tally?;
     let kept = if kept > 0 { format!(", {kept} kept") } else { String::new() };
-    println!("{name:24} {inputs:>9} inputs, {classes:>3} answers{kept}, {} findings", findings.len());
+    said(name, inputs, classes, &kept, findings.len());
     Ok(findings)
 }
 

@@ -14,6 +14,7 @@ mod fuzz;
 mod identity;
 mod instructions;
 mod mutate;
+mod mutation;
 mod planted;
 mod races;
 mod random;
@@ -69,7 +70,7 @@ enum Task {
     Instructions(instructions::Arguments),
     /// Take a screenshot of every page, into docs/screens/
     Screens,
-    /// Read inputs that nobody wrote with every reader; no reader may panic, hang, or answer in two ways
+    /// Read inputs that nobody wrote with every reader, or send them to a server; none may panic, hang, or answer in two ways
     Fuzz(fuzz::Arguments),
     /// Change valid things bit by bit and field by field; no verifier may accept one of them
     Mutate(mutate::Arguments),

@@ -42,7 +42,7 @@ export function fillList(id, pairs) {
 // Characters that could make text look like other text, as escapes.
 export function visible(text) {
   return String(text).replace(
-    /[\p{Cc}\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/gu,
+    /[\p{Cc}\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\u{e0000}-\u{e007f}]/gu,
     (hidden) => `\\u{${hidden.codePointAt(0).toString(16)}}`,
   );
 }

@@ -2,7 +2,7 @@
 // here asks anybody: the page's own policy allows no connection at all.
 
 const part = (id) => document.getElementById(id);
-const HIDDEN = /[\p{Cc}\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/gu;
+const HIDDEN = /[\p{Cc}\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\u{e0000}-\u{e007f}]/gu;
 const visible = (shown) => String(shown).replace(HIDDEN, (c) => `\\u{${c.codePointAt(0).toString(16)}}`);
 const moment = (time) => (Number.isSafeInteger(time) && time <= 8.64e15 ? new Date(time).toISOString() : String(time));
 const ICONS = new Map([[true, '\u2713'], [false, '\u2717'], [null, '\u00b7']]);

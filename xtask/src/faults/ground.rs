@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use lockgate_model::Digest;
 use serde_json::Value;
@@ -22,6 +23,15 @@ pub const NOTE: &str = "ready.note";
 /// Where the changed policy set lies.
 pub const POLICY: &str = "policy";
 
+/// How much of something is tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effort {
+    /// So many.
+    Count(u64),
+    /// As many as there is time for.
+    Time(Duration),
+}
+
 /// Where everything takes place.
 #[derive(Debug)]
 pub struct Ground {
@@ -37,8 +47,8 @@ pub struct Ground {
     pub quick: bool,
     /// How many bits are flipped in each kind of file.
     pub flips: u32,
-    /// How many malformed requests are sent, where somebody said so.
-    pub requests: Option<u64>,
+    /// How many malformed requests are sent, or for how long, where somebody said so.
+    pub requests: Option<Effort>,
 }
 
 impl Ground {

@@ -4,18 +4,19 @@
 mod exchange;
 mod grammar;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::net::SocketAddrV4;
 use std::path::Path;
 use std::thread;
+use std::time::Instant;
 
 use lockgate_api::Client;
 use serde_json::Value;
 
 use self::exchange::{Answer, exchange};
 use self::grammar::{Grammar, Knock};
-use super::ground::Ground;
+use super::ground::{Effort, Ground};
 use super::outcome::{Case, Part};
 use crate::failure::{During as _, Failure, Result};
 use crate::identity::Identity;
@@ -43,6 +44,8 @@ struct Seen {
     answered: usize,
     refused: usize,
     silent: usize,
+    /// The answers that differ, by route, status and reason code.
+    answers: BTreeSet<(&'static str, u16, String)>,
     /// What is wrong, once for each sort.
     findings: BTreeMap<String, String>,
 }
@@ -52,6 +55,14 @@ struct Seen {
 /// # Errors
 /// When the server or its people could not be set up.
 pub fn run(ground: &Ground) -> Result<Part> {
+    Ok(storm(ground)?.0)
+}
+
+/// The same, and how many answers differ by route, status and reason code.
+///
+/// # Errors
+/// As [`run`].
+pub fn storm(ground: &Ground) -> Result<(Part, usize)> {
     let mut part = Part::new("malformed");
     let home = ground.copy(&ground.ready, "malformed")?;
     let mut server = ground.serve(&home)?;
@@ -62,22 +73,29 @@ pub fn run(ground: &Ground) -> Result<Part> {
         tokens.push(Identity::load(&home, name)?.sign_in(&client).during(format!("sign in as {name}"))?);
     }
     let to: SocketAddrV4 = server.address().parse().during("the server's address")?;
-    let most = ground.requests.map_or(if ground.quick { QUICK } else { FULL }, |count| count.div_ceil(SENDERS));
+    let each = match ground.requests {
+        Some(Effort::Count(count)) => Effort::Count(count.div_ceil(SENDERS)),
+        Some(time @ Effort::Time(_)) => time,
+        None => Effort::Count(if ground.quick { QUICK } else { FULL }),
+    };
     let secrets = inside(&home, &tokens);
     let (document, tokens, secrets) = (&document, tokens.as_slice(), secrets.as_slice());
     let all = thread::scope(|scope| {
         let senders = (0..SENDERS).map(|number| {
             let seed = ground.seed.wrapping_mul(SENDERS).wrapping_add(number);
-            scope.spawn(move || send(to, Grammar::new(seed, document, tokens), most, secrets))
+            scope.spawn(move || send(to, Grammar::new(seed, document, tokens), each, secrets))
         });
         let senders: Vec<_> = senders.collect();
         let seen = senders.into_iter().map(|sender| sender.join().map_err(|_| Failure::new("a sender panicked")));
         seen.collect::<Result<Vec<Seen>>>()
     })?;
     tally(&mut part, &all);
+    let answers = all.iter().flat_map(|seen| &seen.answers).collect::<BTreeSet<_>>().len();
     if !server.is_running()? {
-        part.count(&Case::Found("the server has ended".to_owned()));
-        return Ok(part);
+        let log = fs::read_to_string(log_file(&home)).unwrap_or_default();
+        let last = log.lines().next_back().unwrap_or_default();
+        part.count(&Case::Found(format!("the server has ended: {last}")));
+        return Ok((part, answers));
     }
     let alive = client.get_bytes("/healthz").during("ask for the server's health at the end")?;
     part.notes.push(format!("health at the end: {}", String::from_utf8_lossy(&alive).trim()));
@@ -92,7 +110,7 @@ pub fn run(ground: &Ground) -> Result<Part> {
         part.count(&Case::Found(format!("the audit at the end ends with {}: {:?}", audit.code, audit.problems())));
     }
     ground.forget(&home)?;
-    Ok(part)
+    Ok((part, answers))
 }
 
 /// What no answer may hold: words of the inside, where the data lies, and tokens.
@@ -101,9 +119,13 @@ fn inside(home: &Path, tokens: &[String]) -> Vec<String> {
     INSIDE.iter().map(|word| (*word).to_owned()).chain(own).chain(tokens.iter().cloned()).collect()
 }
 
-fn send(to: SocketAddrV4, mut grammar: Grammar<'_>, most: u64, inside: &[String]) -> Seen {
-    let mut seen = Seen::default();
-    for _ in 0..most {
+fn send(to: SocketAddrV4, mut grammar: Grammar<'_>, each: Effort, inside: &[String]) -> Seen {
+    let (mut seen, started) = (Seen::default(), Instant::now());
+    let goes_on = |sent: u64| match each {
+        Effort::Count(most) => sent < most,
+        Effort::Time(window) => started.elapsed() < window,
+    };
+    for _ in (0..).take_while(|sent| goes_on(*sent)) {
         let Some(knock) = grammar.knock() else { return seen };
         let mut outcome = exchange(to, &knock.bytes, knock.whole);
         if knock.whole && matches!(outcome, Ok(None)) {
@@ -116,6 +138,7 @@ fn send(to: SocketAddrV4, mut grammar: Grammar<'_>, most: u64, inside: &[String]
                     0..=399 => seen.answered += 1,
                     _ => seen.refused += 1,
                 }
+                seen.answers.insert((knock.route, answer.status, answer.code()));
                 judge(&knock, &answer, inside)
             }
             Ok(None) => {
@@ -141,10 +164,10 @@ fn judge(knock: &Knock, answer: &Answer, inside: &[String]) -> Option<String> {
     {
         return Some(format!("the answer holds `{word}`"));
     }
-    let is_problem = answer.content_type == "application/problem+json";
-    let problem: Option<Value> = serde_json::from_slice(&answer.body).ok().filter(|_| is_problem);
-    let code = problem.as_ref().and_then(|problem| problem.get("code")?.as_str()).unwrap_or_default();
-    if answer.status >= 500 && !LISTED.contains(&code) {
+    let (problem, code) = (answer.problem(), answer.code());
+    // To be overloaded is said in a body, which not every answer has or can be read.
+    let is_mute = knock.is_head || !answer.is_plain;
+    if answer.status >= 500 && !LISTED.contains(&code.as_str()) && !(answer.status == 503 && is_mute) {
         return Some(format!("it was answered with {} `{code}`", answer.status));
     }
     if answer.status < 400 || !knock.whole || knock.is_head || !answer.is_plain {
@@ -152,7 +175,7 @@ fn judge(knock: &Knock, answer: &Answer, inside: &[String]) -> Option<String> {
     }
     let is_code = !code.is_empty() && code.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
     let status = problem.as_ref().and_then(|problem| problem.get("status")?.as_u64());
-    match (is_problem, answer.content_type.as_str()) {
+    match (answer.is_problem(), answer.content_type.as_str()) {
         (true, _) if is_code && status == Some(u64::from(answer.status)) => None,
         (true, _) => Some(format!("the problem of {} does not say so: `{code}`", answer.status)),
         (false, "text/html") => None,

@@ -6,11 +6,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use super::corpus::{self, Corpus};
-use super::mutation::{INPUT_BYTES, Mutator, words};
 use super::outcome::Outcome;
 use super::targets::Target;
 use super::watch::Watch;
 use crate::failure::Result;
+use crate::mutation::{INPUT_BYTES, Mutator, words};
 
 /// How long one input may take.
 pub const PATIENCE: Duration = Duration::from_secs(1);

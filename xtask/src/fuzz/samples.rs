@@ -8,8 +8,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
-use super::mutation::INPUT_BYTES;
 use crate::failure::{During as _, Failure, Result};
+use crate::mutation::INPUT_BYTES;
 use crate::workspace;
 
 /// Where attacks are, by the reader that they attack.

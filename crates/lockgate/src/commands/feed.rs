@@ -30,7 +30,8 @@ fn update(world: &World, kind: FeedKind, path: &Path) -> Outcome {
     let mut file = File::open(path).map_err(fail)?;
     let facts = file.metadata().map_err(fail)?;
     if !facts.is_file() || facts.len() == 0 {
-        return Err(Failure::usage("FILE_EMPTY", format!("{} is empty, or not a file", path.display())));
+        return Err(Failure::usage("FILE_EMPTY", format!("{} is empty, or not a file", path.display()))
+            .hint("download the snapshot again: a download that broke off often leaves an empty file"));
     }
     if facts.len() > Limits::DEFAULT.feed_bytes {
         let most = Limits::DEFAULT.feed_bytes;

@@ -155,7 +155,8 @@ fn upload_artifact(
     }
     let size_bytes = facts.len();
     if size_bytes == 0 {
-        return Err(Failure::usage("FILE_EMPTY", format!("{} is empty", path.display())));
+        return Err(Failure::usage("FILE_EMPTY", format!("{} is empty", path.display()))
+            .hint("build it again: a build that broke off often leaves an empty file"));
     }
     let name = path
         .file_name()
@@ -239,7 +240,8 @@ fn body(client: &Client, path: &Path) -> Result<Body, Failure> {
 fn read_body(path: &Path) -> Result<Vec<u8>, Failure> {
     let bytes = read_file(path, Limits::DEFAULT.evidence_bytes)?;
     match bytes.is_empty() {
-        true => Err(Failure::usage("FILE_EMPTY", format!("{} is empty", path.display()))),
+        true => Err(Failure::usage("FILE_EMPTY", format!("{} is empty", path.display()))
+            .hint("write it again: a tool that broke off often leaves an empty file")),
         false => Ok(bytes),
     }
 }

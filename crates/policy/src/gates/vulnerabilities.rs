@@ -193,6 +193,7 @@ impl VulnerabilitiesGate {
             .partition(|finding| statements.lower(finding, artifact));
         let (excepted, open): (Vec<&Finding>, Vec<&Finding>) =
             blocked.iter().copied().partition(|finding| self.is_waived(ctx, finding, waived));
+        // Also of a scan that counts for nothing below: whoever mends one artifact mends all.
         still_open.extend(open.iter().copied().cloned());
         let moment = |(fact, scan): &Scan<'_>| scan.scanned_at.unwrap_or(fact.recorded_at);
         if let Some(scan) = scans.iter().find(|(fact, scan)| is_from_future(scan.scanned_at, fact, now)) {

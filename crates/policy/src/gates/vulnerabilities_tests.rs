@@ -203,6 +203,30 @@ fn waivers_may_end_when_a_finding_is_exploited() {
     row("waivers_end_with_kev = true", Fail, Reason::WaiverEndedKev);
 }
 
+/// Whoever mends what one artifact is blocked for hears of the others, too.
+#[test]
+fn says_what_to_upgrade_in_every_artifact_whatever_else_is_wrong_with_its_scan() {
+    let of = |package: &str| Finding {
+        package: package.to_owned(),
+        fixed: Some("2.0.1".to_owned()),
+        ..finding("CVE-1", Severity::High)
+    };
+    let change = |_: &PolicySet, known: &mut Facts| {
+        let second = Artifact { digest: Digest::of(b"second"), name: "second".to_owned(), size_bytes: 6 };
+        let blocked = Claim::Vulnerabilities(scan("trivy", vec![of("one")]));
+        let late = Vulnerabilities { scanned_at: Some(UnixMillis(TIME.0 + 1)), ..scan("trivy", vec![of("two")]) };
+        let late = EvidenceFact {
+            artifacts: vec![second.digest],
+            ..evidence(2, on_behalf("robot"), Claim::Vulnerabilities(late))
+        };
+        known.evidence = vec![evidence(1, on_behalf("robot"), blocked), late];
+        known.release.artifacts.push(second);
+    };
+    let result = check(GATE, change, Fail, Reason::VulnerabilitiesFound);
+    assert!(result.found.contains("second: a scan that says it is of"), "{}", result.found);
+    assert!(result.fix.starts_with("upgrade one to 2.0.1, two to 2.0.1, then: "), "{}", result.fix);
+}
+
 #[test]
 fn says_for_each_finding_what_may_be_done() {
     let findings = || {

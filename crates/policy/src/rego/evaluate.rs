@@ -19,7 +19,8 @@ use super::budget;
 use super::verdict::{self, Answer};
 use super::{STACK_BYTES, THREAD, allowed, place};
 
-/// How long one answer may take before nobody waits for it any more: two hundred times what the budget is sized for.
+/// After how long whoever waits looks, and gives up when no answer has come since: two hundred times what the budget is
+/// sized for.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A rule to evaluate.
@@ -88,12 +89,21 @@ impl Pending {
 
     /// Waits for every answer, in the order of the questions.
     pub(super) fn answers(self) -> Vec<Answer> {
-        let (mut answers, rest) = match self.coming {
+        let (mut answers, rest) = match &self.coming {
             Ok(exchange) => exchange.wait(),
-            Err(answer) => (Vec::new(), answer),
+            Err(answer) => (Vec::new(), answer.clone()),
         };
         answers.resize(self.asked, rest);
         answers
+    }
+}
+
+impl Drop for Pending {
+    /// Nobody waits any more; where every answer has come, nothing is left to stop.
+    fn drop(&mut self) {
+        if let Ok(exchange) = &self.coming {
+            exchange.stop.store(true, Ordering::Relaxed);
+        }
     }
 }
 
@@ -249,4 +259,30 @@ pub(super) fn answer(engine: &mut Engine, input: &Value, question: &Question, st
 
 fn failed(message: String) -> Answer {
     Answer::Failed { place: None, message }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nobody_answered_has_failed() {
+        let exchange = Arc::new(Exchange::default());
+        let ending = Ending(Arc::clone(&exchange));
+        let pending = Pending { asked: 3, coming: Ok(Arc::clone(&exchange)) };
+        let waiting = std::thread::spawn(|| pending.answers());
+        exchange.progress().answers.push(Answer::Denials(Vec::new()));
+        drop(ending);
+        let broken = failed("the evaluation broke off".to_owned());
+        assert_eq!(waiting.join().unwrap(), [Answer::Denials(Vec::new()), broken.clone(), broken]);
+        let refused = failed("no input".to_owned());
+        assert_eq!(Pending::all(2, refused.clone()).answers(), [refused.clone(), refused]);
+    }
+
+    #[test]
+    fn whoever_goes_away_stops_the_evaluation() {
+        let exchange = Arc::new(Exchange::default());
+        drop(Pending { asked: 1, coming: Ok(Arc::clone(&exchange)) });
+        assert!(exchange.stop.load(Ordering::Relaxed));
+    }
 }

@@ -48,8 +48,7 @@ pub(super) fn value_of<T: Serialize>(facts: &T) -> Result<Value, InputError> {
 
 struct Builder {
     left: usize,
-    /// The names of fields, in the place that where they stand in the program gives them: that compares faster than what
-    /// they say.
+    /// The names of fields, each at a place that follows from its address in the program, which compares faster than a text.
     keys: [Option<(&'static str, Value)>; KEYS],
     /// The list without items, of which facts have many.
     nothing: Value,
@@ -127,7 +126,7 @@ impl Fields<'_> {
     }
 
     fn done(mut self) -> Result<Value, InputError> {
-        // Keys are texts, which compare faster by themselves than as values; what is in order is not sorted again.
+        // Texts compare faster by themselves than as values, and what is in order is soon sorted again.
         self.fields.sort_by(|(one, _), (other, _)| match (one, other) {
             (Value::String(one), Value::String(other)) => one.cmp(other),
             _ => one.cmp(other),

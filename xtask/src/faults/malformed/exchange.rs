@@ -4,6 +4,8 @@ use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddrV4, TcpStream};
 use std::time::Duration;
 
+use serde_json::Value;
+
 /// How long the server may be silent.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How much of an answer is read.
@@ -20,6 +22,23 @@ pub struct Answer {
     pub is_plain: bool,
     /// The body, as far as it came.
     pub body: Vec<u8>,
+}
+
+impl Answer {
+    /// Whether it says that it describes a problem.
+    pub fn is_problem(&self) -> bool {
+        self.content_type == "application/problem+json"
+    }
+
+    /// The problem that it describes.
+    pub fn problem(&self) -> Option<Value> {
+        self.is_problem().then(|| serde_json::from_slice(&self.body).ok()).flatten()
+    }
+
+    /// The reason code of the problem; empty without one.
+    pub fn code(&self) -> String {
+        self.problem().and_then(|problem| Some(problem.get("code")?.as_str()?.to_owned())).unwrap_or_default()
+    }
 }
 
 /// Sends a request, and reads until the server closes; `None` where it closes without an answer.

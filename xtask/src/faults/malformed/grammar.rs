@@ -3,7 +3,7 @@
 use lockgate_api::{ROUTES, Route};
 use serde_json::{Map, Value, json};
 
-use crate::fuzz::mutation::Mutator;
+use crate::mutation::Mutator;
 use crate::random::Random;
 
 /// How deep a body is made after its schema.
