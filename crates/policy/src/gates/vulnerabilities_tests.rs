@@ -214,7 +214,7 @@ fn says_what_to_upgrade_in_every_artifact_whatever_else_is_wrong_with_its_scan()
     let change = |_: &PolicySet, known: &mut Facts| {
         let second = Artifact { digest: Digest::of(b"second"), name: "second".to_owned(), size_bytes: 6 };
         let blocked = Claim::Vulnerabilities(scan("trivy", vec![of("one")]));
-        let late = Vulnerabilities { scanned_at: Some(UnixMillis(TIME.0 + 1)), ..scan("trivy", vec![of("two")]) };
+        let late = Vulnerabilities { scanned_at: Some(UnixMillis(TIME.0 + DAY)), ..scan("trivy", vec![of("two")]) };
         let late = EvidenceFact {
             artifacts: vec![second.digest],
             ..evidence(2, on_behalf("robot"), Claim::Vulnerabilities(late))
