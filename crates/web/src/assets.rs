@@ -61,3 +61,32 @@ pub mod pages {
 #[cfg(test)]
 #[path = "contrast_tests.rs"]
 mod contrast_tests;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wording::visible;
+
+    /// The offline viewer stands alone, and the pages' scripts are no Rust: the set is written three times.
+    #[test]
+    fn browsers_escape_the_same_characters_as_the_server() {
+        let is_hidden = |c: &char| !c.is_control() && visible(&c.to_string()) != c.to_string();
+        let mut runs: Vec<(u32, u32)> = Vec::new();
+        for code in ('\0'..=char::MAX).filter(is_hidden).map(u32::from) {
+            match runs.last_mut() {
+                Some((_, last)) if *last + 1 == code => *last = code,
+                _ => runs.push((code, code)),
+            }
+        }
+        let written = |code: u32| if code > 0xffff { format!("\\u{{{code:x}}}") } else { format!("\\u{code:04x}") };
+        let run = |(first, last): &(u32, u32)| match first == last {
+            true => written(*first),
+            false => format!("{}-{}", written(*first), written(*last)),
+        };
+        let class = format!("/[\\p{{Cc}}{}]/gu", runs.iter().map(run).collect::<String>());
+        let page = ASSETS.iter().find(|asset| asset.name == "page.js").unwrap();
+        for text in [page.text, include_str!("../assets/viewer.js")] {
+            assert!(text.contains(&class), "{class}");
+        }
+    }
+}

@@ -70,14 +70,17 @@ fn kept(checkpoint: Option<Vec<u8>>, did: String) -> Made {
     Made { did, shown: Shown::Ledger { checkpoint, kept: true, artifact: None } }
 }
 
-/// The newest entry is gone and the head counts one less; the stored checkpoint stays.
+/// The newest entry that the log has stored a checkpoint of is gone, with all behind it; the stored checkpoint stays.
 pub fn log_truncated(scene: &Scene<'_>) -> Result<Made, Halt> {
-    let newest = scene.subject.head.size.0.saturating_sub(1);
+    let subject = scene.subject;
+    // A server stores its checkpoint a moment after it has answered: what is newer, the copy alone would not miss.
+    let signed = subject.mark.as_ref().map_or(subject.head.size, |(_, signed)| *signed);
+    let newest = signed.0.saturating_sub(1);
     if newest == 0 {
         return Err(Halt::Skipped(TOO_SHORT.to_owned()));
     }
     scene.rewrite(newest, &[])?;
-    Ok(kept(None, format!("entry {newest} was cut off, and the head rolled back")))
+    Ok(kept(None, format!("the log was cut off before entry {newest}, and the head rolled back")))
 }
 
 /// Nothing in it is wrong: it is what the log was, as the log signed it then. It takes somebody who has seen more.
