@@ -35,6 +35,8 @@ use crate::workspace::{self, Profile};
 const WRITERS: u64 = 8;
 /// How long the server lives at least, in milliseconds.
 const SHORTEST_LIFE_MILLIS: u64 = 5;
+/// How often it is said how far the run is.
+const REPORT: Duration = Duration::from_secs(10);
 /// How often a start in the same place is tried: the port may be taken for a moment.
 const STARTS: usize = 5;
 
@@ -162,7 +164,12 @@ fn kill_again_and_again(
     let mut random = Random::new(ground.seed);
     let address = server.address().to_owned();
     let mut slowest = Duration::ZERO;
-    for _ in 0..arguments.kills {
+    let mut said = Instant::now();
+    for killed in 0..arguments.kills {
+        if said.elapsed() >= REPORT {
+            said = Instant::now();
+            println!("{killed} of {} kills, slowest restart {} ms", arguments.kills, slowest.as_millis());
+        }
         let life = Duration::from_millis(random.between(SHORTEST_LIFE_MILLIS, arguments.longest_life));
         if alarms.recv_timeout(life).is_ok() {
             return Err(Failure::new("a writer gave up"));

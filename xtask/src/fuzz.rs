@@ -6,22 +6,25 @@
 
 mod corpus;
 mod outcome;
+mod record;
 mod run;
 mod samples;
 mod story;
 mod targets;
+mod turns;
 mod watch;
 
 use std::num::NonZero;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
 use clap::Args;
 
+use self::record::Record;
 use self::run::{Plan, Tally};
 use self::targets::Target;
+use self::turns::Turns;
 use self::watch::Watch;
 use crate::failure::{Failure, Result};
 use crate::faults::{self, Malformed};
@@ -40,6 +43,9 @@ pub struct Arguments {
     /// For how long each target is run
     #[arg(long, value_name = "N", default_value_t = 10)]
     seconds: u64,
+    /// Run each target until its record, fuzz/record.json, has as many seconds of a processor without a finding
+    #[arg(long, value_name = "N", conflicts_with_all = ["seconds", "trace"])]
+    up_to: Option<u64>,
     /// How many targets are run at the same time [default: as many as there are processors]
     #[arg(long, value_name = "N")]
     jobs: Option<NonZero<usize>>,
@@ -82,9 +88,20 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let patience = run::PATIENCE * u32::try_from(jobs.div_ceil(processors))?;
     let plan = Plan { seed, window, patience, save: arguments.save, trace: arguments.trace };
     let count = chosen.len() + usize::from(http);
-    println!("{count} targets, {} s each, {jobs} at a time, seed {seed}", arguments.seconds);
+    let (mut record, turns) = match arguments.up_to {
+        Some(seconds) => {
+            let record = Record::load()?;
+            let turns = Turns::up_to(Duration::from_secs(seconds), &chosen, &record);
+            println!("{count} targets up to {seconds} s each in {}, {jobs} at a time", record::FILE);
+            (Some(record), turns)
+        }
+        None => {
+            println!("{count} targets, {} s each, {jobs} at a time, seed {seed}", arguments.seconds);
+            (None, Turns::once(&chosen, window))
+        }
+    };
     run::quiet_panics();
-    let findings = all_of(&chosen, plan, jobs);
+    let findings = all_of(&chosen, plan, jobs, &turns, record.as_mut());
     // What is the matter with the command itself is printed as always.
     drop(std::panic::take_hook());
     let mut findings = findings?;
@@ -108,25 +125,30 @@ fn knock(seed: u64, window: Duration) -> Result<Vec<String>> {
     Ok(findings.iter().map(|finding| format!("{HTTP}: {finding}")).collect())
 }
 
-fn said(name: &str, inputs: u64, answers: usize, kept: &str, findings: usize) {
-    println!("{name:24} {inputs:>9} inputs, {answers:>3} answers{kept}, {findings} findings");
+fn said(name: &str, inputs: u64, answers: usize, more: &str, findings: usize) {
+    println!("{name:24} {inputs:>9} inputs, {answers:>3} answers{more}, {findings} findings");
 }
 
 /// Runs every target, so many at a time; returns every finding.
-fn all_of(targets: &[Target], plan: Plan, jobs: usize) -> Result<Vec<String>> {
+fn all_of(
+    targets: &[Target],
+    plan: Plan,
+    jobs: usize,
+    turns: &Turns,
+    mut record: Option<&mut Record>,
+) -> Result<Vec<String>> {
     let watches: Vec<Watch> = (0..jobs).map(|_| Watch::default()).collect();
-    let next = AtomicUsize::new(0);
     let (sender, receiver) = channel();
     thread::scope(|scope| -> Result<Vec<String>> {
         for watch in &watches {
-            let (next, sender) = (&next, sender.clone());
-            scope.spawn(move || work(targets, plan, next, watch, &sender));
+            let sender = sender.clone();
+            scope.spawn(move || work(targets, plan, turns, watch, &sender));
         }
         drop(sender);
         let mut findings = Vec::new();
         loop {
             match receiver.recv_timeout(STEP) {
-                Ok((name, tally)) => findings.extend(shown(name, tally)?),
+                Ok((name, tally)) => findings.extend(shown(name, tally, record.as_deref_mut())?),
                 Err(RecvTimeoutError::Disconnected) => return Ok(findings),
                 Err(RecvTimeoutError::Timeout) => watches.iter().try_for_each(give_up)?,
             }
@@ -137,20 +159,29 @@ fn all_of(targets: &[Target], plan: Plan, jobs: usize) -> Result<Vec<String>> {
 /// What a thread says about one target.
 type Said<'a> = (&'a str, Result<Tally>);
 
-fn work<'a>(targets: &'a [Target], plan: Plan, next: &AtomicUsize, watch: &Watch, sender: &Sender<Said<'a>>) {
-    while let Some(target) = targets.get(next.fetch_add(1, Ordering::Relaxed)) {
+fn work<'a>(targets: &'a [Target], plan: Plan, turns: &Turns, watch: &Watch, sender: &Sender<Said<'a>>) {
+    while let Some(turn) = turns.next() {
+        let Some(target) = targets.get(turn.target) else { return };
+        let plan = Plan { seed: plan.seed.wrapping_add(turn.offset), window: turn.window, ..plan };
         let tally = run::run(target, plan, watch);
+        if let Ok(tally) = &tally {
+            turns.ended(turn, tally);
+        }
         if sender.send((target.name.as_str(), tally)).is_err() {
             return;
         }
     }
 }
 
-fn shown(name: &str, tally: Result<Tally>) -> Result<Vec<String>> {
-    let Tally { inputs, classes, kept, findings } = tally?;
-    let kept = if kept > 0 { format!(", {kept} kept") } else { String::new() };
-    said(name, inputs, classes, &kept, findings.len());
-    Ok(findings)
+fn shown(name: &str, tally: Result<Tally>, record: Option<&mut Record>) -> Result<Vec<String>> {
+    let tally = tally?;
+    let mut more = if tally.kept > 0 { format!(", {} kept", tally.kept) } else { String::new() };
+    if let Some(record) = record {
+        let row = record.add(name, &tally)?;
+        more += &format!(", {} s and {} inputs in all", row.millis / 1000, row.inputs);
+    }
+    said(name, tally.inputs, tally.classes, &more, tally.findings.len());
+    Ok(tally.findings)
 }
 
 /// A reader that does not come to an end cannot be stopped: the process ends, and leaves the input behind.

@@ -74,6 +74,7 @@ impl Database {
         let writer = Some(Mutex::new(Writer { connection, commits: 0, rows }));
         let mut database = Self::with_readers(dir, options, writer, halt)?;
         database.mended = mended;
+        database.copy_what_was_left()?;
         Ok(database)
     }
 
@@ -192,6 +193,14 @@ impl Database {
         }
         writer.commits = 0;
         writer.rows = rows;
+        self.checkpoint(&writer.connection, "PRAGMA wal_checkpoint(PASSIVE)")
+    }
+
+    /// Copies what the process before left in the write-ahead log: one that is killed again and again before its own turn
+    /// comes would let the log grow without an end, and every start read all of it.
+    fn copy_what_was_left(&self) -> Result<()> {
+        let Some(writer) = &self.writer else { return Ok(()) };
+        let writer = writer.lock().unwrap_or_else(PoisonError::into_inner);
         self.checkpoint(&writer.connection, "PRAGMA wal_checkpoint(PASSIVE)")
     }
 

@@ -72,6 +72,8 @@ pub struct Plan {
 pub struct Tally {
     /// Inputs read.
     pub inputs: u64,
+    /// The time of a processor that the run's thread took.
+    pub time: Duration,
     /// Answers that differ.
     pub classes: usize,
     /// Inputs written to the corpus.
@@ -124,15 +126,22 @@ pub fn run(target: &Target, plan: Plan, watch: &Watch) -> Result<Tally> {
     // An empty input has nothing to be made from, but is one too.
     run.try_input(Vec::new(), false)?;
     let mut mutator = Mutator::new(plan.seed ^ name_seed(&target.name), known);
-    let started = Instant::now();
+    let (started, spent) = (Instant::now(), processor_time());
     while started.elapsed() < plan.window && run.tally.findings.len() < FINDINGS_MAX {
         let parent = mutator.pick_input(&run.pool);
         let other = mutator.pick_input(&run.pool);
         let input = mutator.mutate(parent, other);
         run.try_input(input, plan.save)?;
     }
+    run.tally.time = processor_time().saturating_sub(spent);
     run.tally.classes = run.seen.values().map(BTreeSet::len).sum();
     Ok(run.tally)
+}
+
+/// The time of a processor that this thread took until now.
+fn processor_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(u64::try_from(time.tv_sec).unwrap_or_default(), u32::try_from(time.tv_nsec).unwrap_or_default())
 }
 
 /// Another seed for each target, so that two of them do not get the same changes.

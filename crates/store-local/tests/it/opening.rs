@@ -9,6 +9,7 @@ use lockgate_store::projection::DAMAGED;
 use lockgate_store::{BlobStore, LedgerStore, Projection, ProjectionStore, Reply, Session, SessionStore, StoreError};
 use lockgate_store_local::{LocalStore, Mended, Options, Recheck};
 use rusqlite::Connection;
+use tempfile::TempDir;
 
 use crate::{count, open, put};
 
@@ -21,6 +22,34 @@ fn a_second_writer_is_refused() {
     assert!(error.to_string().contains(&dir.path().display().to_string()), "{error}");
     drop(store);
     open(dir.path());
+}
+
+/// A copy of the files of an open store is what a killed process leaves.
+#[test]
+fn what_a_killed_process_left_in_the_log_is_copied_by_the_next() {
+    let (mut killed, mut script) = (tempfile::tempdir().unwrap(), Script::new());
+    for entries in 0..3 {
+        let store = open(killed.path());
+        assert_eq!(size_without_log(killed.path()), entries);
+        script.commit(&store, &[("one", &[])]);
+        let left = copy_of(killed.path(), &["ledger.db", "ledger.db-wal"]);
+        drop(store);
+        killed = left;
+    }
+}
+
+/// How many entries the database of an open store has without its log.
+fn size_without_log(dir: &Path) -> u64 {
+    let alone = copy_of(dir, &["ledger.db"]);
+    LocalStore::open_read_only(alone.path(), Options::default()).unwrap().head().unwrap().size.0
+}
+
+fn copy_of(dir: &Path, files: &[&str]) -> TempDir {
+    let copy = tempfile::tempdir().unwrap();
+    for file in files {
+        std::fs::copy(dir.join(file), copy.path().join(file)).unwrap();
+    }
+    copy
 }
 
 #[test]

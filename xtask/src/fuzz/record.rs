@@ -1,0 +1,105 @@
+//! Record: how long each reader was fuzzed in all, added up over runs and machines, in `fuzz/record.json`.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::run::Tally;
+use crate::failure::{During as _, Result};
+use crate::workspace;
+
+/// Where the record is.
+pub const FILE: &str = "fuzz/record.json";
+
+/// What each target has behind it, kept in a file.
+#[derive(Debug)]
+pub struct Record {
+    path: PathBuf,
+    rows: BTreeMap<String, Row>,
+}
+
+/// What one target has behind it since its last finding.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Row {
+    /// Time of a processor, in milliseconds.
+    pub millis: u64,
+    /// Inputs read.
+    pub inputs: u64,
+}
+
+impl Record {
+    /// Reads the record; one that is not there yet is empty.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn load() -> Result<Self> {
+        Self::load_from(workspace::root().join(FILE))
+    }
+
+    pub(super) fn load_from(path: PathBuf) -> Result<Self> {
+        let rows = match path.is_file() {
+            true => serde_json::from_slice(&fs::read(&path)?).during(format!("read `{}`", path.display()))?,
+            false => BTreeMap::new(),
+        };
+        Ok(Self { path, rows })
+    }
+
+    /// What a target has behind it.
+    pub fn row(&self, target: &str) -> Row {
+        self.rows.get(target).copied().unwrap_or_default()
+    }
+
+    /// Adds a run and writes the record; a finding takes a target back to the beginning.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn add(&mut self, target: &str, tally: &Tally) -> Result<Row> {
+        let before = self.row(target);
+        let row = match tally.findings.is_empty() {
+            true => Row { millis: before.millis + millis(tally.time), inputs: before.inputs + tally.inputs },
+            false => Row::default(),
+        };
+        self.rows.insert(target.to_owned(), row);
+        let text = serde_json::to_string_pretty(&self.rows)? + "\n";
+        // Renamed into place: a run that is ended at any time leaves a whole record.
+        let fresh = self.path.with_extension("json.new");
+        fs::write(&fresh, text).during(format!("write `{}`", fresh.display()))?;
+        fs::rename(&fresh, &self.path)?;
+        Ok(row)
+    }
+}
+
+/// A time in whole milliseconds.
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scratch::Scratch;
+
+    #[test]
+    fn runs_add_up_and_a_finding_begins_anew() {
+        let scratch = Scratch::new("fuzz-record").unwrap();
+        let path = scratch.path().join("record.json");
+        let mut record = Record::load_from(path.clone()).unwrap();
+        let tally = |inputs, findings: &[&str]| Tally {
+            inputs,
+            time: Duration::from_millis(1500),
+            findings: findings.iter().map(|&finding| finding.to_owned()).collect(),
+            ..Tally::default()
+        };
+        record.add("a", &tally(7, &[])).unwrap();
+        let mut record = Record::load_from(path.clone()).unwrap();
+        assert_eq!(record.add("a", &tally(8, &[])).unwrap(), Row { millis: 3000, inputs: 15 });
+        assert_eq!(record.add("b", &tally(1, &[])).unwrap(), Row { millis: 1500, inputs: 1 });
+        assert_eq!(record.add("a", &tally(9, &["it panics"])).unwrap(), Row::default());
+        fs::write(&path, "{\"a\": 1}").unwrap();
+        assert!(Record::load_from(path).is_err());
+    }
+}
