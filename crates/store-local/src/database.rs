@@ -296,12 +296,13 @@ fn open_reader(path: &Path) -> Result<Connection, Fault> {
     Ok(connection)
 }
 
-/// Compares rows with their seals and takes out what can be done without, then checks the pages; what was taken out is
-/// kept only where nothing else is wrong.
+/// Compares rows with their seals and takes out what can be done without, then checks the pages and the ledger; what was
+/// taken out is kept only where nothing else is wrong.
 fn check_rows(connection: &mut Connection) -> Result<Mended> {
     let transaction = connection.transaction().map_err(Fault::from)?;
     let mended = seal::mend(&transaction)?;
     check_pages(&transaction)?;
+    seal::check_ledger(&transaction)?;
     match mended.is_nothing() {
         true => transaction.rollback().map_err(Fault::from)?,
         false => transaction.commit().map_err(Fault::from)?,

@@ -11,6 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use lockgate_api::Client;
+use lockgate_model::ReleaseName;
 use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -19,7 +20,7 @@ use super::outcome::{Case, Part};
 use crate::failure::{During as _, Failure, Result};
 use crate::identity::{Identity, client_as};
 use crate::random::Random;
-use crate::requests::{Request, junit, upload};
+use crate::requests::{Request, upload};
 use crate::server::Server;
 
 /// How many connections are slow.
@@ -146,14 +147,14 @@ fn phase(server: &Server, home: &Path, slowness: Slowness, head: &str, times: (D
 /// Asks again and again, and writes now and then, until the other side of `stopped` is gone.
 fn work(client: &Client, slowness: Slowness, stopped: &Receiver<()>) -> Result<Vec<Duration>> {
     let mut latencies = Vec::new();
-    let release = "shop/web@1.4.2".parse()?;
+    let artifact = upload(client, format!("{slowness:?}").as_bytes()).during("an upload of the healthy client")?;
     for number in 0u32.. {
         let started = Instant::now();
         match number % WRITES {
             0 => {
-                let name = format!("slow-{slowness:?}-{number}");
-                let request = Request::attest(&release, &junit(&name));
-                request.send(client, &name).during("a write of the healthy client")?;
+                let release: ReleaseName = format!("slow/{slowness:?}@1.0.{number}").to_lowercase().parse()?;
+                let request = Request::publish(&release, &artifact);
+                request.send(client, &release.to_string()).during("a write of the healthy client")?;
             }
             _ => {
                 client.get_bytes("/v1/server").during("a read of the healthy client")?;

@@ -138,6 +138,31 @@ fn a_changed_row_that_no_entry_proves_is_noticed() {
 }
 
 #[test]
+fn a_changed_row_that_no_audit_needs_is_noticed() {
+    for (trigger, change) in [
+        ("entry_stands", "UPDATE entry SET leaf_hash = zeroblob(32) WHERE idx = 1"),
+        ("entry_stands", "UPDATE entry SET bytes = x'00' WHERE idx = 0"),
+        ("stream_entry_stands", "UPDATE stream SET seq = 0"),
+        ("stream_entry_stands", "UPDATE stream SET idx = 0"),
+        ("stream_entry_stands", "UPDATE stream_entry SET idx = 0"),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let store = open(dir.path());
+        let stream = ["release:shop/web@1.4.2".parse().unwrap()];
+        Script::new().commit(&store, &[("one", &stream), ("two", &stream)]);
+        drop(store);
+        drop(open(dir.path()));
+        let connection = Connection::open(dir.path().join("ledger.db")).unwrap();
+        let sql = format!("SELECT sql FROM sqlite_master WHERE name = '{trigger}'");
+        let guard: String = connection.query_row(&sql, [], |row| row.get(0)).unwrap();
+        connection.execute_batch(&format!("DROP TRIGGER {trigger}; {change}; {guard};")).unwrap();
+        drop(connection);
+        let error = LocalStore::open(dir.path(), Options::default()).err().unwrap();
+        assert!(error.to_string().contains("is not what was written"), "{change}: {error}");
+    }
+}
+
+#[test]
 fn a_session_whose_index_names_another_value_is_taken_out_too() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
