@@ -5,13 +5,11 @@ use std::collections::BTreeSet;
 
 use lockgate_engine::approve::{Approve, approve};
 use lockgate_engine::attest::{Evidence, Form, attest, check};
-use lockgate_engine::audit::StoreSource;
 use lockgate_engine::bodies::{StoreBodies, Upload};
 use lockgate_engine::{
     Clock as _, Fault, Submission, approvers, comparison, consent, delegate, reader, scheduler, take_back, why,
 };
 use lockgate_ledger::approval::{NAMESPACE, Replaced, WaiverLine};
-use lockgate_ledger::audit::audit;
 use lockgate_ledger::bodies::BodyError;
 use lockgate_ledger::delegation::{
     DELEGATION_NAMESPACE, DelegationDocument, DelegationEndDocument, DelegationEnded, DelegationGranted,
@@ -430,7 +428,7 @@ fn gates_by_another_engine_are_a_remark_of_the_audit() {
         by_another_engine(document);
     });
     let first = record(&world, "sam", elsewhere);
-    let report = audit(&StoreSource(&world.store), None, Vec::new(), |_, _| {});
+    let report = world.audit();
     assert!(report.problems.is_empty(), "{:?}", report.problems);
     let notes = report.notes.iter().filter(|note| note.code == "APPROVAL_ENGINE");
     assert_eq!(notes.map(|note| note.index).collect::<Vec<_>>(), [Some(first)]);
@@ -439,7 +437,7 @@ fn gates_by_another_engine_are_a_remark_of_the_audit() {
         document.predicate.changes.as_mut().unwrap().gates = Some(GateChanges::default());
     });
     let second = record(&world, "sam", here);
-    let report = audit(&StoreSource(&world.store), None, Vec::new(), |_, _| {});
+    let report = world.audit();
     let found: Vec<_> = report.problems.iter().map(|problem| (problem.code, problem.index)).collect();
     assert_eq!(found, [("APPROVAL_CHANGES", Some(second))]);
     world.damaged();
@@ -614,7 +612,7 @@ fn a_review_takes_the_time_that_is_demanded() {
 /// it counts, and everyone can see it.
 #[test]
 fn rubber_stamps_are_seen() {
-    let world = World::starter();
+    let mut world = World::starter();
     let mut last = None;
     for number in 0..20 {
         let release = format!("shop/s{number}@1.0.0");
@@ -630,7 +628,7 @@ fn rubber_stamps_are_seen() {
     let pairs = approvers::pairs(world.engine()).unwrap();
     assert_eq!((pairs.len(), pairs[0].approvals, pairs[0].of), (1, 20, 20));
     assert!(pairs[0].always && !pairs[0].mutual);
-    let report = audit(&StoreSource(&world.store), None, Vec::new(), |_, _| {});
+    let report = world.audit();
     assert!(report.problems.is_empty(), "{:?}", report.problems);
     assert_eq!(report.notes.iter().map(|note| note.code).collect::<Vec<_>>(), ["RUBBER_STAMP"]);
 }
