@@ -11,6 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use lockgate_api::Client;
+use lockgate_api::wire::Stored;
 use lockgate_model::ReleaseName;
 use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -126,6 +127,8 @@ struct Seen {
 fn phase(server: &Server, home: &Path, slowness: Slowness, head: &str, times: (Duration, Duration)) -> Result<Seen> {
     let address: SocketAddrV4 = server.address().parse().during("the server's address")?;
     let client = client_as(server.url(), home, "ci")?;
+    // Before the slow ones come, who may take every place that there is for uploads.
+    let artifact = upload(&client, format!("{slowness:?}").as_bytes())?;
     let (stop, stopped) = mpsc::channel::<()>();
     thread::scope(|scope| {
         let mut slow = Vec::new();
@@ -134,7 +137,7 @@ fn phase(server: &Server, home: &Path, slowness: Slowness, head: &str, times: (D
         }
         // What a burst of connections does is another question.
         client.get_bytes("/v1/server").during("a read after the slow clients have come")?;
-        let healthy = scope.spawn(move || work(&client, slowness, &stopped));
+        let healthy = scope.spawn(move || work(&client, &artifact, slowness, &stopped));
         let drips = drip(&mut slow, slowness, times, || server.memory_kib("VmRSS"));
         // The other side stops when this one is gone.
         drop(stop);
@@ -145,15 +148,14 @@ fn phase(server: &Server, home: &Path, slowness: Slowness, head: &str, times: (D
 }
 
 /// Asks again and again, and writes now and then, until the other side of `stopped` is gone.
-fn work(client: &Client, slowness: Slowness, stopped: &Receiver<()>) -> Result<Vec<Duration>> {
+fn work(client: &Client, artifact: &Stored, slowness: Slowness, stopped: &Receiver<()>) -> Result<Vec<Duration>> {
     let mut latencies = Vec::new();
-    let artifact = upload(client, format!("{slowness:?}").as_bytes()).during("an upload of the healthy client")?;
     for number in 0u32.. {
         let started = Instant::now();
         match number % WRITES {
             0 => {
                 let release: ReleaseName = format!("slow/{slowness:?}@1.0.{number}").to_lowercase().parse()?;
-                let request = Request::publish(&release, &artifact);
+                let request = Request::publish(&release, artifact);
                 request.send(client, &release.to_string()).during("a write of the healthy client")?;
             }
             _ => {
