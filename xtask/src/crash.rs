@@ -26,6 +26,7 @@ use self::arena::{ABANDONED, Arena};
 use self::verdict::Verdict;
 use self::writer::{Tally, Writer};
 use crate::failure::{During as _, Failure, Result};
+use crate::pace::Pace;
 use crate::random::Random;
 use crate::scratch::Scratch;
 use crate::server::Server;
@@ -35,8 +36,6 @@ use crate::workspace::{self, Profile};
 const WRITERS: u64 = 8;
 /// How long the server lives at least, in milliseconds.
 const SHORTEST_LIFE_MILLIS: u64 = 5;
-/// How often it is said how far the run is.
-const REPORT: Duration = Duration::from_secs(10);
 /// How often a start in the same place is tried: the port may be taken for a moment.
 const STARTS: usize = 5;
 
@@ -164,10 +163,9 @@ fn kill_again_and_again(
     let mut random = Random::new(ground.seed);
     let address = server.address().to_owned();
     let mut slowest = Duration::ZERO;
-    let mut said = Instant::now();
+    let mut pace = Pace::begin();
     for killed in 0..arguments.kills {
-        if said.elapsed() >= REPORT {
-            said = Instant::now();
+        if pace.is_due() {
             println!("{killed} of {} kills, slowest restart {} ms", arguments.kills, slowest.as_millis());
         }
         let life = Duration::from_millis(random.between(SHORTEST_LIFE_MILLIS, arguments.longest_life));

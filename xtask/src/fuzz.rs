@@ -73,6 +73,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let chosen: Vec<Target> = all.into_iter().filter(|target| target.name.starts_with(prefix)).collect();
     // `faults` does the same, so that it is not run unless it is named.
     let http = HTTP.starts_with(prefix) && (arguments.list || !prefix.is_empty());
+    if http && arguments.up_to.is_some() {
+        return Err(Failure::new(format!("`{HTTP}` is no reader, and has no record: use --seconds")));
+    }
     if chosen.is_empty() && !http {
         return Err(Failure::new(format!("no target starts with `{prefix}`; `cargo xtask fuzz --list` names them")));
     }

@@ -15,6 +15,7 @@ mod identity;
 mod instructions;
 mod mutate;
 mod mutation;
+mod pace;
 mod planted;
 mod races;
 mod random;

@@ -30,13 +30,14 @@ use self::shaky::Defect;
 use self::trace::Trace;
 use self::world::{Counts, Played, World};
 use crate::failure::{During as _, Failure, Result};
+use crate::pace::Pace;
 
 /// The seeds that are always played.
 const KNOWN: &str = include_str!("../seeds.txt");
 /// Every so many seeds, one is played twice: it has to come out the same.
 const TWICE: usize = 50;
-/// How often it is said how far the run is.
-const REPORT: Duration = Duration::from_secs(10);
+/// How often it is looked whether there is something to say.
+const STEP: Duration = Duration::from_secs(1);
 
 /// `sim`.
 #[derive(Debug, Args)]
@@ -183,9 +184,9 @@ fn collect(
     began: Instant,
 ) -> (Counts, Option<Box<Broken>>) {
     let (mut counts, mut broken) = (Counts::default(), None);
-    let mut said = Instant::now();
+    let mut pace = Pace::begin();
     loop {
-        match receiver.recv_timeout(REPORT) {
+        match receiver.recv_timeout(STEP) {
             Ok(Ok(played)) => counts.add(&played.counts),
             Ok(Err(found)) => {
                 halted.store(true, Ordering::Relaxed);
@@ -194,8 +195,7 @@ fn collect(
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return (counts, broken),
         }
-        if said.elapsed() >= REPORT {
-            said = Instant::now();
+        if pace.is_due() {
             println!("{} of {all} runs, {:.1} a second", counts.seeds, rate(&counts, began.elapsed()));
         }
     }

@@ -57,6 +57,11 @@ pub(crate) fn is_device_failure(error: &rusqlite::Error) -> bool {
     error.sqlite_error_code() == Some(ErrorCode::SystemIoFailure)
 }
 
+/// Something stored that is not what was written.
+pub(crate) fn damaged(what: &str) -> StoreError {
+    StoreError::Corrupt(format!("{what} is not what was written; stop the server and restore a backup"))
+}
+
 /// An operation on a file or directory that failed, other than a flush.
 pub(crate) fn file(what: &str, path: &Path, error: &io::Error) -> StoreError {
     let text = format!("cannot {what} `{}`: {error}", path.display());

@@ -1,16 +1,16 @@
 //! Seals: a hash in each row that no entry proves, so that damage to it is noticed.
 //!
-//! Entries, tiles and documents are compared with the tree or with their own names whenever they are audited. Replies,
-//! projections and sessions are not in the tree. A seal guards them against a disk that changes what it
+//! Entries, tiles, streams and documents are compared with the tree or with their own names whenever they are read or
+//! audited. Replies, projections and sessions are not in the tree. A seal guards them against a disk that changes what it
 //! holds; it has no key, so whoever can write to the database can seal again, and no decision rests on such a row.
 
 use lockgate_model::Hasher;
 use lockgate_store::StoreError;
 use lockgate_store::projection::DAMAGED;
 use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite::{Connection, OptionalExtension as _, Row};
+use rusqlite::{Connection, Row};
 
-use crate::fault::Fault;
+use crate::fault::{self, Fault};
 
 /// The seal of a row: SHA-256 over the name of its table and its columns, each after its length.
 pub(crate) fn of(table: &str, columns: &[&[u8]]) -> [u8; 32] {
@@ -28,7 +28,7 @@ pub(crate) fn of(table: &str, columns: &[&[u8]]) -> [u8; 32] {
 /// `Corrupt`.
 pub(crate) fn check(found: Option<[u8; 32]>, table: &str, columns: &[&[u8]]) -> Result<(), StoreError> {
     match found {
-        Some(found) if found != of(table, columns) => Err(damaged(&format!("a row of the table `{table}`"))),
+        Some(found) if found != of(table, columns) => Err(fault::damaged(&format!("a row of the table `{table}`"))),
         _ => Ok(()),
     }
 }
@@ -79,35 +79,6 @@ pub(crate) fn mend(connection: &Connection) -> Result<Mended, Fault> {
         connection.execute(sql, (kind, key, value, seal))?;
     }
     Ok(Mended { sessions: sessions.len() as u64, projections: projections.len() as u64 })
-}
-
-/// Compares every entry with the leaf hash beside it, and the head of every stream with the newest entry of the stream:
-/// two columns that an audit has no need of.
-///
-/// # Errors
-/// `Corrupt`, `Io`.
-pub(crate) fn check_ledger(connection: &Connection) -> Result<(), Fault> {
-    let mut select = connection.prepare("SELECT idx, bytes, leaf_hash FROM entry")?;
-    let mut rows = select.query([])?;
-    while let Some(row) = rows.next()? {
-        let mut hasher = Hasher::new();
-        // A leaf, not a node (RFC 6962, section 2.1).
-        hasher.update(&[0]);
-        hasher.update(row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?);
-        if row.get_ref(2)? != ValueRef::Blob(hasher.finish().as_bytes()) {
-            return Err(damaged(&format!("entry {}", row.get::<_, i64>(0)?)).into());
-        }
-    }
-    let moved = "SELECT name FROM stream WHERE (seq, idx) IS NOT
-                 (SELECT seq, idx FROM stream_entry WHERE stream_id = stream.id ORDER BY seq DESC LIMIT 1)";
-    match connection.query_row(moved, [], |row| bytes_of(row, 0)).optional()? {
-        Some(name) => Err(damaged(&format!("the head of the stream `{}`", String::from_utf8_lossy(&name))).into()),
-        None => Ok(()),
-    }
-}
-
-fn damaged(what: &str) -> StoreError {
-    StoreError::Corrupt(format!("{what} is not what was written; stop the server and restore a backup"))
 }
 
 fn check_replies(connection: &Connection) -> Result<(), Fault> {

@@ -4,14 +4,12 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
 
 use crate::failure::{Failure, Result};
+use crate::pace::Pace;
 
 /// How many cases run at the same time: they wait more than they compute.
 const WORKERS: usize = 4;
-/// How often it is said how far they are.
-const REPORT: Duration = Duration::from_secs(10);
 
 /// Does `work` for each item, with the number of the worker that does it; the results come in the items' order.
 ///
@@ -21,10 +19,10 @@ pub fn work_through<T: Sync, R: Send>(items: &[T], work: impl Fn(usize, &T) -> R
     let next = AtomicUsize::new(0);
     let done = Mutex::new(Vec::new());
     let failed = Mutex::new(None::<Failure>);
-    let said = Mutex::new(Instant::now());
+    let pace = Mutex::new(Pace::begin());
     thread::scope(|scope| {
         for worker in 0..WORKERS.min(items.len()) {
-            let (next, done, failed, said, work) = (&next, &done, &failed, &said, &work);
+            let (next, done, failed, pace, work) = (&next, &done, &failed, &pace, &work);
             scope.spawn(move || {
                 loop {
                     let number = next.fetch_add(1, Ordering::SeqCst);
@@ -33,7 +31,9 @@ pub fn work_through<T: Sync, R: Send>(items: &[T], work: impl Fn(usize, &T) -> R
                         Ok(result) => {
                             let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
                             done.push((number, result));
-                            tell(said, done.len(), items.len());
+                            if pace.lock().unwrap_or_else(PoisonError::into_inner).is_due() {
+                                eprintln!("{} of {}", done.len(), items.len());
+                            }
                         }
                         Err(failure) => {
                             let mut first = failed.lock().unwrap_or_else(PoisonError::into_inner);
@@ -53,15 +53,6 @@ pub fn work_through<T: Sync, R: Send>(items: &[T], work: impl Fn(usize, &T) -> R
     let mut done: Vec<(usize, R)> = done.into_inner().unwrap_or_else(PoisonError::into_inner);
     done.sort_by_key(|(number, _)| *number);
     Ok(done.into_iter().map(|(_, result)| result).collect())
-}
-
-/// Says how far the crew is, where that was not said for a while.
-fn tell(said: &Mutex<Instant>, done: usize, all: usize) {
-    let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
-    if said.elapsed() >= REPORT {
-        *said = Instant::now();
-        eprintln!("{done} of {all}");
-    }
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ pub struct Turn {
     pub window: Duration,
     /// What makes its inputs others than those of the turns before.
     pub offset: u64,
-    /// What is left after it, in time of a processor.
+    /// What its target is short of before it, in time of a processor; nothing where turns are not counted.
     left: Duration,
 }
 
@@ -35,13 +35,13 @@ impl Turns {
         Self(Mutex::new((0..targets.len()).map(turn).collect()))
     }
 
-    /// As many turns for each target as its record is short of so much time of a processor; who is shortest begins.
+    /// Turns for each target until its record has so much time of a processor; who is shortest of it begins.
     pub fn up_to(time: Duration, targets: &[Target], record: &Record) -> Self {
         let mut turns = Vec::new();
         for (target, name) in targets.iter().map(|target| target.name.as_str()).enumerate() {
             let row = record.row(name);
             let left = time.saturating_sub(Duration::from_millis(row.millis));
-            turns.extend(Turn { target, window: Duration::ZERO, offset: row.inputs, left }.next());
+            turns.extend(Turn::of(target, left, row.inputs));
         }
         turns.sort_by_key(|turn: &Turn| std::cmp::Reverse(turn.left));
         Self(Mutex::new(turns.into()))
@@ -57,7 +57,7 @@ impl Turns {
         if !turn.left.is_zero() && tally.findings.is_empty() {
             let left = turn.left.saturating_sub(tally.time);
             let offset = turn.offset.wrapping_add(tally.inputs);
-            self.lock().extend(Turn { left, offset, ..turn }.next());
+            self.lock().extend(Turn::of(turn.target, left, offset));
         }
     }
 
@@ -67,9 +67,9 @@ impl Turns {
 }
 
 impl Turn {
-    /// The turn for what is left.
-    fn next(self) -> Option<Self> {
-        (!self.left.is_zero()).then(|| Self { window: self.left.min(SLICE), ..self })
+    /// The next turn of a target that is short of so much; none where it is short of nothing.
+    fn of(target: usize, left: Duration, offset: u64) -> Option<Self> {
+        (!left.is_zero()).then(|| Self { target, window: left.min(SLICE), offset, left })
     }
 }
 
