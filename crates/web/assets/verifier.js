@@ -1768,7 +1768,10 @@ class Governance {
 
   // -- what keys rest on
 
-  end(known, from, at, compromised) {
+  // A key ends after the entry that tells so, or from where it was in somebody else's hands.
+  end(known, at, since) {
+    const compromised = since !== null;
+    const from = compromised ? Math.min(since, at) : at + 1;
     known.invalidFrom = known.invalidFrom === null ? from : Math.min(known.invalidFrom, from);
     if (compromised) {
       known.voids.push({ from, toldAt: at });
@@ -1956,7 +1959,7 @@ class Governance {
     }
     const since = body.compromised_since ?? null;
     const needed = Math.min(this.othersInCharge(body.person), this.rules.quorum);
-    this.end(this.knownKey(body.person, body.key), Math.min(since ?? index, index), index, since !== null);
+    this.end(this.knownKey(body.person, body.key), index, since);
     if (since !== null) {
       this.cascade(index);
       const undercut = signed.some((signer) => signer.key !== body.key && (this.keyOf(signer.person, signer.key)?.suspect ?? null) !== null);
@@ -1981,7 +1984,7 @@ class Governance {
     this.checkWithin(body.person, by, body.environments ?? []);
     const known = await this.newKey(body.key, index, limits(body));
     this.vouchKey('key.rotated', index, body.person, known, { quorum: 1, signed: [{ person: body.person, key: by }] });
-    this.end(this.knownKey(body.person, body.replaces), index, index, false);
+    this.end(this.knownKey(body.person, body.replaces), index, null);
     this.people.get(body.person).keys.push(known);
   }
 
@@ -1994,7 +1997,7 @@ class Governance {
     this.settle(demand);
     const known = await this.newKey(body.key, index, limits(body));
     this.vouchKey('key.recovered', index, body.person, known, vouched);
-    record.keys.forEach((earlier) => this.end(earlier, index, index, false));
+    record.keys.forEach((earlier) => this.end(earlier, index, null));
     record.keys.push(known);
   }
 

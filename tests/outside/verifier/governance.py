@@ -37,11 +37,13 @@ class Key:
     def expired_at(self, time):
         return self.expires_at is not None and self.expires_at <= time
 
-    def end(self, since, told_at, compromised):
-        self.invalid_from = since if self.invalid_from is None else min(self.invalid_from, since)
-        if compromised:
+    def end(self, told_at, since=None):
+        """Ends it after the entry that tells so, or from where it was in somebody else's hands."""
+        invalid_from = told_at + 1 if since is None else min(since, told_at)
+        self.invalid_from = invalid_from if self.invalid_from is None else min(self.invalid_from, invalid_from)
+        if since is not None:
             self.compromised = True
-            self.voids.append((since, told_at))
+            self.voids.append((invalid_from, told_at))
 
     def voided_by(self, index):
         """The entry that made a signature of this key, recorded at `index`, void afterwards."""
@@ -389,7 +391,7 @@ class Governance(Waivers, Emergencies, Outsiders):
         self.check_within(person, by, event.get("environments", []))
         key = Key(event["key"], index, event)
         self._vouch(index, "key.rotated", 1, [(person, by)], "key", person, key.fingerprint)
-        self.people[person].key(by).end(index, index, False)
+        self.people[person].key(by).end(index)
         self.people[person].keys.append(key)
 
     def _recover_key(self, event, index):
@@ -405,7 +407,7 @@ class Governance(Waivers, Emergencies, Outsiders):
         key = Key(event["key"], index, event)
         self._vouch(index, "key.recovered", quorum, signed, "key", person, key.fingerprint)
         for earlier in self.people[person].keys:
-            earlier.end(index, index, False)
+            earlier.end(index)
         self.people[person].keys.append(key)
 
     def _revoke_key(self, event, index):
@@ -426,7 +428,7 @@ class Governance(Waivers, Emergencies, Outsiders):
         else:
             quorum = self.check_quorum(demand, signed)
         needed = min(self._others_in_charge(person), self.policy.quorum)
-        key.end(index if since is None else min(since, index), index, since is not None)
+        key.end(index, since)
         if since is not None:
             self._cascade(index)
             suspect = [self.people[by].key(one).suspect for by, one in signed if one != fingerprint]

@@ -168,11 +168,20 @@ impl Key {
         compromised.into_iter().chain(suspect).min().filter(|_| self.enrolled_at < index)
     }
 
-    pub(super) fn end(&mut self, from: EntryIndex, ended: Ended) {
+    /// Ends it with an entry, which it may have signed itself: a rotation is signed by the key that it retires.
+    pub(super) fn retire(&mut self, at: EntryIndex) {
+        self.end(EntryIndex(at.0.saturating_add(1)), Ended { at, cause: KeyEnd::Retired });
+    }
+
+    /// Makes void what it signed from `since` on, as the entry `at` tells.
+    pub(super) fn compromise(&mut self, since: EntryIndex, at: EntryIndex) {
+        let from = since.min(at);
+        self.voids.push(Void { from, told_at: at });
+        self.end(from, Ended { at, cause: KeyEnd::Compromised });
+    }
+
+    fn end(&mut self, from: EntryIndex, ended: Ended) {
         self.invalid_from = Some(self.invalid_from.map_or(from, |earlier| earlier.min(from)));
-        if ended.cause == KeyEnd::Compromised {
-            self.voids.push(Void { from, told_at: ended.at });
-        }
         // A worse end stands above a better one; the first entry that told it is kept.
         if self.ended.is_none_or(|known| known.cause == KeyEnd::Retired && ended.cause != KeyEnd::Retired) {
             self.ended = Some(ended);

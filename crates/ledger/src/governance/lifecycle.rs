@@ -6,7 +6,7 @@ use lockgate_model::facts::SubjectKind;
 use lockgate_model::{EntryIndex, PersonId};
 use lockgate_policy::Permission;
 
-use super::{ENROLMENT_NAMESPACE, Ended, Governance, Key, KeyEnd, Person, Signed, Suspension, Vouched, Vouching};
+use super::{ENROLMENT_NAMESPACE, Governance, Key, Person, Signed, Suspension, Vouched, Vouching};
 use crate::change::{KeyRecovered, KeyRotated, StandingChanged};
 use crate::entry::{KeyRevoked, PersonEnrolled};
 use crate::state::ApplyError;
@@ -51,12 +51,11 @@ impl Governance {
             None => (vec![self.verify_own(event, index)?], 1),
         };
         let mut next = self.clone();
-        let cause = match event.compromised_since {
-            Some(_) => KeyEnd::Compromised,
-            None => KeyEnd::Retired,
-        };
-        let from = event.compromised_since.unwrap_or(index).min(index);
-        next.known_key_mut(&event.person, &event.key)?.end(from, Ended { at: index, cause });
+        let key = next.known_key_mut(&event.person, &event.key)?;
+        match event.compromised_since {
+            Some(since) => key.compromise(since, index),
+            None => key.retire(index),
+        }
         if event.compromised_since.is_some() {
             next.cascade(index);
             next.check_undercut(event, &signed)?;
@@ -181,7 +180,7 @@ impl Governance {
         let key = Key::new(&event.key, index).limited(event.expires_at, &event.environments);
         let signed = vec![Signed { person: event.person.clone(), key: by }];
         self.vouch_key("key.rotated", &event.person, &key, index, 1, signed);
-        self.known_key_mut(&event.person, &event.replaces)?.end(index, Ended { at: index, cause: KeyEnd::Retired });
+        self.known_key_mut(&event.person, &event.replaces)?.retire(index);
         if let Some(person) = self.people.get_mut(&event.person) {
             person.keys.push(key);
         }
@@ -204,9 +203,7 @@ impl Governance {
         let key = Key::new(&event.key, index).limited(event.expires_at, &event.environments);
         self.vouch_key("key.recovered", &event.person, &key, index, quorum, signed);
         if let Some(person) = self.people.get_mut(&event.person) {
-            for earlier in &mut person.keys {
-                earlier.end(index, Ended { at: index, cause: KeyEnd::Retired });
-            }
+            person.keys.iter_mut().for_each(|earlier| earlier.retire(index));
             person.keys.push(key);
         }
         Ok(())

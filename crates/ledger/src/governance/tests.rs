@@ -370,21 +370,38 @@ fn ones_own_keys_are_ones_own_business() {
 #[test]
 fn a_rotation_is_signed_by_both_keys() {
     let mut chain = Chain::with_owners();
-    let rotation = |replaces: u8, signed_by: u8| {
-        let (id, new) = (person("kim"), key("kim", 2));
-        let replaces = fingerprint("kim", replaces);
-        let document = rotation_bytes(ORIGIN, &id, new.public_key(), &replaces, None, &[]).unwrap();
-        let proof = sign("kim", 2, ENROLMENT_NAMESPACE, &document);
-        let signature = sign("kim", signed_by, ENROLMENT_NAMESPACE, &document);
-        let (expires_at, environments) = (None, Vec::new());
-        let key = new.public_key().clone();
-        Event::KeyRotated(KeyRotated { person: id, key, proof, replaces, signature, expires_at, environments })
-    };
-    assert_eq!(chain.apply(&rotation(1, 2)), Err("KEY_UNKNOWN"));
-    assert_eq!(chain.apply(&rotation(7, 1)), Err("KEY_MISMATCH"));
-    chain.apply(&rotation(1, 1)).unwrap();
+    assert_eq!(chain.apply(&rotation("kim", 1, 2)), Err("KEY_UNKNOWN"));
+    assert_eq!(chain.apply(&rotation("kim", 7, 1)), Err("KEY_MISMATCH"));
+    chain.apply(&rotation("kim", 1, 1)).unwrap();
     assert_eq!((chain.refusal("kim", 1), chain.refusal("kim", 2)), (Some("KEY_REVOKED"), None));
-    assert_eq!(chain.apply(&rotation(1, 1)), Err("KEY_ALREADY_BOUND"));
+    assert_eq!(chain.apply(&rotation("kim", 1, 1)), Err("KEY_ALREADY_BOUND"));
+}
+
+#[test]
+fn a_rotated_key_rests_on_the_one_that_it_replaces() {
+    let mut chain = Chain::with_owners();
+    chain.enrol("eve", &["approvers"], &["sam", "kim"]).unwrap();
+    let rotated = chain.apply(&rotation("kim", 1, 1)).unwrap();
+    // It stands when a key is found compromised that had nothing to do with it ...
+    chain.end("eve", 1, Some(1), &["eve"]).unwrap();
+    assert_eq!(chain.refusal("kim", 2), None);
+    // ... and when the old key is, from after the rotation on, but not from the rotation on.
+    chain.end("kim", 1, Some(rotated.0 + 1), &["sam", "lee"]).unwrap();
+    assert_eq!(chain.refusal("kim", 2), None);
+    chain.end("kim", 1, Some(rotated.0), &["sam", "lee"]).unwrap();
+    assert_eq!(chain.refusal("kim", 2), Some("KEY_REVOKED"));
+}
+
+/// The second key of somebody, who says that it replaces one of theirs, signed by one of theirs.
+fn rotation(name: &str, replaces: u8, signed_by: u8) -> Event {
+    let (id, new) = (person(name), key(name, 2));
+    let replaces = fingerprint(name, replaces);
+    let document = rotation_bytes(ORIGIN, &id, new.public_key(), &replaces, None, &[]).unwrap();
+    let proof = sign(name, 2, ENROLMENT_NAMESPACE, &document);
+    let signature = sign(name, signed_by, ENROLMENT_NAMESPACE, &document);
+    let (expires_at, environments) = (None, Vec::new());
+    let key = new.public_key().clone();
+    Event::KeyRotated(KeyRotated { person: id, key, proof, replaces, signature, expires_at, environments })
 }
 
 fn recovery(name: &str, number: u8, signers: &[&str]) -> Event {

@@ -137,11 +137,11 @@ fn list(world: &World) -> Outcome {
 
 /// How a key stands.
 fn state(person: &PersonRow, key: &KeyRow, now: UnixMillis) -> String {
-    let mut state = match (key.ended.as_deref(), key.invalid_from) {
-        (Some("retired") | None, Some(from)) => format!("ended at entry {from}"),
-        (Some(word), Some(from)) => format!("ended at entry {from}, {word}"),
-        (_, None) if person.suspended_at.is_some() => "suspended".to_owned(),
-        (_, None) => match (key.expires_at, expiry::expiry(key.expires_at, now)) {
+    let mut state = match (key.ended.as_deref(), key.ended_at, key.invalid_from) {
+        (Some("retired"), Some(at), _) => format!("ended at entry {at}"),
+        (Some(word), _, Some(from)) => format!("ended at entry {from}, {word}"),
+        _ if person.suspended_at.is_some() => "suspended".to_owned(),
+        _ => match (key.expires_at, expiry::expiry(key.expires_at, now)) {
             (Some(end), Expiry::Past) => format!("ended at {end}"),
             (Some(end), _) => format!("valid until {end}"),
             (None, _) => "valid".to_owned(),
