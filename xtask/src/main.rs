@@ -1,5 +1,5 @@
-//! Project commands: what CI runs, the checks that no compiler makes, generated files, the kill test, the bench, and
-//! fuzzing.
+//! Project commands: what CI runs, the checks that no compiler makes, generated files, measuring, and everything that
+//! breaks things on purpose.
 
 mod attacks;
 mod bench;

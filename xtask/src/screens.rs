@@ -1,4 +1,5 @@
-//! `screens`: takes a screenshot of every page, in two widths, light and dark, into `docs/screens/`.
+//! `screens`: takes a screenshot of every page but that of one proposed change, in two widths, light and dark, into
+//! `docs/screens/`.
 //!
 //! A test of the program does the work, because that is where the browser is driven from; nothing is taken where
 //! Chromium is not installed.

@@ -15,11 +15,16 @@ use crate::wire::Stored;
 /// The largest reply that is read into memory.
 const REPLY_MAX: u64 = Limits::DEFAULT.bundle_bytes as u64;
 
+/// What to do about a server that does not answer, where nothing better is known: it may be somebody else's.
+const UNREACHABLE_HINT: &str =
+    "start the server there, or ask who runs it; `lockgate verify --bundle FILE` needs no server";
+
 /// A connection to one server.
 pub struct Client {
     agent: ureq::Agent,
     base: String,
     token: Option<String>,
+    unreachable_hint: Option<String>,
 }
 
 /// Why a call did not give a result.
@@ -35,6 +40,8 @@ pub enum ClientError {
         server: String,
         /// What happened.
         cause: String,
+        /// What to do next, where whoever asked knows better than that somebody runs it.
+        hint: Option<String>,
     },
     /// What answered is not a Lockgate server, or speaks another version.
     #[error("the answer is not what a Lockgate server of this version sends: {0}")]
@@ -64,9 +71,7 @@ impl ClientError {
     pub fn hint(&self) -> Option<&str> {
         match self {
             Self::Problem(problem) => problem.hint.as_deref(),
-            Self::Unreachable { .. } => {
-                Some("is the server up? `lockgate up` starts one; `--server` or the context names another")
-            }
+            Self::Unreachable { hint, .. } => Some(hint.as_deref().unwrap_or(UNREACHABLE_HINT)),
             Self::Protocol(_) => None,
         }
     }
@@ -86,7 +91,14 @@ impl Client {
             .timeout_recv_response(Some(Duration::from_secs(120)))
             .user_agent(concat!("lockgate/", env!("CARGO_PKG_VERSION")))
             .build();
-        Self { agent: config.into(), base: base.trim_end_matches('/').to_owned(), token }
+        Self { agent: config.into(), base: base.trim_end_matches('/').to_owned(), token, unreachable_hint: None }
+    }
+
+    /// Says what to do next when the server cannot be reached.
+    #[must_use]
+    pub fn when_unreachable(mut self, hint: &str) -> Self {
+        self.unreachable_hint = Some(hint.to_owned());
+        self
     }
 
     /// The server's address.
@@ -246,7 +258,11 @@ impl Client {
     }
 
     fn unreachable(&self, error: &ureq::Error) -> ClientError {
-        ClientError::Unreachable { server: self.base.clone(), cause: error.to_string() }
+        ClientError::Unreachable {
+            server: self.base.clone(),
+            cause: error.to_string(),
+            hint: self.unreachable_hint.clone(),
+        }
     }
 
     fn bytes(&self, reply: &mut Reply) -> Result<Vec<u8>, ClientError> {

@@ -11,6 +11,10 @@ use crate::wire::{ArtifactRef, ComponentRow, DiffConfiguration, DiffFinding, Dif
 /// How many rows of one table are written; of more, how many they are.
 const ROWS: usize = 200;
 
+/// What is said below a list with findings that are no longer reported.
+pub const UNREPORTED: &str = "No longer reported is not fixed: no scanner that reported it has looked at all artifacts \
+                              again, and nothing says that the package is gone";
+
 /// A release diff as GitHub Flavored Markdown, without a word of its own beyond what the reply says.
 pub fn diff(diff: &DiffReply) -> String {
     let mut text = format!("## {} → {}\n\n", code(&diff.from.to_string()), code(&diff.to.to_string()));
@@ -100,7 +104,7 @@ fn findings(diff: &DiffReply) -> String {
     if !(diff.scans.0 && diff.scans.1) {
         text.push_str("Not both were scanned: this says nothing about what nobody looked for.\n\n");
     }
-    if diff.findings_added.is_empty() && diff.findings_fixed.is_empty() {
+    if diff.findings_added.is_empty() && diff.findings_fixed.is_empty() && diff.findings_unreported.is_empty() {
         text.push_str("No finding differs.\n");
         return text;
     }
@@ -109,8 +113,13 @@ fn findings(diff: &DiffReply) -> String {
         vec![word.to_owned(), cell(&finding.id), cell(&finding.severity), cell(&finding.package), fixed]
     };
     let added = diff.findings_added.iter().map(|one| row("new", one));
-    let rows = added.chain(diff.findings_fixed.iter().map(|one| row("fixed", one))).collect();
+    let fixed = diff.findings_fixed.iter().map(|one| row("fixed", one));
+    let unreported = diff.findings_unreported.iter().map(|one| row("no longer reported", one));
+    let rows = added.chain(fixed).chain(unreported).collect();
     text.push_str(&table(&["", "finding", "severity", "package", "fixed in"], rows));
+    if !diff.findings_unreported.is_empty() {
+        text.push_str(&format!("\n{UNREPORTED}.\n"));
+    }
     text
 }
 
@@ -230,6 +239,13 @@ mod tests {
                 fixed: None,
             }],
             findings_fixed: Vec::new(),
+            findings_unreported: vec![DiffFinding {
+                id: "CVE-2026-2".to_owned(),
+                package: "pkg:npm/b".to_owned(),
+                version: "1".to_owned(),
+                severity: "low".to_owned(),
+                fixed: None,
+            }],
             tests: (None, Some(DiffTests { passed: 12, failed: 0, skipped: 1 })),
             coverage: (Some(8_050), None),
             configurations: Vec::new(),
@@ -250,6 +266,8 @@ mod tests {
             "`pending` as of the comparison, before anybody has approved: of the gates 1 would pass, 1 would not.",
             "| `a\\|b` | `pending` | `QUORUM_NOT_MET` | `0 of 1` |",
             "| new | `CVE-2026-1` | `high` | `pkg:npm/a` | — |",
+            "| no longer reported | `CVE-2026-2` | `low` | `pkg:npm/b` | — |",
+            "No longer reported is not fixed: no scanner",
             "The same bytes.",
             "Not both have a bill of materials",
         ] {

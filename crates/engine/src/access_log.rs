@@ -18,15 +18,16 @@ use std::time::{Duration, Instant};
 
 use lockgate_ledger::access_log::{AccessEntry, AccessOutcome};
 use lockgate_model::json::MAX_SAFE_INTEGER;
-use lockgate_model::{EntryIndex, TreeSize, UnixMillis};
+use lockgate_model::{EntryIndex, UnixMillis};
 use lockgate_sign::note::NoteSigner;
-use lockgate_store::{Batch, NewEntry, Store, StoreError, TileWrite};
+use lockgate_store::{Batch, Head, NewEntry, Store, StoreError, TileWrite};
 use lockgate_tlog::checkpoint::Checkpoint;
 use lockgate_tlog::hash::leaf_hash;
-use lockgate_tlog::tree::Tree;
+use lockgate_tlog::tree::{RestoreError, Tree};
 
 use crate::engine::{OnFatal, TreeHead};
 use crate::fault::{Fault, Kind};
+use crate::sequencer::{Fate, fate_of};
 
 /// How many records may wait; whoever hands in one more waits for room.
 pub const QUEUE: usize = 16_384;
@@ -144,12 +145,15 @@ impl AccessLog {
     pub fn open(parts: Parts) -> Result<Self, Fault> {
         let Parts { store, signer, on_fatal } = parts;
         let stored = store.head()?;
-        let edge = |level: u8, index: u64, _width: u16| store.tile(level, index).ok().flatten();
         let damaged = |message: String| {
             Fault::new(Kind::Integrity, "HEAD_MISMATCH", format!("the access log: {message}"))
                 .hint("the store was changed from outside; run `lockgate audit`")
         };
-        let tree = Tree::restore(stored.size, edge).map_err(|error| damaged(error.to_string()))?;
+        let edge = |level: u8, index: u64, _width: u16| store.tile(level, index);
+        let tree = Tree::restore(stored.size, edge).map_err(|error| match error {
+            RestoreError::Tree(error) => damaged(error.to_string()),
+            RestoreError::Tile(error) => Fault::from(error),
+        })?;
         if tree.root() != stored.root {
             return Err(damaged("the stored tiles do not give the stored root".to_owned()));
         }
@@ -432,7 +436,7 @@ impl Writer {
         };
         lockgate_failpoint::point("access-log.before-commit");
         if let Err(error) = self.shared.store.commit(&batch)
-            && let Some(ended) = self.undecided(&error, before, &batch)
+            && let Some(ended) = self.undecided(&error, &batch)
         {
             return ended;
         }
@@ -443,17 +447,20 @@ impl Writer {
     }
 
     /// After an error the head says what was kept; `None` when it was the whole batch.
-    fn undecided(&self, error: &StoreError, before: TreeSize, batch: &Batch) -> Option<Committed> {
+    fn undecided(&self, error: &StoreError, batch: &Batch) -> Option<Committed> {
         if error.is_fatal() {
             return Some(Committed::Fatal(error.to_string()));
         }
-        match self.shared.store.head() {
-            Ok(head) if head.size == batch.size_after() && head.root == batch.root => None,
-            Ok(head) if head.size == before => {
+        let before = Head { size: self.tree.size(), root: self.tree.root() };
+        match fate_of(batch, &before, &*self.shared.store) {
+            Ok(Fate::Kept) => None,
+            Ok(Fate::Lost) => {
                 tracing::error!(%error, "the access log could not be written; it is tried again");
                 Some(Committed::Again)
             }
-            Ok(head) => Some(Committed::Fatal(format!("the access log has {} entries now: {error}", head.size))),
+            Ok(Fate::Elsewhere(head)) => {
+                Some(Committed::Fatal(format!("the access log has {} entries now: {error}", head.size)))
+            }
             Err(_) => Some(Committed::Again),
         }
     }

@@ -4,6 +4,7 @@ use super::*;
 
 use lockgate_ledger::access_log::{AccessReport, audit, verifier_of};
 use lockgate_ledger::audit::Anchor;
+use lockgate_model::TreeSize;
 use lockgate_sign::note::NoteKeyKind;
 use lockgate_store::{Faults, LedgerStore as _, MemoryStore};
 

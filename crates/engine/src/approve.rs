@@ -17,6 +17,7 @@ use crate::comparison;
 use crate::engine::Inner;
 use crate::evaluate::{Record, close, evaluate, status};
 use crate::fault::{Fault, Kind};
+use crate::recordable;
 use crate::sequencer::Submission;
 use crate::staging::Staging;
 use crate::where_index;
@@ -98,6 +99,9 @@ fn record(
             "APPROVAL_TARGET",
             format!("{} is about {}, not {}", event.promotion, release.name, event.release),
         ));
+    }
+    if event.verdict == Verdict::Approve {
+        recordable::check_approvals(&asked, &event.approver)?;
     }
     let facts = match event.verdict {
         Verdict::Approve => Some(check_duties(&governance, &release, &asked, &event.approver, staging, inner)?),

@@ -28,7 +28,7 @@ use crate::misplaced;
 use crate::runs::{self, Word};
 use crate::sequencer::Submission;
 use crate::staging::Staging;
-use crate::where_index::{self, Terms};
+use crate::where_index::{self, Proven, Terms};
 
 /// A piece of evidence, as handed in.
 #[derive(Debug, Clone)]
@@ -293,7 +293,8 @@ fn check_report(bytes: &[u8], format: Option<Format>) -> Result<Reading, Fault> 
 
 /// Records evidence about a published release.
 ///
-/// The value is `{"release", "evidence": [{"kind", "digest"}]}`.
+/// The value is `{"release", "evidence": [{"kind", "digest", "repeated"}]}`; evidence that is signed also has
+/// `"signature": {"class", "code", "signers", "by"}`, how its verification ended when it was checked.
 ///
 /// # Errors
 /// `SIGNING_FAILED`; the rest comes with the receipt.
@@ -364,8 +365,7 @@ fn check_share(
 ) -> Result<(), Fault> {
     let most = Limits::DEFAULT.deployer_reports_per_release;
     let release = staging.release(name)?;
-    let is_new = |checked: &&Checked| !release.evidence.iter().any(|known| known.event.evidence == checked.digest);
-    let new = evidence.iter().filter(is_new).count();
+    let new = evidence.iter().filter(|checked| checked.is_new_to(&release)).count();
     let whole = Object::Service(&name.service);
     let mut attests: BTreeMap<&PersonId, bool> = BTreeMap::new();
     let mut held = 0_usize;
@@ -389,6 +389,11 @@ fn check_share(
 }
 
 impl Checked {
+    /// Whether a release does not have it yet.
+    pub(crate) fn is_new_to(&self, release: &ReleaseState) -> bool {
+        !release.evidence.iter().any(|known| known.event.evidence == self.digest)
+    }
+
     /// What a report says of what runs, if it does; one that is too long to count does not.
     fn runs(&self) -> Option<&Word> {
         let counts = matches!(self.form, CheckedForm::Report { .. }) && self.size_bytes <= runs::BYTES_MAX;
@@ -445,7 +450,12 @@ pub fn record(
 ) -> Result<Value, Fault> {
     let release = staging.release(name)?;
     let known = release.evidence.iter().find(|known| known.event.evidence == checked.digest);
-    let shown = value!({ "kind": checked.kind, "digest": checked.digest, "repeated": known.is_some() });
+    let mut shown = value!({ "kind": checked.kind, "digest": checked.digest, "repeated": known.is_some() });
+    if let (Some(proven), Some(fields)) = (checked.terms.signature(), shown.as_object_mut()) {
+        let Proven { signers, by, fact } = proven;
+        let told = value!({ "class": fact.class.as_str(), "code": fact.code, "signers": signers, "by": by });
+        fields.insert("signature".to_owned(), told);
+    }
     if known.is_some() {
         return Ok(shown);
     }

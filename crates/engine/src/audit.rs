@@ -54,9 +54,13 @@ impl AuditSource for StoreSource<'_> {
     fn stream(&self, stream: &StreamName, from_seq: u64, most: usize) -> Result<Vec<(u64, EntryIndex)>, String> {
         self.0.stream_page(stream, from_seq, most).map_err(text)
     }
-    fn stream_names(&self, after: Option<&StreamName>, most: usize) -> Result<Vec<StreamName>, String> {
+    fn stream_heads(
+        &self,
+        after: Option<&StreamName>,
+        most: usize,
+    ) -> Result<Vec<(StreamName, (u64, EntryIndex))>, String> {
         let heads = self.0.stream_heads("", after.map(StreamName::as_str), most).map_err(text)?;
-        Ok(heads.into_iter().map(|(stream, _)| stream).collect())
+        Ok(heads.into_iter().map(|(stream, head)| (stream, (head.seq, head.index))).collect())
     }
     fn artifact(&self, digest: &Digest) -> Result<bool, String> {
         let Some(mut reader) = self.0.open(digest).map_err(text)? else { return Ok(false) };

@@ -47,7 +47,7 @@ pub fn may_read(governance: &Governance, principal: &PersonId, object: Object<'_
 /// Authorises, or says what a caller is told.
 ///
 /// INVARIANT (what one may not read does not exist): where the object's service is not readable for the caller,
-/// `unknown` is told, the same as for an object that does not exist (`security.md` ).
+/// `unknown` is told, the same as for an object that does not exist (attacks of `tests/attacks`).
 ///
 /// # Errors
 /// `NOT_PERMITTED`, or `unknown`.

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::authorise::{may_read, permit, release_unknown, remember};
 use crate::engine::{Engine, Inner};
+use crate::environment;
 use crate::evaluate::{Record, evaluate, status};
 use crate::fault::{Fault, Kind};
 use crate::freeze::not_you;
@@ -30,6 +31,7 @@ pub fn open(by: &PersonId, event: BreakGlassOpened) -> Result<Submission, Fault>
         return Err(not_you(&event.by, by));
     }
     Ok(Submission::new(move |staging, inner| {
+        environment::check(&staging.governance()?.policy, &event.environment)?;
         let target = Object::Target(&event.release.service, &event.environment);
         permit(staging, &event.by, Permission::BreakGlass, target, Some(release_unknown(&event.release)))?;
         let release = staging.release(&event.release)?;
@@ -41,7 +43,9 @@ pub fn open(by: &PersonId, event: BreakGlassOpened) -> Result<Submission, Fault>
             ));
         }
         let by = event.by.clone();
-        let index = staging.append(Actor::Subject { id: by.clone() }, &[], Event::BreakGlassOpened(event))?;
+        let index = staging
+            .append(Actor::Subject { id: by.clone() }, &[], Event::BreakGlassOpened(event))
+            .map_err(|fault| naming_reviewer(fault, &["BREAK_GLASS_UNREVIEWED"]))?;
         outcome(staging, inner, &by, index, "break-glass.opened", index)
     }))
 }
@@ -71,9 +75,22 @@ pub fn review(by: &PersonId, event: BreakGlassReviewed) -> Result<Submission, Fa
         return Err(not_you(&event.by, by));
     }
     Ok(Submission::new(move |staging, _| {
-        let index = staging.append(Actor::Subject { id: event.by.clone() }, &[], Event::BreakGlassReviewed(event))?;
+        let index = staging
+            .append(Actor::Subject { id: event.by.clone() }, &[], Event::BreakGlassReviewed(event))
+            .map_err(|fault| naming_reviewer(fault, &["SOD_SELF", "NOT_PERMITTED"]))?;
         Ok(json!({ "event": "break-glass.reviewed", "index": index }))
     }))
+}
+
+/// Says who can end the alarm, with faults of these codes: where one person is alone, nobody can yet.
+fn naming_reviewer(fault: Fault, codes: &[&str]) -> Fault {
+    match codes.contains(&fault.code) {
+        true => fault.hint(
+            "`lockgate break-glass review` is for somebody who did not sign it and has the permission `audit`, or \
+             `break-glass` for it; where nobody is, let one in with `lockgate key enrol` and `lockgate invite`",
+        ),
+        false => fault,
+    }
 }
 
 /// What became of a break-glass by one more signature.

@@ -102,7 +102,7 @@ pub struct Exchanged {
     pub machine: PersonId,
     /// Which services it may act on.
     pub services: Vec<ServiceName>,
-    /// Until when.
+    /// When it ends, in milliseconds.
     pub expires: UnixMillis,
 }
 
@@ -190,7 +190,7 @@ impl Scope {
     }
 
     /// Whether bytes belong to a service of this token. A digest is no secret, so knowing one gives no right to the bytes
-    /// of other services, whatever the machine's roles let it read (`security.md` ).
+    /// of other services, whatever the machine's roles let it read (attacks of `tests/attacks`).
     ///
     /// # Errors
     /// What the store says.

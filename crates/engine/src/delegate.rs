@@ -5,7 +5,9 @@ use lockgate_ledger::{Actor, Event};
 use lockgate_model::PersonId;
 use serde_json::json;
 
+use crate::environment;
 use crate::fault::{Fault, Kind};
+use crate::recordable;
 use crate::sequencer::Submission;
 
 /// Records a delegation, signed by the lender.
@@ -39,6 +41,11 @@ fn not_you(named: &PersonId, by: &PersonId) -> Fault {
 fn append(by: PersonId, event: Event) -> Submission {
     Submission::new(move |staging, _| {
         let name = event.name();
+        if let Event::DelegationGranted(granted) = &event {
+            let policy = &staging.governance()?.policy;
+            granted.environments.iter().try_for_each(|wanted| environment::check(policy, wanted))?;
+        }
+        recordable::check(staging, &event)?;
         let index = staging.append(Actor::Subject { id: by }, &[], event)?;
         Ok(json!({ "event": name, "index": index }))
     })

@@ -8,14 +8,14 @@ use std::thread::JoinHandle;
 use lockgate_ledger::{ClaimCache, Governance};
 use lockgate_model::{Digest, EntryIndex, TreeSize, UnixMillis};
 use lockgate_store::Store;
-use lockgate_tlog::proof::{prove_consistency, prove_inclusion, root_at, verify_inclusion};
-use lockgate_tlog::tree::Tree;
+use lockgate_tlog::proof::{prove_consistency, prove_inclusion, root_at, verify_consistency, verify_inclusion};
+use lockgate_tlog::tree::{RestoreError, Tree};
 
 use crate::attest::SubjectCache;
 use crate::ci::CiSessions;
 use crate::clock::{Clock, Entropy};
 use crate::fault::{Fault, Kind};
-use crate::keys::LedgerKeys;
+use crate::keys::{LedgerKeys, TokenKey};
 use crate::projections;
 use crate::reader;
 use crate::sequencer::{Answer, Job, Receipt, Sequencer, Submission, sign_head};
@@ -64,6 +64,7 @@ pub struct Inner {
     pub(crate) subjects: SubjectCache,
     tiles: TileCache,
     pub(crate) sessions: SessionCache,
+    tokens: TokenKey,
     pub(crate) ci: CiSessions,
     published: RwLock<Published>,
     listeners: RwLock<Vec<Listener>>,
@@ -74,6 +75,11 @@ impl Inner {
     /// What readers see now.
     pub fn published(&self) -> Published {
         self.published.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+
+    /// The hash by which the store knows the session of a token.
+    pub fn token_hash(&self, token: &str) -> Digest {
+        self.tokens.hash(token)
     }
 
     /// Where randomness comes from.
@@ -136,7 +142,8 @@ impl Engine {
     ///
     /// # Errors
     /// `HEAD_MISMATCH` when the tiles do not give the stored root; `LOG_KEY_MISMATCH` when the keys are another
-    /// ledger's; whatever the governance fold refuses.
+    /// ledger's; `ENTRY_CHANGED`, `ENTRY_MISSING` or `ENTRY_INVALID` when the newest entry is damaged; whatever the
+    /// governance fold refuses; what the store says.
     pub fn open(parts: Parts) -> Result<Self, Fault> {
         let mut engine = Self::open_by_hand(parts)?;
         if let Some(sequencer) = engine.by_hand.take() {
@@ -159,9 +166,13 @@ impl Engine {
     pub fn open_by_hand(parts: Parts) -> Result<Self, Fault> {
         let Parts { store, keys, clock, entropy, on_fatal } = parts;
         let stored = store.head()?;
-        let edge = |level: u8, index: u64, _width: u16| store.tile(level, index).ok().flatten();
-        let tree = Tree::restore(stored.size, edge).map_err(|error| {
-            Fault::new(Kind::Integrity, "HEAD_MISMATCH", format!("the right edge of the tree does not load: {error}"))
+        let edge = |level: u8, index: u64, _width: u16| store.tile(level, index);
+        let tree = Tree::restore(stored.size, edge).map_err(|error| match error {
+            RestoreError::Tile(error) => Fault::from(error),
+            RestoreError::Tree(error) => {
+                let message = format!("the right edge of the tree does not load: {error}");
+                Fault::new(Kind::Integrity, "HEAD_MISMATCH", message)
+            }
         })?;
         if tree.root() != stored.root {
             return Err(Fault::new(Kind::Integrity, "HEAD_MISMATCH", "the stored tiles do not give the stored root")
@@ -181,13 +192,15 @@ impl Engine {
         where_index::ensure(&*store, governance.as_deref())?;
         lockgate_failpoint::point("open.index-ensured");
         let time = match stored.size.0.checked_sub(1) {
-            Some(last) => newest_time(&*store, last)?,
+            // A batch never ends with the leaf of an attestation, which has no time: the entry that issues it follows.
+            Some(last) => reader::entry(&*store, EntryIndex(last))?.time,
             None => UnixMillis(0),
         };
         let empty = Arc::new(TreeHead { size: TreeSize(0), root: stored.root, checkpoint: String::new() });
         let published = Published { head: empty, governance: governance.clone(), time };
         let inner = Arc::new(Inner {
             store,
+            tokens: TokenKey::new(&keys),
             keys,
             clock,
             entropy,
@@ -294,8 +307,10 @@ impl Engine {
 
     /// Proves that the ledger of `head` grew from its first `old` entries, and tells their root.
     ///
+    /// Relies on INVARIANT (proofs verify before they leave).
+    ///
     /// # Errors
-    /// `PROOF_RANGE` when `old` is zero or larger than the ledger.
+    /// `PROOF_RANGE` when `old` is zero or larger than the ledger; `PROOF_FAILED` when the tiles are damaged.
     pub fn consistency(&self, old: TreeSize, head: &TreeHead) -> Result<(Digest, Vec<Digest>), Fault> {
         if old.0 == 0 || old > head.size {
             return Err(Fault::invalid(
@@ -303,10 +318,14 @@ impl Engine {
                 format!("a consistency proof starts between 1 and {} entries", head.size),
             ));
         }
-        let failed = |error: String| Fault::new(Kind::Integrity, "PROOF_FAILED", error);
+        let failed = |error: String| {
+            let message = format!("that the ledger grew from its first {old} entries cannot be proven: {error}");
+            Fault::new(Kind::Integrity, "PROOF_FAILED", message)
+        };
         let tiles = self.inner.tiles();
         let root = root_at(old, &tiles).map_err(|error| failed(error.to_string()))?;
         let path = prove_consistency(old, head.size, &tiles).map_err(|error| failed(error.to_string()))?;
+        verify_consistency(old, head.size, &path, &root, &head.root).map_err(|error| failed(error.to_string()))?;
         Ok((root, path))
     }
 }
@@ -327,14 +346,4 @@ fn run(inner: &Inner, sequencer: Sequencer) {
     if catch_unwind(AssertUnwindSafe(|| sequencer.run())).is_err() {
         inner.stop_for("the sequencer broke off".to_owned());
     }
-}
-
-/// The newest entry's time; the newest leaves may be an attestation's, which carry none.
-fn newest_time(store: &dyn Store, last: u64) -> Result<UnixMillis, Fault> {
-    for index in (0..=last).rev().take(8) {
-        if let Ok(entry) = reader::entry(store, EntryIndex(index)) {
-            return Ok(entry.time);
-        }
-    }
-    Err(Fault::new(Kind::Integrity, "ENTRY_INVALID", "the newest entries do not decode").hint("run `lockgate audit`"))
 }

@@ -2,19 +2,19 @@
 
 use lockgate_ledger::freeze::{FreezeLifted, FreezeOrdered, freeze_object};
 use lockgate_ledger::{Actor, Event};
-use lockgate_model::{PersonId, PromotionId, StreamName};
+use lockgate_model::{EntryIndex, PersonId, PromotionId, StreamName};
 use lockgate_policy::{Object, Permission};
 use serde_json::json;
 
 use crate::authorise::{may_read, permit, remember};
-use crate::engine::Inner;
-use crate::evaluate::{Record, evaluate};
+use crate::environment;
 use crate::fault::{Fault, Kind};
 use crate::reader;
 use crate::sequencer::Submission;
 use crate::staging::{OPEN_PROMOTIONS, Staging};
 
-/// How many open promotions are decided again at once when a freeze is lifted; the scheduler takes the others.
+/// How many open promotions that a freeze may have stopped are decided again at once when it is lifted; the scheduler
+/// takes the others.
 const DECIDED_AT_ONCE: usize = 64;
 
 /// Orders a freeze, signed by whoever is signed in. It is in force with this entry: every decision and every look at a
@@ -27,6 +27,9 @@ pub fn order(by: &PersonId, event: FreezeOrdered) -> Result<Submission, Fault> {
         return Err(not_you(&event.by, by));
     }
     Ok(Submission::new(move |staging, _| {
+        if let Some(name) = &event.environment {
+            environment::check(&staging.governance()?.policy, name)?;
+        }
         let object = freeze_object(event.service.as_ref(), event.environment.as_ref());
         permit(staging, &event.by, Permission::Freeze, object, None)?;
         if let Some(service) = &event.service {
@@ -44,7 +47,8 @@ pub fn order(by: &PersonId, event: FreezeOrdered) -> Result<Submission, Fault> {
     }))
 }
 
-/// Lifts a freeze, and decides again on what it may have stopped.
+/// Lifts a freeze, and decides again on what it may have stopped. A promotion that cannot be decided, because a body of
+/// its release is damaged, holds up itself and not the lift.
 ///
 /// # Errors
 /// `NOT_PERMITTED` when the signer is not who is signed in; the rest comes with the receipt.
@@ -52,26 +56,31 @@ pub fn lift(by: &PersonId, event: FreezeLifted) -> Result<Submission, Fault> {
     if event.by != *by {
         return Err(not_you(&event.by, by));
     }
-    Ok(Submission::new(move |staging, inner| {
+    let lifted = event.freeze;
+    let submission = Submission::new(move |staging, _| {
         remember(staging, &event.by, Permission::Freeze);
         let index = staging.append(Actor::Subject { id: event.by.clone() }, &[], Event::FreezeLifted(event))?;
         lockgate_failpoint::point("freeze.lifted");
-        decide_again(staging, inner)?;
         Ok(json!({ "event": "freeze.lifted", "index": index }))
-    }))
+    });
+    Ok(submission.deciding(move |staging| stopped_by(staging, lifted)))
 }
 
-fn decide_again(staging: &mut Staging<'_>, inner: &Inner) -> Result<(), Fault> {
-    let open: Vec<PromotionId> = reader::projections_under(staging.store(), OPEN_PROMOTIONS, "")?
+/// The open promotions that a freeze may have stopped.
+fn stopped_by(staging: &Staging<'_>, freeze: EntryIndex) -> Result<Vec<PromotionId>, Fault> {
+    let Some(known) = staging.governance()?.freezes().iter().find(|known| known.index == freeze) else {
+        return Ok(Vec::new());
+    };
+    let (service, environment) = (known.event.service.as_ref(), known.event.environment.as_ref());
+    // A key begins with its environment.
+    let prefix = environment.map(|environment| format!("{environment}/")).unwrap_or_default();
+    let open = reader::projections_under(staging.store(), OPEN_PROMOTIONS, &prefix)?;
+    let stopped = open
         .iter()
         .filter_map(|(key, value)| reader::open_promotion(key, value))
-        .map(|(promotion, _)| promotion)
-        .take(DECIDED_AT_ONCE)
-        .collect();
-    for promotion in open {
-        evaluate(staging, inner, promotion, Record::Changes)?;
-    }
-    Ok(())
+        .filter(|(_, release)| service.is_none_or(|service| release.service == *service))
+        .map(|(promotion, _)| promotion);
+    Ok(stopped.take(DECIDED_AT_ONCE).collect())
 }
 
 pub(crate) fn not_you(named: &PersonId, by: &PersonId) -> Fault {

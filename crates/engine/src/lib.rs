@@ -2,7 +2,8 @@
 //!
 //! A verb checks and verifies what it can outside the sequencer, then hands in a [`Submission`]; the sequencer takes
 //! all that has queued, applies each to current state, commits once, signs the checkpoint, and answers everyone. No
-//! request scans history: what a verb needs is read by stream, and costs what that release's own history costs.
+//! request scans history without a bound: what a verb needs is read by stream, and costs what that release's own
+//! history costs.
 
 pub mod access;
 pub mod access_log;

@@ -10,7 +10,7 @@ use lockgate_ledger::entry::{CloseCause, DecisionRecorded};
 use lockgate_ledger::{Entry, Event, Governance};
 use lockgate_model::facts::PromotionKind;
 use lockgate_model::{EntryIndex, EnvName, PersonId, PromotionId, ServiceName, Span, StreamName, UnixMillis};
-use lockgate_policy::{GateOutcome, Object, Outcome, Permission};
+use lockgate_policy::{GateKind, GateOutcome, Object, Outcome, Permission};
 
 use crate::approvers;
 use crate::authorise::{authorise, may_read};
@@ -21,8 +21,8 @@ use crate::why::recorded;
 
 /// How many entries are read at most, over all environments.
 pub const ENTRIES_MAX: usize = 20_000;
-/// How many entries of one promotion are read.
-const PROMOTION_MAX: usize = 64;
+/// How many entries of one promotion are read; far more than its decisions can become.
+const PROMOTION_MAX: usize = 4096;
 /// How many rows are read at a time.
 const PAGE: usize = 512;
 /// Of how many denials the reasons are read.
@@ -62,15 +62,31 @@ impl Cause {
         }
     }
 
-    /// What a gate of a kind waits for.
-    fn of(kind: &str) -> Self {
+    /// What a gate of a kind waits for. Each kind is named, so that a new one cannot be filed by accident.
+    const fn of(kind: &GateKind) -> Self {
         match kind {
-            "approvals" => Self::Approval,
-            "windows" | "capacity" => Self::Window,
-            "provenance" | "sbom" | "tests" | "vulnerabilities" | "source" | "reproducible" | "licences"
-            | "analysis" | "secrets" | "coverage" | "performance" | "checks" | "change-ticket" | "configuration"
-            | "feature-flags" | "freshness" | "signature" => Self::Evidence,
-            _ => Self::Other,
+            GateKind::Approvals(_) => Self::Approval,
+            GateKind::Windows(_) | GateKind::Capacity(_) => Self::Window,
+            GateKind::Provenance(_)
+            | GateKind::Sbom(_)
+            | GateKind::Tests(_)
+            | GateKind::Vulnerabilities(_)
+            | GateKind::Source(_)
+            | GateKind::Reproducible(_)
+            | GateKind::Licences(_)
+            | GateKind::Analysis(_)
+            | GateKind::Secrets(_)
+            | GateKind::Coverage(_)
+            | GateKind::Performance(_)
+            | GateKind::Checks(_)
+            | GateKind::ChangeTicket(_)
+            | GateKind::Configuration(_)
+            | GateKind::FeatureFlags(_)
+            | GateKind::Freshness(_)
+            | GateKind::Signature(_) => Self::Evidence,
+            GateKind::Certified(_) | GateKind::Version(_) | GateKind::ReleaseNotes(_) | GateKind::Rego(_) => {
+                Self::Other
+            }
         }
     }
 }
@@ -109,10 +125,11 @@ pub struct Gathered {
 pub fn gather(engine: &Engine, since: UnixMillis) -> Result<Gathered, Fault> {
     let governance = engine.governance()?;
     let environments = governance.policy.environments();
-    let kinds = governance.policy.gates().iter().map(|gate| (gate.name.to_string(), gate.kind.name())).collect();
+    let gates = governance.policy.gates().iter();
+    let causes = gates.map(|gate| (gate.name.to_string(), Cause::of(&gate.kind))).collect();
     let until = engine.inner().now().max(engine.published().time);
     let gathered = Gathered { since, until, covered_from: since, complete: true, entries: 0, promotions: Vec::new() };
-    let mut gatherer = Gatherer { engine, kinds, gathered, denials: 0 };
+    let mut gatherer = Gatherer { engine, causes, gathered, denials: 0 };
     // Each environment has its share, so that a busy one does not hide the others.
     let share = (ENTRIES_MAX / environments.len().max(1)) as u64;
     for environment in environments {
@@ -123,8 +140,8 @@ pub fn gather(engine: &Engine, since: UnixMillis) -> Result<Gathered, Fault> {
 
 struct Gatherer<'a> {
     engine: &'a Engine,
-    /// The kinds of the gates of the active policy set, by name.
-    kinds: BTreeMap<String, &'static str>,
+    /// What the gates of the active policy set wait for, by their names.
+    causes: BTreeMap<String, Cause>,
     gathered: Gathered,
     denials: usize,
 }
@@ -144,8 +161,7 @@ impl Gatherer<'_> {
             let page = self.engine.store().stream_page_newest(&stream, before, PAGE)?;
             for (seq, index) in &page {
                 if self.gathered.entries >= most {
-                    self.gathered.complete = false;
-                    self.gathered.covered_from = self.gathered.covered_from.max(reached);
+                    self.cut(reached);
                     return Ok(());
                 }
                 before = Some(*seq);
@@ -159,8 +175,10 @@ impl Gatherer<'_> {
                     Event::GrantIssued(event) => event.promotion,
                     _ => continue,
                 };
-                if seen.insert(promotion) {
-                    self.promotion(promotion)?;
+                if seen.insert(promotion) && !self.promotion(promotion)? {
+                    // It is left out itself, and so is this moment.
+                    self.cut(UnixMillis(reached.0.saturating_add(1)));
+                    return Ok(());
                 }
             }
             if page.len() < PAGE {
@@ -169,8 +187,18 @@ impl Gatherer<'_> {
         }
     }
 
-    fn promotion(&mut self, id: PromotionId) -> Result<(), Fault> {
-        let page = self.engine.store().stream_page(&StreamName::promotion(id), 0, PROMOTION_MAX)?;
+    /// Notes that what is older than a moment may be left out.
+    fn cut(&mut self, at: UnixMillis) {
+        self.gathered.complete = false;
+        self.gathered.covered_from = self.gathered.covered_from.max(at);
+    }
+
+    /// Reads one promotion; `false`, and nothing of it, where it has more than [`PROMOTION_MAX`] entries.
+    fn promotion(&mut self, id: PromotionId) -> Result<bool, Fault> {
+        let page = self.engine.store().stream_page(&StreamName::promotion(id), 0, PROMOTION_MAX + 1)?;
+        if page.len() > PROMOTION_MAX {
+            return Ok(false);
+        }
         let mut told: Option<Told> = None;
         // What it waits for, and since when.
         let (mut causes, mut last): (BTreeSet<Cause>, UnixMillis) = (BTreeSet::new(), UnixMillis(0));
@@ -205,14 +233,14 @@ impl Gatherer<'_> {
             }
         }
         self.gathered.promotions.extend(told);
-        Ok(())
+        Ok(true)
     }
 
     /// What the gates that do not pass wait for.
     fn causes(&self, decision: &DecisionRecorded) -> BTreeSet<Cause> {
         let blocks = |outcome: GateOutcome| matches!(outcome, GateOutcome::Fail | GateOutcome::Pending);
         let lines = decision.gates.iter().filter(|line| blocks(line.outcome));
-        lines.map(|line| self.kinds.get(line.gate.as_str()).map_or(Cause::Other, |kind| Cause::of(kind))).collect()
+        lines.map(|line| self.causes.get(line.gate.as_str()).copied().unwrap_or(Cause::Other)).collect()
     }
 
     /// The reason codes of the gates that failed.

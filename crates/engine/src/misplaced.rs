@@ -7,7 +7,8 @@ const KEV: &str = "the KEV catalogue is about no release: `lockgate feed update 
 const EPSS: &str = "EPSS scores are about no release: `lockgate feed update --kind epss --file FILE` records them";
 const SIGNED: &str = "this is signed: hand it in with --attestation, or with --provenance";
 const UNSIGNED: &str = "this is a bare statement: hand in the DSSE envelope that its maker signed, with --attestation";
-const UNKNOWN: &str = "docs/evidence.md lists what it reads; signed evidence goes in as a DSSE envelope";
+const UNKNOWN: &str = "name the format, which an empty report does not show: --report FORMAT=FILE, such as osv=FILE or \
+                       gitleaks=FILE; docs/evidence.md lists what it reads; signed evidence goes in as a DSSE envelope";
 
 /// How a detached signature begins.
 const DETACHED: [&[u8]; 2] = [b"untrusted comment:", b"-----BEGIN PGP "];

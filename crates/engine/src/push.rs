@@ -62,6 +62,10 @@ pub fn publish(engine: &Engine, by: PersonId, request: Publish) -> Result<Submis
             )
             .hint("the same version never names other bytes; publish a new version"));
         }
+        // What is handed in about a release that is there already takes the same right as by itself.
+        if known.as_ref().is_some_and(|known| evidence.iter().any(|checked| checked.is_new_to(known))) {
+            permit(staging, &by, Permission::Attest, Object::Service(&release.service), None)?;
+        }
         if known.is_none() {
             let manifest_bytes = staging.document(bytes);
             belongs(staging, &manifest_bytes, &release.service);

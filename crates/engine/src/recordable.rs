@@ -4,9 +4,11 @@
 //! that are there already. What makes no sense to record anew, or is surely a slip, is refused here and nowhere else.
 
 use lockgate_ledger::ci_trust::{CiProvider, CiTrusted};
+use lockgate_ledger::delegation::DelegationGranted;
 use lockgate_ledger::entry::KeyRevoked;
+use lockgate_ledger::release::PromotionState;
 use lockgate_ledger::{Event, Governance};
-use lockgate_model::{EntryIndex, UnixMillis};
+use lockgate_model::{EntryIndex, PersonId, UnixMillis};
 use lockgate_policy::{Permission, effective};
 
 use crate::fault::{Fault, Kind};
@@ -22,11 +24,20 @@ const GOVERNING: [Permission; 6] = [
     Permission::BreakGlass,
 ];
 
+/// How many keys of one person count at a time.
+const KEYS: usize = 16;
+/// How many requests for waivers of one person wait at a time.
+const WAITING_WAIVERS: usize = 32;
+/// How many delegations of one person are in force at a time.
+const OPEN_DELEGATIONS: usize = 32;
+/// How often one person approves one promotion, taken back approvals included.
+const APPROVALS_EACH: usize = 8;
+
 /// Checks an event before it is recorded or proposed next.
 ///
 /// # Errors
-/// `KEY_EXPIRY`, `PERSON_UNKNOWN`, `KEY_UNKNOWN`, `KEY_SINCE`, `POLICY_SAME`, `CI_TRUST_IDS`, `CI_TRUST_REF` or
-/// `CI_TRUST_GROUP`.
+/// `KEY_EXPIRY`, `PERSON_UNKNOWN`, `KEY_UNKNOWN`, `KEY_SINCE`, `POLICY_SAME`, `CI_TRUST_IDS`, `CI_TRUST_REF`,
+/// `CI_TRUST_GROUP`, `NOTHING_TO_LEND` or `TOO_MANY_OPEN`.
 pub(crate) fn check(staging: &Staging<'_>, event: &Event) -> Result<(), Fault> {
     judge(event, staging.governance()?, staging.next_index(), staging.time())
 }
@@ -53,6 +64,21 @@ fn judge(event: &Event, governance: &Governance, next: EntryIndex, now: UnixMill
             check_ids(event)?;
             check_refs(event)?;
             check_groups(event, governance)
+        }
+        Event::KeyAdded(event) => {
+            let keys = governance.person(&event.person).map(|person| person.keys.as_slice()).unwrap_or_default();
+            check_count(&event.person, "keys", keys.iter().filter(|key| key.is_good()).count(), KEYS)
+        }
+        Event::WaiverRequested(event) => {
+            let own = governance.waivers().iter().filter(|waiver| waiver.asked.asked_by == event.asked_by);
+            let waiting = own.filter(|waiver| waiver.is_waiting(now)).count();
+            check_count(&event.asked_by, "requests for waivers", waiting, WAITING_WAIVERS)
+        }
+        Event::DelegationGranted(event) => {
+            check_lender(event, governance)?;
+            let own = governance.delegations().iter().filter(|known| known.event.from == event.from);
+            let open = own.filter(|known| known.is_open(now)).count();
+            check_count(&event.from, "delegations", open, OPEN_DELEGATIONS)
         }
         _ => Ok(()),
     }
@@ -112,6 +138,55 @@ fn check_refs(event: &CiTrusted) -> Result<(), Fault> {
     match event.claims.get("workflow_ref").is_some_and(|value| !whole(value)) {
         true => refused("workflow_ref", "OWNER/NAME/.github/workflows/release.yml@refs/heads/main"),
         false => Ok(()),
+    }
+}
+
+/// Every bundle carries what governs whole: nobody makes all of them large by asking often.
+fn check_count(person: &PersonId, what: &str, open: usize, most: usize) -> Result<(), Fault> {
+    match open < most {
+        true => Ok(()),
+        false => Err(Fault::new(
+            Kind::Conflict,
+            "TOO_MANY_OPEN",
+            format!("`{person}` has {open} {what} that count, and may have {most}"),
+        )
+        .hint("end one that is not needed any more; nothing was recorded")),
+    }
+}
+
+/// Who may approve nothing has nothing to lend.
+fn check_lender(event: &DelegationGranted, governance: &Governance) -> Result<(), Fault> {
+    // Who is not enrolled, or lends a group of others, is told so by the ledger.
+    let Some(person) = governance.person(&event.from) else { return Ok(()) };
+    if event.groups.iter().any(|group| !person.groups.contains(group)) {
+        return Ok(());
+    }
+    let held = effective(&governance.policy, &event.from, &person.groups);
+    match held.iter().any(|right| right.permission == Permission::Approve) {
+        true => Ok(()),
+        false => Err(Fault::new(
+            Kind::NotPermitted,
+            "NOTHING_TO_LEND",
+            format!("`{}` may approve nothing, so that there is nothing to lend", event.from),
+        )
+        .hint("`lockgate access show` lists what somebody may do")),
+    }
+}
+
+/// Checks that an approver has not approved the promotion so often that others' approvals would find no place.
+///
+/// # Errors
+/// `TOO_MANY_APPROVALS`.
+pub(crate) fn check_approvals(promotion: &PromotionState, approver: &PersonId) -> Result<(), Fault> {
+    let own = promotion.approvals.iter().filter(|record| record.event.approver == *approver).count();
+    match own < APPROVALS_EACH {
+        true => Ok(()),
+        false => Err(Fault::new(
+            Kind::TooLarge,
+            "TOO_MANY_APPROVALS",
+            format!("`{approver}` has approved this promotion {own} times already"),
+        )
+        .hint("the newest approval counts; ask anew with `lockgate promote` if it must be another one")),
     }
 }
 

@@ -8,19 +8,20 @@
 //! 6. Answer everyone.
 //!
 //! A crash before 4 leaves nothing; after 4 the head can be signed again, because signing is deterministic. Nothing is
-//! retried on a failed commit.
+//! retried on a failed commit; where its outcome is unknown, the store's head tells it.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
-use lockgate_model::{Digest, EntryIndex, Hasher, TreeSize, UnixMillis, canonical};
-use lockgate_store::{Batch, Reply, StoreError, TileWrite};
+use lockgate_model::{Digest, EntryIndex, Hasher, PromotionId, TreeSize, UnixMillis, canonical};
+use lockgate_store::{Batch, Head, Reply, Store, StoreError, TileWrite};
 use lockgate_tlog::checkpoint::Checkpoint;
 use lockgate_tlog::tree::Tree;
 use serde_json::Value;
 
 use crate::engine::{Inner, TreeHead};
+use crate::evaluate::{Record, evaluate};
 use crate::fault::{Fault, Kind};
 use crate::staging::{Staging, Warm};
 
@@ -34,21 +35,36 @@ const UNSAVED_BATCHES: u32 = 64;
 
 /// What a request wants to append: runs inside the sequencer, on current state.
 pub type Plan = Box<dyn FnOnce(&mut Staging<'_>, &Inner) -> Result<Value, Fault> + Send>;
-/// Who is told.
+/// Which open promotions a request may have changed the outcome of: asked once it has appended something.
+pub type Concerned = Box<dyn FnOnce(&Staging<'_>) -> Result<Vec<PromotionId>, Fault> + Send>;
+/// Called once with what became of a request: its receipt, or why nothing of it was appended.
 pub type Answer = Box<dyn FnOnce(Result<Receipt, Fault>) + Send>;
 
 /// A request for the sequencer.
 pub struct Submission {
-    /// What it appends.
+    /// Appends its entries, and gives the request's own result.
     pub plan: Plan,
     /// The caller's key for repeating it safely, with the digest of what was asked.
     pub idempotency: Option<(String, Digest)>,
+    /// What is decided again after it, in the same batch.
+    pub concerned: Option<Concerned>,
 }
 
 impl Submission {
     /// A submission that is not repeatable by key.
     pub fn new(plan: impl FnOnce(&mut Staging<'_>, &Inner) -> Result<Value, Fault> + Send + 'static) -> Self {
-        Self { plan: Box::new(plan), idempotency: None }
+        Self { plan: Box::new(plan), idempotency: None, concerned: None }
+    }
+
+    /// With open promotions that are decided again at once, each for itself: one that cannot be decided holds up neither
+    /// the request nor the others.
+    #[must_use]
+    pub fn deciding(
+        mut self,
+        concerned: impl FnOnce(&Staging<'_>) -> Result<Vec<PromotionId>, Fault> + Send + 'static,
+    ) -> Self {
+        self.concerned = Some(Box::new(concerned));
+        self
     }
 
     /// With an idempotency key: the same key and request give the same reply; another request is refused.
@@ -151,9 +167,13 @@ impl Sequencer {
             Staging::begin(&*inner.store, EntryIndex(size.0), self.time, governance, std::mem::take(&mut self.warm));
         let mut replies: Vec<Reply> = Vec::new();
         let mut answers = Vec::with_capacity(jobs.len());
-        for job in jobs {
-            let done = one(&mut staging, &inner, job.submission, &mut replies, self.time);
-            answers.push((job.answer, done));
+        for Job { mut submission, answer } in jobs {
+            let concerned = submission.concerned.take();
+            let done = one(&mut staging, &inner, submission, &mut replies, self.time);
+            if let (Some(concerned), Ok(Done { index: Some(_), repeated: false, .. })) = (concerned, &done) {
+                decide_again(&mut staging, &inner, concerned);
+            }
+            answers.push((answer, done));
         }
         let staged = staging.finish();
         if staged.entries.is_empty() {
@@ -186,7 +206,11 @@ impl Sequencer {
         }
         lockgate_failpoint::point("sequencer.before-commit");
         if let Err(error) = inner.store.commit(&batch) {
-            return self.refuse_all(answers, &error);
+            match self.after(&error, &batch) {
+                Failed::Kept => tracing::warn!(%error, "a commit gave an error and was kept"),
+                Failed::Refused => return self.refuse_all(answers, &error, None),
+                Failed::Stop(reason) => return self.refuse_all(answers, &error, Some(reason)),
+            }
         }
         // Durable from here on: a crash now loses answers, never entries.
         lockgate_failpoint::point("sequencer.committed");
@@ -201,19 +225,39 @@ impl Sequencer {
         lockgate_failpoint::point("sequencer.answered");
     }
 
-    /// The commit failed: nothing was appended. A failed flush stops the process, because the kernel may have
-    /// dropped the pages that it could not write; whoever restarts reads what really is there.
-    fn refuse_all(&mut self, answers: Vec<(Answer, Result<Done, Fault>)>, error: &StoreError) {
+    /// What a commit that gave an error means. A failed flush stops the process, because the kernel may have dropped the
+    /// pages that it could not write; whoever restarts reads what really is there. So does a head that is neither before
+    /// nor after the batch: then somebody else writes.
+    fn after(&self, error: &StoreError, batch: &Batch) -> Failed {
+        match error {
+            StoreError::Fatal(_) => return Failed::Stop(error.to_string()),
+            // The outcome is unknown, or the batch was perhaps made for another head than the store's.
+            StoreError::Injected { .. } | StoreError::Conflict { .. } => {}
+            // After all others nothing has changed.
+            _ => return Failed::Refused,
+        }
+        let before = Head { size: self.tree.size(), root: self.tree.root() };
+        match fate_of(batch, &before, &*self.inner.store) {
+            Ok(Fate::Kept) => Failed::Kept,
+            Ok(Fate::Lost) => Failed::Refused,
+            Ok(Fate::Elsewhere(head)) => Failed::Stop(format!("the ledger has {} entries now: {error}", head.size)),
+            Err(unread) => Failed::Stop(format!("{error}; the head cannot be read: {unread}")),
+        }
+    }
+
+    /// The commit failed: nothing is acknowledged, and where there is a reason for it, the process stops.
+    fn refuse_all(&mut self, answers: Vec<(Answer, Result<Done, Fault>)>, error: &StoreError, stop: Option<String>) {
         let fault = Fault::from(error.clone());
         // Also what was refused is told so: it may have been refused because of what was staged and is gone now.
         for (answer, _) in answers {
             answer(Err(fault.clone()));
         }
-        if matches!(error, StoreError::Fatal(_)) {
-            tracing::error!(%error, "a commit failed; stopping");
-            self.inner.stop_for(error.to_string());
-        } else {
-            tracing::warn!(%error, "a commit was refused");
+        match stop {
+            Some(reason) => {
+                tracing::error!(%reason, "a commit failed; stopping");
+                self.inner.stop_for(reason);
+            }
+            None => tracing::warn!(%error, "a commit was refused"),
         }
     }
 
@@ -237,7 +281,58 @@ impl Sequencer {
     }
 }
 
-/// Applies one request; where it fails, nothing of it stays.
+/// What a commit that gave an error means for the sequencer.
+enum Failed {
+    /// The batch is durable all the same.
+    Kept,
+    /// Nothing was kept, and the next batch may succeed.
+    Refused,
+    /// The process has to stop.
+    Stop(String),
+}
+
+/// What became of a batch whose commit gave an error, as the store's head tells.
+pub(crate) enum Fate {
+    /// All of it was kept.
+    Kept,
+    /// Nothing of it was kept.
+    Lost,
+    /// The head is neither: somebody else writes.
+    Elsewhere(Head),
+}
+
+/// Reads what became of a batch that was made for the head `before`.
+///
+/// # Errors
+/// What the store says.
+pub(crate) fn fate_of(batch: &Batch, before: &Head, store: &dyn Store) -> Result<Fate, StoreError> {
+    let head = store.head()?;
+    let after = Head { size: batch.size_after(), root: batch.root };
+    Ok(match head {
+        head if head == after => Fate::Kept,
+        head if head == *before => Fate::Lost,
+        head => Fate::Elsewhere(head),
+    })
+}
+
+/// Decides again on the open promotions that a request concerns, each for itself. What cannot be decided is logged and
+/// left to the scheduler.
+fn decide_again(staging: &mut Staging<'_>, inner: &Inner, concerned: Concerned) {
+    let open = concerned(&*staging).unwrap_or_else(|fault| {
+        tracing::warn!(code = fault.code, "open promotions could not be listed");
+        Vec::new()
+    });
+    for promotion in open {
+        let mark = staging.mark();
+        if let Err(fault) = evaluate(staging, inner, promotion, Record::Changes) {
+            staging.go_back(mark);
+            tracing::warn!(%promotion, code = fault.code, "an open promotion could not be decided again");
+        }
+    }
+}
+
+/// Applies one request; where it fails, nothing of it stays, and neither where it appended nothing: what it noted beside
+/// would be committed with somebody else's entry.
 fn one(
     staging: &mut Staging<'_>,
     inner: &Inner,
@@ -266,6 +361,9 @@ fn one(
         }
     };
     let appended = staging.next_index() > first;
+    if !appended {
+        staging.go_back(mark);
+    }
     let done = Done { value, index: appended.then_some(first), leaf: staging.leaf_hash(first), repeated: false };
     if let (Some((key, request)), true) = (submission.idempotency, appended) {
         let body = serde_json::json!({ "value": done.value, "index": done.index, "leaf": done.leaf });

@@ -22,8 +22,8 @@ use crate::ci::{self, Scope};
 use crate::engine::Engine;
 use crate::fault::{Fault, Kind};
 
-use cache::Held;
 pub use cache::SessionCache;
+use cache::{Held, Untold};
 pub use proof::{Amr, Method, Proof};
 
 pub use crate::challenge::Challenges;
@@ -62,16 +62,16 @@ impl<'a> ChallengeDocument<'a> {
 pub struct SignedIn {
     /// The secret; shown once, stored only as a hash.
     pub token: String,
-    /// Whose.
+    /// The person or machine that has signed in.
     pub person: PersonId,
-    /// Until when at the latest.
+    /// When the session ends at the latest, in milliseconds; unused it ends earlier, after [`IDLE`].
     pub expires: UnixMillis,
 }
 
 /// Who calls, and what their session rests on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
-    /// Who.
+    /// The person or machine that calls.
     pub person: PersonId,
     /// How they proved it.
     pub proof: Proof,
@@ -84,7 +84,7 @@ pub struct Caller {
 /// One session, as its owner sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionView {
-    /// As [`Caller::session`].
+    /// The first digits of the hash of its token, as in [`Caller::session`].
     pub id: String,
     /// How it began.
     pub proof: Proof,
@@ -196,14 +196,14 @@ pub(crate) fn open(engine: &Engine, person: PersonId, proof: Proof) -> Result<Si
     open_until(engine, person, proof, expires)
 }
 
-/// The same with an absolute end of its own.
+/// Opens a session as [`open`] does, which ends at `expires` at the latest.
 fn open_until(engine: &Engine, person: PersonId, proof: Proof, expires: UnixMillis) -> Result<SignedIn, Fault> {
     let mut bytes = [0u8; 32];
     engine.inner().entropy.fill(&mut bytes)?;
     let token = format!("{}.{}", URL_SAFE_NO_PAD.encode(bytes), proof.encode());
     let now = engine.inner().clock.now();
     let session = Session {
-        token_hash: Digest::of(token.as_bytes()),
+        token_hash: engine.inner().token_hash(&token),
         subject: person.clone(),
         created: now,
         last_used: now,
@@ -229,17 +229,42 @@ pub fn authenticate(engine: &Engine, token: &str) -> Result<PersonId, Fault> {
 /// # Errors
 /// `TOKEN_UNKNOWN`, `TOKEN_EXPIRED`, or `KEY_REVOKED` when what opened the session counts no more.
 pub fn caller(engine: &Engine, token: &str) -> Result<Caller, Fault> {
-    let caller = look(engine, token)?;
-    engine.inner().sessions.touch(engine.store(), &Digest::of(token.as_bytes()), engine.inner().clock.now());
-    Ok(caller)
+    let (caller, unsaved) = caller_unsaved(engine, token);
+    if let Some(unsaved) = unsaved {
+        unsaved.save(engine);
+    }
+    caller
 }
 
-/// The same without noting it: for streams that are open, which nobody uses by leaving them open.
+/// As [`caller`], without waiting for the store where something has to be written: a thread that must not wait for a disk
+/// hands that to another.
+pub fn caller_unsaved(engine: &Engine, token: &str) -> (Result<Caller, Fault>, Option<Unsaved>) {
+    let caller = look(engine, token);
+    let used = caller.is_ok().then(|| engine.inner().token_hash(token));
+    let unsaved = engine.inner().sessions.note(used, engine.inner().clock.now()).map(Unsaved);
+    (caller, unsaved)
+}
+
+/// What the store has still to be told of sessions: that one was used, or that some have ended. Until then, what is in
+/// memory counts. Where it is never saved, a restart may end a session early, and [`tidy`] makes up for the rest.
+#[derive(Debug)]
+#[must_use]
+pub struct Unsaved(Untold);
+
+impl Unsaved {
+    /// Tells the store; waits for it. Failures are logged.
+    pub fn save(self, engine: &Engine) {
+        engine.inner().sessions.tell(engine.store(), self.0);
+    }
+}
+
+/// Who a token belongs to, as by [`caller`], without noting that it was used: for streams that are open, which nobody
+/// uses by leaving them open.
 ///
 /// # Errors
 /// As [`caller`].
 pub fn look(engine: &Engine, token: &str) -> Result<Caller, Fault> {
-    let hash = Digest::of(token.as_bytes());
+    let hash = engine.inner().token_hash(token);
     let now = engine.inner().clock.now();
     if let Some(pipeline) = ci::caller(engine, token)? {
         let (proof, scope) = (pipeline.proof(), Some(pipeline.scope));
@@ -288,7 +313,7 @@ fn next_index(engine: &Engine) -> EntryIndex {
 }
 
 fn sweep(engine: &Engine) -> Result<(), Fault> {
-    engine.inner().sessions.sweep(engine.store(), &engine.governance()?, engine.inner().clock.now())
+    engine.inner().sessions.sweep(|| engine.governance(), engine.inner().clock.now())
 }
 
 fn id_of(hash: &Digest) -> String {
@@ -371,7 +396,7 @@ pub fn sign_out(engine: &Engine, token: &str) -> Result<(), Fault> {
         return Ok(());
     }
     let now = engine.inner().clock.now();
-    engine.inner().sessions.end(engine.store(), &Digest::of(token.as_bytes()), now.plus(ABSOLUTE))
+    engine.inner().sessions.end(engine.store(), &engine.inner().token_hash(token), now.plus(ABSOLUTE))
 }
 
 /// Ends what governance took away and what has expired, here and in the store.

@@ -1,4 +1,4 @@
-//! Step-up: what a session alone is not enough for (`security.md` A-45).
+//! Step-up: what a session alone is not enough for (attack A-45 of `tests/attacks`).
 //!
 //! Whoever holds a stolen session can read and request. An act that changes who may do what needs the person: either
 //! they signed in a short while ago, or the request carries a signature by their own key. The signature is verified by

@@ -4,14 +4,15 @@ use lockgate_ledger::entry::WaiverGranted;
 use lockgate_ledger::governance::Governance;
 use lockgate_ledger::waiver::{Waiver, WaiverRequested, WaiverRevoked};
 use lockgate_ledger::{Actor, Event};
-use lockgate_model::{EnvName, GateName, PersonId, ServiceName};
+use lockgate_model::{EntryIndex, EnvName, GateName, PersonId, PromotionId, ServiceName};
 use lockgate_policy::{Object, Permission};
 use serde_json::json;
 
 use crate::authorise::{may_read, permit};
-use crate::engine::{Engine, Inner};
-use crate::evaluate::{Record, evaluate};
+use crate::engine::Engine;
+use crate::environment;
 use crate::fault::{Fault, Kind};
+use crate::recordable;
 use crate::sequencer::Submission;
 use crate::staging::Staging;
 
@@ -23,29 +24,35 @@ pub fn request(by: &PersonId, event: WaiverRequested) -> Result<Submission, Faul
     check_own(by, &event.asked_by)?;
     Ok(Submission::new(move |staging, _| {
         check_gate(staging, &event.gate)?;
+        environment::check(&staging.governance()?.policy, &event.environment)?;
         let actor = Actor::Subject { id: event.asked_by.clone() };
-        let index = staging.append(actor, &[], Event::WaiverRequested(event))?;
+        let event = Event::WaiverRequested(event);
+        recordable::check(staging, &event)?;
+        let index = staging.append(actor, &[], event)?;
         lockgate_failpoint::point("waive.requested");
         Ok(json!({ "event": "waiver.requested", "index": index }))
     }))
 }
 
-/// Records a waiver and decides again on the promotions that it may concern.
+/// Records a waiver and decides again on the promotions that it may concern. One that cannot be decided, because a body
+/// of its release is damaged, holds up itself and not the waiver.
 ///
 /// # Errors
 /// `NOT_PERMITTED` when the grantor is not who is signed in.
 pub fn waive(by: &PersonId, event: WaiverGranted) -> Result<Submission, Fault> {
     check_own(by, &event.granted_by)?;
-    Ok(Submission::new(move |staging, inner| {
+    let (service, environment) = (event.service.clone(), event.environment.clone());
+    let submission = Submission::new(move |staging, _| {
         check_gate(staging, &event.gate)?;
-        let (service, environment) = (event.service.clone(), event.environment.clone());
-        permit(staging, &event.granted_by, Permission::Waive, Object::Target(&service, &environment), None)?;
+        environment::check(&staging.governance()?.policy, &event.environment)?;
+        let target = Object::Target(&event.service, &event.environment);
+        permit(staging, &event.granted_by, Permission::Waive, target, None)?;
         let actor = Actor::Subject { id: event.granted_by.clone() };
         let index = staging.append(actor, &[], Event::WaiverGranted(event))?;
         lockgate_failpoint::point("waive.granted");
-        decide_again(staging, inner, &service, &environment)?;
         Ok(json!({ "event": "waiver.granted", "index": index }))
-    }))
+    });
+    Ok(submission.deciding(move |staging| concerned(staging, &service, &environment)))
 }
 
 /// Ends a waiver, or a request for one, and decides again on the promotions that it may concern. Grants that were given
@@ -55,16 +62,16 @@ pub fn waive(by: &PersonId, event: WaiverGranted) -> Result<Submission, Fault> {
 /// `NOT_PERMITTED` when the signer is not who is signed in; the rest comes with the receipt.
 pub fn revoke(by: &PersonId, event: WaiverRevoked) -> Result<Submission, Fault> {
     check_own(by, &event.by)?;
-    Ok(Submission::new(move |staging, inner| {
-        let known = staging.governance()?.waiver(event.waiver).map(place).ok_or_else(|| {
-            let text = format!("entry {} neither grants a waiver nor asks for one", event.waiver);
-            Fault::not_found("WAIVER_UNKNOWN", text).hint("`lockgate waive list` shows them")
-        })?;
+    let ended = event.waiver;
+    let submission = Submission::new(move |staging, _| {
+        place(staging, event.waiver)?;
         let actor = Actor::Subject { id: event.by.clone() };
         let index = staging.append(actor, &[], Event::WaiverRevoked(event))?;
-        let (service, environment) = known;
-        decide_again(staging, inner, &service, &environment)?;
         Ok(json!({ "event": "waiver.revoked", "index": index }))
+    });
+    Ok(submission.deciding(move |staging| {
+        let (service, environment) = place(staging, ended)?;
+        concerned(staging, &service, &environment)
     }))
 }
 
@@ -82,8 +89,13 @@ fn is_readable(governance: &Governance, principal: &PersonId, known: &Waiver) ->
     may_read(governance, principal, Object::Target(&known.asked.service, &known.asked.environment))
 }
 
-fn place(known: &Waiver) -> (ServiceName, EnvName) {
-    (known.asked.service.clone(), known.asked.environment.clone())
+/// What a waiver or a request is about.
+fn place(staging: &Staging<'_>, waiver: EntryIndex) -> Result<(ServiceName, EnvName), Fault> {
+    let known = staging.governance()?.waiver(waiver).ok_or_else(|| {
+        let text = format!("entry {waiver} neither grants a waiver nor asks for one");
+        Fault::not_found("WAIVER_UNKNOWN", text).hint("`lockgate waive list` shows them")
+    })?;
+    Ok((known.asked.service.clone(), known.asked.environment.clone()))
 }
 
 fn check_own(by: &PersonId, named: &PersonId) -> Result<(), Fault> {
@@ -104,14 +116,8 @@ fn check_gate(staging: &Staging<'_>, gate: &GateName) -> Result<(), Fault> {
     }
 }
 
-fn decide_again(
-    staging: &mut Staging<'_>,
-    inner: &Inner,
-    service: &ServiceName,
-    environment: &EnvName,
-) -> Result<(), Fault> {
-    for (promotion, _) in staging.open_promotions(environment, service)? {
-        evaluate(staging, inner, promotion, Record::Changes)?;
-    }
-    Ok(())
+/// The open promotions that a waiver may concern.
+fn concerned(staging: &Staging<'_>, service: &ServiceName, environment: &EnvName) -> Result<Vec<PromotionId>, Fault> {
+    let open = staging.open_promotions(environment, service)?;
+    Ok(open.into_iter().map(|(promotion, _)| promotion).collect())
 }

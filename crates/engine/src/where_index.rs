@@ -3,7 +3,9 @@
 //!
 //! A projection like any other: written in the batch of the entry that it comes from, and made again from ledger and
 //! bodies by [`rebuild`]. No decision rests on it. A row's key is `<term> TAB <release> TAB <via>`, the term of a
-//! package being `<package URL without version> TAB <version>`; its value is `<kind> TAB <detail>`.
+//! package being `<package URL without version> TAB <version>`; its value is `<kind> TAB <detail>`, with `TAB
+//! unverified` after it where it rests on a signature that did not verify for a signer of the policy set, as that was
+//! when the row was made.
 
 use std::collections::BTreeMap;
 
@@ -14,10 +16,13 @@ use lockgate_ledger::entry::{ApprovalRecorded, EvidenceForm};
 use lockgate_ledger::release_diff::severity_word;
 use lockgate_ledger::state::Slice;
 use lockgate_ledger::{Actor, Entry, Event, Governance, Leaf, Manifest, detached, foreign};
-use lockgate_model::facts::{Claim, Finding, Provenance, Verdict, VexStatement, bare_purl};
-use lockgate_model::{Digest, EntryIndex, Limits, ReleaseName, StreamName};
-use lockgate_policy::{EvidenceKind, PolicySet, Proof};
+use lockgate_model::facts::{Claim, Finding, Provenance, SignatureFact, Verdict, VexStatement, bare_purl};
+use lockgate_model::{Digest, EntryIndex, Limits, ReleaseName, SignerName, StreamName};
+use lockgate_policy::{EvidenceKind, PolicySet, Proof, TrustedSigner};
+use lockgate_sign::PublicKey;
 use lockgate_sign::dsse::Envelope;
+use lockgate_sigstore::outcome::{Level, Log};
+use lockgate_sigstore::{Outcome, Reason, Signed};
 use lockgate_store::{Batch, Head, Projection, Store};
 
 use crate::bodies::StoreBodies;
@@ -34,13 +39,15 @@ pub const STATE: &str = "where-state";
 /// The key of that row.
 const STATE_KEY: &str = "version";
 /// The version of this index; rows of another one are made again.
-const VERSION: &str = "4";
+const VERSION: &str = "5";
 /// What stands between the version and the number of entries that are done, while the rows are made again.
 const UP_TO: &str = " up to ";
 /// What a row about evidence starts with that names too much to be indexed as a whole.
 pub const PARTIAL: &str = "partial";
 /// What a row starts with that says which artifacts signed evidence is about.
 pub const ABOUT: &str = "about";
+/// What a value ends with that rests on a signature that did not verify for a signer of the policy set.
+pub const UNVERIFIED: &str = "unverified";
 
 /// The most terms of one piece of evidence; what is beyond is told as [`PARTIAL`].
 const TERMS_MAX: usize = 50_000;
@@ -58,6 +65,44 @@ pub struct Terms {
     details: BTreeMap<String, String>,
     /// What it says of what runs.
     word: Option<Word>,
+    /// Whose signature is on it, where it is signed.
+    signature: Option<Proven>,
+}
+
+/// Whom a signature proves to have signed, under the policy set of the moment.
+#[derive(Debug, Clone)]
+pub struct Proven {
+    /// The signers of the policy set for whom it verified; where there are none, it counts for nothing.
+    pub signers: Vec<SignerName>,
+    /// With which keys, or as which identity, where that is proved.
+    pub by: Vec<String>,
+    /// How the verification ended.
+    pub fact: SignatureFact,
+}
+
+/// The signers of the policy set whose keys signed an envelope, with these keys, and how the verification ended. Key
+/// ids are asked only where nobody did.
+fn signed_envelope(bytes: &[u8], policy: &PolicySet) -> (Vec<(SignerName, PublicKey)>, SignatureFact) {
+    let refused = |reason: Reason, detail: &str| (Vec::new(), Outcome::refused(reason, detail).to_fact(None));
+    let Ok(envelope) = Envelope::parse(bytes, &Limits::DEFAULT) else {
+        return refused(Reason::Malformed, "not a DSSE envelope");
+    };
+    let pinned = |signer: &TrustedSigner| match (&signer.proof, signer.root) {
+        (Proof::Key(key), None) => Some((signer.name.clone(), key.clone())),
+        _ => None,
+    };
+    let trusted: Vec<_> = policy.signers().iter().filter_map(pinned).collect();
+    let keys: Vec<_> = trusted.iter().map(|(_, key)| key.clone()).collect();
+    let signed: Vec<_> = envelope.verify(&keys).into_iter().filter_map(|at| trusted.get(at).cloned()).collect();
+    let Some((_, key)) = signed.first() else {
+        return match foreign::broken(&envelope, policy) {
+            Some(fact) => (Vec::new(), fact),
+            None => refused(Reason::KeyUnknown, "signed by nobody whom the policy set names"),
+        };
+    };
+    let key = Digest::of(key.spki_der());
+    let proved = Signed { identity: None, key, level: Level::ManagedKey, time: None, log: Log::Absent };
+    (signed, Outcome::proved(proved).to_fact(None))
 }
 
 /// A text as part of a key: control characters are spaces, and it is cut where it is too long.
@@ -192,45 +237,42 @@ impl Terms {
         match form {
             EvidenceForm::Report { .. } => {}
             EvidenceForm::Envelope => {
-                let trusted: Vec<_> = policy
-                    .signers()
-                    .iter()
-                    .filter_map(|signer| match (&signer.proof, signer.root) {
-                        (Proof::Key(key), None) => Some((signer.name.as_str(), key.clone())),
-                        _ => None,
-                    })
-                    .collect();
-                let keys: Vec<_> = trusted.iter().map(|(_, key)| key.clone()).collect();
-                let Ok(envelope) = Envelope::parse(bytes, &Limits::DEFAULT) else { return };
-                for (name, key) in envelope.verify(&keys).into_iter().filter_map(|at| trusted.get(at)) {
+                let (signed, fact) = signed_envelope(bytes, policy);
+                for (name, key) in &signed {
                     let detail = format!("signed by {name}");
-                    self.add(key_term(name), &detail);
+                    self.add(key_term(name.as_str()), &detail);
                     self.add(key_term(&key.keyid_ssh()), &detail);
                     self.add(key_term(&Digest::of(key.spki_der()).to_string()), &detail);
                 }
+                let by = signed.iter().map(|(_, key)| key.keyid_ssh()).collect();
+                let signers = signed.into_iter().map(|(name, _)| name).collect();
+                self.signature = Some(Proven { signers, by, fact });
             }
-            EvidenceForm::Minisign => {
-                let (signers, fact) = detached::proven(bytes, policy);
-                for name in &signers {
-                    self.add(key_term(name.as_str()), &format!("signed by {name}"));
-                }
-                if let Some(key) = fact.key {
-                    self.add(key_term(&key.to_string()), "signed with minisign");
-                }
-            }
-            EvidenceForm::Sigstore => {
-                let (signers, fact) = foreign::proven(bytes, policy);
-                for name in &signers {
-                    self.add(key_term(name.as_str()), &format!("signed by {name}"));
-                }
-                if let Some(key) = fact.key {
-                    self.add(key_term(&key.to_string()), "signed a Sigstore bundle");
-                }
-                if let Some(identity) = &fact.identity {
-                    self.add(key_term(identity), "signed a Sigstore bundle");
-                }
-            }
+            EvidenceForm::Minisign => self.add_proven(detached::proven(bytes, policy), "signed with minisign"),
+            EvidenceForm::Sigstore => self.add_proven(foreign::proven(bytes, policy), "signed a Sigstore bundle"),
         }
+    }
+
+    fn add_proven(&mut self, (signers, fact): (Vec<SignerName>, SignatureFact), detail: &str) {
+        for name in &signers {
+            self.add(key_term(name.as_str()), &format!("signed by {name}"));
+        }
+        let key = fact.key.map(|key| key.to_string());
+        for by in key.iter().chain(&fact.identity) {
+            self.add(key_term(by), detail);
+        }
+        let by = fact.identity.clone().or(key).into_iter().collect();
+        self.signature = Some(Proven { signers, by, fact });
+    }
+
+    /// How the verification of its signature ended, where it is signed.
+    pub fn signature(&self) -> Option<&Proven> {
+        self.signature.as_ref()
+    }
+
+    /// Whether it is signed, and by no signer of the policy set.
+    fn is_unverified(&self) -> bool {
+        self.signature.as_ref().is_some_and(|proven| proven.signers.is_empty())
     }
 
     /// What it says of what runs.
@@ -240,9 +282,14 @@ impl Terms {
 
     /// The rows of a piece of evidence about a release.
     fn rows(&self, release: &ReleaseName, evidence: &Digest, kind: &str) -> Vec<(String, Vec<u8>)> {
-        let one = |(term, detail): (&String, &String)| row(term, release, &evidence.to_string(), kind, detail);
+        let via = evidence.to_string();
+        let mark = |detail: &str| match self.is_unverified() {
+            true => format!("{detail}\t{UNVERIFIED}"),
+            false => detail.to_owned(),
+        };
+        let one = |(term, detail): (&String, &String)| row(term, release, &via, kind, &mark(detail));
         let mut rows: Vec<(String, Vec<u8>)> = self.details.iter().map(one).collect();
-        rows.push(row(&evidence.to_string(), release, &evidence.to_string(), kind, "evidence"));
+        rows.push(row(&via, release, &via, kind, &mark("evidence")));
         rows
     }
 }
@@ -509,6 +556,7 @@ pub fn rebuild_store(store: &dyn Store) -> Result<Rebuilt, Fault> {
 mod tests {
     use super::*;
     use lockgate_model::facts::{Severity, Vulnerabilities};
+    use lockgate_sign::attestation_key::AttestationKey;
 
     fn keys(claim: &Claim, components: &[Component]) -> Vec<String> {
         Terms::of(claim, components).details.into_keys().collect()
@@ -558,6 +606,36 @@ mod tests {
             found,
             [("pkg:npm/a\t1", ""), ("vuln:CVE-2099-1", "high in a 1"), ("vuln:GHSA-AAAA", "high in a 1"),]
         );
+    }
+
+    #[test]
+    fn what_no_trusted_key_signed_is_unverified() {
+        let (own, other) = (AttestationKey::generate().unwrap(), AttestationKey::generate().unwrap());
+        let (pem, id) = (own.public().to_pem(), own.public().keyid_ssh());
+        let mut files = PolicySet::starter("starter").unwrap();
+        let trust = format!("[[signer]]\nname = \"ci\"\nkey = \"\"\"\n{pem}\"\"\"\nsigns = [\"provenance\"]\n");
+        files.insert("trust.toml".to_owned(), trust);
+        let policy = PolicySet::from_files(files).unwrap();
+        let release: ReleaseName = "shop/web@1.0.0".parse().unwrap();
+        let check = |key: &AttestationKey, keyid: &str, class: &str, signers: &[&str]| {
+            let envelope = Envelope::sign("application/vnd.in-toto+json", b"{}", key, &[keyid.to_owned()]).unwrap();
+            let mut terms = Terms::default();
+            terms.add(builder_term("https://ci.example"), "built it");
+            terms.add_signers(&EvidenceForm::Envelope, &envelope.to_json(), &policy);
+            let proven = terms.signature().unwrap();
+            let names: Vec<&str> = proven.signers.iter().map(SignerName::as_str).collect();
+            assert_eq!((proven.fact.class.as_str(), names.as_slice()), (class, signers), "{keyid}");
+            let rows = terms.rows(&release, &Digest::of(b"evidence"), "provenance");
+            for (key, value) in rows {
+                assert_eq!(value.ends_with(b"\tunverified"), signers.is_empty(), "{key}");
+            }
+        };
+        check(&own, &id, "without-log", &["ci"]);
+        check(&own, "", "without-log", &["ci"]);
+        check(&other, &id, "signature-invalid", &[]);
+        check(&other, "", "identity-mismatch", &[]);
+        // A report is signed by nobody, and says so by what it is.
+        assert!(!Terms::default().is_unverified());
     }
 
     #[test]

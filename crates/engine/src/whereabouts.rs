@@ -22,7 +22,9 @@ use crate::engine::Engine;
 use crate::fault::Fault;
 use crate::reader;
 use crate::sight::Sight;
-use crate::where_index::{ABOUT, PARTIAL, WHERE, build_term, builder_term, clean, key_term, vulnerability_term};
+use crate::where_index::{
+    ABOUT, PARTIAL, UNVERIFIED, WHERE, build_term, builder_term, clean, key_term, vulnerability_term,
+};
 
 /// The most rows of one answer.
 pub const ROWS_MAX: usize = 2_000;
@@ -171,6 +173,8 @@ pub struct Hit {
     pub promotion: Option<PromotionId>,
     /// In words.
     pub detail: String,
+    /// Whether it rests on a signature that did not verify for a signer of the policy set.
+    pub unverified: bool,
     /// The artifacts of the release that it is about.
     pub artifacts: Vec<Artifact>,
     /// Where it runs, or ran then.
@@ -210,6 +214,7 @@ struct Found {
     via: String,
     kind: String,
     detail: String,
+    unverified: bool,
 }
 
 /// Answers a question with what somebody may read.
@@ -320,13 +325,15 @@ fn parse(key: &str, value: &[u8]) -> Option<Found> {
     let mut parts = key.rsplitn(3, '\t');
     let (via, release, term) = (parts.next()?, parts.next()?, parts.next()?);
     let text = std::str::from_utf8(value).ok()?;
-    let (kind, detail) = text.split_once('\t').unwrap_or((text, ""));
+    let mut parts = text.splitn(3, '\t');
+    let (kind, detail) = (parts.next()?, parts.next().unwrap_or_default());
     Some(Found {
         release: release.parse().ok()?,
         term: term.to_owned(),
         via: via.to_owned(),
         kind: kind.to_owned(),
         detail: detail.to_owned(),
+        unverified: parts.next() == Some(UNVERIFIED),
     })
 }
 
@@ -348,6 +355,7 @@ fn hit(store: &dyn Store, query: &Query, row: Found, runs: Vec<Spell>) -> Result
         release: row.release,
         kind: row.kind,
         detail: row.detail,
+        unverified: row.unverified,
     })
 }
 
@@ -547,7 +555,9 @@ mod tests {
     fn rows_read_back() {
         let row = parse("pkg:npm/a\t1\tshop/web@1.0.0\tsha256:ab", b"sbom\tMIT").unwrap();
         assert_eq!((row.term.as_str(), row.via.as_str()), ("pkg:npm/a\t1", "sha256:ab"));
-        assert_eq!((row.kind.as_str(), row.detail.as_str()), ("sbom", "MIT"));
+        assert_eq!((row.kind.as_str(), row.detail.as_str(), row.unverified), ("sbom", "MIT", false));
+        let row = parse("builder:b\tshop/web@1.0.0\tsha256:ab", b"provenance\tbuilt it\tunverified").unwrap();
+        assert_eq!((row.kind.as_str(), row.detail.as_str(), row.unverified), ("provenance", "built it", true));
         assert!(parse("nonsense", b"").is_none());
         assert_eq!(promotion_of("P-3/17"), Some(PromotionId(3)));
         assert_eq!(promotion_of("sha256:ab"), None);

@@ -2,6 +2,9 @@
 //!
 //! Only `Results[].Vulnerabilities[]` count. Findings that the caller had Trivy ignore stand in
 //! `ExperimentalModifiedFindings` and are not findings; misconfigurations, secrets and licences are other kinds of claim.
+//! A report that looked for nothing but these is refused: it lists no vulnerability, and is no scan that found none.
+
+use std::collections::BTreeSet;
 
 use lockgate_model::Limits;
 use lockgate_model::facts::{Cvss, Finding, Severity, VexStatus, Vulnerabilities};
@@ -14,11 +17,17 @@ use crate::{cvss, severity};
 
 static REPORT: Shape = Shape::Fields(&[
     ("SchemaVersion", Shape::Whole),
-    ("ArtifactName", Shape::Whole),
+    ("ArtifactType", Shape::Whole),
     ("CreatedAt", Shape::Whole),
     ("Trivy", Shape::Fields(&[("Version", Shape::Whole)])),
-    ("Results", Shape::Each(&Shape::Fields(&[("Vulnerabilities", Shape::Stream("vulnerability", &VULNERABILITY))]))),
+    ("Results", Shape::Each(&RESULT)),
 ]);
+
+static RESULT: Shape =
+    Shape::Fields(&[("Class", Shape::Whole), ("Vulnerabilities", Shape::Stream("vulnerability", &VULNERABILITY))]);
+
+/// The classes of results in which Trivy looks for vulnerabilities (`pkg/types/report.go`, `ResultClass`).
+const PACKAGE_CLASSES: [&str; 2] = ["os-pkgs", "lang-pkgs"];
 
 static VULNERABILITY: Shape = Shape::Fields(&[
     ("VulnerabilityID", Shape::Whole),
@@ -36,7 +45,8 @@ static VULNERABILITY: Shape = Shape::Fields(&[
 /// Reads a whole report.
 ///
 /// # Errors
-/// `EVIDENCE_MALFORMED`, `EVIDENCE_TIME`, `REPORT_VERSION`, `TOO_MANY_FINDINGS`, `DUPLICATE_KEY`.
+/// `EVIDENCE_MALFORMED`, `EVIDENCE_TIME`, `REPORT_VERSION`, `TOO_MANY_FINDINGS`, `DUPLICATE_KEY`, or `EVIDENCE_UNKNOWN` of a
+/// report that looked for no vulnerabilities.
 pub(crate) fn read<'a>(source: impl Into<Source<'a>>, limits: &Limits) -> Result<Vulnerabilities, EvidenceError> {
     let mut findings = Vec::new();
     let document = stream::read(source.into(), &REPORT, limits, &mut |item| {
@@ -58,13 +68,14 @@ pub(crate) fn read<'a>(source: impl Into<Source<'a>>, limits: &Limits) -> Result
         }
         None => return Err(root.fault("has no `SchemaVersion`")),
     }
-    let results = root.list("Results")?;
-    if results.is_none() && root.text("ArtifactName")?.is_none() {
-        return Err(root.fault("has neither `Results` nor `ArtifactName`"));
-    }
-    if let Some(results) = &results {
+    let mut classes: BTreeSet<String> = BTreeSet::new();
+    let mut looked_at = 0usize;
+    if let Some(results) = &root.list("Results")? {
         for result in results.objects() {
-            result?.list("Vulnerabilities")?;
+            let result = result?;
+            result.list("Vulnerabilities")?;
+            classes.extend(result.text_or_empty("Class")?.map(str::to_owned));
+            looked_at += 1;
         }
     }
     document.check_items()?;
@@ -72,12 +83,41 @@ pub(crate) fn read<'a>(source: impl Into<Source<'a>>, limits: &Limits) -> Result
         Some(trivy) => trivy.text_or_empty("Version")?.map(str::to_owned),
         None => None,
     };
-    Ok(Vulnerabilities {
-        scanner: "trivy".to_owned(),
-        scanner_version,
-        scanned_at: root.moment_or_zero("CreatedAt")?,
-        findings,
-    })
+    let scanned_at = root.moment_or_zero("CreatedAt")?;
+    match looked_at {
+        // Trivy leaves `Results` out where it found nothing to look at, and always says what kind of thing that was.
+        0 if root.text_or_empty("ArtifactType")?.is_none() => {
+            return Err(root.fault("has neither `Results` nor `ArtifactType`: hand in the report as Trivy wrote it"));
+        }
+        0 => {}
+        // Whatever is listed was looked for.
+        _ if findings.is_empty() => check_classes(&classes)?,
+        _ => {}
+    }
+    Ok(Vulnerabilities { scanner: "trivy".to_owned(), scanner_version, scanned_at, findings })
+}
+
+/// Refuses a report none of whose results are about packages: it looked for no vulnerabilities, so that it is no scan
+/// that found none.
+///
+/// # Errors
+/// `EVIDENCE_UNKNOWN`.
+fn check_classes(classes: &BTreeSet<String>) -> Result<(), EvidenceError> {
+    if PACKAGE_CLASSES.iter().any(|class| classes.contains(*class)) {
+        return Ok(());
+    }
+    let found: Vec<String> = classes.iter().take(5).map(|class| format!("`{}`", excerpt(class))).collect();
+    let found = match found.is_empty() {
+        true => "say of no class what was looked for".to_owned(),
+        false => format!("are of the class {} alone", found.join(", ")),
+    };
+    Err(EvidenceError::new(
+        "EVIDENCE_UNKNOWN",
+        format!(
+            "this report of Trivy is no vulnerability scan: its results {found}, and not `os-pkgs` or `lang-pkgs`; make \
+             one with `trivy image --scanners vuln --format json`, or with `trivy fs`, and hand that in"
+        ),
+    ))
 }
 
 /// Refuses more findings than `limits.findings_per_report`.
@@ -164,7 +204,11 @@ mod tests {
             "Trivy": {"Version": "0.74.0"},
             "CreatedAt": "2026-11-20T10:00:00.5+02:00",
             "ArtifactName": "app.tar.gz",
-            "Results": [{"Target": "a"}, {"Target": "b", "Vulnerabilities": [vulnerability]}],
+            "ArtifactType": "filesystem",
+            "Results": [
+                {"Target": "a", "Class": "os-pkgs"},
+                {"Target": "b", "Class": "lang-pkgs", "Vulnerabilities": [vulnerability]},
+            ],
         })
     }
 
@@ -253,8 +297,49 @@ mod tests {
         check("/Results/1/Vulnerabilities/0/FixedVersion", json!(["3"]), "EVIDENCE_MALFORMED");
         check("/Results/1/Vulnerabilities/0/PublishedDate", json!("2026-11-01"), "EVIDENCE_TIME");
         assert!(read(&json!({"SchemaVersion": 2}), &Limits::DEFAULT).is_err());
-        assert!(read(&json!({"SchemaVersion": 2, "ArtifactName": "a"}), &Limits::DEFAULT).unwrap().findings.is_empty());
         let few = Limits { findings_per_report: 0, ..Limits::DEFAULT };
         assert_eq!(read(&report(vulnerability()), &few).unwrap_err().code, "TOO_MANY_FINDINGS");
+    }
+
+    #[test]
+    fn what_looked_for_no_vulnerabilities_is_no_clean_scan() {
+        let of = |results: Value| {
+            let value = json!({
+                "SchemaVersion": 2,
+                "ArtifactName": "app.tar.gz",
+                "ArtifactType": "filesystem",
+                "Results": results,
+            });
+            read(&value, &Limits::DEFAULT)
+        };
+        let class = |class: &str| json!({"Target": "a", "Class": class});
+        for other in ["config", "secret", "license", "license-file", "custom", "OS-PKGS", ""] {
+            let refused = of(json!([class(other)])).unwrap_err();
+            assert_eq!(refused.code, "EVIDENCE_UNKNOWN", "{other}");
+            assert!(refused.message.contains("trivy image --scanners vuln"), "{}", refused.message);
+        }
+        assert_eq!(of(json!([class("config"), class("secret")])).unwrap_err().code, "EVIDENCE_UNKNOWN");
+        assert_eq!(of(json!([{"Target": "a"}])).unwrap_err().code, "EVIDENCE_UNKNOWN");
+        assert_eq!(of(json!([{"Target": "a", "Class": 1}])).unwrap_err().code, "EVIDENCE_MALFORMED");
+        // A report may hold several kinds of results, and what is listed was looked for.
+        for packages in ["os-pkgs", "lang-pkgs"] {
+            assert!(of(json!([class(packages)])).unwrap().findings.is_empty(), "{packages}");
+            assert!(of(json!([class("config"), class(packages)])).unwrap().findings.is_empty(), "{packages}");
+        }
+        assert_eq!(of(json!([{"Target": "a", "Vulnerabilities": [vulnerability()]}])).unwrap().findings.len(), 1);
+    }
+
+    #[test]
+    fn a_report_without_results_says_what_it_looked_at() {
+        let check = |value: Value, expected: Result<usize, &str>| {
+            let read = read(&value, &Limits::DEFAULT);
+            let found = read.as_ref().map(|scan| scan.findings.len()).map_err(|error| error.code);
+            assert_eq!(found, expected, "{value}");
+        };
+        check(json!({"SchemaVersion": 2, "ArtifactName": "a", "ArtifactType": "filesystem"}), Ok(0));
+        check(json!({"SchemaVersion": 2, "ArtifactName": "a", "ArtifactType": "filesystem", "Results": []}), Ok(0));
+        check(json!({"SchemaVersion": 2, "ArtifactName": "x"}), Err("EVIDENCE_MALFORMED"));
+        check(json!({"SchemaVersion": 2, "ArtifactName": "x", "Results": []}), Err("EVIDENCE_MALFORMED"));
+        check(json!({"SchemaVersion": 2, "ArtifactName": "x", "ArtifactType": ""}), Err("EVIDENCE_MALFORMED"));
     }
 }

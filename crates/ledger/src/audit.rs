@@ -3,6 +3,8 @@
 //! The same fold, replay and proofs as everywhere else, over all entries instead of a slice; then the projections
 //! (tiles, stream index, head, checkpoint) are compared with what the entries say.
 
+mod stored;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -13,9 +15,7 @@ use lockgate_model::text::visible;
 use lockgate_model::{Digest, EntryIndex, Limits, PersonId, ReleaseName, StreamName, TreeSize, UnixMillis, canonical};
 use lockgate_policy::Outcome;
 use lockgate_sign::dsse::Envelope;
-use lockgate_sign::note::Note;
 use lockgate_sign::public_key::PublicKey;
-use lockgate_tlog::checkpoint::Checkpoint;
 use lockgate_tlog::hash::leaf_hash;
 use lockgate_tlog::proof::{TileSource, root_at};
 use lockgate_tlog::tree::Tree;
@@ -67,11 +67,16 @@ pub trait AuditSource: Bodies {
     /// # Errors
     /// A text for people.
     fn stream(&self, stream: &StreamName, from_seq: u64, most: usize) -> Result<Vec<(u64, EntryIndex)>, String>;
-    /// Up to `most` names of stored streams after `after`, in order.
+    /// Up to `most` stored streams after `after`, in order of their names: each with the number and the index of the
+    /// entry that is stored as its newest.
     ///
     /// # Errors
     /// A text for people.
-    fn stream_names(&self, after: Option<&StreamName>, most: usize) -> Result<Vec<StreamName>, String>;
+    fn stream_heads(
+        &self,
+        after: Option<&StreamName>,
+        most: usize,
+    ) -> Result<Vec<(StreamName, (u64, EntryIndex))>, String>;
     /// Re-hashes an artifact without holding it in memory; `false` when it is missing.
     ///
     /// # Errors
@@ -390,7 +395,16 @@ impl<S: AuditSource> Audit<'_, S> {
     }
 
     fn check_bodies(&mut self, index: EntryIndex, entry: &Entry) {
-        for digest in entry.event.bodies() {
+        let mut bodies = entry.event.bodies();
+        // What no bundle carries and decisions count on all the same: snapshots of feeds, and a release's notes.
+        match &entry.event {
+            Event::FeedRecorded(event) => bodies.push(event.digest),
+            Event::ReleasePublished(event) => {
+                bodies.extend(self.state.release(&event.release).ok().and_then(|release| release.manifest.notes));
+            }
+            _ => {}
+        }
+        for digest in bodies {
             match with_reader(self.source, &digest, |_| ()) {
                 Ok(()) => self.report.bodies += 1,
                 Err(error) => {
@@ -458,108 +472,10 @@ impl<S: AuditSource> Audit<'_, S> {
         Ok(())
     }
 
-    /// The stored checkpoint is an anchor like any other; its signature is checked at the end, when the key is known.
-    fn check_stored_checkpoint(&mut self) {
-        let Ok(Some(bytes)) = &self.checkpoint else { return };
-        let body = Note::parse(bytes, &Limits::DEFAULT).ok().and_then(|note| Checkpoint::parse_body(&note.text).ok());
-        match body {
-            Some(checkpoint) => {
-                self.anchors.push(Anchor {
-                    source: "the stored checkpoint".to_owned(),
-                    size: checkpoint.size,
-                    root: checkpoint.root,
-                });
-            }
-            None => self.problem("CHECKPOINT_INVALID", None, "the stored checkpoint does not parse".to_owned()),
-        }
-    }
-
-    fn check_anchors(&mut self) {
-        let size = TreeSize(self.report.entries);
-        if !self.anchors.iter().any(|anchor| anchor.size == size) {
-            return;
-        }
-        let root = self.tree.root();
-        let reached: Vec<Anchor> = self.anchors.iter().filter(|anchor| anchor.size == size).cloned().collect();
-        self.anchors.retain(|anchor| anchor.size != size);
-        for anchor in reached {
-            match anchor.root == root {
-                true => self.report.anchors += 1,
-                false => self.problem(
-                    "HISTORY_CHANGED",
-                    None,
-                    format!("{} kept another root for the first {size} entries", anchor.source),
-                ),
-            }
-        }
-    }
-
-    fn check_tiles(&mut self) {
-        for tile in self.tree.take_tiles() {
-            match self.source.tile(tile.level, tile.index) {
-                Ok(Some(stored)) if stored.starts_with(&tile.hashes) => {}
-                Ok(_) => self.problem(
-                    "TILE_MISMATCH",
-                    None,
-                    format!("tile {} of level {} is not what the entries give", tile.index, tile.level),
-                ),
-                Err(error) => self.problem("TILE_UNREADABLE", None, error),
-            }
-        }
-    }
-
-    fn check_streams(&mut self) {
-        for (stream, expected) in std::mem::take(&mut self.streams) {
-            let stored = match self.source.stream(&stream, 0, expected.len() + 1) {
-                Ok(stored) => stored,
-                Err(error) => return self.problem("STREAM_UNREADABLE", None, error),
-            };
-            // What was appended since the audit began is no part of it.
-            let newer = |(_, index): &(u64, EntryIndex)| index.0 >= self.size.0;
-            let same = stored.len() >= expected.len()
-                && stored.iter().skip(expected.len()).all(newer)
-                && stored
-                    .iter()
-                    .zip(&expected)
-                    .enumerate()
-                    .all(|(at, ((seq, index), expected))| *seq == at as u64 && index == expected);
-            if !same {
-                self.problem(
-                    "STREAM_INDEX_MISMATCH",
-                    None,
-                    format!("the index of `{stream}` is not what the entries give"),
-                );
-            }
-        }
-    }
-
-    /// No stored stream is without entries.
-    fn check_stream_names(&mut self) {
-        let mut after: Option<StreamName> = None;
-        loop {
-            let page = match self.source.stream_names(after.as_ref(), PAGE) {
-                Ok(page) => page,
-                Err(error) => return self.problem("STREAM_UNREADABLE", None, error),
-            };
-            let known = |stream: &&StreamName| !self.streams.contains_key(*stream);
-            for stream in page.iter().filter(known).cloned().collect::<Vec<_>>() {
-                let begun = self.source.stream(&stream, 0, 1).unwrap_or_default();
-                if begun.first().is_some_and(|(_, index)| index.0 >= self.size.0) {
-                    continue;
-                }
-                self.problem("STREAM_INDEX_MISMATCH", None, format!("no entry stands in the stored stream `{stream}`"));
-            }
-            after = page.last().cloned();
-            if page.len() < PAGE {
-                return;
-            }
-        }
-    }
-
     fn finish(&mut self, size: TreeSize, root: Digest, trust: Option<&TrustFile>) {
         self.check_tiles();
         self.check_seen();
-        self.check_stream_names();
+        self.check_stream_heads();
         self.check_streams();
         let own = self.tree.root();
         self.report.root = Some(own);
@@ -573,6 +489,9 @@ impl<S: AuditSource> Audit<'_, S> {
         self.list_suspects();
         self.list_rubber_stamps();
         self.list_undecided();
+        for index in std::mem::take(&mut self.statements).into_keys() {
+            self.problem("ATTESTATION_MISSING", Some(index), "nothing attests what this decision came to".to_owned());
+        }
         for (index, _) in std::mem::take(&mut self.hashed_rekords) {
             self.problem("LEAF_UNCLAIMED", Some(index), format!("leaf {index} belongs to no attestation"));
         }
@@ -588,7 +507,7 @@ impl<S: AuditSource> Audit<'_, S> {
         }
     }
 
-    /// Notes where one person approved faster than anybody can read (`security.md`, A-51).
+    /// Notes where one person approved faster than anybody can read (attack A-51 of `tests/attacks`).
     fn list_rubber_stamps(&mut self) {
         for (person, times) in std::mem::take(&mut self.approved) {
             for burst in bursts(&times).into_iter().take(MAX_PROBLEMS) {

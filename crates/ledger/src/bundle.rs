@@ -1,8 +1,9 @@
 //! Bundles: one file that proves one decision, offline.
 //!
-//! A bundle holds whole streams: the governance chain from entry 0, the release's own chain, and the newest grant of
-//! what ran in the target; each entry with an inclusion proof under one signed checkpoint; and every body that the
-//! decision used. Nothing in it is trusted: [`verify`] needs a [`TrustFile`] from elsewhere.
+//! A bundle holds whole streams: the governance chain from entry 0, the release's own chain, and that of the release
+//! that a gate compares with; the newest grants of what ran in the target and, where a gate asks for them, of its
+//! neighbours there; each entry with an inclusion proof under one signed checkpoint; and every body that the decision
+//! used. Nothing in it is trusted: [`verify`] needs a [`TrustFile`] from elsewhere.
 
 use std::collections::BTreeMap;
 
@@ -500,11 +501,20 @@ fn check_query(verified: &Verified, query: &Query<'_>, checks: &mut Vec<Check>) 
             format!("the grant is from {}, later than this machine's clock", grant.time),
         ));
     }
+    // A bundle may hold a later grant of the same target: what governance or a decision needed of it.
+    if let Some(running) = verified.state.running(query.environment, query.service)
+        && running.promotion != verified.promotion
+    {
+        return Err(ApplyError::new(
+            "GRANT_SUPERSEDED",
+            format!("{} was replaced by {}, granted later", verified.promotion, running.promotion),
+        ));
+    }
     // The governance chain is here up to the checkpoint, so that a freeze from before it is known.
     let governance = verified.state.governance()?;
     let promotion = release.promotion(verified.promotion)?;
     governance.check_not_frozen(query.service, query.environment, promotion, query.now)?;
-    pass("freeze", format!("nothing froze it in the first {} entries", verified.checkpoint_size));
+    pass("freeze", format!("no freeze is in force after {} entries", verified.checkpoint_size));
     if let Some(index) = verified.decision.break_glass {
         let opened = governance.break_glass(index)?;
         let signed: Vec<&str> = opened.signatures.iter().map(|signature| signature.by.as_str()).collect();

@@ -1,8 +1,8 @@
 //! CI trust: which pipelines of which token issuer may act as a machine, and for which services.
 //!
 //! INVARIANT (pipelines are known by ids): a trust of GitHub or GitLab names the numeric ids of owner and repository,
-//! which are never given out again; names can be (`security.md`, A-07). Claims are compared one by one, and never as
-//! a joined text.
+//! which are never given out again; names can be (attack A-07 of `tests/attacks`). Claims are compared one by one, and
+//! never as a joined text.
 
 use std::collections::{BTreeMap, BTreeSet};
 

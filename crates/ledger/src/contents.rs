@@ -1,8 +1,9 @@
 //! Contents: what a release is made of, as its manifest and its evidence say, for comparing and for finding.
 //!
 //! Only what evidence claims is read here; whether somebody trusted stands behind it is for the gates. Where several
-//! pieces of evidence speak of one thing, the worse counts. The reading is pure and looks at no policy set, so that it
-//! comes out the same for the approver, for the server and for an auditor years later.
+//! pieces of evidence speak of one thing, the worse counts; of scans, the newest of each scanner about each artifact,
+//! as at the gate `vulnerabilities`. The reading is pure and looks at no policy set, so that it comes out the same for
+//! the approver, for the server and for an auditor years later.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
@@ -14,8 +15,8 @@ use lockgate_evidence::error::EvidenceError;
 use lockgate_evidence::report::Format;
 use lockgate_evidence::sbom::Component;
 use lockgate_evidence::statement::Statement;
-use lockgate_model::facts::{ARTIFACT_SIGNATURE, Artifact, Claim, Finding, Source, merge};
-use lockgate_model::{Digest, Limits, ReleaseName, TreeSize};
+use lockgate_model::facts::{ARTIFACT_SIGNATURE, Artifact, Claim, Finding, Source, Vulnerabilities, bare_purl, merge};
+use lockgate_model::{Digest, EntryIndex, Limits, ReleaseName, TreeSize};
 use lockgate_sign::dsse::Envelope;
 use lockgate_sigstore::{Bundle, Content};
 
@@ -127,8 +128,12 @@ pub struct Contents {
     pub source: Option<Source>,
     /// Every component by name; absent without a bill of materials that reads.
     pub components: Option<BTreeMap<String, ComponentUse>>,
+    /// Every component as package and version; absent where an artifact has no bill of materials that reads.
+    pub packages: Option<BTreeSet<Package>>,
     /// Every finding, each told once; absent without a scan that reads.
     pub findings: Option<Vec<Finding>>,
+    /// The scanners that looked at all of its artifacts.
+    pub scanners: BTreeSet<String>,
     /// Its tests, of all reports together; absent without one that reads.
     pub tests: Option<TestCounts>,
     /// The lowest line coverage of all reports, in basis points.
@@ -136,6 +141,9 @@ pub struct Contents {
     /// The digest of each configuration, by name and environment; the last one recorded counts.
     pub configurations: BTreeMap<(String, Option<String>), Digest>,
 }
+
+/// A package, by its URL without a version or by its name, and the version; empty where none is told.
+pub type Package = (String, String);
 
 /// In which versions and under which licences a component is there.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -160,6 +168,23 @@ pub struct TestCounts {
     pub skipped: u64,
 }
 
+/// A recorded scan.
+struct Scanned {
+    index: EntryIndex,
+    evidence: Digest,
+    /// The artifacts that it is about.
+    about: BTreeSet<Digest>,
+    scan: Vulnerabilities,
+}
+
+/// The artifacts that a piece of evidence is about; `subjects` are those that it names itself.
+fn about(form: &EvidenceForm, subjects: Vec<Digest>) -> BTreeSet<Digest> {
+    match form {
+        EvidenceForm::Report { artifacts, .. } => artifacts.iter().copied().collect(),
+        EvidenceForm::Envelope | EvidenceForm::Sigstore | EvidenceForm::Minisign => subjects.into_iter().collect(),
+    }
+}
+
 impl Contents {
     /// Reads a release with the evidence that a ledger of `known` entries held about it.
     ///
@@ -172,25 +197,63 @@ impl Contents {
             artifacts: release.manifest.artifacts.clone(),
             source: release.manifest.source.clone(),
             components: None,
+            packages: None,
             findings: None,
+            scanners: BTreeSet::new(),
             tests: None,
             coverage: None,
             configurations: BTreeMap::new(),
         };
-        let mut findings = Vec::new();
+        let (mut scans, mut listed) = (Vec::new(), BTreeSet::new());
         for record in release.evidence.iter().filter(|record| record.index.0 < known.0) {
-            let Said { claim, components, .. } = read_recorded(&record.event, bodies)?;
-            if let Claim::Vulnerabilities(scan) = &claim {
-                contents.findings.get_or_insert_default();
-                let sourced = |finding: &Finding| finding.clone().sourced(&scan.scanner, record.event.evidence);
-                findings.extend(scan.findings.iter().map(sourced));
+            let Said { claim, components, subjects } = read_recorded(&record.event, bodies)?;
+            let about = about(&record.event.form, subjects);
+            match claim {
+                Claim::Vulnerabilities(scan) => {
+                    scans.push(Scanned { index: record.index, evidence: record.event.evidence, about, scan });
+                }
+                claim => {
+                    if matches!(claim, Claim::Sbom(_)) {
+                        listed.extend(about);
+                    }
+                    contents.add(claim, components);
+                }
             }
-            contents.add(claim, components);
         }
-        if let Some(all) = &mut contents.findings {
-            *all = merge(findings);
+        contents.add_scans(&scans);
+        if !contents.artifacts.iter().all(|artifact| listed.contains(&artifact.digest)) {
+            contents.packages = None;
         }
         Ok(contents)
+    }
+
+    /// Takes the findings of the scans that count: of each artifact the newest one of each scanner, by its place in the
+    /// ledger, as at the gate `vulnerabilities`.
+    fn add_scans(&mut self, scans: &[Scanned]) {
+        if scans.is_empty() {
+            return;
+        }
+        let artifacts: BTreeSet<Digest> = self.artifacts.iter().map(|artifact| artifact.digest).collect();
+        let mut newest: BTreeMap<(&str, Digest), &Scanned> = BTreeMap::new();
+        for scanned in scans {
+            for artifact in scanned.about.intersection(&artifacts) {
+                let kept = newest.entry((scanned.scan.scanner.as_str(), *artifact)).or_insert(scanned);
+                if scanned.index > kept.index {
+                    *kept = scanned;
+                }
+            }
+        }
+        let looked = |scanner: &str| artifacts.iter().all(|artifact| newest.contains_key(&(scanner, *artifact)));
+        self.scanners =
+            newest.keys().map(|(scanner, _)| *scanner).filter(|&scanner| looked(scanner)).map(str::to_owned).collect();
+        // The newest of several artifacts is one scan.
+        let counted: BTreeMap<EntryIndex, &Scanned> =
+            newest.values().map(|scanned| (scanned.index, *scanned)).collect();
+        let mut findings = Vec::new();
+        for Scanned { evidence, scan, .. } in counted.into_values() {
+            findings.extend(scan.findings.iter().map(|finding| finding.clone().sourced(&scan.scanner, *evidence)));
+        }
+        self.findings = Some(merge(findings));
     }
 
     fn add(&mut self, claim: Claim, components: Vec<Component>) {
@@ -223,8 +286,10 @@ impl Contents {
 
     fn add_components(&mut self, components: Vec<Component>) {
         let known = self.components.get_or_insert_default();
+        let packages = self.packages.get_or_insert_default();
         for component in components {
             let Component { name, version, purl, licence } = component;
+            packages.extend(packages_of(&name, purl.as_deref(), version.as_deref()));
             let uses = known.entry(name).or_default();
             uses.versions.insert(version.unwrap_or_else(|| "(no version)".to_owned()));
             uses.licences.extend(licence);
@@ -235,5 +300,93 @@ impl Contents {
     /// How many bytes its artifacts have together.
     pub fn size_bytes(&self) -> u64 {
         self.artifacts.iter().fold(0, |sum, artifact| sum.saturating_add(artifact.size_bytes))
+    }
+}
+
+/// By what a bill of materials lists a package, or would: its name, and its URL where there is one.
+pub(crate) fn packages_of(name: &str, purl: Option<&str>, version: Option<&str>) -> Vec<Package> {
+    let url = purl.map(bare_purl);
+    let in_url = url.as_ref().and_then(|(_, version)| version.as_deref());
+    let version = in_url.or(version).unwrap_or_default().to_owned();
+    let names = [Some(name), url.as_ref().map(|(package, _)| package.as_str())];
+    let named = names.into_iter().flatten().filter(|name| !name.is_empty());
+    named.map(|name| (name.to_owned(), version.clone())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn artifact(name: &str) -> Artifact {
+        Artifact { digest: Digest::of(name.as_bytes()), name: name.to_owned(), size_bytes: 1 }
+    }
+
+    /// A scan at a place of the ledger, about artifacts by name, with findings by id.
+    fn scanned(index: u64, scanner: &str, about: &[&str], ids: &[&str]) -> Scanned {
+        let finding = |id: &&str| Finding { id: (*id).to_owned(), package: "a".to_owned(), ..Finding::default() };
+        Scanned {
+            index: EntryIndex(index),
+            evidence: Digest::of(&index.to_be_bytes()),
+            about: about.iter().map(|name| artifact(name).digest).collect(),
+            scan: Vulnerabilities {
+                scanner: scanner.to_owned(),
+                scanner_version: None,
+                scanned_at: None,
+                findings: ids.iter().map(finding).collect(),
+            },
+        }
+    }
+
+    fn contents() -> Contents {
+        Contents {
+            name: "shop/web@1.0.0".parse().unwrap(),
+            manifest: Digest::of(b"manifest"),
+            artifacts: vec![artifact("app"), artifact("lib")],
+            source: None,
+            components: None,
+            packages: None,
+            findings: None,
+            scanners: BTreeSet::new(),
+            tests: None,
+            coverage: None,
+            configurations: BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn the_newest_scan_of_each_scanner_about_each_artifact_counts() {
+        let check = |scans: &[Scanned], ids: &[&str], scanners: &[&str]| {
+            let mut contents = contents();
+            contents.add_scans(scans);
+            let found: Vec<String> = contents.findings.unwrap().into_iter().map(|finding| finding.id).collect();
+            assert_eq!(found, ids);
+            assert_eq!(contents.scanners.iter().map(String::as_str).collect::<Vec<_>>(), scanners);
+        };
+        let both = ["app", "lib"];
+        let old = || scanned(1, "trivy", &both, &["CVE-1", "CVE-2"]);
+        check(&[old()], &["CVE-1", "CVE-2"], &["trivy"]);
+        check(&[old(), scanned(2, "trivy", &both, &["CVE-2"])], &["CVE-2"], &["trivy"]);
+        check(&[scanned(2, "trivy", &both, &[]), old()], &[], &["trivy"]);
+        // Another scanner does not take its place, and neither does a scan of another artifact.
+        check(&[old(), scanned(2, "grype", &both, &[])], &["CVE-1", "CVE-2"], &["grype", "trivy"]);
+        check(&[old(), scanned(2, "trivy", &["app"], &[])], &["CVE-1", "CVE-2"], &["trivy"]);
+        check(&[scanned(1, "trivy", &["app"], &["CVE-1"])], &["CVE-1"], &[]);
+        let mut nothing = contents();
+        nothing.add_scans(&[]);
+        assert!(nothing.findings.is_none() && nothing.scanners.is_empty());
+    }
+
+    #[test]
+    fn packages_go_by_name_and_by_url() {
+        let check = |name: &str, purl: Option<&str>, version: Option<&str>, expected: &[(&str, &str)]| {
+            let found = packages_of(name, purl, version);
+            let found: Vec<(&str, &str)> =
+                found.iter().map(|(name, version)| (name.as_str(), version.as_str())).collect();
+            assert_eq!(found, expected);
+        };
+        check("a", Some("pkg:npm/a@1?x=y"), Some("2"), &[("a", "1"), ("pkg:npm/a", "1")]);
+        check("a", Some("pkg:npm/a"), Some("2"), &[("a", "2"), ("pkg:npm/a", "2")]);
+        check("a", None, None, &[("a", "")]);
+        check("", None, Some("1"), &[]);
     }
 }

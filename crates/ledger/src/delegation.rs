@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use lockgate_model::facts::{DelegationFact, SubjectKind};
 use lockgate_model::{Digest, EntryIndex, EnvName, GroupName, Limits, PersonId, ServiceName, Span, UnixMillis};
 use lockgate_policy::access::object_of;
-use lockgate_policy::{Permission, allows};
+use lockgate_policy::{Permission, lends};
 
 use crate::governance::{Governance, document_bytes};
 use crate::state::ApplyError;
@@ -202,14 +202,12 @@ impl Governance {
         let object = object_of(Permission::Approve, service, environment);
         let aliases = self.policy.aliases();
         let active = self.person(to).is_some_and(|person| !person.is_suspended() && person.kind == SubjectKind::Person);
-        let lends = |fact: &DelegationFact| {
+        let is_lent = |fact: &DelegationFact| {
             let Some(from) = self.person(&fact.from).filter(|from| !from.is_suspended()) else { return false };
-            let lent = |group: &&GroupName| fact.groups.is_empty() || fact.groups.contains(group);
-            let groups: Vec<GroupName> = from.groups.iter().filter(lent).cloned().collect();
             aliases.person(&fact.to) == aliases.person(to)
-                && allows(&self.policy, &fact.from, &groups, Permission::Approve, object).is_ok()
+                && lends(&self.policy, &fact.from, &from.groups, &fact.groups, Permission::Approve, object)
         };
-        active && self.delegations_for(service, environment, time).iter().any(lends)
+        active && self.delegations_for(service, environment, time).iter().any(is_lent)
     }
 
     /// Applies `delegation.granted`, recorded at ledger time `time`.

@@ -124,7 +124,7 @@ pub struct Position {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Link {
-    /// Which stream.
+    /// The stream's name.
     pub stream: StreamName,
     /// The position in it, from 0.
     pub seq: u64,
@@ -401,7 +401,7 @@ pub enum Sponsor {
     },
     /// Someone who may manage keys.
     Countersigned {
-        /// Who.
+        /// The person who vouches.
         by: PersonId,
         /// Their signature over the same document (SSHSIG, armored).
         signature: String,
@@ -412,7 +412,7 @@ pub enum Sponsor {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KeyAdded {
-    /// Whose.
+    /// The person whose key it is.
     pub person: PersonId,
     /// The further key.
     pub key: SshPublicKey,
@@ -434,7 +434,7 @@ pub struct KeyAdded {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KeyRevoked {
-    /// Whose.
+    /// The person whose key ends.
     pub person: PersonId,
     /// The key's `SHA256:` fingerprint.
     pub key: String,
@@ -552,7 +552,7 @@ pub enum EvidenceForm {
     Minisign,
     /// An unsigned report, wrapped into a statement that Lockgate signed on behalf of the entry's actor.
     Report {
-        /// `cyclonedx`, `spdx`, `junit`, `trivy`, `grype` or `sarif`.
+        /// Its format: a `Format::as_str` of lockgate-evidence, such as `cyclonedx` or `junit`.
         format: String,
         /// The artifacts it was handed in for.
         artifacts: Vec<Digest>,

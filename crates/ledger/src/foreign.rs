@@ -89,7 +89,7 @@ pub(crate) fn not_ahead(signature: SignatureFact, recorded_at: UnixMillis) -> Si
 ///
 /// A key id is a hint, and no reason to believe anything: it only tells a signature that was broken, or made up, from
 /// one by somebody whom nobody knows here. `None` where every known key that it names did sign it.
-pub(crate) fn broken(envelope: &Envelope, policy: &PolicySet) -> Option<SignatureFact> {
+pub fn broken(envelope: &Envelope, policy: &PolicySet) -> Option<SignatureFact> {
     let message = pae(&envelope.payload_type, &envelope.payload);
     policy.signers().iter().find_map(|signer| {
         let Proof::Key(key) = &signer.proof else { return None };

@@ -2,7 +2,7 @@
 
 use lockgate_model::{Span, UnixMillis};
 
-/// How many approvals by one person within [`STAMP_SPAN`] are a rubber stamp (`security.md`, A-51).
+/// How many approvals by one person within [`STAMP_SPAN`] are a rubber stamp (attack A-51 of `tests/attacks`).
 pub const STAMPS: usize = 20;
 /// See [`STAMPS`]; both ends included.
 pub const STAMP_SPAN: Span = Span::from_secs(10);

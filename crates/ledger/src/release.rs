@@ -29,7 +29,7 @@ pub struct ReleaseState {
     pub published_by: PersonId,
     /// When, in ledger time.
     pub published_at: UnixMillis,
-    /// Where.
+    /// Ledger index of the entry that published it.
     pub published_index: EntryIndex,
     /// Its evidence, in ledger order; shared, because a release is copied when it changes.
     pub evidence: Vec<Arc<EvidenceRecord>>,
@@ -42,48 +42,48 @@ pub struct ReleaseState {
 /// Recorded evidence.
 #[derive(Debug, Clone)]
 pub struct EvidenceRecord {
-    /// Where.
+    /// Ledger index of the entry.
     pub index: EntryIndex,
-    /// When.
+    /// Ledger time of the entry, in milliseconds.
     pub time: UnixMillis,
     /// Who handed it in.
     pub by: PersonId,
-    /// What.
+    /// Body of the entry's `evidence.recorded`.
     pub event: EvidenceRecorded,
 }
 
 /// A grant.
 #[derive(Debug, Clone)]
 pub struct GrantRecord {
-    /// Where.
+    /// Ledger index of the entry.
     pub index: EntryIndex,
-    /// When.
+    /// Ledger time of the entry, in milliseconds.
     pub time: UnixMillis,
-    /// What.
+    /// Body of the entry's `grant.issued`.
     pub event: GrantIssued,
 }
 
 /// A decision.
 #[derive(Debug, Clone)]
 pub struct DecisionRecord {
-    /// Where.
+    /// Ledger index of the entry.
     pub index: EntryIndex,
-    /// When.
+    /// Ledger time of the entry, in milliseconds.
     pub time: UnixMillis,
-    /// What.
+    /// Body of the entry's `decision.recorded`.
     pub event: DecisionRecorded,
 }
 
 /// An approval or rejection, verified.
 #[derive(Debug, Clone)]
 pub struct ApprovalRecord {
-    /// Where.
+    /// Ledger index of the entry.
     pub index: EntryIndex,
-    /// When.
+    /// Ledger time of the entry, in milliseconds.
     pub time: UnixMillis,
-    /// What the entry says.
+    /// Body of the entry's `approval.recorded`.
     pub event: ApprovalRecorded,
-    /// What was signed.
+    /// The document that was signed.
     pub approval: Approval,
     /// The entry by which the approver took it back.
     pub withdrawn: Option<EntryIndex>,
@@ -101,11 +101,11 @@ impl ApprovalRecord {
 pub struct PromotionState {
     /// The request.
     pub request: PromotionRequested,
-    /// Who asked.
+    /// The person or machine that asked.
     pub requester: PersonId,
-    /// When.
+    /// Ledger time of the request, in milliseconds.
     pub requested_at: UnixMillis,
-    /// Where.
+    /// Ledger index of the request's entry.
     pub requested_index: EntryIndex,
     /// Approvals and rejections, in ledger order.
     pub approvals: Vec<ApprovalRecord>,
@@ -262,6 +262,9 @@ impl ReleaseState {
                 format!("{} asks for the same and is open", open.request.promotion),
             ));
         }
+        if self.promotions.contains_key(&event.promotion) {
+            return Err(ApplyError::new("PROMOTION_EXISTS", format!("{} exists already", event.promotion)));
+        }
         let state = PromotionState {
             request: event.clone(),
             requester: by.clone(),
@@ -273,10 +276,8 @@ impl ReleaseState {
             closed: None,
             grant: None,
         };
-        match self.promotions.insert(event.promotion, state) {
-            None => Ok(()),
-            Some(_) => Err(ApplyError::new("PROMOTION_EXISTS", format!("{} exists already", event.promotion))),
-        }
+        self.promotions.insert(event.promotion, state);
+        Ok(())
     }
 
     pub(crate) fn approve(
@@ -288,7 +289,8 @@ impl ReleaseState {
         limit: usize,
     ) -> Result<(), ApplyError> {
         let promotion = self.open_promotion_mut(event.promotion)?;
-        if promotion.approvals.len() >= limit {
+        // A rejection ends the promotion: nobody keeps it out by approving often.
+        if event.verdict == Verdict::Approve && promotion.approvals.len() >= limit {
             return Err(ApplyError::new(
                 "TOO_MANY_APPROVALS",
                 format!("{} has {limit} approvals, which is the limit", event.promotion),

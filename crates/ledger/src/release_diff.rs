@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use lockgate_model::facts::{Artifact, Finding, Severity, Source, bare_purl};
 use lockgate_model::{Digest, ReleaseName};
 
-use crate::contents::{ComponentUse, Contents, TestCounts};
+use crate::contents::{ComponentUse, Contents, Package, TestCounts, packages_of};
 use crate::gate_changes::GateChanges;
 
 /// What changes from one release to another.
@@ -38,8 +38,10 @@ pub struct ReleaseDiff {
     pub scans: (bool, bool),
     /// Findings that only `to` has.
     pub findings_added: Vec<Finding>,
-    /// Findings that only `from` has.
+    /// Findings that only `from` has, and that are fixed: somebody looked again, or the package is gone.
     pub findings_fixed: Vec<Finding>,
+    /// Findings that only `from` has, of which nothing says that they are fixed.
+    pub findings_unreported: Vec<Finding>,
     /// How the tests of each came out.
     pub tests: (Option<TestCounts>, Option<TestCounts>),
     /// The line coverage of each, in basis points.
@@ -82,10 +84,11 @@ pub struct ConfigurationChange {
 pub fn compare(from: &Contents, to: &Contents) -> ReleaseDiff {
     let sboms = (from.components.is_some(), to.components.is_some());
     let scans = (from.findings.is_some(), to.findings.is_some());
-    let (findings_added, findings_fixed) = match (&from.findings, &to.findings) {
+    let (findings_added, ended) = match (&from.findings, &to.findings) {
         (Some(before), Some(after)) => (only_in(after, before), only_in(before, after)),
         _ => (Vec::new(), Vec::new()),
     };
+    let (findings_fixed, findings_unreported) = ended.into_iter().partition(|finding| is_fixed(finding, from, to));
     let components = match (&from.components, &to.components) {
         (Some(before), Some(after)) => component_changes(before, after),
         _ => Vec::new(),
@@ -103,6 +106,7 @@ pub fn compare(from: &Contents, to: &Contents) -> ReleaseDiff {
         scans,
         findings_added,
         findings_fixed,
+        findings_unreported,
         tests: (from.tests, to.tests),
         coverage: (from.coverage, to.coverage),
         configurations: configuration_changes(from, to),
@@ -158,6 +162,23 @@ fn only_in(one: &[Finding], other: &[Finding]) -> Vec<Finding> {
         same_package.iter().any(|known| finding.names().any(|name| known.is_about(name)))
     };
     one.iter().filter(|finding| !is_elsewhere(finding)).cloned().collect()
+}
+
+/// Whether a finding that nobody reports any more is fixed, and not only looked for by nobody.
+///
+/// It is where a scanner that reported it has looked at all artifacts again, or where the package was listed in that
+/// version, and no artifact of the other release lists it so.
+fn is_fixed(finding: &Finding, from: &Contents, to: &Contents) -> bool {
+    finding.sources.iter().any(|source| to.scanners.contains(&source.scanner)) || is_gone(finding, from, to)
+}
+
+fn is_gone(finding: &Finding, from: &Contents, to: &Contents) -> bool {
+    let (Some(before), Some(after)) = (&from.packages, &to.packages) else { return false };
+    let listed = packages_of(&finding.package, finding.purl.as_deref(), Some(&finding.version));
+    // A version that is not told may be this one.
+    let is_there = |(name, _): &Package| after.contains(&(name.clone(), String::new()));
+    listed.iter().any(|package| before.contains(package))
+        && !listed.iter().any(|package| after.contains(package) || is_there(package))
 }
 
 fn configuration_changes(from: &Contents, to: &Contents) -> Vec<ConfigurationChange> {
@@ -273,7 +294,7 @@ pub struct DependencyTally {
 pub struct FindingTally {
     /// New.
     pub added: u64,
-    /// Fixed.
+    /// Fixed; what is only not reported any more is not counted.
     pub fixed: u64,
     /// The worst severity among the new ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -418,7 +439,9 @@ mod tests {
             }],
             source: None,
             components: None,
+            packages: None,
             findings: None,
+            scanners: BTreeSet::new(),
             tests: None,
             coverage: None,
             configurations: BTreeMap::new(),
@@ -433,8 +456,10 @@ mod tests {
         }
     }
 
+    /// A finding of the scanner that all releases are scanned by, where nothing else is said.
     fn finding(id: &str, purl: &str, severity: Severity) -> Finding {
-        Finding { id: id.to_owned(), purl: Some(purl.to_owned()), severity, ..Finding::default() }
+        let finding = Finding { id: id.to_owned(), purl: Some(purl.to_owned()), severity, ..Finding::default() };
+        finding.sourced("trivy", Digest::of(b"report"))
     }
 
     #[test]
@@ -461,7 +486,9 @@ mod tests {
             let (mut from, mut to) = (contents("1.0.0"), contents("1.1.0"));
             from.findings = Some(before.to_vec());
             to.findings = Some(after.to_vec());
+            to.scanners = BTreeSet::from(["trivy".to_owned()]);
             let diff = compare(&from, &to);
+            assert!(diff.findings_unreported.is_empty(), "{diff:?}");
             let ids = |findings: &[Finding]| findings.iter().map(|one| one.id.clone()).collect::<Vec<_>>();
             assert_eq!(
                 (ids(&diff.findings_added), ids(&diff.findings_fixed)),
@@ -475,6 +502,35 @@ mod tests {
         let aliased = Finding { aliases: vec!["CVE-1".to_owned()], ..one("GHSA-1", "1") };
         check(&[one("CVE-1", "1")], &[aliased], &[], &[]);
         check(&[], &[], &[], &[]);
+    }
+
+    #[test]
+    fn what_nobody_looked_for_again_is_not_fixed() {
+        let check = |scanner: &str, before: &[(&str, &str)], after: Option<&[(&str, &str)]>, fixed: bool| {
+            let (mut from, mut to) = (contents("1.3.0"), contents("1.5.0"));
+            let list = |items: &[(&str, &str)]| -> BTreeSet<Package> {
+                items.iter().map(|(name, version)| ((*name).to_owned(), (*version).to_owned())).collect()
+            };
+            from.findings = Some(vec![finding("CVE-1", "pkg:npm/a@1", Severity::High)]);
+            (from.packages, to.packages) = (Some(list(before)), after.map(list));
+            to.findings = Some(Vec::new());
+            to.scanners = BTreeSet::from([scanner.to_owned()]);
+            let diff = compare(&from, &to);
+            let counts = (diff.findings_fixed.len(), diff.findings_unreported.len());
+            assert_eq!(counts, if fixed { (1, 0) } else { (0, 1) }, "{scanner} {before:?} {after:?}");
+            let told = format!("findings: 0 new, {} fixed", counts.0);
+            assert!(diff.summary().lines().contains(&told), "{:?}", diff.summary().lines());
+        };
+        let one = [("a", "1"), ("pkg:npm/a", "1")];
+        // The package is in both releases, and only another scanner looked.
+        check("grype", &one, Some(&one), false);
+        check("trivy", &one, Some(&one), true);
+        check("grype", &one, Some(&[("a", "2"), ("pkg:npm/a", "2")]), true);
+        check("grype", &one, Some(&[]), true);
+        // Nothing lists it, or not all of it, or without a version.
+        check("grype", &[], Some(&[]), false);
+        check("grype", &one, None, false);
+        check("grype", &one, Some(&[("pkg:npm/a", "")]), false);
     }
 
     #[test]

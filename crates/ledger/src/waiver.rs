@@ -323,9 +323,13 @@ impl Governance {
                     "the policy set wants waivers to be asked for in the ledger: `lockgate waive request`".to_owned(),
                 ));
             }
-            // A waiver that was revoked does not come back by its old signatures.
-            return match self.waivers.0.iter().any(|known| known.ended.is_some() && known.asked.is_same(asked)) {
-                true => Err(ApplyError::new("WAIVER_REPLAYED", "this very waiver was revoked before".to_owned())),
+            // A waiver does not come twice by its signatures, nor back once it was revoked.
+            let used =
+                |known: &Waiver| (known.granted.is_some() || known.ended.is_some()) && known.asked.is_same(asked);
+            return match self.waivers.0.iter().any(used) {
+                true => {
+                    Err(ApplyError::new("WAIVER_REPLAYED", "this very waiver was granted or revoked before".to_owned()))
+                }
                 false => Ok(None),
             };
         };

@@ -262,6 +262,7 @@ fn a_grant_without_a_request_is_for_sets_that_take_it() {
     let release = "shop/web@2.0.0".parse().unwrap();
     let facts = old.governance.waivers_for(&release, &[], &"production".parse().unwrap());
     assert_eq!((facts.len(), facts[0].granted_at), (1, None), "the facts are those of before");
+    assert_eq!(old.grant(&terms, None, "sam"), Err("WAIVER_REPLAYED"), "its end would leave the other");
     old.revoke(waiver, "sam").unwrap();
     assert_eq!(old.grant(&terms, None, "sam"), Err("WAIVER_REPLAYED"));
 }

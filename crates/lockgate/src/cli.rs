@@ -95,7 +95,7 @@ pub enum Command {
     Down,
     /// Run the server in the foreground (what `up` starts)
     Serve(Serve),
-    /// Write the starter policy set and a context, without starting anything
+    /// Write a starter policy set into a directory, to edit; starts nothing
     Init(Init),
     /// Play the whole story by itself on a throw-away instance
     Demo(Demo),
@@ -638,6 +638,9 @@ pub enum Trust {
     Pin {
         /// A trust file; the server's own statement without it
         file: Option<PathBuf>,
+        /// Put it in the place of another ledger's, which is trusted here no longer
+        #[arg(long)]
+        replace: bool,
         /// Do not ask; for scripts
         #[arg(long, short = 'y')]
         yes: bool,

@@ -47,7 +47,7 @@ impl Keyring {
                 Some(fingerprint) => self.agent_signer(Some(fingerprint)),
                 None => self.file_signer(&self.home.path().join(entry)),
             },
-            None => self.own(),
+            None => self.own().map_err(|failure| unknown_name(context, person, failure)),
         }
     }
 
@@ -192,6 +192,21 @@ fn unusable(path: &Path, error: &SignerError) -> Failure {
             .hint("name another file, or make a key with `lockgate key generate FILE`"),
         false => invalid(format!("{file}: {error}"))
             .hint("name an OpenSSH private key with --key FILE, or load it with `ssh-add`"),
+    }
+}
+
+/// The names whose keys are known here; `None` where there are none.
+pub fn known_names(context: &Context) -> Option<String> {
+    let names: Vec<&str> = context.keys.keys().map(PersonId::as_str).collect();
+    (!names.is_empty()).then(|| names.join(", "))
+}
+
+/// A name that was mistyped is the likelier reason for a missing key, where others have theirs here.
+fn unknown_name(context: &Context, person: &PersonId, failure: Failure) -> Failure {
+    match known_names(context).filter(|_| failure.code == "KEY_MISSING") {
+        None => failure,
+        Some(names) => Failure::usage("KEY_MISSING", format!("`{person}` is not known here, and {}", failure.message))
+            .hint(format!("known here: {names}; for another key of yours, `lockgate login {person} --key FILE`")),
     }
 }
 

@@ -23,6 +23,7 @@ use lockgate_sign::note::{Note, NoteKeyKind, NoteSigner};
 use lockgate_store::LedgerStore;
 use lockgate_store_local::{LocalStore, Mended, Options};
 use lockgate_tlog::checkpoint::Checkpoint;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::access_log;
 use crate::cli;
@@ -41,6 +42,7 @@ const TICK: Duration = Duration::from_secs(5);
 /// When it cannot start; nothing is guessed.
 pub fn serve(world: &World, options: &cli::Serve) -> Outcome {
     start_log(world);
+    let limits = limits_within(open_files_raise());
     lockgate_failpoint::point("start.begun");
     let home = &world.home;
     let address = options.listen.parse::<std::net::SocketAddr>().map_err(|_| {
@@ -83,7 +85,7 @@ pub fn serve(world: &World, options: &cli::Serve) -> Outcome {
             until_stopped(&stopped, TICK, tick, &stop_at_once());
         })
     };
-    let served = runtime.block_on(listen(world, address, app));
+    let served = runtime.block_on(listen(world, address, app, &limits));
     lockgate_failpoint::point("stop.served");
     drop(stop);
     // A scheduler that panicked has stopped the process.
@@ -114,7 +116,7 @@ fn until_stopped(stopped: &Receiver<()>, each: Duration, tick: impl Fn(), on_fat
     }
 }
 
-async fn listen(world: &World, address: std::net::SocketAddr, app: Arc<App>) -> Result<(), Failure> {
+async fn listen(world: &World, address: std::net::SocketAddr, app: Arc<App>, limits: &Limits) -> Result<(), Failure> {
     let listener = lockgate_server::accept::listen(address).map_err(|error| match error.kind() {
         std::io::ErrorKind::AddrInUse => {
             Failure::new(Exit::Conflict, "PORT_TAKEN", format!("something else listens on {address}"))
@@ -135,7 +137,7 @@ async fn listen(world: &World, address: std::net::SocketAddr, app: Arc<App>) -> 
     {
         world.terminal.say(format!("no owner is enrolled yet; the one-time code is {}", code.trim()));
     }
-    lockgate_server::serve(listener, app, &Limits::DEFAULT, until_told())
+    lockgate_server::serve(listener, app, limits, until_told())
         .await
         .map_err(|error| Failure::new(Exit::Bug, "ROUTES_INVALID", error))
 }
@@ -171,6 +173,32 @@ fn start_log(world: &World) {
         // full disk with the log on it would end whichever thread has something to say.
         .log_internal_errors(false)
         .try_init();
+}
+
+/// Lets this process open as many files as it may allow itself, and gives how many these are. Most systems begin with
+/// 1,024, and allow many times that.
+fn open_files_raise() -> u64 {
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current != limit.maximum {
+        // Whether it worked is read back.
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+    }
+    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
+}
+
+/// The limits of a server that may open so many files.
+fn limits_within(open_files: u64) -> Limits {
+    let most = Limits::DEFAULT.connections;
+    let connections = lockgate_server::accept::connections_within(most, open_files);
+    if connections < most {
+        tracing::warn!(
+            connections,
+            most,
+            open_files,
+            "fewer connections than usual: few files may be open; raise `ulimit -Hn`, or `LimitNOFILE=`"
+        );
+    }
+    Limits { connections, ..Limits::DEFAULT }
 }
 
 /// Opens the ledger, or begins a new one in an empty home.
@@ -315,7 +343,8 @@ pub fn setup_code_file(home: &Home) -> std::path::PathBuf {
     home.keys().join("setup-code")
 }
 
-fn is_demo(home: &Home) -> bool {
+/// Whether the ledger of a home is a demo.
+pub fn is_demo(home: &Home) -> bool {
     home.keys().join("demo").exists()
 }
 
@@ -498,6 +527,16 @@ mod tests {
     use std::sync::Mutex;
 
     use super::*;
+
+    #[test]
+    fn as_many_files_may_be_open_as_there_are_allowed() {
+        let open_files = open_files_raise();
+        let limit = getrlimit(Resource::Nofile);
+        assert_eq!(limit.current.unwrap_or(u64::MAX), open_files);
+        assert_eq!((limit, open_files), (getrlimit(Resource::Nofile), open_files_raise()), "a second time is no other");
+        assert_eq!(limits_within(u64::MAX), Limits::DEFAULT);
+        assert_eq!(limits_within(1024).connections, 768);
+    }
 
     #[test]
     fn a_defect_that_ends_the_scheduler_stops_the_process() {

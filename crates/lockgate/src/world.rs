@@ -16,11 +16,14 @@ use serde::{Deserialize, Serialize};
 use crate::cli::Global;
 use crate::failure::Failure;
 use crate::home::{Context, Home, read_file, write_file};
-use crate::keyring::{Keyring, sign};
+use crate::keyring::{Keyring, known_names, sign};
+use crate::serve::{begun_marker, log_seed};
 use crate::terminal::Terminal;
 
 /// The right of everybody to write a file.
 const OTHERS_WRITE: u32 = 0o002;
+/// What to do when this home's own server does not answer.
+const OWN_SERVER_HINT: &str = "`lockgate up` starts it again; `lockgate verify --bundle FILE` needs no server";
 
 /// The machine's clock.
 #[derive(Debug, Clone, Copy)]
@@ -96,6 +99,11 @@ fn check_url(text: &str) -> Result<(), Failure> {
     }
 }
 
+fn server_unknown() -> Failure {
+    Failure::usage("SERVER_UNKNOWN", "no server is known here")
+        .hint("start one with `lockgate up`, or sign in to one with `lockgate login --server URL NAME`")
+}
+
 impl World {
     /// Reads the surroundings.
     ///
@@ -150,25 +158,39 @@ impl World {
             Some(server) => Some(server.clone()),
             None => self.context()?.server,
         };
-        let server = server.ok_or_else(|| {
-            Failure::usage("SERVER_UNKNOWN", "no server is known here")
-                .hint("start one with `lockgate up`, or name one with --server")
-        })?;
+        let server = server.ok_or_else(server_unknown)?;
         check_url(&server)?;
-        Ok(Client::new(&server, None))
+        let client = Client::new(&server, None);
+        Ok(match self.is_own_server(&server) {
+            true => client.when_unreachable(OWN_SERVER_HINT),
+            false => client,
+        })
+    }
+
+    /// Whether this home holds the ledger of the server at an address, so that `lockgate up` here would start that one and
+    /// no other.
+    fn is_own_server(&self, server: &str) -> bool {
+        let known = || self.context().is_ok_and(|context| context.server.as_deref() == Some(server));
+        begun_marker(&self.home).exists()
+            && known()
+            && log_seed(&self.home).is_ok_and(|(origin, _)| self.check_ledger(&origin).is_ok())
     }
 
     /// Who acts: `--as`, else the context's default.
     ///
     /// # Errors
-    /// `PERSON_UNKNOWN` when nothing says who.
+    /// `SIGN_IN_NEEDED` when nothing says who; `SERVER_UNKNOWN` when nothing says where either.
     pub fn person(&self) -> Result<PersonId, Failure> {
-        match &self.global.person {
-            Some(person) => Ok(person.clone()),
-            None => self.context()?.person.ok_or_else(|| {
-                Failure::new(Exit::NotPermitted, "SIGN_IN_NEEDED", "nobody is signed in here")
-                    .hint("sign in with `lockgate login NAME`, or say who with --as NAME")
-            }),
+        if let Some(person) = &self.global.person {
+            return Ok(person.clone());
+        }
+        let context = self.context()?;
+        match (context.person, self.global.server.is_some() || context.server.is_some()) {
+            (Some(person), _) => Ok(person),
+            (None, true) => Err(Failure::new(Exit::NotPermitted, "SIGN_IN_NEEDED", "nobody is signed in here")
+                .hint("sign in with `lockgate login NAME`, or say who with --as NAME")),
+            // Signing in is not the next step where there is nothing to sign in to.
+            (None, false) => Err(server_unknown()),
         }
     }
 
@@ -234,13 +256,17 @@ impl World {
                 Err(failure) => return Err(failure),
             }
         }
+        let known = match context.keys.contains_key(person) {
+            true => String::new(),
+            false => known_names(&context).map(|names| format!("; known here: {names}")).unwrap_or_default(),
+        };
         Err(Failure::new(
             Exit::NotPermitted,
             "SIGN_IN_FAILED",
             format!("sign-in as `{person}` failed; tried {}", tried.join(", ")),
         )
         .hint(format!(
-            "choose an enrolled key: `lockgate login {person} --key FILE`, or FILE.pub for one of the agent's"
+            "choose an enrolled key: `lockgate login {person} --key FILE`, or FILE.pub for one of the agent's{known}"
         )))
     }
 
@@ -309,7 +335,8 @@ impl World {
         named.map(std::path::Path::to_owned).unwrap_or_else(|| self.home.trust())
     }
 
-    /// What to trust: the file that was named, else the home's; not one that everybody may write (`security.md` A-106).
+    /// What to trust: the file that was named, else the home's; not one that everybody may write (attack A-106 of
+    /// `tests/attacks`).
     ///
     /// # Errors
     /// `TRUST_MISSING`, `TRUST_WRITABLE`, or what the file says.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// The longest name in bytes (`security.md` 1.9).
+/// The longest name in bytes (`SECURITY.md`, Limits).
 pub const NAME_MAX_BYTES: usize = 128;
 
 /// Why a text is not a name.

@@ -128,6 +128,24 @@ pub fn allows(
     }
 }
 
+/// Whether somebody has a permission to lend: all that they have where `lent` is empty, else what the groups in it give
+/// those who are in them. What a person holds by name is not a group's.
+pub fn lends(
+    policy: &PolicySet,
+    lender: &PersonId,
+    groups: &[GroupName],
+    lent: &[GroupName],
+    permission: Permission,
+    object: Object<'_>,
+) -> bool {
+    if lent.is_empty() {
+        return allows(policy, lender, groups, permission, object).is_ok();
+    }
+    let is_lent = |group: &GroupName| lent.contains(group) && groups.contains(group);
+    let mut covering = policy.bindings().iter().filter(|binding| binding.covers(permission, object));
+    covering.any(|binding| binding.groups.iter().any(is_lent))
+}
+
 /// Who may do something to an object: groups in order of name, then people as written.
 pub fn who_may(policy: &PolicySet, permission: Permission, object: Object<'_>) -> Vec<Holder> {
     let covering = || policy.bindings().iter().filter(move |binding| binding.covers(permission, object));

@@ -36,6 +36,23 @@ environments = [\"production\"]
 ";
 
 #[test]
+fn a_group_lends_what_its_groups_hold_and_not_what_a_person_holds_by_name() {
+    let policy = load(SCOPED);
+    let (web, production) = ("shop/web".parse().unwrap(), "production".parse().unwrap());
+    let check = |lender: &str, of: &[&str], lent: &[&str], expected: bool| {
+        let object = Object::Target(&web, &production);
+        let found = lends(&policy, &lender.parse().unwrap(), &groups(of), &groups(lent), Permission::Approve, object);
+        assert_eq!(found, expected, "{lender} in {of:?} lends {lent:?}");
+    };
+    check("sam", &["developers"], &[], true);
+    check("sam", &["developers"], &["developers"], false);
+    check("dana", &["security", "developers"], &["security"], true);
+    check("dana", &["security", "developers"], &["developers"], false);
+    check("dana", &["developers"], &["security"], false);
+    check("dana", &["developers"], &[], false);
+}
+
+#[test]
 fn a_binding_reaches_as_far_as_its_scope() {
     let policy = load(SCOPED);
     let (web, deep, other): (ServiceName, ServiceName, ServiceName) =

@@ -189,7 +189,8 @@ mod tests {
             facts.break_glass = Some(opened(&facts));
             let after = decide(&policy, &facts);
             assert_eq!((before.outcome, after.outcome), (Outcome::Deny, Outcome::Allow), "{after:#?}");
-            let told = |gate: &GateResult| gate.reason == "SIGNER_UNTRUSTED" && gate.found.contains("invalid");
+            let code = "EVIDENCE_SIGNATURE_INVALID";
+            let told = |gate: &GateResult| gate.reason == code && gate.found.contains("is invalid (CODE)");
             assert!(after.gates.iter().all(told), "{after:#?}");
         };
         check("kind = \"sbom\"\n", Claim::Sbom(sbom()));

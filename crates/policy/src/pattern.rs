@@ -12,7 +12,7 @@ const PATTERN_MAX_BYTES: usize = 256;
 /// and `*` alone for everything. Nothing else is special, and the whole text has to match, case and all.
 ///
 /// A text that could be read in two ways (`//`, `.` or `..` as a part, `%`, `\`, anything that is not printable
-/// ASCII) matches no pattern at all (`security.md` A-88).
+/// ASCII) matches no pattern at all (attack A-88 of `tests/attacks`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pattern {
     text: String,

@@ -1,20 +1,28 @@
 //! What differs between two policy sets, by meaning: settings, environments, gates, signers, and who may do what.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use lockgate_model::{Digest, GroupName, PersonId};
 use serde::Serialize;
 use serde_json::Value;
+use toml::de::{DeTable, DeValue};
 
 use crate::access::effective;
 use crate::alias::Aliases;
 use crate::environment::Environment;
+use crate::error::PolicyError;
+use crate::gate::Gate;
 use crate::lint::files;
 use crate::pattern::Pattern;
 use crate::people::Group;
 use crate::policy_set::PolicySet;
 use crate::settings::Settings;
+use crate::source::SourceFile;
 use crate::trust::TrustedSigner;
+
+/// How often files are read again at most, to tell which fields say their default.
+const READINGS_MAX: usize = 128;
 
 /// What differs between two policy sets.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -107,17 +115,24 @@ impl PolicyDiff {
 pub fn policy_diff(from: &PolicySet, to: &PolicySet, people: &BTreeMap<PersonId, Vec<GroupName>>) -> PolicyDiff {
     let (before, after) = (files(from), files(to));
     let of_file = |path: &str| field_changes(&flat(&parsed(&before, path)), &flat(&parsed(&after, path)));
-    let of_table = |path: &str, key: &str| item_changes(&tables(&before, path, key), &tables(&after, path, key));
     let of_lists = |folder: &str, key: &str, with_file: bool| {
         item_changes(&listed(&before, folder, key, with_file), &listed(&after, folder, key, with_file))
     };
+    let meaning = Meaning { before: &before, after: &after, readings: Cell::new(0) };
+    let environments = |files| tables(files, Environment::FILE, "environment");
+    let environments = item_changes(&environments(&before), &environments(&after));
     PolicyDiff {
         from: from.digest(),
         to: to.digest(),
-        settings: of_file(Settings::FILE),
-        environments: of_table(Environment::FILE, "environment"),
-        gates: of_lists("gates/", "gate", false),
-        signers: of_lists(TrustedSigner::FILE, "signer", false),
+        settings: meaning.of_fields(of_file(Settings::FILE), Settings::FILE, None, Settings::read),
+        environments: meaning.of_items(environments, Environment::FILE, "environment", Environment::read),
+        gates: meaning.of_items(of_lists("gates/", "gate", false), "gates/", "gate", Gate::read_file),
+        signers: meaning.of_items(
+            of_lists(TrustedSigner::FILE, "signer", false),
+            TrustedSigner::FILE,
+            "signer",
+            TrustedSigner::read,
+        ),
         aliases: of_file(Aliases::FILE),
         roles: rights_changes(&roles(&before), &roles(&after)),
         groups: rights_changes(&rights_of_groups(from), &rights_of_groups(to)),
@@ -185,6 +200,149 @@ fn item_changes(before: &BTreeMap<String, Flat>, after: &BTreeMap<String, Flat>)
         changes.push(ItemChange { name: name.clone(), change, fields });
     }
     changes
+}
+
+/// How a file of a policy set is read.
+type Read<T> = fn(SourceFile<'_>) -> Result<T, Vec<PolicyError>>;
+
+/// One item of a file: `[key.<name>]`, or the `[[key]]` that is called so.
+#[derive(Clone, Copy)]
+struct Item<'a> {
+    key: &'a str,
+    name: &'a str,
+}
+
+/// What a change of spelling means: nothing, where one side leaves out what the other writes at its default.
+///
+/// What is the default is asked of the reader itself: without such a field, its file reads the same.
+struct Meaning<'a> {
+    before: &'a BTreeMap<String, String>,
+    after: &'a BTreeMap<String, String>,
+    /// How often files were read again.
+    readings: Cell<usize>,
+}
+
+impl Meaning<'_> {
+    /// The items that differ by meaning, in what does.
+    fn of_items<T: PartialEq>(
+        &self,
+        changes: Vec<ItemChange>,
+        place: &str,
+        key: &str,
+        read: Read<T>,
+    ) -> Vec<ItemChange> {
+        let meant = |change: ItemChange| {
+            if change.change != Changed::Changed {
+                return Some(change);
+            }
+            let ItemChange { name, change, fields } = change;
+            let fields = self.of_fields(fields, place, Some(Item { key, name: &name }), read);
+            (!fields.is_empty()).then_some(ItemChange { name, change, fields })
+        };
+        changes.into_iter().filter_map(meant).collect()
+    }
+
+    /// The fields that differ by meaning, of one item or of a whole file.
+    fn of_fields<T: PartialEq>(
+        &self,
+        changes: Vec<FieldChange>,
+        place: &str,
+        item: Option<Item<'_>>,
+        read: Read<T>,
+    ) -> Vec<FieldChange> {
+        let gone: Vec<&str> = changes.iter().filter(|one| one.after.is_none()).map(|one| one.field.as_str()).collect();
+        let new: Vec<&str> = changes.iter().filter(|one| one.before.is_none()).map(|one| one.field.as_str()).collect();
+        let mut same = self.defaults(&gone, (self.before, self.after), place, item, read);
+        same.extend(self.defaults(&new, (self.after, self.before), place, item, read));
+        changes.into_iter().filter(|change| !same.contains(&change.field)).collect()
+    }
+
+    /// Those of the fields, which only one side writes, that say their default there.
+    fn defaults<T: PartialEq>(
+        &self,
+        fields: &[&str],
+        (written, other): (&BTreeMap<String, String>, &BTreeMap<String, String>),
+        place: &str,
+        item: Option<Item<'_>>,
+        read: Read<T>,
+    ) -> BTreeSet<String> {
+        let mut found = BTreeSet::new();
+        if fields.is_empty() || self.readings.get() >= READINGS_MAX {
+            return found;
+        }
+        let Some((path, text)) = written.iter().find(|(path, text)| path.starts_with(place) && has(text, item)) else {
+            return found;
+        };
+        let other: Vec<&String> =
+            other.iter().filter(|(path, _)| path.starts_with(place)).map(|(_, text)| text).collect();
+        let parse = |text: &str| {
+            self.readings.set(self.readings.get().saturating_add(1));
+            read(SourceFile { path, text }).ok()
+        };
+        let Some(meant) = parse(text) else { return found };
+        let mut text = text.clone();
+        for field in fields {
+            if self.readings.get() >= READINGS_MAX {
+                break;
+            }
+            // A table that stands may mean something, also an empty one.
+            let table = field.rsplit_once('.').map(|(table, _)| table);
+            let stands = table.is_some_and(|table| other.iter().any(|text| field_at(text, item, table).is_some()));
+            let shorter = without(&text, item, field, !stands);
+            if let Some(shorter) = shorter.filter(|shorter| parse(shorter).is_some_and(|same| same == meant)) {
+                text = shorter;
+                found.insert((*field).to_owned());
+            }
+        }
+        found
+    }
+}
+
+/// Whether a file has an item; without one, it is about the whole file.
+fn has(text: &str, item: Option<Item<'_>>) -> bool {
+    DeTable::parse(text).is_ok_and(|root| table_of(root.get_ref(), item).is_some())
+}
+
+fn table_of<'t, 'i>(root: &'t DeTable<'i>, item: Option<Item<'_>>) -> Option<&'t DeTable<'i>> {
+    let Some(Item { key, name }) = item else { return Some(root) };
+    match root.get(key)?.get_ref() {
+        DeValue::Table(tables) => tables.get(name)?.get_ref().as_table(),
+        DeValue::Array(items) => {
+            let mut tables = items.iter().filter_map(|item| item.get_ref().as_table());
+            tables.find(|table| table.get("name").and_then(|value| value.get_ref().as_str()) == Some(name))
+        }
+        _ => None,
+    }
+}
+
+/// Where a field stands: the bytes of its key and value, and those of the table around it if nothing else is in there.
+type Where = (std::ops::Range<usize>, Option<std::ops::Range<usize>>);
+
+fn field_at(text: &str, item: Option<Item<'_>>, field: &str) -> Option<Where> {
+    let root = DeTable::parse(text).ok()?.into_inner();
+    let mut table = table_of(&root, item)?;
+    let (mut around, mut steps) = (None, field.split('.').peekable());
+    while let Some(step) = steps.next() {
+        let (key, value) = table.get_key_value(step)?;
+        if steps.peek().is_none() {
+            let alone = around.filter(|_| table.len() == 1);
+            return Some((key.span().start..value.span().end, alone));
+        }
+        around = Some(value.span());
+        table = value.get_ref().as_table()?;
+    }
+    None
+}
+
+/// A text without one field: there are blanks where it stood, so that each line stays where it is. A table that would be
+/// empty then goes too, where it is to.
+fn without(text: &str, item: Option<Item<'_>>, field: &str, with_table: bool) -> Option<String> {
+    let (own, around) = field_at(text, item, field)?;
+    let mut bytes = text.as_bytes().to_vec();
+    for hole in [Some(own), around.filter(|_| with_table)].into_iter().flatten() {
+        bytes.get_mut(hole)?.iter_mut().filter(|byte| **byte != b'\n').for_each(|byte| *byte = b' ');
+    }
+    String::from_utf8(bytes).ok()
 }
 
 /// The tables `[key.<name>]` of a file, by name.
@@ -324,6 +482,25 @@ mod tests {
             edit(files, "gates/test.toml", "max_age = \"1h\"", "# an hour\nmax_age    = '1h'");
         });
         assert!(same.is_empty() && same.from != same.to, "{same:#?}");
+    }
+
+    #[test]
+    fn what_says_its_default_is_no_difference() {
+        let same = diff(|files| {
+            edit(files, "gates/test.toml", "max_age", "max_failed = 0\nmode = \"enforce\"\nmax_age");
+            files.get_mut("policy.toml").unwrap().push_str("expiry_warning = \"30d\"\n\n[governance]\nquorum = 1\n");
+            edit(files, "environments.toml", "purpose = \"try\"", "purpose = \"try\"\nafter = []");
+        });
+        assert!(same.is_empty() && same.from != same.to, "{same:#?}");
+        let other = diff(|files| edit(files, "gates/test.toml", "max_age", "max_failed = 1\nmax_age"));
+        assert_eq!(other.gates[0].fields.len(), 1, "{other:#?}");
+        // A table that stands means something, also where all of it is at its defaults; a field of it alone does not.
+        let table = |text: &str| {
+            let diff = diff(|files| files.get_mut("policy.toml").unwrap().push_str(text));
+            diff.settings.into_iter().map(|change| change.field).collect::<Vec<_>>()
+        };
+        assert_eq!(table("\n[waivers]\ntwo_people = true\n"), ["waivers.two_people"]);
+        assert_eq!(table("\n[waivers]\nticket = true\ntwo_people = true\n"), ["waivers.ticket"]);
     }
 
     #[test]

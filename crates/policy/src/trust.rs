@@ -1,4 +1,4 @@
-//! Trusted signers: the keys that a policy set believes evidence from, and what for.
+//! Trusted signers: the keys and identities that a policy set believes evidence from, and what for.
 
 use std::collections::BTreeSet;
 use std::fmt;

@@ -2,6 +2,8 @@
 
 use std::fmt::{Display, Write as _};
 
+use lockgate_model::Span;
+
 /// How many items of a list are written out.
 const LISTED: usize = 5;
 /// How many characters of a foreign text are shown.
@@ -43,6 +45,17 @@ pub(crate) fn few<T: Display>(items: impl IntoIterator<Item = T>, separator: &st
     }
 }
 
+/// The first five of `all` foreign names in brackets, and how many more there are; empty where none is known.
+pub(crate) fn named<'a>(names: impl IntoIterator<Item = &'a String>, all: u64) -> String {
+    let told: Vec<String> = names.into_iter().take(LISTED).map(|name| shown(name)).collect();
+    let more = all.saturating_sub(u64::try_from(told.len()).unwrap_or(u64::MAX));
+    match (told.is_empty(), more) {
+        (true, _) => String::new(),
+        (false, 0) => format!(" ({})", told.join(", ")),
+        (false, more) => format!(" ({}, and {more} more)", told.join(", ")),
+    }
+}
+
 /// Joins names as prose does: `a`, `a and b`, `a, b and c`.
 pub(crate) fn all_of<T: Display>(items: &[T]) -> String {
     joined(items, "and")
@@ -72,6 +85,16 @@ pub(crate) fn counted(number: u64, noun: &str) -> String {
     }
 }
 
+/// How old something is, in the largest unit of which it has at least two, rounded down: `453 days`, `30 hours`.
+pub(crate) fn age(span: Span) -> String {
+    const UNITS: [(u64, &str); 3] = [(86_400, "day"), (3600, "hour"), (60, "minute")];
+    let secs = span.secs();
+    match UNITS.into_iter().find(|(size, _)| secs / size >= 2) {
+        Some((size, noun)) => counted(secs / size, noun),
+        None => counted(secs, "second"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -92,5 +115,29 @@ mod tests {
         assert_eq!(one_of(&["a", "b"]), "a or b");
         assert_eq!(counted(1, "test"), "1 test");
         assert_eq!(counted(0, "test"), "0 tests");
+    }
+
+    #[test]
+    fn names_a_few_of_all() {
+        let names: Vec<String> = ["a", "b\n", "c", "d", "e", "f"].map(str::to_owned).to_vec();
+        assert_eq!(named(&names, 6), " (a, b\u{fffd}, c, d, e, and 1 more)");
+        assert_eq!(named(&names, 90), " (a, b\u{fffd}, c, d, e, and 85 more)");
+        assert_eq!(named(names.iter().take(1), 1), " (a)");
+        assert_eq!(named(&[], 3), "");
+    }
+
+    #[test]
+    fn ages_are_told_in_units_that_people_use() {
+        let check = |secs: u64, expected: &str| assert_eq!(age(Span::from_secs(secs)), expected);
+        check(39_216_546, "453 days");
+        check(108_097, "30 hours");
+        check(172_800, "2 days");
+        check(172_799, "47 hours");
+        check(7200, "2 hours");
+        check(7199, "119 minutes");
+        check(120, "2 minutes");
+        check(119, "119 seconds");
+        check(1, "1 second");
+        check(0, "0 seconds");
     }
 }

@@ -1,4 +1,5 @@
-//! The accept loop: header timeouts and connection caps, which a stock `axum::serve` does not have.
+//! The accept loop: header timeouts and connection caps, which a stock `axum::serve` does not have; and patience where
+//! the system has no room for another connection.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -15,6 +16,7 @@ use hyper_util::service::TowerToHyperService;
 use lockgate_model::Limits;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use tower::ServiceExt as _;
 
 use crate::app::App;
@@ -27,6 +29,13 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
 const BUFFER_BYTES: usize = 96 * 1024;
 /// How long running requests may take to end when the server stops.
 const DRAIN: Duration = Duration::from_secs(10);
+
+/// How long no connection is taken after the system had no room for one: asked at once, it would say the same again.
+const PAUSE: Duration = Duration::from_millis(100);
+/// How often the log says that connections were not taken.
+const TELL_EACH: Duration = Duration::from_secs(1);
+/// How many open files are kept for the store, the logs, and what is sent and received.
+const RESERVED_FILES: usize = 256;
 
 /// How many connections may wait until they are taken, where the system allows that many. A connection that does not fit
 /// is asked for again after a second: the 128 that are usual make everybody wait when many come at once.
@@ -47,6 +56,15 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(WAITING)
 }
 
+/// How many connections, of at most `most`, a process may have that may open so many files: each connection is one, and
+/// some are kept for the store.
+pub fn connections_within(most: usize, open_files: u64) -> usize {
+    let files = usize::try_from(open_files).unwrap_or(usize::MAX);
+    // Half of them where there are so few: a server without connections is none.
+    let reserved = RESERVED_FILES.min(files / 2);
+    files.saturating_sub(reserved).max(1).min(most)
+}
+
 /// Serves until `stop` completes, then lets running requests end.
 ///
 /// # Errors
@@ -62,6 +80,7 @@ pub async fn serve(
     let per_address = Arc::new(Addresses { most: limits.connections_per_address, open: Mutex::default() });
     let (closing, closed) = tokio::sync::watch::channel(false);
     let mut stop = std::pin::pin!(stop);
+    let (mut failed, mut refused) = (Tally::default(), Tally::default());
     loop {
         let accepted = tokio::select! {
             () = &mut stop => break,
@@ -69,16 +88,28 @@ pub async fn serve(
         };
         let (stream, address) = match accepted {
             Ok(accepted) => accepted,
+            Err(error) if has_ended(&error) => {
+                // The next may be well.
+                tracing::debug!(%error, "a connection ended before it was taken");
+                continue;
+            }
             Err(error) => {
-                // Too many open files, or a connection that ended before it was taken: the next may be well.
-                tracing::warn!(%error, "a connection was not accepted");
-                tokio::task::yield_now().await;
+                // Too many open files, or too little memory.
+                if let Some(count) = failed.count(Instant::now()) {
+                    tracing::warn!(%error, count, "connections could not be accepted");
+                }
+                tokio::select! {
+                    () = &mut stop => break,
+                    () = tokio::time::sleep(PAUSE) => {}
+                }
                 continue;
             }
         };
         let (Ok(permit), Some(place)) = (total.clone().try_acquire_owned(), per_address.clone().take(address.ip()))
         else {
-            tracing::warn!(%address, "too many connections");
+            if let Some(count) = refused.count(Instant::now()) {
+                tracing::warn!(%address, count, "too many connections");
+            }
             continue;
         };
         let (router, closed, header_bytes, header_count) =
@@ -143,6 +174,30 @@ async fn told(closed: &mut tokio::sync::watch::Receiver<bool>) {
     }
 }
 
+/// Whether it is the connection's own error, and not one of the system.
+fn has_ended(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset)
+}
+
+/// How often something happened since it was told last.
+#[derive(Debug, Default)]
+struct Tally {
+    told: Option<Instant>,
+    since: u64,
+}
+
+impl Tally {
+    /// Counts one more; gives how many there were since the last time, when it is time to tell.
+    fn count(&mut self, now: Instant) -> Option<u64> {
+        self.since = self.since.saturating_add(1);
+        if self.told.is_some_and(|told| now.saturating_duration_since(told) < TELL_EACH) {
+            return None;
+        }
+        self.told = Some(now);
+        Some(std::mem::take(&mut self.since))
+    }
+}
+
 /// How many connections each address has open; of IPv6, each network.
 struct Addresses {
     most: usize,
@@ -183,6 +238,42 @@ impl Drop for Place {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn connections_leave_files_for_the_store() {
+        let check = |open_files, expected| assert_eq!(connections_within(10_000, open_files), expected, "{open_files}");
+        check(u64::MAX, 10_000);
+        check(10_256, 10_000);
+        check(10_255, 9_999);
+        check(1024, 768);
+        check(512, 256);
+        check(400, 200);
+        check(0, 1);
+        assert_eq!(connections_within(100, 1024), 100);
+    }
+
+    #[test]
+    fn what_goes_on_failing_is_told_once_a_second_with_its_number() {
+        let (begun, mut tally) = (Instant::now(), Tally::default());
+        let mut at = |millis| tally.count(begun + Duration::from_millis(millis));
+        assert_eq!([at(0), at(100), at(999), at(1000), at(1001)], [Some(1), None, None, Some(3), None]);
+        assert_eq!([at(9000), at(9001)], [Some(2), None]);
+        // Whatever the clock does.
+        assert_eq!(at(0), None);
+    }
+
+    #[test]
+    fn a_connection_that_ended_is_no_lack_of_files() {
+        // EMFILE.
+        assert!(!has_ended(&io::Error::from_raw_os_error(24)));
+        for (kind, expected) in [
+            (io::ErrorKind::OutOfMemory, false),
+            (io::ErrorKind::ConnectionAborted, true),
+            (io::ErrorKind::ConnectionReset, true),
+        ] {
+            assert_eq!(has_ended(&io::Error::from(kind)), expected, "{kind}");
+        }
+    }
 
     #[test]
     fn a_network_shares_its_places() {

@@ -19,6 +19,8 @@ use crate::uploads::Uploads;
 
 /// How many uploads and downloads may go on at the same time.
 const TRANSFERS: usize = 128;
+/// How many bundles may be built and sent at the same time.
+const BUNDLES: usize = 2;
 
 /// What handlers share.
 pub struct App {
@@ -42,6 +44,8 @@ pub struct App {
     pub size: watch::Receiver<u64>,
     /// Places for uploads and downloads: each holds a thread.
     pub transfers: Arc<Semaphore>,
+    /// Places for bundles: each is in memory as a whole until its client has taken it.
+    pub bundles: Arc<Semaphore>,
     /// Who has sent which bytes.
     pub uploads: Uploads,
     /// Where each request's outcome goes.
@@ -75,6 +79,7 @@ impl App {
             demo,
             size,
             transfers: Arc::new(Semaphore::new(TRANSFERS)),
+            bundles: Arc::new(Semaphore::new(BUNDLES)),
             uploads: Uploads::default(),
             access,
             // As many as the queue has room for, so that recording never waits on a network thread.

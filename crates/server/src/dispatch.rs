@@ -280,7 +280,13 @@ fn authenticate(app: &App, token: Option<&str>) -> Result<Caller, Fault> {
         Fault::new(Kind::Unauthenticated, "SIGN_IN_NEEDED", "nobody is signed in")
             .hint("sign in: `lockgate login NAME`")
     })?;
-    session::caller(&app.engine, token)
+    let (caller, unsaved) = session::caller_unsaved(&app.engine, token);
+    if let Some(unsaved) = unsaved {
+        let engine = app.engine.clone();
+        // Not waited for: what is in memory counts, and a flush must not hold up this network thread.
+        drop(tokio::task::spawn_blocking(move || unsaved.save(&engine)));
+    }
+    caller
 }
 
 /// Whether the caller holds the route's permission at all, or one of them where it names several.

@@ -1,7 +1,7 @@
 //! Uploads: who has sent which bytes, for those who may not read everything.
 //!
 //! Whoever knows a digest does not thereby know the bytes: a release can only be made of what its publisher has sent, or
-//! may read (`security.md` A-39). What is forgotten here, after a restart too, is sent again.
+//! may read (attack A-39 of `tests/attacks`). What is forgotten here, after a restart too, is sent again.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};

@@ -76,9 +76,12 @@ pub struct LogEntry {
 }
 
 impl Bundle {
-    /// Whether a JSON value announces itself as a Sigstore bundle, of a known version or not.
+    /// Whether a JSON value announces itself as a Sigstore bundle, of a known version or not: by its media type, or by
+    /// what only bundles have. An envelope is an envelope, whatever stands in it besides.
     pub fn announces(value: &Value) -> bool {
-        value.get("mediaType").and_then(Value::as_str).is_some_and(|text| text.starts_with(MEDIA_TYPE_PREFIX))
+        let has = |name: &str| value.get(name).is_some_and(|value| !value.is_null());
+        let media_type = value.get("mediaType").and_then(Value::as_str).unwrap_or_default();
+        media_type.starts_with(MEDIA_TYPE_PREFIX) || (has("verificationMaterial") && !has("payloadType"))
     }
 
     /// Whether bytes announce themselves as a Sigstore bundle; what does not read as JSON does not.
@@ -324,6 +327,22 @@ mod tests {
         assert_eq!(parse(&value), Err(Reason::Unsupported));
         assert!(Bundle::announces(&value));
         assert!(!Bundle::announces(&json!({"payload": ""})));
+    }
+
+    #[test]
+    fn what_is_shaped_like_a_bundle_is_refused_by_its_media_type() {
+        let mut value = bundle();
+        value["mediaType"] = json!("application/x.other+json");
+        assert!(Bundle::announces(&value));
+        let refusal = Bundle::parse(value.to_string().as_bytes(), &Limits::DEFAULT).unwrap_err();
+        assert_eq!(refusal.reason, Reason::Unsupported);
+        assert!(refusal.detail.contains("`application/x.other+json`"), "{refusal}");
+        value["mediaType"] = Value::Null;
+        assert!(Bundle::announces(&value));
+        assert_eq!(parse(&value), Err(Reason::Malformed));
+        for other in [json!({"verificationMaterial": null}), json!({"verificationMaterial": {}, "payloadType": "x"})] {
+            assert!(!Bundle::announces(&other), "{other}");
+        }
     }
 
     #[test]

@@ -57,8 +57,8 @@ impl CertificateFacts {
     /// Reads a certificate in DER.
     ///
     /// # Errors
-    /// [`Reason::Malformed`] when it is no certificate, names nobody or two, has no issuer or two, or has an extension
-    /// twice.
+    /// [`Reason::Malformed`] when it is no certificate, names nobody or two, has two issuers, or has an extension twice;
+    /// [`Reason::Unsupported`] when it names no issuer, as those of GitHub's release attestations.
     pub fn parse(der: &[u8]) -> Result<Self, Refusal> {
         let malformed = |detail: &str| Refusal::new(Reason::Malformed, format!("the certificate {detail}"));
         let (key, extensions) = parts(der).ok_or_else(|| malformed("does not read as X.509 in DER"))?;
@@ -76,7 +76,13 @@ impl CertificateFacts {
         let issuer = match (new, old) {
             (Some(new), Some(old)) if new != old => return Err(malformed("names two issuers")),
             (Some(issuer), _) | (None, Some(issuer)) => issuer,
-            (None, None) => return Err(malformed("does not say who issued the identity")),
+            (None, None) if fulcio(ISSUER_OLD).is_some() => {
+                return Err(malformed("has an issuer that does not read"));
+            }
+            (None, None) => {
+                let detail = format!("the certificate names no issuer: nothing says who vouches for `{name}`");
+                return Err(Refusal::new(Reason::Unsupported, detail));
+            }
         };
         let mut claims = BTreeMap::new();
         for (number, claim) in (FIRST_CLAIM..).zip(SignatureFact::CLAIMS) {
@@ -282,6 +288,20 @@ mod tests {
         for end in 0..der.len() {
             assert!(CertificateFacts::parse(&der[..end]).is_err(), "{end}");
         }
+    }
+
+    #[test]
+    fn a_certificate_without_an_issuer_is_well_formed_and_counts_for_nobody() {
+        let refused = |extensions: &[Vec<u8>]| CertificateFacts::parse(&certificate(extensions)).unwrap_err();
+        let refusal = refused(&[names(&[uri("https://dotcom.releases.example")])]);
+        assert_eq!(refusal.reason, Reason::Unsupported);
+        assert!(refusal.detail.contains("names no issuer"), "{refusal}");
+        assert!(refusal.detail.contains("`https://dotcom.releases.example`"), "{refusal}");
+        // One that does not read is none that is not there.
+        let broken = extension(&[FULCIO_ARC, &[ISSUER]].concat(), b"\x0c\x05x");
+        assert_eq!(refused(&[names(&[uri(WORKFLOW)]), broken]).reason, Reason::Malformed);
+        let broken = extension(&[FULCIO_ARC, &[ISSUER_OLD]].concat(), b"\xff");
+        assert_eq!(refused(&[names(&[uri(WORKFLOW)]), broken]).reason, Reason::Malformed);
     }
 
     #[test]

@@ -146,3 +146,43 @@ fn a_certificate_without_a_proof_of_time_is_told_from_what_does_not_read_vectors
     bundle["verificationMaterial"]["timestampVerificationData"] = serde_json::json!({ "rfc3161Timestamps": [] });
     check(&bundle);
 }
+
+#[test]
+fn a_timestamp_of_a_stranger_is_told_from_a_broken_one_vectors() {
+    let Some(dir) = vectors() else { return };
+    let artifact = fs::read(dir.join("a.txt")).unwrap();
+    let root_of =
+        |name: &str| -> serde_json::Value { serde_json::from_slice(&fs::read(dir.join(name)).unwrap()).unwrap() };
+    let check = |case: &str, root: &serde_json::Value, class: &str, code: &str| {
+        let root = TrustRoot::parse(root.to_string().as_bytes(), &Limits::DEFAULT).unwrap();
+        let bytes = fs::read(dir.join(case).join("bundle.sigstore.json")).unwrap();
+        let bundle = Bundle::parse(&bytes, &Limits::DEFAULT).unwrap();
+        let verifier = OfflineVerifier::new(&root).unwrap();
+        let outcome = verifier.verify(&bundle, Subject::Bytes(&artifact), Expected::AnyIdentity);
+        assert_eq!((outcome.class().as_str(), outcome.code()), (class, code), "{case}");
+        outcome
+    };
+    let own = root_of("rekor2-happy-path/trusted_root.json");
+    check("rekor2-happy-path", &own, "verified", "SIGNATURE_VERIFIED");
+    let other = root_of("trusted_root_public_good.json");
+    let stranger = check("rekor2-happy-path", &other, "untrusted-root", "CHAIN_UNTRUSTED");
+    let refusal = stranger.refusal().unwrap();
+    assert!(refusal.reason.next_step().contains("pin its trust root"), "{refusal}");
+    let mut none = own.clone();
+    none["timestampAuthorities"] = serde_json::json!([]);
+    check("rekor2-happy-path", &none, "untrusted-root", "CHAIN_UNTRUSTED");
+
+    // A timestamp of other bytes is broken under whichever root.
+    for root in [&own, &other] {
+        check("rekor2-timestamp-payload-mismatch_fail", root, "signature-invalid", "TIME_INVALID");
+    }
+    // One by an authority of the root that had expired is no stranger's, wherever that authority stands among others.
+    let case = "rekor2-timestamp-outside-tsa-cert-validity_fail";
+    let mut root = root_of(&format!("{case}/trusted_root.json"));
+    let expired = root["timestampAuthorities"][0].clone();
+    let another = own["timestampAuthorities"][0].clone();
+    for authorities in [vec![expired.clone()], vec![expired.clone(), another.clone()], vec![another, expired]] {
+        root["timestampAuthorities"] = serde_json::json!(authorities);
+        check(case, &root, "signature-invalid", "TIME_INVALID");
+    }
+}

@@ -77,12 +77,17 @@ pub fn pieces(bytes: &[u8], limits: &Limits) -> Result<Option<Vec<Vec<u8>>>, Ref
         Err(_) if whole.is_ok() || !is_lines(bytes, limits) => return Ok(None),
         Err(refusal) => return Err(refusal),
     };
+    // Its payload names the image; but no form of evidence carries such a payload to those who verify it again.
     let piece = |item| match item {
         Item::Bundle(bytes) | Item::Envelope(bytes) => Ok(bytes),
-        Item::Image(_) => Err(Refusal::new(
-            Reason::SignatureType,
-            "an image signature says nothing about its image: hand in an attestation (`cosign attest`)",
-        )),
+        Item::Image(signature) => {
+            let detail = format!(
+                "an image signature in cosign's older form is not taken as evidence: check it with `lockgate signature \
+                 verify --digest {}`, and for gates sign with cosign 3 or hand in an attestation (`cosign attest`)",
+                signature.image
+            );
+            Err(Refusal::new(Reason::SignatureType, detail))
+        }
     };
     items.into_iter().map(piece).collect::<Result<Vec<_>, _>>().map(Some)
 }
@@ -144,6 +149,8 @@ pub(crate) fn malformed(detail: impl std::fmt::Display) -> Refusal {
 mod tests {
     use super::*;
     use crate::bundle::MEDIA_TYPES;
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
     use serde_json::json;
 
     fn kinds(text: &str) -> Result<String, Reason> {
@@ -183,6 +190,9 @@ mod tests {
             json!({ "version": 1, "attestation_bundles": [{ "publisher": {}, "attestations": [attestation] }] }),
             "b",
         );
+        // Of another media type or none, it is a bundle that is not read, and not no bundle.
+        check(json!({ "mediaType": "application/x.other+json", "verificationMaterial": {} }), "b");
+        check(json!([{ "verificationMaterial": {}, "messageSignature": {} }, envelope()]), "be");
         assert_eq!(kinds(&format!("{}\n\n{}\n", bundle(), envelope())), Ok("be".to_owned()));
         assert_eq!(kinds(&format!("{}\r\n{{\"other\":1}}\r\n", bundle())), Ok("b".to_owned()));
     }
@@ -202,6 +212,18 @@ mod tests {
         assert_eq!(count("{\n \"not\": json\n}"), Ok(None));
         assert_eq!(count(&format!("{}\nnot json\n", bundle())), Err(Reason::Malformed));
         assert_eq!(count("{}\n{}\n"), Err(Reason::SignatureMissing));
+    }
+
+    #[test]
+    fn an_image_signature_is_checked_at_the_command_line() {
+        let image = lockgate_model::Digest::of(b"image");
+        let payload = json!({ "critical": { "image": { "docker-manifest-digest": image } } }).to_string();
+        let signature = json!({ "Base64Signature": "AQID", "Payload": STANDARD.encode(payload) }).to_string();
+        assert_eq!(kinds(&signature), Ok("i".to_owned()));
+        let refusal = pieces(signature.as_bytes(), &Limits::DEFAULT).unwrap_err();
+        assert_eq!(refusal.reason, Reason::SignatureType);
+        let command = format!("`lockgate signature verify --digest {image}`");
+        assert!(refusal.detail.contains(&command), "{refusal}");
     }
 
     #[test]

@@ -3,7 +3,8 @@
 //!
 //! Everything here works offline, on bytes that the caller hands in, with trust roots that the caller pins. An
 //! [`Outcome`] is never a bare yes or no, and nothing here decides whom to trust: that is the policy's business. Only
-//! `verifier.rs` knows the library that does the verification (`docs/adr/0011-sigstore.md`).
+//! `verifier.rs`, and `root.rs` for the roots that come with it, know the library that does the verification
+//! (`docs/adr/0011-sigstore.md`).
 
 mod blake2b;
 pub mod bundle;

@@ -139,7 +139,7 @@ pub enum Reason {
     LogInvalid,
     /// The log is not one of the trust root's.
     LogUnknown,
-    /// The certificate does not lead to an authority of the trust root.
+    /// The certificate, or a timestamp, does not lead to an authority of the trust root.
     ChainUntrusted,
     /// The trust root cannot be used.
     TrustRootInvalid,
@@ -216,7 +216,9 @@ impl Reason {
             Self::TimeMissing => {
                 "sign again with a log entry or a timestamp: a short-lived certificate needs a proof of time"
             }
-            Self::TimeInvalid => "sign again: the timestamp belongs to other bytes or another authority",
+            Self::TimeInvalid => {
+                "sign again: the timestamp belongs to other bytes, or its authority was not valid then"
+            }
             Self::TimeAhead => "check the clocks of the signer and of this ledger",
             Self::SignatureInvalid => "build and sign again: the bytes or the signature were changed",
             Self::ArtifactMismatch => "hand in the bundle of this artifact; this one is about another",
@@ -228,7 +230,9 @@ impl Reason {
                 "pin a trust root in the policy set: `lockgate signature root public-good` writes one"
             }
             Self::Malformed => "hand in the file as the signing tool wrote it",
-            Self::Unsupported => "sign with ECDSA P-256 into a bundle of version 0.3",
+            Self::Unsupported => {
+                "sign with ECDSA P-256 into a bundle of version 0.3, with a certificate that names its issuer"
+            }
             Self::KeyRevoked => "sign again with a key that counts, and remove this one",
             Self::KeyUnknown => "give the public key that belongs to the signature, after checking whose it is",
         }

@@ -1,4 +1,4 @@
-//! The verifier: the one place that knows the library behind it.
+//! The verifier: the one place that knows the library behind it, but for `root.rs` and the roots that come with it.
 //!
 //! Steps of the client specification (`sigstore/architecture-docs`, `client-spec.md`, section 4), all of them by
 //! `sigstore-verify`: time, chain, certificate log, inclusion proof and checkpoint, signature, and that the log entry is
@@ -8,6 +8,7 @@
 //! The library reads the machine's clock for one purpose: to refuse what lies in the future. A clock that is behind can
 //! refuse a good bundle; no clock makes it accept a bad one.
 
+use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use lockgate_model::json::{self, Numbers};
@@ -17,8 +18,10 @@ use lockgate_sign::dsse::Envelope;
 use serde_json::Value;
 use sigstore_verify::crypto::{KeyAlgorithm, verify_signature_prehashed};
 use sigstore_verify::trust_root::TrustedRoot;
+use sigstore_verify::tsa::{Error as StampError, verify_timestamp_for_authority};
 use sigstore_verify::types::{
-    Artifact, Bundle as LibraryBundle, DerPublicKey, HashAlgorithm, Sha256Hash, SignatureBytes,
+    Artifact, Bundle as LibraryBundle, DerPublicKey, HashAlgorithm, Rfc3161Timestamp, Sha256Hash, SignatureBytes,
+    SignatureContent, TsaAuthority,
 };
 use sigstore_verify::{
     CertificateError, Error, PublicKeyVerificationPolicy, TimestampError, TransparencyLogError, VerificationPolicy,
@@ -66,6 +69,7 @@ pub trait BundleVerifier {
 /// The verifier that everything here uses.
 pub struct OfflineVerifier {
     verifier: Verifier,
+    stampers: Vec<TsaAuthority>,
     certificate_logs: bool,
 }
 
@@ -79,7 +83,8 @@ impl OfflineVerifier {
         guarded(|| {
             let parsed = TrustedRoot::from_json(root.text()).map_err(|error| invalid(error.to_string()))?;
             let verifier = Verifier::new(&parsed).map_err(|error| invalid(error.to_string()))?;
-            Ok(Self { verifier, certificate_logs: root.logs_certificates() })
+            let stampers = parsed.tsa_authorities();
+            Ok(Self { verifier, stampers, certificate_logs: root.logs_certificates() })
         })
         .unwrap_or_else(|| Err(invalid("the verifier failed on it".to_owned())))
     }
@@ -105,7 +110,7 @@ impl OfflineVerifier {
             Subject::Bytes(bytes) => self.verifier.verify(Artifact::from(bytes), &library, &policy),
             Subject::Digest(digest) => self.verifier.verify(Artifact::from(hash(&digest)?), &library, &policy),
         }
-        .map_err(|error| refusal(&error))?;
+        .map_err(|error| self.refusal(&error, &library))?;
         // INVARIANT (one reading of a certificate): the library's and ours agree, or nothing is believed.
         let name = result.identity().map(|name| name.to_string());
         let issuer = result.issuer().map(|issuer| issuer.to_string());
@@ -143,7 +148,7 @@ impl OfflineVerifier {
             Subject::Bytes(bytes) => self.verifier.verify(Artifact::from(bytes), &library, &policy),
             Subject::Digest(digest) => self.verifier.verify(Artifact::from(hash(&digest)?), &library, &policy),
         }
-        .map_err(|error| refusal(&error))?;
+        .map_err(|error| self.refusal(&error, &library))?;
         Ok(Signed {
             identity: None,
             key: Digest::of(key.spki_der()),
@@ -153,6 +158,36 @@ impl OfflineVerifier {
         })
     }
 
+    /// What a failure of the library means for this bundle.
+    ///
+    /// A timestamp by a stranger is no changed one; the library tells of several authorities what the last one says.
+    fn refusal(&self, error: &Error, bundle: &LibraryBundle) -> Refusal {
+        match error {
+            Error::Timestamp(TimestampError::Invalid(_)) if self.is_stamped_by_strangers(bundle) => {
+                let detail = "the timestamp is by an authority that the trust root does not name";
+                Refusal::new(Reason::ChainUntrusted, detail)
+            }
+            other => refusal(other),
+        }
+    }
+
+    /// Whether each timestamp either verifies or is by none of the trust root's authorities: one that an authority of the
+    /// root made, and that does not verify, is broken, and so is one that does not read or is of other bytes.
+    fn is_stamped_by_strangers(&self, bundle: &LibraryBundle) -> bool {
+        let signature = match &bundle.content {
+            SignatureContent::MessageSignature(message) => &message.signature,
+            SignatureContent::DsseEnvelope(envelope) => &envelope.signature.sig,
+            _ => return false,
+        };
+        let passes = |stamp: &Rfc3161Timestamp| {
+            let verify =
+                |stamper: &TsaAuthority| verify_timestamp_for_authority(&stamp.signed_timestamp, signature, stamper);
+            let tries: Vec<_> = self.stampers.iter().map(verify).collect();
+            tries.iter().any(Result::is_ok) || tries.iter().all(|found| found.as_ref().is_err_and(is_by_a_stranger))
+        };
+        bundle.verification_material.timestamp_verification_data.rfc3161_timestamps.iter().all(passes)
+    }
+
     fn check(&self, bundle: &Bundle, subject: Subject<'_>, expected: Expected<'_>) -> Result<Outcome, Refusal> {
         match (bundle.material(), expected) {
             (Material::Key { .. }, Expected::Key(key)) => Ok(Outcome::proved(self.managed(bundle, key, subject)?)),
@@ -160,7 +195,11 @@ impl OfflineVerifier {
                 let detail = "the bundle was signed with a certificate, and a pinned key was expected";
                 Err(Refusal::new(Reason::SignatureType, detail))
             }
-            (Material::Key { .. }, Expected::AnyIdentity | Expected::Identity { .. }) => {
+            (Material::Key { .. }, Expected::AnyIdentity) => {
+                let detail = "the bundle was signed with a key, and none was given to verify it with";
+                Err(Refusal::new(Reason::SignatureType, detail))
+            }
+            (Material::Key { .. }, Expected::Identity { .. }) => {
                 let detail = "the bundle was signed with a key, and an identity was expected";
                 Err(Refusal::new(Reason::SignatureType, detail))
             }
@@ -299,9 +338,56 @@ fn earliest(result: &VerificationResult) -> Option<UnixMillis> {
     u64::try_from(earliest).ok().map(UnixMillis)
 }
 
+/// Whether an authority did not make a timestamp; the library has no type for it, and its text is pinned with its version.
+fn is_by_a_stranger(error: &StampError) -> bool {
+    let StampError::SignatureVerificationError(detail) = error else { return false };
+    detail.contains("does not match any trusted TSA")
+}
+
 /// Whether a chain fails because one of its certificates was not valid at the proved time.
 fn is_about_validity(detail: &str) -> bool {
     ["CertExpired", "CertNotValidYet"].iter().any(|word| detail.contains(word))
+}
+
+/// What is wrong with the validity of a certificate, in words; `None` for other failures.
+fn validity(error: &Error) -> Option<String> {
+    match error {
+        Error::Certificate(CertificateError::NotYetValid { time, not_before }) => {
+            Some(not_yet_valid("the certificate", time, not_before))
+        }
+        Error::Certificate(CertificateError::Expired { time, not_after }) => {
+            Some(expired("the certificate", time, not_after))
+        }
+        Error::Certificate(CertificateError::ChainInvalid(detail)) => {
+            validity_in_chain("a certificate of the chain", detail)
+        }
+        Error::Timestamp(TimestampError::Invalid(detail)) => {
+            validity_in_chain("a certificate of the timestamp's authority", detail)
+        }
+        _ => None,
+    }
+}
+
+/// The same of a chain, whose failures are told as their source writes them: `CertExpired { time: UnixTime(1), .. }`.
+fn validity_in_chain(what: &str, detail: &str) -> Option<String> {
+    let moment = |field: &str| {
+        let (_, rest) = detail.split_once(format!("{field}: UnixTime(").as_str())?;
+        let (digits, _) = rest.split_once(')')?;
+        digits.parse::<u64>().ok()?.checked_mul(1000).map(UnixMillis)
+    };
+    let time = moment("time")?;
+    match detail.contains("CertNotValidYet") {
+        true => Some(not_yet_valid(what, &time, &moment("not_before")?)),
+        false => Some(expired(what, &time, &moment("not_after")?)),
+    }
+}
+
+fn not_yet_valid(what: &str, time: &dyn fmt::Display, from: &dyn fmt::Display) -> String {
+    format!("{what} is not valid yet: it was used at {time}, and is valid from {from}")
+}
+
+fn expired(what: &str, time: &dyn fmt::Display, until: &dyn fmt::Display) -> String {
+    format!("{what} has expired: it was used at {time}, and was valid until {until}")
 }
 
 /// What each failure of the library means.
@@ -333,7 +419,10 @@ fn refusal(error: &Error) -> Refusal {
         Error::InvalidTrustRoot(_) | Error::TrustRoot(_) | Error::TrustedCertificate(_) => Reason::TrustRootInvalid,
         _ => Reason::SignatureInvalid,
     };
-    Refusal::new(reason, error)
+    match validity(error) {
+        Some(words) => Refusal::new(reason, words),
+        None => Refusal::new(reason, error),
+    }
 }
 
 #[cfg(test)]

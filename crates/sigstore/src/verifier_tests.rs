@@ -1,4 +1,5 @@
-//! Bundles with neither a log entry nor a timestamp: what is proved by a pinned key, and what never is.
+//! Bundles with neither a log entry nor a timestamp: what is proved by a pinned key, and what never is. And the words for
+//! certificates that were not valid.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -88,4 +89,48 @@ fn what_a_bundle_says_of_its_digest_proves_nothing() {
     let mut silent = bundle(MEDIA_TYPES[3], message(&key, b"other"));
     silent["messageSignature"]["messageDigest"] = Value::Null;
     assert_eq!(outcome(&silent, Subject::Bytes(FILE), &key).1, "SIGNATURE_INVALID");
+}
+
+#[test]
+fn a_bundle_by_a_key_needs_the_key() {
+    let key = AttestationKey::generate().unwrap();
+    let bundle = bundle(MEDIA_TYPES[3], message(&key, FILE)).to_string();
+    let read = Bundle::parse(bundle.as_bytes(), &Limits::DEFAULT).unwrap();
+    let verifier = OfflineVerifier::new(&Instance::PublicGood.root().unwrap()).unwrap();
+    let outcome = verifier.verify(&read, Subject::Bytes(FILE), Expected::AnyIdentity);
+    assert_eq!(outcome.code(), "SIGNATURE_TYPE");
+    assert!(outcome.refusal().unwrap().detail.ends_with("signed with a key, and none was given to verify it with"));
+}
+
+#[test]
+fn a_certificate_that_was_not_valid_is_told_in_words() {
+    let check = |error: Error, reason: Reason, words: &str| {
+        let found = refusal(&error);
+        assert_eq!((found.reason, found.detail.as_str()), (reason, words));
+    };
+    let chain = |detail: &str| Error::Certificate(CertificateError::ChainInvalid(detail.to_owned()));
+    check(
+        chain("failed: CertNotValidYet { time: UnixTime(1675209600), not_before: UnixTime(1893456000) }"),
+        Reason::CertificateExpired,
+        "a certificate of the chain is not valid yet: it was used at 2023-02-01T00:00:00Z, and is valid from \
+         2030-01-01T00:00:00Z",
+    );
+    check(
+        chain("failed: CertExpired { time: UnixTime(1675296000), not_after: UnixTime(1675210200) }"),
+        Reason::CertificateExpired,
+        "a certificate of the chain has expired: it was used at 2023-02-02T00:00:00Z, and was valid until \
+         2023-02-01T00:10:00Z",
+    );
+    let stamp = "failed: CertExpired { time: UnixTime(1675296000), not_after: UnixTime(1675210200) }".to_owned();
+    check(
+        Error::Timestamp(TimestampError::Invalid(stamp)),
+        Reason::TimeInvalid,
+        "a certificate of the timestamp's authority has expired: it was used at 2023-02-02T00:00:00Z, and was valid \
+         until 2023-02-01T00:10:00Z",
+    );
+    // What reads otherwise is told as the library does.
+    for detail in ["failed: UnknownIssuer", "failed: CertExpired { time: soon }", "failed: CertNotValidYet"] {
+        let found = refusal(&chain(detail));
+        assert!(found.detail.ends_with(detail), "{found}");
+    }
 }

@@ -1,4 +1,4 @@
-//! Blobs as files, each named by its digest (reference: local content-addressed store).
+//! Blobs as files, each named by its digest.
 //!
 //! A blob is written under `tmp/`, hashed on the way, flushed, and then linked to its final name. A link never replaces a
 //! file, so that a blob, once there, stands.

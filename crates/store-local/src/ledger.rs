@@ -137,13 +137,12 @@ fn streams_extend<'a>(
 }
 
 fn entries_insert(connection: &Connection, batch: &Batch, streams: &BTreeMap<&str, i64>) -> Result<(), Fault> {
-    let mut entry_insert =
-        connection.prepare_cached("INSERT INTO entry (idx, bytes, leaf_hash) VALUES (?1, ?2, ?3)")?;
+    let mut entry_insert = connection.prepare_cached("INSERT INTO entry (idx, bytes) VALUES (?1, ?2)")?;
     let mut stream_insert =
         connection.prepare_cached("INSERT INTO stream_entry (stream_id, seq, idx) VALUES (?1, ?2, ?3)")?;
     for (index, entry) in (batch.first.0..).zip(&batch.entries) {
         let index = to_sql(index)?;
-        entry_insert.execute((index, entry.bytes.as_slice(), entry.leaf_hash.as_bytes()))?;
+        entry_insert.execute((index, entry.bytes.as_slice()))?;
         for (name, seq) in &entry.streams {
             let Some(id) = streams.get(name.as_str()) else {
                 return Err(StoreError::Contract(format!("stream `{name}` has no row")).into());

@@ -8,8 +8,11 @@ use rusqlite::{Connection, TransactionBehavior};
 use crate::fault::Fault;
 
 /// The migrations; the n-th one, from 1, makes schema n.
-const MIGRATIONS: [&str; 2] =
-    [include_str!("../migrations/0001_ledger.sql"), include_str!("../migrations/0002_seals.sql")];
+const MIGRATIONS: [&str; 3] = [
+    include_str!("../migrations/0001_ledger.sql"),
+    include_str!("../migrations/0002_seals.sql"),
+    include_str!("../migrations/0003_entries.sql"),
+];
 
 /// The newest schema that this version knows.
 const KNOWN: i64 = MIGRATIONS.len() as i64;

@@ -228,16 +228,6 @@ impl Damage {
         self.change_one("UPDATE entry SET bytes = ?2 WHERE idx = ?1", (index, bytes))
     }
 
-    /// Writes another entry into a row, with its hash; the streams stay as they were.
-    ///
-    /// # Errors
-    /// `Contract` when there is no such row; `Full`, `Io`.
-    pub fn entry_replace(&self, index: EntryIndex, bytes: &[u8], leaf_hash: &Digest) -> Result<()> {
-        let index = to_sql(index.0)?;
-        let sql = "UPDATE entry SET bytes = ?2, leaf_hash = ?3 WHERE idx = ?1";
-        self.change_one(sql, (index, bytes, leaf_hash.as_bytes()))
-    }
-
     /// Puts these entries in the place of all from `from` on, and makes the index of streams fit.
     ///
     /// # Errors
@@ -320,9 +310,8 @@ impl Damage {
 }
 
 fn entry_put(connection: &Connection, index: i64, entry: &NewEntry) -> Result<(), Fault> {
-    let put = "INSERT INTO entry (idx, bytes, leaf_hash) VALUES (?1, ?2, ?3)";
-    let row = (index, entry.bytes.as_slice(), entry.leaf_hash.as_bytes());
-    connection.prepare_cached(put)?.execute(row)?;
+    let put = "INSERT INTO entry (idx, bytes) VALUES (?1, ?2)";
+    connection.prepare_cached(put)?.execute((index, entry.bytes.as_slice()))?;
     for (stream, seq) in &entry.streams {
         let row = (stream.as_str(), to_sql(*seq)?, index);
         let head = "INSERT INTO stream (name, seq, idx) VALUES (?1, ?2, ?3)

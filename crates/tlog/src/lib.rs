@@ -29,4 +29,4 @@ pub use policy_file::{PolicyFileError, QuorumMet, TrustError, TrustPolicy};
 pub use proof::{ProofError, ProveError, TileSource};
 pub use proof_file::{ProofFile, ProofFileError, VerifiedEntry};
 pub use tile::{EntryBundleId, TileError, TileId};
-pub use tree::{TileWrite, Tree, TreeError};
+pub use tree::{RestoreError, TileWrite, Tree, TreeError};

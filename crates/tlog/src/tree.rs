@@ -39,6 +39,17 @@ pub enum TreeError {
     },
 }
 
+/// Why a tree could not be restored.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RestoreError<E> {
+    /// What was read makes no tree of that size.
+    #[error(transparent)]
+    Tree(#[from] TreeError),
+    /// The source failed: that says nothing about what is stored.
+    #[error("a tile cannot be read: {0}")]
+    Tile(E),
+}
+
 /// New content of one tile: 1 to 256 joined hashes of 32 bytes.
 ///
 /// INVARIANT (tiles only grow): content for the same level and index always extends what was written before.
@@ -82,17 +93,18 @@ impl Tree {
     /// Restores the tree of `size` entries from the partial tiles at its right edge.
     ///
     /// `edge_tiles` is asked for level, index and width in hashes, once for each level whose partial width is not 0;
-    /// it may return more than that width, never less. The content is not checked: compare [`Tree::root`] with the
-    /// stored head before appending.
+    /// it may return more than that width, never less, and `None` for a tile that is not there. The content is not
+    /// checked: compare [`Tree::root`] with the stored head before appending.
     ///
     /// # Errors
-    /// [`TreeError`] for a tile that is missing or short, or an impossible size.
-    pub fn restore(
+    /// [`RestoreError::Tree`] for a tile that is missing or short, or an impossible size; [`RestoreError::Tile`] with the
+    /// error of `edge_tiles`.
+    pub fn restore<E>(
         size: TreeSize,
-        mut edge_tiles: impl FnMut(u8, u64, u16) -> Option<Vec<u8>>,
-    ) -> Result<Self, TreeError> {
+        mut edge_tiles: impl FnMut(u8, u64, u16) -> Result<Option<Vec<u8>>, E>,
+    ) -> Result<Self, RestoreError<E>> {
         if size.0 > SIZE_MAX {
-            return Err(TreeError::TooLarge(size));
+            return Err(TreeError::TooLarge(size).into());
         }
         let mut edges = Vec::new();
         for level in (0..LEVELS).take_while(|level| hashes_at(size, *level) > 0) {
@@ -100,7 +112,8 @@ impl Tree {
             let mut hashes = Vec::new();
             if width > 0 {
                 let index = tile_index(size, level);
-                let tile = edge_tiles(level, index, width).ok_or(TreeError::MissingTile { level, index })?;
+                let tile = edge_tiles(level, index, width).map_err(RestoreError::Tile)?;
+                let tile = tile.ok_or(TreeError::MissingTile { level, index })?;
                 let needed_bytes = usize::from(width) * HASH_BYTES;
                 let short = TreeError::ShortTile { level, index, size_bytes: tile.len(), needed_bytes };
                 hashes.extend_from_slice(tile.get(..needed_bytes).ok_or(short)?);
@@ -254,17 +267,28 @@ mod tests {
         let mut asked = Vec::new();
         let again = Tree::restore(size, |level, index, width| {
             asked.push((level, index, width));
-            tiles.get(level, index)
+            Ok::<_, String>(tiles.get(level, index))
         });
         assert_eq!(again.unwrap().root(), tree.root());
         assert_eq!(asked, [(0, 1, 44), (1, 0, 1)]);
-        assert!(matches!(Tree::restore(size, |_, _, _| None), Err(TreeError::MissingTile { level: 0, index: 1 })));
-        let cut = Tree::restore(size, |_, _, width| Some(vec![0; usize::from(width) * 32 - 1]));
-        assert!(matches!(cut, Err(TreeError::ShortTile { level: 0, index: 1, size_bytes: 1407, needed_bytes: 1408 })));
-        assert!(matches!(Tree::restore(TreeSize(u64::MAX), |_, _, _| None), Err(TreeError::TooLarge(_))));
-        let full = Tree::restore(TreeSize(256), |level, _, _| (level == 1).then(|| vec![7; 32])).unwrap();
-        assert_eq!(full.root(), Digest::from_bytes([7; 32]), "nothing is loaded for a level without a partial tile");
-        assert_eq!(Tree::restore(TreeSize(0), |_, _, _| None).unwrap().root(), crate::hash::empty_root());
+        let refused = |size: TreeSize, tile: &dyn Fn(u16) -> Result<Option<Vec<u8>>, String>| {
+            Tree::restore(size, |_, _, width| tile(width)).unwrap_err()
+        };
+        let found = refused(size, &|_| Ok(None));
+        assert_eq!(found, RestoreError::Tree(TreeError::MissingTile { level: 0, index: 1 }));
+        let found = refused(size, &|width| Ok(Some(vec![0; usize::from(width) * 32 - 1])));
+        let short = TreeError::ShortTile { level: 0, index: 1, size_bytes: 1407, needed_bytes: 1408 };
+        assert_eq!(found, RestoreError::Tree(short));
+        let found = refused(TreeSize(u64::MAX), &|_| Ok(None));
+        assert_eq!(found, RestoreError::Tree(TreeError::TooLarge(TreeSize(u64::MAX))));
+        // A source that fails is not a tile that is missing.
+        let found = refused(size, &|_| Err("the disk".to_owned()));
+        assert_eq!(found, RestoreError::Tile("the disk".to_owned()));
+        let full = Tree::restore(TreeSize(256), |level, _, _| Ok::<_, String>((level == 1).then(|| vec![7; 32])));
+        let root = full.unwrap().root();
+        assert_eq!(root, Digest::from_bytes([7; 32]), "nothing is loaded for a level without a partial tile");
+        let none = Tree::restore(TreeSize(0), |_, _, _| Ok::<_, String>(None)).unwrap();
+        assert_eq!(none.root(), crate::hash::empty_root());
     }
 
     proptest! {
@@ -293,7 +317,8 @@ mod tests {
             let (mut tree, mut tiles) = (Tree::empty(), MemoryTiles::default());
             (0..size).for_each(|number| tree.append(cheap_leaf(number)));
             tiles.put(tree.take_tiles());
-            let mut again = Tree::restore(tree.size(), |level, index, _| tiles.get(level, index)).unwrap();
+            let tile = |level, index, _: u16| Ok::<_, String>(tiles.get(level, index));
+            let mut again = Tree::restore(tree.size(), tile).unwrap();
             prop_assert_eq!(again.root(), tree.root());
             for number in size..size + more {
                 tree.append(cheap_leaf(number));

@@ -1444,13 +1444,14 @@ function readRules(bytes) {
     passkeys: { user_verification: true, synced: true, ...settings.passkeys },
     person: (account) => aliases.get(account) ?? account,
     // Without a target the permission is about the whole ledger; a target without an environment is everywhere.
-    allows: (account, memberships, permission, target) => bindings.some((binding) => {
+    // Of somebody who lends some groups, only these count, and nothing that is held by name.
+    allows: (account, memberships, permission, target, lent = []) => bindings.some((binding) => {
       const scoped = binding.services !== undefined || binding.environments !== undefined;
       const anywhere = SERVICE_WIDE.includes(permission) || binding.environments === undefined;
       const place = LEDGER_WIDE.includes(permission) || target === undefined ? !scoped : fits(binding.services, target.service) &&
         (anywhere || ((target.environment ?? null) !== null && fits(binding.environments, target.environment)));
-      const held = binding.groups.some((group) => memberships.includes(group)) ||
-        binding.people.some((pattern) => matches(pattern, account));
+      const held = binding.groups.some((group) => memberships.includes(group) && (lent.length === 0 || lent.includes(group))) ||
+        (lent.length === 0 && binding.people.some((pattern) => matches(pattern, account)));
       return place && held && binding.permissions.includes(permission);
     }),
   };
@@ -2209,9 +2210,9 @@ class Governance {
       if (this.rules.waivers !== null && this.rules.waivers.two_people) {
         refuse('WAIVER_REQUEST', 'the policy set wants waivers to be asked for in the ledger');
       }
-      // A waiver that was revoked does not come back by its old signatures.
-      return this.waivers.some((known) => known.ended !== null && isSameRequest(known.asked, asked)) ?
-        refuse('WAIVER_REPLAYED', 'this very waiver was revoked before') : null;
+      // A waiver does not come twice by its signatures, nor back once it was revoked.
+      const used = this.waivers.some((known) => (known.granted !== null || known.ended !== null) && isSameRequest(known.asked, asked));
+      return used ? refuse('WAIVER_REPLAYED', 'this very waiver was granted or revoked before') : null;
     }
     const known = this.waivers.find((other) => other.request === request) ??
       refuse('WAIVER_UNKNOWN', `entry ${request} asks for no waiver`);
@@ -2605,8 +2606,9 @@ class Governance {
   lendsApproval(to, target, time) {
     const record = this.people.get(to);
     return record !== undefined && record.kind === 'person' && !this.isSuspended(to) && this.delegations.some((lent) => {
-      const groups = this.person(lent.body.from).groups.filter((group) => lent.groups.length === 0 || lent.groups.includes(group));
-      return this.isLent(lent, target, time) && this.isSubject(lent.body.to, to) && this.rules.allows(lent.body.from, groups, 'approve', target);
+      const { groups } = this.person(lent.body.from);
+      return this.isLent(lent, target, time) && this.isSubject(lent.body.to, to) &&
+        this.rules.allows(lent.body.from, groups, 'approve', target, lent.groups);
     });
   }
 
@@ -2961,7 +2963,7 @@ class Ledger {
       this.governance.checkDevice(presence);
     }
     const { approvals } = this.openPromotion(of, body.promotion);
-    if (approvals.length >= LIMITS.approvals) {
+    if (body.verdict === 'approve' && approvals.length >= LIMITS.approvals) {
       refuse('TOO_MANY_APPROVALS', `${body.promotion} has too many approvals`);
     }
     if (approvals.some((other) => other.body.document === body.document && other.body.key === body.key)) {
@@ -3448,7 +3450,7 @@ async function checkAnchors(bundle, checkpoint, approvals) {
 
 const shownTime = (time) => (time <= 8.64e15 ? new Date(time).toISOString() : `${time} ms`);
 
-function checkQuery({ asked, of, decision, governance, size }, { artifactDigest, service: wanted, environment, now }, pass) {
+function checkQuery({ asked, of, decision, governance, running, size }, { artifactDigest, service: wanted, environment, now }, pass) {
   if (serviceOf(of.name) !== wanted) {
     refuse('SERVICE_MISMATCH', `the bundle is about ${of.name}, not ${wanted}`);
   }
@@ -3468,9 +3470,13 @@ function checkQuery({ asked, of, decision, governance, size }, { artifactDigest,
   if (time > now + MINUTES_5) {
     refuse('CLOCK_BEHIND', `the grant is from ${shownTime(time)}, later than this machine\u2019s clock`);
   }
+  const newest = running.get(`${environment}/${wanted}`);
+  if (newest !== undefined && newest.promotion !== body.promotion) {
+    refuse('GRANT_SUPERSEDED', `${body.promotion} was replaced by ${newest.promotion}, granted later`);
+  }
   // The governance chain is here up to the checkpoint, so that a freeze from before it is known.
   governance.checkNotFrozen({ service: wanted, environment }, asked, now);
-  pass('freeze', `nothing froze it in the first ${size} entries`);
+  pass('freeze', `no freeze is in force after ${size} entries`);
   const under = decision.break_glass ?? null;
   if (under !== null) {
     const opened = governance.breakGlass(under);
@@ -3542,7 +3548,7 @@ async function open(bytes, trustSource, pass, facts) {
   if (suspect !== undefined) {
     refuse('SUSPECT_KEY', `the decision on ${bundle.promotion} is suspect since entry ${suspect.since}: ${suspect.why}`);
   }
-  return { asked, of, decision, governance, size: checkpoint.size };
+  return { asked, of, decision, governance, running: folded.ledger.running, size: checkpoint.size };
 }
 
 // Verifies a bundle against a trust file that came from elsewhere; with `artifactDigest`, `service` and `environment`

@@ -168,13 +168,15 @@ fn findings(diff: &DiffReply) -> Markup {
             }
         }
     };
+    let are_same =
+        diff.findings_added.is_empty() && diff.findings_fixed.is_empty() && diff.findings_unreported.is_empty();
     html! {
         section aria-labelledby="findings-title" {
             h2 id="findings-title" { "Findings" }
             @if !(diff.scans.0 && diff.scans.1) {
                 p.quiet { "Not both were scanned: the list says nothing about what nobody looked for." }
             }
-            @if diff.findings_added.is_empty() && diff.findings_fixed.is_empty() {
+            @if are_same {
                 p { "No finding differs." }
             } @else {
                 div.scroll role="group" tabindex="0" aria-labelledby="findings-title" { table {
@@ -182,8 +184,12 @@ fn findings(diff: &DiffReply) -> Markup {
                         th scope="col" { "Change" } th scope="col" { "Finding" } th scope="col" { "Severity" }
                         th scope="col" { "Package" } th scope="col" { "Fixed in" }
                     } }
-                    tbody { (rows("+", "new", &diff.findings_added)) (rows("−", "fixed", &diff.findings_fixed)) }
+                    tbody {
+                        (rows("+", "new", &diff.findings_added)) (rows("−", "fixed", &diff.findings_fixed))
+                        (rows("?", "no longer reported", &diff.findings_unreported))
+                    }
                 } }
+                @if !diff.findings_unreported.is_empty() { p.quiet { (markdown::UNREPORTED) "." } }
             }
         }
     }
@@ -301,6 +307,7 @@ mod tests {
             scans: (true, true),
             findings_added: Vec::new(),
             findings_fixed: Vec::new(),
+            findings_unreported: Vec::new(),
             tests: (None, None),
             coverage: (None, None),
             configurations: Vec::new(),
@@ -384,6 +391,13 @@ mod tests {
                 fixed: None,
             }],
             findings_fixed: Vec::new(),
+            findings_unreported: vec![DiffFinding {
+                id: "CVE-2026-2".to_owned(),
+                package: "pkg:npm/b".to_owned(),
+                version: "1".to_owned(),
+                severity: "low".to_owned(),
+                fixed: None,
+            }],
             tests: (None, Some(DiffTests { passed: 12, failed: 0, skipped: 1 })),
             coverage: (Some(8_050), None),
             configurations: Vec::new(),
@@ -409,6 +423,8 @@ mod tests {
             "12 passed, 0 failed, 1 skipped",
             "no licence → MIT",
             "Not both were scanned",
+            "no longer reported",
+            "No longer reported is not fixed: no scanner",
             "&lt;i&gt;",
             "data-copies=\"markdown\"",
             "## `shop/web@1.4.2` → `shop/web@1.5.0`",

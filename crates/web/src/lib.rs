@@ -1,7 +1,8 @@
 //! Pages: wire types in, HTML out.
 //!
 //! Every page is a pure function of what the API gives for the same question, so that a page cannot say what the ledger
-//! does not. No page has a script or a style inside it; the files that they load are in [`assets`].
+//! does not. No page has a script or a style inside it, but for the file that `bundle view` writes; the files that they
+//! load are in [`assets`].
 
 pub mod access;
 pub mod action;

@@ -243,9 +243,12 @@ def _answer(fold, release, promotion, query):
         raise Refused("GRANT_EXPIRED", "the grant has ended")
     if grant.time > now + CLOCK_SLACK:
         raise Refused("CLOCK_BEHIND", "the grant is later than this clock")
+    newest = fold.state.running.get((query["environment"], query["service"]))
+    if newest is not None and newest["promotion"] != fold.promotion:
+        raise Refused("GRANT_SUPERSEDED", f"it was replaced by {newest['promotion']}")
     governance = fold.state.governance
     governance.check_not_frozen(query["service"], query["environment"], promotion, now)
-    checks = [("artifact", f"{query['artifact']} of {release.name}"), ("freeze", "nothing froze it")]
+    checks = [("artifact", f"{query['artifact']} of {release.name}"), ("freeze", "no freeze is in force")]
     opened = fold.decision.get("break_glass")
     if opened is not None:
         reviewed = "reviewed" if governance.is_reviewed(governance.break_glass(opened)) else "NOT REVIEWED"

@@ -281,8 +281,11 @@ class Emergencies:
         if known is None or known.is_suspended() or known.kind != "person":
             return False
         for fact in self.delegations_for(service, environment, time):
-            groups = [one for one in self.people[fact["from"]].groups if one in fact.get("groups", [one])]
+            groups, lent = self.people[fact["from"]].groups, fact.get("groups", [])
+            # What somebody holds by name is no group's to lend.
+            lender = None if lent else fact["from"]
+            groups = [one for one in groups if not lent or one in lent]
             own = self.policy.person(fact["to"]) == self.policy.person(to)
-            if own and self.policy.allows(fact["from"], groups, "approve", service, environment):
+            if own and self.policy.allows(lender, groups, "approve", service, environment):
                 return True
         return False

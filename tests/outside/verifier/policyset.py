@@ -83,7 +83,8 @@ class Binding:
         return everywhere and _fits(self.services, service)
 
     def is_held_by(self, person, groups):
-        return any(group in groups for group in self.groups) or any(fits(person) for fits in self.people)
+        by_name = person is not None and any(fits(person) for fits in self.people)
+        return by_name or any(group in groups for group in self.groups)
 
 
 class Gate:
@@ -186,7 +187,10 @@ class PolicySet:
         return self.aliases.get(account, account)
 
     def allows(self, person, groups, permission, service=None, environment=None):
-        """Whether somebody in some groups may do something; the reach of `permission` narrows what is compared."""
+        """Whether somebody in some groups may do something; without a name, whether the groups alone may.
+
+        The reach of `permission` narrows what is compared.
+        """
         reach = PERMISSIONS[permission]
         if reach == "ledger":
             service = environment = None

@@ -79,7 +79,7 @@ class Release:
 
     def approve(self, record):
         promotion = self.open_promotion(record.event["promotion"])
-        if len(promotion.approvals) >= APPROVALS_MAX:
+        if record.event["verdict"] == "approve" and len(promotion.approvals) >= APPROVALS_MAX:
             raise Refused("TOO_MANY_APPROVALS", "the promotion has too many approvals")
         own = (record.event["document"], record.event["key"])
         if any((known.event["document"], known.event["key"]) == own for known in promotion.approvals):

@@ -75,8 +75,8 @@ class Waivers:
         if "request" not in event:
             if self.policy.waivers and self.policy.waivers["two_people"]:
                 raise Refused("WAIVER_REQUEST", "waivers are asked for in the ledger")
-            if any(known["ended"] and known["terms"] == asked for known in self.waivers):
-                raise Refused("WAIVER_REPLAYED", "this very waiver was revoked before")
+            if any((known["granted"] or known["ended"]) and known["terms"] == asked for known in self.waivers):
+                raise Refused("WAIVER_REPLAYED", "this very waiver was granted or revoked before")
             return None
         known = next((known for known in self.waivers if known["request"] == event["request"]), None)
         if known is None:

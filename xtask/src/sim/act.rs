@@ -144,6 +144,19 @@ impl Act {
         }
     }
 
+    /// Whose key signed it, where one person signs for themselves, and the signature (SSHSIG, armored).
+    pub fn signed(&self) -> Option<(&PersonId, &str)> {
+        match self {
+            Self::Approve { by, request } => Some((by, &request.signature)),
+            Self::TakeBack { by, event } => Some((by, &event.signature)),
+            Self::Freeze { event } => Some((&event.by, &event.signature)),
+            Self::Lift { event } => Some((&event.by, &event.signature)),
+            Self::Rotate { event } => Some((&event.person, &event.signature)),
+            Self::Revoke { event } => Some((&event.by, &event.signature)),
+            _ => None,
+        }
+    }
+
     /// What it is, for the trace.
     pub fn told(&self) -> String {
         match self {

@@ -25,10 +25,12 @@ use super::cast::{ENVIRONMENTS, OWNERS, Rules};
 use crate::failure::{Failure, Result};
 
 /// A key, and until which entry its signatures count.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Key {
     enrolled: EntryIndex,
     ends: Option<EntryIndex>,
+    /// The key that it replaced, and that vouched for it.
+    replaces: Option<String>,
 }
 
 #[derive(Debug)]
@@ -46,8 +48,8 @@ pub struct Release {
     pub manifest: Digest,
     /// Its artifacts.
     pub artifacts: Vec<Digest>,
-    /// Whether the newest test run passed.
-    tests: Option<bool>,
+    /// When test runs were handed in last, and whether all of them passed.
+    tests: Option<(UnixMillis, bool)>,
     /// Where it was granted.
     ran_in: BTreeSet<EnvName>,
 }
@@ -152,6 +154,17 @@ pub struct Model {
     pub doubled: Vec<(String, UnixMillis)>,
 }
 
+/// Whether what vouched for a key has not become void: the rotation was signed by a key that counted in that entry.
+fn stands(keys: &BTreeMap<String, Key>, key: &Key) -> bool {
+    let Some(before) = key.replaces.as_ref().and_then(|replaced| keys.get(replaced)) else { return true };
+    before.ends.is_none_or(|end| key.enrolled < end) && stands(keys, before)
+}
+
+/// The entry after one: what ends with an entry counts in it still.
+fn after(index: EntryIndex) -> EntryIndex {
+    EntryIndex(index.0.saturating_add(1))
+}
+
 impl Model {
     /// Whether somebody sees anything at all: to whom nothing is shown, nothing exists.
     pub fn may_read(&self, person: &PersonId) -> bool {
@@ -198,8 +211,8 @@ impl Model {
 
     /// Whether a key of somebody's can sign what comes next.
     pub fn is_good_key(&self, person: &PersonId, fingerprint: &str) -> bool {
-        let key = self.people.get(person).and_then(|person| person.keys.get(fingerprint));
-        key.is_some_and(|key| key.ends.is_none())
+        let Some(keys) = self.people.get(person).map(|person| &person.keys) else { return false };
+        keys.get(fingerprint).is_some_and(|key| key.ends.is_none() && stands(keys, key))
     }
 
     /// Whether somebody is suspended.
@@ -256,8 +269,8 @@ impl Model {
             Event::LedgerCreated(event) => self.policy = event.policy,
             Event::PersonEnrolled(event) => self.enrol(event, index),
             Event::KeyRotated(event) => {
-                self.end_key(&event.person, &event.replaces, index);
-                self.add_key(&event.person, event.key.fingerprint(), index);
+                self.end_key(&event.person, &event.replaces, after(index));
+                self.add_key(&event.person, event.key.fingerprint(), index, Some(event.replaces.clone()));
             }
             Event::KeyRevoked(event) => self.revoke(event, index),
             Event::PersonSuspended(event) => self.suspend(&event.person, true),
@@ -302,12 +315,12 @@ impl Model {
         let is_machine = event.subject == SubjectKind::Machine;
         let person = Person { is_machine, approves, suspended: false, keys: BTreeMap::new() };
         self.people.insert(event.person.clone(), person);
-        self.add_key(&event.person, event.key.fingerprint(), index);
+        self.add_key(&event.person, event.key.fingerprint(), index, None);
     }
 
-    fn add_key(&mut self, person: &PersonId, fingerprint: String, enrolled: EntryIndex) {
+    fn add_key(&mut self, person: &PersonId, key: String, enrolled: EntryIndex, replaces: Option<String>) {
         if let Some(person) = self.people.get_mut(person) {
-            person.keys.insert(fingerprint, Key { enrolled, ends: None });
+            person.keys.insert(key, Key { enrolled, ends: None, replaces });
         }
     }
 
@@ -319,7 +332,8 @@ impl Model {
 
     fn revoke(&mut self, event: &KeyRevoked, index: EntryIndex) {
         self.compromised |= event.compromised_since.is_some();
-        self.end_key(&event.person, &event.key, event.compromised_since.unwrap_or(index).min(index));
+        let from = event.compromised_since.map_or(after(index), |since| since.min(index));
+        self.end_key(&event.person, &event.key, from);
     }
 
     fn suspend(&mut self, person: &PersonId, suspended: bool) {
@@ -368,7 +382,10 @@ impl Model {
                 return wrong(format!("the signed report is about {subjects:?}, not about {:?}", release.artifacts));
             }
         }
-        release.tests = self.reports.get(&event.evidence).copied().or(release.tests);
+        let Some(passed) = self.reports.get(&event.evidence).copied() else { return Ok(()) };
+        // What came at one time belongs together: of two test runs of one request, both have to pass.
+        let together = release.tests.filter(|(at, _)| *at == self.time).is_none_or(|(_, before)| before);
+        release.tests = Some((self.time, passed && together));
         Ok(())
     }
 
@@ -479,7 +496,7 @@ impl Model {
         if self.is_frozen(service, environment, self.time) {
             return wrong("it is frozen");
         }
-        if release.tests != Some(true) {
+        if !release.tests.is_some_and(|(_, passed)| passed) {
             return wrong("its tests did not pass");
         }
         let place = ENVIRONMENTS.iter().position(|name| *name == environment.as_str());

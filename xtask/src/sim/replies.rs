@@ -7,6 +7,7 @@
 use lockgate_ledger::entry::CloseCause;
 use lockgate_model::{EnvName, PromotionId, ReleaseName, UnixMillis};
 use lockgate_policy::Outcome;
+use lockgate_sign::ssh::SshSignature;
 use serde_json::Value;
 
 use super::act::Act;
@@ -15,6 +16,11 @@ use crate::failure::{Failure, Result};
 
 fn wrong<T>(message: impl Into<String>) -> Result<T> {
     Err(Failure::new(message))
+}
+
+/// The fingerprint of the key that made a signature.
+fn signer_of(armored: &str) -> Result<String> {
+    Ok(SshSignature::parse_armored(armored)?.public_key().fingerprint())
 }
 
 impl Model {
@@ -127,6 +133,10 @@ impl Model {
             ("PROMOTION_CLOSED" | "PROMOTION_UNKNOWN", Act::Approve { request, .. }) => {
                 self.check_over(request.promotion, lie)
             }
+            ("KEY_REVOKED", act) => match act.signed() {
+                Some((person, signature)) if self.is_good_key(person, &signer_of(signature)?) => lie(),
+                _ => Ok(()),
+            },
             ("FREEZE_OVER", Act::Lift { event }) => match self.freezes.get(&event.freeze) {
                 Some(freeze) if freeze.lifted => Ok(()),
                 _ => lie(),

@@ -139,8 +139,12 @@ pub struct DiffReply {
     pub scans: (bool, bool),
     /// Findings that only the second side has.
     pub findings_added: Vec<DiffFinding>,
-    /// Findings that only the first side has.
+    /// Findings that only the first side has, and that are fixed: a scanner that reported them looked at all of the
+    /// second side again, or its bill of materials no longer lists the package in that version.
     pub findings_fixed: Vec<DiffFinding>,
+    /// Findings that only the first side has, of which nothing says that they are fixed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub findings_unreported: Vec<DiffFinding>,
     /// How the tests of each side came out.
     pub tests: (Option<DiffTests>, Option<DiffTests>),
     /// The line coverage of each side, in basis points.

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use lockgate_model::{Digest, ReleaseName};
+use lockgate_model::{Digest, ReleaseName, SignerName};
 
 /// The reply to `PUT /v1/blobs`.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -107,6 +107,25 @@ pub struct EvidenceRow {
     pub digest: Digest,
     /// Whether it had been recorded before.
     pub repeated: bool,
+    /// How the verification of its signature ended when it was handed in; absent for a report.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<EvidenceSignature>,
+}
+
+/// How the verification of a signature ended, under the policy set of that moment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EvidenceSignature {
+    /// `verified`, `without-log`, `without-time`, `signature-invalid`, `identity-mismatch`, `untrusted-root`,
+    /// `malformed`, `unsupported` or `unsigned`.
+    pub class: String,
+    /// The reason code behind it, such as `LOG_MISSING`.
+    pub code: String,
+    /// The signers of the policy set for whom it verified; where there are none, it counts for nothing.
+    #[schemars(with = "Vec<String>")]
+    pub signers: Vec<SignerName>,
+    /// With which keys, or as which identity, where that is proved.
+    pub by: Vec<String>,
 }
 
 /// A published release.

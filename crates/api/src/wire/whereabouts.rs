@@ -50,6 +50,9 @@ pub struct WhereRow {
     pub promotion: Option<PromotionId>,
     /// In words.
     pub detail: String,
+    /// Whether it rests on a signature that did not verify for a signer of the policy set when it was indexed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unverified: bool,
     /// The artifacts of the release that it is about.
     pub artifacts: Vec<ArtifactRef>,
     /// Where it runs, or ran at that moment.

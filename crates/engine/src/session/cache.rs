@@ -3,6 +3,9 @@
 //! Each session is also stored, so that a restart ends nobody's session. Where the store is full or read-only, a new
 //! session lives in memory alone and ends with the process, and an ended one is remembered here until the store could
 //! forget it.
+//!
+//! What ends or uses a session changes memory first and the store afterwards, without the lock that every request takes:
+//! a store may wait for its disk.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -42,11 +45,28 @@ struct Inside {
     ended: Ended,
     /// The governance state whose losses have ended their sessions.
     swept: Option<Arc<Governance>>,
+    /// Whether a sweep has ended sessions since the store was last told.
+    untold: bool,
 }
 
 /// Sessions in memory.
 #[derive(Debug, Default)]
-pub struct SessionCache(Mutex<Inside>);
+pub struct SessionCache {
+    inside: Mutex<Inside>,
+    /// Held by whoever adds rows to the store or takes them away, and taken before `inside`: what begins meanwhile is
+    /// then not lost, and what ends meanwhile not brought back.
+    rows: Mutex<()>,
+}
+
+/// What the store has still to be told of sessions; until then, what is in memory counts.
+#[derive(Debug)]
+#[must_use]
+pub(super) struct Untold {
+    /// A session that was used, and when.
+    used: Option<(Digest, UnixMillis)>,
+    /// Whether a sweep has ended sessions.
+    ended: bool,
+}
 
 /// Whether an error means that nothing can be written now, and nothing worse.
 fn cannot_write(error: &StoreError) -> bool {
@@ -71,11 +91,16 @@ fn stored(store: &dyn Store, hash: &Digest) -> Result<Option<Session>, Fault> {
 
 impl SessionCache {
     fn locked(&self) -> MutexGuard<'_, Inside> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn rows(&self) -> MutexGuard<'_, ()> {
+        self.rows.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes in a new session. On a full or read-only disk it lives in memory alone.
     pub(super) fn insert(&self, store: &dyn Store, session: Session, proof: Proof) -> Result<(), Fault> {
+        let _rows = self.rows();
         let stored = match store.session_insert(&session) {
             Ok(()) => true,
             Err(error) if cannot_write(&error) => {
@@ -125,19 +150,27 @@ impl SessionCache {
         Ok(inside.ended.people.get(&session.subject).is_none_or(|until| session.created > *until))
     }
 
-    /// Notes that a session was used, once a minute for each: a read must not cost a write.
-    pub(super) fn touch(&self, store: &dyn Store, hash: &Digest, now: UnixMillis) {
+    /// Notes that a session was used, if one was, and gives what the store has to be told by [`Self::tell`].
+    pub(super) fn note(&self, used: Option<Digest>, now: UnixMillis) -> Option<Untold> {
         let mut inside = self.locked();
-        let Some(held) = inside.known.get_mut(hash) else { return };
-        if now.since(held.session.last_used).secs() < 60 {
-            return;
-        }
-        held.session.last_used = now;
-        if held.stored
-            && let Err(error) = store.session_touch(hash, now)
+        let used = used.filter(|hash| inside.touch(hash, now)).map(|hash| (hash, now));
+        let ended = std::mem::take(&mut inside.untold);
+        (used.is_some() || ended).then_some(Untold { used, ended })
+    }
+
+    /// Tells the store what it has not been told; it may wait for its disk meanwhile. Failures are logged: what is in
+    /// memory counts, and [`Self::tidy`] tells the store again what it has to forget.
+    pub(super) fn tell(&self, store: &dyn Store, untold: Untold) {
+        if let Some((hash, now)) = untold.used
+            && let Err(error) = store.session_touch(&hash, now)
         {
-            // What is in memory counts; after a restart the session may end early.
+            // After a restart the session may end early.
             tracing::warn!(%error, "the last use of a session could not be stored");
+        }
+        if untold.ended
+            && let Err(error) = self.settle(store)
+        {
+            tracing::warn!(%error, "ended sessions could not be removed from the store; it is tried again");
         }
     }
 
@@ -152,9 +185,11 @@ impl SessionCache {
         let mut inside = self.locked();
         inside.known.remove(hash);
         inside.ended.tokens.insert(*hash, until);
+        drop(inside);
+        let _rows = self.rows();
         match store.session_remove(hash) {
             Ok(_) => {
-                inside.ended.tokens.remove(hash);
+                self.locked().ended.tokens.remove(hash);
                 Ok(())
             }
             Err(error) if cannot_write(&error) => Ok(()),
@@ -164,27 +199,37 @@ impl SessionCache {
 
     /// Ends every session of someone, and counts those that were in memory.
     pub(super) fn end_all(&self, store: &dyn Store, person: &PersonId, now: UnixMillis) -> Result<usize, Fault> {
-        self.locked().end_all(store, person, now)
+        let ended = self.locked().end_all(person, now);
+        let rows = self.rows();
+        match self.forget(store, person, &rows) {
+            Ok(()) => Ok(ended),
+            Err(error) if cannot_write(&error) => Ok(ended),
+            Err(error) => Err(error.into()),
+        }
     }
 
-    /// Ends the sessions of everyone who lost a permission, or is not there any more, since the last look.
+    /// Ends the sessions of everyone who lost a permission, or is not there any more, since the last look. In memory
+    /// alone, so that no request waits for a disk: [`Self::note`] and [`Self::tidy`] see to the store.
     ///
-    /// INVARIANT (a loss ends sessions at once): this runs before a session is believed, with the governance state
-    /// that the request will be checked against.
-    pub(super) fn sweep(&self, store: &dyn Store, governance: &Arc<Governance>, now: UnixMillis) -> Result<(), Fault> {
+    /// INVARIANT (a loss ends sessions at once): this runs before a session is believed. `newest` is read under the
+    /// lock, so that whoever comes late does not take an older state for a newer one, and end what has begun since.
+    ///
+    /// # Errors
+    /// That of `newest`.
+    pub(super) fn sweep(
+        &self,
+        newest: impl FnOnce() -> Result<Arc<Governance>, Fault>,
+        now: UnixMillis,
+    ) -> Result<(), Fault> {
         let mut inside = self.locked();
+        let governance = newest()?;
         let Some(before) = inside.swept.replace(governance.clone()) else { return Ok(()) };
-        if Arc::ptr_eq(&before, governance) {
+        if Arc::ptr_eq(&before, &governance) {
             return Ok(());
         }
-        let lost: Vec<PersonId> =
-            before.people().map(|(id, _)| id).filter(|id| lost_something(id, &before, governance)).cloned().collect();
-        for person in lost {
-            if let Err(fault) = inside.end_all(store, &person, now) {
-                // Looked at again before the next session is believed, so that nobody's loss is passed over.
-                inside.swept = Some(before);
-                return Err(fault);
-            }
+        for person in before.people().map(|(id, _)| id).filter(|id| lost_something(id, &before, &governance)) {
+            inside.end_all(person, now);
+            inside.untold = true;
         }
         Ok(())
     }
@@ -194,18 +239,41 @@ impl SessionCache {
         let mut inside = self.locked();
         inside.known.retain(|_, held| held.session.expires > now);
         inside.ended.tokens.retain(|_, until| *until > now);
-        let hashes: Vec<Digest> = inside.ended.tokens.keys().copied().collect();
+        drop(inside);
+        Ok(self.settle(store)?)
+    }
+
+    /// Lets the store forget what has ended and is still there.
+    fn settle(&self, store: &dyn Store) -> Result<(), StoreError> {
+        let rows = self.rows();
+        let hashes: Vec<Digest> = self.locked().ended.tokens.keys().copied().collect();
         for hash in hashes {
             store.session_remove(&hash)?;
-            inside.ended.tokens.remove(&hash);
+            self.locked().ended.tokens.remove(&hash);
         }
-        let people: Vec<PersonId> = inside.ended.people.keys().cloned().collect();
+        let people: Vec<PersonId> = self.locked().ended.people.keys().cloned().collect();
         for person in people {
-            // A session that began since is in memory, and is stored again.
-            store.sessions_remove_for(&person)?;
-            inside.ended.people.remove(&person);
-            for held in inside.known.values_mut().filter(|held| held.session.subject == person && held.stored) {
-                held.stored = store.session_insert(&held.session).is_ok();
+            self.forget(store, &person, &rows)?;
+        }
+        Ok(())
+    }
+
+    /// Removes the rows of someone whose sessions have ended in memory; `_rows` is held, so that none is added meanwhile.
+    fn forget(&self, store: &dyn Store, person: &PersonId, _rows: &MutexGuard<'_, ()>) -> Result<(), StoreError> {
+        store.sessions_remove_for(person)?;
+        let mut inside = self.locked();
+        inside.ended.people.remove(person);
+        // A session that began since is in memory, and is stored again. One that is ended while that is done is marked as
+        // ended anew, and its row goes when that is told.
+        let of_person = inside.known.values().filter(|held| held.session.subject == *person && held.stored);
+        let began: Vec<Session> = of_person.map(|held| held.session.clone()).collect();
+        drop(inside);
+        for session in began {
+            if let Err(error) = store.session_insert(&session) {
+                tracing::warn!(%error, "a session is kept in memory alone, and ends when the server does");
+                if let Some(held) = self.locked().known.get_mut(&session.token_hash) {
+                    held.stored = false;
+                }
             }
         }
         Ok(())
@@ -230,19 +298,23 @@ fn lost_something(id: &PersonId, before: &Governance, now: &Governance) -> bool 
 }
 
 impl Inside {
-    fn end_all(&mut self, store: &dyn Store, person: &PersonId, now: UnixMillis) -> Result<usize, Fault> {
+    /// Notes that a session was used, once a minute for each, because a read must not cost a write; `true` where the
+    /// store has to be told.
+    fn touch(&mut self, hash: &Digest, now: UnixMillis) -> bool {
+        let Some(held) = self.known.get_mut(hash) else { return false };
+        if now.since(held.session.last_used).secs() < 60 {
+            return false;
+        }
+        held.session.last_used = now;
+        held.stored
+    }
+
+    /// Ends every session of someone, and counts those that were in memory.
+    fn end_all(&mut self, person: &PersonId, now: UnixMillis) -> usize {
         let had = self.known.len();
         self.known.retain(|_, held| held.session.subject != *person);
-        let ended = had - self.known.len();
         self.ended.people.insert(person.clone(), now);
-        match store.sessions_remove_for(person) {
-            Ok(_) => {
-                self.ended.people.remove(person);
-                Ok(ended)
-            }
-            Err(error) if cannot_write(&error) => Ok(ended),
-            Err(error) => Err(error.into()),
-        }
+        had - self.known.len()
     }
 
     /// Lets go of the longest unused session when there are too many; one that is stored is read again when it is used.

@@ -1,6 +1,6 @@
 //! Freezes and break-glass inside the sequencer: what they stop, what they let past, and what is told.
 
-use lockgate_engine::{Clock as _, Fault, Receipt, break_glass, bundle, freeze, reader, why};
+use lockgate_engine::{Clock as _, Fault, Receipt, break_glass, bundle, freeze, metrics, reader, scheduler, why};
 use lockgate_ledger::break_glass::{
     BREAK_GLASS_NAMESPACE, BreakGlassDocument, BreakGlassOpened, BreakGlassReviewDocument, BreakGlassReviewed,
     BreakGlassSigned,
@@ -8,10 +8,12 @@ use lockgate_ledger::break_glass::{
 use lockgate_ledger::freeze::{FREEZE_NAMESPACE, FreezeDocument, FreezeLiftDocument, FreezeLifted, FreezeOrdered};
 use lockgate_ledger::governance::document_bytes;
 use lockgate_model::facts::SubjectKind;
-use lockgate_model::{Digest, EntryIndex, PromotionId, ReleaseName, Span};
+use lockgate_model::{Digest, EntryIndex, PromotionId, ReleaseName, Span, StreamName, UnixMillis};
 use lockgate_policy::GateOutcome;
 use lockgate_sign::ssh_signer::SshSigner as _;
+use lockgate_store::StreamStore as _;
 
+use crate::spoilt::Spoil;
 use crate::world::{World, key_of, person};
 
 const ORIGIN: &str = "log1.test.example";
@@ -67,6 +69,49 @@ fn a_freeze_stops_decisions_and_grants_in_use() {
     assert_eq!(found(&world, "shop/web@1.0.0").unwrap_err().code, "FROZEN");
     lift(&world, "sam", second).unwrap();
     assert_eq!(found(&world, "shop/web@1.0.0").unwrap(), promotion);
+}
+
+#[test]
+fn a_damaged_release_holds_up_itself_and_not_the_lift_of_a_freeze() {
+    let mut world = World::starter();
+    let damaged: ReleaseName = "pay/api@1.0.0".parse().unwrap();
+    for release in ["pay/api@1.0.0", "shop/web@1.0.0"] {
+        world.push(release);
+    }
+    world.promote("pay/api@1.0.0", "production").unwrap();
+    let (promotion, _) = world.promote("shop/web@1.0.0", "production").unwrap();
+    let index = order(&world, "sam", None, "1").unwrap();
+    world.approve(promotion, "sam").unwrap();
+    assert_eq!(world.status(promotion), "denied");
+    let governance = world.engine().governance().unwrap();
+    let manifest = reader::release(&world.store, &governance, &damaged).unwrap().unwrap().manifest_digest;
+    // Afterwards nothing of it is in memory.
+    world.reopen().unwrap();
+    world.spoil(Spoil::DocumentLost(manifest));
+    lift(&world, "sam", index).unwrap();
+    assert_eq!(world.status(promotion), "granted");
+    world.spoil(Spoil::Nothing);
+}
+
+#[test]
+fn metrics_read_a_promotion_of_many_entries_to_its_end() {
+    let world = World::starter();
+    world.push("shop/web@1.0.0");
+    let (promotion, _) = world.promote("shop/web@1.0.0", "production").unwrap();
+    // Each time it is denied, and pending again.
+    for number in 0..35 {
+        let index = order(&world, "sam", Some("shop/web"), &number.to_string()).unwrap();
+        scheduler::tick(world.engine()).unwrap();
+        lift(&world, "sam", index).unwrap();
+    }
+    world.approve(promotion, "sam").unwrap();
+    let entries = world.store.stream_page(&StreamName::promotion(promotion), 0, 1_000).unwrap().len();
+    assert!(entries > 64, "{entries}");
+    let gathered = metrics::gather(world.engine(), UnixMillis(0)).unwrap();
+    let figures = metrics::figures(world.engine(), &person("sam"), &gathered).unwrap();
+    assert!(figures.complete);
+    let production = figures.environments.iter().find(|row| row.environment.as_str() == "production");
+    assert_eq!(production.map(|row| row.grants), Some(1));
 }
 
 fn opened(world: &World, by: &str, release: &str, lasts: &str) -> BreakGlassOpened {

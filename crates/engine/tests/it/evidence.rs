@@ -117,7 +117,11 @@ fn a_signature_over_an_artifact_is_told_as_one() {
         let checked = check(world.engine(), Evidence { upload, form: Form::Envelope, expect: None }).unwrap();
         let submission = attest(world.engine(), person("ci"), "shop/web@1.0.0".parse().unwrap(), vec![checked]);
         let receipt = world.engine().run(submission.unwrap()).unwrap();
-        receipt.value["evidence"][0]["kind"].as_str().unwrap().to_owned()
+        let told = &receipt.value["evidence"][0];
+        // Nobody knows the key, and that is told at once.
+        assert_eq!(told["signature"]["class"], "identity-mismatch", "{told}");
+        assert_eq!(told["signature"]["signers"], serde_json::json!([]), "{told}");
+        told["kind"].as_str().unwrap().to_owned()
     };
     assert_eq!(hand_in("https://sigstore.dev/cosign/sign/v1"), "signature");
     assert_eq!(hand_in("https://sigstore.dev/cosign/sign/v2"), "unknown");

@@ -1,18 +1,21 @@
 //! Faults at commits, repeated requests, and requests that fail half-way.
 
 use lockgate_engine::attest::{Evidence, Form, check};
+use lockgate_engine::authorise::last_uses;
 use lockgate_engine::bodies::Upload;
 use lockgate_engine::push::{Publish, publish};
 use lockgate_engine::sequencer::request_digest;
-use lockgate_engine::{Submission, reader};
+use lockgate_engine::{Engine, Submission, reader};
 use lockgate_ledger::entry::EvidenceForm;
-use lockgate_model::Limits;
 use lockgate_model::facts::Artifact;
+use lockgate_model::{EntryIndex, Limits, TreeSize};
+use lockgate_policy::Permission;
 use lockgate_sign::dsse::Envelope;
 use lockgate_store::memory::Faults;
 use lockgate_store::{BlobStore as _, LedgerStore as _};
 use serde_json::json;
 
+use crate::spoilt::Spoil;
 use crate::world::{JUNIT, World, person};
 
 fn keyed(submission: Submission, key: &str) -> Submission {
@@ -33,20 +36,94 @@ fn a_commit_that_fails_before_persisting_leaves_nothing() {
     world.push("shop/web@1.0.0");
 }
 
+/// The store's head tells that it was kept, whatever the error says.
 #[test]
-fn a_commit_that_fails_after_persisting_is_found_again_by_its_key() {
+fn a_commit_that_fails_after_persisting_is_acknowledged_and_found_again_by_its_key() {
     let mut world = World::starter();
     let size = world.size();
     let submission = keyed(world.publication("shop/web@1.0.0"), "once");
     world.store.faults_set(Faults { fail_before: None, fail_after: Some(1) });
-    assert!(world.engine().run(submission).is_err(), "an unknown outcome is never an acknowledgement");
+    let receipt = world.engine().run(submission).unwrap();
     world.store.faults_set(Faults::default());
+    assert_eq!((receipt.index, receipt.repeated, world.size()), (Some(EntryIndex(size)), false, size + 4));
+    // The next batch goes on from there.
+    world.push("shop/web@1.1.0");
+    assert_eq!(*world.fatal.lock().unwrap(), None);
     world.reopen().unwrap();
-    assert_eq!(world.size(), size + 4, "the release and its three pieces of evidence");
+    assert_eq!(world.size(), size + 8, "two releases, each with three pieces of evidence");
     let again = keyed(world.publication("shop/web@1.0.0"), "once");
     let receipt = world.engine().run(again).unwrap();
     assert!(receipt.repeated);
-    assert_eq!((receipt.index.unwrap().0, world.size()), (size, size + 4));
+    assert_eq!((receipt.index.unwrap().0, world.size()), (size, size + 8));
+}
+
+/// Two processes on one store: who comes second must not go on from a tree that is not the store's.
+#[test]
+fn a_ledger_that_somebody_else_has_written_stops_the_process() {
+    let mut world = World::starter();
+    world.push("shop/web@1.0.0");
+    let other = Engine::open(world.parts()).unwrap();
+    other.run(world.publication("pay/api@1.0.0")).unwrap();
+    let refused = world.engine().run(world.publication("shop/web@1.1.0"));
+    assert_eq!(refused.unwrap_err().code, "CONFLICT");
+    drop(other);
+    // Whoever opens it again has waited until the thread has ended.
+    world.reopen().unwrap();
+    let reason = world.fatal.lock().unwrap().clone();
+    assert!(reason.as_ref().is_some_and(|reason| reason.contains("entries now")), "{reason:?}");
+    world.push("shop/web@1.1.0");
+}
+
+/// What it noted beside would be committed with somebody else's entry.
+#[test]
+fn a_push_that_appends_nothing_leaves_nothing_of_itself() {
+    let mut world = World::starter();
+    let first = EntryIndex(world.size());
+    world.push("shop/web@1.0.0");
+    let uses = |world: &World| last_uses(&world.store, &person("ci")).unwrap();
+    let before = uses(&world);
+    assert!(before.iter().any(|(used, index, _)| *used == Permission::Push && *index == first), "{before:?}");
+    world.reopen_by_hand();
+    world.wait("1m");
+    // Both make one batch, and the second alone appends.
+    let repeated = world.publication("shop/web@1.0.0");
+    world.engine().submit(repeated, Box::new(|answer| assert_eq!(answer.unwrap().index, None)));
+    let size = world.size();
+    world.promote("shop/web@1.0.0", "production").unwrap();
+    assert!(world.size() > size);
+    assert_eq!(uses(&world), before);
+    world.reopen().unwrap();
+}
+
+#[test]
+fn a_store_that_fails_is_told_from_one_that_was_changed() {
+    let mut world = World::starter();
+    world.push("shop/web@1.0.0");
+    let last = EntryIndex(world.size() - 1);
+    for (spoil, code) in [
+        (Spoil::TilesFail, "STORE_FAILED"),
+        (Spoil::TileChanged, "HEAD_MISMATCH"),
+        (Spoil::EntryChanged(last), "ENTRY_CHANGED"),
+    ] {
+        world.spoil(spoil);
+        assert_eq!(world.reopen().unwrap_err().code, code, "{spoil:?}");
+    }
+    world.spoil(Spoil::Nothing);
+    world.reopen().unwrap();
+}
+
+#[test]
+fn a_consistency_proof_from_changed_tiles_is_not_handed_out() {
+    let world = World::starter();
+    let proven = || {
+        let head = world.engine().published().head;
+        world.engine().consistency(TreeSize(3), &head).map(|_| ()).map_err(|fault| fault.code)
+    };
+    assert_eq!(proven(), Ok(()));
+    // Another head, so that its tiles are read anew.
+    world.push("shop/web@1.0.0");
+    world.spoil(Spoil::TileChanged);
+    assert_eq!(proven(), Err("PROOF_FAILED"));
 }
 
 #[test]

@@ -31,6 +31,8 @@ mod promotions;
 #[cfg(test)]
 mod sessions;
 #[cfg(test)]
+mod spoilt;
+#[cfg(test)]
 mod where_index;
 #[cfg(test)]
 mod world;

@@ -9,9 +9,10 @@ use lockgate_ledger::governance::{
 use lockgate_ledger::identity::{
     BindingDocument, IDENTITY_NAMESPACE, IdentityBound, IdentityUnbound, UnbindingDocument, credential,
 };
-use lockgate_model::{EntryIndex, Span, UnixMillis};
+use lockgate_model::{Digest, EntryIndex, Span, UnixMillis};
 use lockgate_policy::PolicySet;
 use lockgate_sign::ssh_signer::SshSigner as _;
+use lockgate_store::{Session, SessionStore as _};
 
 use crate::world::{World, key_of, person};
 
@@ -176,6 +177,53 @@ fn whoever_loses_a_permission_signs_in_anew() {
     world.wait("1m");
     let again = sign_in(&world, "dana").token;
     assert_eq!(code(&world, &again), None);
+}
+
+#[test]
+fn what_the_store_is_told_later_counts_at_once() {
+    let world = World::starter();
+    let token = sign_in(&world, "dana").token;
+    let row = || world.store.session_by_hash(&world.engine().inner().token_hash(&token)).unwrap();
+    let began = row().unwrap().last_used;
+    world.wait("2m");
+    let (caller, unsaved) = session::caller_unsaved(world.engine(), &token);
+    assert_eq!(caller.unwrap().person, person("dana"));
+    assert_eq!(row().unwrap().last_used, began);
+    unsaved.unwrap().save(world.engine());
+    assert_eq!(row().unwrap().last_used, world.engine().inner().now());
+    assert!(session::caller_unsaved(world.engine(), &token).1.is_none(), "once a minute");
+    activate(&world, |path, text| match path {
+        "people.toml" => text.replacen(", \"rollback\"", "", 1),
+        _ => text.to_owned(),
+    });
+    let (caller, unsaved) = session::caller_unsaved(world.engine(), &token);
+    assert_eq!(caller.unwrap_err().code, "TOKEN_UNKNOWN");
+    assert!(row().is_some(), "nobody has waited for the store");
+    unsaved.unwrap().save(world.engine());
+    assert!(row().is_none());
+}
+
+/// Whoever can write the database, and has none of the server's keys, makes nobody's session.
+#[test]
+fn a_row_that_somebody_else_has_written_is_no_session() {
+    let world = World::starter();
+    let token = sign_in(&world, "dana").token;
+    let now = world.engine().inner().now();
+    let row = world.store.session_by_hash(&world.engine().inner().token_hash(&token)).unwrap().unwrap();
+    let made_up = format!("another{token}");
+    for subject in ["dana", "sam"] {
+        let token_hash = Digest::of(made_up.as_bytes());
+        let forged = Session { token_hash, subject: person(subject), created: now, last_used: now, ..row.clone() };
+        world.store.session_remove(&token_hash).unwrap();
+        world.store.session_insert(&forged).unwrap();
+        assert_eq!(code(&world, &made_up), Some("TOKEN_UNKNOWN"));
+    }
+    // Nor does a token that is known turn into another person's by its row.
+    let mut world = world;
+    world.store.session_remove(&row.token_hash).unwrap();
+    world.store.session_insert(&Session { subject: person("sam"), ..row }).unwrap();
+    world.reopen().unwrap();
+    assert_eq!(code(&world, &token), Some("KEY_UNKNOWN"));
 }
 
 #[test]

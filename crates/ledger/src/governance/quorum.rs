@@ -14,24 +14,24 @@ use crate::state::ApplyError;
 /// A signature that was verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Signed {
-    /// Who.
+    /// The person who signed.
     pub(crate) person: PersonId,
-    /// With which key: its fingerprint.
+    /// The `SHA256:` fingerprint of the key that they signed with.
     pub(crate) key: String,
 }
 
 /// Something that rests on signatures.
 #[derive(Debug, Clone)]
 pub(crate) struct Vouching {
-    /// Where it is recorded.
+    /// Ledger index of the entry that records it.
     pub(crate) index: EntryIndex,
-    /// As what.
+    /// Name of that entry's event, such as `key.added`.
     pub(crate) event: &'static str,
-    /// How many people it took then.
+    /// How many different people had to sign at that time.
     pub(crate) quorum: usize,
-    /// Who signed.
+    /// The verified signatures under it.
     pub(crate) signed: Vec<Signed>,
-    /// What.
+    /// What rests on them.
     pub(crate) what: Vouched,
 }
 

@@ -9,7 +9,7 @@ use lockgate_ledger::TrustFile;
 use lockgate_ledger::access_log::{AccessReport, audit as examine_access, verifier_of};
 use lockgate_ledger::audit::{Anchor, Observer, Problem, Report, audit_with};
 use lockgate_sign::note::VerifierKey;
-use lockgate_store::LedgerStore;
+use lockgate_store::{LedgerStore, StoreError};
 use lockgate_store_local::{LocalStore, Options};
 use lockgate_tlog::proof::TileSource;
 use serde::Serialize;
@@ -85,13 +85,13 @@ pub fn audit(world: &World, options: &cli::Audit) -> Outcome {
 /// # Errors
 /// When there is no ledger to read.
 pub fn examine_all(world: &World, scope: &Scope<'_>, observe: Observer<'_>) -> Result<Audited, Failure> {
-    let store = LocalStore::open_read_only(scope.data, Options::default())?;
+    let store = LocalStore::open_read_only(scope.data, Options::default()).map_err(unreadable)?;
     let trust = match (scope.trust, world.home.trust().exists()) {
         (None, false) => None,
         (named, _) => Some(world.trust(named)?),
     };
     let anchors = anchors(world, scope.checkpoints)?;
-    let total = store.head()?.size.0;
+    let total = store.head().map_err(unreadable)?.size.0;
     let bar = world.terminal.progress("auditing", total, false);
     let report = audit_with(&StoreSource(&store), trust.as_ref(), anchors, |done, _| bar.set_position(done), observe);
     bar.finish_and_clear();
@@ -101,12 +101,25 @@ pub fn examine_all(world: &World, scope: &Scope<'_>, observe: Observer<'_>) -> R
 
 /// The failure that an audit ends with, if anything is wrong.
 pub fn alarm(audited: &Audited) -> Option<Failure> {
-    match audited.problems().count() {
-        0 => None,
-        count => Some(
-            Failure::new(Exit::Integrity, "AUDIT_FAILED", format!("{count} problems were found"))
-                .hint("keep this directory as it is; compare it with a backup, a mirror or an older checkpoint"),
-        ),
+    let count = audited.problems().count();
+    // A backup is no attack; it cannot be told from one either.
+    let hint = match audited.problems().all(|problem| problem.code == "ROLLBACK_DETECTED") {
+        true => {
+            "an older copy looks like this, such as a backup: where it is meant to be one, audit it with `--home` of a \
+             new directory, which has seen nothing; where not, entries were taken back: keep this directory as it is"
+        }
+        false => "keep this directory as it is; compare it with a backup, a mirror or an older checkpoint",
+    };
+    let failure = Failure::new(Exit::Integrity, "AUDIT_FAILED", format!("{count} problems were found")).hint(hint);
+    (count > 0).then_some(failure)
+}
+
+/// What cannot even be opened cannot be audited: another audit would say the same.
+fn unreadable(error: StoreError) -> Failure {
+    let failure = Failure::from(error);
+    match failure.code == "STORE_CORRUPT" {
+        true => failure.hint("keep this directory as it is, restore a backup beside it, and audit that with `--data`"),
+        false => failure,
     }
 }
 
@@ -129,7 +142,7 @@ fn audit_access(world: &World, data: &Path, key: Option<VerifierKey>) -> Result<
             ..AccessReport::default()
         }));
     }
-    let store = LocalStore::open_read_only(&directory, access_log::options())?;
+    let store = LocalStore::open_read_only(&directory, access_log::options()).map_err(unreadable)?;
     Ok(Some(examine_access(&StoreSource(&store), key.as_ref(), seen.into_iter().collect())))
 }
 

@@ -49,6 +49,12 @@ pub fn export(world: &World, options: &cli::AuditExport) -> Outcome {
         }
         None => world.terminal.bytes(text.as_bytes())?,
     }
+    if report.controls.is_empty() {
+        world.terminal.say(
+            "note: nothing is listed: no gate, now or in a decision, answers to a control; in a policy set `controls` \
+             of a gate names those that it does",
+        );
+    }
     Ok(Exit::Done)
 }
 

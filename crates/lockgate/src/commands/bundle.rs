@@ -1,5 +1,6 @@
 //! Bundles: fetch, show, and take apart into files that other tools read.
 
+use std::fs;
 use std::path::Path;
 
 use base64::Engine as _;
@@ -10,7 +11,7 @@ use lockgate_ledger::bodies::required;
 use lockgate_ledger::bundle::{self as bundles, Bundle, Verified};
 use lockgate_ledger::sigstore::{self, Inclusion};
 use lockgate_ledger::{Leaf, TrustFile};
-use lockgate_model::{Digest, Limits};
+use lockgate_model::{Digest, Limits, PromotionId};
 use lockgate_sign::dsse::Envelope;
 use lockgate_tlog::proof_file::ProofFile;
 use serde_json::json;
@@ -36,14 +37,27 @@ pub fn bundle(world: &World, options: &cli::Bundle) -> Outcome {
                 return Ok(Exit::Done);
             }
             write_file(&file, &bytes, 0o644)?;
-            let shown = json!({ "promotion": promotion, "file": file.display().to_string(), "bytes": bytes.len() });
-            world.terminal.done(&shown, format!("{} proves {promotion}: {} bytes", file.display(), bytes.len()))?;
+            let proves = proven(world, *promotion, &bytes);
+            let (name, size) = (file.display().to_string(), bytes.len());
+            let shown = json!({ "promotion": promotion, "file": name, "bytes": size, "proves": proves.as_ref().ok() });
+            let told = match proves {
+                Ok(status) if status == "granted" => format!("{name} proves that {promotion} is granted: {size} bytes"),
+                Ok(status) => format!("{name} proves that {promotion} is {status}, and no grant: {size} bytes"),
+                Err(failure) => format!("{name} is not verified here: {}; {size} bytes", failure.message),
+            };
+            world.terminal.done(&shown, told)?;
             Ok(Exit::Done)
         }
         cli::Bundle::Show { file, trust } => show(world, file, trust.as_deref()),
         cli::Bundle::View { file, out, trust } => view(world, file, out, trust.as_deref()),
         cli::Bundle::Extract { file, to, trust } => extract(world, file, to, trust.as_deref()),
     }
+}
+
+/// What a bundle proves of its promotion, under what is pinned here: where it stands, in a word.
+fn proven(world: &World, promotion: PromotionId, bytes: &[u8]) -> Result<&'static str, Failure> {
+    let verified = bundles::open(bytes, &world.trust(None)?, &mut Vec::new())?;
+    Ok(verified.release.promotion(promotion)?.status().as_str())
 }
 
 fn open(world: &World, file: &Path, trust: Option<&Path>) -> Result<(Bundle, TrustFile, Verified), Failure> {
@@ -114,6 +128,11 @@ fn view(world: &World, file: &Path, out: &Path, trust: Option<&Path>) -> Outcome
 
 /// Writes every part in a format that other tools read. Names come from numbers and digests, never from the bundle.
 fn extract(world: &World, file: &Path, to: &Path, trust: Option<&Path>) -> Outcome {
+    // The parts of two bundles side by side would look like those of one.
+    if fs::read_dir(to).is_ok_and(|mut entries| entries.next().is_some()) {
+        return Err(Failure::new(Exit::Conflict, "DIRECTORY_NOT_EMPTY", format!("{} is not empty", to.display()))
+            .hint("name a directory that is empty, or is not there yet"));
+    }
     let (bundle, trust, verified) = open(world, file, trust)?;
     let bodies = bundle.decode_bodies()?;
     let (signed, log_key) = trust.open_checkpoint(bundle.checkpoint.as_bytes())?;

@@ -30,6 +30,10 @@ use crate::world::World;
 
 /// The most lines of a policy set's differences that are shown.
 const LINES_MAX: usize = 200;
+/// What there is where no change was proposed: what one person may do alone is done at once, and is no change here.
+const NOTHING_PROPOSED: &str = "no change waits, and none was proposed to others";
+/// Where all lines are of a policy set that is not proposed yet: there is no change to be shown.
+const BEFORE_PROPOSED: &str = "`lockgate policy diff active DIR` tells all that changes";
 
 /// `lockgate change`.
 ///
@@ -100,7 +104,7 @@ fn list(world: &World) -> Outcome {
     let (rows, me): (Vec<ChangeRow>, Whoami) = (client.get("/v1/changes")?, client.get("/v1/whoami")?);
     world.terminal.show(&rows, || {
         if rows.is_empty() {
-            return "nothing was ever proposed".to_owned();
+            return NOTHING_PROPOSED.to_owned();
         }
         let row = |row: &ChangeRow| {
             let signed: Vec<&str> = row.signed_by.iter().map(lockgate_model::PersonId::as_str).collect();
@@ -147,7 +151,9 @@ impl Rebuilt {
             if let Some(digest) = event.backtest {
                 text.push_str(&backtest_summary(client, digest, event, &self.origin)?);
             }
-            text.push_str(&policy_differences(client, event.previous, &next)?);
+            let change = self.reply.row.change;
+            let whole = format!("`lockgate --output json change show {change}` has the whole policy set");
+            text.push_str(&differences(client, event.previous, &next, &whole)?);
         }
         Ok(text)
     }
@@ -178,10 +184,13 @@ fn show(world: &World, id: ChangeId) -> Outcome {
     let rebuilt = rebuild(world, &client, id)?;
     let text = rebuilt.text(&client)?;
     let row = &rebuilt.reply.row;
-    let shown = json!({
+    let mut shown = json!({
         "change": row, "event": rebuilt.event, "document": rebuilt.reply.document,
         "code": code_words(&rebuilt.reply.document),
     });
+    if let (Some(policy), Some(fields)) = (&rebuilt.reply.policy, shown.as_object_mut()) {
+        fields.insert("policy".to_owned(), json!(policy));
+    }
     world.terminal.show(&shown, || {
         let state = match row.status.as_str() {
             "open" => format!("open until {}, needs {} more", row.expires_at, row.missing),
@@ -247,11 +256,17 @@ pub fn backtest_lines(report: &BacktestReport) -> String {
     summary_of(report).lines().map(|line| format!("              {line}\n")).collect()
 }
 
-/// Which lines of the policy set change. The active set is compared by the digest that the change names.
+/// Which lines change by a policy set that is not proposed yet. The active set is compared by the digest that the
+/// change would name.
 ///
 /// # Errors
 /// When the active set cannot be fetched, or does not read.
 pub fn policy_differences(client: &Client, previous: Digest, next: &PolicySet) -> Result<String, Failure> {
+    differences(client, previous, next, BEFORE_PROPOSED)
+}
+
+/// Which lines of the policy set change; `whole` says where all of them are.
+fn differences(client: &Client, previous: Digest, next: &PolicySet, whole: &str) -> Result<String, Failure> {
     let active = client.get_bytes("/v1/policy")?;
     if Digest::of(&active) != previous {
         return Ok("  differs     from a policy set that is not active any more: the change is stale\n".to_owned());
@@ -267,12 +282,17 @@ pub fn policy_differences(client: &Client, previous: Digest, next: &PolicySet) -
             lines.extend(line_differences(old, new).into_iter().map(|line| format!("    {line}")));
         }
     }
+    Ok(shortened(lines, whole))
+}
+
+/// So many lines as are shown, and where the others are.
+fn shortened(mut lines: Vec<String>, whole: &str) -> String {
     let more = lines.len().saturating_sub(LINES_MAX);
     lines.truncate(LINES_MAX);
     if more > 0 {
-        lines.push(format!("    and {more} more lines; `--output json change show` has the whole change"));
+        lines.push(format!("    and {more} more lines; {whole}"));
     }
-    Ok(lines.into_iter().map(|line| format!("{line}\n")).collect())
+    lines.into_iter().map(|line| format!("{line}\n")).collect()
 }
 
 /// The lines that one text has and the other has not, each with its number: first `-`, then `+`. A line that moved is
@@ -323,6 +343,16 @@ mod tests {
         let lines = line_differences(old, new);
         assert!(lines.iter().any(|line| line.starts_with('-')) && lines.iter().any(|line| line.starts_with('+')));
         assert!(lines.contains(&"+    5  count = 1".to_owned()), "{lines:?}");
+    }
+
+    #[test]
+    fn what_is_left_out_is_found_where_there_is_something() {
+        let lines = |count: usize| (0..count).map(|number| number.to_string()).collect::<Vec<_>>();
+        assert_eq!(shortened(lines(LINES_MAX), BEFORE_PROPOSED).lines().count(), LINES_MAX);
+        let text = shortened(lines(LINES_MAX + 519), BEFORE_PROPOSED);
+        let last = text.lines().last().unwrap();
+        assert!(last.contains("and 519 more lines; `lockgate policy diff active DIR`"), "{last}");
+        assert!(!text.contains("change show"), "nothing is proposed yet: {last}");
     }
 
     #[test]

@@ -6,9 +6,11 @@
 
 mod administrator;
 mod exceptions;
+mod interruption;
 mod rules;
 
 use std::fs;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -20,6 +22,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
+use self::interruption::Interruption;
 use crate::cli;
 use crate::failure::{Failure, Outcome};
 use crate::home::{Home, write_file};
@@ -37,30 +40,16 @@ const OTHER_PAGE: &str = "https://lockgate.attacker.example";
 /// `lockgate demo`: exit 0 only if each step came out as told.
 ///
 /// # Errors
-/// `DEMO_FAILED` with the step that did not.
+/// `DEMO_FAILED` with the step that did not, or where it was interrupted.
 pub fn demo(world: &World, options: &cli::Demo) -> Outcome {
+    let binary = own_binary()?;
+    let interruption = Interruption::watch()?;
     let dir = std::env::temp_dir().join(format!("lockgate-demo-{}", world.random_hex()?));
     fs::create_dir_all(&dir).map_err(|error| Failure::file(&dir, &error))?;
-    let story = Story { world, home: dir.join("home"), dir: dir.clone(), binary: own_binary()? };
-    let told = story.tell();
-    let left = match options.keep && told.is_ok() {
-        true => {
-            story.step(
-                "The instance stays, for you to look around.",
-                &["up", "--demo", "--detach", "--listen", "127.0.0.1:0"],
-                Exit::Done,
-                "",
-            )?;
-            world.terminal.say(format!("  next  LOCKGATE_HOME={} lockgate status", story.home.display()));
-            true
-        }
-        false => false,
-    };
-    if !left {
-        // It runs only when the story broke off; a refusal then says that it does not.
-        let _ = story.run(&["down"]);
-        // A throw-away directory that cannot be removed is no failure of the story.
-        let _ = fs::remove_dir_all(&dir);
+    let story = Story { world, home: dir.join("home"), dir, binary, interruption };
+    let told = story.tell().and_then(|()| if options.keep { story.stay() } else { Ok(()) });
+    if !options.keep || told.is_err() {
+        story.clear_away();
     }
     told?;
     world.terminal.say("\nEvery step came out as told.");
@@ -77,6 +66,7 @@ struct Story<'a> {
     dir: PathBuf,
     home: PathBuf,
     binary: PathBuf,
+    interruption: Interruption,
 }
 
 impl Story<'_> {
@@ -99,6 +89,25 @@ impl Story<'_> {
         self.verify_without_the_server()?;
         self.catch_an_edited_row()?;
         self.catch_the_administrator(&coveted)
+    }
+
+    fn stay(&self) -> Result<(), Failure> {
+        self.step(
+            "The instance stays, for you to look around.",
+            &["up", "--demo", "--detach", "--listen", "127.0.0.1:0"],
+            Exit::Done,
+            "",
+        )?;
+        self.world.terminal.say(format!("  next  LOCKGATE_HOME={} lockgate status", self.home.display()));
+        Ok(())
+    }
+
+    /// Stops the server and removes the directory, with every key that is in it.
+    fn clear_away(&self) {
+        // It runs only when the story broke off; a refusal then says that it does not.
+        let _ = self.command(&["down"]).output();
+        // A throw-away directory that cannot be removed is no failure of the story.
+        let _ = fs::remove_dir_all(&self.dir);
     }
 
     fn prepare(&self) -> Result<(), Failure> {
@@ -384,13 +393,22 @@ impl Story<'_> {
     }
 
     fn output(&self, arguments: &[&str]) -> Result<Output, Failure> {
-        Command::new(&self.binary)
+        self.interruption.check()?;
+        self.command(arguments).output().map_err(|error| Failure::file(&self.binary, &error))
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.binary);
+        command
             .args(arguments)
             .env("LOCKGATE_HOME", &self.home)
+            // What a step leaves among temporary files goes with the story.
+            .env("TMPDIR", &self.dir)
             .env_remove("SSH_AUTH_SOCK")
             .current_dir(&self.dir)
-            .output()
-            .map_err(|error| Failure::file(&self.binary, &error))
+            // Ctrl-C is for the story, which ends between two steps: a server that just starts would be lost from sight.
+            .process_group(0);
+        command
     }
 
     fn run(&self, arguments: &[&str]) -> Result<(Option<i32>, String), Failure> {

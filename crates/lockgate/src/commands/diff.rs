@@ -1,8 +1,9 @@
 //! Diff: what changes between two releases, or between what two environments run.
 
 use lockgate_api::client::query_value;
+use lockgate_api::markdown::{self, UNREPORTED};
 use lockgate_api::wire::{ComponentRow, DiffFinding, DiffReply, DiffTests, StatusReply};
-use lockgate_api::{Client, Exit, markdown};
+use lockgate_api::{Client, Exit};
 use lockgate_ledger::release_diff::percent;
 use lockgate_model::{EnvName, ReleaseName, ServiceName};
 
@@ -115,7 +116,7 @@ fn findings(reply: &DiffReply) -> String {
     if reply.scans != (true, true) {
         return "  findings cannot be compared: a release has no vulnerability scan\n".to_owned();
     }
-    if reply.findings_added.is_empty() && reply.findings_fixed.is_empty() {
+    if reply.findings_added.is_empty() && reply.findings_fixed.is_empty() && reply.findings_unreported.is_empty() {
         return "  the findings are the same\n".to_owned();
     }
     let row = |mark: &str, finding: &DiffFinding| {
@@ -130,7 +131,13 @@ fn findings(reply: &DiffReply) -> String {
     };
     let added = reply.findings_added.iter().map(|finding| row("+", finding));
     let fixed = reply.findings_fixed.iter().map(|finding| row("-", finding));
-    format!("{}\n", table(&["", "finding", "severity", "package", "version", "fixed in"], added.chain(fixed)))
+    let unreported = reply.findings_unreported.iter().map(|finding| row("?", finding));
+    let rows = added.chain(fixed).chain(unreported);
+    let mut text = format!("{}\n", table(&["", "finding", "severity", "package", "version", "fixed in"], rows));
+    if !reply.findings_unreported.is_empty() {
+        text.push_str(&format!("  ? {UNREPORTED}\n"));
+    }
+    text
 }
 
 fn components(reply: &DiffReply) -> String {
@@ -185,4 +192,50 @@ fn gates(reply: &DiffReply) -> String {
     });
     let title = format!("gate in {environment}");
     table(&[title.as_str(), "before", "after", "reason", "found"], rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_longer_reported_is_not_told_as_fixed() {
+        let finding = DiffFinding {
+            id: "CVE-2026-1".to_owned(),
+            package: "pkg:npm/a".to_owned(),
+            version: "1".to_owned(),
+            severity: "high".to_owned(),
+            fixed: None,
+        };
+        let reply = |fixed: Vec<DiffFinding>, unreported: Vec<DiffFinding>| DiffReply {
+            from: "shop/web@1.3.0".parse().unwrap(),
+            to: "shop/web@1.5.0".parse().unwrap(),
+            repositories: (None, None),
+            commits: (None, None),
+            artifacts_removed: Vec::new(),
+            artifacts_added: Vec::new(),
+            size_bytes: (0, 0),
+            sboms: (true, true),
+            components: Vec::new(),
+            scans: (true, true),
+            findings_added: Vec::new(),
+            findings_fixed: fixed,
+            findings_unreported: unreported,
+            tests: (None, None),
+            coverage: (None, None),
+            configurations: Vec::new(),
+            environment: None,
+            gates: Vec::new(),
+            supposed: None,
+        };
+        let check = |reply: &DiffReply, mark: &str, is_told: bool| {
+            let text = findings(reply);
+            let line = text.lines().find(|line| line.contains("CVE-2026-1")).unwrap();
+            assert!(line.trim_start().starts_with(mark), "{text}");
+            assert_eq!(text.contains(UNREPORTED), is_told, "{text}");
+        };
+        check(&reply(vec![finding.clone()], Vec::new()), "-", false);
+        check(&reply(Vec::new(), vec![finding.clone()]), "?", true);
+        assert!(findings(&reply(Vec::new(), Vec::new())).contains("the same"));
+    }
 }

@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 use lockgate_api::Exit;
 use lockgate_api::wire::{BreakGlassRow, ChangeRow, FreezeRow, PersonRow, WaiverRow, Whoami};
 use lockgate_engine::where_index;
+use lockgate_model::EntryIndex;
 use lockgate_model::facts::SubjectKind;
 use lockgate_policy::{LintLevel, Permission, PolicySet, expiry_lint, run_tests};
 use lockgate_sign::ssh_signer::AgentSigner;
+use lockgate_store::LedgerStore;
 use lockgate_store_local::{LocalStore, Options, Recheck};
 use serde_json::json;
 
@@ -18,21 +20,29 @@ use crate::commands::access;
 use crate::commands::audit::{Scope, alarm, examine_all};
 use crate::commands::expiry::{Expiry, RED_DAYS, Warning, warnings};
 use crate::commands::policy::invalid;
+use crate::commands::up::alive;
 use crate::commands::waive::ending_soon;
 use crate::failure::{Failure, Outcome};
+use crate::serve::{begun_marker, check_high_water};
 use crate::terminal::table;
 use crate::world::World;
 
 enum Health {
     Ok,
     Warn,
-    Fail,
+    /// With how `doctor` ends where nothing else is wrong.
+    Fail(Exit),
 }
 
 /// One check: how it came out, its name, what was found, and what to do about it.
 type Row = (Health, &'static str, String, String);
 
-/// `lockgate doctor`: exit 1 when something is wrong.
+/// The file of a store.
+const DATABASE: &str = "ledger.db";
+/// What only a server can tell.
+const NEED_SERVER: [&str; 4] = ["emergency", "governance", "waivers", "access review"];
+
+/// `lockgate doctor`: exit 1 when something is wrong, 8 when that is the server alone, 9 for an integrity alarm.
 ///
 /// # Errors
 /// `DOCTOR_FAILED` with the number of failed checks.
@@ -46,15 +56,43 @@ pub fn doctor(world: &World, options: &cli::Doctor) -> Outcome {
     let mut rows = own_rows(world);
     rows.extend(store_row(world));
     rows.extend(starter_rows());
-    rows.extend(server_rows(world));
-    rows.extend(emergency_rows(world));
-    rows.extend(governance_rows(world));
-    rows.extend(waiver_rows(world));
-    rows.push(review_row(world));
+    match server_rows(world) {
+        Ok(found) => {
+            rows.extend(found);
+            rows.extend(emergency_rows(world));
+            rows.extend(governance_rows(world));
+            rows.extend(waiver_rows(world));
+            rows.push(review_row(world));
+        }
+        Err(server) => {
+            rows.push(server);
+            let unseen = |name| (Health::Warn, name, "not looked at: no server".to_owned(), String::new());
+            rows.extend(NEED_SERVER.map(unseen));
+        }
+    }
     show(world, &rows)?;
-    match rows.iter().filter(|row| matches!(row.0, Health::Fail)).count() {
+    let exits: Vec<Exit> = rows.iter().filter_map(|row| failed(&row.0)).collect();
+    match exits.len() {
         0 => Ok(Exit::Done),
-        failed => Err(Failure::new(Exit::Failed, "DOCTOR_FAILED", format!("{failed} checks failed"))),
+        count => Err(Failure::new(ending(&exits), "DOCTOR_FAILED", format!("{count} checks failed"))),
+    }
+}
+
+fn failed(health: &Health) -> Option<Exit> {
+    match health {
+        Health::Ok | Health::Warn => None,
+        Health::Fail(exit) => Some(*exit),
+    }
+}
+
+/// An alarm is told whatever else is wrong; that the server is away, only where nothing else is.
+fn ending(exits: &[Exit]) -> Exit {
+    if exits.contains(&Exit::Integrity) {
+        Exit::Integrity
+    } else if exits.iter().all(|exit| *exit == Exit::Unavailable) {
+        Exit::Unavailable
+    } else {
+        Exit::Failed
     }
 }
 
@@ -62,7 +100,7 @@ fn show(world: &World, rows: &[Row]) -> Result<(), Failure> {
     let word = |health: &Health| match health {
         Health::Ok => "ok",
         Health::Warn => "warn",
-        Health::Fail => "FAIL",
+        Health::Fail(_) => "FAIL",
     };
     let shown: Vec<_> = rows
         .iter()
@@ -85,7 +123,7 @@ fn own_rows(world: &World) -> Vec<Row> {
     let version = row(Health::Ok, "version", format!("lockgate {}", env!("CARGO_PKG_VERSION")), "");
     let context = match world.context() {
         Ok(context) => row(Health::Ok, "context", context.server.unwrap_or_else(|| "no server yet".to_owned()), ""),
-        Err(failure) => row(Health::Fail, "context", failure.message, "mend or remove context.toml"),
+        Err(failure) => row(Health::Fail(Exit::Failed), "context", failure.message, "mend or remove context.toml"),
     };
     let trust = match world.trust(None) {
         Ok(trust) => row(Health::Ok, "trust", format!("{} root key(s) pinned", trust.root_keys.len()), ""),
@@ -95,7 +133,7 @@ fn own_rows(world: &World) -> Vec<Row> {
         Ok(count) => row(Health::Ok, "keys", format!("{count} private files, readable by their owner alone"), ""),
         Err(path) => {
             let path = path.display();
-            row(Health::Fail, "keys", format!("others may read {path}"), &format!("chmod 600 {path}"))
+            row(Health::Fail(Exit::Failed), "keys", format!("others may read {path}"), &format!("chmod 600 {path}"))
         }
     };
     let agent = match world.keyring.agent.as_ref().map(|socket| AgentSigner::list(socket)) {
@@ -106,13 +144,62 @@ fn own_rows(world: &World) -> Vec<Row> {
     vec![version, context, trust, keys, agent]
 }
 
-/// Whether a flush failed since the host started: then no server starts here.
+/// Whether a server of this home would start on its data: not after a failed flush, and not on what is damaged. A server
+/// that runs has looked at it.
 fn store_row(world: &World) -> Option<Row> {
     let data = world.home.data();
-    (Recheck::is_due(&data) || Recheck::is_due(&access_log::directory(&data))).then(|| {
+    if Recheck::is_due(&data) || Recheck::is_due(&access_log::directory(&data)) {
         let found = "a flush failed since the host started, and no server starts".to_owned();
-        (Health::Fail, "store", found, "restart the host, or run `lockgate doctor --recheck`".to_owned())
+        let fix = "restart the host, or run `lockgate doctor --recheck`".to_owned();
+        return Some((Health::Fail(Exit::Failed), "store", found, fix));
+    }
+    let is_here = begun_marker(&world.home).exists() || data.join(DATABASE).exists();
+    if !is_here || alive(world).is_some() {
+        return None;
+    }
+    Some(match look_at_store(world, &data) {
+        Ok(found) => (Health::Ok, "store", found, String::new()),
+        Err(failure) => {
+            let fix = "keep it as it is, run `lockgate audit`, and restore a backup beside it".to_owned();
+            let found = format!("{}: {}", failure.code, failure.message);
+            (Health::Fail(failure.exit), "store", found, failure.hint.unwrap_or(fix))
+        }
     })
+}
+
+/// Opens both logs for reading, holds them against the marks of what was signed, and reads their newest entries.
+fn look_at_store(world: &World, data: &Path) -> Result<String, Failure> {
+    if !data.join(DATABASE).exists() {
+        return Err(Failure::new(
+            Exit::Integrity,
+            "LEDGER_MISSING",
+            "the keys of this home have begun a ledger, but its data is gone",
+        )
+        .hint("restore the data directory; a ledger is never begun twice with one key"));
+    }
+    let mark = world.home.high_water();
+    let entries = look_at_log(data, Options::default(), &mark, ("LEDGER_ROLLED_BACK", "ledger"))?;
+    let bytes = std::fs::metadata(data.join(DATABASE)).map_or(0, |facts| facts.len());
+    let found = format!("{entries} entries, {} MiB of database", bytes.div_ceil(1024 * 1024));
+    let directory = access_log::directory(data);
+    // Whoever removed the ledger's mark has decided to go on with what is there: see `access_log::open`.
+    if !directory.join(DATABASE).exists() && !(mark.exists() && world.home.access_high_water().exists()) {
+        return Ok(found);
+    }
+    let own = world.home.access_high_water();
+    let mark = if mark.exists() { own } else { mark };
+    let requests = look_at_log(&directory, access_log::options(), &mark, ("ACCESS_LOG_ROLLED_BACK", "access log"))?;
+    Ok(format!("{found}; access log of {requests} entries"))
+}
+
+fn look_at_log(dir: &Path, options: Options, mark: &Path, (code, log): (&str, &str)) -> Result<u64, Failure> {
+    let store = LocalStore::open_read_only(dir, options)?;
+    check_high_water(mark, &store, code, log)?;
+    let size = store.head()?.size.0;
+    if let Some(last) = size.checked_sub(1) {
+        store.entries(EntryIndex(last), 1)?;
+    }
+    Ok(size)
 }
 
 /// Whether the starters that the binary carries still pass their own tests.
@@ -121,7 +208,7 @@ fn starter_rows() -> Vec<Row> {
         let failed = PolicySet::starter(name)
             .and_then(|files| PolicySet::from_files(files).ok())
             .map_or(1, |set| run_tests(&set).iter().filter(|test| !test.passed).count());
-        let health = if failed == 0 { Health::Ok } else { Health::Fail };
+        let health = if failed == 0 { Health::Ok } else { Health::Fail(Exit::Failed) };
         let found = format!("starter `{name}`: {failed} of its tests fail");
         (health, "dry promotion", found, "reinstall: this binary is damaged".to_owned())
     };
@@ -129,11 +216,16 @@ fn starter_rows() -> Vec<Row> {
 }
 
 /// Whether the server answers, and whether somebody is signed in to it.
-fn server_rows(world: &World) -> Vec<Row> {
-    let info = match world.server_info() {
-        Ok(info) => info,
-        Err(failure) => return vec![(Health::Warn, "server", failure.message, "lockgate up".to_owned())],
-    };
+///
+/// # Errors
+/// The one row that says why there is none.
+fn server_rows(world: &World) -> Result<Vec<Row>, Row> {
+    let info = world.server_info().map_err(|failure| {
+        // Where none is known, as on a new machine, nothing is broken.
+        let health = if failure.code == "SERVER_UNKNOWN" { Health::Warn } else { Health::Fail(failure.exit) };
+        let fix = failure.hint.unwrap_or_else(|| "name the right server with --server URL".to_owned());
+        (health, "server", failure.message, fix)
+    })?;
     let health = if info.version == env!("CARGO_PKG_VERSION") { Health::Ok } else { Health::Warn };
     let found = format!("{}, version {}, {} entries", info.origin, info.version, info.entries);
     let server = (health, "server", found, "use the same version on both sides".to_owned());
@@ -141,7 +233,7 @@ fn server_rows(world: &World) -> Vec<Row> {
         Ok(me) => (Health::Ok, "sign-in", format!("{}: {}", me.person, me.permissions.join(", ")), String::new()),
         Err(failure) => (Health::Warn, "sign-in", failure.message, "lockgate login NAME".to_owned()),
     };
-    vec![server, sign_in]
+    Ok(vec![server, sign_in])
 }
 
 /// Whether somebody reviewed lately who may do what.
@@ -178,7 +270,7 @@ fn emergency_rows(world: &World) -> Vec<Row> {
     let health = match (unreviewed, open) {
         (0, 0) => Health::Ok,
         (0, _) => Health::Warn,
-        _ => Health::Fail,
+        _ => Health::Fail(Exit::Failed),
     };
     let found = format!("{unreviewed} not reviewed, {open} waiting for signatures");
     rows.push((health, "break-glass", found, "lockgate break-glass list".to_owned()));
@@ -299,7 +391,7 @@ fn key_rows(people: &[PersonRow], world: &World) -> Vec<Row> {
     }
     for warning in warnings {
         let own = me.as_ref() == Some(&warning.person);
-        let health = if own && red(&warning) { Health::Fail } else { Health::Warn };
+        let health = if own && red(&warning) { Health::Fail(Exit::Failed) } else { Health::Warn };
         let fix = if own { warning.fix } else { format!("{} runs: {}", warning.person, warning.fix) };
         rows.push((health, "key expiry", warning.text, fix));
     }
@@ -311,7 +403,7 @@ fn policy_row(policy: &PolicySet, world: &World) -> Row {
     match expiry_lint(policy, world.now()) {
         None => (Health::Ok, "policy expiry", "the policy set does not end soon".to_owned(), String::new()),
         Some(lint) => {
-            let health = if lint.level == LintLevel::Warning { Health::Fail } else { Health::Warn };
+            let health = if lint.level == LintLevel::Warning { Health::Fail(Exit::Failed) } else { Health::Warn };
             (health, "policy expiry", lint.message, lint.hint.unwrap_or_default())
         }
     }

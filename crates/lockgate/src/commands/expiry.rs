@@ -1,4 +1,4 @@
-//! Expiry: which keys end soon, told at 90, 30, 14, 7, 3 and 1 days (`attestation-formats.md`, section 6.2).
+//! Expiry: which keys end soon, told at 90, 30, 14, 7, 3 and 1 days.
 
 use lockgate_api::wire::{KeyRow, PersonRow};
 use lockgate_model::{PersonId, UnixMillis};
@@ -36,9 +36,9 @@ pub fn expiry(end: Option<UnixMillis>, now: UnixMillis) -> Expiry {
 /// A key that ends soon, or has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Warning {
-    /// How near.
+    /// How near the key's end is.
     pub expiry: Expiry,
-    /// Whose key.
+    /// The person whose key it is.
     pub person: PersonId,
     /// In words, with what to do.
     pub text: String,

@@ -664,7 +664,7 @@ pub const EXPLANATIONS: &[(&str, &str)] = &[
     ),
     ("TOO_MANY_SIGNATURES", "There are more signatures than are counted. Hand in those that are needed."),
     ("TOO_MANY_SUBJECTS", "The statement is about more things than are read. Make one for this release alone."),
-    ("TOO_MANY_TESTS", "The report lists more tests than are read. Hand it in in several files."),
+    ("TOO_MANY_TESTS", "The report lists more tests than are read. Hand it in in several files, in one command."),
     (
         "TRUST_INVALID",
         "The file is no trust file, or is damaged. Get it again over a channel that you trust, or pin a server's own statement with `lockgate trust pin`.",

@@ -69,7 +69,7 @@ pub fn freeze(world: &World, options: &cli::Freeze) -> Outcome {
     let reply: Acknowledged<Changed> = client.post("/v1/freezes", &request, Some(&world.random_hex()?))?;
     world.terminal.show(&reply, || {
         format!(
-            "FROZEN by {}: nothing is granted, and grants in use are refused\n{}\n  lift        lockgate unfreeze {} --reason ...",
+            "FROZEN by {}: nothing is granted but under break-glass, and grants in use are refused\n{}\n  lift        lockgate unfreeze {} --reason ...",
             request.by,
             logged_line(reply.logged.as_ref()),
             reply.result.index

@@ -62,6 +62,26 @@ pub const REASONS: &[(&str, &str)] = &[
         "Approvals name gates that come out otherwise, as another version of Lockgate decided them. It is a remark of the audit: this version cannot decide by those rules, so that it did not compare them. Everything else about these approvals was checked; an audit by the version of that time checks these too.",
     ),
     (
+        "TOO_MANY_OPEN",
+        "Somebody has as many keys, requests or delegations open as one may: every proof carries them. End one that is not needed.",
+    ),
+    (
+        "ATTESTATION_MISSING",
+        "A decision that allows or denies comes with two attestations, and this one has none. Something else has written to the store: keep a copy, and find out what.",
+    ),
+    (
+        "HOME_TAKEN",
+        "This home works with a ledger that is not its own, and `lockgate up` would begin another one, or put its own address and trust file in the place of what is pinned. Nothing was changed. Begin a ledger of your own in another home: `lockgate --home DIR up`, or LOCKGATE_HOME. If the other ledger is gone for good, move context.toml and trust.json away.",
+    ),
+    (
+        "TRUST_PINNED",
+        "Another ledger is pinned here already, with another beginning, log key or first owner. Nothing was changed. Find out over another channel why; pin it in another home with `lockgate --home DIR trust pin`, or in its place with `--replace`.",
+    ),
+    (
+        "NOTHING_TO_LEND",
+        "Whoever lends the right to approve has to have it. `lockgate access show NAME` lists what somebody may do, and by which role.",
+    ),
+    (
         "NOTHING_RUNS",
         "The service has never been let into that environment, so that there is nothing to compare. `lockgate status` shows what runs where.",
     ),
@@ -198,7 +218,7 @@ pub const REASONS: &[(&str, &str)] = &[
     ("REPLAY_DECISION", "The decision comes out differently on the same facts and policy set."),
     (
         "ROLLBACK_DETECTED",
-        "This machine has seen a longer ledger than is shown now. Entries were taken back: restore the newer data, and keep both checkpoints as proof.",
+        "This machine has seen a longer ledger than is shown now. Entries were taken back, as by a restored backup, or somebody between here and the server shows an older state. Ask over another network; where the server itself has no more, restore the newer data. Keep both checkpoints as proof.",
     ),
     (
         "EQUIVOCATION",

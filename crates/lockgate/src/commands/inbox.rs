@@ -7,6 +7,9 @@ use crate::failure::Outcome;
 use crate::terminal::table;
 use crate::world::World;
 
+/// How many characters of somebody's words a table shows; `--output json` has all of them.
+const SHOWN_CHARS: usize = 60;
+
 /// `lockgate inbox`.
 ///
 /// # Errors
@@ -20,39 +23,7 @@ pub fn inbox(world: &World) -> Outcome {
         inbox.next = more.next;
     }
     world.terminal.show(&inbox, || {
-        let mut rows = Vec::new();
-        for one in &inbox.promotions {
-            let lent = one.lent.iter().map(|lent| format!(" (your approval counts by delegation from {})", lent.from));
-            rows.push(vec![
-                one.promotion.to_string(),
-                format!("{} into {}", one.release, one.environment),
-                format!("{}: {}{}", one.requester, one.reason, lent.collect::<String>()),
-                one.missing.join("; "),
-                one.expires_at.rfc3339_secs(),
-                format!("lockgate approve {}", one.promotion),
-            ]);
-        }
-        for one in &inbox.changes {
-            rows.push(vec![
-                one.change.to_string(),
-                one.event.clone(),
-                one.signed_by.first().map(ToString::to_string).unwrap_or_default(),
-                format!("{} more to sign", one.missing),
-                one.expires_at.rfc3339_secs(),
-                format!("lockgate change sign {}", one.change),
-            ]);
-        }
-        for one in &inbox.waivers {
-            let asked = &one.asked;
-            rows.push(vec![
-                format!("entry {}", one.waiver),
-                format!("waive {} of {} for {} in {}", asked.finding, asked.gate, asked.service, asked.environment),
-                format!("{}: {}", asked.asked_by, asked.reason),
-                "another person's grant".to_owned(),
-                asked.expires_at.rfc3339_secs(),
-                format!("lockgate waive grant {}", one.waiver),
-            ]);
-        }
+        let rows = rows(&inbox);
         let mut text = match rows.is_empty() {
             true => "nothing waits for you".to_owned(),
             false => table(&["", "what", "from whom, why", "missing", "ends", "next"], rows),
@@ -63,4 +34,92 @@ pub fn inbox(world: &World) -> Outcome {
         text
     })?;
     Ok(Exit::Done)
+}
+
+/// One row for each thing that waits: promotions, changes, waivers.
+fn rows(inbox: &InboxReply) -> Vec<Vec<String>> {
+    let mut rows = Vec::new();
+    for one in &inbox.promotions {
+        // Whose right it is by is never cut off.
+        let lent = one.lent.iter().map(|lent| format!(" (your approval counts by delegation from {})", lent.from));
+        rows.push(vec![
+            one.promotion.to_string(),
+            format!("{} into {}", one.release, one.environment),
+            format!("{}: {}{}", one.requester, cut(&one.reason), lent.collect::<String>()),
+            cut(&one.missing.join("; ")),
+            one.expires_at.rfc3339_secs(),
+            format!("lockgate approve {}", one.promotion),
+        ]);
+    }
+    for one in &inbox.changes {
+        rows.push(vec![
+            one.change.to_string(),
+            one.event.clone(),
+            one.signed_by.first().map(ToString::to_string).unwrap_or_default(),
+            format!("{} more to sign", one.missing),
+            one.expires_at.rfc3339_secs(),
+            format!("lockgate change sign {}", one.change),
+        ]);
+    }
+    for one in &inbox.waivers {
+        let asked = &one.asked;
+        let what = format!("{} of {} for {} in {}", cut(&asked.finding), asked.gate, asked.service, asked.environment);
+        rows.push(vec![
+            format!("entry {}", one.waiver),
+            format!("waive {what}"),
+            format!("{}: {}", asked.asked_by, cut(&asked.reason)),
+            "another person's grant".to_owned(),
+            asked.expires_at.rfc3339_secs(),
+            format!("lockgate waive grant {}", one.waiver),
+        ]);
+    }
+    rows
+}
+
+/// The beginning of a text that is too long for a table, on one line.
+fn cut(text: &str) -> String {
+    let line = text.replace('\n', " ");
+    match line.char_indices().nth(SHOWN_CHARS).and_then(|(at, _)| line.get(..at)) {
+        Some(beginning) => format!("{}...", beginning.trim_end()),
+        None => line,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lockgate_api::wire::InboxPromotion;
+    use lockgate_model::UnixMillis;
+    use lockgate_model::facts::PromotionKind;
+
+    use super::*;
+
+    #[test]
+    fn long_words_do_not_make_a_row_wide() {
+        let promotion = InboxPromotion {
+            promotion: "P-3".parse().unwrap(),
+            release: "shop/web@1.4.2".parse().unwrap(),
+            environment: "production".parse().unwrap(),
+            kind: PromotionKind::Promotion,
+            requester: "dana".parse().unwrap(),
+            reason: "é ".repeat(400),
+            requested_at: UnixMillis(0),
+            expires_at: UnixMillis(1),
+            missing: vec!["2 approvals by group approvers, not by who asked for it".to_owned(); 12],
+            lent: Vec::new(),
+        };
+        let inbox = InboxReply {
+            promotions: vec![promotion],
+            changes: Vec::new(),
+            waivers: Vec::new(),
+            suspects: Vec::new(),
+            delegations: Vec::new(),
+            next: None,
+        };
+        let text = table(&["", "what", "from whom, why", "missing", "ends", "next"], rows(&inbox));
+        let widest = text.lines().map(|line| line.chars().count()).max().unwrap();
+        assert!(widest < 240, "{widest}: {text}");
+        assert!(text.contains("...") && text.contains("lockgate approve P-3"), "{text}");
+        assert_eq!(cut("a\nb"), "a b");
+        assert_eq!(cut(&"x".repeat(SHOWN_CHARS)), "x".repeat(SHOWN_CHARS));
+    }
 }

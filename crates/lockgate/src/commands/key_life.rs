@@ -75,9 +75,19 @@ pub fn rotate(world: &World, path: &Path, limits: &KeyLimits) -> Outcome {
 pub fn end(world: &World, name: &PersonId, fingerprint: &str, since: Option<u64>, reason: &str, yes: bool) -> Outcome {
     let (by, client, origin) = acting(world)?;
     // What cannot be is told before anybody is asked to sign it.
-    if !person_row(&client, name)?.keys.iter().any(|key| key.fingerprint == fingerprint) {
-        return Err(Failure::new(Exit::NotFound, "KEY_UNKNOWN", format!("`{name}` has no key `{fingerprint}`"))
-            .hint("`lockgate key list` lists everyone's fingerprints"));
+    let row = person_row(&client, name)?;
+    let key = row.keys.iter().find(|key| key.fingerprint == fingerprint).ok_or_else(|| {
+        Failure::new(Exit::NotFound, "KEY_UNKNOWN", format!("`{name}` has no key `{fingerprint}`"))
+            .hint("`lockgate key list` lists everyone's fingerprints")
+    })?;
+    // That an ended key was compromised is news; that it ends is none.
+    if since.is_none()
+        && key.ended.as_deref().is_some_and(|word| word != "suspect")
+        && let Some(at) = key.ended_at
+    {
+        let message = format!("the key {fingerprint} of `{name}` has ended already, with entry {at}");
+        return Err(Failure::new(Exit::Denied, "KEY_REVOKED", message)
+            .hint("where somebody else had it, say so with `lockgate key compromised`"));
     }
     let event = KeyRevoked {
         person: name.clone(),
@@ -167,7 +177,7 @@ pub fn recover(
     world.home.write_context(&context)?;
     let code = code_words(&Digest::of(&document));
     let told = format!(
-        "{0} is written\n  code  {code}\n  next  an owner compares the code with you and runs `lockgate invite {0}`",
+        "{0} is written\n  code  {code}\n  next  an owner compares the code with you and runs `lockgate invite {0}`\n  note  this home signs as {name} with the new key now; until the owner has done that, it is KEY_UNKNOWN",
         file.display()
     );
     world

@@ -6,7 +6,7 @@ use std::path::Path;
 use lockgate_api::Exit;
 use lockgate_api::wire::PersonRow;
 use lockgate_model::PersonId;
-use lockgate_policy::{Lint, LintLevel, expiry_lint, lints};
+use lockgate_policy::{Lint, LintLevel, PolicySet, expiry_lint, lints};
 use serde_json::json;
 
 use crate::commands::policy::read_policy;
@@ -18,7 +18,7 @@ use crate::world::World;
 /// # Errors
 /// `POLICY_INVALID` with every problem; `POLICY_DOUBTFUL` for warnings, with `--strict`.
 pub fn check(world: &World, dir: &Path, enrolled: bool, strict: bool) -> Outcome {
-    let set = read_policy(dir)?;
+    let set = read_set(dir, "check")?;
     let people = if enrolled { Some(enrolled_people(world)?) } else { None };
     let mut found: Vec<Lint> = expiry_lint(&set, world.now()).into_iter().collect();
     found.extend(lints(&set, people.as_ref()));
@@ -45,6 +45,22 @@ pub fn check(world: &World, dir: &Path, enrolled: bool, strict: bool) -> Outcome
                 .hint("`lockgate explain CODE` says what each is about"))
         }
     }
+}
+
+/// Reads the policy set in a directory. Where the one below it is meant, into which `lockgate init` writes, the command is
+/// named that does the same there.
+///
+/// # Errors
+/// `POLICY_MISSING`, or as [`read_policy`].
+pub fn read_set(dir: &Path, command: &str) -> Result<PolicySet, Failure> {
+    let below = dir.join("policy");
+    if dir.join("policy.toml").exists() || !below.join("policy.toml").is_file() {
+        return read_policy(dir);
+    }
+    let below = below.strip_prefix(".").unwrap_or(&below).display();
+    let message = format!("{} has no policy.toml, and {below} has one", dir.display());
+    Err(Failure::new(Exit::NotFound, "POLICY_MISSING", message)
+        .hint(format!("did you mean `lockgate policy {command} {below}`?")))
 }
 
 fn enrolled_people(world: &World) -> Result<BTreeSet<PersonId>, Failure> {

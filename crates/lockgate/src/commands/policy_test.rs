@@ -10,7 +10,7 @@ use lockgate_policy::{Coverage, TestResult, coverage, run_tests, same_lines};
 use serde_json::json;
 
 use crate::commands::change::line_differences;
-use crate::commands::policy::read_policy;
+use crate::commands::policy_check::read_set;
 use crate::failure::{Failure, Outcome};
 use crate::home::{read_file, write_file};
 use crate::terminal::table;
@@ -36,7 +36,7 @@ struct Mismatch {
 /// # Errors
 /// `POLICY_TESTS_FAILED`, `POLICY_TESTS_MISSING`, `POLICY_SNAPSHOT_DIFFERS` or `POLICY_COVERAGE_LOW`.
 pub fn test(world: &World, dir: &Path, options: TestOptions) -> Outcome {
-    let set = read_policy(dir)?;
+    let set = read_set(dir, "test")?;
     let results = run_tests(&set);
     let failed = results.iter().filter(|result| !result.passed).count();
     let covered = coverage(&set, &results);

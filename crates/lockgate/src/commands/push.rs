@@ -1,18 +1,24 @@
 //! Push and attest: hand in artifacts and evidence.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use lockgate_api::wire::{
-    Acknowledged, ArtifactRef, AttestRequest, Attested, Body, EvidenceBody, EvidenceRow, Logged, PublishRequest,
-    Published, SourceRef,
+    Acknowledged, ArtifactRef, AttestRequest, Attested, Body, EvidenceBody, EvidenceRow, EvidenceSignature, Logged,
+    PublishRequest, Published, SourceRef,
 };
-use lockgate_api::{Client, Exit};
-use lockgate_evidence::Format;
-use lockgate_model::{Digest, Limits, PersonId, ReleaseName};
+use lockgate_api::{Client, ClientError, Exit};
+use lockgate_evidence::statement::Statement;
+use lockgate_evidence::{Format, component, report};
+use lockgate_ledger::detached;
+use lockgate_model::facts::Claim;
+use lockgate_model::{Digest, Limits, PersonId, ReleaseName, SignerName};
+use lockgate_policy::EvidenceKind;
+use lockgate_sign::dsse::Envelope;
+use lockgate_sigstore::{Bundle, Content, container};
 
 use crate::cli::{self, EvidenceArgs};
 use crate::commands::verify::hash_file;
@@ -47,9 +53,12 @@ pub fn push(world: &World, options: &cli::Push) -> Outcome {
         .clone()
         .zip(options.source_commit.clone())
         .map(|(repository, commit)| SourceRef { repository, commit });
-    let request =
-        PublishRequest { release, artifacts, source, notes, evidence: evidence(world, &client, &options.evidence)? };
-    let reply: Acknowledged<Published> = client.post("/v1/releases", &request, Some(&world.random_hex()?))?;
+    let (files, evidence): (Vec<PathBuf>, Vec<EvidenceBody>) =
+        evidence(world, &client, &options.evidence)?.into_iter().unzip();
+    let request = PublishRequest { release, artifacts, source, notes, evidence };
+    let reply: Acknowledged<Published> = client
+        .post("/v1/releases", &request, Some(&world.random_hex()?))
+        .map_err(|error| naming_file(error, &files, &request.evidence))?;
     let published = &reply.result;
     world.terminal.show(&reply, || {
         let word = if published.repeated { "was published already, the same" } else { "is published" };
@@ -74,13 +83,16 @@ pub fn push(world: &World, options: &cli::Push) -> Outcome {
 /// What the server refuses, or a file that cannot be read.
 pub fn attest(world: &World, options: &cli::Attest) -> Outcome {
     let client = world.signed_in_as(&pusher(world)?)?;
-    let evidence = evidence(world, &client, &options.evidence)?;
+    let (files, evidence): (Vec<PathBuf>, Vec<EvidenceBody>) =
+        evidence(world, &client, &options.evidence)?.into_iter().unzip();
     if evidence.is_empty() {
         return Err(Failure::usage("EVIDENCE_MISSING", "there is no evidence to hand in")
             .hint("add --tests, --sbom, --scan, --sarif, --report, --provenance or --attestation"));
     }
     let request = AttestRequest { release: options.release.clone(), evidence };
-    let reply: Acknowledged<Attested> = client.post("/v1/evidence", &request, Some(&world.random_hex()?))?;
+    let reply: Acknowledged<Attested> = client
+        .post("/v1/evidence", &request, Some(&world.random_hex()?))
+        .map_err(|error| naming_file(error, &files, &request.evidence))?;
     world.terminal.show(&reply, || {
         format!(
             "evidence for {}\n{}{}",
@@ -108,10 +120,32 @@ fn evidence_lines(rows: &[EvidenceRow]) -> String {
             row.kind.clone(),
             row.digest.to_string(),
             if row.repeated { "known".to_owned() } else { String::new() },
+            row.signature.as_ref().map(signature_text).unwrap_or_default(),
         ]
     };
-    let lines = table(&["", "", "", ""], rows.iter().map(row));
+    let lines = table(&["", "", "", "", ""], rows.iter().map(row));
     lines.lines().skip(1).map(|line| format!("{line}\n")).collect()
+}
+
+/// How the verification of a signature ended, in words.
+fn signature_text(signature: &EvidenceSignature) -> String {
+    let EvidenceSignature { class, code, signers, by } = signature;
+    let by = by.join(" and ");
+    if !signers.is_empty() {
+        let names: Vec<&str> = signers.iter().map(SignerName::as_str).collect();
+        return format!("verified by {} with {by}", names.join(" and "));
+    }
+    let word = match class.as_str() {
+        "verified" | "without-log" => {
+            return format!("verified with {by}, which is no signer of the policy set: counts for nothing");
+        }
+        "signature-invalid" => "signature invalid",
+        "identity-mismatch" => "wrong signer: signed by nobody whom the policy set names",
+        "untrusted-root" => "untrusted root",
+        "without-time" => "nothing proves when it was signed",
+        other => other,
+    };
+    format!("{word} ({code})")
 }
 
 /// Says which statements were taken and will never count: whoever hands one in mostly thinks that it does.
@@ -165,7 +199,9 @@ fn upload_artifact(
         .to_owned();
     let bar = world.terminal.progress(&name, size_bytes, true);
     let mut hashed = HashedRead::start(file.take(size_bytes)).map_err(fail)?;
-    let stored = client.upload(&mut bar.wrap_read(&mut hashed), size_bytes, declared)?;
+    let stored = client
+        .upload(&mut bar.wrap_read(&mut hashed), size_bytes, declared)
+        .map_err(|error| other_bytes(path, error))?;
     bar.finish_and_clear();
     let (digest, sent) = hashed.finish();
     if stored.digest != digest || sent != size_bytes {
@@ -178,7 +214,20 @@ fn upload_artifact(
     Ok(ArtifactRef { digest, name, size_bytes })
 }
 
-fn evidence(world: &World, client: &Client, options: &EvidenceArgs) -> Result<Vec<EvidenceBody>, Failure> {
+/// Bytes that are not those of the digest that was named are not verified: that is no mistake of the command line.
+fn other_bytes(path: &Path, error: ClientError) -> Failure {
+    let failure = Failure::from(error);
+    match failure.code == "DIGEST_MISMATCH" {
+        true => {
+            let message = format!("{}: {}", path.display(), failure.message);
+            Failure { exit: Exit::Denied, message, ..failure }
+        }
+        false => failure,
+    }
+}
+
+/// Each piece of evidence, with the file that it comes from.
+fn evidence(world: &World, client: &Client, options: &EvidenceArgs) -> Result<Vec<(PathBuf, EvidenceBody)>, Failure> {
     let kinds: [(&[PathBuf], bool, Option<&str>); 7] = [
         (&options.tests, false, Some("tests")),
         (&options.sbom, false, Some("sbom")),
@@ -191,7 +240,7 @@ fn evidence(world: &World, client: &Client, options: &EvidenceArgs) -> Result<Ve
     let mut bodies = Vec::new();
     for (paths, signed, expect) in kinds {
         for path in paths {
-            let (format, path) = if signed { (None, path.as_path()) } else { named_format(path) };
+            let (format, path) = if signed { (None, path.as_path()) } else { named_format(path)? };
             let evidence = |body| EvidenceBody {
                 body,
                 signed,
@@ -199,11 +248,11 @@ fn evidence(world: &World, client: &Client, options: &EvidenceArgs) -> Result<Ve
                 expect: expect.map(str::to_owned),
             };
             if let (false, Some(size_bytes)) = (signed, large(path)?) {
-                bodies.push(evidence(upload_report(world, client, path, size_bytes)?));
+                bodies.push((path.to_owned(), evidence(upload_report(world, client, path, size_bytes)?)));
                 continue;
             }
-            for bytes in pieces(read_body(path)?, signed)? {
-                bodies.push(evidence(body_of(client, bytes)?));
+            for bytes in pieces(path, signed)? {
+                bodies.push((path.to_owned(), evidence(body_of(client, bytes)?)));
             }
         }
     }
@@ -211,25 +260,98 @@ fn evidence(world: &World, client: &Client, options: &EvidenceArgs) -> Result<Ve
 }
 
 /// `FORMAT=FILE` says which format a report has, for one that could be anyone's, such as an empty list.
-fn named_format(path: &Path) -> (Option<Format>, &Path) {
-    let named = path.to_str().and_then(|text| text.split_once('='));
-    match named.and_then(|(word, file)| Some((word.parse::<Format>().ok()?, file))) {
-        Some((format, file)) => (Some(format), Path::new(file)),
-        None => (None, path),
+///
+/// # Errors
+/// `EVIDENCE_UNKNOWN` where a word stands before the `=` that is no format, and no file is called so.
+fn named_format(path: &Path) -> Result<(Option<Format>, &Path), Failure> {
+    let Some((word, file)) = path.to_str().and_then(|text| text.split_once('=')) else { return Ok((None, path)) };
+    let is_word = !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+    match word.parse::<Format>() {
+        Ok(format) => Ok((Some(format), Path::new(file))),
+        Err(error) if is_word && !path.exists() => Err(Failure::usage(error.code, error.message)
+            .hint("write --report FORMAT=FILE, or --report FILE where the content shows the format")),
+        Err(_) => Ok((None, path)),
     }
 }
 
 /// The signatures of a file that holds many; a file that holds one goes as it is.
-fn pieces(bytes: Vec<u8>, signed: bool) -> Result<Vec<Vec<u8>>, Failure> {
+fn pieces(path: &Path, signed: bool) -> Result<Vec<Vec<u8>>, Failure> {
+    let bytes = read_body(path)?;
     if !signed {
         return Ok(vec![bytes]);
     }
     let refused = |refusal: lockgate_sigstore::Refusal| {
-        Failure::usage(refusal.reason.code(), refusal.detail).hint(refusal.reason.next_step())
+        Failure::usage(refusal.reason.code(), format!("{}: {}", path.display(), refusal.detail))
+            .hint(refusal.reason.next_step())
     };
-    match lockgate_sigstore::container::pieces(&bytes, &Limits::DEFAULT).map_err(refused)? {
+    match container::pieces(&bytes, &Limits::DEFAULT).map_err(refused)? {
         Some(pieces) => Ok(pieces),
         None => Ok(vec![bytes]),
+    }
+}
+
+/// What the server refuses, with the file that it means: the first one that does not read here either. The server knows
+/// pieces by their bytes and not by names; what it thinks of them is what counts.
+fn naming_file(error: ClientError, files: &[PathBuf], evidence: &[EvidenceBody]) -> Failure {
+    let failure = Failure::from(error);
+    if failure.exit != Exit::Usage {
+        return failure;
+    }
+    // Only a file can be read once more; standard input and pipes are at their end.
+    let is_file = |path: &Path| std::fs::metadata(path).is_ok_and(|facts| facts.is_file());
+    let meant = files.iter().zip(evidence).find(|(path, asked)| is_file(path) && !is_as_asked(path, asked));
+    match meant {
+        Some((path, _)) => {
+            let message = format!("{}: {}", path.display(), failure.message);
+            Failure { message, ..failure }
+        }
+        None => failure,
+    }
+}
+
+/// Whether a file reads as what it was handed in as.
+fn is_as_asked(path: &Path, asked: &EvidenceBody) -> bool {
+    let is_expected = |kind: &str| asked.expect.as_deref().is_none_or(|expected| expected == kind);
+    match asked.signed {
+        false => report_kind(path, asked.format.as_deref()).is_some_and(is_expected),
+        true => match pieces(path, true) {
+            Ok(pieces) => pieces.iter().all(|bytes| signed_kind(bytes).is_some_and(is_expected)),
+            Err(_) => false,
+        },
+    }
+}
+
+/// What a report is evidence of; `None` where it does not read.
+fn report_kind(path: &Path, format: Option<&str>) -> Option<&'static str> {
+    let open = || File::open(path).map(BufReader::new).ok();
+    let format = match format {
+        Some(word) => word.parse::<Format>().ok()?,
+        None => report::detect_from(&mut open()?)?,
+    };
+    let (claim, _) = component::read_report_from(format, &mut open()?, &Limits::DEFAULT).ok()?;
+    Some(claim.kind())
+}
+
+/// What a signature is evidence of; `None` where it does not read. Whether it is good is not asked.
+fn signed_kind(bytes: &[u8]) -> Option<&'static str> {
+    if Bundle::announced(bytes, &Limits::DEFAULT) {
+        let bundle = Bundle::parse(bytes, &Limits::DEFAULT).ok()?;
+        return match bundle.content() {
+            Content::Envelope(envelope) => statement_kind(envelope),
+            Content::Message { digest, .. } => digest.map(|_| "signature"),
+        };
+    }
+    if detached::is_minisign(bytes) {
+        return detached::minisign_of(bytes).ok()?.subject().map(|_| "signature");
+    }
+    statement_kind(&Envelope::parse(bytes, &Limits::DEFAULT).ok()?)
+}
+
+fn statement_kind(envelope: &Envelope) -> Option<&'static str> {
+    let statement = Statement::parse(&envelope.payload, &Limits::DEFAULT).ok()?;
+    match component::read_statement(&statement, &Limits::DEFAULT).0 {
+        Claim::Malformed { .. } => None,
+        claim => Some(EvidenceKind::word_of(&claim)),
     }
 }
 
@@ -309,12 +431,46 @@ mod tests {
     #[test]
     fn a_report_may_name_its_format() {
         let check = |text: &str, format: Option<Format>, file: &str| {
-            assert_eq!(named_format(Path::new(text)), (format, Path::new(file)), "{text}");
+            assert_eq!(named_format(Path::new(text)).unwrap(), (format, Path::new(file)), "{text}");
         };
         check("gitleaks=secrets.json", Some(Format::Gitleaks), "secrets.json");
         check("lcov=a=b.info", Some(Format::Lcov), "a=b.info");
         check("secrets.json", None, "secrets.json");
         check("./gitleaks=secrets.json", None, "./gitleaks=secrets.json");
-        check("other=secrets.json", None, "other=secrets.json");
+        check("a.b=secrets.json", None, "a.b=secrets.json");
+        let refused = named_format(Path::new("other=secrets.json")).unwrap_err();
+        assert_eq!((refused.exit, refused.code.as_str()), (Exit::Usage, "EVIDENCE_UNKNOWN"));
+        assert!(refused.message.contains("`other`") && refused.message.contains("gitleaks"), "{}", refused.message);
+        // A file may be called so.
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("other=secrets.json");
+        File::create(&file).unwrap();
+        assert_eq!(named_format(&file).unwrap(), (None, file.as_path()));
+    }
+
+    #[test]
+    fn it_is_told_how_verification_ended() {
+        let check = |class: &str, code: &str, signers: &[&str], by: &[&str], expected: &str| {
+            let signature = EvidenceSignature {
+                class: class.to_owned(),
+                code: code.to_owned(),
+                signers: signers.iter().map(|name| name.parse().unwrap()).collect(),
+                by: by.iter().map(|key| (*key).to_owned()).collect(),
+            };
+            let row = EvidenceRow {
+                kind: "provenance".to_owned(),
+                digest: Digest::of(b"evidence"),
+                repeated: false,
+                signature: Some(signature),
+            };
+            let lines = evidence_lines(&[row]);
+            assert!(lines.contains(expected), "{lines}");
+        };
+        check("without-log", "LOG_MISSING", &["ci"], &["SHA256:abc"], "verified by ci with SHA256:abc");
+        check("verified", "SIGNATURE_VERIFIED", &[], &["a@b.example"], "verified with a@b.example, which is no signer");
+        check("signature-invalid", "SIGNATURE_INVALID", &[], &[], "signature invalid (SIGNATURE_INVALID)");
+        check("identity-mismatch", "SIGNING_KEY_UNKNOWN", &[], &[], "wrong signer");
+        check("untrusted-root", "TRUST_ROOT_MISSING", &[], &[], "untrusted root (TRUST_ROOT_MISSING)");
+        check("unsigned", "SIGNATURE_MISSING", &[], &[], "unsigned (SIGNATURE_MISSING)");
     }
 }

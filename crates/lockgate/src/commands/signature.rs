@@ -30,6 +30,8 @@ use crate::world::World;
 pub const BUNDLE_BYTES: u64 = 64 * 1024 * 1024;
 /// How much of a file is hashed at once.
 const BLOCK_BYTES: usize = 256 * 1024;
+/// What is shown as expected where no signer was asked for.
+const ANYONE: &str = "anyone";
 /// The largest trust root or key file.
 pub const ROOT_BYTES: u64 = lockgate_sigstore::root::ROOT_BYTES;
 
@@ -77,7 +79,7 @@ pub const REASONS: &[(&str, &str)] = &[
     ("LOG_UNKNOWN", "The log is none of the trust root's. The bundle comes from another instance, or the root is old."),
     (
         "CHAIN_UNTRUSTED",
-        "The certificate does not lead to an authority of the trust root. Pin the root of the instance that signed.",
+        "The certificate, or a timestamp, does not lead to an authority of the trust root. Pin the root of the instance that signed.",
     ),
     ("TRUST_ROOT_INVALID", "The trust root cannot be used. Get it again from its owner, and compare its digest."),
     (
@@ -90,7 +92,7 @@ pub const REASONS: &[(&str, &str)] = &[
     ),
     (
         "SIGNATURE_UNSUPPORTED",
-        "The signature is well formed, and of a kind that is not verified. Sign with ECDSA P-256 into a bundle of version 0.3.",
+        "The signature is well formed, and of a kind that is not verified. Sign with ECDSA P-256 into a bundle of version 0.3, with a certificate that names its issuer; those of GitHub's release attestations name none.",
     ),
     ("SIGNING_KEY_REVOKED", "The owner of the key revoked it. Sign again with another."),
     ("SIGNING_KEY_UNKNOWN", "None of the keys that were given made the signature."),
@@ -146,9 +148,15 @@ fn verify(world: &World, options: &SignatureVerify) -> Ended {
         Outcome::WithoutLog(_) => found.detached || options.without_log,
         _ => false,
     };
-    let shown: Vec<Value> = found.iter().map(as_json).collect();
+    let shown: Vec<Value> = found.iter().map(|found| as_json(found, options)).collect();
     if let Some(good) = found.iter().find(counts) {
         world.terminal.show(&shown, || as_text(good))?;
+        if expected(options) == ANYONE {
+            world.terminal.say(
+                "note: nobody was asked for, so anyone's signature would do: name who has to have signed with --identity \
+                 and --issuer",
+            );
+        }
         return Ok(Exit::Done);
     }
     let best = found.iter().max_by_key(|found| found.outcome.rank());
@@ -158,8 +166,43 @@ fn verify(world: &World, options: &SignatureVerify) -> Ended {
             Failure::new(Exit::Denied, best.outcome.code(), "the signature is good, and no log proves it")
                 .hint("accept that with --without-log, or sign with a log")
         }
-        other => refused(other),
+        other => {
+            let failure = refused(other);
+            match other.refusal() {
+                Some(refusal) => failure.hint(next_step(refusal.reason, options)),
+                None => failure,
+            }
+        }
     })
+}
+
+/// Who has to have signed, as the word for it: nobody is asked for by default.
+fn expected(options: &SignatureVerify) -> &'static str {
+    match options {
+        SignatureVerify { keyring: Some(_), .. } => "keyring",
+        SignatureVerify { key: Some(_), .. } => "key",
+        SignatureVerify { identity: Some(_), .. } => "identity",
+        _ => ANYONE,
+    }
+}
+
+/// What to do next at the command line, where the signer is named by options and not by a policy set.
+fn next_step(reason: Reason, options: &SignatureVerify) -> &'static str {
+    match (reason, expected(options)) {
+        (Reason::SignerMismatch, _) => {
+            "check who signed; if it is the right one, name it with --identity, and who vouches for it with --issuer"
+        }
+        (Reason::SignatureType, "key") => {
+            "leave out --key, and name who has to have signed with --identity and --issuer"
+        }
+        (Reason::SignatureType, "identity") => {
+            "add --key FILE with the public key that belongs to the signature, in place of --identity and --issuer"
+        }
+        (Reason::SignatureType | Reason::KeyUnknown, ANYONE) => {
+            "add --key FILE with the public key that belongs to the signature, after checking whose it is"
+        }
+        (other, _) => other.next_step(),
+    }
 }
 
 /// The failure that a refusal ends a command with.
@@ -180,6 +223,13 @@ fn find(options: &SignatureVerify) -> Result<Vec<Found>, Failure> {
         return Ok(detached("openpgp", gpgv::verify(keyring, &options.signature, file)?));
     }
     let bytes = read_file(&options.signature, BUNDLE_BYTES)?;
+    if is_openpgp(&bytes, options) {
+        return Err(Failure::usage(
+            "KEY_MISSING",
+            "an OpenPGP signature needs the keyring of those who may have made it",
+        )
+        .hint("add --keyring FILE, as `gpg --export` writes it"));
+    }
     let text = std::str::from_utf8(&bytes).unwrap_or_default();
     if MinisignSignature::announced(text) {
         return Ok(detached("minisign", minisign(options, text)?));
@@ -200,6 +250,13 @@ fn find(options: &SignatureVerify) -> Result<Vec<Found>, Failure> {
     let key = options.key.as_deref().map(read_key).transpose()?;
     let roots = roots(&options.trust_root)?;
     Ok(items.iter().map(|item| examine(item, digest, options, key.as_ref(), &roots)).collect())
+}
+
+/// Whether a file is an OpenPGP signature: in armour, or as a packet of that type (RFC 9580, sections 4.2 and 5), which a
+/// raw signature by a key that was given may look like by chance.
+fn is_openpgp(bytes: &[u8], options: &SignatureVerify) -> bool {
+    let is_packet = matches!(bytes.first(), Some(0x88..=0x8b | 0xc2));
+    bytes.trim_ascii_start().starts_with(b"-----BEGIN PGP SIGNATURE-----") || (is_packet && options.key.is_none())
 }
 
 fn examine(
@@ -331,11 +388,12 @@ fn read_key(path: &Path) -> Result<PublicKey, Failure> {
     PublicKey::from_pem(&text).map_err(|error| Failure::usage("KEY_INVALID", error.to_string()))
 }
 
-fn as_json(found: &Found) -> Value {
+fn as_json(found: &Found, options: &SignatureVerify) -> Value {
     let fact = found.outcome.to_fact(None);
     let signed = found.outcome.signed();
     json!({
         "what": found.what,
+        "expected": expected(options),
         "class": fact.class,
         "code": fact.code,
         "identity": fact.identity,
@@ -346,7 +404,7 @@ fn as_json(found: &Found) -> Value {
         "time": fact.signed_at.map(|time| time.to_string()),
         "log": signed.map(|signed| signed.log.as_str()),
         "detail": found.outcome.refusal().map(|refusal| refusal.detail.clone()),
-        "next": found.outcome.refusal().map(|refusal| refusal.reason.next_step()),
+        "next": found.outcome.refusal().map(|refusal| next_step(refusal.reason, options)),
     })
 }
 

@@ -1,11 +1,13 @@
 //! Trust: what verifiers and other tools pin.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use lockgate_api::Exit;
 use lockgate_ledger::trust::allowed_signers;
 use lockgate_ledger::{Governance, TrustFile, sigstore};
 use lockgate_model::{Limits, UnixMillis};
+use lockgate_sign::ssh::SshPublicKey;
 use serde_json::json;
 
 use crate::cli;
@@ -21,7 +23,7 @@ use crate::world::World;
 pub fn trust(world: &World, options: &cli::Trust) -> Outcome {
     match options {
         cli::Trust::Export { to } => export(world, to),
-        cli::Trust::Pin { file, yes } => pin(world, file.as_deref(), *yes),
+        cli::Trust::Pin { file, replace, yes } => pin(world, file.as_deref(), *replace, *yes),
     }
 }
 
@@ -62,18 +64,65 @@ fn write_keys(to: &Path, trust: &TrustFile) -> Result<(), Failure> {
     write_file(&to.join("trust.json"), &own, 0o644)
 }
 
-fn pin(world: &World, file: Option<&Path>, yes: bool) -> Outcome {
+/// What is pinned here; a file that does not read pins nothing.
+fn pinned(world: &World) -> Option<TrustFile> {
+    let bytes = read_file(&world.home.trust(), Limits::DEFAULT.note_bytes as u64).ok()?;
+    TrustFile::from_bytes(&bytes).ok()
+}
+
+fn described(trust: &TrustFile) -> String {
+    let log = trust.tlog_policy.trim().replace('\n', "\n  ");
+    format!("  {log}\n  genesis    {}\n  root keys  {}", trust.genesis, root_keys(trust))
+}
+
+/// The origins and root keys, in one line.
+fn named(trust: &TrustFile) -> Result<String, Failure> {
+    let policy = trust.policy()?;
+    let origins: Vec<&str> = policy.logs().iter().map(|log| log.vkey.name()).collect();
+    Ok(format!("{} with root keys {}", origins.join(", "), root_keys(trust)))
+}
+
+fn root_keys(trust: &TrustFile) -> String {
+    let keys: Vec<String> = trust.root_keys.iter().map(SshPublicKey::fingerprint).collect();
+    keys.join(", ")
+}
+
+/// Whether two trust files are about two ledgers. The same ledger may be pinned anew, such as with witnesses.
+fn is_another_ledger(pinned: &TrustFile, stated: &TrustFile) -> Result<bool, Failure> {
+    let logs = |trust: &TrustFile| -> Result<BTreeSet<String>, Failure> {
+        Ok(trust.policy()?.logs().iter().map(|log| log.vkey.to_string()).collect())
+    };
+    Ok(pinned.genesis != stated.genesis || pinned.root_keys != stated.root_keys || logs(pinned)? != logs(stated)?)
+}
+
+fn pin(world: &World, file: Option<&Path>, replace: bool, yes: bool) -> Outcome {
     let trust = match file {
         Some(path) => TrustFile::from_bytes(&read_file(path, Limits::DEFAULT.note_bytes as u64)?)?,
         None => world.client()?.get::<TrustFile>("/v1/trust")?,
     };
-    let keys: Vec<String> = trust.root_keys.iter().map(lockgate_sign::ssh::SshPublicKey::fingerprint).collect();
-    world.terminal.say(format!(
-        "You are about to trust:\n  {}\n  genesis    {}\n  root keys  {}",
-        trust.tlog_policy.trim().replace('\n', "\n  "),
-        trust.genesis,
-        keys.join(", ")
-    ));
+    let before = pinned(world).filter(|before| *before != trust);
+    if let Some(before) = &before {
+        world.terminal.say(format!("Pinned here now:\n{}", described(before)));
+    }
+    if let Some(before) = &before
+        && is_another_ledger(before, &trust)?
+        && !replace
+    {
+        return Err(Failure::new(
+            Exit::Denied,
+            "TRUST_PINNED",
+            format!(
+                "another ledger is pinned here; nothing was changed\n  pinned  {}\n  stated  {}",
+                named(before)?,
+                named(&trust)?
+            ),
+        )
+        .hint(
+            "find out over another channel why it is another; `lockgate --home DIR trust pin` pins it beside this one, \
+             --replace in its place",
+        ));
+    }
+    world.terminal.say(format!("You are about to trust:\n{}", described(&trust)));
     if !yes && !world.terminal.confirm("Did you compare this over another channel, and trust it?")? {
         return Err(Failure::new(Exit::Failed, "NOT_CONFIRMED", "nothing was pinned"));
     }

@@ -1,25 +1,30 @@
 //! Up and down: a server on this machine, ready to use.
 
+mod beforehand;
+
 use std::fs;
+use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use lockgate_api::wire::{Acknowledged, Changed, Enrolment};
+use lockgate_api::wire::{Acknowledged, Changed, Enrolment, ServerInfo};
 use lockgate_api::{Client, Exit};
-use lockgate_ledger::TrustFile;
 use lockgate_ledger::governance::{ENROLMENT_NAMESPACE, EnrolmentDocument, document_bytes};
+use lockgate_ledger::{Event, Leaf, TrustFile};
 use lockgate_model::facts::SubjectKind;
-use lockgate_model::{EnvName, GroupName, PersonId, UnixMillis};
+use lockgate_model::{EntryIndex, EnvName, GroupName, Limits, PersonId, UnixMillis};
 use lockgate_sign::ssh_signer::{FileSigner, SshSigner};
+use lockgate_store::LedgerStore;
+use lockgate_store_local::{LocalStore, Options};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
 use crate::cli;
 use crate::failure::{Failure, Outcome};
 use crate::home::{Context, Running, make_directory, write_file};
 use crate::keyring::sign;
-use crate::serve::{begun_marker, demo_policy, setup_code_file};
+use crate::serve::{begun_marker, setup_code_file};
 use crate::world::World;
 
 /// How long a server may take to answer after its start.
@@ -28,11 +33,15 @@ const START: Duration = Duration::from_secs(20);
 const STOP: Duration = Duration::from_secs(20);
 /// How long to wait between two looks.
 const LOOK: Duration = Duration::from_millis(20);
+/// The groups of the first owner.
+const FIRST_OWNER_GROUPS: [&str; 2] = ["owners", "developers"];
+/// Among how many entries of a ledger's beginning its first owner is looked for; as a rule it is the second one.
+const FIRST_ENTRIES: usize = 16;
 
 /// `lockgate up`.
 ///
 /// # Errors
-/// When the server does not start, or set-up is refused.
+/// What is refused beforehand, in [`beforehand::check`]; when the server does not start, or set-up is refused.
 pub fn up(world: &World, options: &cli::Up) -> Outcome {
     if let Some(running) = alive(world) {
         return Err(Failure::new(
@@ -43,9 +52,7 @@ pub fn up(world: &World, options: &cli::Up) -> Outcome {
         .hint("stop it with `lockgate down`"));
     }
     let begun = begun_marker(&world.home).exists();
-    if options.demo && !begun {
-        demo_policy(&options.policy)?;
-    }
+    beforehand::check(world, options)?;
     let mut child = start(world, options)?;
     let running = match wait_ready(world, &mut child) {
         Ok(running) => running,
@@ -56,21 +63,43 @@ pub fn up(world: &World, options: &cli::Up) -> Outcome {
             return Err(failure);
         }
     };
-    if let Err(failure) = set_up(world, options, &running.url) {
-        stop(running.pid)?;
-        return Err(failure);
+    let info = match set_up(world, options, &running.url) {
+        Ok(info) => info,
+        Err(failure) => {
+            stop(running.pid)?;
+            return Err(failure);
+        }
+    };
+    if begun {
+        note_ignored(world, options, &info);
     }
-    if begun && (options.policy != "starter" || options.origin.is_some()) {
-        world.terminal.say(
-            "note: this home has a ledger already, which --policy and --origin do not change\n  next  `lockgate policy \
-             activate DIR --reason ...` proposes another policy set",
-        );
-    }
-    told(world, options, &running)?;
+    told(world, options, &running, &info)?;
     match options.detach {
         true => Ok(Exit::Done),
         false => wait_foreground(child),
     }
+}
+
+/// Says which options came too late: they are about the beginning of a ledger, and there is one.
+fn note_ignored(world: &World, options: &cli::Up, info: &ServerInfo) {
+    let enrolled = !info.setup_needed;
+    let ignored: Vec<&str> = [
+        ("--policy", options.policy != "starter"),
+        ("--origin", options.origin.is_some()),
+        ("--name", enrolled && options.name.is_some()),
+        ("--key", enrolled && options.key.is_some()),
+    ]
+    .into_iter()
+    .filter_map(|(option, is_given)| is_given.then_some(option))
+    .collect();
+    if ignored.is_empty() {
+        return;
+    }
+    let next = match options.policy == "starter" {
+        true => String::new(),
+        false => "\n  next  `lockgate policy activate DIR --reason ...` proposes another policy set".to_owned(),
+    };
+    world.terminal.say(format!("note: this home has a ledger already; ignored: {}{next}", ignored.join(", ")));
 }
 
 fn start(world: &World, options: &cli::Up) -> Result<Child, Failure> {
@@ -159,19 +188,20 @@ fn last_error(log: &str) -> Option<Failure> {
     Some(failure)
 }
 
-/// Enrols whoever has to be there, once.
-fn set_up(world: &World, options: &cli::Up, url: &str) -> Result<(), Failure> {
+/// Enrols whoever has to be there, once; gives what the server said of itself before.
+fn set_up(world: &World, options: &cli::Up, url: &str) -> Result<ServerInfo, Failure> {
     let mut context = world.context()?;
     context.server = Some(url.to_owned());
     world.home.write_context(&context)?;
-    let info: lockgate_api::wire::ServerInfo = Client::new(url, None).get("/v1/server")?;
+    let info: ServerInfo = Client::new(url, None).get("/v1/server")?;
     if !info.setup_needed {
-        return Ok(());
+        return Ok(info);
     }
     let code = fs::read_to_string(setup_code_file(&world.home))
         .map_err(|error| Failure::file(&setup_code_file(&world.home), &error))?;
     let code = code.trim();
-    match options.demo {
+    // What the ledger is was decided when it was begun.
+    match info.demo {
         true => demo_people(world, &mut context, &info.origin, url, code)?,
         false => first_owner(world, options, &mut context, &info.origin, url, code)?,
     }
@@ -182,7 +212,7 @@ fn set_up(world: &World, options: &cli::Up, url: &str) -> Result<(), Failure> {
     write_file(&world.home.trust(), &bytes, 0o644)?;
     // Used: it would be refused from now on.
     let _ = fs::remove_file(setup_code_file(&world.home));
-    Ok(())
+    Ok(info)
 }
 
 fn groups(names: &[&str]) -> Result<Vec<GroupName>, Failure> {
@@ -209,15 +239,8 @@ fn first_owner(
     url: &str,
     code: &str,
 ) -> Result<(), Failure> {
-    let person = match &options.name {
-        Some(person) => person.clone(),
-        None => name(&world.user.clone().unwrap_or_default().to_lowercase())?,
-    };
-    let signer = match &options.key {
-        Some(path) => world.keyring.signer(context, &person, Some(path))?,
-        None => world.keyring.own()?,
-    };
-    let groups = groups(&["owners", "developers"])?;
+    let (person, signer) = beforehand::first_owner(world, options)?;
+    let groups = groups(&FIRST_OWNER_GROUPS)?;
     let request = enrolment(origin, &person, SubjectKind::Person, &groups, signer.as_ref())?;
     let request = Enrolment { code: Some(code.to_owned()), ..request };
     let _: Acknowledged<Changed> = Client::new(url, None).post("/v1/setup", &request, None)?;
@@ -322,32 +345,63 @@ pub fn generate(path: &Path, comment: &str) -> Result<(), Failure> {
     write_file(&path.with_extension("pub"), format!("{}\n", signer.public_line()).as_bytes(), 0o644)
 }
 
-fn told(world: &World, options: &cli::Up, running: &Running) -> Result<(), Failure> {
+fn told(world: &World, options: &cli::Up, running: &Running, info: &ServerInfo) -> Result<(), Failure> {
     let context = world.context()?;
     let home = world.home.path().display();
-    let next = match options.demo {
+    let next = match info.demo {
         true => {
             "lockgate push app.tar.gz --service shop/web --version 1.4.2 --tests junit.xml --sbom sbom.cdx.json --scan trivy.json"
                 .to_owned()
         }
-        false => format!(
-            "lockgate --server {} key enrol NAME --group approvers   (on the second person's machine)",
-            options.front.url.as_deref().unwrap_or(&running.url)
-        ),
+        false => invitation(options.front.url.as_deref(), &running.url),
     };
     let person = context.person.as_ref().map(PersonId::as_str).unwrap_or("-").to_owned();
-    let shown = serde_json::json!({ "url": running.url, "pid": running.pid, "home": world.home.path(), "person": person, "demo": options.demo, "dashboard": "lockgate dashboard", "next": next });
+    let owner = first_owner_on_record(world).map_or("-".to_owned(), |owner| owner.to_string());
+    let shown = serde_json::json!({ "url": running.url, "pid": running.pid, "home": world.home.path(), "person": person, "owner": owner, "demo": info.demo, "dashboard": "lockgate dashboard", "next": next });
     world.terminal.show(&shown, || {
-        let people = match options.demo {
-            true => "  people     dana (developer), sam (owner and approver), ci (machine)\n".to_owned(),
-            false => format!("  owner      {person}\n"),
+        let people = match (info.demo, owner == person) {
+            (true, _) => "  people     dana (developer), sam (owner and approver), ci (machine)\n".to_owned(),
+            (false, true) => format!("  owner      {owner}\n"),
+            (false, false) => format!("  owner      {owner}\n  you        {person}\n"),
         };
         let stop = if options.detach { "lockgate down" } else { "Ctrl-C" };
-        let dashboard = if options.demo { "lockgate dashboard --as sam" } else { "lockgate dashboard" };
+        let dashboard = if info.demo { "lockgate dashboard --as sam" } else { "lockgate dashboard" };
         format!(
             "lockgate is up\n  url        {}\n  home       {home}\n{people}  dashboard  {dashboard}\n  stop       {stop}\n  next       {next}",
             running.url
         )
+    })
+}
+
+/// How a second person begins, where they reach this server: not everybody reaches what it listens on.
+fn invitation(told: Option<&str>, listens: &str) -> String {
+    let enrol = |url: &str| format!("lockgate --server {url} key enrol NAME --group approvers");
+    if let Some(url) = told {
+        return format!("{}   (on the second person's machine)", enrol(url));
+    }
+    match listens.strip_prefix("http://").and_then(|address| address.parse::<SocketAddr>().ok()) {
+        Some(address) if address.ip().is_unspecified() => {
+            let url = format!("http://ADDRESS:{}", address.port());
+            format!("{}   (on the second person's machine; ADDRESS is this one's, and --url URL names it)", enrol(&url))
+        }
+        Some(address) if address.ip().is_loopback() => {
+            let how = "for others, start it with --listen ADDRESS:PORT, or behind a proxy with --url URL";
+            format!("{}   (on this machine alone; {how})", enrol(listens))
+        }
+        _ => format!("{}   (on the second person's machine)", enrol(listens)),
+    }
+}
+
+/// The first owner, as the ledger has it; the store is read beside the server, which tells nobody who is not signed in.
+fn first_owner_on_record(world: &World) -> Option<PersonId> {
+    let store = LocalStore::open_read_only(&world.home.data(), Options { readers: 1, ..Options::default() }).ok()?;
+    let leaves = store.entries(EntryIndex(0), FIRST_ENTRIES).ok()?;
+    leaves.iter().find_map(|leaf| match Leaf::decode(leaf, &Limits::DEFAULT) {
+        Ok(Leaf::Entry(entry)) => match entry.event {
+            Event::PersonEnrolled(enrolled) => Some(enrolled.person),
+            _ => None,
+        },
+        _ => None,
     })
 }
 
@@ -360,7 +414,8 @@ fn wait_foreground(mut child: Child) -> Outcome {
     }
 }
 
-fn alive(world: &World) -> Option<Running> {
+/// The server of this home, if it runs and answers.
+pub fn alive(world: &World) -> Option<Running> {
     let running = world.home.running()?;
     let pid = Pid::from_raw(i32::try_from(running.pid).ok()?)?;
     test_kill_process(pid).ok()?;

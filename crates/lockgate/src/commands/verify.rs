@@ -10,11 +10,10 @@ use lockgate_api::wire::GrantReply;
 use lockgate_ledger::TrustFile;
 use lockgate_ledger::bundle::{self, Query, Refusal, Verified};
 use lockgate_model::{Digest, Hasher, Limits};
-use lockgate_tlog::checkpoint::Checkpoint;
 use serde_json::json;
 
 use crate::cli;
-use crate::commands::approve::remember;
+use crate::commands::approve::fetch_newest;
 use crate::failure::{Failure, Outcome};
 use crate::home::read_file;
 use crate::serve::read_checkpoint;
@@ -55,12 +54,13 @@ fn online(world: &World, options: &cli::Verify, trust: &TrustFile, query: &Query
         query_value(query.service.as_str()),
         query_value(query.environment.as_str())
     );
-    let grant: GrantReply = client.get(&path)?;
-    let bytes = client.get_bytes(&format!("/v1/promotions/{}/bundle", grant.promotion))?;
-    let verified = check(&bytes, trust, query, world, &options.file)?;
-    let origin = verified.state.governance()?.origin().to_owned();
-    let now = Checkpoint { origin, size: verified.checkpoint_size, root: verified.checkpoint_root };
-    remember(world, &client, trust, &now, &verified.checkpoint)?;
+    // The grant is asked for with each bundle: it is a part of the state that has to be new enough.
+    let (_, verified) = fetch_newest(world, &client, trust, || {
+        let grant: GrantReply = client.get(&path)?;
+        let bytes = client.get_bytes(&format!("/v1/promotions/{}/bundle", grant.promotion))?;
+        let verified = check(&bytes, trust, query, world, &options.file)?;
+        Ok((bytes, verified))
+    })?;
     Ok(verified)
 }
 

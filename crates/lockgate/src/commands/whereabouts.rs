@@ -42,7 +42,7 @@ fn shown(reply: &WhereReply) -> String {
         None => "runs in".to_owned(),
     };
     let rows = reply.rows.iter().map(|row| {
-        vec![row.release.to_string(), row.matched.clone(), artifacts(row), via(row), row.detail.clone(), runs(row)]
+        vec![row.release.to_string(), row.matched.clone(), artifacts(row), via(row), detail(row), runs(row)]
     });
     table(&["release", "what", "artifact", "via", "detail", when.as_str()], rows)
 }
@@ -57,6 +57,14 @@ fn via(row: &WhereRow) -> String {
         (_, Some(promotion)) => format!("{} of {promotion}", row.kind),
         (Some(digest), None) => format!("{} {digest}", row.kind),
         (None, None) => row.kind.clone(),
+    }
+}
+
+/// In words; what no trusted signature stands behind is told as such before anything else.
+fn detail(row: &WhereRow) -> String {
+    match row.unverified {
+        true => format!("unverified: {}", row.detail),
+        false => row.detail.clone(),
     }
 }
 

@@ -3,6 +3,7 @@
 use lockgate_api::Exit;
 use lockgate_api::wire::{ApprovalRow, GateRow, PromotionReply};
 use lockgate_model::Digest;
+use lockgate_model::facts::Verdict;
 
 use crate::cli;
 use crate::failure::Outcome;
@@ -69,10 +70,10 @@ fn explained(reply: &PromotionReply) -> String {
         line("granted", format!("until {until}"));
     }
     if let Some(closed) = &reply.closed {
-        line("ended", crate::terminal::printable(closed));
+        line("ended", ended(reply, closed));
     }
     for approval in &reply.approvals {
-        let verb = if approval.verdict == lockgate_model::facts::Verdict::Approve { "approved" } else { "rejected" };
+        let verb = if approval.verdict == Verdict::Approve { "approved" } else { "rejected" };
         line(verb, format!("by {} with {} at entry {}", approval.person, approval.key, approval.index));
         line("", review_text(approval));
         if let Some(comment) = &approval.comment {
@@ -91,6 +92,19 @@ fn explained(reply: &PromotionReply) -> String {
         text.push_str(&gate_text(gate));
     }
     text
+}
+
+/// How it ended without a grant. Of a rejection the ledger keeps the comment as the reason, which alone reads as if it had
+/// happened by itself.
+fn ended(reply: &PromotionReply, closed: &str) -> String {
+    let by = reply.approvals.iter().rfind(|row| row.verdict == Verdict::Reject && !row.withdrawn);
+    match by.filter(|_| reply.status == "rejected") {
+        None => crate::terminal::printable(closed),
+        Some(row) => match &row.comment {
+            None => format!("rejected by {}", row.person),
+            Some(comment) => format!("rejected by {}: {}", row.person, crate::terminal::printable(comment)),
+        },
+    }
 }
 
 /// How the approver looked at it, in one line.

@@ -277,12 +277,8 @@ impl Copied {
         self.connection.execute_batch(&format!("BEGIN; {tables}")).unwrap();
         let mut tree = Tree::empty();
         for (index, leaf) in (0_i64..).zip(&history.leaves) {
-            let hash = leaf_hash(leaf);
-            tree.append(hash);
-            self.put(
-                "INSERT INTO entry (idx, bytes, leaf_hash) VALUES (?1, ?2, ?3)",
-                params![index, leaf, hash.as_bytes().as_slice()],
-            );
+            tree.append(leaf_hash(leaf));
+            self.put("INSERT INTO entry (idx, bytes) VALUES (?1, ?2)", params![index, leaf]);
             self.put_streams(index, leaf);
         }
         for tile in tree.take_tiles() {

@@ -36,7 +36,11 @@ fn sql(data: &Path, statements: &str) {
 }
 
 fn blob(data: &Path) -> PathBuf {
-    let name = Digest::of(&artifact("1.4.2")).hex();
+    blob_of(data, &Digest::of(&artifact("1.4.2")))
+}
+
+fn blob_of(data: &Path, digest: &Digest) -> PathBuf {
+    let name = digest.hex();
     data.join("blobs/sha256").join(&name[..2]).join(&name[2..4]).join(&name)
 }
 
@@ -56,8 +60,8 @@ fn triggers_stand_in_the_way_of_an_edit() {
     for statement in [
         "UPDATE entry SET bytes = bytes WHERE idx = 3",
         "DELETE FROM entry WHERE idx = 3",
-        "INSERT INTO entry (idx, bytes, leaf_hash) VALUES (1000, x'00', zeroblob(32))",
-        "REPLACE INTO entry (idx, bytes, leaf_hash) VALUES (3, x'00', zeroblob(32))",
+        "INSERT INTO entry (idx, bytes) VALUES (1000, x'00')",
+        "REPLACE INTO entry (idx, bytes) VALUES (3, x'00')",
         "UPDATE head SET size = size - 1",
         "DELETE FROM document",
     ] {
@@ -86,8 +90,7 @@ fn edited_rows_are_named() {
     let swapped = edit(
         "swapped",
         "DROP TRIGGER entry_stands; CREATE TABLE kept AS SELECT * FROM entry;
-         UPDATE entry SET bytes = (SELECT bytes FROM kept WHERE kept.idx = 11 - entry.idx),
-             leaf_hash = (SELECT leaf_hash FROM kept WHERE kept.idx = 11 - entry.idx) WHERE idx IN (5, 6);
+         UPDATE entry SET bytes = (SELECT bytes FROM kept WHERE kept.idx = 11 - entry.idx) WHERE idx IN (5, 6);
          DROP TABLE kept;",
     );
     check_alarm(&lockgate, &swapped, "STREAM_BROKEN", "entry 5");
@@ -107,6 +110,8 @@ fn edited_rows_are_named() {
              (SELECT id FROM stream WHERE name = 'governance') AND seq = 2;",
     );
     check_alarm(&lockgate, &stream, "STREAM_INDEX_MISMATCH", "governance");
+    let newest = edit("newest", "UPDATE stream SET idx = idx - 1 WHERE name = 'governance';");
+    check_alarm(&lockgate, &newest, "STREAM_INDEX_MISMATCH", "the newest entry of `governance`");
     let note = edit("note", "UPDATE checkpoint SET note = CAST(replace(CAST(note AS TEXT), '=', '+') AS BLOB);");
     audit(&lockgate, &note, &[]).exits(9);
     // The original is what it was.
@@ -143,6 +148,33 @@ fn changed_and_missing_artifacts_are_named() {
     let missing = copy(&lockgate, "missing");
     fs::remove_file(blob(&missing)).unwrap();
     check_alarm(&lockgate, &missing, "BLOB_MISSING", "shop/web@1.4.2");
+}
+
+#[test]
+fn changed_notes_and_snapshots_of_feeds_are_named() {
+    let lockgate = Instance::demo();
+    fs::write(lockgate.file("notes.md"), "what is new").unwrap();
+    lockgate.push("1.4.2", "trivy.json").exits(0);
+    let snapshot = fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../evidence/testdata/kev.json")).unwrap();
+    lockgate.write("kev.json", snapshot.clone());
+    lockgate.run(&["feed", "update", "--kind", "kev", "--file", "kev.json", "--as", "sam"]).exits(0);
+    fs::write(lockgate.file("app-1.5.0"), artifact("1.5.0")).unwrap();
+    let push = ["push", "app-1.5.0", "--service", "shop/web", "--version", "1.5.0", "--notes", "notes.md"];
+    lockgate.run(&push).exits(0);
+    lockgate.stop();
+    audit(&lockgate, &copy(&lockgate, "untouched"), &[]).exits(0);
+    let notes = Digest::of(b"what is new");
+    let forged = copy(&lockgate, "forged");
+    let row = format!("WHERE digest = x'{}'", notes.hex());
+    sql(&forged, &format!("DROP TRIGGER document_stands; UPDATE document SET bytes = x'00' {row};"));
+    check_alarm(&lockgate, &forged, "DIGEST_MISMATCH", &notes.to_string());
+    let gone = copy(&lockgate, "gone");
+    sql(&gone, &format!("DROP TRIGGER document_stays; DELETE FROM document {row};"));
+    audit(&lockgate, &gone, &[]).refused(9, "AUDIT_FAILED").says(&notes.to_string());
+    let snapshot = Digest::of(&snapshot);
+    let unread = copy(&lockgate, "unread");
+    fs::remove_file(blob_of(&unread, &snapshot)).unwrap();
+    audit(&lockgate, &unread, &[]).refused(9, "AUDIT_FAILED").says(&snapshot.to_string());
 }
 
 #[test]

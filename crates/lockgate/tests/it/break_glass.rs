@@ -19,6 +19,9 @@ fn two_people_let_a_release_past_the_gates_and_a_third_reviews_it() {
     lockgate.run(&by("dana")).refused(4, "NOT_PERMITTED");
     lockgate.run(&by("ci")).refused(4, "NOT_PERMITTED");
     lockgate.run(&OPEN[..3]).refused(2, "ARGUMENT_MISSING");
+    let nowhere: Vec<&str> =
+        by("sam").into_iter().map(|word| if word == "production" { "prodution" } else { word }).collect();
+    lockgate.run(&nowhere).refused(6, "ENVIRONMENT_UNKNOWN").says("dev, staging, production");
     let long = [&by("sam")[..], &["--expires", "9h"]].concat();
     lockgate.run(&long).refused(2, "BREAK_GLASS_EXPIRY");
     let first = lockgate.json(&by("sam"), 5);
@@ -75,6 +78,11 @@ fn alone_one_person_is_enough_and_cannot_review_it() {
     let made = lockgate.json(&[&OPEN[..], &["--as", "sam"]].concat(), 0);
     assert_eq!(made["result"]["status"], "granted");
     let entry = made["result"]["break_glass"].as_u64().unwrap().to_string();
-    lockgate.run(&["break-glass", "review", &entry, "--finding", "fine", "--as", "sam"]).refused(3, "SOD_SELF");
+    // What nobody can do yet is told with who could.
+    let enrol = "lockgate key enrol";
+    let review = ["break-glass", "review", &entry, "--finding", "fine", "--as", "sam"];
+    lockgate.run(&review).refused(3, "SOD_SELF").says(enrol);
+    let again = [&OPEN[..], &["--as", "sam"]].concat();
+    lockgate.run(&again).refused(7, "BREAK_GLASS_UNREVIEWED").says(enrol);
     lockgate.verify("1.0.0", &[]).exits(0).says("BREAK-GLASS");
 }

@@ -74,6 +74,18 @@ fn a_bundle_of_what_was_not_granted_proves_no_grant() {
 }
 
 #[test]
+fn a_bundle_says_what_it_proves_and_is_taken_apart_alone() {
+    let lockgate = Instance::pending();
+    let get = || lockgate.run(&["bundle", "get", "P-3", "--file", "p3.lockgate"]).exits(0);
+    get().says("proves that P-3 is pending, and no grant");
+    lockgate.run(&["approve", "P-3", "--as", "sam", "--yes"]).exits(0);
+    get().says("proves that P-3 is granted");
+    let extract = ["bundle", "extract", "p3.lockgate", "--to", "parts"];
+    lockgate.run(&extract).exits(0);
+    lockgate.run(&extract).refused(7, "DIRECTORY_NOT_EMPTY");
+}
+
+#[test]
 fn no_changed_byte_goes_unnoticed() {
     let lockgate = Instance::granted();
     let bytes = fetch(&lockgate);

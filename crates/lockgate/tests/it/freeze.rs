@@ -43,7 +43,7 @@ fn another_environment_is_not_frozen_and_a_typo_freezes_nothing() {
     let freeze = |scope: &[&str]| {
         lockgate.run(&[&["freeze"][..], scope, &["--reason", "incident", "--yes", "--as", "sam"]].concat())
     };
-    freeze(&["--environment", "prodution"]).refused(2, "FREEZE_SCOPE");
+    freeze(&["--environment", "prodution"]).refused(6, "ENVIRONMENT_UNKNOWN").says("dev, staging, production");
     freeze(&["--service", "shop/wep"]).refused(6, "SERVICE_UNKNOWN");
     freeze(&["--environment", "staging"]).exits(0);
     lockgate.verify("1.4.2", &[]).exits(0);

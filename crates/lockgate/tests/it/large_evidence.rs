@@ -1,7 +1,8 @@
 //! A report that is larger than the memory that handing it in may take: sent, read, decided on and audited as it comes.
 
 use std::fs::{self, File};
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, Read as _, Write};
+use std::net::TcpStream;
 
 use serde_json::Value;
 
@@ -9,6 +10,8 @@ use crate::instance::{Instance, skipped};
 
 /// So many results of about 4 KiB each.
 const RESULTS: usize = 8_000;
+/// The bundle that carries it.
+const BUNDLE: &str = "/v1/promotions/P-3/bundle";
 /// The least that the log is long, in KiB.
 const LOG_KIB: u64 = 4 * RESULTS as u64;
 
@@ -56,4 +59,41 @@ fn a_large_report_needs_little_memory() {
     other.run(&["why", "P-3"]).exits(5);
     let grown = peak_kib(&other).unwrap() - start;
     assert!(grown < LOG_KIB / 2, "{grown} KiB more than before, for a log of {LOG_KIB} KiB");
+}
+
+/// Asks for a bundle and reads the head of the reply alone.
+fn head_of_bundle(lockgate: &Instance, token: &str) -> (TcpStream, String) {
+    let mut stream = lockgate.connect();
+    let asked = format!("GET {BUNDLE} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\r\n");
+    stream.write_all(asked.as_bytes()).unwrap();
+    let (mut head, mut byte) = (Vec::new(), [0u8]);
+    while !head.ends_with(b"\r\n\r\n") {
+        stream.read_exact(&mut byte).unwrap();
+        head.extend_from_slice(&byte);
+    }
+    (stream, String::from_utf8(head).unwrap().to_lowercase())
+}
+
+/// Each is held in memory as a whole, so only two are built and sent at one time.
+#[test]
+fn bundles_that_nobody_reads_are_few() {
+    let lockgate = Instance::pending();
+    write_log(&lockgate, "large.sarif");
+    lockgate.run(&["attest", "shop/web@1.4.2", "--sarif", "large.sarif"]).exits(0);
+    let dana = lockgate.token("dana");
+    let readers: Vec<(TcpStream, String)> = (0..2).map(|_| head_of_bundle(&lockgate, &dana)).collect();
+    for (_, head) in &readers {
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse::<u64>().ok());
+        // More than a system keeps for somebody who does not read.
+        assert!(head.starts_with("http/1.1 200 ") && length.unwrap() > LOG_KIB * 1024, "{head}");
+    }
+    // Whoever asks for nothing that there is waits for nobody.
+    lockgate.get("/v1/promotions/P-99/bundle", Some(&dana)).refused(404, "PROMOTION_UNKNOWN");
+    let waited = lockgate.get(BUNDLE, Some(&dana));
+    waited.refused(503, "OVERLOADED");
+    assert!(waited.head.to_lowercase().contains("retry-after: 1"), "{waited:?}");
+    // The others need no place.
+    lockgate.run(&["why", "P-3"]).exits(5);
+    drop(readers);
+    lockgate.run(&["bundle", "get", "P-3", "--file", "p3.lockgate"]).exits(0);
 }

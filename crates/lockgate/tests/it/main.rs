@@ -19,6 +19,8 @@ mod audit;
 #[cfg(test)]
 mod audit_export;
 #[cfg(test)]
+mod between;
+#[cfg(test)]
 mod break_glass;
 #[cfg(test)]
 mod browser;
@@ -94,6 +96,8 @@ mod resources;
 mod screens;
 #[cfg(test)]
 mod sign_in;
+#[cfg(test)]
+mod signature_verify;
 #[cfg(test)]
 mod signing;
 #[cfg(test)]

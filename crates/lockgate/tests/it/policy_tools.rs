@@ -189,6 +189,8 @@ fn an_expired_policy_set_denies_everything_and_can_be_replaced() {
     lockgate.policy("ended", &[("policy.toml", "promotion_ttl = \"30d\"", ended)]);
     lockgate.run(&["policy", "check", "ended"]).exits(0).says("LINT_POLICY_EXPIRED");
     lockgate.run(&["policy", "activate", "ended", "--reason", "a test", "--yes", "--as", "sam"]).exits(0);
+    // Signed at once by the one owner there is, it was proposed to nobody.
+    lockgate.run(&["change", "list", "--as", "sam"]).exits(0).says("no change waits, and none was proposed to others");
     lockgate.run(&["status"]).exits(0).says("ended at 2020-01-01");
     lockgate.push("1.4.2", "trivy.json").exits(0);
     lockgate.run(&["promote", "shop/web@1.4.2", "--to", "dev", "--reason", "a test"]).exits(3).says("POLICY_EXPIRED");
@@ -250,4 +252,15 @@ fn every_mistake_of_every_file_is_said_at_once() {
     lockgate.policy("wrong", &changes);
     let refused = lockgate.run(&["policy", "check", "wrong"]).refused(2, "POLICY_INVALID");
     refused.says("did you mean `approval_ttl`?").says("did you mean `count`?").says("a while ");
+}
+
+#[test]
+fn the_set_that_init_wrote_is_named_where_it_is_meant() {
+    let lockgate = Instance::new();
+    lockgate.run(&["init"]).exits(0);
+    for command in ["test", "check"] {
+        let missed = lockgate.run(&["policy", command]).refused(6, "POLICY_MISSING");
+        missed.says(&format!("did you mean `lockgate policy {command} policy`?"));
+        lockgate.run(&["policy", command, "policy"]).exits(0);
+    }
 }

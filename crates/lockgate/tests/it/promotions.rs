@@ -44,6 +44,9 @@ fn a_grant_supersedes_what_else_was_open() {
     // The bytes that were replaced may not be deployed any more, and 1.1.0 never might.
     lockgate.verify("1.0.0", &[]).refused(3, "GRANT_SUPERSEDED");
     lockgate.verify("1.1.0", &[]).refused(3, "DIGEST_NOT_GRANTED");
+    // Nor with a bundle of the old grant that holds the new one, whoever serves it.
+    lockgate.run(&["bundle", "get", "P-3", "--file", "old.lockgate"]).exits(0);
+    lockgate.verify("1.0.0", &["--bundle", "old.lockgate"]).refused(3, "GRANT_SUPERSEDED");
     lockgate.verify("1.2.0", &[]).exits(0);
     // No version goes back by accident.
     let denied = lockgate.promote("1.1.0").exits(3);

@@ -4,12 +4,28 @@ use std::fs;
 
 use lockgate_sign::AttestationKey;
 use lockgate_sign::dsse::Envelope;
+use lockgate_sign::ssh_signer::{FileSigner, SshSigner as _};
 use serde_json::{Value, json};
 
 use crate::consent::{approval, for_another_purpose};
 use crate::instance::Instance;
 
 const PUSH: [&str; 6] = ["push", "app.tar.gz", "--service", "shop/api", "--version", "1.0.0"];
+/// A request that is right but for its environment.
+const WAIVE: [&str; 12] = [
+    "waive",
+    "request",
+    "--gate",
+    "vulnerabilities",
+    "--finding",
+    "CVE-2026-1",
+    "--release",
+    "shop/web@1.4.2",
+    "--env",
+    "moon",
+    "--reason",
+    "x",
+];
 const ZEROS: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
 const SHOUTED: &str = "sha256:BA7816BF8F01CFEA414140DE5DAE2223B00361A396177A9CB410FF61F20015AD";
 
@@ -60,11 +76,21 @@ fn bad_files_are_refused() {
         (&["--provenance", "sbom.cdx.json"], 2, "ENVELOPE_FIELD"),
         (&["--attestation", "junit.xml"], 2, "JSON_INVALID"),
         (&["--tests", "absent.xml"], 6, "FILE_FAILED"),
-        (&["--digest", ZEROS], 2, "DIGEST_MISMATCH"),
+        (&["--digest", ZEROS], 3, "DIGEST_MISMATCH"),
     ];
     let entries = lockgate.entries();
     for (evidence, exit, reason) in cases {
         lockgate.run(&[&PUSH[..], *evidence].concat()).refused(*exit, reason);
+    }
+    // Of several files it is said which one is meant.
+    let named: [(&[&str], &str, &str); 4] = [
+        (&["--tests", "junit.xml", "--sbom", "cut-sbom.json"], "JSON_INVALID", "cut-sbom.json: "),
+        (&["--scan", "trivy.json", "--sbom", "junit.xml"], "EVIDENCE_KIND", "junit.xml: "),
+        (&["--tests", "junit.xml", "--report", "app.tar.gz"], "EVIDENCE_UNKNOWN", "app.tar.gz: "),
+        (&["--sbom", "sbom.cdx.json", "--provenance", "provenance-v1.json"], "UNSIGNED", "provenance-v1.json: "),
+    ];
+    for (evidence, reason, words) in named {
+        lockgate.run(&[&PUSH[..], evidence].concat()).refused(2, reason).says(words);
     }
     let files: [(&str, i32, &str); 3] =
         [("empty", 2, "FILE_EMPTY"), ("absent", 6, "FILE_FAILED"), (".", 2, "FILE_INVALID")];
@@ -123,6 +149,8 @@ fn what_does_not_exist_is_said_so() {
         (&["verify", "junit.xml", "--service", "shop/web", "--env", "production"], 3, "DIGEST_NOT_GRANTED"),
         (&["verify", "junit.xml", "--service", "shop/web", "--env", "moon"], 6, "ENVIRONMENT_UNKNOWN"),
         (&["verify", "absent", "--service", "shop/web", "--env", "production"], 6, "FILE_FAILED"),
+        (&["delegate", "add", "dana", "--env", "moon", "--reason", "x", "-y", "--as", "sam"], 6, "ENVIRONMENT_UNKNOWN"),
+        (&WAIVE, 6, "ENVIRONMENT_UNKNOWN"),
         (&["key", "generate", "junit.xml"], 7, "FILE_EXISTS"),
         (&["whoami", "--as", "nobody"], 2, "KEY_MISSING"),
         (&["status", "--server", "http://127.0.0.1:9"], 8, "SERVER_UNREACHABLE"),
@@ -131,6 +159,20 @@ fn what_does_not_exist_is_said_so() {
         lockgate.run(arguments).refused(*exit, reason);
     }
     assert_eq!((lockgate.entries(), lockgate.status_of("P-3").as_str()), (entries, "pending"));
+}
+
+/// What has ended does not end again.
+#[test]
+fn a_key_ends_once() {
+    let lockgate = Instance::demo();
+    lockgate.run(&["key", "generate", "second"]).exits(0);
+    lockgate.run(&["key", "add", "dana", "--key", "second", "--as", "dana"]).exits(0);
+    let key = FileSigner::load(&lockgate.file("second")).unwrap().public_key().fingerprint();
+    let retire = ["key", "retire", "dana", "--fingerprint", &key, "--reason", "x", "--yes", "--as", "sam"];
+    lockgate.run(&retire).exits(0);
+    let entries = lockgate.entries();
+    lockgate.run(&retire).refused(3, "KEY_REVOKED").says("has ended already");
+    assert_eq!(lockgate.entries(), entries);
 }
 
 #[test]
@@ -257,4 +299,126 @@ fn nothing_is_no_artifact() {
     let published = lockgate.post("/v1/releases", Some(&ci), &release);
     assert!(stored.status >= 400 || published.status >= 400, "{stored:?} {published:?}");
     assert_eq!(lockgate.entries(), entries);
+}
+
+/// Who works with somebody else's ledger keeps what they pinned, and is not told to begin another one.
+#[test]
+fn no_ledger_begins_where_another_one_is_worked_with() {
+    let (alice, bob) = (Instance::demo(), Instance::new());
+    let url = alice.url();
+    bob.run(&["key", "generate", "bob.key"]).exits(0);
+    bob.run(&["key", "enrol", "bob", "--group", "approvers", "--key", "bob.key", "--server", &url]).exits(0);
+    let own: [&str; 4] = ["--name", "bob", "--key", "bob.key"];
+    bob.start(&own).refused(7, "HOME_TAKEN").says(&url);
+    bob.run(&["trust", "pin", "--yes"]).exits(0);
+    let files = || ["context.toml", "trust.json"].map(|name| fs::read(bob.home().join(name)).unwrap());
+    let before = files();
+    alice.stop();
+    let down = bob.run(&["status"]).refused(8, "SERVER_UNREACHABLE").says("ask who runs it").says("--bundle FILE");
+    assert!(!down.stderr.contains("lockgate up"), "{down}");
+    alice.run(&["status"]).refused(8, "SERVER_UNREACHABLE").says("`lockgate up` starts it again");
+    for arguments in [&own[..], &["--demo"]] {
+        bob.start(arguments).refused(7, "HOME_TAKEN").says("lockgate --home DIR up");
+    }
+    assert!(files() == before, "what was pinned is pinned");
+    assert!(["keys", "data"].iter().all(|name| !bob.home().join(name).exists()), "nothing was begun");
+}
+
+#[test]
+fn another_ledger_is_pinned_by_name_alone() {
+    let (alice, other, bob) = (Instance::demo(), Instance::demo(), Instance::new());
+    let pin = |of: &Instance, more: &[&str]| {
+        let url = of.url();
+        bob.run(&[&["trust", "pin", "--yes", "--server", &url][..], more].concat())
+    };
+    let origin = |of: &Instance| of.trust().policy().unwrap().logs()[0].vkey.name().to_owned();
+    for _ in 0..2 {
+        pin(&alice, &[]).exits(0);
+    }
+    let refused = pin(&other, &[]).refused(3, "TRUST_PINNED").says("--replace");
+    refused.says(&origin(&alice)).says(&origin(&other));
+    assert_eq!(bob.trust(), alice.trust());
+    pin(&other, &["--replace"]).exits(0).says(&origin(&alice));
+    assert_eq!(bob.trust(), other.trust());
+}
+
+/// A ledger is begun once: whatever can be known to be wrong is refused while there is none.
+#[test]
+fn what_up_refuses_leaves_no_ledger_behind() {
+    let lockgate = Instance::new();
+    lockgate.run(&["key", "generate", "own.key"]).exits(0);
+    let held = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let held = (held.local_addr().unwrap().to_string(), held);
+    let own: [&str; 4] = ["--name", "alice", "--key", "own.key"];
+    let cases: &[(&[&str], &[&str], i32, &str)] = &[
+        (&[], &[], 2, "NAME_INVALID"),
+        (&["--name", "alice"], &[], 2, "KEY_MISSING"),
+        (&["--name", "alice", "--key", "absent"], &[], 2, "KEY_INVALID"),
+        (&own, &["--policy", "nowhere"], 6, "POLICY_MISSING"),
+        (&own, &["--policy", "regulated"], 4, "MFA_REQUIRED"),
+        (&own, &["--policy", "high-assurance"], 4, "MFA_REQUIRED"),
+        (&own, &["--listen", "nowhere"], 2, "ADDRESS_INVALID"),
+        (&own, &["--listen", &held.0], 7, "PORT_TAKEN"),
+        (&["--demo"], &["--listen", &held.0], 7, "PORT_TAKEN"),
+    ];
+    for (who, how, exit, reason) in cases {
+        lockgate.run(&[&["up", "--detach"][..], *who, *how].concat()).refused(*exit, reason);
+        assert!(!lockgate.home().exists(), "{reason}: something was written");
+    }
+    // The next one begins what it names, and says who owns it.
+    let up = lockgate.start(&[&own[..], &["--policy", "minimal"]].concat()).exits(0);
+    up.says("owner      alice").says("on this machine alone");
+    lockgate.run(&["policy", "show"]).exits(0).says("minimal");
+    lockgate.stop();
+    lockgate.start(&["--demo"]).refused(7, "LEDGER_EXISTS");
+    let up = lockgate.start(&["--name", "zoe", "--policy", "strict"]).exits(0);
+    let up = up.says("owner      alice").says("ignored: --policy, --name");
+    assert!(!up.stdout.contains("zoe") && !up.stdout.contains("dana"), "{up}");
+}
+
+#[test]
+fn a_demo_tells_its_own_people_whatever_it_is_told() {
+    let lockgate = Instance::demo();
+    lockgate.stop();
+    let up = lockgate.start(&["--name", "alice"]).exits(0).says("dana (developer)");
+    assert!(!up.stdout.contains("owner      "), "{up}");
+}
+
+#[test]
+fn doctor_fails_without_its_server_and_looks_at_the_data() {
+    let lockgate = Instance::demo();
+    let well = lockgate.run(&["doctor"]).exits(0);
+    assert!(!well.stdout.contains("not looked at"), "{well}");
+    lockgate.stop();
+    let down = lockgate.run(&["doctor"]).refused(8, "DOCTOR_FAILED").says("not looked at: no server");
+    let is_row = |line: &str, state: &str, name: &str| {
+        let mut words = line.split_whitespace();
+        (words.next(), words.next()) == (Some(state), Some(name))
+    };
+    let rows = |ran: &crate::instance::Ran, state: &str, name: &str| {
+        assert!(ran.stdout.lines().any(|line| is_row(line, state, name)), "{state} {name}: {ran}");
+    };
+    rows(&down, "ok", "store");
+    rows(&down, "FAIL", "server");
+    assert!(!down.stdout.contains("lockgate login"), "{down}");
+    lockgate.tampered();
+    fs::write(lockgate.home().join("data/ledger.db"), vec![b'x'; 64 * 1024]).unwrap();
+    let damaged = lockgate.run(&["doctor"]).refused(9, "DOCTOR_FAILED").says("STORE_CORRUPT");
+    rows(&damaged, "FAIL", "store");
+    fs::remove_dir_all(lockgate.home().join("data")).unwrap();
+    lockgate.run(&["doctor"]).refused(9, "DOCTOR_FAILED").says("LEDGER_MISSING");
+}
+
+#[test]
+fn what_is_missing_first_is_said_first() {
+    let fresh = Instance::new();
+    for arguments in [&["status"][..], &["whoami"], &["inbox"], &["policy", "show"]] {
+        fresh.run(arguments).refused(2, "SERVER_UNKNOWN").says("lockgate login --server URL NAME");
+    }
+    fresh.run(&["doctor"]).exits(0).says("no server is known here").says("not looked at: no server");
+    let lockgate = Instance::pending();
+    let unknown = lockgate.run(&["whoami", "--as", "smith"]).refused(2, "KEY_MISSING");
+    unknown.says("`smith` is not known here").says("ci, dana, sam");
+    lockgate.run(&["reject", "P-3", "--as", "sam", "--yes", "--comment", "not on a Friday"]).exits(0);
+    lockgate.run(&["why", "P-3"]).exits(3).says("rejected by sam: not on a Friday");
 }

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::json;
 
-use crate::instance::{Instance, text};
+use crate::instance::{Instance, artifact, artifact_name, text};
 
 /// 1.4.2 runs in production; 1.5.0 has another router and a critical finding, and runs in dev.
 fn two() -> Instance {
@@ -58,6 +58,33 @@ fn findings_components_and_gates_are_compared() {
     let entries = lockgate.entries();
     lockgate.run(&[&releases[..], &["--environment", "nowhere"]].concat()).refused(6, "ENVIRONMENT_UNKNOWN");
     assert_eq!(lockgate.entries(), entries);
+}
+
+#[test]
+fn what_no_scanner_looked_for_again_is_not_fixed() {
+    let lockgate = two();
+    let file = artifact_name("1.6.0");
+    lockgate.write(&file, artifact("1.6.0"));
+    lockgate.write("grype.json", r#"{"matches":[],"descriptor":{"name":"grype","version":"0.80.0"}}"#);
+    let push = ["push", &file, "--service", "shop/web", "--version", "1.6.0", "--sbom", "sbom.cdx.json"];
+    lockgate.run(&[&push[..], &["--scan", "grype=grype.json"]].concat()).exits(0);
+    let releases = ["diff", "shop/web@1.5.0", "shop/web@1.6.0"];
+    let count = |of: &str| {
+        let diff = lockgate.json(&releases, 0);
+        (diff["findings_added"].as_array().unwrap().len(), diff[of].as_array().map_or(0, Vec::len))
+    };
+    // Both list the package, and only another scanner looked at the second.
+    assert_eq!(count("findings_fixed"), (0, 0));
+    assert!(count("findings_unreported").1 > 0);
+    lockgate.run(&releases).exits(0).says("No longer reported is not fixed");
+    let markdown = lockgate.run(&[&releases[..], &["--markdown"]].concat()).exits(0);
+    markdown.says("| no longer reported |");
+    // Of one scanner the newest report counts, as at the gate.
+    lockgate.run(&["attest", "shop/web@1.6.0", "--scan", "trivy-critical.json"]).exits(0);
+    assert_eq!((count("findings_fixed"), count("findings_unreported")), ((0, 0), (0, 0)));
+    lockgate.run(&["attest", "shop/web@1.6.0", "--scan", "trivy.json"]).exits(0);
+    assert!(count("findings_fixed").1 > 0);
+    assert_eq!(count("findings_unreported").1, 0);
 }
 
 #[test]

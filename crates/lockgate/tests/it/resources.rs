@@ -175,6 +175,29 @@ fn a_log_that_cannot_be_written_stops_nothing() {
     assert!(server.wait().unwrap().success());
 }
 
+/// A server takes all open files that it may have, and no more connections than leave some of them for the store.
+#[test]
+fn few_open_files_are_few_connections() {
+    let lockgate = Instance::demo();
+    let address = lockgate.address();
+    lockgate.stop();
+    let (sealed, log) = (lockgate.command(), lockgate.file("serve.log"));
+    let mut serve = Command::new("sh");
+    serve.env_clear().envs(sealed.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    serve.current_dir(sealed.get_current_dir().unwrap()).stdin(Stdio::null()).stdout(Stdio::null());
+    serve.stderr(fs::File::create(&log).unwrap());
+    serve.args(["-c", "ulimit -S -n 100 && ulimit -H -n 400 && exec \"$@\"", "sh"]).arg(sealed.get_program());
+    serve.args(["serve", "--listen", address.as_str()]);
+    let mut server = serve.spawn().unwrap();
+    until("the server listens", || lockgate.home().join("server.json").exists());
+    until("the server answers", || TcpStream::connect(&address).is_ok());
+    assert_eq!(lockgate.get("/healthz", None).status, 200);
+    let told = fs::read_to_string(&log).unwrap();
+    assert_eq!(told.matches("connections=200 ").count(), 1, "{told}");
+    assert!(Command::new("kill").args(["-TERM", &server.id().to_string()]).status().unwrap().success());
+    assert!(server.wait().unwrap().success());
+}
+
 #[test]
 fn a_read_only_disk_starts_no_server_and_can_be_audited() {
     let Some(disk) = Disk::new(96) else { return eprintln!("not checked: a read-only disk needs the right to mount") };

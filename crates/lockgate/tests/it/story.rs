@@ -6,7 +6,7 @@ use lockgate_model::{Digest, EntryIndex};
 use lockgate_tlog::proof::{hash_from_slice, verify_inclusion};
 use serde_json::{Value, json};
 
-use crate::instance::{Instance, Ran, artifact, artifact_name, text};
+use crate::instance::{Instance, Ran, artifact, artifact_name, text, until};
 
 const PUSH: [&str; 12] = [
     "push",
@@ -216,6 +216,29 @@ fn the_demo_tells_itself() {
 }
 
 #[test]
+fn a_demo_that_is_interrupted_leaves_nothing() {
+    let lockgate = Instance::new();
+    let silent = std::process::Stdio::null;
+    let mut demo = lockgate.command().arg("demo").stdout(silent()).stderr(silent()).spawn().unwrap();
+    let directory = || {
+        let mut entries = std::fs::read_dir(lockgate.file("")).unwrap().map(|entry| entry.unwrap().path());
+        entries.find(|path| path.to_string_lossy().contains("lockgate-demo-"))
+    };
+    let server = || -> Option<String> {
+        let running: Value =
+            serde_json::from_slice(&std::fs::read(directory()?.join("home/server.json")).ok()?).ok()?;
+        Some(text(&running["url"]).trim_start_matches("http://").to_owned())
+    };
+    until("the demo's server runs", || server().is_some());
+    let address = server().unwrap();
+    let ended = std::process::Command::new("kill").args(["-INT", &demo.id().to_string()]).status().unwrap();
+    assert!(ended.success());
+    assert_eq!(demo.wait().unwrap().code(), Some(1));
+    assert_eq!(directory(), None, "the directory of a demo holds private keys");
+    assert!(std::net::TcpStream::connect(&address).is_err(), "its server runs on at {address}");
+}
+
+#[test]
 fn the_small_commands_work() {
     let lockgate = Instance::granted();
     lockgate.run(&["doctor"]).exits(0).says("sign-in").says("server");
@@ -225,6 +248,8 @@ fn the_small_commands_work() {
     let shown: Vec<&str> = codes.stdout.lines().skip(1).filter_map(|line| line.split(' ').next()).collect();
     assert_eq!(shown, ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "70"]);
     lockgate.run(&["completions", "bash"]).exits(0).says("_lockgate");
+    lockgate.run(&["metrics", "--since", "0d"]).refused(2, "QUERY_INVALID").says("1s at least");
+    lockgate.run(&["audit", "export", "--format", "csv"]).exits(0).says("answers to a control");
     lockgate.run(&["man", "man"]).exits(0);
     assert!(lockgate.file("man/lockgate.1").exists());
     lockgate.run(&["policy", "show"]).exits(0).says("approvers");

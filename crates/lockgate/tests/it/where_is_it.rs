@@ -42,7 +42,8 @@ fn a_package_is_found_where_it_runs() {
     lockgate.run(&["where", "acme-router"]).refused(2, "QUERY_INVALID");
     let only = rows(&lockgate.json(&["where", "pkg:npm/acme-router", "--environment", "production"], 0));
     assert_eq!(only.len(), 1);
-    assert!(rows(&lockgate.json(&["where", "pkg:npm/acme-router", "--environment", "nowhere"], 0)).is_empty());
+    let nowhere = lockgate.run(&["where", "pkg:npm/acme-router", "--environment", "nowhere"]);
+    nowhere.refused(6, "ENVIRONMENT_UNKNOWN").says("it has dev, staging, production");
 }
 
 #[test]

@@ -1,21 +1,22 @@
 //! The `analysis` gate: static or dynamic analysis ran, and found nothing that matters, or nothing that is new.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use lockgate_model::facts::{AnalysisLevel, Artifact, Claim, EvidenceFact, StaticAnalysis};
 use lockgate_model::{SignerName, Span};
 use serde::Deserialize;
 
-use super::coverage::{Covered, Demand, Shortfall, every_artifact};
+use super::coverage::{Covered, Demand, Shortfall, every_artifact, together_by};
 use super::waivers::waived;
 use super::{Assessment, Context, Problem, is_fresh, signer_problems};
 use crate::explain::Reason;
 use crate::permission::Permission;
 use crate::policy_set::PolicySet;
 use crate::trust::EvidenceKind;
-use crate::wording::{counted, few, shown};
+use crate::wording::{age, counted, few, shown};
 
-/// Demands a report about every artifact; of each set of tools the newest one counts.
+/// Demands a report about every artifact; of each set of tools the newest one counts, with all that were handed in
+/// together with it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AnalysisGate {
@@ -83,6 +84,7 @@ impl AnalysisGate {
                     ctx.groups_that_may(Permission::Waive)
                 ),
                 Reason::BaselineMissing => ctx.attest_running("--sarif report.sarif"),
+                Reason::AnalysisStale => self.demand().anew(ctx, "run the tool again", "--sarif report.sarif"),
                 _ => self.demand().fix(ctx, reason, "--sarif report.sarif"),
             },
         )
@@ -94,24 +96,18 @@ impl AnalysisGate {
         let mut limits = vec![format!("at most {} {new}errors", self.max_errors)];
         limits.extend(self.max_warnings.map(|most| format!("{most} {new}warnings")));
         limits.extend(self.max_notes.map(|most| format!("{most} {new}notes")));
-        let age = self.max_age.map(|age| format!(", not older than {age}")).unwrap_or_default();
-        format!("analysis{tools}, {}{age}{}", limits.join(", "), self.demand().signed_by_text())
+        let young = self.max_age.map(|age| format!(", not older than {age}")).unwrap_or_default();
+        format!("analysis{tools}, {}{young}{}", limits.join(", "), self.demand().signed_by_text())
     }
 
     fn counts(&self, analysis: &StaticAnalysis) -> bool {
         self.tools.is_empty() || analysis.tools.iter().any(|tool| self.tools.contains(tool))
     }
 
-    /// Of each set of tools the newest report.
-    fn newest<'a>(&self, reports: Vec<Report<'a>>) -> Vec<Report<'a>> {
-        let mut newest: BTreeMap<&[String], Report<'a>> = BTreeMap::new();
-        for (fact, analysis) in reports.into_iter().filter(|(_, analysis)| self.counts(analysis)) {
-            let kept = newest.entry(analysis.tools.as_slice()).or_insert((fact, analysis));
-            if fact.index > kept.0.index {
-                *kept = (fact, analysis);
-            }
-        }
-        newest.into_values().collect()
+    /// Of each set of tools the newest reports.
+    fn newest<'a>(&self, mut reports: Vec<Report<'a>>) -> Vec<Report<'a>> {
+        reports.retain(|(_, analysis)| self.counts(analysis));
+        together_by(reports, |analysis| analysis.tools.as_slice())
     }
 
     fn check(&self, ctx: Context<'_>, artifact: &Artifact, waived: &BTreeSet<&str>) -> Result<Covered, Shortfall> {
@@ -124,7 +120,8 @@ impl AnalysisGate {
             return Err(Shortfall { reason: Reason::AnalysisMissing, text, evidence });
         }
         if let Some((fact, _)) = reports.iter().find(|(fact, _)| !is_fresh(None, fact, self.max_age, ctx.facts.time)) {
-            let text = format!("a report of {}, {} old", fact.recorded_at, ctx.facts.time.since(fact.recorded_at));
+            let old = age(ctx.facts.time.since(fact.recorded_at));
+            let text = format!("a report of {}, {old} old", fact.recorded_at);
             return Err(Shortfall { reason: Reason::AnalysisStale, text, evidence });
         }
         let known = self.known(ctx)?;
@@ -227,7 +224,8 @@ impl Counts {
 mod tests {
     use super::*;
     use crate::decision::GateOutcome::{Fail, Pass, Waived};
-    use crate::sample::{check, evidence, on_behalf, running, waiver};
+    use crate::sample::{TIME, check, evidence, on_behalf, running, waiver};
+    use lockgate_model::UnixMillis;
     use lockgate_model::facts::{AnalysisResult, Facts};
 
     fn report(tool: &str, results: &[(AnalysisLevel, &str)]) -> StaticAnalysis {
@@ -273,8 +271,18 @@ mod tests {
         row("", vec![], Fail, Reason::AnalysisMissing);
         row("max_age = \"1h\"", of(&[]), Pass, Reason::Satisfied);
         // The newest report of each tool counts, and errors of any tool.
-        let repaired = vec![fact(1, report("semgrep", &[(Error, "f1")])), fact(2, report("semgrep", &[]))];
-        row("", repaired, Pass, Reason::Satisfied);
+        let earlier = EvidenceFact {
+            recorded_at: UnixMillis(TIME.0 - 108_097_000),
+            ..fact(1, report("semgrep", &[(Error, "f1")]))
+        };
+        row("", vec![earlier, fact(2, report("semgrep", &[]))], Pass, Reason::Satisfied);
+        // None of several that were handed in together hides another one.
+        let together = || vec![fact(1, report("semgrep", &[(Error, "f1")])), fact(2, report("semgrep", &[]))];
+        row("", together(), Fail, Reason::AnalysisFindings);
+        row("", together().into_iter().rev().collect(), Fail, Reason::AnalysisFindings);
+        let old = EvidenceFact { recorded_at: UnixMillis(TIME.0 - 108_097_000), ..fact(1, report("semgrep", &[])) };
+        let result = row("max_age = \"1h\"", vec![old], Fail, Reason::AnalysisStale);
+        assert!(result.found.ends_with(", 30 hours old"), "{}", result.found);
         let two = vec![fact(1, report("zap", &[(Error, "f1")])), fact(2, report("semgrep", &[]))];
         row("", two.clone(), Fail, Reason::AnalysisFindings);
         row("tools = [\"semgrep\"]", two, Pass, Reason::Satisfied);

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use super::ballot::{Lender, PER_GROUP_MAX, Right, Vote, group_that_is_short, people};
 use super::risk::RiskRule;
 use super::{Assessment, Context, GateKind, Problem};
+use crate::access::lends;
 use crate::decision::GateOutcome;
 use crate::duties::{Duties, Part};
 use crate::explain::Reason;
@@ -358,9 +359,9 @@ impl ApprovalsGate {
         let groups: Vec<&'a GroupName> =
             from.groups.iter().filter(|group| lent.groups.is_empty() || lent.groups.contains(group)).collect();
         let wanted = self.approving_groups();
-        let owned: Vec<GroupName> = groups.iter().map(|group| (*group).clone()).collect();
+        let object = ctx.object(Permission::Approve);
         let fits = (wanted.is_empty() || groups.iter().any(|group| wanted.contains(*group)))
-            && ctx.may(&lent.from, &owned, Permission::Approve);
+            && lends(ctx.policy, &lent.from, &from.groups, &lent.groups, Permission::Approve, object);
         fits.then(|| Lender { person: ctx.policy.aliases().person(&lent.from), groups })
     }
 

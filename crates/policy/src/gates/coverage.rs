@@ -1,10 +1,11 @@
 //! Coverage: a gate about evidence has to be satisfied for every artifact of the release.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use lockgate_model::facts::{Artifact, Claim, EvidenceFact, SignatureClass, SignatureFact};
-use lockgate_model::{Digest, SignerName};
+use lockgate_model::facts::{Artifact, Claim, EvidenceFact, SignatureFact};
+use lockgate_model::{Digest, SignerName, UnixMillis};
 
+use super::ending::{self, next_step};
 use super::mistyped::mistyped;
 use super::{Assessment, Context, Standing};
 use crate::decision::GateOutcome;
@@ -50,20 +51,46 @@ impl Demand<'_> {
         }
     }
 
-    /// What mends that no such evidence counts, or that it says the wrong thing. `arguments` hand in a plain report,
-    /// which is no help where the gate wants a signature.
+    /// What mends that no such evidence counts. `arguments` hand in a plain report, which is no help where the gate wants
+    /// a signature. Evidence that counts and says the wrong thing has to be made anew, whoever signed it.
     pub(super) fn fix(&self, ctx: Context<'_>, reason: Reason, arguments: &str) -> String {
-        let signed = || ctx.attest(&format!("--attestation {}.dsse.json", self.kind));
+        let signed = self.signed_in(ctx);
+        let signers = match self.signed_by {
+            [] => "a signer of trust.toml".to_owned(),
+            names => one_of(names),
+        };
         match (reason, self.signed_by) {
+            (Reason::NoArtifacts, _) => ctx.push_next(""),
             (Reason::EvidenceType, _) => {
-                format!("sign it again under a predicate type that docs/evidence.md lists, then: {}", signed())
+                format!("sign it again under a predicate type that docs/evidence.md lists, then: {signed}")
             }
-            (_, [_, ..]) => format!("have it signed by {}, then: {}", one_of(self.signed_by), signed()),
-            (Reason::SignerUntrusted, []) => {
-                format!("{}\nor have it signed by a signer of trust.toml, then: {}", ctx.attest(arguments), signed())
+            (Reason::EvidenceFromFuture, _) => {
+                self.anew(ctx, "set the clock of the machine that made it, and make it anew", arguments)
             }
-            (_, []) => ctx.attest(arguments),
+            (reason, names) => match next_step(ctx, reason, &signers, &signed) {
+                Some(again) if names.is_empty() => format!("{}\nor {again}", ctx.attest(arguments)),
+                Some(again) => again,
+                None if names.is_empty() => ctx.attest(arguments),
+                None if reason == self.missing || reason == Reason::EvidenceUnsigned => {
+                    format!("have it signed by {signers}, then: {signed}")
+                }
+                None => self.anew(ctx, "make it anew", arguments),
+            },
         }
+    }
+
+    /// What mends evidence that counts and says the wrong thing: `step` is what to do, and the new evidence is handed
+    /// in as the gate wants it.
+    pub(super) fn anew(&self, ctx: Context<'_>, step: &str, arguments: &str) -> String {
+        match self.signed_by {
+            [] => format!("{step}, then: {}", ctx.attest(arguments)),
+            names => format!("{step}, have that signed by {}, then: {}", one_of(names), self.signed_in(ctx)),
+        }
+    }
+
+    /// The command that hands it in signed.
+    fn signed_in(&self, ctx: Context<'_>) -> String {
+        ctx.attest(&format!("--attestation {}.dsse.json", self.kind))
     }
 
     /// The claims about one artifact that count, in ledger order and never empty, or why none does.
@@ -92,9 +119,7 @@ impl Demand<'_> {
         if !counted.is_empty() {
             Ok(counted)
         } else if !untrusted.is_empty() {
-            let text = untrusted_text(noun, &untrusted);
-            let evidence = untrusted.iter().map(|fact| fact.evidence).collect();
-            Err(Shortfall { reason: Reason::SignerUntrusted, text, evidence })
+            Err(ending::shortfall(ctx, self.kind, self.signed_by, noun, &untrusted))
         } else if !unsigned.is_empty() {
             let text = format!("unsigned {noun}, handed in on behalf of its maker");
             Err(Shortfall { reason: Reason::EvidenceUnsigned, text, evidence: unsigned })
@@ -120,10 +145,41 @@ impl Demand<'_> {
         let missing = || Shortfall { reason: self.missing, text: format!("no {}", self.noun), evidence: Vec::new() };
         counted.into_iter().max_by_key(|(fact, _)| fact.index).ok_or_else(missing)
     }
+
+    /// The newest claims about one artifact that count, in ledger order and never empty, or why none does; see
+    /// [`together`].
+    pub(super) fn newest_together<'a, T: 'a>(
+        &self,
+        ctx: Context<'a>,
+        artifact: &Artifact,
+        pick: impl Fn(&'a Claim) -> Option<&'a T>,
+    ) -> Result<Vec<Counted<'a, T>>, Shortfall> {
+        Ok(together(self.counted(ctx, artifact, pick)?))
+    }
 }
 
 /// One claim with its evidence.
-type Counted<'a, T> = (&'a EvidenceFact, &'a T);
+pub(super) type Counted<'a, T> = (&'a EvidenceFact, &'a T);
+
+/// Of several claims the newest one, by its place in the ledger, with all that were recorded at its time; in ledger
+/// order.
+///
+/// What is handed in by one request is recorded at one time and belongs together: no file of it replaces another one.
+pub(super) fn together<T>(mut claims: Vec<Counted<'_, T>>) -> Vec<Counted<'_, T>> {
+    claims.sort_by_key(|(fact, _)| fact.index);
+    let newest: Option<UnixMillis> = claims.last().map(|(fact, _)| fact.recorded_at);
+    claims.retain(|(fact, _)| Some(fact.recorded_at) == newest);
+    claims
+}
+
+/// The same of each kind of claim by itself, such as of each tool: in the order of the keys, and then of the ledger.
+pub(super) fn together_by<'a, T, K: Ord>(claims: Vec<Counted<'a, T>>, key: impl Fn(&'a T) -> K) -> Vec<Counted<'a, T>> {
+    let mut of_each: BTreeMap<K, Vec<Counted<'a, T>>> = BTreeMap::new();
+    for (fact, claim) in claims {
+        of_each.entry(key(claim)).or_default().push((fact, claim));
+    }
+    of_each.into_values().flat_map(together).collect()
+}
 
 impl Demand<'_> {
     /// The claims about the release that runs that count, in ledger order; `None` where nothing runs to compare with.
@@ -149,33 +205,6 @@ impl Demand<'_> {
                 let text = format!("no {} about {}, which runs now, to compare with", self.noun, running.release);
                 Err(Shortfall { reason: Reason::BaselineMissing, text, evidence: Vec::new() })
             }
-        }
-    }
-
-    /// The newest claim about the release that runs; `None` where nothing runs.
-    pub(super) fn newest_baseline<'a, T: 'a>(
-        &self,
-        ctx: Context<'a>,
-        pick: impl Fn(&'a Claim) -> Option<&'a T>,
-    ) -> Result<Option<Counted<'a, T>>, Shortfall> {
-        Ok(self.baseline(ctx, pick)?.and_then(|counted| counted.into_iter().max_by_key(|(fact, _)| fact.index)))
-    }
-}
-
-/// What was found about a signature that is broken.
-pub(super) fn broken(fact: &EvidenceFact) -> Option<&SignatureFact> {
-    fact.signature.as_deref().filter(|proof| proof.class == SignatureClass::SignatureInvalid)
-}
-
-/// How evidence is called that no signer counts for: what is broken was not signed by somebody unknown.
-pub(super) fn untrusted_text(noun: &str, facts: &[&EvidenceFact]) -> String {
-    let codes: BTreeSet<String> =
-        facts.iter().filter_map(|fact| broken(fact)).map(|proof| shown(&proof.code)).collect();
-    match facts.iter().all(|fact| broken(fact).is_some()) {
-        true => format!("{noun} whose signature is invalid ({})", few(codes, "; ")),
-        false => {
-            let proofs = proofs_text(facts.iter().copied());
-            format!("{noun} signed by no signer that is trusted for it here{proofs}")
         }
     }
 }

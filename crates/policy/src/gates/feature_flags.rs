@@ -1,21 +1,22 @@
 //! The `feature-flags` gate: flags stand as they should before the release is let in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use lockgate_model::facts::{Artifact, Claim, Flag};
-use lockgate_model::{SignerName, Span};
+use lockgate_model::facts::{Artifact, Claim, Flag, Flags};
+use lockgate_model::{Digest, SignerName, Span, UnixMillis};
 use serde::Deserialize;
 
-use super::coverage::{Covered, Demand, Shortfall, every_artifact};
+use super::coverage::{Counted, Covered, Demand, Shortfall, every_artifact};
 use super::{Assessment, Context, Problem, is_fresh, is_from_future, signer_problems};
 use crate::explain::Reason;
 use crate::permission::Permission;
 use crate::policy_set::PolicySet;
 use crate::share::Share;
 use crate::trust::EvidenceKind;
-use crate::wording::{all_of, few, shown};
+use crate::wording::{age, all_of, few, shown};
 
-/// Demands a snapshot of the flags about every artifact; the newest one counts that is of the environment.
+/// Demands a snapshot of the flags about every artifact; the newest one counts that is of the environment, with all that
+/// were handed in together with it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FeatureFlagsGate {
@@ -64,9 +65,8 @@ impl FeatureFlagsGate {
         let result = every_artifact(ctx, |artifact| self.check(ctx, artifact));
         let who = || ctx.groups_that_may(Permission::Attest);
         Assessment::of_coverage(result, self.needed(), who, |reason| match reason {
-            Reason::FlagState => {
-                format!("set the flags, then: {}", self.demand().fix(ctx, reason, "--report flags.json"))
-            }
+            Reason::FlagState => self.demand().anew(ctx, "set the flags, read them again", "--report flags.json"),
+            Reason::FlagsStale => self.demand().anew(ctx, "read the flags again", "--report flags.json"),
             _ => self.demand().fix(ctx, reason, "--report flags.json"),
         })
     }
@@ -80,51 +80,63 @@ impl FeatureFlagsGate {
             parts.push(format!("{} off", all_of(&self.off)));
         }
         parts.extend(self.max_rollout.iter().map(|(name, share)| format!("{name} for at most {share} of users")));
-        let age = self.max_age.map(|age| format!(", read not longer than {age} ago")).unwrap_or_default();
-        format!("the flags {}{age}{}", parts.join(", "), self.demand().signed_by_text())
+        let young = self.max_age.map(|age| format!(", read not longer than {age} ago")).unwrap_or_default();
+        format!("the flags {}{young}{}", parts.join(", "), self.demand().signed_by_text())
     }
 
     fn check(&self, ctx: Context<'_>, artifact: &Artifact) -> Result<Covered, Shortfall> {
         let here = |given: Option<&str>| given.is_none_or(|given| given == ctx.environment.name.as_str());
-        let (fact, flags) = self.demand().newest(ctx, artifact, |claim| match claim {
+        let states = self.demand().newest_together(ctx, artifact, |claim| match claim {
             Claim::Flags(flags) if here(flags.environment.as_deref()) => Some(flags),
             _ => None,
         })?;
         let now = ctx.facts.time;
-        let evidence = vec![fact.evidence];
-        let taken = flags.taken_at.unwrap_or(fact.recorded_at);
-        if is_from_future(flags.taken_at, fact, now) {
-            let text = format!("a state that says it is of {taken}, after it was recorded");
+        let evidence: Vec<Digest> = states.iter().map(|(fact, _)| fact.evidence).collect();
+        let taken = |(fact, flags): &Counted<'_, Flags>| flags.taken_at.unwrap_or(fact.recorded_at);
+        if let Some(state) = states.iter().find(|(fact, flags)| is_from_future(flags.taken_at, fact, now)) {
+            let text = format!("a state that says it is of {}, after it was recorded", taken(state));
             return Err(Shortfall { reason: Reason::EvidenceFromFuture, text, evidence });
         }
-        if !is_fresh(flags.taken_at, fact, self.max_age, now) {
-            let text = format!("a state of {taken}, {} old", now.since(taken));
-            return Err(Shortfall { reason: Reason::FlagsMissing, text, evidence });
+        if let Some(state) = states.iter().find(|(fact, flags)| !is_fresh(flags.taken_at, fact, self.max_age, now)) {
+            let taken = taken(state);
+            let text = format!("a state of {taken}, {} old", age(now.since(taken)));
+            return Err(Shortfall { reason: Reason::FlagsStale, text, evidence });
         }
+        let wrong = self.wrong(&states);
+        match wrong.is_empty() {
+            true => {
+                let read: BTreeSet<UnixMillis> = states.iter().map(taken).collect();
+                Ok(Covered { text: format!("as demanded, read {}", few(read, ", ")), evidence, waived: false })
+            }
+            false => Err(Shortfall { reason: Reason::FlagState, text: few(wrong, ", "), evidence }),
+        }
+    }
+
+    /// What does not stand as it should in any of these states; a flag that stands in none of them is not known.
+    fn wrong(&self, states: &[Counted<'_, Flags>]) -> Vec<String> {
+        let named = |name: &str| -> Vec<&Flag> { states.iter().filter_map(|(_, flags)| flags.flag(name)).collect() };
+        let unknown = |name: &str| format!("{} is not among the flags", shown(name));
         let mut wrong = Vec::new();
-        let unknown = |name: &String| format!("{} is not among the flags", shown(name));
         for (names, enabled) in [(&self.on, true), (&self.off, false)] {
             for name in names {
-                match flags.flag(name) {
-                    Some(flag) if flag.enabled == enabled => {}
-                    Some(_) => wrong.push(format!("{} is {}", shown(name), if enabled { "off" } else { "on" })),
-                    None => wrong.push(unknown(name)),
+                let flags = named(name);
+                if flags.is_empty() {
+                    wrong.push(unknown(name));
+                } else if flags.iter().any(|flag| flag.enabled != enabled) {
+                    wrong.push(format!("{} is {}", shown(name), if enabled { "off" } else { "on" }));
                 }
             }
         }
         for (name, most) in &self.max_rollout {
-            match flags.flag(name) {
+            match named(name).into_iter().map(rollout).max() {
                 None => wrong.push(unknown(name)),
-                Some(flag) if rollout(flag) > *most => {
-                    wrong.push(format!("{} is on for {} of users", shown(name), rollout(flag)));
+                Some(widest) if widest > *most => {
+                    wrong.push(format!("{} is on for {widest} of users", shown(name)));
                 }
                 Some(_) => {}
             }
         }
-        match wrong.is_empty() {
-            true => Ok(Covered { text: format!("as demanded, read {taken}"), evidence, waived: false }),
-            false => Err(Shortfall { reason: Reason::FlagState, text: few(wrong, ", "), evidence }),
-        }
+        wrong
     }
 }
 
@@ -141,8 +153,8 @@ fn rollout(flag: &Flag) -> Share {
 mod tests {
     use super::*;
     use crate::decision::GateOutcome::{Fail, Pass};
-    use crate::sample::{check, evidence, on_behalf};
-    use lockgate_model::facts::Flags;
+    use crate::sample::{TIME, check, evidence, on_behalf};
+    use lockgate_model::facts::EvidenceFact;
 
     fn flags(environment: Option<&str>, enabled: bool, rollout: Option<u64>) -> Claim {
         Claim::Flags(Flags {
@@ -173,5 +185,42 @@ mod tests {
         row(most, flags(None, true, Some(1001)), Fail, Reason::FlagState);
         row(most, flags(None, true, None), Fail, Reason::FlagState);
         row(most, flags(None, false, Some(5000)), Pass, Reason::Satisfied);
+    }
+
+    #[test]
+    fn a_state_that_is_old_is_told_from_none() {
+        let gate = "kind = \"feature-flags\"\non = [\"checkout\"]\nmax_age = \"1h\"\n";
+        let old = EvidenceFact {
+            recorded_at: UnixMillis(TIME.0 - 39_216_546_000),
+            ..evidence(1, on_behalf("robot"), flags(None, true, None))
+        };
+        let result = check(gate, |_, known| known.evidence = vec![old], Fail, Reason::FlagsStale);
+        assert!(result.found.ends_with(", 453 days old"), "{}", result.found);
+        let again = "read the flags again, then: lockgate attest shop/web@1.4.2 --report flags.json";
+        assert_eq!(result.fix, again);
+        check(gate, |_, known| known.evidence.clear(), Fail, Reason::FlagsMissing);
+    }
+
+    #[test]
+    fn states_that_were_handed_in_together_are_one() {
+        let row = |name: &str, enabled: [bool; 2], outcome, reason| {
+            let other = Claim::Flags(Flags {
+                system: Some("other".to_owned()),
+                environment: None,
+                flags: vec![Flag { name: name.to_owned(), enabled: enabled[1], rollout_basis_points: None }],
+                taken_at: None,
+            });
+            let facts = vec![
+                evidence(1, on_behalf("robot"), flags(None, enabled[0], None)),
+                evidence(2, on_behalf("robot"), other),
+            ];
+            let gate = "kind = \"feature-flags\"\non = [\"checkout\"]\n";
+            check(gate, |_, known| known.evidence = facts, outcome, reason);
+        };
+        row("search", [true, false], Pass, Reason::Satisfied);
+        row("search", [false, true], Fail, Reason::FlagState);
+        row("checkout", [false, true], Fail, Reason::FlagState);
+        row("checkout", [true, false], Fail, Reason::FlagState);
+        row("checkout", [true, true], Pass, Reason::Satisfied);
     }
 }

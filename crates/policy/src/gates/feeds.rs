@@ -6,6 +6,7 @@ use lockgate_model::facts::FeedKind;
 
 use super::Context;
 use crate::explain::Reason;
+use crate::wording::age;
 
 /// How old a snapshot may be, in days, where the gate does not say.
 pub(super) const MAX_AGE_DAYS: u64 = 14;
@@ -21,7 +22,8 @@ pub(super) fn shortfall(
     feeds.iter().find_map(|feed| match ctx.facts.feed(*feed) {
         None => Some((*feed, Reason::FeedMissing, format!("no snapshot of the feed {feed}"))),
         Some(known) if known.date.plus(max_age) <= now => {
-            let text = format!("a snapshot of the feed {feed} of {}, {} old", known.date, now.since(known.date));
+            let old = age(now.since(known.date));
+            let text = format!("a snapshot of the feed {feed} of {}, {old} old", known.date);
             Some((*feed, Reason::FeedStale, text))
         }
         Some(_) => None,

@@ -119,7 +119,7 @@ fn newest(ctx: Context<'_>, artifact: &Artifact, kind: EvidenceKind, age: Span) 
         return Err(Shortfall { reason: Reason::EvidenceFromFuture, text, evidence });
     }
     if !is_fresh(own, fact, Some(age), now) {
-        let text = format!("{kind} of {made}, {} old", now.since(made));
+        let text = format!("{kind} of {made}, {} old", crate::wording::age(now.since(made)));
         return Err(Shortfall { reason: Reason::EvidenceStale, text, evidence });
     }
     Ok(Covered { text: format!("{kind} of {made}"), evidence, waived: false })
@@ -198,7 +198,7 @@ mod tests {
         let command = "make it again from this very artifact, then: lockgate attest shop/web@1.4.2";
         assert_eq!(result.fix, format!("tests: {command} --tests junit.xml"));
         let result = row(vec![sbom(2 * HOUR)], Fail, Reason::EvidenceStale);
-        assert!(result.found.ends_with("2h old, no tests evidence that counts"), "{}", result.found);
+        assert!(result.found.ends_with("2 hours old, no tests evidence that counts"), "{}", result.found);
         assert_eq!(result.fix, format!("sbom and tests: {command} --sbom sbom.json --tests junit.xml"));
         // What nobody is believed about does not make anything fresh.
         let forged = EvidenceFact { origin: signed(&[]), ..run(0) };

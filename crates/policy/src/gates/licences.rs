@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use lockgate_model::SignerName;
 use lockgate_model::facts::{Artifact, Claim, LicenceUse, Sbom};
+use lockgate_model::{Digest, SignerName};
 use serde::Deserialize;
 
 use super::coverage::{Covered, Demand, Shortfall, every_artifact};
@@ -14,10 +14,11 @@ use crate::permission::Permission;
 use crate::policy_set::PolicySet;
 use crate::spdx::{Expression, Licence};
 use crate::trust::EvidenceKind;
-use crate::wording::{counted, few, shown};
+use crate::wording::{counted, few, named, shown};
 
-/// Demands an SBOM about every artifact whose licences are accepted; the newest one counts. What is denied is denied,
-/// whatever is allowed, but for a licence that `allow` names with the very exception that it has.
+/// Demands an SBOM about every artifact whose licences are accepted; the newest one counts, and all that were handed in
+/// together with it. What is denied is denied, whatever is allowed, but for a licence that `allow` names with the very
+/// exception that it has.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LicencesGate {
@@ -63,6 +64,11 @@ impl LicencesGate {
                     ctx.push_next(""),
                     ctx.groups_that_may(Permission::Waive)
                 ),
+                Reason::LicenceUnknown => self.demand().anew(
+                    ctx,
+                    "make it anew with the licence of every component as an SPDX expression",
+                    "--sbom sbom.cdx.json",
+                ),
                 _ => self.demand().fix(ctx, reason, "--sbom sbom.cdx.json"),
             },
         )
@@ -91,36 +97,42 @@ impl LicencesGate {
     }
 
     fn check(&self, ctx: Context<'_>, artifact: &Artifact, waived: &BTreeSet<&str>) -> Result<Covered, Shortfall> {
-        let (fact, sbom) = self.demand().newest(ctx, artifact, |claim| match claim {
+        let boms = self.demand().newest_together(ctx, artifact, |claim| match claim {
             Claim::Sbom(sbom) => Some(sbom),
             _ => None,
         })?;
-        let evidence = vec![fact.evidence];
-        let mut unknown = without_licence(sbom);
+        let evidence: Vec<Digest> = boms.iter().map(|(fact, _)| fact.evidence).collect();
+        let mut unknown = boms.iter().fold(0u64, |sum, (_, sbom)| sum.saturating_add(without_licence(sbom)));
+        let mut unreadable: Vec<&LicenceUse> = Vec::new();
         let mut denied: Vec<&LicenceUse> = Vec::new();
         let mut excepted = 0u64;
-        for found in &sbom.licences {
+        for found in boms.iter().flat_map(|(_, sbom)| &sbom.licences) {
             let is_waived = waived.contains(found.expression.as_str());
             match known(&found.expression) {
                 _ if is_waived => excepted = excepted.saturating_add(found.components),
-                None => unknown = unknown.saturating_add(found.components),
+                None => {
+                    unknown = unknown.saturating_add(found.components);
+                    unreadable.push(found);
+                }
                 Some(expression) if expression.is_satisfied_by(&|licence| self.accepts(licence)) => {}
                 Some(_) => denied.push(found),
             }
         }
+        let objects_to_unknown = unknown > 0 && !self.allow_unknown;
+        let names = named(unreadable.iter().flat_map(|found| &found.names), unknown);
+        let unknown = format!("{} without a licence that can be read{names}", counted(unknown, "component"));
         if !denied.is_empty() {
-            let text = few(denied.iter().map(|found| described(found)), "; ");
+            let listed = few(denied.iter().map(|found| described(found)), "; ");
+            let text = if objects_to_unknown { format!("{listed}; {unknown}") } else { listed };
             return Err(Shortfall { reason: Reason::LicenceDenied, text, evidence });
         }
-        if unknown > 0 && !self.allow_unknown {
-            let text = format!("{} without a licence that can be read", counted(unknown, "component"));
-            return Err(Shortfall { reason: Reason::LicenceUnknown, text, evidence });
+        if objects_to_unknown {
+            return Err(Shortfall { reason: Reason::LicenceUnknown, text: unknown, evidence });
         }
-        let text = format!(
-            "{} in {}, all accepted",
-            counted(u64::try_from(sbom.licences.len()).unwrap_or(u64::MAX), "licence"),
-            counted(sbom.components, "component")
-        );
+        let total = |count: fn(&Sbom) -> u64| boms.iter().fold(0u64, |sum, (_, sbom)| sum.saturating_add(count(sbom)));
+        let licences = total(|sbom| u64::try_from(sbom.licences.len()).unwrap_or(u64::MAX));
+        let components = counted(total(|sbom| sbom.components), "component");
+        let text = format!("{} in {components}, all accepted", counted(licences, "licence"));
         match excepted {
             0 => Ok(Covered { text, evidence, waived: false }),
             _ => Ok(Covered { text: format!("{text} or waived"), evidence, waived: true }),
@@ -195,8 +207,32 @@ mod tests {
             row(&format!("{deny}\nallow_unknown = true"), licences(&[unknown]), Pass, Reason::Satisfied);
         }
         row(deny, Sbom { without_licence: Some(1), ..licences(&["MIT"]) }, Fail, Reason::LicenceUnknown);
+        let unread = Sbom { without_licence: Some(2), ..licences(&["NOASSERTION", "MIT/X11"]) };
+        let result = row(deny, unread, Fail, Reason::LicenceUnknown);
+        let four = "4 components without a licence that can be read (left-pad 1.0.0, left-pad 1.0.0, and 2 more)";
+        assert_eq!(result.found, format!("app.tar.gz: {four}"));
+        assert!(result.fix.starts_with("make it anew with the licence of every component "), "{}", result.fix);
+        let both = Sbom { without_licence: Some(1), ..licences(&["GPL-3.0-only", "NONE"]) };
+        let result = row(deny, both, Fail, Reason::LicenceDenied);
+        let told = "GPL-3.0-only of left-pad 1.0.0; 2 components without a licence that can be read (left-pad 1.0.0, \
+                    and 1 more)";
+        assert_eq!(result.found, format!("app.tar.gz: {told}"));
         row(deny, Sbom { without_licence: None, components: 2, ..licences(&["MIT"]) }, Fail, Reason::LicenceUnknown);
         check(&format!("kind = \"licences\"\n{deny}\n"), |_, _| {}, Fail, Reason::SbomMissing);
+    }
+
+    #[test]
+    fn no_sbom_hides_another_one_of_the_same_time() {
+        let of = |index, expression: &str| evidence(index, on_behalf("robot"), Claim::Sbom(licences(&[expression])));
+        for [first, second] in [["MIT", "GPL-3.0-only"], ["GPL-3.0-only", "MIT"]] {
+            let facts = vec![of(1, first), of(2, second)];
+            let gate = "kind = \"licences\"\nallow = [\"MIT\"]\n";
+            check(gate, |_, known| known.evidence = facts, Fail, Reason::LicenceDenied);
+        }
+        let facts = vec![of(1, "MIT"), of(2, "Apache-2.0")];
+        let gate = "kind = \"licences\"\nallow = [\"MIT\", \"Apache-2.0\"]\n";
+        let result = check(gate, |_, known| known.evidence = facts, Pass, Reason::Satisfied);
+        assert_eq!(result.found, "app.tar.gz: 2 licences in 2 components, all accepted");
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 mod ballot;
 mod coverage;
+mod ending;
 mod feeds;
 mod mistyped;
 mod waivers;

@@ -1,21 +1,23 @@
 //! The `performance` gate: what was measured stays within its budget, and is not much worse than what runs.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use lockgate_model::facts::{Artifact, Better, Claim, EvidenceFact, Metric, Performance};
 use lockgate_model::{SignerName, Span};
 use serde::Deserialize;
 
-use super::coverage::{Covered, Demand, Shortfall, every_artifact};
+use super::coverage::{Covered, Demand, Shortfall, every_artifact, together, together_by};
 use super::{Assessment, Context, Problem, is_fresh, is_from_future, signer_problems};
 use crate::explain::Reason;
 use crate::permission::Permission;
 use crate::policy_set::PolicySet;
 use crate::share::Share;
 use crate::trust::EvidenceKind;
-use crate::wording::{few, shown};
+use crate::wording::{age, few, shown};
 
-/// Demands measurements of every artifact; of each metric the newest one counts.
+/// Demands measurements of every artifact; of each metric the newest one counts, with those that were handed in together
+/// with it. No report that counts may have missed a threshold: none that gives a metric, nor the newest of each tool.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PerformanceGate {
@@ -94,6 +96,7 @@ impl PerformanceGate {
                 format!("make it faster or smaller, then: {}", ctx.push_next(""))
             }
             Reason::BaselineMissing => ctx.attest_running_report("performance.json"),
+            Reason::PerformanceStale => self.demand().anew(ctx, "measure it again", "--report performance.json"),
             _ => self.demand().fix(ctx, reason, "--report performance.json"),
         })
     }
@@ -109,20 +112,24 @@ impl PerformanceGate {
         let budgets = few(budgets, "; ");
         let budgets = if budgets.is_empty() { "measurements".to_owned() } else { budgets };
         let missed = if self.allow_missed_thresholds { "" } else { ", no threshold missed" };
-        let age = self.max_age.map(|age| format!(", not older than {age}")).unwrap_or_default();
-        format!("{budgets}{missed}{age}{}", self.demand().signed_by_text())
+        let young = self.max_age.map(|age| format!(", not older than {age}")).unwrap_or_default();
+        format!("{budgets}{missed}{young}{}", self.demand().signed_by_text())
     }
 
     fn check(&self, ctx: Context<'_>, artifact: &Artifact) -> Result<Covered, Shortfall> {
-        let mut reports = self.demand().counted(ctx, artifact, performance)?;
-        reports.sort_by_key(|(fact, _)| std::cmp::Reverse(fact.index));
+        let reports = self.demand().counted(ctx, artifact, performance)?;
         let now = ctx.facts.time;
         let short = |reason, text, fact: &EvidenceFact| Err(Shortfall { reason, text, evidence: vec![fact.evidence] });
         if let Some((fact, _)) = reports.iter().find(|(fact, report)| is_from_future(report.measured_at, fact, now)) {
             return short(Reason::EvidenceFromFuture, "a measurement from after it was recorded".to_owned(), fact);
         }
+        let newest = together_by(reports.clone(), |report| (&report.format, &report.tool));
+        let measured: BTreeMap<&String, Vec<Measured<'_>>> =
+            self.budget.keys().map(|name| (name, measurements(&reports, name))).collect();
+        let mut asked: Vec<Measured<'_>> = newest.iter().chain(measured.values().flatten()).copied().collect();
+        asked.sort_by_key(|(fact, _)| Reverse(fact.index));
         let missed = |(_, report): &&Measured<'_>| !report.missed_thresholds.is_empty();
-        if let Some((fact, report)) = reports.iter().take(1).find(missed).filter(|_| !self.allow_missed_thresholds) {
+        if let Some((fact, report)) = asked.iter().find(missed).filter(|_| !self.allow_missed_thresholds) {
             let listed = few(report.missed_thresholds.iter().map(|text| shown(text)), ", ");
             return short(Reason::PerformanceOver, format!("missed {listed}"), fact);
         }
@@ -132,32 +139,40 @@ impl PerformanceGate {
         };
         let mut evidence = Vec::new();
         let mut texts = Vec::new();
-        if let Some((fact, _)) = reports.first().filter(|_| self.budget.is_empty()) {
-            evidence.push(fact.evidence);
+        if self.budget.is_empty() {
+            evidence.extend(newest.iter().map(|(fact, _)| fact.evidence));
             texts.push("no threshold missed".to_owned());
         }
         for (name, budget) in &self.budget {
-            let found = reports.iter().find_map(|(fact, report)| Some((*fact, *report, report.metric(name)?)));
-            let Some((fact, report, metric)) = found else {
+            let found = measured.get(name).map(Vec::as_slice).unwrap_or_default();
+            if found.is_empty() {
                 let text = format!("{} was not measured", shown(name));
                 let evidence = reports.iter().map(|(fact, _)| fact.evidence).collect();
                 return Err(Shortfall { reason: Reason::PerformanceMissing, text, evidence });
-            };
-            if !is_fresh(report.measured_at, fact, self.max_age, now) {
-                let measured = report.measured_at.unwrap_or(fact.recorded_at);
-                let text = format!("{} was measured {measured}, {} ago", shown(name), now.since(measured));
-                return short(Reason::PerformanceStale, text, fact);
             }
-            match budget.judge(name, metric, baseline.as_deref()) {
-                Ok(text) => texts.push(text),
-                Err((reason, text)) => return short(reason, text, fact),
-            }
-            if !evidence.contains(&fact.evidence) {
-                evidence.push(fact.evidence);
+            for (fact, report) in found.iter().copied() {
+                let Some(metric) = report.metric(name) else { continue };
+                if !is_fresh(report.measured_at, fact, self.max_age, now) {
+                    let measured = report.measured_at.unwrap_or(fact.recorded_at);
+                    let text = format!("{} was measured {measured}, {} ago", shown(name), age(now.since(measured)));
+                    return short(Reason::PerformanceStale, text, fact);
+                }
+                match budget.judge(name, metric, baseline.as_deref()) {
+                    Ok(text) => texts.push(text),
+                    Err((reason, text)) => return short(reason, text, fact),
+                }
+                if !evidence.contains(&fact.evidence) {
+                    evidence.push(fact.evidence);
+                }
             }
         }
         Ok(Covered { text: few(texts, "; "), evidence, waived: false })
     }
+}
+
+/// The newest reports that give a metric; see [`together`].
+fn measurements<'a>(reports: &[Measured<'a>], name: &str) -> Vec<Measured<'a>> {
+    together(reports.iter().copied().filter(|(_, report)| report.metric(name).is_some()).collect())
 }
 
 fn performance(claim: &Claim) -> Option<&Performance> {
@@ -214,7 +229,8 @@ fn is_worse(metric: &Metric, before: u64, most: Share) -> bool {
 mod tests {
     use super::*;
     use crate::decision::GateOutcome::{Fail, Pass};
-    use crate::sample::{check, evidence, on_behalf, running};
+    use crate::sample::{TIME, check, evidence, on_behalf, running};
+    use lockgate_model::UnixMillis;
     use lockgate_model::facts::Facts;
 
     fn report(value: u64, better: Better, missed: &[&str]) -> Claim {
@@ -261,6 +277,58 @@ mod tests {
         assert!(result.found.ends_with("missed p(95)<500"), "{}", result.found);
         row(&format!("{max}\nallow_missed_thresholds = true"), report(1, Lower, &["x"]), None, Pass, Reason::Satisfied);
         row(max, Claim::Tests(crate::sample::tests()), None, Fail, Reason::PerformanceMissing);
+    }
+
+    /// A report of some tool with some metrics, handed in so many seconds ago.
+    fn of(index: u64, ago: u64, format: &str, metrics: &[(&str, u64)], missed: &[&str]) -> EvidenceFact {
+        let metric = |(name, value): &(&str, u64)| Metric {
+            name: (*name).to_owned(),
+            unit: "us".to_owned(),
+            value: *value,
+            better: Better::Lower,
+        };
+        let claim = Claim::Performance(Performance {
+            format: format.to_owned(),
+            tool: None,
+            metrics: metrics.iter().map(metric).collect(),
+            missed_thresholds: missed.iter().map(|text| (*text).to_owned()).collect(),
+            measured_at: None,
+        });
+        EvidenceFact { recorded_at: UnixMillis(TIME.0 - ago * 1000), ..evidence(index, on_behalf("robot"), claim) }
+    }
+
+    #[test]
+    fn no_later_report_hides_a_missed_threshold_or_a_value() {
+        let row = |fields: &str, facts: Vec<EvidenceFact>, outcome, reason| {
+            check(&format!("kind = \"performance\"\n{fields}\n"), |_, known| known.evidence = facts, outcome, reason)
+        };
+        let max = "budget = { p95 = { unit = \"us\", max = 500 } }";
+        let missed = || of(1, 9, "k6", &[("p95", 1)], &["p(95)<500"]);
+        // It gives the metric, and a later report of another tool does not.
+        let other = || of(2, 8, "criterion", &[("mean", 1)], &[]);
+        let result = row(max, vec![missed(), other()], Fail, Reason::PerformanceOver);
+        assert!(result.found.ends_with("missed p(95)<500"), "{}", result.found);
+        row(&format!("{max}\nallow_missed_thresholds = true"), vec![missed(), other()], Pass, Reason::Satisfied);
+        // It is the newest of its tool, also where another one gives the metric, and where there is no budget.
+        let silent = of(1, 9, "k6", &[("rate", 1)], &["rate<1"]);
+        row(max, vec![silent.clone(), of(2, 8, "criterion", &[("p95", 1)], &[])], Fail, Reason::PerformanceOver);
+        row("", vec![silent, other()], Fail, Reason::PerformanceOver);
+        // A newer one of the same tool with the same metric replaces it.
+        row(max, vec![missed(), of(2, 8, "k6", &[("p95", 1)], &[])], Pass, Reason::Satisfied);
+        row("", vec![missed(), of(2, 8, "k6", &[], &[])], Pass, Reason::Satisfied);
+        // Of those that were handed in together each has to hold.
+        for [first, second] in [[1, 501], [501, 1]] {
+            let both = vec![of(1, 9, "k6", &[("p95", first)], &[]), of(2, 9, "k6", &[("p95", second)], &[])];
+            row(max, both, Fail, Reason::PerformanceOver);
+        }
+        let result = row(
+            &format!("{max}\nmax_age = \"1h\""),
+            vec![of(1, 108_097, "k6", &[("p95", 1)], &[])],
+            Fail,
+            Reason::PerformanceStale,
+        );
+        assert!(result.found.ends_with(", 30 hours ago"), "{}", result.found);
+        assert!(result.fix.starts_with("measure it again, then: lockgate attest "), "{}", result.fix);
     }
 
     #[test]

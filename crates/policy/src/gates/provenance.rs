@@ -1,11 +1,14 @@
 //! The `provenance` gate: every artifact was built by an accepted builder from an accepted source, and the builder
 //! signed for it (SLSA Build L2 and above).
 
+use std::collections::BTreeSet;
+
 use lockgate_model::SignerName;
 use lockgate_model::facts::{Artifact, Claim, EvidenceFact, Origin, Provenance};
 use serde::Deserialize;
 
-use super::coverage::{Covered, Shortfall, broken, every_artifact, proofs_text, untrusted_text};
+use super::coverage::{Covered, Shortfall, every_artifact, proofs_text};
+use super::ending::{Ending, next_step};
 use super::mistyped::mistyped;
 use super::{Assessment, Context, Problem, signer_problems};
 use crate::explain::Reason;
@@ -41,7 +44,7 @@ pub struct ProvenanceGate {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Reached {
     Claimed,
-    Signed,
+    Ended(Ending),
     SignerAccepted,
     BuilderAccepted,
     SourceAccepted,
@@ -83,7 +86,8 @@ impl ProvenanceGate {
             }
         }
         for pattern in &self.source_refs {
-            // `security.md` A-88: a pattern that accepts every identity is a mistake unless it is left out on purpose.
+            // Attack A-88 of `tests/attacks`: a pattern that accepts every identity is a mistake unless it is left out
+            // on purpose.
             if pattern.is_everything() || !pattern.as_str().starts_with("refs/") {
                 problems.push(Problem::new(format!(
                     "`{pattern}` is not a full ref: write one such as `refs/heads/main` or `refs/tags/v*`"
@@ -98,23 +102,25 @@ impl ProvenanceGate {
         let hand_in = || ctx.attest("--provenance provenance.dsse.json");
         Assessment::of_coverage(
             result,
-            self.needed(),
+            self.needed(ctx),
             || ctx.groups_that_may(Permission::Attest),
             |reason| match reason {
                 Reason::ProvenanceMissing | Reason::EvidenceUnsigned | Reason::EvidenceMalformed => hand_in(),
-                Reason::SignerUntrusted => format!("have it signed by {}, then: {}", one_of(&self.signers), hand_in()),
                 Reason::EvidenceType => {
                     format!("sign it again under a predicate type that docs/evidence.md lists, then: {}", hand_in())
                 }
-                _ => format!("build from an accepted source on an accepted builder, then: {}", ctx.push_next("")),
+                _ => next_step(ctx, reason, &one_of(&self.signers), &hand_in()).unwrap_or_else(|| {
+                    format!("build from an accepted source on an accepted builder, then: {}", ctx.push_next(""))
+                }),
             },
         )
     }
 
-    fn needed(&self) -> String {
+    fn needed(&self, ctx: Context<'_>) -> String {
         let mut needed = format!("provenance signed by {}", one_of(&self.signers));
-        if !self.builder_ids.is_empty() {
-            needed.push_str(&format!(", built by {}", few(&self.builder_ids, " or ")));
+        let builders = self.builders(ctx);
+        if !builders.is_empty() {
+            needed.push_str(&format!(", built by {}", few(builders.into_iter().map(shown), " or ")));
         }
         needed.push_str(&format!(", from {}", few(&self.source_repositories, " or ")));
         if !self.source_refs.is_empty() {
@@ -127,6 +133,19 @@ impl ProvenanceGate {
             needed.push_str(&format!(", SLSA build level {level} or more"));
         }
         needed
+    }
+
+    /// The builders that are accepted: those of the gate, as far as a signer may sign for them, or else all of the
+    /// signers' own lists in `trust.toml`.
+    fn builders<'a>(&'a self, ctx: Context<'a>) -> BTreeSet<&'a str> {
+        let signers: Vec<&'a TrustedSigner> = self.signers.iter().filter_map(|name| ctx.policy.signer(name)).collect();
+        let may_sign = |builder: &String| {
+            signers.iter().any(|signer| signer.builder_ids.is_empty() || signer.builder_ids.contains(builder))
+        };
+        match self.builder_ids.is_empty() {
+            true => signers.iter().copied().flat_map(|signer| &signer.builder_ids).map(String::as_str).collect(),
+            false => self.builder_ids.iter().filter(|builder| may_sign(builder)).map(String::as_str).collect(),
+        }
     }
 
     /// Finds the provenance that comes furthest.
@@ -144,13 +163,10 @@ impl ProvenanceGate {
         let source_ref = claim.source_ref.as_deref().map_or("no ref".to_owned(), shown);
         match reached {
             Reached::Claimed => shortfall(Reason::EvidenceUnsigned, "unsigned provenance".to_owned()),
-            Reached::Signed => {
-                let text = match broken(fact) {
-                    Some(_) => untrusted_text("provenance", &[fact]),
-                    None => format!("provenance signed by {}", signed_by(fact)),
-                };
-                shortfall(Reason::SignerUntrusted, text)
+            Reached::Ended(Ending::SignerUntrusted) => {
+                shortfall(Reason::SignerUntrusted, format!("provenance signed by {}", signed_by(fact)))
             }
+            Reached::Ended(ending) => shortfall(ending.reason(), format!("provenance {}", ending.told(&[fact]))),
             Reached::SignerAccepted => shortfall(Reason::BuilderUntrusted, format!("built by {builder}")),
             Reached::BuilderAccepted => shortfall(Reason::SourceUntrusted, format!("built from {repository}")),
             Reached::SourceAccepted => {
@@ -192,7 +208,7 @@ impl ProvenanceGate {
         let lists = |list: &[String]| list.is_empty() || list.contains(&claim.builder_id);
         let has_ref = |given: &str| self.source_refs.iter().any(|pattern| pattern.matches(given));
         if accepted.is_empty() {
-            Reached::Signed
+            Reached::Ended(Ending::of(ctx.policy, EvidenceKind::Provenance, &self.signers, fact.signature.as_deref()))
         } else if !lists(&self.builder_ids) || !accepted.iter().any(|signer| lists(&signer.builder_ids)) {
             Reached::SignerAccepted
         } else if !claim.source_repository.as_ref().is_some_and(|given| self.source_repositories.contains(given)) {
@@ -303,7 +319,7 @@ source_refs = ["refs/heads/main", "refs/tags/v*"]
 
     #[test]
     fn how_the_verification_of_a_bundle_ended_is_told() {
-        let row = |class: SignatureClass, code: &str, identity: Option<&str>, expected: &str| {
+        let of = |index, class: SignatureClass, code: &str, identity: Option<&str>| {
             let signature = SignatureFact {
                 class,
                 code: code.to_owned(),
@@ -314,23 +330,62 @@ source_refs = ["refs/heads/main", "refs/tags/v*"]
                 key: None,
                 signed_at: None,
             };
-            let bundle = EvidenceFact {
+            EvidenceFact {
                 signature: Some(Box::new(signature)),
-                ..evidence(1, signed(&[]), Claim::Provenance(provenance()))
-            };
-            let fail = GateOutcome::Fail;
-            let result = check(GATE, |_, facts| facts.evidence = vec![bundle], fail, Reason::SignerUntrusted);
-            assert_eq!(result.found, format!("app.tar.gz: provenance {expected}"));
+                ..evidence(index, signed(&[]), Claim::Provenance(provenance()))
+            }
         };
-        let nobody = |proof: &str| format!("signed by nobody known here ({proof})");
-        let untrusted = nobody("untrusted-root: TRUST_ROOT_MISSING");
-        row(SignatureClass::UntrustedRoot, "TRUST_ROOT_MISSING", None, &untrusted);
-        row(SignatureClass::WithoutTime, "TIME_MISSING", None, &nobody("without-time: TIME_MISSING"));
-        let somebody = "https://git.example/other/.ci/release.yml@refs/heads/main";
-        let verified = nobody(&format!("verified: {somebody}"));
-        row(SignatureClass::Verified, "SIGNATURE_VERIFIED", Some(somebody), &verified);
+        let row = |bundle, reason, expected: &str, step: &str| {
+            let result = check(GATE, |_, facts| facts.evidence = vec![bundle], GateOutcome::Fail, reason);
+            assert_eq!(result.found, format!("app.tar.gz: provenance {expected}"));
+            assert!(result.fix.starts_with(step), "{}", result.fix);
+            assert!(result.fix.contains("lockgate attest shop/web@1.4.2 --provenance "), "{}", result.fix);
+        };
+        use SignatureClass::{SignatureInvalid, UntrustedRoot, Verified, WithoutTime};
+        let root = "whose signature is under an untrusted root (TRUST_ROOT_MISSING)";
+        let step = "have it signed by ci under a trust root of the policy set, then: ";
+        row(of(1, UntrustedRoot, "TRUST_ROOT_MISSING", None), Reason::SignatureRootUntrusted, root, step);
+        let untimed = "whose signature has no proved time (TIME_MISSING)";
+        let step = "have it signed again by ci with a timestamp or a log entry, then: ";
+        row(of(1, WithoutTime, "TIME_MISSING", None), Reason::SignatureUntimed, untimed, step);
+        let expired = "whose signature is expired (CERTIFICATE_EXPIRED)";
+        let step = "have it signed again by ci, while the certificate is valid, then: ";
+        row(of(1, SignatureInvalid, "CERTIFICATE_EXPIRED", None), Reason::SignatureExpired, expired, step);
         // What was broken was not signed by somebody unknown.
-        row(SignatureClass::SignatureInvalid, "LOG_INVALID", None, "whose signature is invalid (LOG_INVALID)");
+        let invalid = "whose signature is invalid (LOG_INVALID)";
+        let step = "find out what was changed, have it made anew and signed by ci, then: ";
+        row(of(1, SignatureInvalid, "LOG_INVALID", None), Reason::EvidenceSignatureInvalid, invalid, step);
+        let somebody = "https://git.example/other/.ci/release.yml@refs/heads/main";
+        let verified = format!("signed by nobody known here (verified: {somebody})");
+        let other = of(1, Verified, "SIGNATURE_VERIFIED", Some(somebody));
+        row(other.clone(), Reason::SignerUntrusted, &verified, "have it signed by ci, then: ");
+        // What comes nearer is told, also where it was handed in earlier.
+        let facts = vec![other, of(2, SignatureInvalid, "LOG_INVALID", None)];
+        check(GATE, |_, known| known.evidence = facts, GateOutcome::Fail, Reason::SignerUntrusted);
+    }
+
+    #[test]
+    fn names_the_builders_that_trust_toml_knows() {
+        let needed = |trust: &str, gate: &str| {
+            let mut files = crate::sample::files(&crate::sample::gate(gate));
+            let known = files.entry("trust.toml".to_owned()).or_default();
+            *known = known.replacen("slsa_level = 2\n", &format!("slsa_level = 2\n{trust}"), 1);
+            let policy = crate::PolicySet::from_files(files).unwrap_or_else(|errors| panic!("{errors:#?}"));
+            let mut facts = crate::sample::facts();
+            let other = Provenance { builder_id: "https://evil.example".to_owned(), ..provenance() };
+            facts.evidence = vec![evidence(1, signed(&["ci"]), Claim::Provenance(other))];
+            let result = crate::decide(&policy, &facts).gates.remove(0);
+            assert_eq!(result.reason, "BUILDER_UNTRUSTED", "{result:#?}");
+            result.needed
+        };
+        let open = GATE.replace("builder_ids = [\"https://ci.example/builder@v1\"]\n", "");
+        let two = "builder_ids = [\"https://ci.example/builder@v2\", \"https://ci.example/builder@v1\"]\n";
+        let both = needed(two, &open);
+        assert!(both.contains(", built by https://ci.example/builder@v1 or https://ci.example/builder@v2, "), "{both}");
+        let one = needed(two, GATE);
+        assert!(one.contains(", built by https://ci.example/builder@v1, from "), "{one}");
+        let own = needed("", GATE);
+        assert!(own.contains(", built by https://ci.example/builder@v1, from "), "{own}");
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! Remedies: what can be done about a finding, as far as the policy set allows it.
 
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
+use lockgate_model::Version;
 use lockgate_model::facts::Finding;
 use serde::Deserialize;
 
-use crate::wording::{one_of, shown};
+use crate::wording::{few, one_of, shown};
 
 /// A way to be rid of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
@@ -25,31 +27,85 @@ pub enum Remedy {
 
 /// One line about one finding: everything that is allowed, and can be done.
 ///
-/// `vex_by` says whose statement counts, and `waiver_by` who may grant a waiver.
-pub(super) fn line(allowed: &BTreeSet<Remedy>, finding: &Finding, vex_by: Option<&str>, waiver_by: &str) -> String {
+/// `vex_by` says whose statement counts, and `waiver_by` who may grant a waiver; nobody of a finding whose waivers do
+/// not count.
+pub(super) fn line(
+    allowed: &BTreeSet<Remedy>,
+    finding: &Finding,
+    vex_by: Option<&str>,
+    waiver_by: Option<&str>,
+) -> String {
     let may = |remedy| allowed.contains(&remedy);
-    let patch = finding.fixes().find(|fix| is_patch(&finding.version, fix));
-    let upgrade = finding.fixes().next();
+    let upgrade = upgrade_to(finding);
+    let patch = smallest(newer_fixes(finding).filter(|fix| is_patch(&finding.version, fix)));
     let mut ways = Vec::new();
     match (patch.filter(|_| may(Remedy::Patch)), upgrade.filter(|_| may(Remedy::Upgrade))) {
         (Some(patch), _) => ways.push(format!("patch it to {}", shown(patch))),
         (None, Some(upgrade)) => ways.push(format!("upgrade it to {}", shown(upgrade))),
         (None, None) => {}
     }
-    if may(Remedy::Replace) && upgrade.is_none() {
+    let is_fixed = finding.fixes().next().is_some();
+    if may(Remedy::Replace) && !is_fixed {
         ways.push("replace the package".to_owned());
     }
     if let Some(by) = vex_by.filter(|_| may(Remedy::Vex)) {
         ways.push(format!("hand in a VEX statement by {by}"));
     }
-    if may(Remedy::Waiver) {
-        ways.push(format!("ask {waiver_by} for a waiver"));
+    if let Some(by) = waiver_by.filter(|_| may(Remedy::Waiver)) {
+        ways.push(format!("ask {by} for a waiver"));
     }
     let ways = match ways.is_empty() {
         true => "nothing that the policy set allows is known to help".to_owned(),
         false => one_of(&ways),
     };
-    format!("{} in {} {}: {ways}", shown(&finding.id), shown(&finding.package), shown(&finding.version))
+    let fixed = match is_fixed && upgrade.is_none() {
+        true => format!(" ({})", fixed_in(finding)),
+        false => String::new(),
+    };
+    format!("{} in {} {}{fixed}: {ways}", shown(&finding.id), shown(&finding.package), shown(&finding.version))
+}
+
+/// The smallest fixed version that is known to be above the installed one: what goes back is no upgrade, and of
+/// versions whose order is not known nobody can say.
+pub(super) fn upgrade_to(finding: &Finding) -> Option<&str> {
+    smallest(newer_fixes(finding))
+}
+
+/// In which versions it is fixed, whatever is installed: `fixed in 5.2.20, 6.2.0`.
+pub(super) fn fixed_in(finding: &Finding) -> String {
+    format!("fixed in {}", few(finding.fixes().map(shown), ", "))
+}
+
+/// The fixed versions that are known to be above the installed one.
+fn newer_fixes(finding: &Finding) -> impl Iterator<Item = &str> {
+    finding.fixes().filter(move |fix| compared(&finding.version, fix) == Some(Ordering::Less))
+}
+
+/// The smallest of some versions, and of two that cannot be compared the first.
+fn smallest<'a>(versions: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    versions.reduce(|least, next| if compared(next, least) == Some(Ordering::Less) { next } else { least })
+}
+
+/// The order of two versions where both are dotted numbers, or semantic versions; `None` of all others, whose order
+/// another packager defines.
+fn compared(one: &str, other: &str) -> Option<Ordering> {
+    let (one, other) = (one.trim().trim_start_matches('v'), other.trim().trim_start_matches('v'));
+    if let (Some(mut one), Some(mut other)) = (numbers(one), numbers(other)) {
+        let parts = one.len().max(other.len());
+        one.resize(parts, 0);
+        other.resize(parts, 0);
+        return Some(one.cmp(&other));
+    }
+    Some(one.parse::<Version>().ok()?.cmp(&other.parse::<Version>().ok()?))
+}
+
+/// The parts of a version that is nothing but numbers with dots between them.
+fn numbers(version: &str) -> Option<Vec<u64>> {
+    let number = |part: &str| match part.bytes().all(|byte| byte.is_ascii_digit()) {
+        true => part.parse::<u64>().ok(),
+        false => None,
+    };
+    version.split('.').map(number).collect()
 }
 
 /// Whether a fix has the same two first numbers as what is installed.
@@ -78,13 +134,13 @@ mod tests {
             let finding = Finding { fixed_versions, ..finding("CVE-1", Severity::High) };
             let allowed = allowed.iter().copied().collect();
             assert_eq!(
-                line(&allowed, &finding, vex_by, "group approvers"),
+                line(&allowed, &finding, vex_by, Some("group approvers")),
                 format!("CVE-1 in example 2.0.0: {expected}")
             );
         };
         let all = [Patch, Upgrade, Replace, Vex, Waiver];
         check(&all, &["3.0.0", "2.0.9"], None, "patch it to 2.0.9 or ask group approvers for a waiver");
-        check(&[Upgrade], &["3.0.0", "2.0.9"], None, "upgrade it to 3.0.0");
+        check(&[Upgrade], &["3.0.0", "2.0.9"], None, "upgrade it to 2.0.9");
         check(&[Patch], &["3.0.0"], None, "nothing that the policy set allows is known to help");
         check(
             &all,
@@ -94,5 +150,30 @@ mod tests {
         );
         check(&[Replace], &["3.0.0"], None, "nothing that the policy set allows is known to help");
         check(&[Patch], &["v2.0.1"], None, "patch it to v2.0.1");
+    }
+
+    #[test]
+    fn nothing_goes_back_to_be_fixed() {
+        use Remedy::{Patch, Upgrade, Waiver};
+        let check = |version: &str, fixes: &[&str], to: Option<&str>, expected: &str| {
+            let fixed_versions = fixes.iter().map(|fix| (*fix).to_owned()).collect();
+            let finding = Finding { fixed_versions, version: version.to_owned(), ..finding("CVE-1", Severity::High) };
+            assert_eq!(upgrade_to(&finding), to, "{version} {fixes:?}");
+            let allowed = BTreeSet::from([Patch, Upgrade, Waiver]);
+            assert_eq!(line(&allowed, &finding, None, None), format!("CVE-1 in example {version}{expected}"));
+        };
+        check("6.1.0", &["5.2.20", "6.2.0"], Some("6.2.0"), ": upgrade it to 6.2.0");
+        check("6.1.0", &["7.0.0", "5.2.20", "6.1.9", "6.2.0"], Some("6.1.9"), ": patch it to 6.1.9");
+        check("6.1.10", &["6.1.9", "6.1.11"], Some("6.1.11"), ": patch it to 6.1.11");
+        check("1.2", &["1.2.0.1", "1.3"], Some("1.2.0.1"), ": patch it to 1.2.0.1");
+        check("2.0.0-rc.1", &["1.9.0", "2.0.0"], Some("2.0.0"), ": patch it to 2.0.0");
+        // Only older ones, the very same one, and those whose order a packager defines.
+        let none = ": nothing that the policy set allows is known to help";
+        check("6.1.0", &["5.2.20", "5.3.0"], None, &format!(" (fixed in 5.2.20, 5.3.0){none}"));
+        check("6.1.0", &["6.1"], None, &format!(" (fixed in 6.1){none}"));
+        check("1.1.1k-r0", &["1.1.1l-r0"], None, &format!(" (fixed in 1.1.1l-r0){none}"));
+        check("", &["1.0.0"], None, &format!(" (fixed in 1.0.0){none}"));
+        check("99999999999999999999.1", &["1.0.0"], None, &format!(" (fixed in 1.0.0){none}"));
+        check("6.1.0", &[], None, none);
     }
 }

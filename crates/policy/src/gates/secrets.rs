@@ -2,19 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use lockgate_model::facts::{Artifact, Claim, EvidenceFact, Secrets};
+use lockgate_model::facts::{Artifact, Claim, Secrets};
 use lockgate_model::{SignerName, Span};
 use serde::Deserialize;
 
-use super::coverage::{Covered, Demand, Shortfall, every_artifact};
+use super::coverage::{Covered, Demand, Shortfall, every_artifact, together_by};
 use super::{Assessment, Context, Problem, is_fresh, signer_problems};
 use crate::explain::Reason;
 use crate::permission::Permission;
 use crate::policy_set::PolicySet;
 use crate::trust::EvidenceKind;
-use crate::wording::{counted, few, shown};
+use crate::wording::{age, counted, few, shown};
 
-/// Demands a search for secrets about every artifact; of each tool the newest one counts.
+/// Demands a search for secrets about every artifact; of each tool the newest one counts, with all that were handed in
+/// together with it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SecretsGate {
@@ -53,8 +54,8 @@ impl SecretsGate {
     pub(super) fn assess(&self, ctx: Context<'_>) -> Assessment {
         let result = every_artifact(ctx, |artifact| self.check(ctx, artifact));
         let word = if self.verified_only { "working secrets" } else { "secrets" };
-        let age = self.max_age.map(|age| format!(", searched not longer than {age} ago")).unwrap_or_default();
-        let needed = format!("at most {} {word}{age}{}", self.max_found, self.demand().signed_by_text());
+        let young = self.max_age.map(|age| format!(", searched not longer than {age} ago")).unwrap_or_default();
+        let needed = format!("at most {} {word}{young}{}", self.max_found, self.demand().signed_by_text());
         let who = || ctx.groups_that_may(Permission::Attest);
         Assessment::of_coverage(result, needed, who, |reason| match reason {
             Reason::SecretsFound => {
@@ -69,32 +70,31 @@ impl SecretsGate {
             Claim::Secrets(secrets) => Some(secrets),
             _ => None,
         })?;
-        let mut newest: BTreeMap<&str, (&EvidenceFact, &Secrets)> = BTreeMap::new();
-        for (fact, secrets) in searches {
-            let kept = newest.entry(secrets.tool.as_str()).or_insert((fact, secrets));
-            if fact.index > kept.0.index {
-                *kept = (fact, secrets);
-            }
-        }
-        let evidence: Vec<_> = newest.values().map(|(fact, _)| fact.evidence).collect();
+        let newest = together_by(searches, |secrets| secrets.tool.as_str());
+        let evidence: Vec<_> = newest.iter().map(|(fact, _)| fact.evidence).collect();
         let count = |secrets: &Secrets| match secrets.verified {
             Some(verified) if self.verified_only => verified,
             _ => secrets.found,
         };
         // The same secret may be found by each tool, so that the tools are not added up.
-        if let Some((_, secrets)) = newest.values().find(|(_, secrets)| count(secrets) > self.max_found) {
-            let places = few(secrets.places.iter().map(|place| shown(place)), ", ");
+        let mut by_tool: BTreeMap<&str, (u64, Vec<&String>)> = BTreeMap::new();
+        for (_, secrets) in &newest {
+            let (found, places) = by_tool.entry(secrets.tool.as_str()).or_default();
+            *found = found.saturating_add(count(secrets));
+            places.extend(&secrets.places);
+        }
+        if let Some((tool, (found, places))) = by_tool.iter().find(|(_, (found, _))| *found > self.max_found) {
+            let places = few(places.iter().map(|place| shown(place)), ", ");
             let at = if places.is_empty() { String::new() } else { format!(": {places}") };
-            let text = format!("{} by {}{at}", counted(count(secrets), "secret"), shown(&secrets.tool));
+            let text = format!("{} by {}{at}", counted(*found, "secret"), shown(tool));
             return Err(Shortfall { reason: Reason::SecretsFound, text, evidence });
         }
         let now = ctx.facts.time;
-        if let Some((fact, _)) = newest.values().find(|(fact, _)| !is_fresh(None, fact, self.max_age, now)) {
-            let text = format!("a search of {}, {} old", fact.recorded_at, now.since(fact.recorded_at));
+        if let Some((fact, _)) = newest.iter().find(|(fact, _)| !is_fresh(None, fact, self.max_age, now)) {
+            let text = format!("a search of {}, {} old", fact.recorded_at, age(now.since(fact.recorded_at)));
             return Err(Shortfall { reason: Reason::SecretsMissing, text, evidence });
         }
-        let text =
-            few(newest.values().map(|(_, secrets)| format!("{} found {}", shown(&secrets.tool), count(secrets))), ", ");
+        let text = few(by_tool.iter().map(|(tool, (found, _))| format!("{} found {found}", shown(tool))), ", ");
         Ok(Covered { text, evidence, waived: false })
     }
 }
@@ -103,18 +103,26 @@ impl SecretsGate {
 mod tests {
     use super::*;
     use crate::decision::GateOutcome::{Fail, Pass};
-    use crate::sample::{check, evidence, on_behalf};
+    use crate::sample::{TIME, check, evidence, on_behalf};
+    use lockgate_model::UnixMillis;
+    use lockgate_model::facts::EvidenceFact;
+
+    fn search(index: u64, ago: u64, tool: &str, found: u64, verified: Option<u64>) -> EvidenceFact {
+        let places = vec!["aws-access-token src/main.rs:3".to_owned()];
+        let secrets = Secrets { tool: tool.to_owned(), found, verified, places };
+        EvidenceFact {
+            recorded_at: UnixMillis(TIME.0 - ago * 1000),
+            ..evidence(index, on_behalf("robot"), Claim::Secrets(secrets))
+        }
+    }
 
     #[test]
     fn counts_what_each_tool_found() {
         let row = |fields: &str, searches: &[(&str, u64, Option<u64>)], outcome, reason| {
+            // Each is handed in by itself, a second after the one before.
             let facts: Vec<EvidenceFact> = (1u64..)
                 .zip(searches)
-                .map(|(index, (tool, found, verified))| {
-                    let places = vec!["aws-access-token src/main.rs:3".to_owned()];
-                    let secrets = Secrets { tool: (*tool).to_owned(), found: *found, verified: *verified, places };
-                    evidence(index, on_behalf("robot"), Claim::Secrets(secrets))
-                })
+                .map(|(index, (tool, found, verified))| search(index, 60 - index, tool, *found, *verified))
                 .collect();
             check(&format!("kind = \"secrets\"\n{fields}\n"), |_, known| known.evidence = facts, outcome, reason)
         };
@@ -128,5 +136,21 @@ mod tests {
         row("", &[("gitleaks", 1, None), ("gitleaks", 0, None)], Pass, Reason::Satisfied);
         row("", &[("gitleaks", 0, None), ("trufflehog", 1, Some(1))], Fail, Reason::SecretsFound);
         row("", &[], Fail, Reason::SecretsMissing);
+    }
+
+    #[test]
+    fn searches_that_were_handed_in_together_are_one() {
+        let row = |fields: &str, facts: Vec<EvidenceFact>, outcome, reason| {
+            check(&format!("kind = \"secrets\"\n{fields}\n"), |_, known| known.evidence = facts, outcome, reason)
+        };
+        let both = |first, second| vec![search(1, 9, "gitleaks", first, None), search(2, 9, "gitleaks", second, None)];
+        row("", both(1, 0), Fail, Reason::SecretsFound);
+        row("", both(0, 1), Fail, Reason::SecretsFound);
+        row("max_found = 1", both(1, 1), Fail, Reason::SecretsFound);
+        let result = row("max_found = 2", both(1, 1), Pass, Reason::Satisfied);
+        assert_eq!(result.found, "app.tar.gz: gitleaks found 2");
+        let old = vec![search(1, 108_097, "gitleaks", 0, None)];
+        let result = row("max_age = \"1h\"", old, Fail, Reason::SecretsMissing);
+        assert!(result.found.ends_with(", 30 hours old"), "{}", result.found);
     }
 }

@@ -1,17 +1,18 @@
 //! The `signature` gate: every artifact is signed by somebody who is known here, whatever else is said about it.
 
+use lockgate_model::SignerName;
 use lockgate_model::facts::{Artifact, EvidenceFact, Origin, SignatureClass, SignatureFact};
-use lockgate_model::{Digest, SignerName};
 use serde::Deserialize;
 
 use super::coverage::{Covered, Shortfall, proofs_text, these_artifacts};
+use super::ending::{Ending, next_step};
 use super::mistyped::mistyped;
 use super::{Assessment, Context, Problem, Standing, signer_problems};
 use crate::explain::Reason;
 use crate::pattern::{Pattern, is_plain};
 use crate::permission::Permission;
 use crate::policy_set::PolicySet;
-use crate::trust::{EvidenceKind, TrustedSigner};
+use crate::trust::EvidenceKind;
 use crate::trusted_identity::Proof;
 use crate::wording::{few, one_of};
 
@@ -47,29 +48,24 @@ pub enum Proved {
 /// How far a signature comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Reached {
-    Unsigned,
-    Unverifiable,
-    Invalid,
-    RootUntrusted,
-    SignerUntrusted,
-    Untimed,
-    Unlogged,
+    Ended(Ending),
     Accepted,
 }
 
 impl Reached {
     /// What a denial says of it; nothing of what counts.
     const fn shortfall(self) -> Option<(Reason, &'static str)> {
-        match self {
-            Self::Unsigned => Some((Reason::ArtifactUnsigned, "unsigned")),
-            Self::Unverifiable => Some((Reason::SignatureUnverifiable, "a signature that cannot be verified")),
-            Self::Invalid => Some((Reason::ArtifactSignatureInvalid, "an invalid signature")),
-            Self::RootUntrusted => Some((Reason::SignatureRootUntrusted, "a signature under an untrusted root")),
-            Self::SignerUntrusted => Some((Reason::SignerUntrusted, "a signature by the wrong signer")),
-            Self::Untimed => Some((Reason::SignatureUntimed, "a signature without a proved time")),
-            Self::Unlogged => Some((Reason::SignatureUnlogged, "a signature without a log entry")),
-            Self::Accepted => None,
-        }
+        let Self::Ended(ending) = self else { return None };
+        Some(match ending {
+            Ending::Unsigned => (Reason::ArtifactUnsigned, "unsigned"),
+            Ending::Unverifiable => (Reason::SignatureUnverifiable, "a signature that cannot be verified"),
+            Ending::Invalid => (Reason::ArtifactSignatureInvalid, "an invalid signature"),
+            Ending::Expired => (Reason::SignatureExpired, "an expired signature"),
+            Ending::RootUntrusted => (Reason::SignatureRootUntrusted, "a signature under an untrusted root"),
+            Ending::SignerUntrusted => (Reason::SignerUntrusted, "a signature by the wrong signer"),
+            Ending::Untimed => (Reason::SignatureUntimed, "a signature without a proved time"),
+            Ending::Unlogged => (Reason::SignatureUnlogged, "a signature without a log entry"),
+        })
     }
 }
 
@@ -154,27 +150,16 @@ impl SignatureGate {
         let hand_in = ctx.attest(&format!("--attestation {file}"));
         match reason {
             Reason::ArtifactAbsent | Reason::NoArtifacts => ctx.push_next(""),
-            Reason::ArtifactSignatureInvalid => {
-                format!("have these very bytes signed again by {signers}, then: {hand_in}")
-            }
-            Reason::SignatureRootUntrusted => format!(
-                "have it signed by {signers} under a trust root of the policy set, then: {hand_in}\nor, if the instance \
-                 that signed is yours, have {} put its root into roots/",
-                ctx.groups_that_may(Permission::Policy)
-            ),
-            Reason::SignatureUntimed => {
-                format!("have it signed again by {signers} with a timestamp or a log entry, then: {hand_in}")
-            }
-            Reason::SignatureUnlogged => {
-                format!("have it signed again by {signers} with an entry in the log, then: {hand_in}")
-            }
-            Reason::SignatureUnverifiable if !is_minisign => {
-                format!("have it signed by {signers} with ECDSA P-256 into a Sigstore bundle, then: {hand_in}")
-            }
-            _ if is_minisign => {
+            Reason::ArtifactUnsigned
+            | Reason::EvidenceType
+            | Reason::SignerUntrusted
+            | Reason::SignatureUnverifiable
+                if is_minisign =>
+            {
                 format!("have it signed by {signers} with minisign, `-t sha256:<its digest>`, then: {hand_in}")
             }
-            _ => format!("have it signed by {signers}, then: {hand_in}"),
+            _ => next_step(ctx, reason, &signers, &hand_in)
+                .unwrap_or_else(|| format!("have it signed by {signers}, then: {hand_in}")),
         }
     }
 
@@ -215,17 +200,19 @@ impl SignatureGate {
         let proof = fact.signature.as_deref();
         match ctx.standing(fact, EvidenceKind::Signature, &self.signed_by) {
             // Somebody's word that it is signed is no signature.
-            Standing::Unsigned => Reached::Unsigned,
-            Standing::Untrusted => self.refused(ctx.policy, proof),
+            Standing::Unsigned => Reached::Ended(Ending::Unsigned),
+            Standing::Untrusted => {
+                Reached::Ended(Ending::of(ctx.policy, EvidenceKind::Signature, &self.signed_by, proof))
+            }
             Standing::Counts => {
                 // A log or a time that another root proves is none of this signer's.
                 let proof = proof.filter(|proof| self.is_under_root(ctx.policy, fact, proof));
                 let logged = proof.is_some_and(|proof| proof.class == SignatureClass::Verified);
                 let timed = proof.is_some_and(|proof| proof.signed_at.is_some());
                 if self.time == Proved::Required && !timed {
-                    Reached::Untimed
+                    Reached::Ended(Ending::Untimed)
                 } else if self.log == Proved::Required && !logged {
-                    Reached::Unlogged
+                    Reached::Ended(Ending::Unlogged)
                 } else {
                     Reached::Accepted
                 }
@@ -238,34 +225,6 @@ impl SignatureGate {
         let Origin::Signed { signers } = &fact.origin else { return false };
         let mut accepted = signers.iter().filter(|name| self.signed_by.contains(name));
         accepted.any(|name| policy.signer(name).is_some_and(|signer| signer.root == proof.root))
-    }
-
-    /// How far a signature comes that no signer of the gate counts for.
-    fn refused(&self, policy: &PolicySet, proof: Option<&SignatureFact>) -> Reached {
-        let Some(proof) = proof else { return Reached::SignerUntrusted };
-        match proof.class {
-            SignatureClass::WithoutLog if self.names(policy, proof) => Reached::Unlogged,
-            SignatureClass::Verified | SignatureClass::WithoutLog | SignatureClass::IdentityMismatch => {
-                Reached::SignerUntrusted
-            }
-            SignatureClass::WithoutTime => Reached::Untimed,
-            SignatureClass::SignatureInvalid => Reached::Invalid,
-            SignatureClass::UntrustedRoot => Reached::RootUntrusted,
-            SignatureClass::Malformed | SignatureClass::Unsupported => Reached::Unverifiable,
-            SignatureClass::Unsigned => Reached::Unsigned,
-        }
-    }
-
-    /// Whether a proved signature is by one of the gate's signers, and only its log is missed.
-    fn names(&self, policy: &PolicySet, proof: &SignatureFact) -> bool {
-        let is_by = |signer: &TrustedSigner| match &signer.proof {
-            Proof::Identity(identity) => identity.is_named(proof),
-            known @ (Proof::Key(_) | Proof::Minisign(_)) => {
-                proof.key.is_some() && proof.key == known.key().map(|key| Digest::of(key.spki_der()))
-            }
-        };
-        let signers = self.signed_by.iter().filter_map(|name| policy.signer(name));
-        signers.filter(|signer| signer.signs.contains(&EvidenceKind::Signature) && signer.root == proof.root).any(is_by)
     }
 }
 
@@ -291,6 +250,7 @@ fn found_text(fact: &EvidenceFact) -> String {
 mod tests {
     use std::collections::BTreeMap;
 
+    use lockgate_model::Digest;
     use lockgate_model::facts::{ARTIFACT_SIGNATURE, Claim, Facts};
     use lockgate_sign::MinisignKey;
 
@@ -381,6 +341,8 @@ mod tests {
         row(&[], Some(proof(WithoutTime, "TIME_MISSING")), Fail, Reason::SignatureUntimed);
         let invalid = row(&[], Some(proof(SignatureInvalid, "LOG_INVALID")), Fail, Reason::ArtifactSignatureInvalid);
         assert_eq!(invalid.found, "app.tar.gz: an invalid signature (signature-invalid: LOG_INVALID)");
+        let expired = row(&[], Some(proof(SignatureInvalid, "CERTIFICATE_EXPIRED")), Fail, Reason::SignatureExpired);
+        assert_eq!(expired.found, "app.tar.gz: an expired signature (signature-invalid: CERTIFICATE_EXPIRED)");
         row(&[], Some(proof(UntrustedRoot, "CHAIN_UNTRUSTED")), Fail, Reason::SignatureRootUntrusted);
         row(&[], Some(proof(Malformed, "SIGNATURE_MALFORMED")), Fail, Reason::SignatureUnverifiable);
         row(&[], Some(proof(Unsupported, "SIGNATURE_UNSUPPORTED")), Fail, Reason::SignatureUnverifiable);

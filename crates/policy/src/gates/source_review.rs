@@ -88,6 +88,12 @@ impl SourceGate {
                 Reason::SourceRecordMissing
                 | Reason::EvidenceUnsigned
                 | Reason::SignerUntrusted
+                | Reason::EvidenceSignatureInvalid
+                | Reason::SignatureExpired
+                | Reason::SignatureRootUntrusted
+                | Reason::SignatureUntimed
+                | Reason::SignatureUnlogged
+                | Reason::SignatureUnverifiable
                 | Reason::EvidenceType => self.demand().fix(ctx, reason, "--attestation source.dsse.json"),
                 Reason::ReviewMissing => {
                     format!("have somebody else review the change and merge it, then: {}", ctx.push_next(""))

@@ -1,18 +1,19 @@
 //! The `tests` gate: tests ran on every artifact, recently enough, and passed.
 
 use lockgate_model::facts::{Artifact, Claim, Tests};
-use lockgate_model::{SignerName, Span};
+use lockgate_model::{Digest, SignerName, Span};
 use serde::Deserialize;
 
-use super::coverage::{Covered, Demand, Shortfall, every_artifact};
+use super::coverage::{Counted, Covered, Demand, Shortfall, every_artifact};
 use super::{Assessment, Context, Problem, is_fresh, is_from_future, signer_problems};
 use crate::explain::Reason;
 use crate::permission::Permission;
 use crate::policy_set::PolicySet;
 use crate::trust::EvidenceKind;
-use crate::wording::{counted, few, shown};
+use crate::wording::{age, counted, few, shown};
 
-/// Demands a test run about every artifact; the newest one counts, so that a repaired run replaces a failed one.
+/// Demands a test run about every artifact; the newest one counts, so that a repaired run replaces a failed one. Reports
+/// that were handed in together are one run.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TestsGate {
@@ -58,49 +59,88 @@ impl TestsGate {
     pub(super) fn assess(&self, ctx: Context<'_>) -> Assessment {
         let result = every_artifact(ctx, |artifact| self.check(ctx, artifact));
         let passed = counted(self.min_passed, "passed test");
-        let age = self.max_age.map(|age| format!(", not older than {age}")).unwrap_or_default();
+        let young = self.max_age.map(|age| format!(", not older than {age}")).unwrap_or_default();
         let needed =
-            format!("at least {passed}, at most {} failed{age}{}", self.max_failed, self.demand().signed_by_text());
+            format!("at least {passed}, at most {} failed{young}{}", self.max_failed, self.demand().signed_by_text());
         let who = || ctx.groups_that_may(Permission::Attest);
-        Assessment::of_coverage(result, needed, who, |reason| self.demand().fix(ctx, reason, "--tests junit.xml"))
+        Assessment::of_coverage(result, needed, who, |reason| self.fix(ctx, reason))
+    }
+
+    fn fix(&self, ctx: Context<'_>, reason: Reason) -> String {
+        const REPORT: &str = "--tests junit.xml";
+        let again = |step: &str| self.demand().anew(ctx, step, REPORT);
+        match reason {
+            Reason::TestsFailed => {
+                let results = if self.signed_by.is_empty() { format!(" {REPORT}") } else { String::new() };
+                let (next, rerun) = (ctx.push_next(&results), again("run the tests again"));
+                format!("repair what fails, then: {next}\nor, if the run was at fault, {rerun}")
+            }
+            Reason::TestsTooFew => again("run all of the tests"),
+            Reason::TestsStale => again("run the tests again"),
+            _ => self.demand().fix(ctx, reason, REPORT),
+        }
     }
 
     fn check(&self, ctx: Context<'_>, artifact: &Artifact) -> Result<Covered, Shortfall> {
-        let (fact, tests) = self.demand().newest(ctx, artifact, |claim| match claim {
+        let runs = self.demand().newest_together(ctx, artifact, |claim| match claim {
             Claim::Tests(tests) => Some(tests),
             _ => None,
         })?;
         let now = ctx.facts.time;
-        let shortfall = |reason, text| Err(Shortfall { reason, text, evidence: vec![fact.evidence] });
-        let finished = tests.finished_at.unwrap_or(fact.recorded_at);
-        if is_from_future(tests.finished_at, fact, now) {
-            return shortfall(
-                Reason::EvidenceFromFuture,
-                format!("a run that says it ended at {finished}, after it was recorded"),
-            );
+        let evidence: Vec<Digest> = runs.iter().map(|(fact, _)| fact.evidence).collect();
+        let finished = |(fact, tests): &Counted<'_, Tests>| tests.finished_at.unwrap_or(fact.recorded_at);
+        if let Some(run) = runs.iter().find(|(fact, tests)| is_from_future(tests.finished_at, fact, now)) {
+            let text = format!("a run that says it ended at {}, after it was recorded", finished(run));
+            return Err(Shortfall { reason: Reason::EvidenceFromFuture, text, evidence });
         }
-        if tests.failed > self.max_failed {
-            return shortfall(Reason::TestsFailed, format!("{}{}", counts(tests), failed_names(tests)));
+        let total = Total::of(&runs);
+        if total.failed > self.max_failed {
+            let text = format!("{}{}", total.worded(), failed_names(&runs));
+            return Err(Shortfall { reason: Reason::TestsFailed, text, evidence });
         }
-        if tests.passed < self.min_passed {
-            return shortfall(Reason::TestsTooFew, counts(tests));
+        if total.passed < self.min_passed {
+            return Err(Shortfall { reason: Reason::TestsTooFew, text: total.worded(), evidence });
         }
-        if !is_fresh(tests.finished_at, fact, self.max_age, now) {
-            return shortfall(Reason::TestsStale, format!("a run of {finished}, {} old", now.since(finished)));
+        if let Some(run) = runs.iter().find(|(fact, tests)| !is_fresh(tests.finished_at, fact, self.max_age, now)) {
+            let finished = finished(run);
+            let text = format!("a run of {finished}, {} old", age(now.since(finished)));
+            return Err(Shortfall { reason: Reason::TestsStale, text, evidence });
         }
-        Ok(Covered { text: counts(tests), evidence: vec![fact.evidence], waived: false })
+        Ok(Covered { text: total.worded(), evidence, waived: false })
     }
 }
 
-fn counts(tests: &Tests) -> String {
-    format!("{} passed, {} failed, {} skipped", tests.passed, tests.failed, tests.skipped)
+/// What the reports of one run say together.
+#[derive(Debug, Default)]
+struct Total {
+    reports: u64,
+    passed: u64,
+    failed: u64,
+    skipped: u64,
 }
 
-fn failed_names(tests: &Tests) -> String {
-    match tests.failed_names.is_empty() {
-        true => String::new(),
-        false => format!(" ({})", few(tests.failed_names.iter().map(|name| shown(name)), ", ")),
+impl Total {
+    fn of(runs: &[Counted<'_, Tests>]) -> Self {
+        runs.iter().fold(Self::default(), |sum, (_, tests)| Self {
+            reports: sum.reports.saturating_add(1),
+            passed: sum.passed.saturating_add(tests.passed),
+            failed: sum.failed.saturating_add(tests.failed),
+            skipped: sum.skipped.saturating_add(tests.skipped),
+        })
     }
+
+    fn worded(&self) -> String {
+        let of = match self.reports {
+            0 | 1 => String::new(),
+            reports => format!(" in {}", counted(reports, "report")),
+        };
+        format!("{} passed, {} failed, {} skipped{of}", self.passed, self.failed, self.skipped)
+    }
+}
+
+fn failed_names(runs: &[Counted<'_, Tests>]) -> String {
+    let names = few(runs.iter().flat_map(|(_, tests)| &tests.failed_names).map(|name| shown(name)), ", ");
+    if names.is_empty() { String::new() } else { format!(" ({names})") }
 }
 
 #[cfg(test)]
@@ -109,6 +149,7 @@ mod checks {
     use crate::decision::GateOutcome::{Fail, Pass};
     use crate::sample::{TIME, check, evidence, on_behalf, signed, tests};
     use lockgate_model::UnixMillis;
+    use lockgate_model::facts::EvidenceFact;
 
     fn before(secs: u64) -> UnixMillis {
         UnixMillis(TIME.0 - secs * 1000)
@@ -155,7 +196,11 @@ mod checks {
     #[test]
     fn a_repaired_run_replaces_a_failed_one() {
         let failed = || Tests { failed: 1, ..tests() };
-        let run = |index, claim| evidence(index, on_behalf("robot"), Claim::Tests(claim));
+        // Each is handed in by itself, a second after the one before.
+        let run = |index: u64, claim| EvidenceFact {
+            recorded_at: before(60 - index),
+            ..evidence(index, on_behalf("robot"), Claim::Tests(claim))
+        };
         let gate = "kind = \"tests\"\n";
         check(gate, |_, facts| facts.evidence = vec![run(1, failed()), run(2, tests())], Pass, Reason::Satisfied);
         check(gate, |_, facts| facts.evidence = vec![run(1, tests()), run(2, failed())], Fail, Reason::TestsFailed);
@@ -175,6 +220,70 @@ mod checks {
         let result =
             check("kind = \"tests\"\n", |_, facts| facts.evidence = vec![forged], Fail, Reason::SignerUntrusted);
         assert!(result.fix.starts_with("lockgate attest shop/web@1.4.2 --tests junit.xml\nor "), "{}", result.fix);
+    }
+
+    #[test]
+    fn reports_that_were_handed_in_together_are_one_run() {
+        let of = |passed, failed, names: &[&str]| Tests {
+            passed,
+            failed,
+            failed_names: names.iter().map(|name| (*name).to_owned()).collect(),
+            ..tests()
+        };
+        let at = |index, secs, claim| EvidenceFact {
+            recorded_at: before(secs),
+            ..evidence(index, on_behalf("robot"), Claim::Tests(claim))
+        };
+        let row = |gate: &str, facts: Vec<EvidenceFact>, outcome, reason| {
+            check(&format!("kind = \"tests\"\n{gate}\n"), |_, known| known.evidence = facts, outcome, reason)
+        };
+        // A report that fails is hidden by no other one beside it, in whatever order they come.
+        for [first, second] in [[0, 1], [1, 0]] {
+            let facts = vec![at(1, 9, of(3, first, &["cart"])), at(2, 9, of(4, second, &["till"]))];
+            let result = row("", facts, Fail, Reason::TestsFailed);
+            assert_eq!(result.found, "app.tar.gz: 7 passed, 1 failed, 0 skipped in 2 reports (cart, till)");
+            assert_eq!(result.evidence.len(), 2);
+        }
+        let parts = || vec![at(1, 9, of(3, 0, &[])), at(2, 9, of(4, 0, &[]))];
+        let result = row("min_passed = 7", parts(), Pass, Reason::Satisfied);
+        assert_eq!(result.found, "app.tar.gz: 7 passed, 0 failed, 0 skipped in 2 reports");
+        row("min_passed = 8", parts(), Fail, Reason::TestsTooFew);
+        // What was handed in later replaces all of it.
+        let replaced = vec![at(1, 9, of(3, 1, &[])), at(2, 9, of(4, 1, &[])), at(3, 8, of(1, 0, &[]))];
+        row("", replaced, Pass, Reason::Satisfied);
+        let later = vec![at(1, 9, of(9, 0, &[])), at(2, 8, of(1, 0, &[]))];
+        row("min_passed = 9", later, Fail, Reason::TestsTooFew);
+        // One part that is old makes the run old.
+        let old = Tests { finished_at: Some(before(7200)), ..of(3, 0, &[]) };
+        row("max_age = \"1h\"", vec![at(1, 9, old), at(2, 9, of(4, 0, &[]))], Fail, Reason::TestsStale);
+    }
+
+    #[test]
+    fn says_what_mends_a_run_whoever_signed_it() {
+        let failed = || Tests { failed: 1, ..tests() };
+        let run = |claim| evidence(1, signed(&["ci"]), Claim::Tests(claim));
+        let fix = |gate: &str, fact: EvidenceFact, reason| {
+            check(&format!("kind = \"tests\"\n{gate}\n"), |_, known| known.evidence = vec![fact], Fail, reason).fix
+        };
+        let plain = "lockgate attest shop/web@1.4.2 --tests junit.xml";
+        let repair = "repair what fails, then: lockgate push <file> --service shop/web --version <next>";
+        let rerun = "or, if the run was at fault, run the tests again, ";
+        let expected = format!("{repair} --tests junit.xml\n{rerun}then: {plain}");
+        assert_eq!(fix("", run(failed()), Reason::TestsFailed), expected);
+        let by_ci = "have that signed by ci, then: lockgate attest shop/web@1.4.2 --attestation tests.dsse.json";
+        let signed_by = "signed_by = [\"ci\"]";
+        assert_eq!(fix(signed_by, run(failed()), Reason::TestsFailed), format!("{repair}\n{rerun}{by_ci}"));
+        let few = fix(&format!("{signed_by}\nmin_passed = 99"), run(tests()), Reason::TestsTooFew);
+        assert_eq!(few, format!("run all of the tests, {by_ci}"));
+        let old = EvidenceFact { recorded_at: before(108_097), ..run(tests()) };
+        let stale = fix(&format!("{signed_by}\nmax_age = \"1h\""), old.clone(), Reason::TestsStale);
+        assert_eq!(stale, format!("run the tests again, {by_ci}"));
+        let gate = "kind = \"tests\"\nmax_age = \"1h\"\n";
+        let result = check(gate, |_, known| known.evidence = vec![old], Fail, Reason::TestsStale);
+        assert!(result.found.ends_with(", 30 hours old"), "{}", result.found);
+        let early = Tests { finished_at: Some(UnixMillis(u64::MAX)), ..tests() };
+        let clock = fix(signed_by, run(early), Reason::EvidenceFromFuture);
+        assert_eq!(clock, format!("set the clock of the machine that made it, and make it anew, {by_ci}"));
     }
 
     #[test]

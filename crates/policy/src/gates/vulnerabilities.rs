@@ -11,7 +11,7 @@ use lockgate_model::facts::{
 use lockgate_model::{Digest, SignerName, Span, UnixMillis};
 use serde::Deserialize;
 
-use super::coverage::{Covered, Demand, Shortfall, every_artifact};
+use super::coverage::{Covered, Demand, Shortfall, every_artifact, together_by};
 use super::remedy::{self, Remedy};
 use super::waivers::{self, waived};
 use super::{Assessment, Context, Problem, Standing, feeds, is_fresh, is_from_future, signer_problems};
@@ -20,9 +20,10 @@ use crate::permission::Permission;
 use crate::policy_set::PolicySet;
 use crate::share::Share;
 use crate::trust::EvidenceKind;
-use crate::wording::{counted, few, one_of, shown};
+use crate::wording::{age, counted, few, one_of, shown};
 
-/// Demands a scan of every artifact; of each scanner the newest one counts, and what any of them blocks is blocked.
+/// Demands a scan of every artifact; of each scanner the newest one counts, with all that were handed in together with it,
+/// and what any of them blocks is blocked.
 ///
 /// Where several scanners looked, the same vulnerability of the same package counts once, with the worst that any of
 /// them says.
@@ -122,7 +123,7 @@ impl VulnerabilitiesGate {
                 Reason::VulnerabilitiesFound | Reason::WaiverEndedKev | Reason::WaiverTooLong
                     if self.remedies.is_empty() =>
                 {
-                    upgrade(ctx, &open)
+                    self.upgrade_text(ctx, &open)
                 }
                 Reason::VulnerabilitiesFound | Reason::WaiverEndedKev | Reason::WaiverTooLong => {
                     self.remedies_text(ctx, &open)
@@ -132,6 +133,7 @@ impl VulnerabilitiesGate {
                     let short = feeds::shortfall(ctx, &self.demanded_feeds(ctx, false), self.feed_max_age_days);
                     feeds::fix(ctx, short.map_or(FeedKind::Kev, |(feed, ..)| feed))
                 }
+                Reason::ScanStale => self.demand().anew(ctx, "scan it again", "--scan trivy.json"),
                 _ => self.demand().fix(ctx, reason, "--scan trivy.json"),
             },
         )
@@ -154,7 +156,7 @@ impl VulnerabilitiesGate {
     fn needed(&self) -> String {
         let severities: Vec<&str> = self.block.iter().rev().map(|severity| severity_word(*severity)).collect();
         let fixable = if self.fix_available_only { " that has a fix" } else { "" };
-        let age = self.max_age.map(|age| format!(", scanned not longer than {age} ago")).unwrap_or_default();
+        let young = self.max_age.map(|age| format!(", scanned not longer than {age} ago")).unwrap_or_default();
         let leeway: Vec<String> = self
             .leeway
             .iter()
@@ -170,7 +172,8 @@ impl VulnerabilitiesGate {
             names => format!(", but for what VEX by {} says does not matter", one_of(names)),
         };
         let by = self.demand().signed_by_text();
-        format!("no finding of {}{fixable}{}{kev}{epss}{feeds}{vex}{age}{by}", severities.join(" or "), leeway.concat())
+        let severities = severities.join(" or ");
+        format!("no finding of {severities}{fixable}{}{kev}{epss}{feeds}{vex}{young}{by}", leeway.concat())
     }
 
     /// Checks one artifact; what is open of it is added to what is open of others.
@@ -216,10 +219,11 @@ impl VulnerabilitiesGate {
         }
         if !scans.iter().any(|(fact, scan)| is_fresh(scan.scanned_at, fact, self.max_age, now)) {
             let latest = scans.iter().map(moment).max().unwrap_or(now);
-            let text = format!("a scan of {latest}, {} old", now.since(latest));
+            let text = format!("a scan of {latest}, {} old", age(now.since(latest)));
             return Err(Shortfall { reason: Reason::ScanStale, text, evidence });
         }
-        let scanners = few(scans.iter().map(|(_, scan)| shown(&scan.scanner)), ", ");
+        let scanners: BTreeSet<&str> = scans.iter().map(|(_, scan)| scan.scanner.as_str()).collect();
+        let scanners = few(scanners.into_iter().map(shown), ", ");
         let vex = match lowered.is_empty() {
             true => String::new(),
             false => format!(", {} that VEX says does not matter", counted(number(lowered.len()), "finding")),
@@ -233,20 +237,13 @@ impl VulnerabilitiesGate {
         Ok(Covered { text: format!("{scanners}: {all}, none blocked{vex}"), evidence, waived: false })
     }
 
-    /// The newest scan of each scanner, by its place in the ledger; never empty.
+    /// The newest scans of each scanner, by their place in the ledger; never empty.
     fn newest_scans<'a>(&self, ctx: Context<'a>, artifact: &Artifact) -> Result<Vec<Scan<'a>>, Shortfall> {
         let scans = self.demand().counted(ctx, artifact, |claim| match claim {
             Claim::Vulnerabilities(scan) => Some(scan),
             _ => None,
         })?;
-        let mut newest: BTreeMap<&str, Scan<'a>> = BTreeMap::new();
-        for (fact, scan) in scans {
-            let kept = newest.entry(scan.scanner.as_str()).or_insert((fact, scan));
-            if fact.index > kept.0.index {
-                *kept = (fact, scan);
-            }
-        }
-        Ok(newest.into_values().collect())
+        Ok(together_by(scans, |scan| scan.scanner.as_str()))
     }
 
     /// What those say whose VEX is honoured.
@@ -313,8 +310,41 @@ impl VulnerabilitiesGate {
     fn remedies_text(&self, ctx: Context<'_>, open: &[Finding]) -> String {
         let vex_by = (!self.vex_signed_by.is_empty()).then(|| one_of(&self.vex_signed_by));
         let waiver_by = ctx.groups_that_may(Permission::Waive);
-        let lines = open.iter().map(|finding| remedy::line(&self.remedies, finding, vex_by.as_deref(), &waiver_by));
+        let lines = open.iter().map(|finding| {
+            // What can never count is no way out.
+            let waiver_by = (!self.ends_waivers(ctx, finding)).then_some(waiver_by.as_str());
+            remedy::line(&self.remedies, finding, vex_by.as_deref(), waiver_by)
+        });
         format!("{}\nthen: {}", few(lines, "\n"), ctx.push_next(""))
+    }
+
+    /// What to upgrade: the first few packages with a newer fixed version. Where there is none, in which versions they are
+    /// fixed, or a waiver of what can be waived.
+    fn upgrade_text(&self, ctx: Context<'_>, open: &[Finding]) -> String {
+        let fixable = open.iter().filter_map(|finding| Some((finding.package.as_str(), remedy::upgrade_to(finding)?)));
+        let upgrades: BTreeSet<(&str, &str)> = fixable.collect();
+        if !upgrades.is_empty() {
+            let told = upgrades.into_iter().map(|(package, fixed)| {
+                fmt::from_fn(move |text| write!(text, "{} to {}", shown(package), shown(fixed)))
+            });
+            return format!("upgrade {}, then: {}", few(told, ", "), ctx.push_next(""));
+        }
+        let fixed = open.iter().filter(|finding| finding.fixes().next().is_some());
+        let fixed: BTreeSet<String> =
+            fixed.map(|finding| format!("{} is {}", shown(&finding.package), remedy::fixed_in(finding))).collect();
+        if !fixed.is_empty() {
+            return format!("take a version without it: {}, then: {}", few(fixed, "; "), ctx.push_next(""));
+        }
+        let ended = open.iter().filter(|finding| self.ends_waivers(ctx, finding)).count();
+        let who = ctx.groups_that_may(Permission::Waive);
+        match (ended, ended == open.len()) {
+            (0, _) => format!("no fix is known: replace the package, or ask {who} for a waiver of each finding"),
+            (_, true) => format!("no fix is known: replace the package, then: {}", ctx.push_next("")),
+            (_, false) => format!(
+                "no fix is known: replace the package, or ask {who} for a waiver of each finding that is not known to be \
+                 exploited"
+            ),
+        }
     }
 
     /// A finding in a list, which is not put into words before it is shown.
@@ -323,9 +353,10 @@ impl VulnerabilitiesGate {
             let (id, package) = (shown(&finding.id), shown(&finding.package));
             let (version, severity) = (shown(&finding.version), severity_word(finding.severity));
             write!(text, "{id} in {package} {version} ({severity}, ")?;
-            match finding.fixes().next() {
-                Some(fixed) => write!(text, "fixed in {}", shown(fixed))?,
-                None => text.write_str("no fix")?,
+            match (remedy::upgrade_to(finding), finding.fixes().next()) {
+                (Some(fixed), _) => write!(text, "fixed in {}", shown(fixed))?,
+                (None, Some(_)) => text.write_str(&remedy::fixed_in(finding))?,
+                (None, None) => text.write_str("no fix")?,
             }
             if self.is_exploited(finding) {
                 text.write_str(", known to be exploited")?;
@@ -336,18 +367,6 @@ impl VulnerabilitiesGate {
             text.write_str(")")
         })
     }
-}
-
-/// What to upgrade: the first few packages with a fix, or a waiver where there is none.
-fn upgrade(ctx: Context<'_>, open: &[Finding]) -> String {
-    let fixable = open.iter().filter_map(|finding| Some((finding.package.as_str(), finding.fixes().next()?)));
-    let upgrades: BTreeSet<(&str, &str)> = fixable.collect();
-    if upgrades.is_empty() {
-        let who = ctx.groups_that_may(Permission::Waive);
-        return format!("no fix is known: replace the package, or ask {who} for a waiver of each finding");
-    }
-    let told = |(package, fixed)| fmt::from_fn(move |text| write!(text, "{} to {}", shown(package), shown(fixed)));
-    format!("upgrade {}, then: {}", few(upgrades.into_iter().map(told), ", "), ctx.push_next(""))
 }
 
 /// VEX statements that are honoured, with the evidence that they stand in.

@@ -45,8 +45,10 @@ fn blocks_by_severity_fix_and_leeway() {
 #[test]
 fn the_newest_scan_of_each_scanner_counts() {
     let bad = || vec![finding("CVE-1", Severity::Critical)];
-    let of = |index, scanner: &str, findings| {
-        evidence(index, on_behalf("robot"), Claim::Vulnerabilities(scan(scanner, findings)))
+    // Each is handed in by itself, a second after the one before.
+    let of = |index: u64, scanner: &str, findings| EvidenceFact {
+        recorded_at: UnixMillis(TIME.0 - 60_000 + index * 1000),
+        ..evidence(index, on_behalf("robot"), Claim::Vulnerabilities(scan(scanner, findings)))
     };
     let rows = [
         (vec![of(1, "trivy", bad()), of(2, "trivy", vec![])], Pass, Reason::Satisfied),
@@ -58,6 +60,23 @@ fn the_newest_scan_of_each_scanner_counts() {
     for (evidence, outcome, reason) in rows {
         check(GATE, |_, facts| facts.evidence = evidence, outcome, reason);
     }
+}
+
+#[test]
+fn no_scan_hides_another_one_of_the_same_scanner_and_time() {
+    let of = |index, id: &str| {
+        let claim = Claim::Vulnerabilities(scan("trivy", vec![finding(id, Severity::Critical)]));
+        evidence(index, on_behalf("robot"), claim)
+    };
+    let clean = |index| evidence(index, on_behalf("robot"), Claim::Vulnerabilities(scan("trivy", vec![])));
+    let found = Reason::VulnerabilitiesFound;
+    check(GATE, |_, facts| facts.evidence = vec![of(1, "CVE-1"), clean(2)], Fail, found);
+    check(GATE, |_, facts| facts.evidence = vec![clean(1), of(2, "CVE-1")], Fail, found);
+    let result = check(GATE, |_, facts| facts.evidence = vec![of(1, "CVE-1"), of(2, "CVE-2")], Fail, found);
+    assert!(result.found.contains("2 blocked findings: CVE-1") && result.found.contains("CVE-2"), "{}", result.found);
+    let result = check(GATE, |_, facts| facts.evidence = vec![clean(1), clean(2)], Pass, Reason::Satisfied);
+    assert_eq!(result.found, "app.tar.gz: trivy: 0 findings, none blocked");
+    assert_eq!(result.evidence.len(), 2);
 }
 
 #[test]
@@ -242,4 +261,58 @@ fn says_for_each_finding_what_may_be_done() {
     assert!(lines[0].starts_with("CVE-1 in example 2.0.0: patch it to 2.0.1 or ask "), "{}", result.fix);
     assert!(lines[1].starts_with("CVE-2 in example 2.0.0: replace the package or ask "), "{}", result.fix);
     assert!(lines[2].starts_with("then: lockgate push "), "{}", result.fix);
+}
+
+#[test]
+fn no_upgrade_goes_back() {
+    let of = |fixes: &[&str]| Finding {
+        version: "6.1.0".to_owned(),
+        fixed: fixes.first().map(|fix| (*fix).to_owned()),
+        fixed_versions: fixes.iter().map(|fix| (*fix).to_owned()).collect(),
+        ..finding("CVE-1", Severity::High)
+    };
+    let found = Reason::VulnerabilitiesFound;
+    let result = row("", vec![of(&["5.2.20", "6.2.0"])], Fail, found);
+    assert!(result.found.ends_with("(high, fixed in 6.2.0)"), "{}", result.found);
+    assert!(result.fix.starts_with("upgrade example to 6.2.0, then: lockgate push "), "{}", result.fix);
+    let result = row("", vec![of(&["5.2.20", "5.3.1"])], Fail, found);
+    assert!(result.found.ends_with("(high, fixed in 5.2.20, 5.3.1)"), "{}", result.found);
+    let take = "take a version without it: example is fixed in 5.2.20, 5.3.1, then: lockgate push ";
+    assert!(result.fix.starts_with(take), "{}", result.fix);
+}
+
+/// A waiver that can never count is no advice.
+#[test]
+fn nobody_is_sent_for_a_waiver_of_what_is_exploited() {
+    let exploited = |id: &str| {
+        let kev = Some(Kev { added_at: None, due_at: None, ransomware: false });
+        Finding { kev, ..finding(id, Severity::Critical) }
+    };
+    let fix = |more: &str, findings| row(more, findings, Fail, Reason::VulnerabilitiesFound).fix;
+    let ends = "waivers_end_with_kev = true";
+    let all = fix(ends, vec![exploited("CVE-1")]);
+    assert!(all.starts_with("no fix is known: replace the package, then: ") && !all.contains("waiver"), "{all}");
+    let some = fix(ends, vec![exploited("CVE-1"), finding("CVE-2", Severity::Critical)]);
+    assert!(some.ends_with("for a waiver of each finding that is not known to be exploited"), "{some}");
+    let none = fix(ends, vec![finding("CVE-2", Severity::Critical)]);
+    assert!(none.ends_with("for a waiver of each finding"), "{none}");
+    assert!(fix("kev = true", vec![exploited("CVE-1")]).ends_with("for a waiver of each finding"));
+    let listed = "remedies = [\"upgrade\", \"replace\", \"waiver\"]";
+    let both = vec![exploited("CVE-1"), finding("CVE-2", Severity::Critical)];
+    let lines = fix(&format!("{ends}\n{listed}"), both);
+    let lines: Vec<&str> = lines.lines().collect();
+    assert_eq!(lines[0], "CVE-1 in example 2.0.0: replace the package");
+    assert!(lines[1].starts_with("CVE-2 in example 2.0.0: replace the package or ask "), "{lines:?}");
+}
+
+#[test]
+fn a_scan_is_old_in_days() {
+    let old = EvidenceFact {
+        recorded_at: UnixMillis(TIME.0 - 39_216_546_000),
+        ..evidence(1, on_behalf("robot"), Claim::Vulnerabilities(scan("trivy", vec![])))
+    };
+    let gate = format!("{GATE}max_age = \"1d\"\n");
+    let result = check(&gate, |_, facts| facts.evidence = vec![old], Fail, Reason::ScanStale);
+    assert!(result.found.ends_with(", 453 days old"), "{}", result.found);
+    assert_eq!(result.fix, "scan it again, then: lockgate attest shop/web@1.4.2 --scan trivy.json");
 }

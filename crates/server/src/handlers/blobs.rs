@@ -31,6 +31,9 @@ const PIECES: usize = 8;
 const READ_BYTES: usize = 32 * 1024;
 const READ_PIECES: usize = 1;
 
+/// A piece of a download.
+type Piece = Result<Bytes, std::io::Error>;
+
 /// A place for one transfer.
 fn place(call: &Call) -> Result<tokio::sync::OwnedSemaphorePermit, Fault> {
     call.app.transfers.clone().try_acquire_owned().map_err(|_| {
@@ -190,7 +193,7 @@ pub async fn get(call: Call) -> Result<Response, Fault> {
 /// Reads a blob for a client, as fast as it takes the pieces; one that takes them too slowly gets no more of them.
 fn send_blob(
     mut reader: Box<dyn lockgate_store::BlobReader>,
-    sender: &mpsc::Sender<Result<Bytes, std::io::Error>>,
+    sender: &mpsc::Sender<Piece>,
     runtime: &Handle,
     mut pace: Pace,
 ) {
@@ -204,17 +207,47 @@ fn send_blob(
         };
         let ended = !matches!(read, Ok(count) if count > 0);
         // One piece is held back until the reader has found the whole right.
-        if let Some(piece) = next {
-            let bytes = piece.as_ref().map_or(0, Bytes::len);
-            match runtime.block_on(pace.wait(sender.send(piece))) {
-                Ok(Ok(())) => pace.moved(bytes),
-                // The client has gone, or others get its place: fewer bytes than were announced end the connection.
-                Ok(Err(_)) | Err(TooSlow) => return,
-            }
+        if let Some(piece) = next
+            && !runtime.block_on(give(piece, sender, &mut pace))
+        {
+            return;
         }
         if ended {
             return;
         }
+    }
+}
+
+/// A body that sends what is there as a whole, as fast as its client takes the pieces. `held` is dropped once the client
+/// has taken the last one, has gone, or is too slow and gets no more of them.
+pub(super) fn paced<T: Send + 'static>(whole: Bytes, pace: Pace, held: T) -> ChannelBody {
+    let (sender, body) = ChannelBody::new(READ_PIECES);
+    tokio::spawn(async move {
+        send_whole(whole, &sender, pace).await;
+        drop(held);
+    });
+    body
+}
+
+async fn send_whole(whole: Bytes, sender: &mpsc::Sender<Piece>, mut pace: Pace) {
+    for piece in whole.chunks(READ_BYTES) {
+        // A copy: a piece that waits in a connection would keep the whole in memory after its place was given back.
+        if !give(Ok(Bytes::copy_from_slice(piece)), sender, &mut pace).await {
+            return;
+        }
+    }
+}
+
+/// Gives a client the next piece; not where it has gone, or takes it too slowly, so that others get its place. Fewer bytes
+/// than were announced end the connection.
+async fn give(piece: Piece, sender: &mpsc::Sender<Piece>, pace: &mut Pace) -> bool {
+    let bytes = piece.as_ref().map_or(0, Bytes::len);
+    match pace.wait(sender.send(piece)).await {
+        Ok(Ok(())) => {
+            pace.moved(bytes);
+            true
+        }
+        Ok(Err(_)) | Err(TooSlow) => false,
     }
 }
 

@@ -26,9 +26,10 @@ const SINCE_MAX: Span = Span::from_secs(731 * 86_400);
 pub fn since(call: &Call) -> Result<Span, Fault> {
     let asked: Span = filled(call, "since")?.unwrap_or(SINCE);
     match asked.is_zero() || asked > SINCE_MAX {
-        true => {
-            Err(Fault::invalid("QUERY_INVALID", format!("`since` is a duration of {SINCE_MAX} at most, such as 90d")))
-        }
+        true => Err(Fault::invalid(
+            "QUERY_INVALID",
+            format!("`since` is a duration of 1s at least and {SINCE_MAX} at most, such as 90d"),
+        )),
         false => Ok(asked),
     }
 }

@@ -3,6 +3,7 @@
 mod access_log;
 mod assets;
 mod blobs;
+mod bundle;
 mod changes;
 mod ci;
 mod dashboard;
@@ -36,6 +37,7 @@ use std::pin::Pin;
 use axum::response::Response;
 use lockgate_engine::{Engine, Fault, Kind, Receipt, Submission};
 use std::sync::Arc;
+use tokio::task::JoinHandle;
 
 use crate::call::Call;
 use crate::reply;
@@ -161,7 +163,7 @@ handlers! {
     "rollback" => promotions::rollback,
     "why" => promotions::why,
     "facts" => promotions::facts,
-    "bundle" => promotions::bundle,
+    "bundle" => bundle::get,
     "approve" => promotions::approve,
     "approval-withdraw" => delegations::withdraw_approval,
     "delegations" => delegations::list,
@@ -186,7 +188,12 @@ pub fn by_name(name: &str) -> Option<Handler> {
 
 /// Runs what may take long or read much away from the network threads.
 async fn heavy<T: Send + 'static>(work: impl FnOnce() -> Result<T, Fault> + Send + 'static) -> Result<T, Fault> {
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
+    joined(tokio::task::spawn_blocking(work)).await
+}
+
+/// Waits for a task. It goes on to its end also where its caller has gone away and nobody waits for it.
+async fn joined<T>(task: JoinHandle<Result<T, Fault>>) -> Result<T, Fault> {
+    task.await.unwrap_or_else(|error| {
         Err(Fault {
             context: Some(error.to_string()),
             ..Fault::new(Kind::Bug, "TASK_FAILED", "the request failed inside the server")

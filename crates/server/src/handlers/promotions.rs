@@ -1,4 +1,4 @@
-//! Promotions: ask, explain, approve, withdraw, prove.
+//! Promotions: ask, explain, approve, withdraw.
 
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -87,20 +87,6 @@ pub async fn facts(call: Call) -> Result<Response, Fault> {
         check_promotion(&engine, &person, promotion)?;
         scope.map_or(Ok(()), |scope| scope.check_promotion(&engine, promotion))?;
         facts_of(&engine, promotion)
-    })
-    .await?;
-    Ok(reply::typed(StatusCode::OK, "application/json", bytes))
-}
-
-/// `GET /v1/promotions/{id}/bundle`.
-pub async fn bundle(call: Call) -> Result<Response, Fault> {
-    let promotion: PromotionId = call.part("id")?;
-    let engine = call.engine().clone();
-    let (person, scope) = (call.person()?, call.scope().cloned());
-    let bytes = heavy(move || {
-        check_promotion(&engine, &person, promotion)?;
-        scope.map_or(Ok(()), |scope| scope.check_promotion(&engine, promotion))?;
-        bundles::build(&engine, promotion)
     })
     .await?;
     Ok(reply::typed(StatusCode::OK, "application/json", bytes))

@@ -197,6 +197,7 @@ fn shown(diff: diffs::Diff) -> DiffReply {
         scans: contents.scans,
         findings_added: contents.findings_added.into_iter().map(finding).collect(),
         findings_fixed: contents.findings_fixed.into_iter().map(finding).collect(),
+        findings_unreported: contents.findings_unreported.into_iter().map(finding).collect(),
         tests: (contents.tests.0.map(tests), contents.tests.1.map(tests)),
         coverage: contents.coverage,
         configurations: contents.configurations.into_iter().map(configuration).collect(),

@@ -55,7 +55,8 @@ fn bodies(evidence: &[EvidenceBody]) -> impl Iterator<Item = &Body> {
     evidence.iter().map(|evidence| &evidence.body)
 }
 
-/// Refuses bytes that somebody neither sent nor may read, in the words for bytes that are not here (`security.md` A-39).
+/// Refuses bytes that somebody neither sent nor may read, in the words for bytes that are not here (attack A-39 of
+/// `tests/attacks`).
 fn check_known<'a>(
     app: &App,
     person: &PersonId,

@@ -138,9 +138,9 @@ fn a_changed_row_that_no_entry_proves_is_noticed() {
 }
 
 #[test]
-fn a_changed_row_that_no_audit_needs_is_noticed() {
+fn a_start_compares_entries_with_the_tree_and_streams_with_their_heads() {
     for (trigger, change) in [
-        ("entry_stands", "UPDATE entry SET leaf_hash = zeroblob(32) WHERE idx = 1"),
+        ("tile_extends", "UPDATE tile SET hashes = zeroblob(length(hashes))"),
         ("entry_stands", "UPDATE entry SET bytes = x'00' WHERE idx = 0"),
         ("stream_entry_stands", "UPDATE stream SET seq = 0"),
         ("stream_entry_stands", "UPDATE stream SET idx = 0"),

@@ -151,7 +151,7 @@ impl<'a> Forgery<'a> {
 
     /// Writes it all down, and signs the new head with the log's own key.
     fn sign_again(&mut self, home: &Home) -> Result<String, Failure> {
-        let edge = |level: u8, index: u64, _width: u16| self.store.tile(level, index).ok().flatten();
+        let edge = |level: u8, index: u64, _width: u16| self.store.tile(level, index);
         let mut tree = Tree::restore(self.head.size, edge).map_err(failed)?;
         self.entries.iter().for_each(|entry| tree.append(entry.leaf_hash));
         let tile = |tile: lockgate_tlog::tree::TileWrite| TileWrite {

@@ -143,8 +143,12 @@ impl AuditSource for Source<'_> {
     fn stream(&self, stream: &StreamName, from_seq: u64, most: usize) -> Result<Vec<(u64, EntryIndex)>, String> {
         self.store.stream(stream, from_seq, most)
     }
-    fn stream_names(&self, after: Option<&StreamName>, most: usize) -> Result<Vec<StreamName>, String> {
-        self.store.stream_names(after, most)
+    fn stream_heads(
+        &self,
+        after: Option<&StreamName>,
+        most: usize,
+    ) -> Result<Vec<(StreamName, (u64, EntryIndex))>, String> {
+        self.store.stream_heads(after, most)
     }
     fn artifact(&self, digest: &Digest) -> Result<bool, String> {
         if self.changed != Some(*digest) && self.hashed.is_some_and(|hashed| hashed.contains(digest)) {

@@ -129,14 +129,13 @@ impl Scene<'_> {
     /// When the copy cannot be read or written; not because of what the entry says.
     pub fn replace(&self, index: EntryIndex, entry: &Entry) -> Result<Head, Halt> {
         let bytes = entry.to_leaf(&Limits::DEFAULT).map_err(failed)?;
-        let hash = leaf_hash(&bytes);
         let store = self.store()?;
         let mut tree = tree_at(&store, index.0)?;
-        tree.append(hash);
+        tree.append(leaf_hash(&bytes));
         append_rest(&mut tree, &store, index.0.saturating_add(1), self.subject.head.size.0)?;
         drop(store);
         let damage = self.copy.damage()?;
-        damage.entry_replace(index, &bytes, &hash)?;
+        damage.entry_edit(index, &bytes)?;
         let (tiles, head) = edge(&mut tree);
         damage.tree_from(index, &tiles, &head)?;
         Ok(head)
@@ -208,7 +207,7 @@ impl Scene<'_> {
 
 /// The tree as it was when the ledger had `size` entries.
 fn tree_at(store: &LocalStore, size: u64) -> Result<Tree, Halt> {
-    Tree::restore(TreeSize(size), |level, index, _| store.tile(level, index).ok().flatten()).map_err(failed)
+    Tree::restore(TreeSize(size), |level, index, _| store.tile(level, index)).map_err(failed)
 }
 
 /// Appends the leaf hashes of the entries from `first` up to `size`.

@@ -1,0 +1,127 @@
+//! `lockgate signature verify`: what it says of signatures that nobody asked for, that need an option more, or that are of
+//! another kind.
+
+use std::fs;
+use std::path::Path;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use lockgate_model::Digest;
+use serde_json::{Value, json};
+
+use crate::instance::{Instance, Ran, artifact};
+
+/// Whom the certificate of the good bundle names, and who vouches for that.
+const IDENTITY: &str = "https://git.example/shop/web/.ci/release.yml@refs/heads/main";
+const ISSUER: &str = "https://token.ci.example";
+const NOTE: &str = "note: nobody was asked for";
+
+/// A working directory with the artifact `app`, and what was signed about it.
+fn signed() -> Instance {
+    let lockgate = Instance::new();
+    lockgate.write("app", artifact("1.4.2"));
+    for name in ["bundle.json", "key.json", "key.pem", "root.json", "signed-late.json", "signed-early.json"] {
+        let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/attacks/base/sigstore").join(name);
+        lockgate.write(name, fs::read(from).unwrap());
+    }
+    lockgate
+}
+
+fn verify(lockgate: &Instance, signature: &str, more: &[&str]) -> Ran {
+    let verify = ["signature", "verify", "app", "--signature", signature, "--trust-root", "root.json"];
+    lockgate.run(&[&verify[..], more].concat())
+}
+
+#[test]
+fn a_signer_whom_nobody_asked_for_is_noted() {
+    let lockgate = signed();
+    let anyone = verify(&lockgate, "bundle.json", &[]).exits(0).says("verified (bundle)");
+    assert!(anyone.stderr.contains(NOTE), "{anyone}");
+    assert!(anyone.stderr.contains("--identity and --issuer"), "{anyone}");
+    let asked: [(&str, &[&str], &str); 2] = [
+        ("bundle.json", &["--identity", IDENTITY, "--issuer", ISSUER], "identity"),
+        ("key.json", &["--key", "key.pem"], "key"),
+    ];
+    for (signature, more, expected) in asked {
+        let ran = verify(&lockgate, signature, more).exits(0);
+        assert!(!ran.stderr.contains(NOTE), "{ran}");
+        let ran = verify(&lockgate, signature, &[more, &["--output", "json"]].concat()).exits(0);
+        assert_eq!(ran.json()[0]["expected"], expected, "{ran}");
+    }
+    let ran = verify(&lockgate, "bundle.json", &["--output", "json"]).exits(0);
+    assert_eq!(ran.json()[0]["expected"], "anyone", "{ran}");
+    assert!(ran.stderr.contains(NOTE), "{ran}");
+}
+
+#[test]
+fn what_is_missing_is_named_as_the_option_that_it_is() {
+    let lockgate = signed();
+    let by_key = verify(&lockgate, "key.json", &[]).refused(3, "SIGNATURE_TYPE");
+    assert!(by_key.stderr.contains("add --key FILE"), "{by_key}");
+    let asked = ["--identity", IDENTITY, "--issuer", ISSUER];
+    let by_key = verify(&lockgate, "key.json", &asked).refused(3, "SIGNATURE_TYPE");
+    assert!(by_key.stderr.contains("in place of --identity"), "{by_key}");
+    let keyless = verify(&lockgate, "bundle.json", &["--key", "key.pem"]).refused(3, "SIGNATURE_TYPE");
+    assert!(keyless.stderr.contains("leave out --key"), "{keyless}");
+    let other = ["--identity", "dana@shop.example", "--issuer", ISSUER];
+    let other = verify(&lockgate, "bundle.json", &other).refused(3, "SIGNER_MISMATCH");
+    assert!(other.stderr.contains("name it with --identity"), "{other}");
+    assert!(!other.stderr.contains("trust.toml"), "{other}");
+
+    lockgate.write("app.asc", "-----BEGIN PGP SIGNATURE-----\n\niHUEABYKAB0=\n-----END PGP SIGNATURE-----\n");
+    lockgate.write("app.sig", b"\x88\x75\x04\x00\x16");
+    for signature in ["app.asc", "app.sig"] {
+        let openpgp = verify(&lockgate, signature, &[]).refused(2, "KEY_MISSING");
+        assert!(openpgp.stderr.contains("OpenPGP"), "{openpgp}");
+        assert!(openpgp.stderr.contains("--keyring FILE"), "{openpgp}");
+    }
+}
+
+#[test]
+fn times_are_told_in_words() {
+    let lockgate = signed();
+    let check = |signature: &str, words: &str| {
+        let ran = verify(&lockgate, signature, &[]).refused(3, "CERTIFICATE_EXPIRED").says(words);
+        assert!(!ran.stderr.contains("UnixTime"), "{ran}");
+    };
+    check(
+        "signed-late.json",
+        "has expired: it was used at 2025-06-01T12:11:00Z, and was valid until 2025-06-01T12:10:00Z",
+    );
+    check(
+        "signed-early.json",
+        "is not valid yet: it was used at 2025-06-01T11:59:00Z, and is valid from 2025-06-01T12:00:00Z",
+    );
+}
+
+#[test]
+fn what_is_shaped_like_a_bundle_is_refused_with_its_media_type() {
+    let lockgate = signed();
+    let mut bundle: Value = serde_json::from_slice(&fs::read(lockgate.file("bundle.json")).unwrap()).unwrap();
+    bundle["mediaType"] = json!("application/x.other+json");
+    lockgate.write("other.json", bundle.to_string());
+    verify(&lockgate, "other.json", &[]).refused(3, "SIGNATURE_UNSUPPORTED").says("`application/x.other+json`");
+    bundle.as_object_mut().unwrap().remove("mediaType");
+    lockgate.write("none.json", bundle.to_string());
+    verify(&lockgate, "none.json", &[]).refused(3, "SIGNATURE_MALFORMED").says("mediaType");
+}
+
+#[test]
+fn an_image_signature_is_no_evidence_and_is_checked_by_its_payload() {
+    let lockgate = signed();
+    lockgate.start(&["--demo"]).exits(0);
+    let image = Digest::of(b"image");
+    let payload = json!({ "critical": { "image": { "docker-manifest-digest": image } } }).to_string();
+    let signature = json!({ "Base64Signature": "AQID", "Payload": STANDARD.encode(payload) });
+    lockgate.write("image.json", signature.to_string());
+    let attest = ["attest", "shop/web@1.4.2", "--attestation", "image.json", "--as", "ci"];
+    let command = format!("signature verify --digest {image}");
+    lockgate.run(&attest).refused(2, "SIGNATURE_TYPE").says(&command);
+    let check = |digest: Digest, reason: &str| {
+        let digest = digest.to_string();
+        let verify = ["signature", "verify", "--digest", digest.as_str(), "--signature", "image.json"];
+        lockgate.run(&[&verify[..], &["--key", "key.pem"]].concat()).refused(3, reason);
+    };
+    check(image, "SIGNATURE_INVALID");
+    check(Digest::of(b"another image"), "ARTIFACT_MISMATCH");
+}
