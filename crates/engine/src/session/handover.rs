@@ -100,7 +100,7 @@ fn invalid() -> Fault {
 /// # Errors
 /// `TOKEN_UNKNOWN` for tokens that are no session of a person, `OVERLOADED`, `RANDOM_FAILED`, or what the store says.
 pub fn make(engine: &Engine, handovers: &Handovers, token: &str) -> Result<Handover, Fault> {
-    let hash = Digest::of(token.as_bytes());
+    let hash = engine.inner().token_hash(token);
     let now = engine.inner().clock.now();
     let held = engine.inner().sessions.find(engine.store(), &hash, token)?.ok_or_else(|| {
         Fault::new(Kind::Unauthenticated, "TOKEN_UNKNOWN", "this token is no session that a browser could go on in")

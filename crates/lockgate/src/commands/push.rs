@@ -326,7 +326,10 @@ fn report_kind(path: &Path, format: Option<&str>) -> Option<&'static str> {
     let open = || File::open(path).map(BufReader::new).ok();
     let format = match format {
         Some(word) => word.parse::<Format>().ok()?,
-        None => report::detect_from(&mut open()?)?,
+        None => match large(path).ok()? {
+            Some(_) => report::detect_from(&mut open()?)?,
+            None => report::detect(&std::fs::read(path).ok()?)?,
+        },
     };
     let (claim, _) = component::read_report_from(format, &mut open()?, &Limits::DEFAULT).ok()?;
     Some(claim.kind())
