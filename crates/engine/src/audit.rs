@@ -6,6 +6,7 @@ use std::io::Read;
 use lockgate_ledger::audit::AuditSource;
 use lockgate_ledger::backtest::History;
 use lockgate_ledger::bodies::{Bodies, BodyError};
+use lockgate_ledger::entry::StreamPosition;
 use lockgate_model::{Digest, EntryIndex, StreamName, TreeSize};
 use lockgate_store::Store;
 
@@ -54,13 +55,12 @@ impl AuditSource for StoreSource<'_> {
     fn stream(&self, stream: &StreamName, from_seq: u64, most: usize) -> Result<Vec<(u64, EntryIndex)>, String> {
         self.0.stream_page(stream, from_seq, most).map_err(text)
     }
-    fn stream_heads(
-        &self,
-        after: Option<&StreamName>,
-        most: usize,
-    ) -> Result<Vec<(StreamName, (u64, EntryIndex))>, String> {
+    fn stream_heads(&self, after: Option<&StreamName>, most: usize) -> Result<Vec<StreamPosition>, String> {
         let heads = self.0.stream_heads("", after.map(StreamName::as_str), most).map_err(text)?;
-        Ok(heads.into_iter().map(|(stream, head)| (stream, (head.seq, head.index))).collect())
+        Ok(heads
+            .into_iter()
+            .map(|(stream, head)| StreamPosition { stream, seq: head.seq, index: head.index })
+            .collect())
     }
     fn artifact(&self, digest: &Digest) -> Result<bool, String> {
         let Some(mut reader) = self.0.open(digest).map_err(text)? else { return Ok(false) };

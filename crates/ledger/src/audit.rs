@@ -25,7 +25,9 @@ use crate::attestation::outcome_statements;
 use crate::backtest::BacktestReport;
 use crate::bodies::{Bodies, required, with_reader};
 use crate::contents::Contents;
-use crate::entry::{ApprovalRecorded, AttestationsIssued, DecisionRecorded, Entry, Event, Leaf, PolicyActivated};
+use crate::entry::{
+    ApprovalRecorded, AttestationsIssued, DecisionRecorded, Entry, Event, Leaf, PolicyActivated, StreamPosition,
+};
 use crate::facts::ClaimCache;
 use crate::gate_changes;
 use crate::pace::bursts;
@@ -67,16 +69,12 @@ pub trait AuditSource: Bodies {
     /// # Errors
     /// A text for people.
     fn stream(&self, stream: &StreamName, from_seq: u64, most: usize) -> Result<Vec<(u64, EntryIndex)>, String>;
-    /// Up to `most` stored streams after `after`, in order of their names: each with the number and the index of the
-    /// entry that is stored as its newest.
+    /// The heads of up to `most` stored streams after `after`, in order of their names: what is stored as the newest entry
+    /// of each.
     ///
     /// # Errors
     /// A text for people.
-    fn stream_heads(
-        &self,
-        after: Option<&StreamName>,
-        most: usize,
-    ) -> Result<Vec<(StreamName, (u64, EntryIndex))>, String>;
+    fn stream_heads(&self, after: Option<&StreamName>, most: usize) -> Result<Vec<StreamPosition>, String>;
     /// Re-hashes an artifact without holding it in memory; `false` when it is missing.
     ///
     /// # Errors

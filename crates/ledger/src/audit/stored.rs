@@ -5,6 +5,7 @@ use lockgate_sign::note::Note;
 use lockgate_tlog::checkpoint::Checkpoint;
 
 use super::{Anchor, Audit, AuditSource, PAGE};
+use crate::entry::StreamPosition;
 
 impl<S: AuditSource> Audit<'_, S> {
     /// The stored checkpoint is an anchor like any other; its signature is checked at the end, when the key is known.
@@ -82,14 +83,15 @@ impl<S: AuditSource> Audit<'_, S> {
         }
     }
 
-    /// Whether a stored head is a stream's newest entry.
-    fn is_stored_head(&self, stream: &StreamName, (seq, index): (u64, EntryIndex)) -> bool {
+    /// Whether a stored head is its stream's newest entry.
+    fn is_newest(&self, head: &StreamPosition) -> bool {
+        let StreamPosition { stream, seq, index } = head;
         // What was appended since the audit began is no part of it; its index is all there is to compare with.
         if index.0 >= self.size.0 {
-            return self.source.stream(stream, seq, 1).is_ok_and(|stored| stored == [(seq, index)]);
+            return self.source.stream(stream, *seq, 1).is_ok_and(|stored| stored == [(*seq, *index)]);
         }
         let entries = self.streams.get(stream);
-        entries.is_some_and(|entries| entries.last() == Some(&index) && entries.len() as u64 == seq.saturating_add(1))
+        entries.is_some_and(|entries| entries.last() == Some(index) && entries.len() as u64 == seq.saturating_add(1))
     }
 
     /// No stored stream is without entries, and each has its newest one stored as its head.
@@ -100,17 +102,18 @@ impl<S: AuditSource> Audit<'_, S> {
                 Ok(page) => page,
                 Err(error) => return self.problem("STREAM_UNREADABLE", None, error),
             };
-            for (stream, newest) in &page {
-                if self.is_stored_head(stream, *newest) {
+            for head in &page {
+                if self.is_newest(head) {
                     continue;
                 }
+                let stream = &head.stream;
                 let message = match self.streams.contains_key(stream) {
                     true => format!("the newest entry of `{stream}` is another than its stored head"),
                     false => format!("no entry stands in the stored stream `{stream}`"),
                 };
                 self.problem("STREAM_INDEX_MISMATCH", None, message);
             }
-            after = page.last().map(|(stream, _)| stream.clone());
+            after = page.last().map(|head| head.stream.clone());
             if page.len() < PAGE {
                 return;
             }

@@ -41,7 +41,7 @@ pub fn bundle(world: &World, options: &cli::Bundle) -> Outcome {
             let (name, size) = (file.display().to_string(), bytes.len());
             let shown = json!({ "promotion": promotion, "file": name, "bytes": size, "proves": proves.as_ref().ok() });
             let told = match proves {
-                Ok(status) if status == "granted" => format!("{name} proves that {promotion} is granted: {size} bytes"),
+                Ok("granted") => format!("{name} proves that {promotion} is granted: {size} bytes"),
                 Ok(status) => format!("{name} proves that {promotion} is {status}, and no grant: {size} bytes"),
                 Err(failure) => format!("{name} is not verified here: {}; {size} bytes", failure.message),
             };

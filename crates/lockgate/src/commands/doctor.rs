@@ -183,7 +183,8 @@ fn look_at_store(world: &World, data: &Path) -> Result<String, Failure> {
     let found = format!("{entries} entries, {} MiB of database", bytes.div_ceil(1024 * 1024));
     let directory = access_log::directory(data);
     // Whoever removed the ledger's mark has decided to go on with what is there: see `access_log::open`.
-    if !directory.join(DATABASE).exists() && !(mark.exists() && world.home.access_high_water().exists()) {
+    let was_there = mark.exists() && world.home.access_high_water().exists();
+    if !directory.join(DATABASE).exists() && !was_there {
         return Ok(found);
     }
     let own = world.home.access_high_water();

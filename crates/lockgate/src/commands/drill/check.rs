@@ -11,6 +11,7 @@ use lockgate_engine::audit::StoreSource;
 use lockgate_ledger::audit::{AuditSource, Problem, audit};
 use lockgate_ledger::bodies::{Bodies, BodyError};
 use lockgate_ledger::bundle::verify;
+use lockgate_ledger::entry::StreamPosition;
 use lockgate_model::{Digest, EntryIndex, StreamName, TreeSize};
 use lockgate_store::Store;
 use lockgate_store_local::LocalStore;
@@ -143,11 +144,7 @@ impl AuditSource for Source<'_> {
     fn stream(&self, stream: &StreamName, from_seq: u64, most: usize) -> Result<Vec<(u64, EntryIndex)>, String> {
         self.store.stream(stream, from_seq, most)
     }
-    fn stream_heads(
-        &self,
-        after: Option<&StreamName>,
-        most: usize,
-    ) -> Result<Vec<(StreamName, (u64, EntryIndex))>, String> {
+    fn stream_heads(&self, after: Option<&StreamName>, most: usize) -> Result<Vec<StreamPosition>, String> {
         self.store.stream_heads(after, most)
     }
     fn artifact(&self, digest: &Digest) -> Result<bool, String> {
