@@ -40,7 +40,7 @@ pub enum ClientError {
         server: String,
         /// What happened.
         cause: String,
-        /// What to do next, where whoever asked knows better than that somebody runs it.
+        /// What to do next, where more is known than that somebody runs it.
         hint: Option<String>,
     },
     /// What answered is not a Lockgate server, or speaks another version.

@@ -101,7 +101,7 @@ fn record(
         ));
     }
     if event.verdict == Verdict::Approve {
-        recordable::check_approvals(&asked, &event.approver)?;
+        recordable::check_approvals(&governance, &asked, &event.approver)?;
     }
     let facts = match event.verdict {
         Verdict::Approve => Some(check_duties(&governance, &release, &asked, &event.approver, staging, inner)?),

@@ -86,8 +86,9 @@ pub fn review(by: &PersonId, event: BreakGlassReviewed) -> Result<Submission, Fa
 fn naming_reviewer(fault: Fault, codes: &[&str]) -> Fault {
     match codes.contains(&fault.code) {
         true => fault.hint(
-            "`lockgate break-glass review` is for somebody who did not sign it and has the permission `audit`, or \
-             `break-glass` for it; where nobody is, let one in with `lockgate key enrol` and `lockgate invite`",
+            "`lockgate break-glass review` takes somebody who did not sign it, with the permission `audit`, or \
+             `break-glass` for its target; where there is nobody, let one in: `lockgate key enrol`, then \
+             `lockgate invite`",
         ),
         false => fault,
     }

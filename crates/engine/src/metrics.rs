@@ -19,9 +19,9 @@ use crate::fault::Fault;
 use crate::reader;
 use crate::why::recorded;
 
-/// How many entries are read at most, over all environments.
+/// After how many entries reading stops, over all environments; the promotion that is being read is read to its end.
 pub const ENTRIES_MAX: usize = 20_000;
-/// How many entries of one promotion are read; far more than its decisions can become.
+/// How many entries of one promotion are read; where one has more, the figures end before it and say so.
 const PROMOTION_MAX: usize = 4096;
 /// How many rows are read at a time.
 const PAGE: usize = 512;

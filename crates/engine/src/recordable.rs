@@ -6,10 +6,10 @@
 use lockgate_ledger::ci_trust::{CiProvider, CiTrusted};
 use lockgate_ledger::delegation::DelegationGranted;
 use lockgate_ledger::entry::KeyRevoked;
-use lockgate_ledger::release::PromotionState;
+use lockgate_ledger::release::{ApprovalRecord, PromotionState};
 use lockgate_ledger::{Event, Governance};
-use lockgate_model::{EntryIndex, PersonId, UnixMillis};
-use lockgate_policy::{Permission, effective};
+use lockgate_model::{EntryIndex, Limits, PersonId, UnixMillis};
+use lockgate_policy::{Permission, effective, lends_anything};
 
 use crate::fault::{Fault, Kind};
 use crate::staging::Staging;
@@ -23,15 +23,6 @@ const GOVERNING: [Permission; 6] = [
     Permission::Freeze,
     Permission::BreakGlass,
 ];
-
-/// How many keys of one person count at a time.
-const KEYS: usize = 16;
-/// How many requests for waivers of one person wait at a time.
-const WAITING_WAIVERS: usize = 32;
-/// How many delegations of one person are in force at a time.
-const OPEN_DELEGATIONS: usize = 32;
-/// How often one person approves one promotion, taken back approvals included.
-const APPROVALS_EACH: usize = 8;
 
 /// Checks an event before it is recorded or proposed next.
 ///
@@ -67,18 +58,20 @@ fn judge(event: &Event, governance: &Governance, next: EntryIndex, now: UnixMill
         }
         Event::KeyAdded(event) => {
             let keys = governance.person(&event.person).map(|person| person.keys.as_slice()).unwrap_or_default();
-            check_count(&event.person, "keys", keys.iter().filter(|key| key.is_good()).count(), KEYS)
+            let good = keys.iter().filter(|key| key.is_good()).count();
+            check_count(&event.person, "keys that count", good, Limits::DEFAULT.keys_per_person)
         }
         Event::WaiverRequested(event) => {
             let own = governance.waivers().iter().filter(|waiver| waiver.asked.asked_by == event.asked_by);
             let waiting = own.filter(|waiver| waiver.is_waiting(now)).count();
-            check_count(&event.asked_by, "requests for waivers", waiting, WAITING_WAIVERS)
+            let most = Limits::DEFAULT.waiting_waivers_per_person;
+            check_count(&event.asked_by, "requests for waivers that wait", waiting, most)
         }
         Event::DelegationGranted(event) => {
             check_lender(event, governance)?;
             let own = governance.delegations().iter().filter(|known| known.event.from == event.from);
             let open = own.filter(|known| known.is_open(now)).count();
-            check_count(&event.from, "delegations", open, OPEN_DELEGATIONS)
+            check_count(&event.from, "delegations in force", open, Limits::DEFAULT.delegations_per_person)
         }
         _ => Ok(()),
     }
@@ -148,7 +141,7 @@ fn check_count(person: &PersonId, what: &str, open: usize, most: usize) -> Resul
         false => Err(Fault::new(
             Kind::Conflict,
             "TOO_MANY_OPEN",
-            format!("`{person}` has {open} {what} that count, and may have {most}"),
+            format!("`{person}` has {open} {what}, and may have {most}"),
         )
         .hint("end one that is not needed any more; nothing was recorded")),
     }
@@ -161,13 +154,12 @@ fn check_lender(event: &DelegationGranted, governance: &Governance) -> Result<()
     if event.groups.iter().any(|group| !person.groups.contains(group)) {
         return Ok(());
     }
-    let held = effective(&governance.policy, &event.from, &person.groups);
-    match held.iter().any(|right| right.permission == Permission::Approve) {
+    match lends_anything(&governance.policy, &event.from, &person.groups, &event.groups, Permission::Approve) {
         true => Ok(()),
         false => Err(Fault::new(
             Kind::NotPermitted,
             "NOTHING_TO_LEND",
-            format!("`{}` may approve nothing, so that there is nothing to lend", event.from),
+            format!("what `{}` would lend approves nothing", event.from),
         )
         .hint("`lockgate access show` lists what somebody may do")),
     }
@@ -177,16 +169,22 @@ fn check_lender(event: &DelegationGranted, governance: &Governance) -> Result<()
 ///
 /// # Errors
 /// `TOO_MANY_APPROVALS`.
-pub(crate) fn check_approvals(promotion: &PromotionState, approver: &PersonId) -> Result<(), Fault> {
-    let own = promotion.approvals.iter().filter(|record| record.event.approver == *approver).count();
-    match own < APPROVALS_EACH {
+pub(crate) fn check_approvals(
+    governance: &Governance,
+    promotion: &PromotionState,
+    approver: &PersonId,
+) -> Result<(), Fault> {
+    let aliases = governance.policy.aliases();
+    let own = |record: &&ApprovalRecord| aliases.person(&record.event.approver) == aliases.person(approver);
+    let own = promotion.approvals.iter().filter(own).count();
+    match own < Limits::DEFAULT.approvals_per_person {
         true => Ok(()),
         false => Err(Fault::new(
             Kind::TooLarge,
             "TOO_MANY_APPROVALS",
             format!("`{approver}` has approved this promotion {own} times already"),
         )
-        .hint("the newest approval counts; ask anew with `lockgate promote` if it must be another one")),
+        .hint("the newest one counts; to approve again, ask anew with `lockgate promote`")),
     }
 }
 

@@ -331,8 +331,8 @@ fn decide_again(staging: &mut Staging<'_>, inner: &Inner, concerned: Concerned) 
     }
 }
 
-/// Applies one request; where it fails, nothing of it stays, and neither where it appended nothing: what it noted beside
-/// would be committed with somebody else's entry.
+/// Applies one request. Nothing stays of one that fails, nor of one that appends nothing: what it noted would be
+/// committed with somebody else's entry.
 fn one(
     staging: &mut Staging<'_>,
     inner: &Inner,

@@ -247,11 +247,17 @@ pub fn caller_unsaved(engine: &Engine, token: &str) -> (Result<Caller, Fault>, O
 
 /// What the store has still to be told of sessions: that one was used, or that some have ended. Until then, what is in
 /// memory counts. Where it is never saved, a restart may end a session early, and [`tidy`] makes up for the rest.
+// A wrapper, because `cache` is private, and what it has is not for other crates.
 #[derive(Debug)]
 #[must_use]
 pub struct Unsaved(Untold);
 
 impl Unsaved {
+    /// Whether sessions have ended, which a restart must not bring back.
+    pub fn has_ended(&self) -> bool {
+        self.0.has_ended()
+    }
+
     /// Tells the store; waits for it. Failures are logged.
     pub fn save(self, engine: &Engine) {
         engine.inner().sessions.tell(engine.store(), self.0);

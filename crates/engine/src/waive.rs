@@ -24,6 +24,7 @@ pub fn request(by: &PersonId, event: WaiverRequested) -> Result<Submission, Faul
     check_own(by, &event.asked_by)?;
     Ok(Submission::new(move |staging, _| {
         check_gate(staging, &event.gate)?;
+        check_finding(&event.finding)?;
         environment::check(&staging.governance()?.policy, &event.environment)?;
         let actor = Actor::Subject { id: event.asked_by.clone() };
         let event = Event::WaiverRequested(event);
@@ -44,6 +45,7 @@ pub fn waive(by: &PersonId, event: WaiverGranted) -> Result<Submission, Fault> {
     let (service, environment) = (event.service.clone(), event.environment.clone());
     let submission = Submission::new(move |staging, _| {
         check_gate(staging, &event.gate)?;
+        check_finding(&event.finding)?;
         environment::check(&staging.governance()?.policy, &event.environment)?;
         let target = Object::Target(&event.service, &event.environment);
         permit(staging, &event.granted_by, Permission::Waive, target, None)?;
@@ -116,8 +118,33 @@ fn check_gate(staging: &Staging<'_>, gate: &GateName) -> Result<(), Fault> {
     }
 }
 
+/// A finding is one, by its name: nothing stands for several, and a waiver of `*` would never except anything.
+fn check_finding(finding: &str) -> Result<(), Fault> {
+    if !finding.contains('*') || finding.trim().chars().any(|character| character != '*') {
+        return Ok(());
+    }
+    Err(Fault::invalid("WAIVER_SCOPE", format!("`{finding}` is no finding: a waiver is for one, by its name"))
+        .hint("name it as `lockgate why` does, such as CVE-2026-1; none is for a whole gate"))
+}
+
 /// The open promotions that a waiver may concern.
 fn concerned(staging: &Staging<'_>, service: &ServiceName, environment: &EnvName) -> Result<Vec<PromotionId>, Fault> {
     let open = staging.open_promotions(environment, service)?;
     Ok(open.into_iter().map(|(promotion, _)| promotion).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_waiver_is_for_a_finding_that_has_a_name() {
+        for none in ["*", " * ", "**"] {
+            assert_eq!(check_finding(none).unwrap_err().code, "WAIVER_SCOPE", "{none}");
+        }
+        // A path may hold one. What is empty is refused by the ledger.
+        for some in ["CVE-2026-1", "lib/*.so", "MIT OR Apache-2.0", ""] {
+            assert!(check_finding(some).is_ok(), "{some}");
+        }
+    }
 }

@@ -19,6 +19,7 @@ use lockgate_store::Store;
 
 use crate::bodies::StoreBodies;
 use crate::engine::Engine;
+use crate::environment;
 use crate::fault::Fault;
 use crate::reader;
 use crate::sight::Sight;
@@ -220,13 +221,17 @@ struct Found {
 /// Answers a question with what somebody may read.
 ///
 /// # Errors
-/// What the store says.
+/// `ENVIRONMENT_UNKNOWN` for an environment that there never was; what the store says.
 pub fn find(engine: &Engine, principal: &PersonId, question: &Question) -> Result<Answer, Fault> {
     let governance = engine.governance()?;
     let store = engine.store();
     let mut sight = Sight::new(store, &governance, principal);
     let (rows, cut) = rows_under(store, &question.query.prefix(), SCANNED_MAX)?;
     let mut places = Places::new(store, question.at)?;
+    // One that the policy set no longer has is asked about rightly, where something was let into it.
+    if let Some(name) = question.environment.as_ref().filter(|name| !places.environments.contains(*name)) {
+        environment::check(&governance.policy, name)?;
+    }
     let mut found: Vec<(Found, Vec<Spell>)> = Vec::new();
     for row in rows.iter().filter_map(|(key, value)| parse(key, value)) {
         if !sight.service(&row.release.service) || !is_approval_readable(&mut sight, &row)? {

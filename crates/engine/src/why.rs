@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use lockgate_ledger::feed::FeedUsed;
 use lockgate_ledger::release::{PromotionState, ReleaseState};
 use lockgate_ledger::replay::deliberate;
 use lockgate_ledger::suspect::{self, Suspect};
@@ -35,6 +36,8 @@ pub struct PromotionView {
     pub decision_index: Option<EntryIndex>,
     /// The evidence that the decision saw, with who stands behind it.
     pub evidence: Vec<EvidenceFact>,
+    /// The snapshots of feeds that the decision used.
+    pub feeds: Vec<FeedUsed>,
     /// What runs in the target.
     pub running: Option<Running>,
     /// What went before it.
@@ -93,10 +96,10 @@ pub fn why(engine: &Engine, promotion: PromotionId) -> Result<PromotionView, Fau
     let (state, release, asked) = slice(engine, promotion)?;
     let running = state.running(&asked.request.environment, &release.name.service).cloned();
     let status = asked.status();
-    let (decision, decided_at, decision_index, evidence) = match (status.is_open(), asked.decisions.last()) {
+    let (decision, decided_at, decision_index, evidence, feeds) = match (status.is_open(), asked.decisions.last()) {
         (false, Some(last)) => {
             let evidence = recorded_evidence(engine, &last.event.facts);
-            (recorded(engine, &last.event.decision)?, last.time, Some(last.index), evidence)
+            (recorded(engine, &last.event.decision)?, last.time, Some(last.index), evidence, last.event.feeds.clone())
         }
         _ => {
             let now = engine.inner().clock.now().max(engine.published().time);
@@ -107,7 +110,8 @@ pub fn why(engine: &Engine, promotion: PromotionId) -> Result<PromotionView, Fau
                 .last()
                 .filter(|last| last.event.outcome == deliberation.decision.outcome)
                 .map(|last| last.index);
-            (deliberation.decision, now, index, deliberation.facts.evidence)
+            let feeds = FeedUsed::of(&deliberation.facts.feeds);
+            (deliberation.decision, now, index, deliberation.facts.evidence, feeds)
         }
     };
     let own = |index: EntryIndex| {
@@ -132,6 +136,7 @@ pub fn why(engine: &Engine, promotion: PromotionId) -> Result<PromotionView, Fau
         decided_at,
         decision_index,
         evidence,
+        feeds,
         running,
         stamped,
         suspects,

@@ -98,7 +98,7 @@ pub struct AccessEntry {
     /// The reason code, when it was not allowed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
-    /// The first eight hex digits of the token's hash, to tell sessions apart.
+    /// The first eight hex digits of the session's id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<String>,
 }

@@ -514,7 +514,7 @@ fn check_query(verified: &Verified, query: &Query<'_>, checks: &mut Vec<Check>) 
     let governance = verified.state.governance()?;
     let promotion = release.promotion(verified.promotion)?;
     governance.check_not_frozen(query.service, query.environment, promotion, query.now)?;
-    pass("freeze", format!("no freeze is in force after {} entries", verified.checkpoint_size));
+    pass("freeze", format!("no freeze stops it after {} entries", verified.checkpoint_size));
     if let Some(index) = verified.decision.break_glass {
         let opened = governance.break_glass(index)?;
         let signed: Vec<&str> = opened.signatures.iter().map(|signature| signature.by.as_str()).collect();

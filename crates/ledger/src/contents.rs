@@ -1,9 +1,8 @@
 //! Contents: what a release is made of, as its manifest and its evidence say, for comparing and for finding.
 //!
 //! Only what evidence claims is read here; whether somebody trusted stands behind it is for the gates. Where several
-//! pieces of evidence speak of one thing, the worse counts; of scans, the newest of each scanner about each artifact,
-//! as at the gate `vulnerabilities`. The reading is pure and looks at no policy set, so that it comes out the same for
-//! the approver, for the server and for an auditor years later.
+//! pieces of evidence speak of one thing, the worse counts. The reading is pure and looks at no policy set, so that it
+//! comes out the same for the approver, for the server and for an auditor years later.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
@@ -16,7 +15,7 @@ use lockgate_evidence::report::Format;
 use lockgate_evidence::sbom::Component;
 use lockgate_evidence::statement::Statement;
 use lockgate_model::facts::{ARTIFACT_SIGNATURE, Artifact, Claim, Finding, Source, Vulnerabilities, bare_purl, merge};
-use lockgate_model::{Digest, EntryIndex, Limits, ReleaseName, TreeSize};
+use lockgate_model::{Digest, Limits, ReleaseName, TreeSize};
 use lockgate_sign::dsse::Envelope;
 use lockgate_sigstore::{Bundle, Content};
 
@@ -170,7 +169,6 @@ pub struct TestCounts {
 
 /// A recorded scan.
 struct Scanned {
-    index: EntryIndex,
     evidence: Digest,
     /// The artifacts that it is about.
     about: BTreeSet<Digest>,
@@ -210,7 +208,7 @@ impl Contents {
             let about = about(&record.event.form, subjects);
             match claim {
                 Claim::Vulnerabilities(scan) => {
-                    scans.push(Scanned { index: record.index, evidence: record.event.evidence, about, scan });
+                    scans.push(Scanned { evidence: record.event.evidence, about, scan });
                 }
                 claim => {
                     if matches!(claim, Claim::Sbom(_)) {
@@ -227,32 +225,21 @@ impl Contents {
         Ok(contents)
     }
 
-    /// Takes the findings of the scans that count: of each artifact the newest one of each scanner, by its place in the
-    /// ledger, as at the gate `vulnerabilities`.
+    /// Takes every finding of every scan: whether a newer scan is one that counts is for the gates, and nobody makes a
+    /// finding go away by handing in another report.
     fn add_scans(&mut self, scans: &[Scanned]) {
         if scans.is_empty() {
             return;
         }
-        let artifacts: BTreeSet<Digest> = self.artifacts.iter().map(|artifact| artifact.digest).collect();
-        let mut newest: BTreeMap<(&str, Digest), &Scanned> = BTreeMap::new();
-        for scanned in scans {
-            for artifact in scanned.about.intersection(&artifacts) {
-                let kept = newest.entry((scanned.scan.scanner.as_str(), *artifact)).or_insert(scanned);
-                if scanned.index > kept.index {
-                    *kept = scanned;
-                }
-            }
-        }
-        let looked = |scanner: &str| artifacts.iter().all(|artifact| newest.contains_key(&(scanner, *artifact)));
-        self.scanners =
-            newest.keys().map(|(scanner, _)| *scanner).filter(|&scanner| looked(scanner)).map(str::to_owned).collect();
-        // The newest of several artifacts is one scan.
-        let counted: BTreeMap<EntryIndex, &Scanned> =
-            newest.values().map(|scanned| (scanned.index, *scanned)).collect();
+        let mut seen: BTreeMap<&str, BTreeSet<Digest>> = BTreeMap::new();
         let mut findings = Vec::new();
-        for Scanned { evidence, scan, .. } in counted.into_values() {
+        for Scanned { evidence, about, scan } in scans {
+            seen.entry(&scan.scanner).or_default().extend(about);
             findings.extend(scan.findings.iter().map(|finding| finding.clone().sourced(&scan.scanner, *evidence)));
         }
+        let whole = |about: &BTreeSet<Digest>| self.artifacts.iter().all(|artifact| about.contains(&artifact.digest));
+        let looked = seen.iter().filter(|(_, about)| whole(about)).map(|(scanner, _)| (*scanner).to_owned());
+        self.scanners = looked.collect();
         self.findings = Some(merge(findings));
     }
 
@@ -321,12 +308,11 @@ mod tests {
         Artifact { digest: Digest::of(name.as_bytes()), name: name.to_owned(), size_bytes: 1 }
     }
 
-    /// A scan at a place of the ledger, about artifacts by name, with findings by id.
-    fn scanned(index: u64, scanner: &str, about: &[&str], ids: &[&str]) -> Scanned {
+    /// A numbered scan, about artifacts by name, with findings by id.
+    fn scanned(number: u64, scanner: &str, about: &[&str], ids: &[&str]) -> Scanned {
         let finding = |id: &&str| Finding { id: (*id).to_owned(), package: "a".to_owned(), ..Finding::default() };
         Scanned {
-            index: EntryIndex(index),
-            evidence: Digest::of(&index.to_be_bytes()),
+            evidence: Digest::of(&number.to_be_bytes()),
             about: about.iter().map(|name| artifact(name).digest).collect(),
             scan: Vulnerabilities {
                 scanner: scanner.to_owned(),
@@ -354,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_scan_of_each_scanner_about_each_artifact_counts() {
+    fn every_finding_counts_and_a_scanner_has_looked_where_it_saw_all_artifacts() {
         let check = |scans: &[Scanned], ids: &[&str], scanners: &[&str]| {
             let mut contents = contents();
             contents.add_scans(scans);
@@ -365,12 +351,11 @@ mod tests {
         let both = ["app", "lib"];
         let old = || scanned(1, "trivy", &both, &["CVE-1", "CVE-2"]);
         check(&[old()], &["CVE-1", "CVE-2"], &["trivy"]);
-        check(&[old(), scanned(2, "trivy", &both, &["CVE-2"])], &["CVE-2"], &["trivy"]);
-        check(&[scanned(2, "trivy", &both, &[]), old()], &[], &["trivy"]);
-        // Another scanner does not take its place, and neither does a scan of another artifact.
+        // A newer one takes nothing away, whoever made it.
+        check(&[old(), scanned(2, "trivy", &both, &["CVE-2"])], &["CVE-1", "CVE-2"], &["trivy"]);
         check(&[old(), scanned(2, "grype", &both, &[])], &["CVE-1", "CVE-2"], &["grype", "trivy"]);
-        check(&[old(), scanned(2, "trivy", &["app"], &[])], &["CVE-1", "CVE-2"], &["trivy"]);
         check(&[scanned(1, "trivy", &["app"], &["CVE-1"])], &["CVE-1"], &[]);
+        check(&[scanned(1, "trivy", &["app"], &["CVE-1"]), scanned(2, "trivy", &["lib"], &[])], &["CVE-1"], &["trivy"]);
         let mut nothing = contents();
         nothing.add_scans(&[]);
         assert!(nothing.findings.is_none() && nothing.scanners.is_empty());

@@ -43,6 +43,14 @@ pub struct Limits {
     pub note_bytes: usize,
     /// Approvals counted for one promotion.
     pub approvals_per_promotion: usize,
+    /// Approvals of one promotion by one person, also those that were taken back.
+    pub approvals_per_person: usize,
+    /// Keys of one person that count.
+    pub keys_per_person: usize,
+    /// Requests for waivers of one person that wait.
+    pub waiting_waivers_per_person: usize,
+    /// Delegations by one person that are in force.
+    pub delegations_per_person: usize,
     /// All files of a policy set together.
     pub policy_bytes: usize,
     /// Gates in one policy set.
@@ -102,6 +110,10 @@ impl Limits {
         note_signatures: 32,
         note_bytes: 256 * 1024,
         approvals_per_promotion: 64,
+        approvals_per_person: 8,
+        keys_per_person: 16,
+        waiting_waivers_per_person: 32,
+        delegations_per_person: 32,
         policy_bytes: 256 * 1024,
         policy_gates: 500,
         gates_named: 8,

@@ -4,6 +4,7 @@
 
 use lockgate_model::{EnvName, GroupName, PersonId, RoleName, ServiceName};
 
+use crate::binding::Binding;
 use crate::decision::Rule;
 use crate::pattern::Pattern;
 use crate::permission::{Permission, Reach};
@@ -138,12 +139,27 @@ pub fn lends(
     permission: Permission,
     object: Object<'_>,
 ) -> bool {
-    if lent.is_empty() {
-        return allows(policy, lender, groups, permission, object).is_ok();
-    }
-    let is_lent = |group: &GroupName| lent.contains(group) && groups.contains(group);
     let mut covering = policy.bindings().iter().filter(|binding| binding.covers(permission, object));
-    covering.any(|binding| binding.groups.iter().any(is_lent))
+    covering.any(|binding| is_lent(binding, lender, groups, lent))
+}
+
+/// Whether somebody has a permission to lend for any object at all, as [`lends`] tells it for one.
+pub fn lends_anything(
+    policy: &PolicySet,
+    lender: &PersonId,
+    groups: &[GroupName],
+    lent: &[GroupName],
+    permission: Permission,
+) -> bool {
+    let mut permitting = policy.bindings().iter().filter(|binding| binding.permissions.contains(&permission));
+    permitting.any(|binding| is_lent(binding, lender, groups, lent))
+}
+
+fn is_lent(binding: &Binding, lender: &PersonId, groups: &[GroupName], lent: &[GroupName]) -> bool {
+    match lent.is_empty() {
+        true => binding.holder(lender, groups).is_some(),
+        false => binding.groups.iter().any(|group| lent.contains(group) && groups.contains(group)),
+    }
 }
 
 /// Who may do something to an object: groups in order of name, then people as written.

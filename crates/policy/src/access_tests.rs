@@ -36,7 +36,7 @@ environments = [\"production\"]
 ";
 
 #[test]
-fn a_group_lends_what_its_groups_hold_and_not_what_a_person_holds_by_name() {
+fn whoever_lends_a_group_lends_what_it_holds_and_not_what_they_hold_by_name() {
     let policy = load(SCOPED);
     let (web, production) = ("shop/web".parse().unwrap(), "production".parse().unwrap());
     let check = |lender: &str, of: &[&str], lent: &[&str], expected: bool| {

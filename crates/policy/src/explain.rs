@@ -111,7 +111,8 @@ reasons! {
     AnalysisMissing = "ANALYSIS_MISSING": "No analysis report about the artifact counts, or none by a tool that the gate names; what nobody analysed does not count as clean. Next: run the tool, and hand in its SARIF report with `lockgate attest --sarif`.";
     AnalysisStale = "ANALYSIS_STALE": "The newest analysis report is older than the gate allows. Next: run the tool again, and hand in its report with `lockgate attest --sarif`.";
     AnalysisFindings = "ANALYSIS_FINDINGS": "Analysis has more results than the gate allows. Next: repair what `found` names and publish the next version, or ask for a waiver of a result by its fingerprint, which another person has to grant.";
-    SecretsMissing = "SECRETS_MISSING": "Nobody looked for secrets, or too long ago. Next: run the search, and hand in its report with `lockgate attest --report`.";
+    SecretsMissing = "SECRETS_MISSING": "Nobody looked for secrets. Next: run the search, and hand in its report with `lockgate attest --report`.";
+    SecretsStale = "SECRETS_STALE": "The newest search for secrets is older than the gate allows. Next: search again, and hand in the report with `lockgate attest --report`.";
     SecretsFound = "SECRETS_FOUND": "A search found more secrets than the gate allows. Next: revoke them first, because they are known; then take them out of the source and publish the next version.";
     CoverageMissing = "COVERAGE_MISSING": "No coverage report about the artifact is recorded. Next: hand in a Cobertura or LCOV report with `lockgate attest --report`.";
     CoverageLow = "COVERAGE_LOW": "Tests run less of the source than the gate demands; a report without branches proves nothing about them. Next: test more of it, and publish the next version.";

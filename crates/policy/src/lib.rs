@@ -56,7 +56,7 @@ pub mod waivers;
 pub mod window;
 mod wording;
 
-pub use access::{Because, Effective, Holder, Object, Permit, allows, effective, lends, who_may};
+pub use access::{Because, Effective, Holder, Object, Permit, allows, effective, lends, lends_anything, who_may};
 pub use alias::Aliases;
 pub use binding::Binding;
 pub use break_glass::BreakGlassRules;

@@ -12,6 +12,7 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::front::Front;
 use crate::gathered::GatheredCache;
+use crate::places::Places;
 use crate::policy_report::PolicyReports;
 use crate::rate::{RateTable, Rates};
 use crate::standing::Standings;
@@ -45,7 +46,7 @@ pub struct App {
     /// Places for uploads and downloads: each holds a thread.
     pub transfers: Arc<Semaphore>,
     /// Places for bundles: each is in memory as a whole until its client has taken it.
-    pub bundles: Arc<Semaphore>,
+    pub bundles: Places,
     /// Who has sent which bytes.
     pub uploads: Uploads,
     /// Where each request's outcome goes.
@@ -79,7 +80,7 @@ impl App {
             demo,
             size,
             transfers: Arc::new(Semaphore::new(TRANSFERS)),
-            bundles: Arc::new(Semaphore::new(BUNDLES)),
+            bundles: Places::new(BUNDLES),
             uploads: Uploads::default(),
             access,
             // As many as the queue has room for, so that recording never waits on a network thread.

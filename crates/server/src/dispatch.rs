@@ -188,7 +188,10 @@ async fn admit(
     let (parts, body) = request.into_parts();
     let now = app.engine.inner().now();
     let reached = app.front.hosts.check(&parts.headers, &parts.uri);
-    let known = reached.and_then(|()| known(&app, route, &parts.headers, witness));
+    let known = match reached {
+        Ok(()) => known(&app, route, &parts.headers, witness).await,
+        Err(fault) => Err(fault),
+    };
     // Whoever is signed in is limited as themselves; everyone else, with a wrong token too, by their address.
     match &known {
         Ok((_, Some(caller))) => app.rates.signed_in(&caller.person, route.rate, now)?,
@@ -229,7 +232,7 @@ async fn admit(
 }
 
 /// Who calls, where the route asks for it, and the token. Headers in which a proxy might name somebody are not read.
-fn known(
+async fn known(
     app: &App,
     route: &Route,
     headers: &HeaderMap,
@@ -242,7 +245,7 @@ fn known(
     if route.access == Access::Public {
         return Ok((token, None));
     }
-    let caller = authenticate(app, token.as_deref())?;
+    let caller = authenticate(app, token.as_deref()).await?;
     witness.saw_person(&caller.person);
     Ok((token, Some(caller)))
 }
@@ -275,16 +278,20 @@ fn bearer(headers: &HeaderMap) -> Result<Option<String>, Fault> {
     token.map(|token| Some(token.to_owned())).ok_or_else(invalid)
 }
 
-fn authenticate(app: &App, token: Option<&str>) -> Result<Caller, Fault> {
+async fn authenticate(app: &App, token: Option<&str>) -> Result<Caller, Fault> {
     let token = token.ok_or_else(|| {
         Fault::new(Kind::Unauthenticated, "SIGN_IN_NEEDED", "nobody is signed in")
             .hint("sign in: `lockgate login NAME`")
     })?;
     let (caller, unsaved) = session::caller_unsaved(&app.engine, token);
     if let Some(unsaved) = unsaved {
-        let engine = app.engine.clone();
-        // Not waited for: what is in memory counts, and a flush must not hold up this network thread.
-        drop(tokio::task::spawn_blocking(move || unsaved.save(&engine)));
+        let (engine, has_ended) = (app.engine.clone(), unsaved.has_ended());
+        // On another thread: a flush must not hold up this one.
+        let saved = tokio::task::spawn_blocking(move || unsaved.save(&engine));
+        // What was used last may be told later. What has ended must not come back with a restart after this answer.
+        if has_ended && let Err(error) = saved.await {
+            tracing::error!(%error, "ended sessions were not removed from the store");
+        }
     }
     caller
 }

@@ -22,6 +22,7 @@ pub mod oidc;
 pub mod outbound;
 mod pace;
 mod pins;
+mod places;
 mod policy_report;
 pub mod rate;
 mod reply;

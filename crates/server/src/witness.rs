@@ -8,7 +8,7 @@ use std::time::Duration;
 use lockgate_engine::access_log::{AccessLog, Place};
 use lockgate_engine::{Fault, Kind};
 use lockgate_ledger::access_log::{AccessEntry, AccessOutcome, field};
-use lockgate_model::{Digest, PersonId, UnixMillis};
+use lockgate_model::{PersonId, UnixMillis};
 
 use crate::app::App;
 
@@ -63,7 +63,7 @@ impl Witness {
 
     /// A token came with the request; only the beginning of its hash is kept.
     pub fn saw_token(&mut self, token: &str) {
-        let hash = Digest::of(token.as_bytes()).hex();
+        let hash = self.app.engine.inner().token_hash(token).hex();
         self.entry.session = hash.get(..8).map(str::to_owned);
     }
 

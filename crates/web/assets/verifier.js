@@ -3476,7 +3476,7 @@ function checkQuery({ asked, of, decision, governance, running, size }, { artifa
   }
   // The governance chain is here up to the checkpoint, so that a freeze from before it is known.
   governance.checkNotFrozen({ service: wanted, environment }, asked, now);
-  pass('freeze', `no freeze is in force after ${size} entries`);
+  pass('freeze', `no freeze stops it after ${size} entries`);
   const under = decision.break_glass ?? null;
   if (under !== null) {
     const opened = governance.breakGlass(under);

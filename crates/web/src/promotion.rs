@@ -74,6 +74,7 @@ fn header(promotion: &PromotionReply, now: UnixMillis) -> Markup {
             dt { "Decided" }
             dd {
                 (ago(promotion.decided_at, now)) " under policy set " (digest(&promotion.policy))
+                @for used in &promotion.feeds { ", with the feed " (used.feed) " " (digest(&used.digest)) }
                 @if let Some(index) = promotion.decision_index {
                     ", entry " a href={ "/timeline?before=" (index + 1) } { (index) }
                 } @else { ", looked at again just now" }
@@ -357,6 +358,7 @@ pub(crate) mod tests {
             policy: Digest::of(b"policy"),
             decided_at: UnixMillis(0),
             decision_index: None,
+            feeds: Vec::new(),
             gates: vec![GateRow {
                 gate: "people".to_owned(),
                 kind: "approvals".to_owned(),

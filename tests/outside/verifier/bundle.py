@@ -248,7 +248,7 @@ def _answer(fold, release, promotion, query):
         raise Refused("GRANT_SUPERSEDED", f"it was replaced by {newest['promotion']}")
     governance = fold.state.governance
     governance.check_not_frozen(query["service"], query["environment"], promotion, now)
-    checks = [("artifact", f"{query['artifact']} of {release.name}"), ("freeze", "no freeze is in force")]
+    checks = [("artifact", f"{query['artifact']} of {release.name}"), ("freeze", "no freeze stops it")]
     opened = fold.decision.get("break_glass")
     if opened is not None:
         reviewed = "reviewed" if governance.is_reviewed(governance.break_glass(opened)) else "NOT REVIEWED"

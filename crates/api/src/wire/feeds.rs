@@ -53,3 +53,20 @@ pub struct FeedRow {
     /// Whether decisions use it now.
     pub newest: bool,
 }
+
+/// A recorded snapshot that a decision used.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FeedUsedRow {
+    /// `kev` or `epss`.
+    #[schemars(with = "String")]
+    pub feed: FeedKind,
+    /// The digest of the snapshot's bytes.
+    #[schemars(with = "String")]
+    pub digest: Digest,
+    /// The snapshot's own date.
+    #[schemars(with = "u64")]
+    pub date: UnixMillis,
+    /// The entry that recorded it.
+    pub index: u64,
+}

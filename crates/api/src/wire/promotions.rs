@@ -3,8 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::wire::ArtifactRef;
-use crate::wire::{RunningCell, SuspectRow};
+use crate::wire::{ArtifactRef, FeedUsedRow, RunningCell, SuspectRow};
 use lockgate_model::facts::{PromotionKind, Verdict};
 use lockgate_model::{Digest, EnvName, PersonId, PromotionId, ReleaseName, UnixMillis};
 
@@ -97,6 +96,9 @@ pub struct PromotionReply {
     /// Where that decision is recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decision_index: Option<u64>,
+    /// The snapshots of feeds that it used.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub feeds: Vec<FeedUsedRow>,
     /// Every gate.
     pub gates: Vec<GateRow>,
     /// Who stands behind the evidence that the gates saw, in ledger order; what cannot be read again is left out.

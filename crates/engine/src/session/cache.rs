@@ -68,6 +68,13 @@ pub(super) struct Untold {
     ended: bool,
 }
 
+impl Untold {
+    /// Whether a sweep has ended sessions.
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended
+    }
+}
+
 /// Whether an error means that nothing can be written now, and nothing worse.
 fn cannot_write(error: &StoreError) -> bool {
     matches!(error, StoreError::Full(_) | StoreError::ReadOnly(_))

@@ -102,6 +102,9 @@ pub fn examine_all(world: &World, scope: &Scope<'_>, observe: Observer<'_>) -> R
 /// The failure that an audit ends with, if anything is wrong.
 pub fn alarm(audited: &Audited) -> Option<Failure> {
     let count = audited.problems().count();
+    if count == 0 {
+        return None;
+    }
     // A backup is no attack; it cannot be told from one either.
     let hint = match audited.problems().all(|problem| problem.code == "ROLLBACK_DETECTED") {
         true => {
@@ -110,8 +113,7 @@ pub fn alarm(audited: &Audited) -> Option<Failure> {
         }
         false => "keep this directory as it is; compare it with a backup, a mirror or an older checkpoint",
     };
-    let failure = Failure::new(Exit::Integrity, "AUDIT_FAILED", format!("{count} problems were found")).hint(hint);
-    (count > 0).then_some(failure)
+    Some(Failure::new(Exit::Integrity, "AUDIT_FAILED", format!("{count} problems were found")).hint(hint))
 }
 
 /// What cannot even be opened cannot be audited: another audit would say the same.

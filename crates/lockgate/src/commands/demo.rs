@@ -40,7 +40,8 @@ const OTHER_PAGE: &str = "https://lockgate.attacker.example";
 /// `lockgate demo`: exit 0 only if each step came out as told.
 ///
 /// # Errors
-/// `DEMO_FAILED` with the step that did not, or where it was interrupted.
+/// `DEMO_FAILED` with the step that did not, or where it was interrupted; `RUNTIME_FAILED` when the system lets nobody
+/// listen for an interruption.
 pub fn demo(world: &World, options: &cli::Demo) -> Outcome {
     let binary = own_binary()?;
     let interruption = Interruption::watch()?;

@@ -8,6 +8,7 @@ use lockgate_ledger::release_diff::percent;
 use lockgate_model::{EnvName, ReleaseName, ServiceName};
 
 use crate::cli;
+use crate::commands::reading::environment_unknown;
 use crate::failure::{Failure, Outcome};
 use crate::terminal::{printable, table};
 use crate::world::World;
@@ -18,7 +19,7 @@ const BETWEEN: &str = "between what two environments run: lockgate diff shop/web
 /// `lockgate diff`.
 ///
 /// # Errors
-/// `RELEASE_UNKNOWN`, `NOTHING_RUNS`, or a name that is none.
+/// `RELEASE_UNKNOWN`, `ENVIRONMENT_UNKNOWN`, `NOTHING_RUNS`, or a name that is none.
 pub fn diff(world: &World, options: &cli::Diff) -> Outcome {
     let client = world.signed_in()?;
     let (from, to) = releases(&client, options)?;
@@ -56,10 +57,9 @@ fn releases(client: &Client, options: &cli::Diff) -> Result<(ReleaseName, Releas
 }
 
 fn running(status: &StatusReply, service: &ServiceName, environment: &EnvName) -> Result<ReleaseName, Failure> {
-    let at = status.environments.iter().position(|known| known == environment).ok_or_else(|| {
-        let message = format!("the policy set has no environment `{environment}`");
-        Failure::new(Exit::NotFound, "ENVIRONMENT_UNKNOWN", message)
-    })?;
+    let environments = &status.environments;
+    let at = environments.iter().position(|known| known == environment);
+    let at = at.ok_or_else(|| environment_unknown(environment, environments))?;
     let row = status.services.iter().find(|row| row.service == *service);
     let cell = row.and_then(|row| row.running.get(at)).and_then(Option::as_ref);
     cell.map(|cell| cell.release.clone()).ok_or_else(|| {

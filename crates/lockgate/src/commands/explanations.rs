@@ -1,5 +1,4 @@
-//! Explanations: what each reason code of commands and the server means, and what to do next, where [`super::help`] does
-//! not have it. In order of code.
+//! Explanations: what each reason code means, and what to do next, where [`super::help`] has none. In order of code.
 
 /// Code and explanation.
 pub const EXPLANATIONS: &[(&str, &str)] = &[
@@ -650,7 +649,10 @@ pub const EXPLANATIONS: &[(&str, &str)] = &[
         "The token is not known here, or its session was ended. Sign in again with `lockgate login NAME`.",
     ),
     ("TOO_LARGE", "What was handed in is larger than is taken. The message says how large it may be."),
-    ("TOO_MANY_APPROVALS", "The promotion carries as many approvals as one can. Ask anew with `lockgate promote`."),
+    (
+        "TOO_MANY_APPROVALS",
+        "The promotion carries as many approvals as one can, or as many of one person as one may give it. Ask anew with `lockgate promote`; whoever objects can still reject.",
+    ),
     (
         "TOO_MANY_ATTESTATIONS",
         "The release has as much evidence as one can have, or as many reports of what runs as it keeps of those who may deploy and not `attest`. Report what runs when it changes; what else is missed goes with the next version.",

@@ -3,7 +3,7 @@
 use lockgate_api::client::query_value;
 use lockgate_api::wire::{ChangeRow, HistoryReply, PersonRow, StatusReply, WaiverRow, Whoami};
 use lockgate_api::{Client, Exit, csv};
-use lockgate_model::{ServiceName, StreamName};
+use lockgate_model::{EnvName, ServiceName, StreamName};
 use lockgate_policy::{PolicySet, expiry_lint};
 
 use crate::cli::{self, HistoryFilter};
@@ -46,7 +46,7 @@ pub fn status(world: &World, options: &cli::Status) -> Outcome {
             return "nothing is published yet\n  next  lockgate push FILE --service NAME --version 1.0.0 --tests junit.xml".to_owned();
         }
         let mut header = vec!["service"];
-        header.extend(reply.environments.iter().map(lockgate_model::EnvName::as_str));
+        header.extend(reply.environments.iter().map(EnvName::as_str));
         let rows = reply.services.iter().map(|row| {
             let cell = |cell: &Option<lockgate_api::wire::RunningCell>| cell.as_ref().map_or("-".to_owned(), |cell| format!("{} ({})", cell.release.version, cell.promotion));
             std::iter::once(row.service.to_string()).chain(row.running.iter().map(cell)).collect()
@@ -71,15 +71,20 @@ fn service_unknown(service: &ServiceName) -> Failure {
         .hint("`lockgate status` lists every service that you may read")
 }
 
+/// That the active policy set has no environment of this name, but those that are `known`.
+pub fn environment_unknown(name: &EnvName, known: &[EnvName]) -> Failure {
+    let known: Vec<&str> = known.iter().map(EnvName::as_str).collect();
+    let message = format!("the active policy set has no environment `{name}`");
+    Failure::new(Exit::NotFound, "ENVIRONMENT_UNKNOWN", message).hint(format!("it has {}", known.join(", ")))
+}
+
 /// Whether what a history without entries was asked about is there at all.
 fn check_known(client: &Client, filter: &HistoryFilter) -> Result<(), Failure> {
     let unknown = |code: &str, message: String, hint: &str| Err(Failure::new(Exit::NotFound, code, message).hint(hint));
     if let Some(environment) = &filter.env {
         let status: StatusReply = client.get("/v1/status")?;
         if !status.environments.contains(environment) {
-            let known: Vec<&str> = status.environments.iter().map(lockgate_model::EnvName::as_str).collect();
-            let message = format!("the policy set has no environment `{environment}`");
-            return unknown("ENVIRONMENT_UNKNOWN", message, &format!("it has {}", known.join(", ")));
+            return Err(environment_unknown(environment, &status.environments));
         }
     }
     if let Some(service) = &filter.service {

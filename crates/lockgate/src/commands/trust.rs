@@ -64,10 +64,16 @@ fn write_keys(to: &Path, trust: &TrustFile) -> Result<(), Failure> {
     write_file(&to.join("trust.json"), &own, 0o644)
 }
 
-/// What is pinned here; a file that does not read pins nothing.
-fn pinned(world: &World) -> Option<TrustFile> {
-    let bytes = read_file(&world.home.trust(), Limits::DEFAULT.note_bytes as u64).ok()?;
-    TrustFile::from_bytes(&bytes).ok()
+/// What is pinned here, if anything is.
+///
+/// # Errors
+/// When there is a file that does not read: what it pinned cannot be compared.
+fn pinned(world: &World) -> Result<Option<TrustFile>, Failure> {
+    let file = world.home.trust();
+    if !file.exists() {
+        return Ok(None);
+    }
+    Ok(Some(TrustFile::from_bytes(&read_file(&file, Limits::DEFAULT.note_bytes as u64)?)?))
 }
 
 fn described(trust: &TrustFile) -> String {
@@ -87,12 +93,16 @@ fn root_keys(trust: &TrustFile) -> String {
     keys.join(", ")
 }
 
-/// Whether two trust files are about two ledgers. The same ledger may be pinned anew, such as with witnesses.
-fn is_another_ledger(pinned: &TrustFile, stated: &TrustFile) -> Result<bool, Failure> {
+/// Whether two trust files are about two ledgers, or one asks for other witnesses than the other.
+fn is_another(pinned: &TrustFile, stated: &TrustFile) -> Result<bool, Failure> {
+    let is_witnessed = !pinned.policy()?.witnesses().is_empty();
     let logs = |trust: &TrustFile| -> Result<BTreeSet<String>, Failure> {
         Ok(trust.policy()?.logs().iter().map(|log| log.vkey.to_string()).collect())
     };
-    Ok(pinned.genesis != stated.genesis || pinned.root_keys != stated.root_keys || logs(pinned)? != logs(stated)?)
+    Ok(pinned.genesis != stated.genesis
+        || pinned.root_keys != stated.root_keys
+        || logs(pinned)? != logs(stated)?
+        || (is_witnessed && pinned.tlog_policy != stated.tlog_policy))
 }
 
 fn pin(world: &World, file: Option<&Path>, replace: bool, yes: bool) -> Outcome {
@@ -100,19 +110,23 @@ fn pin(world: &World, file: Option<&Path>, replace: bool, yes: bool) -> Outcome 
         Some(path) => TrustFile::from_bytes(&read_file(path, Limits::DEFAULT.note_bytes as u64)?)?,
         None => world.client()?.get::<TrustFile>("/v1/trust")?,
     };
-    let before = pinned(world).filter(|before| *before != trust);
+    // What does not read is replaced only where that is asked for.
+    let before = match pinned(world) {
+        Err(_) if replace => None,
+        before => before?.filter(|before| *before != trust),
+    };
     if let Some(before) = &before {
         world.terminal.say(format!("Pinned here now:\n{}", described(before)));
     }
     if let Some(before) = &before
-        && is_another_ledger(before, &trust)?
+        && is_another(before, &trust)?
         && !replace
     {
         return Err(Failure::new(
             Exit::Denied,
             "TRUST_PINNED",
             format!(
-                "another ledger is pinned here; nothing was changed\n  pinned  {}\n  stated  {}",
+                "another ledger, or other witnesses, are pinned here; nothing was changed\n  pinned  {}\n  stated  {}",
                 named(before)?,
                 named(&trust)?
             ),

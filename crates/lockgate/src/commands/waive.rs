@@ -63,18 +63,7 @@ pub fn waive(world: &World, options: &cli::Waive) -> Outcome {
     }
 }
 
-/// A finding is one, by its name: nothing stands for several, and a waiver of `*` would never except anything.
-fn check_finding(finding: &str) -> Result<(), Failure> {
-    if !finding.contains('*') || finding.trim().chars().any(|character| character != '*') {
-        return Ok(());
-    }
-    let message = format!("`{finding}` is no finding: a waiver is for one, by its name");
-    let hint = "name it as `lockgate why` does, such as CVE-2026-1; none is for a whole gate";
-    Err(Failure::usage("WAIVER_SCOPE", message).hint(hint))
-}
-
 fn request(world: &World, asked: WaiverRequested, file: Option<&Path>) -> Outcome {
-    check_finding(&asked.finding)?;
     let info: ServerInfo = world.client()?.get("/v1/server")?;
     world.check_ledger(&info.origin)?;
     let document = document_bytes(&WaiverDocument::new(&info.origin, &asked))?;
@@ -353,18 +342,6 @@ mod tests {
             granted_by: Some("sam".parse().unwrap()),
             granted_at: Some(UnixMillis(0)),
             ended_by: None,
-        }
-    }
-
-    #[test]
-    fn a_waiver_is_for_a_finding_that_has_a_name() {
-        for none in ["*", " * ", "**"] {
-            let refused = check_finding(none).unwrap_err();
-            assert_eq!((refused.exit, refused.code.as_str()), (Exit::Usage, "WAIVER_SCOPE"), "{none}");
-        }
-        // A path may hold one. What is empty is refused by the ledger.
-        for some in ["CVE-2026-1", "lib/*.so", "MIT OR Apache-2.0", ""] {
-            assert!(check_finding(some).is_ok(), "{some}");
         }
     }
 

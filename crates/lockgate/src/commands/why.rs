@@ -63,6 +63,9 @@ fn explained(reply: &PromotionReply) -> String {
         Some(index) => line("decision", format!("{} at entry {index}, {}", reply.outcome, reply.decided_at)),
         None => line("decision", format!("{} as of now, {}", reply.outcome, reply.decided_at)),
     }
+    for used in &reply.feeds {
+        line("feed", format!("{} of {}, {}", used.feed, used.date, used.digest));
+    }
     if let Some(warned) = warned(&reply.gates) {
         line("warns", warned);
     }

@@ -214,6 +214,38 @@ fn the_browser_accepts_what_the_program_makes() {
     assert_none(&disagreements(&mut browser, &question, &good, &cases), 1);
 }
 
+/// What somebody asks about a release, the bundle of its grant while that was the newest one, and the same bundle from after
+/// another release took its place.
+pub fn superseded() -> (Instance, Question, Vec<u8>, Vec<u8>) {
+    let lockgate = Instance::granted();
+    let bundle = |file: &str| {
+        lockgate.run(&["bundle", "get", "P-3", "--file", file]).exits(0);
+        fs::read(lockgate.file(file)).unwrap()
+    };
+    let before = bundle("before.lockgate");
+    lockgate.push("1.5.0", "trivy.json").exits(0);
+    lockgate.promote("1.5.0").exits(5);
+    lockgate.run(&["approve", "P-6", "--as", "sam", "--yes"]).exits(0).says("it is granted");
+    let after = bundle("after.lockgate");
+    let question = Question {
+        trust: lockgate.trust(),
+        artifact: Digest::of(&artifact("1.4.2")),
+        service: "shop/web".parse().unwrap(),
+        environment: "production".parse().unwrap(),
+        now: bundle::open(&after, &lockgate.trust(), &mut Vec::new()).unwrap().state.time().unwrap(),
+    };
+    (lockgate, question, before, after)
+}
+
+#[test]
+fn the_browser_refuses_a_grant_beside_the_one_that_replaced_it() {
+    let Some(mut browser) = Browser::start() else { return };
+    let (lockgate, question, before, after) = superseded();
+    question.pose(&mut browser, &lockgate.url(), &before);
+    assert_eq!((question.kernel(&before), question.kernel(&after)), (None, Some("GRANT_SUPERSEDED")));
+    assert_none(&disagreements(&mut browser, &question, &before, &[("superseded".to_owned(), after)]), 1);
+}
+
 /// A passkey's signature, which no file-based key makes.
 #[test]
 fn the_browser_reads_passkeys() {

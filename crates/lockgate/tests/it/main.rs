@@ -68,6 +68,7 @@ mod instance;
 mod keys;
 #[cfg(test)]
 mod large_evidence;
+mod limits;
 #[cfg(test)]
 mod matrix;
 #[cfg(test)]

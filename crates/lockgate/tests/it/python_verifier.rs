@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 use crate::browser_verifier::emergency::eventful;
 use crate::browser_verifier::mutants::Mutants;
-use crate::browser_verifier::{MUTANTS, Question, difference, files, vectors};
+use crate::browser_verifier::{MUTANTS, Question, difference, files, superseded, vectors};
 use crate::forgery::FORGERIES;
 use crate::forgery::forger::Forger;
 use crate::instance::{Instance, artifact_name, skipped, text, variable};
@@ -215,6 +215,15 @@ fn agree_on_mutants(lockgate: &Instance) {
     eprintln!("{most} mutants, {refused} refused");
     assert!(refused * 10 > most * 8, "most mutants are refused: {refused} of {most}");
     assert_none(&wrong, most);
+}
+
+#[test]
+fn the_stranger_refuses_a_grant_beside_the_one_that_replaced_it() {
+    let Some(mut stranger) = Stranger::start() else { return };
+    let (_lockgate, question, before, after) = superseded();
+    assert_eq!((question.kernel(&before), stranger.pose(&question, &before)), (None, None));
+    let answer = stranger.ask(&json!({ "edit": difference(&before, &after) }));
+    assert_eq!((question.kernel(&after), text(&answer[0])), (Some("GRANT_SUPERSEDED"), "GRANT_SUPERSEDED".to_owned()));
 }
 
 /// A passkey's signature, which no file-based key makes.

@@ -27,7 +27,7 @@ pub enum Remedy {
 
 /// One line about one finding: everything that is allowed, and can be done.
 ///
-/// `vex_by` says whose statement counts, and `waiver_by` who may grant a waiver; nobody of a finding whose waivers do
+/// `vex_by` names those whose statement counts, `waiver_by` those who may grant a waiver; `None` where a waiver would
 /// not count.
 pub(super) fn line(
     allowed: &BTreeSet<Remedy>,

@@ -61,6 +61,7 @@ impl SecretsGate {
             Reason::SecretsFound => {
                 format!("revoke what was found, take it out of the source, then: {}", ctx.push_next(""))
             }
+            Reason::SecretsStale => self.demand().anew(ctx, "search again", "--report gitleaks.json"),
             _ => self.demand().fix(ctx, reason, "--report gitleaks.json"),
         })
     }
@@ -92,7 +93,7 @@ impl SecretsGate {
         let now = ctx.facts.time;
         if let Some((fact, _)) = newest.iter().find(|(fact, _)| !is_fresh(None, fact, self.max_age, now)) {
             let text = format!("a search of {}, {} old", fact.recorded_at, age(now.since(fact.recorded_at)));
-            return Err(Shortfall { reason: Reason::SecretsMissing, text, evidence });
+            return Err(Shortfall { reason: Reason::SecretsStale, text, evidence });
         }
         let text = few(by_tool.iter().map(|(tool, (found, _))| format!("{} found {found}", shown(tool))), ", ");
         Ok(Covered { text, evidence, waived: false })
@@ -150,7 +151,8 @@ mod tests {
         let result = row("max_found = 2", both(1, 1), Pass, Reason::Satisfied);
         assert_eq!(result.found, "app.tar.gz: gitleaks found 2");
         let old = vec![search(1, 108_097, "gitleaks", 0, None)];
-        let result = row("max_age = \"1h\"", old, Fail, Reason::SecretsMissing);
+        let result = row("max_age = \"1h\"", old, Fail, Reason::SecretsStale);
         assert!(result.found.ends_with(", 30 hours old"), "{}", result.found);
+        assert!(result.fix.starts_with("search again"), "{}", result.fix);
     }
 }

@@ -364,6 +364,10 @@ impl VulnerabilitiesGate {
             if let Some(millionths) = finding.epss_millionths.filter(|_| self.is_likely(finding)) {
                 write!(text, ", EPSS {}", Share::from_basis_points(u64::from(millionths / 100)))?;
             }
+            if finding.sources.len() > 1 {
+                let scanners: BTreeSet<&str> = finding.sources.iter().map(|source| source.scanner.as_str()).collect();
+                write!(text, ", by {}", few(scanners.into_iter().map(shown), " and "))?;
+            }
             text.write_str(")")
         })
     }

@@ -3,8 +3,8 @@
 use axum::http::StatusCode;
 use axum::response::Response;
 use lockgate_api::wire::{
-    ApprovalRequest, ApprovalRow, ArtifactRef, EvidenceSource, FirstRow, GateRow, GrantReply, PastApprovalRow,
-    PromoteRequest, PromotionReply, RunningCell, WithdrawRequest,
+    ApprovalRequest, ApprovalRow, ArtifactRef, EvidenceSource, FeedUsedRow, FirstRow, GateRow, GrantReply,
+    PastApprovalRow, PromoteRequest, PromotionReply, RunningCell, WithdrawRequest,
 };
 use lockgate_engine::authorise::{check_promotion, may_read};
 use lockgate_engine::facts::facts as facts_of;
@@ -14,6 +14,7 @@ use lockgate_engine::why::{PromotionView, why as explain};
 use lockgate_engine::{
     Engine, Fault, approve as approving, bundle as bundles, comparison, promote as promoting, withdraw as withdrawing,
 };
+use lockgate_ledger::feed::FeedUsed;
 use lockgate_model::facts::{Claim, EvidenceFact, Origin, Running};
 use lockgate_model::{Digest, EnvName, PersonId, PromotionId, ServiceName};
 use lockgate_policy::Object;
@@ -176,6 +177,10 @@ fn first(first: First) -> FirstRow {
     }
 }
 
+fn feed_used(used: FeedUsed) -> FeedUsedRow {
+    FeedUsedRow { feed: used.feed, digest: used.digest, date: used.date, index: used.index.0 }
+}
+
 fn shown(view: PromotionView) -> PromotionReply {
     let request = &view.promotion.request;
     let approval = |record: &lockgate_ledger::release::ApprovalRecord| ApprovalRow {
@@ -216,6 +221,7 @@ fn shown(view: PromotionView) -> PromotionReply {
         policy: view.decision.policy,
         decided_at: view.decided_at,
         decision_index: view.decision_index.map(|index| index.0),
+        feeds: view.feeds.into_iter().map(feed_used).collect(),
         gates: view.decision.gates.into_iter().map(gate_row).collect(),
         sources: view.evidence.iter().map(evidence_source).collect(),
         approvals: view.promotion.approvals.iter().map(approval).collect(),

@@ -2,8 +2,8 @@
 
 use axum::response::Response;
 use lockgate_api::wire::{ArtifactRef, WhereReply, WhereRow, WhereRun};
+use lockgate_engine::Fault;
 use lockgate_engine::whereabouts::{self, Hit, Query, Question, Spell};
-use lockgate_engine::{Engine, Fault};
 use lockgate_model::facts::Artifact;
 use lockgate_model::{EnvName, UnixMillis};
 
@@ -22,9 +22,6 @@ pub async fn find(call: Call) -> Result<Response, Fault> {
     let most = call.query::<usize>("limit")?.unwrap_or(ROWS).clamp(1, whereabouts::ROWS_MAX);
     let engine = call.engine().clone();
     let person = call.person()?;
-    if let Some(name) = &environment {
-        check_environment(&engine, name)?;
-    }
     let reply = heavy(move || {
         let question = Question { query, at, environment, most };
         let answer = whereabouts::find(&engine, &person, &question)?;
@@ -40,19 +37,6 @@ pub async fn find(call: Call) -> Result<Response, Fault> {
     })
     .await?;
     reply::json(&reply)
-}
-
-/// Refuses an environment that the active policy set does not have: a slip of the pen would look as if nothing ran. Which
-/// ones there are is no secret.
-fn check_environment(engine: &Engine, name: &EnvName) -> Result<(), Fault> {
-    let governance = engine.governance()?;
-    if governance.policy.environment(name).is_some() {
-        return Ok(());
-    }
-    let known: Vec<&str> =
-        governance.policy.environments().iter().map(|environment| environment.name.as_str()).collect();
-    Err(Fault::not_found("ENVIRONMENT_UNKNOWN", format!("the active policy set has no environment `{name}`"))
-        .hint(format!("it has {}", known.join(", "))))
 }
 
 fn row(hit: Hit) -> WhereRow {
