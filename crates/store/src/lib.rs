@@ -30,7 +30,7 @@ pub mod stream;
 pub use blob::{BlobReader, BlobStore, DIGEST_MISMATCH, StagedBlob, VerifyingReader};
 pub use error::{Result, StoreError};
 pub use ledger::{Batch, Head, LedgerStore, NewEntry, TileWrite};
-pub use memory::{Faults, MemoryStore};
+pub use memory::{Faults, MemoryStore, Spoil};
 pub use projection::{Projection, ProjectionStore, Reply};
 pub use session::{Session, SessionStore};
 pub use stream::{StreamHead, StreamStore};

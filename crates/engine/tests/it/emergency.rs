@@ -12,8 +12,8 @@ use lockgate_model::{Digest, EntryIndex, PromotionId, ReleaseName, Span, StreamN
 use lockgate_policy::GateOutcome;
 use lockgate_sign::ssh_signer::SshSigner as _;
 use lockgate_store::StreamStore as _;
+use lockgate_store::memory::Spoil;
 
-use crate::spoilt::Spoil;
 use crate::world::{World, key_of, person};
 
 const ORIGIN: &str = "log1.test.example";
@@ -87,10 +87,10 @@ fn a_damaged_release_holds_up_itself_and_not_the_lift_of_a_freeze() {
     let manifest = reader::release(&world.store, &governance, &damaged).unwrap().unwrap().manifest_digest;
     // Afterwards nothing of it is in memory.
     world.reopen().unwrap();
-    world.spoil(Spoil::DocumentLost(manifest));
+    world.store.spoil(Spoil::DocumentLost(manifest));
     lift(&world, "sam", index).unwrap();
     assert_eq!(world.status(promotion), "granted");
-    world.spoil(Spoil::Nothing);
+    world.store.spoil(Spoil::Nothing);
 }
 
 #[test]

@@ -11,11 +11,10 @@ use lockgate_model::facts::Artifact;
 use lockgate_model::{EntryIndex, Limits, TreeSize};
 use lockgate_policy::Permission;
 use lockgate_sign::dsse::Envelope;
-use lockgate_store::memory::Faults;
+use lockgate_store::memory::{Faults, Spoil};
 use lockgate_store::{BlobStore as _, LedgerStore as _};
 use serde_json::json;
 
-use crate::spoilt::Spoil;
 use crate::world::{JUNIT, World, person};
 
 fn keyed(submission: Submission, key: &str) -> Submission {
@@ -105,10 +104,10 @@ fn a_store_that_fails_is_told_from_one_that_was_changed() {
         (Spoil::TileChanged, "HEAD_MISMATCH"),
         (Spoil::EntryChanged(last), "ENTRY_CHANGED"),
     ] {
-        world.spoil(spoil);
+        world.store.spoil(spoil);
         assert_eq!(world.reopen().unwrap_err().code, code, "{spoil:?}");
     }
-    world.spoil(Spoil::Nothing);
+    world.store.spoil(Spoil::Nothing);
     world.reopen().unwrap();
 }
 
@@ -122,8 +121,9 @@ fn a_consistency_proof_from_changed_tiles_is_not_handed_out() {
     assert_eq!(proven(), Ok(()));
     // Another head, so that its tiles are read anew.
     world.push("shop/web@1.0.0");
-    world.spoil(Spoil::TileChanged);
+    world.store.spoil(Spoil::TileChanged);
     assert_eq!(proven(), Err("PROOF_FAILED"));
+    world.store.spoil(Spoil::Nothing);
 }
 
 #[test]

@@ -31,8 +31,6 @@ mod promotions;
 #[cfg(test)]
 mod sessions;
 #[cfg(test)]
-mod spoilt;
-#[cfg(test)]
 mod where_index;
 #[cfg(test)]
 mod world;

@@ -23,8 +23,6 @@ use lockgate_sign::ssh_signer::{FileSigner, SshSigner};
 use lockgate_store::BlobStore;
 use lockgate_store::memory::MemoryStore;
 
-use crate::spoilt::{Spoil, Spoilt};
-
 pub const JUNIT: &str = include_str!("../../../evidence/testdata/junit.xml");
 pub const SBOM: &str = include_str!("../../../evidence/testdata/sbom.cdx.json");
 pub const SCAN: &str = include_str!("../../../evidence/testdata/trivy.json");
@@ -55,10 +53,7 @@ impl Entropy for Seeded {
 /// An engine with a demo's people; dropping it audits.
 pub struct World {
     pub engine: Option<Engine>,
-    /// What is kept, as it is.
     pub store: MemoryStore,
-    /// What is wrong with it when the engine reads it.
-    spoil: Arc<Mutex<Spoil>>,
     pub hands: Arc<Hands>,
     pub fatal: Arc<Mutex<Option<String>>>,
     audited: bool,
@@ -81,8 +76,7 @@ impl World {
     pub fn new(edit: impl Fn(&str, &str) -> String) -> Self {
         let store = MemoryStore::new();
         let hands = Arc::new(Hands(AtomicU64::new(1_800_000_000_000)));
-        let (spoil, fatal) = (Arc::default(), Arc::default());
-        let mut world = Self { engine: None, store, spoil, hands, fatal, audited: true };
+        let mut world = Self { engine: None, store, hands, fatal: Arc::default(), audited: true };
         world.reopen().unwrap();
         let files = PolicySet::starter("starter").unwrap();
         let files = files.into_iter().map(|(path, text)| (path.clone(), edit(&path, &text))).collect();
@@ -126,17 +120,12 @@ impl World {
         };
         let fatal = self.fatal.clone();
         Parts {
-            store: Arc::new(Spoilt { memory: self.store.clone(), spoil: self.spoil.clone() }),
+            store: Arc::new(self.store.clone()),
             keys: LedgerKeys { log, attestation },
             clock: self.hands.clone(),
             entropy: Arc::new(Seeded(Mutex::new(3))),
             on_fatal: Box::new(move |reason| *fatal.lock().unwrap() = Some(reason)),
         }
-    }
-
-    /// Says what is wrong with the store from now on, for whoever reads it through the engine.
-    pub fn spoil(&self, spoil: Spoil) {
-        *self.spoil.lock().unwrap() = spoil;
     }
 
     /// One attestation key for the whole test process.

@@ -1,4 +1,5 @@
-//! A store in memory: stricter than reality, and able to fail at every write before or after keeping it.
+//! A store in memory: stricter than reality, able to fail at every write before or after keeping it, and to be read as
+//! something else than what it keeps.
 //!
 //! On top of what every store checks, it refuses a leaf hash that is not the entry's and an entry whose leaf hash is not
 //! in its tile, so that a caller's mistake shows in the first test and not in the first audit.
@@ -9,7 +10,7 @@ mod state;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use lockgate_model::Digest;
+use lockgate_model::{Digest, EntryIndex};
 
 use crate::{Result, StoreError};
 use state::State;
@@ -26,6 +27,22 @@ pub struct Faults {
     pub fail_after: Option<usize>,
 }
 
+/// What is wrong with what is read; what is kept stays sound.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Spoil {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// Tiles cannot be read now.
+    TilesFail,
+    /// The hash of the first leaf is another.
+    TileChanged,
+    /// An entry is another.
+    EntryChanged(EntryIndex),
+    /// A document is gone.
+    DocumentLost(Digest),
+}
+
 /// The memory store. Clones share one content, so a clone is what a restarted process would find.
 #[derive(Clone, Default)]
 pub struct MemoryStore {
@@ -37,6 +54,7 @@ struct Shared {
     state: State,
     faults: Faults,
     writes: usize,
+    spoil: Spoil,
 }
 
 impl MemoryStore {
@@ -45,18 +63,16 @@ impl MemoryStore {
         Self::default()
     }
 
-    /// Makes an empty store with faults.
-    pub fn with_faults(faults: Faults) -> Self {
-        let store = Self::new();
-        store.faults_set(faults);
-        store
-    }
-
     /// Sets the faults, and counts writes from 1 again.
     pub fn faults_set(&self, faults: Faults) {
         let mut shared = self.lock();
         shared.faults = faults;
         shared.writes = 0;
+    }
+
+    /// Says what is wrong with what is read from now on.
+    pub fn spoil(&self, spoil: Spoil) {
+        self.lock().spoil = spoil;
     }
 
     /// How many writes were tried since the faults were set.
@@ -84,6 +100,12 @@ impl MemoryStore {
 
     fn read<T>(&self, read: impl FnOnce(&State) -> T) -> T {
         read(&self.lock().state)
+    }
+
+    /// Reads something, together with what is wrong now.
+    fn read_spoilt<T>(&self, read: impl FnOnce(&State, Spoil) -> T) -> T {
+        let shared = self.lock();
+        read(&shared.state, shared.spoil)
     }
 
     /// Runs one write. `work` must check everything before it changes anything.

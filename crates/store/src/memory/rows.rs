@@ -4,7 +4,7 @@ use std::ops::Bound;
 
 use lockgate_model::{Digest, EntryIndex, PersonId, StreamName, UnixMillis};
 
-use super::MemoryStore;
+use super::{MemoryStore, Spoil};
 use crate::{
     Batch, Head, LedgerStore, ProjectionStore, Reply, Result, Session, SessionStore, StoreError, StreamHead,
     StreamStore,
@@ -13,6 +13,14 @@ use crate::{
 /// A number as a position; beyond every position when it does not fit.
 fn place(number: u64) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+/// The same with another first byte.
+fn flipped(bytes: Option<Vec<u8>>) -> Option<Vec<u8>> {
+    bytes.map(|mut bytes| {
+        bytes.iter_mut().take(1).for_each(|byte| *byte ^= 1);
+        bytes
+    })
 }
 
 impl LedgerStore for MemoryStore {
@@ -29,7 +37,10 @@ impl LedgerStore for MemoryStore {
     }
 
     fn entry(&self, index: EntryIndex) -> Result<Option<Vec<u8>>> {
-        Ok(self.read(|state| state.entries.get(place(index.0)).cloned()))
+        Ok(self.read_spoilt(|state, spoil| {
+            let entry = state.entries.get(place(index.0)).cloned();
+            if spoil == Spoil::EntryChanged(index) { flipped(entry) } else { entry }
+        }))
     }
 
     fn entries(&self, first: EntryIndex, most: usize) -> Result<Vec<Vec<u8>>> {
@@ -37,7 +48,14 @@ impl LedgerStore for MemoryStore {
     }
 
     fn tile(&self, level: u8, index: u64) -> Result<Option<Vec<u8>>> {
-        Ok(self.read(|state| state.tiles.get(&(level, index)).cloned()))
+        self.read_spoilt(|state, spoil| {
+            let tile = state.tiles.get(&(level, index)).cloned();
+            match spoil {
+                Spoil::TilesFail => Err(StoreError::Io("tiles cannot be read, on purpose".to_owned())),
+                Spoil::TileChanged if (level, index) == (0, 0) => Ok(flipped(tile)),
+                _ => Ok(tile),
+            }
+        })
     }
 
     fn checkpoint(&self) -> Result<Option<Vec<u8>>> {
@@ -52,7 +70,10 @@ impl LedgerStore for MemoryStore {
     }
 
     fn document(&self, digest: &Digest) -> Result<Option<Vec<u8>>> {
-        Ok(self.read(|state| state.documents.get(digest).cloned()))
+        Ok(self.read_spoilt(|state, spoil| {
+            let known = state.documents.get(digest).cloned();
+            known.filter(|_| spoil != Spoil::DocumentLost(*digest))
+        }))
     }
 }
 
