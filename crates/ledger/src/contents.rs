@@ -189,19 +189,9 @@ impl Contents {
     /// # Errors
     /// What a body cannot be had for: without all evidence nothing is compared.
     pub fn read(release: &ReleaseState, known: TreeSize, bodies: &dyn Bodies) -> Result<Self, ApplyError> {
-        let mut contents = Self {
-            name: release.name.clone(),
-            manifest: release.manifest_digest,
-            artifacts: release.manifest.artifacts.clone(),
-            source: release.manifest.source.clone(),
-            components: None,
-            packages: None,
-            findings: None,
-            scanners: BTreeSet::new(),
-            tests: None,
-            coverage: None,
-            configurations: BTreeMap::new(),
-        };
+        let manifest = &release.manifest;
+        let mut contents = Self::bare(release.name.clone(), release.manifest_digest, manifest.artifacts.clone());
+        contents.source.clone_from(&manifest.source);
         let (mut scans, mut listed) = (Vec::new(), BTreeSet::new());
         for record in release.evidence.iter().filter(|record| record.index.0 < known.0) {
             let Said { claim, components, subjects } = read_recorded(&record.event, bodies)?;
@@ -223,6 +213,23 @@ impl Contents {
             contents.packages = None;
         }
         Ok(contents)
+    }
+
+    /// A release of which no evidence was read.
+    pub(crate) fn bare(name: ReleaseName, manifest: Digest, artifacts: Vec<Artifact>) -> Self {
+        Self {
+            name,
+            manifest,
+            artifacts,
+            source: None,
+            components: None,
+            packages: None,
+            findings: None,
+            scanners: BTreeSet::new(),
+            tests: None,
+            coverage: None,
+            configurations: BTreeMap::new(),
+        }
     }
 
     /// Takes every finding of every scan: whether a newer scan is one that counts is for the gates, and nobody makes a
@@ -324,19 +331,8 @@ mod tests {
     }
 
     fn contents() -> Contents {
-        Contents {
-            name: "shop/web@1.0.0".parse().unwrap(),
-            manifest: Digest::of(b"manifest"),
-            artifacts: vec![artifact("app"), artifact("lib")],
-            source: None,
-            components: None,
-            packages: None,
-            findings: None,
-            scanners: BTreeSet::new(),
-            tests: None,
-            coverage: None,
-            configurations: BTreeMap::new(),
-        }
+        let artifacts = vec![artifact("app"), artifact("lib")];
+        Contents::bare("shop/web@1.0.0".parse().unwrap(), Digest::of(b"manifest"), artifacts)
     }
 
     #[test]

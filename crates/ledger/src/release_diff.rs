@@ -429,23 +429,9 @@ mod tests {
     use super::*;
 
     fn contents(version: &str) -> Contents {
-        Contents {
-            name: format!("shop/web@{version}").parse().unwrap(),
-            manifest: Digest::of(version.as_bytes()),
-            artifacts: vec![Artifact {
-                digest: Digest::of(version.as_bytes()),
-                name: "app".to_owned(),
-                size_bytes: 10,
-            }],
-            source: None,
-            components: None,
-            packages: None,
-            findings: None,
-            scanners: BTreeSet::new(),
-            tests: None,
-            coverage: None,
-            configurations: BTreeMap::new(),
-        }
+        let digest = Digest::of(version.as_bytes());
+        let artifact = Artifact { digest, name: "app".to_owned(), size_bytes: 10 };
+        Contents::bare(format!("shop/web@{version}").parse().unwrap(), digest, vec![artifact])
     }
 
     fn uses(version: &str, licence: &str) -> ComponentUse {
