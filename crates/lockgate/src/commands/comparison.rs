@@ -9,7 +9,7 @@ use lockgate_ledger::{Bundle, TrustFile, Verified, bundle};
 use lockgate_policy::Decision;
 use lockgate_tlog::checkpoint::Checkpoint;
 
-use crate::commands::approve::remember;
+use crate::commands::seen::remember;
 use crate::failure::Failure;
 use crate::world::World;
 

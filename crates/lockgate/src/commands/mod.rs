@@ -44,6 +44,7 @@ pub mod promote;
 pub mod push;
 pub mod reading;
 pub mod review;
+pub mod seen;
 pub mod signature;
 pub mod trust;
 pub mod up;

@@ -13,10 +13,9 @@ use lockgate_model::{Digest, Hasher, Limits};
 use serde_json::json;
 
 use crate::cli;
-use crate::commands::approve::fetch_newest;
+use crate::commands::seen::{self, fetch_newest};
 use crate::failure::{Failure, Outcome};
 use crate::home::read_file;
-use crate::serve::read_checkpoint;
 use crate::world::World;
 
 /// `lockgate verify`. Exit 0 only when every check ran and passed.
@@ -32,16 +31,10 @@ pub fn verify(world: &World, options: &cli::Verify) -> Outcome {
         Some(path) => {
             let bytes = read_file(path, Limits::DEFAULT.bundle_bytes as u64)?;
             let verified = check(&bytes, &trust, &query, world, &options.file)?;
-            compare_with_seen(world, &verified)?;
+            seen::compare(world, &verified)?;
             verified
         }
-        None => match online(world, options, &trust, &query) {
-            Err(failure) if failure.exit == Exit::Denied => {
-                not_verified(world, &options.file, &artifact, &failure.code, &failure.message, &[])?;
-                return Err(failure);
-            }
-            other => other?,
-        },
+        None => online(world, options, &trust, &query)?,
     };
     report(world, options, &artifact, &verified)
 }
@@ -56,30 +49,18 @@ fn online(world: &World, options: &cli::Verify, trust: &TrustFile, query: &Query
     );
     // The grant is asked for with each bundle: it is a part of the state that has to be new enough.
     let (_, verified) = fetch_newest(world, &client, trust, || {
-        let grant: GrantReply = client.get(&path)?;
+        let grant: GrantReply = client.get(&path).map_err(|error| {
+            let failure = Failure::from(error);
+            if failure.exit == Exit::Denied {
+                let _ = not_verified(world, &options.file, &query.artifact, &failure.code, &failure.message, &[]);
+            }
+            failure
+        })?;
         let bytes = client.get_bytes(&format!("/v1/promotions/{}/bundle", grant.promotion))?;
         let verified = check(&bytes, trust, query, world, &options.file)?;
         Ok((bytes, verified))
     })?;
     Ok(verified)
-}
-
-/// Offline, a bundle can be held against what this machine has seen only where both have the same size.
-fn compare_with_seen(world: &World, verified: &Verified) -> Result<(), Failure> {
-    let path = world.home.checkpoint(verified.state.governance()?.origin());
-    let Some(seen) = read_checkpoint(&path)? else { return Ok(()) };
-    if seen.size == verified.checkpoint_size && seen.root != verified.checkpoint_root {
-        let message = format!("the bundle has another root for {} entries than this machine has seen", seen.size);
-        return Err(Failure::new(Exit::Integrity, "EQUIVOCATION", message)
-            .hint(format!("keep {} and the bundle: together they are the proof", path.display())));
-    }
-    if seen.size > verified.checkpoint_size {
-        world.terminal.say(format!(
-            "note: this machine has seen the ledger with {} entries; the bundle knows {}",
-            seen.size, verified.checkpoint_size
-        ));
-    }
-    Ok(())
 }
 
 fn check(bytes: &[u8], trust: &TrustFile, query: &Query<'_>, world: &World, file: &Path) -> Result<Verified, Failure> {

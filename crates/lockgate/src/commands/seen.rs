@@ -1,0 +1,162 @@
+//! Seen: the newest state of each ledger that this machine knows, and what is older or contradicts it.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use lockgate_api::wire::ConsistencyReply;
+use lockgate_api::{Client, Exit};
+use lockgate_ledger::{TrustFile, Verified};
+use lockgate_model::{Digest, TreeSize};
+use lockgate_tlog::checkpoint::Checkpoint;
+use lockgate_tlog::proof::verify_consistency;
+
+use crate::failure::Failure;
+use crate::home::write_file;
+use crate::serve::read_checkpoint;
+use crate::world::World;
+
+/// Fetches and verifies a bundle that is at least as new as what this machine has seen of the ledger, and remembers its
+/// checkpoint. One that is older is fetched once more; what `fetch` gives is believed no further than it verified it.
+///
+/// # Errors
+/// `ROLLBACK_DETECTED` where the second is older too, else as `fetch` and [`remember`].
+pub fn fetch_newest(
+    world: &World,
+    client: &Client,
+    trust: &TrustFile,
+    fetch: impl Fn() -> Result<(Vec<u8>, Verified), Failure>,
+) -> Result<(Vec<u8>, Verified), Failure> {
+    // Read before anything is asked: what another command sees from here on may be newer than this answer.
+    let seen = seen_of(world, trust)?;
+    let (mut bytes, mut verified) = fetch()?;
+    let mut shown = checkpoint_of(&verified)?;
+    if longer(&seen, &shown).is_some() {
+        (bytes, verified) = fetch()?;
+        shown = checkpoint_of(&verified)?;
+    }
+    if let Some(seen) = longer(&seen, &shown) {
+        return Err(rolled_back(world, seen, shown.size));
+    }
+    remember(world, client, trust, &shown, &verified.checkpoint)?;
+    Ok((bytes, verified))
+}
+
+/// The newest checkpoint that this machine has seen of each pinned log.
+fn seen_of(world: &World, trust: &TrustFile) -> Result<Vec<Checkpoint>, Failure> {
+    let mut seen = Vec::new();
+    for log in trust.policy()?.logs() {
+        seen.extend(read_checkpoint(&world.home.checkpoint(log.vkey.name()))?);
+    }
+    Ok(seen)
+}
+
+fn checkpoint_of(verified: &Verified) -> Result<Checkpoint, Failure> {
+    let origin = verified.state.governance()?.origin().to_owned();
+    Ok(Checkpoint { origin, size: verified.checkpoint_size, root: verified.checkpoint_root })
+}
+
+/// What was seen of the same log with more entries than it is shown with now.
+fn longer<'a>(seen: &'a [Checkpoint], shown: &Checkpoint) -> Option<&'a Checkpoint> {
+    seen.iter().find(|seen| seen.origin == shown.origin && seen.size > shown.size)
+}
+
+/// Compares a verified checkpoint with the newest one that this machine has seen, and keeps the newer.
+///
+/// One that is smaller has to be a beginning of what was seen, and is no rollback by itself: another command may have
+/// seen more since this one was fetched. Whoever needs what is newest fetches with [`fetch_newest`].
+///
+/// # Errors
+/// `EQUIVOCATION` when the ledger did not grow from what was seen; what the network and the server say when they fail.
+pub fn remember(
+    world: &World,
+    client: &Client,
+    trust: &TrustFile,
+    now: &Checkpoint,
+    text: &str,
+) -> Result<(), Failure> {
+    let path = world.home.checkpoint(&now.origin);
+    let Some(seen) = read_checkpoint(&path)? else {
+        return write_file(&path, text.as_bytes(), 0o600);
+    };
+    if seen.size == now.size && seen.root != now.root {
+        let message = format!("the ledger shows another root for {} entries than it showed before", now.size);
+        return Err(equivocation(world, &now.origin, message));
+    }
+    if seen.size == now.size || seen.size == TreeSize(0) {
+        return write_file(&path, text.as_bytes(), 0o600);
+    }
+    if seen.size > now.size {
+        return grew(world, client, trust, now, &seen);
+    }
+    grew(world, client, trust, &seen, now)?;
+    write_file(&path, text.as_bytes(), 0o600)
+}
+
+/// Checks that one tree grew from the other: both grew into the server's newest.
+///
+/// # Errors
+/// `EQUIVOCATION` for what is signed or proven wrongly, `ROLLBACK_DETECTED` where the server's newest is older than one
+/// of them. A network or a server that fails contradicts nothing, and keeps its own failure.
+fn grew(world: &World, client: &Client, trust: &TrustFile, old: &Checkpoint, new: &Checkpoint) -> Result<(), Failure> {
+    let alarm = |message: String| equivocation(world, &old.origin, message);
+    for one in [old, new] {
+        let reply: ConsistencyReply = client.get(&format!("/v1/consistency?from={}", one.size))?;
+        let (signed, _) =
+            trust.open_checkpoint(reply.checkpoint.as_bytes()).map_err(|error| alarm(error.to_string()))?;
+        let newest = signed.checkpoint;
+        if newest.size < one.size {
+            return Err(rolled_back(world, one, newest.size));
+        }
+        let path = reply
+            .proof
+            .iter()
+            .map(|text| {
+                let bytes: [u8; 32] = STANDARD.decode(text).ok()?.try_into().ok()?;
+                Some(Digest::from_bytes(bytes))
+            })
+            .collect::<Option<Vec<_>>>()
+            .ok_or_else(|| alarm("the consistency proof is not base64 of 32-byte hashes".to_owned()))?;
+        verify_consistency(one.size, newest.size, &path, &one.root, &newest.root).map_err(|error| {
+            alarm(format!("the ledger did not grow from its first {} entries as they were seen: {error}", one.size))
+        })?;
+    }
+    Ok(())
+}
+
+/// Two checkpoints contradict each other.
+fn equivocation(world: &World, origin: &str, message: String) -> Failure {
+    let kept = world.home.checkpoint(origin);
+    Failure::new(Exit::Integrity, "EQUIVOCATION", message)
+        .hint(format!("keep {} and what was shown: together they are the proof", kept.display()))
+}
+
+/// What is shown is signed, and older than what was seen.
+fn rolled_back(world: &World, seen: &Checkpoint, shown: TreeSize) -> Failure {
+    let kept = world.home.checkpoint(&seen.origin);
+    let message =
+        format!("this machine has seen {} entries of the ledger, but is shown a state of {shown} entries", seen.size);
+    Failure::new(Exit::Integrity, "ROLLBACK_DETECTED", message).hint(format!(
+        "ask over another network, in case somebody in between shows an older state; where the server itself has no \
+         more, restore its newer data; keep {} as proof",
+        kept.display()
+    ))
+}
+
+/// Offline, a bundle can be held against what this machine has seen only where both have the same size.
+///
+/// # Errors
+/// `EQUIVOCATION` when that has another root.
+pub fn compare(world: &World, verified: &Verified) -> Result<(), Failure> {
+    let shown = checkpoint_of(verified)?;
+    let Some(seen) = read_checkpoint(&world.home.checkpoint(&shown.origin))? else { return Ok(()) };
+    if seen.size == shown.size && seen.root != shown.root {
+        let message = format!("the bundle has another root for {} entries than this machine has seen", seen.size);
+        return Err(equivocation(world, &shown.origin, message));
+    }
+    if seen.size > shown.size {
+        world.terminal.say(format!(
+            "note: this machine has seen the ledger with {} entries; the bundle knows {}",
+            seen.size, shown.size
+        ));
+    }
+    Ok(())
+}
