@@ -10,13 +10,13 @@ use lockgate_ledger::attestation::{self, Subjects};
 use lockgate_ledger::bodies::{BodyError, required, with_reader};
 use lockgate_ledger::entry::{EvidenceForm, EvidenceRecorded};
 use lockgate_ledger::facts::{is_statement_type, is_streamed};
-use lockgate_ledger::{Actor, Event, Governance, ReleaseState, approval, detached};
+use lockgate_ledger::{Actor, Event, Governance, ReleaseState, approval, detached, signed};
 use lockgate_model::facts::Claim;
 use lockgate_model::json::{self, Numbers};
 use lockgate_model::{Digest, Limits, PersonId, ReleaseName, StreamName};
 use lockgate_policy::{EvidenceKind, Object, Permission};
 use lockgate_sign::dsse::Envelope;
-use lockgate_sigstore::{Bundle, Content};
+use lockgate_sigstore::{Bundle, Content, ImageSignature};
 use serde_json::{Value, json as value};
 
 use crate::authorise::{authorise, belongs, permit, release_unknown, remember};
@@ -44,7 +44,7 @@ pub struct Evidence {
 /// How evidence comes.
 #[derive(Debug, Clone)]
 pub enum Form {
-    /// A DSSE envelope around an in-toto statement, a Sigstore bundle, or a signature of minisign.
+    /// A DSSE envelope around an in-toto statement, a Sigstore bundle, an image's signature, or one of minisign.
     Envelope,
     /// An unsigned report, of this format or of the one that its content shows.
     Report(Option<Format>),
@@ -64,9 +64,7 @@ pub struct Checked {
 
 #[derive(Debug, Clone)]
 enum CheckedForm {
-    Envelope { subjects: Vec<Digest> },
-    Sigstore { subjects: Vec<Digest>, media_type: String },
-    Minisign { subject: Digest },
+    Signed { form: EvidenceForm, subjects: Vec<Digest>, media_type: String },
     Report { format: Format, wrapped: Option<Wrapped> },
 }
 
@@ -135,19 +133,16 @@ pub fn check(engine: &Engine, evidence: Evidence) -> Result<Checked, Fault> {
     let size_bytes = bytes.len() as u64;
     check_size(size_bytes)?;
     let (form, kind, mut terms) = match &evidence.form {
-        Form::Envelope if Bundle::announced(&bytes, &Limits::DEFAULT) => check_bundle(&bytes)?,
-        Form::Envelope if detached::is_minisign(&bytes) => check_minisign(&bytes)?,
-        Form::Envelope => check_envelope(&bytes)?,
+        Form::Envelope => match signed::form_of(&bytes) {
+            EvidenceForm::Sigstore => check_bundle(&bytes)?,
+            EvidenceForm::ImageSignature => check_image(&bytes)?,
+            EvidenceForm::Minisign => check_minisign(&bytes)?,
+            EvidenceForm::Envelope | EvidenceForm::Report { .. } => check_envelope(&bytes)?,
+        },
         Form::Report(format) => check_report(&bytes, *format)?,
     };
-    let signed = match &form {
-        CheckedForm::Envelope { .. } => Some(EvidenceForm::Envelope),
-        CheckedForm::Sigstore { .. } => Some(EvidenceForm::Sigstore),
-        CheckedForm::Minisign { .. } => Some(EvidenceForm::Minisign),
-        CheckedForm::Report { .. } => None,
-    };
-    if let (Some(signed), Ok(governance)) = (signed, engine.governance()) {
-        terms.add_signers(&signed, &bytes, &governance.policy);
+    if let (CheckedForm::Signed { form, .. }, Ok(governance)) = (&form, engine.governance()) {
+        terms.add_signers(form, &bytes, &governance.policy);
     }
     let digest = Digest::of(&bytes);
     drop(bytes);
@@ -226,7 +221,7 @@ fn check_envelope(bytes: &[u8]) -> Result<Reading, Fault> {
         }
     })?;
     let (subjects, kind, terms) = check_statement(&envelope)?;
-    Ok((CheckedForm::Envelope { subjects }, kind, terms))
+    Ok((signed_as(EvidenceForm::Envelope, subjects, "application/vnd.dsse.envelope.v1+json"), kind, terms))
 }
 
 /// A bundle is read here and verified where it is counted, under the trust roots of the policy set.
@@ -243,7 +238,17 @@ fn check_bundle(bytes: &[u8]) -> Result<Reading, Fault> {
                 .hint("sign with a tool that writes `messageDigest`, such as cosign 3"));
         }
     };
-    Ok((CheckedForm::Sigstore { subjects, media_type: bundle.media_type().to_owned() }, kind, terms))
+    Ok((signed_as(EvidenceForm::Sigstore, subjects, bundle.media_type()), kind, terms))
+}
+
+/// An image's signature is verified where it is counted, as a bundle is; it binds by what its payload names.
+fn check_image(bytes: &[u8]) -> Result<Reading, Fault> {
+    let signature = ImageSignature::parse(bytes, &Limits::DEFAULT).map_err(|refusal| {
+        Fault::invalid(refusal.reason.code(), format!("not an acceptable signature of an image: {refusal}"))
+            .hint(refusal.reason.next_step())
+    })?;
+    let form = signed_as(EvidenceForm::ImageSignature, vec![signature.image], "application/json");
+    Ok((form, "signature", Terms::default()))
 }
 
 /// A signature of minisign is verified where it is counted, with the keys of the policy set; it binds by its comment.
@@ -256,7 +261,11 @@ fn check_minisign(bytes: &[u8]) -> Result<Reading, Fault> {
         Fault::invalid("SUBJECT_MISSING", "the trusted comment does not begin with the artifact's SHA-256")
             .hint("sign it with `minisign -S -m FILE -t sha256:DIGEST`, so that the key vouches for the digest")
     })?;
-    Ok((CheckedForm::Minisign { subject }, "signature", Terms::default()))
+    Ok((signed_as(EvidenceForm::Minisign, vec![subject], "text/plain"), "signature", Terms::default()))
+}
+
+fn signed_as(form: EvidenceForm, subjects: Vec<Digest>, media_type: &str) -> CheckedForm {
+    CheckedForm::Signed { form, subjects, media_type: media_type.to_owned() }
 }
 
 fn check_statement(envelope: &Envelope) -> Result<(Vec<Digest>, &'static str, Terms), Fault> {
@@ -403,9 +412,7 @@ impl Checked {
     /// The entry's body, without what wraps a report.
     fn event(&self, release: &ReleaseName) -> EvidenceRecorded {
         let media_type = match &self.form {
-            CheckedForm::Envelope { .. } => "application/vnd.dsse.envelope.v1+json",
-            CheckedForm::Sigstore { media_type, .. } => media_type.as_str(),
-            CheckedForm::Minisign { .. } => "text/plain",
+            CheckedForm::Signed { media_type, .. } => media_type.as_str(),
             CheckedForm::Report { format, .. } => format.media_type(),
         };
         EvidenceRecorded {
@@ -470,14 +477,9 @@ pub fn record(
     checked.wrap(&inner.subjects.of(&release), name, by, inner)?;
     let mut event = checked.event(name);
     let about = match checked.form {
-        CheckedForm::Envelope { subjects } => subjects_of_release(&release, &subjects)?,
-        CheckedForm::Sigstore { subjects, .. } => {
-            event.form = EvidenceForm::Sigstore;
+        CheckedForm::Signed { form, subjects, .. } => {
+            event.form = form;
             subjects_of_release(&release, &subjects)?
-        }
-        CheckedForm::Minisign { subject } => {
-            event.form = EvidenceForm::Minisign;
-            subjects_of_release(&release, &[subject])?
         }
         CheckedForm::Report { format, wrapped } => {
             let envelope = wrapped.map(|wrapped| wrapped.envelope).ok_or_else(|| {

@@ -15,7 +15,7 @@ use lockgate_ledger::contents::{Said, read_recorded};
 use lockgate_ledger::entry::{ApprovalRecorded, EvidenceForm};
 use lockgate_ledger::release_diff::severity_word;
 use lockgate_ledger::state::Slice;
-use lockgate_ledger::{Actor, Entry, Event, Governance, Leaf, Manifest, detached, foreign};
+use lockgate_ledger::{Actor, Entry, Event, Governance, Leaf, Manifest, foreign, signed};
 use lockgate_model::facts::{Claim, Finding, Provenance, SignatureFact, Verdict, VexStatement, bare_purl};
 use lockgate_model::{Digest, EntryIndex, Limits, ReleaseName, SignerName, StreamName};
 use lockgate_policy::{EvidenceKind, PolicySet, Proof, TrustedSigner};
@@ -248,12 +248,14 @@ impl Terms {
                 let signers = signed.into_iter().map(|(name, _)| name).collect();
                 self.signature = Some(Proven { signers, by, fact });
             }
-            EvidenceForm::Minisign => self.add_proven(detached::proven(bytes, policy), "signed with minisign"),
-            EvidenceForm::Sigstore => self.add_proven(foreign::proven(bytes, policy), "signed a Sigstore bundle"),
+            EvidenceForm::Minisign => self.add_proven(form, bytes, policy, "signed with minisign"),
+            EvidenceForm::ImageSignature => self.add_proven(form, bytes, policy, "signed an image"),
+            EvidenceForm::Sigstore => self.add_proven(form, bytes, policy, "signed a Sigstore bundle"),
         }
     }
 
-    fn add_proven(&mut self, (signers, fact): (Vec<SignerName>, SignatureFact), detail: &str) {
+    fn add_proven(&mut self, form: &EvidenceForm, bytes: &[u8], policy: &PolicySet, detail: &str) {
+        let Some((signers, fact)) = signed::proven(form, bytes, policy) else { return };
         for name in &signers {
             self.add(key_term(name.as_str()), &format!("signed by {name}"));
         }

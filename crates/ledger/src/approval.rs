@@ -318,13 +318,7 @@ fn evidence_lines(release: &ReleaseState) -> Vec<EvidenceLine> {
 }
 
 fn evidence_line(record: &EvidenceRecord) -> EvidenceLine {
-    let kind = match &record.event.form {
-        crate::entry::EvidenceForm::Envelope => "envelope".to_owned(),
-        crate::entry::EvidenceForm::Sigstore => "sigstore".to_owned(),
-        crate::entry::EvidenceForm::Minisign => "minisign".to_owned(),
-        crate::entry::EvidenceForm::Report { format, .. } => format.clone(),
-    };
-    EvidenceLine::new(kind, record.event.evidence)
+    EvidenceLine::new(record.event.form.word().to_owned(), record.event.evidence)
 }
 
 /// Whether what a document says of evidence, waivers and the target is what the facts say.

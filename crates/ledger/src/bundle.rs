@@ -21,7 +21,7 @@ use lockgate_tlog::hash::leaf_hash;
 use lockgate_tlog::proof::{verify_consistency, verify_inclusion};
 
 use crate::bodies::{BodyError, BodyMap};
-use crate::entry::{DecisionRecorded, Entry, Event, GrantIssued, Leaf, StreamPosition};
+use crate::entry::{DecisionRecorded, Entry, Event, EvidenceForm, GrantIssued, Leaf, StreamPosition};
 use crate::facts::ClaimCache;
 use crate::passkey::presence_words;
 use crate::release::{ApprovalRecord, GrantRecord, ReleaseState};
@@ -546,10 +546,11 @@ impl Event {
             Self::PolicyActivated(event) => std::iter::once(event.policy).chain(event.backtest).collect(),
             Self::ReleasePublished(event) => vec![event.manifest],
             Self::EvidenceRecorded(event) => match &event.form {
-                crate::entry::EvidenceForm::Envelope
-                | crate::entry::EvidenceForm::Sigstore
-                | crate::entry::EvidenceForm::Minisign => vec![event.evidence],
-                crate::entry::EvidenceForm::Report { statement, .. } => vec![event.evidence, *statement],
+                EvidenceForm::Envelope
+                | EvidenceForm::Sigstore
+                | EvidenceForm::Minisign
+                | EvidenceForm::ImageSignature => vec![event.evidence],
+                EvidenceForm::Report { statement, .. } => vec![event.evidence, *statement],
             },
             Self::ApprovalRecorded(event) => vec![event.document],
             Self::DecisionRecorded(event) => {

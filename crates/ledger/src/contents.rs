@@ -17,7 +17,7 @@ use lockgate_evidence::statement::Statement;
 use lockgate_model::facts::{ARTIFACT_SIGNATURE, Artifact, Claim, Finding, Source, Vulnerabilities, bare_purl, merge};
 use lockgate_model::{Digest, Limits, ReleaseName, TreeSize};
 use lockgate_sign::dsse::Envelope;
-use lockgate_sigstore::{Bundle, Content};
+use lockgate_sigstore::{Bundle, Content, ImageSignature};
 
 use crate::bodies::{Bodies, BodyError, required, with_reader};
 use crate::detached::minisign_of;
@@ -53,6 +53,10 @@ pub fn read_evidence(form: &EvidenceForm, bytes: &[u8]) -> Said {
         },
         EvidenceForm::Minisign => match minisign_of(bytes) {
             Ok(signature) => signature_of(signature.subject()),
+            Err(refusal) => Said::malformed(refusal.to_string()),
+        },
+        EvidenceForm::ImageSignature => match ImageSignature::parse(bytes, &Limits::DEFAULT) {
+            Ok(signature) => signature_of(Some(signature.image)),
             Err(refusal) => Said::malformed(refusal.to_string()),
         },
         EvidenceForm::Sigstore => match Bundle::parse(bytes, &Limits::DEFAULT) {
@@ -179,7 +183,9 @@ struct Scanned {
 fn about(form: &EvidenceForm, subjects: Vec<Digest>) -> BTreeSet<Digest> {
     match form {
         EvidenceForm::Report { artifacts, .. } => artifacts.iter().copied().collect(),
-        EvidenceForm::Envelope | EvidenceForm::Sigstore | EvidenceForm::Minisign => subjects.into_iter().collect(),
+        EvidenceForm::Envelope | EvidenceForm::Sigstore | EvidenceForm::Minisign | EvidenceForm::ImageSignature => {
+            subjects.into_iter().collect()
+        }
     }
 }
 

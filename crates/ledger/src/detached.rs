@@ -6,8 +6,8 @@
 //! as [`crate::foreign`] verifies bundles: by everyone, from the policy set's keys and the bytes alone. No word of the
 //! server is part of it.
 
-use lockgate_model::facts::{ARTIFACT_SIGNATURE, Claim, SignatureFact};
-use lockgate_model::{Digest, SignerName};
+use lockgate_model::Digest;
+use lockgate_model::facts::{ARTIFACT_SIGNATURE, Claim};
 use lockgate_policy::{PolicySet, Proof};
 use lockgate_sigstore::minisign::MinisignSignature;
 use lockgate_sigstore::{Outcome, Reason, Refusal};
@@ -15,7 +15,7 @@ use lockgate_sigstore::{Outcome, Reason, Refusal};
 use crate::foreign::ForeignRead;
 
 /// Whether bytes look like a signature of minisign.
-pub fn is_minisign(bytes: &[u8]) -> bool {
+pub(crate) fn is_minisign(bytes: &[u8]) -> bool {
     std::str::from_utf8(bytes).is_ok_and(MinisignSignature::announced)
 }
 
@@ -26,14 +26,6 @@ pub fn is_minisign(bytes: &[u8]) -> bool {
 pub fn minisign_of(bytes: &[u8]) -> Result<MinisignSignature, Refusal> {
     let text = std::str::from_utf8(bytes).map_err(|_| Refusal::new(Reason::Malformed, "the signature is no text"))?;
     MinisignSignature::parse(text)
-}
-
-/// Who a minisign signature proves to have signed it: signers of the policy set by name, and what was found about it.
-///
-/// The names are empty unless the signature and its signer are proved.
-pub fn proven(bytes: &[u8], policy: &PolicySet) -> (Vec<SignerName>, SignatureFact) {
-    let read = read_minisign(bytes, policy);
-    (read.signers, read.signature)
 }
 
 /// Reads a minisign signature and verifies it with the keys of the policy set.
@@ -107,7 +99,7 @@ ZOnTgF97BZsJ/cV0JFI+tTS+ZaWDC2bfCsiFgjw7scusI7410g6QN1ekYtpK6KjfA20htm9OjU2WzIFW
         let artifact = Digest::of(b"the bytes of shop/web@1.0.0");
         let check = |text: &str, keys: &[(&str, &str)], signers: &[&str], class: SignatureClass, code: &str| {
             let read = read_minisign(text.as_bytes(), &policy(keys));
-            let found: Vec<&str> = read.signers.iter().map(SignerName::as_str).collect();
+            let found: Vec<&str> = read.signers.iter().map(lockgate_model::SignerName::as_str).collect();
             assert_eq!((found.as_slice(), read.signature.class, read.signature.code.as_str()), (signers, class, code));
             assert_eq!(read.signature.key.is_some(), !signers.is_empty());
             read.subjects

@@ -550,6 +550,8 @@ pub enum EvidenceForm {
     Sigstore,
     /// A signature of minisign over one artifact, which its trusted comment names.
     Minisign,
+    /// A signature of cosign's older form over a payload that names one image by the digest of its manifest.
+    ImageSignature,
     /// An unsigned report, wrapped into a statement that Lockgate signed on behalf of the entry's actor.
     Report {
         /// Its format: a `Format::as_str` of lockgate-evidence, such as `cyclonedx` or `junit`.
@@ -561,6 +563,19 @@ pub enum EvidenceForm {
     },
 }
 
+impl EvidenceForm {
+    /// The word for it; of a report its format.
+    pub fn word(&self) -> &str {
+        match self {
+            Self::Envelope => "envelope",
+            Self::Sigstore => "sigstore",
+            Self::Minisign => "minisign",
+            Self::ImageSignature => "image-signature",
+            Self::Report { format, .. } => format,
+        }
+    }
+}
+
 /// An [`EvidenceForm`] as it is read; see [`ActorRead`].
 #[derive(Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
@@ -568,6 +583,7 @@ enum EvidenceFormRead {
     Envelope {},
     Sigstore {},
     Minisign {},
+    ImageSignature {},
     Report { format: String, artifacts: Vec<Digest>, statement: Digest },
 }
 
@@ -577,6 +593,7 @@ impl From<EvidenceFormRead> for EvidenceForm {
             EvidenceFormRead::Envelope {} => Self::Envelope,
             EvidenceFormRead::Sigstore {} => Self::Sigstore,
             EvidenceFormRead::Minisign {} => Self::Minisign,
+            EvidenceFormRead::ImageSignature {} => Self::ImageSignature,
             EvidenceFormRead::Report { format, artifacts, statement } => Self::Report { format, artifacts, statement },
         }
     }

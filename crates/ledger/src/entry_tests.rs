@@ -52,7 +52,7 @@ fn unknown_fields_are_refused_at_every_level() {
 #[test]
 fn forms_of_evidence_without_fields_take_none() {
     let dana = r#""id":"dana","kind":"subject""#;
-    for form in ["envelope", "sigstore", "minisign"] {
+    for form in ["envelope", "sigstore", "minisign", "image-signature"] {
         let event = evidence(&format!(r#""kind":"{form}""#));
         let entry = reads(dana, &event);
         // What is read is written again as it was.

@@ -17,12 +17,12 @@ use lockgate_sign::dsse::Envelope;
 
 use crate::approval::describes;
 use crate::bodies::{Bodies, required, with_reader};
-use crate::detached::read_minisign;
 use crate::entry::{EvidenceForm, EvidenceRecorded};
 use crate::feed::SnapshotCache;
-use crate::foreign::{ForeignRead, broken, not_ahead, read_bundle};
+use crate::foreign::{ForeignRead, broken, not_ahead};
 use crate::governance::Governance;
 use crate::release::{ApprovalRecord, EvidenceRecord, PromotionState, ReleaseState};
+use crate::signed::reader_of;
 use crate::state::{ApplyError, State};
 
 /// How many read pieces of evidence are remembered.
@@ -227,13 +227,10 @@ fn evidence_fact(
     cache: &ClaimCache,
 ) -> Result<EvidenceFact, ApplyError> {
     let mut signature = None;
-    let (artifacts, origin, claim) = match &record.event.form {
-        EvidenceForm::Sigstore | EvidenceForm::Minisign => {
-            let is_minisign = record.event.form == EvidenceForm::Minisign;
-            let word: &[u8] = if is_minisign { b"minisign" } else { b"sigstore" };
-            let reader: ForeignReader = if is_minisign { read_minisign } else { read_bundle };
+    let (artifacts, origin, claim) = match (reader_of(&record.event.form), &record.event.form) {
+        (Some(reader), form) => {
             // Never the same key as the same bytes read in another way.
-            let with = Digest::of(&[policy_digest.as_bytes().as_slice(), word].concat());
+            let with = Digest::of(&[policy_digest.as_bytes().as_slice(), form.word().as_bytes()].concat());
             let key = (record.event.evidence, with, None);
             let read =
                 cache.read(key, || Ok(read_foreign(reader(&required(bodies, &record.event.evidence)?, policy))))?;
@@ -243,19 +240,19 @@ fn evidence_fact(
             signature = proof.map(Box::new);
             (about, Origin::Signed { signers: if counts { read.signers } else { Vec::new() } }, read.claim)
         }
-        EvidenceForm::Envelope => {
-            let key = (record.event.evidence, policy_digest, None);
-            let read = cache.read(key, || Ok(read_envelope(&required(bodies, &record.event.evidence)?, policy)))?;
-            let about = release_artifacts.iter().filter(|artifact| read.subjects.contains(artifact)).copied().collect();
-            signature = read.signature;
-            (about, Origin::Signed { signers: read.signers }, read.claim)
-        }
-        EvidenceForm::Report { format, artifacts, .. } => {
+        (None, EvidenceForm::Report { format, artifacts, .. }) => {
             let parsed = format.parse::<Format>().ok();
             let key = (record.event.evidence, record.event.evidence, parsed);
             let read = cache.read(key, || read_report(&record.event, parsed, format, bodies))?;
             let about = release_artifacts.iter().filter(|artifact| artifacts.contains(artifact)).copied().collect();
             (about, Origin::OnBehalf { by: record.by.clone() }, read.claim)
+        }
+        (None, _) => {
+            let key = (record.event.evidence, policy_digest, None);
+            let read = cache.read(key, || Ok(read_envelope(&required(bodies, &record.event.evidence)?, policy)))?;
+            let about = release_artifacts.iter().filter(|artifact| read.subjects.contains(artifact)).copied().collect();
+            signature = read.signature;
+            (about, Origin::Signed { signers: read.signers }, read.claim)
         }
     };
     Ok(EvidenceFact {
@@ -268,9 +265,6 @@ fn evidence_fact(
         signature,
     })
 }
-
-/// Reads a signature that another tool made, under the keys and roots of a policy set.
-type ForeignReader = fn(&[u8], &PolicySet) -> ForeignRead;
 
 /// A signature that another tool made; see [`crate::foreign`] and [`crate::detached`].
 fn read_foreign(read: ForeignRead) -> Read {

@@ -1,5 +1,5 @@
-//! Foreign signatures: Sigstore bundles handed in as evidence, verified again from their bytes; and envelopes that name
-//! a known key which did not sign them.
+//! Foreign signatures: Sigstore bundles and cosign's image signatures handed in as evidence, verified again from their
+//! bytes; and envelopes that name a known key which did not sign them.
 //!
 //! The trust roots are those of the policy set, so that the people who sign the policy set decide which instances
 //! count, and a bundle says the same to the server, to an approver and to an auditor.
@@ -12,8 +12,8 @@ use lockgate_sign::PublicKey;
 use lockgate_sign::dsse::{Envelope, Signature, pae};
 use lockgate_sigstore::outcome::{Level, Log, Signed};
 use lockgate_sigstore::{
-    Bundle, BundleVerifier, Content, Expected, Material, OfflineVerifier, Outcome, Reason, Subject, TrustRoot,
-    is_signed_by,
+    Bundle, BundleVerifier, Content, Expected, ImageSignature, Material, OfflineVerifier, Outcome, Reason, Refusal,
+    Subject, TrustRoot, is_signed_by,
 };
 
 use crate::facts::is_statement_type;
@@ -46,11 +46,7 @@ struct Said {
 pub(crate) fn read_bundle(bytes: &[u8], policy: &PolicySet) -> ForeignRead {
     let bundle = match Bundle::parse(bytes, &Limits::DEFAULT) {
         Ok(bundle) => bundle,
-        Err(refusal) => {
-            let claim = Claim::Malformed { reason: refusal.detail.clone() };
-            let signature = Outcome::from(refusal).to_fact(None);
-            return ForeignRead { signers: Vec::new(), subjects: Vec::new(), claim, signature };
-        }
+        Err(refusal) => return ForeignRead::unreadable(refusal),
     };
     let Said { subjects, claim } = said(&bundle);
     // A bundle is verified for one of its subjects; that it is about the others too is part of what was signed.
@@ -58,20 +54,36 @@ pub(crate) fn read_bundle(bytes: &[u8], policy: &PolicySet) -> ForeignRead {
         let outcome = Outcome::refused(Reason::SignatureType, "the bundle names no artifact by SHA-256");
         return ForeignRead { signers: Vec::new(), subjects, claim, signature: outcome.to_fact(None) };
     };
-    let (signers, signature) = match bundle.material() {
-        Material::Certificate(_) => keyless(&bundle, subject, policy),
-        Material::Key { .. } => keyed(&bundle, subject, policy),
-    };
+    let (signers, signature) = signed(&bundle, Subject::Digest(subject), policy);
     ForeignRead { signers, subjects, claim, signature }
 }
 
-/// Who a bundle proves to have signed it: signers of the policy set by name, and what was found about the signature.
+/// Reads an image's signature of cosign's older form, and verifies it over its payload as [`read_bundle`] does.
 ///
-/// The names are empty unless the signature and its signer are proved; does not ask when it was recorded.
-pub fn proven(bytes: &[u8], policy: &PolicySet) -> (Vec<SignerName>, SignatureFact) {
-    let read = read_bundle(bytes, policy);
-    let signers = if read.signature.class.proves_signer() { read.signers } else { Vec::new() };
-    (signers, read.signature)
+/// What the payload names is what the signer signed: nobody needs the image.
+pub(crate) fn read_image(bytes: &[u8], policy: &PolicySet) -> ForeignRead {
+    match ImageSignature::parse(bytes, &Limits::DEFAULT) {
+        Err(refusal) => ForeignRead::unreadable(refusal),
+        Ok(image) => {
+            let (signers, signature) = signed(&image.bundle, Subject::Bytes(&image.payload), policy);
+            let claim = Claim::Unknown { predicate_type: ARTIFACT_SIGNATURE.to_owned() };
+            ForeignRead { signers, subjects: vec![image.image], claim, signature }
+        }
+    }
+}
+
+impl ForeignRead {
+    fn unreadable(refusal: Refusal) -> Self {
+        let claim = Claim::Malformed { reason: refusal.detail.clone() };
+        Self { signers: Vec::new(), subjects: Vec::new(), claim, signature: Outcome::from(refusal).to_fact(None) }
+    }
+}
+
+fn signed(bundle: &Bundle, subject: Subject<'_>, policy: &PolicySet) -> (Vec<SignerName>, SignatureFact) {
+    match bundle.material() {
+        Material::Certificate(_) => keyless(bundle, subject, policy),
+        Material::Key { .. } => keyed(bundle, subject, policy),
+    }
 }
 
 /// What is left of the proof when the entry that recorded it is older than it: nothing.
@@ -133,12 +145,11 @@ fn said(bundle: &Bundle) -> Said {
 }
 
 /// The best outcome over all roots, and the identities that it satisfies under its root.
-fn keyless(bundle: &Bundle, subject: Digest, policy: &PolicySet) -> (Vec<SignerName>, SignatureFact) {
+fn keyless(bundle: &Bundle, subject: Subject<'_>, policy: &PolicySet) -> (Vec<SignerName>, SignatureFact) {
     let mut signers = Vec::new();
     let mut best: Option<(Outcome, Digest)> = None;
     for root in policy.roots().keys().copied() {
-        let outcome =
-            under(policy, root, |verifier| verifier.verify(bundle, Subject::Digest(subject), Expected::AnyIdentity));
+        let outcome = under(policy, root, |verifier| verifier.verify(bundle, subject, Expected::AnyIdentity));
         let fact = outcome.to_fact(Some(root));
         let by = |signer: &&TrustedSigner| match &signer.proof {
             Proof::Identity(identity) => identity.signed(&fact),
@@ -174,16 +185,14 @@ enum Nearness {
 ///
 /// Where none did, the bundle is broken only if it is about one of them, as an envelope is in [`broken`]; otherwise
 /// somebody signed whom nobody knows here.
-fn keyed(bundle: &Bundle, subject: Digest, policy: &PolicySet) -> (Vec<SignerName>, SignatureFact) {
+fn keyed(bundle: &Bundle, subject: Subject<'_>, policy: &PolicySet) -> (Vec<SignerName>, SignatureFact) {
     let mut signers = Vec::new();
     let mut best: Option<((Nearness, u8), Outcome, Option<Digest>)> = None;
     for signer in policy.signers() {
         let Proof::Key(key) = &signer.proof else { continue };
         let found = match signer.root {
-            Some(root) => {
-                under(policy, root, |verifier| verifier.verify(bundle, Subject::Digest(subject), Expected::Key(key)))
-            }
-            None => pinned(bundle, key),
+            Some(root) => under(policy, root, |verifier| verifier.verify(bundle, subject, Expected::Key(key))),
+            None => pinned(bundle, key, subject),
         };
         let counts = match signer.root {
             Some(_) => found.class() == SignatureClass::Verified,
@@ -209,7 +218,7 @@ fn keyed(bundle: &Bundle, subject: Digest, policy: &PolicySet) -> (Vec<SignerNam
 ///
 /// Whose signature it is is asked of the signature itself: a log entry or a timestamp beside a broken one, which
 /// verifiers look at first, does not make it one of another kind.
-fn told(found: Outcome, bundle: &Bundle, key: &PublicKey, subject: Digest) -> (Nearness, Outcome) {
+fn told(found: Outcome, bundle: &Bundle, key: &PublicKey, subject: Subject<'_>) -> (Nearness, Outcome) {
     if found.class().proves_signer() {
         return (Nearness::Proved, found);
     }
@@ -243,15 +252,20 @@ fn named_keys(bundle: &Bundle) -> Vec<&String> {
     hint.into_iter().chain(signatures.map(|signature| &signature.keyid)).collect()
 }
 
-/// A statement's signature by a pinned key: the same as in an envelope without a bundle around it.
-fn pinned(bundle: &Bundle, key: &PublicKey) -> Outcome {
-    let Some(envelope) = bundle.envelope() else {
-        let detail = "a signature over an artifact itself needs a trust root: name one as the signer's `root`";
-        return Outcome::refused(Reason::TrustRootMissing, detail);
+/// A signature by a pinned key over what is at hand, a statement or a payload: the same as in an envelope without a bundle
+/// around it.
+fn pinned(bundle: &Bundle, key: &PublicKey, subject: Subject<'_>) -> Outcome {
+    let is_by_it = match (bundle.content(), subject) {
+        (Content::Envelope(envelope), _) => !envelope.verify(std::slice::from_ref(key)).is_empty(),
+        (Content::Message { signature, .. }, Subject::Bytes(bytes)) => key.verify(bytes, signature).is_ok(),
+        (Content::Message { .. }, Subject::Digest(_)) => {
+            let detail = "a signature over an artifact itself needs a trust root: name one as the signer's `root`";
+            return Outcome::refused(Reason::TrustRootMissing, detail);
+        }
     };
-    match envelope.verify(std::slice::from_ref(key)).is_empty() {
-        true => Outcome::refused(Reason::KeyUnknown, "not signed by this key"),
-        false => Outcome::proved(Signed {
+    match is_by_it {
+        false => Outcome::refused(Reason::KeyUnknown, "not signed by this key"),
+        true => Outcome::proved(Signed {
             identity: None,
             key: Digest::of(key.spki_der()),
             level: Level::ManagedKey,
@@ -491,5 +505,44 @@ mod tests {
         check(Some(now), "SIGNATURE_VERIFIED");
         check(Some(now.plus(CLOCK_TOLERANCE)), "SIGNATURE_VERIFIED");
         check(Some(UnixMillis(now.plus(CLOCK_TOLERANCE).0 + 1)), "TIME_AHEAD");
+    }
+
+    /// A signature over a payload that names an image, as `cosign download signature` prints one.
+    fn of_image(key: &AttestationKey, signed: &str, shown: &str) -> Value {
+        json!({ "Base64Signature": STANDARD.encode(key.sign(signed.as_bytes()).unwrap()), "Payload": STANDARD.encode(shown) })
+    }
+
+    #[test]
+    fn an_image_signature_counts_for_the_image_that_its_payload_names() {
+        let [own, other] = [(); 2].map(|()| AttestationKey::generate().unwrap());
+        let image = Digest::of(b"a manifest");
+        let payload = |image: Digest| {
+            let critical =
+                json!({ "type": "cosign container image signature", "image": { "docker-manifest-digest": image } });
+            json!({ "critical": critical, "optional": null }).to_string()
+        };
+        let (good, another) = (payload(image), payload(Digest::of(b"another")));
+        let read = |value: &Value, policy: &PolicySet| read_image(value.to_string().as_bytes(), policy);
+        let found = |value: &Value, policy: &PolicySet| {
+            let read = read(value, policy);
+            assert_eq!(read.subjects, [image]);
+            let signers = read.signers.iter().map(ToString::to_string).collect();
+            (signers, read.signature.class.as_str(), read.signature.code)
+        };
+        let proved = |signers: &[&str]| {
+            let signers: Vec<String> = signers.iter().map(ToString::to_string).collect();
+            (signers, "without-log", "LOG_MISSING".to_owned())
+        };
+        let unknown = refused("identity-mismatch", "SIGNING_KEY_UNKNOWN");
+        // A key that is pinned with a root counts where that root's log has the signature, and nowhere else.
+        for (rooted, signers) in [(false, vec!["own"]), (true, vec![])] {
+            let policy = policy_with(&[("own", &own, rooted)]);
+            assert_eq!(found(&of_image(&own, &good, &good), &policy), proved(&signers));
+            assert_eq!(found(&of_image(&own, &another, &good), &policy), unknown);
+            assert_eq!(found(&of_image(&other, &good, &good), &policy), unknown);
+            let unread = read(&of_image(&own, "{}", "{}"), &policy);
+            assert!(matches!(unread.claim, Claim::Malformed { .. }), "{:?}", unread.claim);
+            assert_eq!((unread.signers, unread.subjects), (Vec::new(), Vec::new()));
+        }
     }
 }

@@ -37,6 +37,7 @@ pub mod passkey;
 pub mod release;
 pub mod release_diff;
 pub mod replay;
+pub mod signed;
 pub mod sigstore;
 pub mod state;
 pub mod suspect;

@@ -163,6 +163,7 @@ fn handed_in(event: &EvidenceRecorded) -> String {
     match &event.form {
         EvidenceForm::Envelope => format!("signed evidence {} for {}", event.evidence, event.release),
         EvidenceForm::Sigstore => format!("Sigstore bundle {} for {}", event.evidence, event.release),
+        EvidenceForm::ImageSignature => format!("image signature {} for {}", event.evidence, event.release),
         EvidenceForm::Minisign => format!("minisign signature {} for {}", event.evidence, event.release),
         EvidenceForm::Report { format, .. } => format!("{format} report {} for {}", event.evidence, event.release),
     }

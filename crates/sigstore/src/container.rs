@@ -10,6 +10,7 @@ use lockgate_model::json::{self, Numbers};
 use serde_json::Value;
 
 use crate::bundle::Bundle;
+use crate::cosign::ImageSignature;
 use crate::outcome::{Reason, Refusal};
 use crate::{cosign, pypi};
 
@@ -25,8 +26,8 @@ pub enum Item {
     Bundle(Vec<u8>),
     /// A DSSE envelope, in JSON.
     Envelope(Vec<u8>),
-    /// A signature over cosign's own payload, which names an image.
-    Image(cosign::ImageSignature),
+    /// A signature over cosign's own payload, which names an image; in JSON, and as read.
+    Image(Vec<u8>, Box<ImageSignature>),
 }
 
 /// Takes a file apart, in the order in which it lists things.
@@ -60,14 +61,16 @@ pub fn split(bytes: &[u8], limits: &Limits) -> Result<Vec<Item>, Refusal> {
     }
 }
 
-/// Takes a file apart into what can be handed in as evidence; `None` for a file that is one bundle or envelope already,
-/// or that is no container, so that it is handed in unchanged and refused where it is read.
+/// Takes a file apart into what can be handed in as evidence; `None` for a file that is one signature already, or that is
+/// no container, so that it is handed in unchanged and refused where it is read.
 ///
 /// # Errors
-/// As [`split`] for a container that holds something else, and [`Reason::SignatureType`] for an image's signature.
+/// As [`split`] for a container that holds something else.
 pub fn pieces(bytes: &[u8], limits: &Limits) -> Result<Option<Vec<Vec<u8>>>, Refusal> {
     let whole = json::read(bytes, limits, Numbers::Any);
-    let single = |value: &Value| Bundle::announces(value) || value.get("payloadType").is_some();
+    let single = |value: &Value| {
+        Bundle::announces(value) || value.get("payloadType").is_some() || ImageSignature::announces(value)
+    };
     if whole.as_ref().is_ok_and(single) {
         return Ok(None);
     }
@@ -77,19 +80,10 @@ pub fn pieces(bytes: &[u8], limits: &Limits) -> Result<Option<Vec<Vec<u8>>>, Ref
         Err(_) if whole.is_ok() || !is_lines(bytes, limits) => return Ok(None),
         Err(refusal) => return Err(refusal),
     };
-    // Its payload names the image; but no form of evidence carries such a payload to those who verify it again.
-    let piece = |item| match item {
-        Item::Bundle(bytes) | Item::Envelope(bytes) => Ok(bytes),
-        Item::Image(signature) => {
-            let detail = format!(
-                "an image signature in cosign's older form is not taken as evidence: check it with `lockgate signature \
-                 verify --digest {}`, and for gates sign with cosign 3 or hand in an attestation (`cosign attest`)",
-                signature.image
-            );
-            Err(Refusal::new(Reason::SignatureType, detail))
-        }
+    let bytes = |item| match item {
+        Item::Bundle(bytes) | Item::Envelope(bytes) | Item::Image(bytes, _) => bytes,
     };
-    items.into_iter().map(piece).collect::<Result<Vec<_>, _>>().map(Some)
+    Ok(Some(items.into_iter().map(bytes).collect()))
 }
 
 /// Whether the first line is a JSON object of its own.
@@ -125,8 +119,9 @@ fn take_apart(value: &Value, items: &mut Vec<Item>, depth: usize) -> Result<(), 
         items.push(Item::Bundle(pypi::bundle(value)?.to_string().into_bytes()));
     } else if has("rekorBundle") || has("base64Signature") {
         items.push(Item::Bundle(cosign::blob_bundle(value)?.to_string().into_bytes()));
-    } else if has("Base64Signature") && has("Payload") {
-        items.push(Item::Image(cosign::ImageSignature::parse(value)?));
+    } else if ImageSignature::announces(value) {
+        let read = ImageSignature::of(value, &Limits::DEFAULT)?;
+        items.push(Item::Image(value.to_string().into_bytes(), Box::new(read)));
     } else if let Some(list) = object.get("attestations").filter(|list| list.is_array()) {
         // GitHub's and npm's answers.
         take_apart(list, items, depth)?;
@@ -153,12 +148,20 @@ mod tests {
     use base64::engine::general_purpose::STANDARD;
     use serde_json::json;
 
+    fn image() -> Value {
+        let image = lockgate_model::Digest::of(b"image");
+        let critical =
+            json!({ "type": "cosign container image signature", "image": { "docker-manifest-digest": image } });
+        let payload = json!({ "critical": critical }).to_string();
+        json!({ "Base64Signature": "AQID", "Payload": STANDARD.encode(payload) })
+    }
+
     fn kinds(text: &str) -> Result<String, Reason> {
         let items = split(text.as_bytes(), &Limits::DEFAULT).map_err(|refusal| refusal.reason)?;
         let kind = |item: &Item| match item {
             Item::Bundle(_) => 'b',
             Item::Envelope(_) => 'e',
-            Item::Image(_) => 'i',
+            Item::Image(..) => 'i',
         };
         Ok(items.iter().map(kind).collect())
     }
@@ -176,6 +179,7 @@ mod tests {
         let check = |value: Value, expected: &str| assert_eq!(kinds(&value.to_string()), Ok(expected.to_owned()));
         check(bundle(), "b");
         check(envelope(), "e");
+        check(image(), "i");
         check(json!([bundle(), envelope()]), "be");
         check(json!({ "attestations": [{ "bundle": bundle(), "repository_id": 1 }, { "bundle": bundle() }] }), "bb");
         check(json!({ "attestations": [{ "predicateType": "x", "bundle": bundle() }] }), "b");
@@ -205,6 +209,8 @@ mod tests {
         };
         assert_eq!(count(&bundle().to_string()), Ok(None));
         assert_eq!(count(&envelope().to_string()), Ok(None));
+        assert_eq!(count(&image().to_string()), Ok(None));
+        assert_eq!(count(&format!("{}\n{}\n", image(), image())), Ok(Some(2)));
         assert_eq!(count("{\"_type\":\"https://in-toto.io/Statement/v1\"}"), Ok(None));
         assert_eq!(count(&format!("{}\n{}\n", bundle(), envelope())), Ok(Some(2)));
         assert_eq!(count(&json!({ "attestations": [{ "bundle": bundle() }] }).to_string()), Ok(Some(1)));
@@ -212,18 +218,6 @@ mod tests {
         assert_eq!(count("{\n \"not\": json\n}"), Ok(None));
         assert_eq!(count(&format!("{}\nnot json\n", bundle())), Err(Reason::Malformed));
         assert_eq!(count("{}\n{}\n"), Err(Reason::SignatureMissing));
-    }
-
-    #[test]
-    fn an_image_signature_is_checked_at_the_command_line() {
-        let image = lockgate_model::Digest::of(b"image");
-        let payload = json!({ "critical": { "image": { "docker-manifest-digest": image } } }).to_string();
-        let signature = json!({ "Base64Signature": "AQID", "Payload": STANDARD.encode(payload) }).to_string();
-        assert_eq!(kinds(&signature), Ok("i".to_owned()));
-        let refusal = pieces(signature.as_bytes(), &Limits::DEFAULT).unwrap_err();
-        assert_eq!(refusal.reason, Reason::SignatureType);
-        let command = format!("`lockgate signature verify --digest {image}`");
-        assert!(refusal.detail.contains(&command), "{refusal}");
     }
 
     #[test]

@@ -237,13 +237,14 @@ impl BundleVerifier for OfflineVerifier {
 /// Whether a bundle's one signature is by a key, whatever its log entries and timestamps say; does not ask what else a
 /// bundle needs to count.
 ///
-/// `None` where only the artifact's bytes could tell, as for Ed25519 over a file.
-pub fn is_signed_by(bundle: &Bundle, key: &PublicKey, subject: Digest) -> Option<bool> {
-    guarded(|| match bundle.content() {
-        Content::Envelope(envelope) => Some(!envelope.verify(std::slice::from_ref(key)).is_empty()),
-        Content::Message { signature, .. } => {
+/// `None` where only the artifact's bytes could tell and a digest alone is given, as for Ed25519 over a file.
+pub fn is_signed_by(bundle: &Bundle, key: &PublicKey, subject: Subject<'_>) -> Option<bool> {
+    guarded(|| match (bundle.content(), subject) {
+        (Content::Envelope(envelope), _) => Some(!envelope.verify(std::slice::from_ref(key)).is_empty()),
+        (Content::Message { signature, .. }, Subject::Bytes(bytes)) => Some(key.verify(bytes, signature).is_ok()),
+        (Content::Message { signature, .. }, Subject::Digest(digest)) => {
             let public = DerPublicKey::from_pem(&key.to_pem()).ok()?;
-            verify_digest(&public, &subject, signature).ok()
+            verify_digest(&public, &digest, signature).ok()
         }
     })
     .flatten()

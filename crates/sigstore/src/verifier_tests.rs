@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::*;
 use crate::bundle::MEDIA_TYPES;
+use crate::cosign::ImageSignature;
 use crate::root::Instance;
 
 const FILE: &[u8] = b"the artifact";
@@ -72,8 +73,8 @@ fn whose_signature_it_is_does_not_depend_on_what_stands_beside_it() {
         for entries in [json!([]), json!([{ "inclusionProof": {} }])] {
             bundle["verificationMaterial"]["tlogEntries"] = entries;
             let read = Bundle::parse(bundle.to_string().as_bytes(), &Limits::DEFAULT).unwrap();
-            assert_eq!(is_signed_by(&read, key.public(), Digest::of(FILE)), Some(true), "{bundle}");
-            assert_eq!(is_signed_by(&read, other.public(), Digest::of(FILE)), Some(false), "{bundle}");
+            assert_eq!(is_signed_by(&read, key.public(), Subject::Digest(Digest::of(FILE))), Some(true), "{bundle}");
+            assert_eq!(is_signed_by(&read, other.public(), Subject::Digest(Digest::of(FILE))), Some(false), "{bundle}");
         }
     }
 }
@@ -133,4 +134,41 @@ fn a_certificate_that_was_not_valid_is_told_in_words() {
         let found = refusal(&chain(detail));
         assert!(found.detail.ends_with(detail), "{found}");
     }
+}
+
+/// A signature that the public instance vouches for; see `testdata/README.md`.
+const IMAGE: &[u8] = include_bytes!("../testdata/image-signature.json");
+
+#[test]
+fn an_image_signature_of_the_public_instance_is_proved_by_its_payload() {
+    let read = ImageSignature::parse(IMAGE, &Limits::DEFAULT).unwrap();
+    let verifier = OfflineVerifier::new(&Instance::PublicGood.root().unwrap()).unwrap();
+    let verify = |payload: &[u8]| {
+        let outcome = verifier.verify(&read.bundle, Subject::Bytes(payload), Expected::AnyIdentity);
+        (outcome.class(), outcome.code(), outcome.to_fact(None).identity)
+    };
+    let signer = "https://github.com/capnspacehook/pie-loader/.github/workflows/release.yaml@refs/heads/master";
+    assert_eq!(verify(&read.payload), (SignatureClass::WithoutLog, "LOG_PROMISED", Some(signer.to_owned())));
+    let mut changed = read.payload.clone();
+    changed.push(b' ');
+    assert_eq!(verify(&changed), (SignatureClass::SignatureInvalid, "ARTIFACT_MISMATCH", None));
+}
+
+#[test]
+fn what_was_changed_beside_an_image_signature_is_seen() {
+    let verifier = OfflineVerifier::new(&Instance::PublicGood.root().unwrap()).unwrap();
+    let code = |change: &dyn Fn(&mut Value)| {
+        let mut value: Value = serde_json::from_slice(IMAGE).unwrap();
+        change(&mut value);
+        match ImageSignature::parse(value.to_string().as_bytes(), &Limits::DEFAULT) {
+            Err(refusal) => refusal.reason.code(),
+            Ok(read) => verifier.verify(&read.bundle, Subject::Bytes(&read.payload), Expected::AnyIdentity).code(),
+        }
+    };
+    assert_eq!(code(&|_| {}), "LOG_PROMISED");
+    assert_eq!(code(&|value| value["Bundle"] = Value::Null), "TIME_MISSING");
+    assert_eq!(code(&|value| value["Cert"] = Value::Null), "SIGNATURE_TYPE");
+    assert_eq!(code(&|value| value["Cert"]["Raw"] = json!("AQID")), "SIGNATURE_MALFORMED");
+    assert_eq!(code(&|value| value["Bundle"]["Payload"]["integratedTime"] = json!(1_677_112_709)), "LOG_INVALID");
+    assert_eq!(code(&|value| value["Bundle"]["SignedEntryTimestamp"] = json!("AQID")), "LOG_INVALID");
 }

@@ -447,7 +447,7 @@ const EVENTS = {
   'evidence.recorded': object({
     release, evidence: digest, size_bytes: integer, media_type: text,
     form: or(
-      object({ kind: one('envelope', 'sigstore', 'minisign') }),
+      object({ kind: one('envelope', 'sigstore', 'minisign', 'image-signature') }),
       object({ kind: one('report'), format: text, artifacts: list(digest), statement: digest }),
     ),
   }),

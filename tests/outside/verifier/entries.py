@@ -86,7 +86,7 @@ EVENTS = {
     "evidence.recorded": shape(
         release=release, evidence=digest, size_bytes=natural, media_type=text,
         form=forms.tagged(
-            "kind", envelope={}, sigstore={}, minisign={},
+            "kind", envelope={}, sigstore={}, minisign={}, image_signature={},
             report={"format": text, "artifacts": list_of(digest), "statement": digest},
         ),
     ),

@@ -5,6 +5,8 @@
 #[cfg(test)]
 mod access;
 #[cfg(test)]
+mod artifact_signatures;
+#[cfg(test)]
 mod changes;
 #[cfg(test)]
 mod clock;
@@ -22,8 +24,6 @@ mod faults;
 mod feeds;
 #[cfg(test)]
 mod matrix;
-#[cfg(test)]
-mod minisign;
 #[cfg(test)]
 mod projections;
 #[cfg(test)]

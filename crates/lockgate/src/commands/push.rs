@@ -13,12 +13,13 @@ use lockgate_api::wire::{
 use lockgate_api::{Client, ClientError, Exit};
 use lockgate_evidence::statement::Statement;
 use lockgate_evidence::{Format, component, report};
-use lockgate_ledger::detached;
+use lockgate_ledger::entry::EvidenceForm;
+use lockgate_ledger::{detached, signed};
 use lockgate_model::facts::Claim;
 use lockgate_model::{Digest, Limits, PersonId, ReleaseName, SignerName};
 use lockgate_policy::EvidenceKind;
 use lockgate_sign::dsse::Envelope;
-use lockgate_sigstore::{Bundle, Content, container};
+use lockgate_sigstore::{Bundle, Content, ImageSignature, container};
 
 use crate::cli::{self, EvidenceArgs};
 use crate::commands::verify::hash_file;
@@ -337,17 +338,17 @@ fn report_kind(path: &Path, format: Option<&str>) -> Option<&'static str> {
 
 /// What a signature is evidence of; `None` where it does not read. Whether it is good is not asked.
 fn signed_kind(bytes: &[u8]) -> Option<&'static str> {
-    if Bundle::announced(bytes, &Limits::DEFAULT) {
-        let bundle = Bundle::parse(bytes, &Limits::DEFAULT).ok()?;
-        return match bundle.content() {
+    match signed::form_of(bytes) {
+        EvidenceForm::Sigstore => match Bundle::parse(bytes, &Limits::DEFAULT).ok()?.content() {
             Content::Envelope(envelope) => statement_kind(envelope),
             Content::Message { digest, .. } => digest.map(|_| "signature"),
-        };
+        },
+        EvidenceForm::ImageSignature => ImageSignature::parse(bytes, &Limits::DEFAULT).ok().map(|_| "signature"),
+        EvidenceForm::Minisign => detached::minisign_of(bytes).ok()?.subject().map(|_| "signature"),
+        EvidenceForm::Envelope | EvidenceForm::Report { .. } => {
+            statement_kind(&Envelope::parse(bytes, &Limits::DEFAULT).ok()?)
+        }
     }
-    if detached::is_minisign(bytes) {
-        return detached::minisign_of(bytes).ok()?.subject().map(|_| "signature");
-    }
-    statement_kind(&Envelope::parse(bytes, &Limits::DEFAULT).ok()?)
 }
 
 fn statement_kind(envelope: &Envelope) -> Option<&'static str> {

@@ -14,8 +14,8 @@ use lockgate_sign::dsse::Envelope;
 use lockgate_sigstore::minisign::{MinisignKey, MinisignSignature};
 use lockgate_sigstore::outcome::{Level, Log, Signed};
 use lockgate_sigstore::{
-    Bundle, BundleVerifier, Expected, Instance, Item, OfflineVerifier, Outcome, Reason, Refusal, Subject, TrustRoot,
-    split,
+    Bundle, BundleVerifier, Expected, Instance, Item, Material, OfflineVerifier, Outcome, Reason, Refusal, Subject,
+    TrustRoot, split,
 };
 use serde_json::{Value, json};
 
@@ -279,14 +279,17 @@ fn examine(
     match item {
         Item::Bundle(bytes) => found("bundle", bundle(bytes, Subject::Digest(digest)), false),
         Item::Envelope(bytes) => found("envelope", envelope(bytes, digest, key).unwrap_or_else(Outcome::from), true),
-        Item::Image(signature) if signature.image != digest => {
+        Item::Image(_, signature) if signature.image != digest => {
             let detail = format!("the signature is about the image {}", signature.image);
             found("image", Outcome::refused(Reason::ArtifactMismatch, detail), false)
         }
-        Item::Image(signature) => match (&signature.bundle, key) {
+        Item::Image(_, signature) => match (signature.bundle.material(), key) {
             (_, Some(key)) => found("image", by_key(key, &signature.payload, &signature.signature), true),
-            (Some(bytes), None) => found("image", bundle(bytes, Subject::Bytes(&signature.payload)), false),
-            (None, None) => {
+            (Material::Certificate(_), None) => {
+                let subject = Subject::Bytes(&signature.payload);
+                found("image", best(&signature.bundle, subject, expected, roots), false)
+            }
+            (Material::Key { .. }, None) => {
                 let detail = "the signature carries no certificate, and no key was given";
                 found("image", Outcome::refused(Reason::KeyUnknown, detail), false)
             }

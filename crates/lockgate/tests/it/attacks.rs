@@ -221,6 +221,7 @@ fn answer(target: &str, input: &Value) -> Answer {
         "backtest" => Answer::of(backtest(input)),
         "signature" => Answer::of(signatures::verify(input)),
         "minisign" => Answer::of(signatures::verify_minisign(input)),
+        "image-signature" => Answer::of(signatures::verify_image(input)),
         "checkpoint" => Answer::of(checkpoint(&input["vkey"], &input["note"])),
         "proof" => Answer::of(proof(input)),
         "consistency" => Answer::of(consistency(input)),

@@ -107,21 +107,32 @@ fn what_is_shaped_like_a_bundle_is_refused_with_its_media_type() {
 }
 
 #[test]
-fn an_image_signature_is_no_evidence_and_is_checked_by_its_payload() {
+fn an_image_signature_is_evidence_and_is_checked_by_its_payload() {
     let lockgate = signed();
     lockgate.start(&["--demo"]).exits(0);
-    let image = Digest::of(b"image");
-    let payload = json!({ "critical": { "image": { "docker-manifest-digest": image } } }).to_string();
-    let signature = json!({ "Base64Signature": "AQID", "Payload": STANDARD.encode(payload) });
-    lockgate.write("image.json", signature.to_string());
-    let attest = ["attest", "shop/web@1.4.2", "--attestation", "image.json", "--as", "ci"];
-    let command = format!("signature verify --digest {image}");
-    lockgate.run(&attest).refused(2, "SIGNATURE_TYPE").says(&command);
+    lockgate.push("1.4.2", "trivy.json").exits(0);
+    let signature = |image: Digest| {
+        let critical =
+            json!({ "type": "cosign container image signature", "image": { "docker-manifest-digest": image } });
+        let payload = json!({ "critical": critical }).to_string();
+        json!({ "Base64Signature": "AQID", "Payload": STANDARD.encode(payload) }).to_string()
+    };
+    let image = Digest::of(&artifact("1.4.2"));
+    let another = Digest::of(b"another image");
+    lockgate.write("image.json", signature(image));
+    lockgate.write("images.jsonl", format!("{}\n{}\n", signature(image), signature(another)));
+    let attest = |file: &str| lockgate.run(&["attest", "shop/web@1.4.2", "--attestation", file, "--as", "ci"]);
+    // What it is worth is told at once, and counts where a gate asks for it.
+    attest("image.json").exits(0).says("SIGNING_KEY_UNKNOWN");
+    attest("images.jsonl").refused(3, "SUBJECT_MISMATCH");
+    lockgate.write("not.json", signature(image).replace("\"AQID\"", "\"A\""));
+    attest("not.json").refused(2, "SIGNATURE_MALFORMED").says("not.json");
     let check = |digest: Digest, reason: &str| {
         let digest = digest.to_string();
         let verify = ["signature", "verify", "--digest", digest.as_str(), "--signature", "image.json"];
         lockgate.run(&[&verify[..], &["--key", "key.pem"]].concat()).refused(3, reason);
+        lockgate.run(&verify).exits(3);
     };
     check(image, "SIGNATURE_INVALID");
-    check(Digest::of(b"another image"), "ARTIFACT_MISMATCH");
+    check(another, "ARTIFACT_MISMATCH");
 }

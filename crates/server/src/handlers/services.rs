@@ -138,6 +138,7 @@ fn evidence_line(record: &EvidenceRecord) -> EvidenceLine {
         form: match &record.event.form {
             EvidenceForm::Envelope => "envelope".to_owned(),
             EvidenceForm::Sigstore => "sigstore bundle".to_owned(),
+            EvidenceForm::ImageSignature => "image signature".to_owned(),
             EvidenceForm::Minisign => "minisign signature".to_owned(),
             EvidenceForm::Report { format, .. } => format.clone(),
         },

@@ -142,6 +142,7 @@ fn envelopes(samples: &Samples, story: &Story) -> Result<Vec<Target>> {
 fn sigstore() -> Result<Vec<Target>> {
     let made = folder(SIGSTORE, ".json")?;
     let bundles = [made.clone(), vectors("sigstore-conformance")?].concat();
+    let images = folder("crates/sigstore/testdata", ".json")?;
     let roots = Instance::ALL.map(|instance| instance.root().map(|root| root.text().as_bytes().to_vec()));
     let roots = roots.into_iter().collect::<std::result::Result<Vec<_>, _>>()?;
     let trusted = made.iter().find_map(|bytes| TrustRoot::parse(bytes, &Limits::DEFAULT).ok());
@@ -158,7 +159,9 @@ fn sigstore() -> Result<Vec<Target>> {
     let signature = format!("untrusted comment: x\n{signed}\ntrusted comment: v1\n{global}\n");
     let mut all = vec![
         Target::new("sigstore-bundle", bundles.clone(), |input| Outcome::of(&Bundle::parse(input, &Limits::DEFAULT))),
-        Target::new("sigstore-container", bundles.clone(), |input| Outcome::of(&split(input, &Limits::DEFAULT))),
+        Target::new("sigstore-container", [bundles.clone(), images].concat(), |input| {
+            Outcome::of(&split(input, &Limits::DEFAULT))
+        }),
         Target::new("sigstore-root", [roots, made].concat(), |input| {
             Outcome::of(&TrustRoot::parse_all(input, &Limits::DEFAULT))
         }),

@@ -1,12 +1,17 @@
-//! The targets `signature` and `minisign`: signatures that other tools made, verified under what is pinned.
+//! The targets `signature`, `minisign` and `image-signature`: signatures that other tools made, verified under what is pinned.
 //!
 //! The bundles are of an instance of Sigstore that was made for these cases alone. They stand in
 //! `tests/attacks/base/sigstore`, with the roots of two instances and one key. Detached signatures stand in their cases.
 
+use lockgate_ledger::entry::EvidenceForm;
+use lockgate_ledger::signed::proven;
 use lockgate_model::Digest;
+use lockgate_policy::PolicySet;
 use lockgate_sign::public_key::PublicKey;
 use lockgate_sigstore::minisign::{MinisignKey, MinisignSignature};
-use lockgate_sigstore::{Bundle, BundleVerifier as _, Expected, OfflineVerifier, Outcome, Refusal, Subject, TrustRoot};
+use lockgate_sigstore::{
+    Bundle, BundleVerifier as _, Expected, ImageSignature, OfflineVerifier, Outcome, Refusal, Subject, TrustRoot,
+};
 use serde_json::Value;
 
 use super::{Answer, LIMITS, bytes, folder, read, text};
@@ -48,6 +53,28 @@ pub fn verify_minisign(input: &Value) -> Result<(), Answer> {
     match signature.subject() == Some(Digest::of(&artifact(version))) {
         true => Ok(()),
         false => Err(Answer::refused("SUBJECT_MISMATCH", "about another artifact")),
+    }
+}
+
+/// Verifies an image's signature about the artifact of [`VERSION`] under a policy set that pins a key, as a decision does.
+pub fn verify_image(input: &Value) -> Result<(), Answer> {
+    let mut files = PolicySet::starter("starter").unwrap();
+    let key = text(&input["key"]);
+    let trust = format!("[[signer]]\nname = \"own\"\nkey = \"\"\"\n{key}\"\"\"\nsigns = [\"signature\"]\n");
+    files.insert("trust.toml".to_owned(), trust);
+    let policy = PolicySet::from_files(files).unwrap_or_else(|errors| panic!("{errors:#?}"));
+    let signature = text(&input["signature"]).into_bytes();
+    let image = ImageSignature::parse(&signature, LIMITS)
+        .map_err(|refusal| Answer::refused(refusal.reason.code(), refusal))?
+        .image;
+    let (signers, fact) = proven(&EvidenceForm::ImageSignature, &signature, &policy).unwrap();
+    if signers.is_empty() {
+        return Err(Answer::refused(&fact.code, "nobody who is pinned signed it"));
+    }
+    let version = input["artifact"].as_str().unwrap_or(VERSION);
+    match image == Digest::of(&artifact(version)) {
+        true => Ok(()),
+        false => Err(Answer::refused("SUBJECT_MISMATCH", "about another image")),
     }
 }
 

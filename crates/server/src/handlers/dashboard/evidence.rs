@@ -9,9 +9,11 @@ use lockgate_engine::{Engine, Fault, Kind};
 use lockgate_evidence::sbom::Component;
 use lockgate_evidence::statement::Statement;
 use lockgate_evidence::{component, report};
-use lockgate_ledger::detached;
+use lockgate_ledger::contents::{Said, read_evidence};
+use lockgate_ledger::entry::EvidenceForm;
 use lockgate_ledger::facts::is_statement_type;
 use lockgate_ledger::release_diff::severity_word;
+use lockgate_ledger::signed;
 use lockgate_model::facts::{Claim, Finding};
 use lockgate_model::{Digest, Limits, PersonId};
 use lockgate_policy::{Proof, TrustedSigner};
@@ -119,22 +121,37 @@ fn described(
                 is_statement_type(&envelope.payload_type).then(|| Statement::parse(&envelope.payload, limits));
             statement.and_then(Result::ok).map(|statement| component::read_statement(&statement, limits))
         }
-        Err(_) if detached::is_minisign(bytes) => {
-            evidence.form = "minisign signature".to_owned();
-            let (signers, _) = detached::proven(bytes, &engine.governance()?.policy);
-            evidence.signers = signers.iter().map(ToString::to_string).collect();
-            None
+        Err(_) => {
+            let form = signed::form_of(bytes);
+            match signed::proven(&form, bytes, &engine.governance()?.policy) {
+                Some((signers, _)) => {
+                    evidence.form = made_by_others(&form).to_owned();
+                    evidence.signers = signers.iter().map(ToString::to_string).collect();
+                    let Said { claim, components, .. } = read_evidence(&form, bytes);
+                    Some((claim, components))
+                }
+                None => report::detect(bytes).and_then(|format| {
+                    evidence.form = format!("{format} report");
+                    component::read_report(format, bytes, limits).ok()
+                }),
+            }
         }
-        Err(_) => report::detect(bytes).and_then(|format| {
-            evidence.form = format!("{format} report");
-            component::read_report(format, bytes, limits).ok()
-        }),
     };
     if let Some((claim, components)) = read {
         evidence.claim = Some(said(&claim)?);
         evidence.listed = listed(&claim, &components, words);
     }
     Ok(evidence)
+}
+
+/// Words for a form of signed evidence that other tools make.
+fn made_by_others(form: &EvidenceForm) -> &'static str {
+    match form {
+        EvidenceForm::Sigstore => "Sigstore bundle",
+        EvidenceForm::ImageSignature => "image signature",
+        EvidenceForm::Minisign => "minisign signature",
+        EvidenceForm::Envelope | EvidenceForm::Report { .. } => "bytes",
+    }
 }
 
 /// What it lists, as far as it has these words.

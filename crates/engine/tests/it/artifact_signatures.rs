@@ -1,12 +1,16 @@
-//! Signatures of minisign as evidence: the signer's comment names the artifact, and a gate asks for a pinned key.
+//! Signatures of artifacts as evidence: the signer's own words name the artifact, and a gate asks for a pinned key.
 //!
-//! The signatures were made with minisign 0.11, of which nobody kept the keys, over what [`World`] publishes as
-//! `shop/web@1.0.0`.
+//! Those of minisign were made with its version 0.11, by keys that nobody kept, over what [`World`] publishes as
+//! `shop/web@1.0.0`; those of images are made here.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use lockgate_engine::Fault;
 use lockgate_engine::attest::{Checked, Evidence, Form, attest, check};
 use lockgate_engine::bodies::Upload;
 use lockgate_model::facts::{EvidenceFact, Facts, Origin, SignatureClass};
+use lockgate_sign::attestation_key::AttestationKey;
+use serde_json::json;
 
 use crate::world::{World, person};
 
@@ -37,11 +41,19 @@ RUR+fJKKzS7AOz3E3K1At5QvBmB9fmXLXe2KGRLaJll62YNvCIks3/RcHvMmA2Zk/8E8qzHX1vapsi0c
 trusted comment: timestamp:1795307831	file:eng	hashed\n\
 T4qvttxPn+JInBuSAVGu3DeRcY7xshIjpIXAqtKLEf2hvVgBFjBHuju22A4wGXLREDnBXzljbmW5MflScmhxDQ==\n";
 
+/// What the signatures are of.
+const ARTIFACT: &str = "sha256:ec84a949f988636db7e38e587a1e29afa3c9397d4737e045a53d8571862d1a13";
+
 /// The starter policy set with a gate for `dev` that asks for the key.
 fn world() -> World {
+    world_with(&format!("minisign = \"{KEY}\""))
+}
+
+/// The same for another key, as `trust.toml` pins it.
+fn world_with(pinned: &str) -> World {
     World::new(|path, text| match path {
         "trust.toml" => {
-            format!("{text}\n[[signer]]\nname = \"boxes\"\nminisign = \"{KEY}\"\nsigns = [\"signature\"]\n")
+            format!("{text}\n[[signer]]\nname = \"boxes\"\n{pinned}\nsigns = [\"signature\"]\n")
         }
         "gates/evidence.toml" => format!(
             "{text}\n[[gate]]\nname = \"signed\"\nkind = \"signature\"\nenvironments = [\"dev\"]\n\
@@ -64,7 +76,10 @@ fn hand_in(world: &World, release: &str, text: &str) -> Result<(), Fault> {
 
 /// What the gate says after these signatures, and what is known of the last.
 fn judged(signatures: &[&str]) -> (String, String, EvidenceFact) {
-    let mut world = world();
+    judged_in(world(), signatures)
+}
+
+fn judged_in(mut world: World, signatures: &[&str]) -> (String, String, EvidenceFact) {
     world.push(RELEASE);
     for text in signatures {
         hand_in(&world, RELEASE, text).unwrap();
@@ -121,4 +136,37 @@ fn what_cannot_be_bound_is_refused_when_it_is_handed_in() {
     check(&GOOD.replace("RUR+", "RUR"), "SIGNATURE_MALFORMED");
     check(&GOOD.replace("RUR+", "RVR+"), "SIGNATURE_UNSUPPORTED");
     check("-----BEGIN PGP SIGNATURE-----\n\niHUE\n-----END PGP SIGNATURE-----\n", "SIGNATURE_UNSUPPORTED");
+}
+
+/// A signature over a payload that names an image, as `cosign download signature` prints one.
+fn of_image(key: &AttestationKey, image: &str) -> String {
+    let critical = json!({
+        "type": "cosign container image signature",
+        "image": { "docker-manifest-digest": image },
+        "identity": { "docker-reference": "registry.example/shop/web" },
+    });
+    let payload = json!({ "critical": critical, "optional": null }).to_string();
+    let signature = STANDARD.encode(key.sign(payload.as_bytes()).unwrap());
+    json!({ "Base64Signature": signature, "Payload": STANDARD.encode(payload), "Cert": null }).to_string()
+}
+
+#[test]
+fn a_signature_of_an_image_by_a_pinned_key_satisfies_the_gate() {
+    let [key, other] = [(); 2].map(|()| AttestationKey::generate().unwrap());
+    let world = || world_with(&format!("key = \"\"\"\n{}\"\"\"", key.public().to_pem()));
+    let (reason, found, fact) = judged_in(world(), &[&of_image(&other, ARTIFACT), &of_image(&key, ARTIFACT)]);
+    assert_eq!(reason, "SATISFIED", "{found}");
+    assert_eq!(fact.origin, Origin::Signed { signers: vec!["boxes".parse().unwrap()] });
+    assert_eq!(fact.artifacts, [ARTIFACT.parse().unwrap()]);
+    assert_eq!(fact.signature.unwrap().class, SignatureClass::WithoutLog);
+    let (reason, found, fact) = judged_in(world(), &[&of_image(&other, ARTIFACT)]);
+    assert_eq!((reason.as_str(), fact.signature.unwrap().code.as_str()), ("SIGNER_UNTRUSTED", "SIGNING_KEY_UNKNOWN"));
+    assert!(found.contains("app"), "{found}");
+
+    let world = world();
+    world.push(RELEASE);
+    let check = |text: &str, code: &str| assert_eq!(hand_in(&world, RELEASE, text).unwrap_err().code, code, "{text}");
+    check(&of_image(&key, &ARTIFACT.replace("ec84", "ec85")), "SUBJECT_MISMATCH");
+    check(&of_image(&key, "sha256:ec84"), "SIGNATURE_MALFORMED");
+    check(&of_image(&key, ARTIFACT).replace("Payload\":\"", "Payload\":\"!"), "SIGNATURE_MALFORMED");
 }
