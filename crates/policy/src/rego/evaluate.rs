@@ -1,7 +1,8 @@
-//! Evaluation: modules on facts, on a thread of their own, within a budget.
+//! Evaluation: modules on facts, on threads of their own, within a budget.
 //!
-//! The thread has a stack that no module of the allowed size uses up, and what panics there is an answer like any other
-//! error. What the budget cannot stop, because one step of the interpreter takes too long, ends by patience.
+//! A thread has a stack that no module of the allowed size uses up, and what panics there is an answer like any other
+//! error. What the budget cannot stop, because one step of the interpreter takes too long, ends by patience. Each question
+//! is answered with a whole budget and on the same input, so that nobody can tell which thread answered it.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -19,6 +20,11 @@ use super::budget;
 use super::verdict::{self, Answer};
 use super::{STACK_BYTES, THREAD, allowed, place};
 
+/// How many threads answer the questions of one decision at most.
+const THREADS: usize = 2;
+/// How many questions are worth a thread: to begin one takes about as long as to answer so many short ones.
+const QUESTIONS_A_THREAD: usize = 3;
+
 /// After how long whoever waits looks, and gives up when no answer has come since: two hundred times what the budget is
 /// sized for.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -32,7 +38,7 @@ pub(crate) struct Question {
     pub(crate) parameters: String,
 }
 
-/// Answers on their way, from a thread of their own.
+/// Answers on their way, from threads of their own.
 #[derive(Debug)]
 pub(super) struct Pending {
     asked: usize,
@@ -52,10 +58,12 @@ struct Exchange {
 /// How far the answers have come.
 #[derive(Debug, Default)]
 struct Progress {
-    /// In the order of the questions.
-    answers: Vec<Answer>,
-    /// Whether nothing more comes.
-    ended: bool,
+    /// How many questions a thread has taken.
+    taken: usize,
+    /// With the places of their questions.
+    answers: BTreeMap<usize, Answer>,
+    /// How many threads are not at their end.
+    working: usize,
 }
 
 impl Exchange {
@@ -63,12 +71,23 @@ impl Exchange {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until nothing more comes, or the next answer takes too long; gives what has come, and what stands for the rest.
-    fn wait(&self) -> (Vec<Answer>, Answer) {
+    /// The next of so many questions, for one thread alone; none where nobody waits any more.
+    fn take(&self, asked: usize) -> Option<usize> {
         let mut progress = self.progress();
-        while !progress.ended {
+        let next = progress.taken;
+        if next >= asked || self.stop.load(Ordering::Relaxed) {
+            return None;
+        }
+        progress.taken = next.saturating_add(1);
+        Some(next)
+    }
+
+    /// Waits until nothing more comes, or the next answer takes too long; gives what has come, and what stands for the rest.
+    fn wait(&self) -> (BTreeMap<usize, Answer>, Answer) {
+        let mut progress = self.progress();
+        while progress.working > 0 {
             let known = progress.answers.len();
-            let waited = self.ended.wait_timeout_while(progress, PATIENCE, |progress| !progress.ended);
+            let waited = self.ended.wait_timeout_while(progress, PATIENCE, |progress| progress.working > 0);
             let (since, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
             progress = since;
             if timeout.timed_out() && progress.answers.len() == known {
@@ -91,10 +110,9 @@ impl Pending {
     pub(super) fn answers(self) -> Vec<Answer> {
         let (mut answers, rest) = match &self.coming {
             Ok(exchange) => exchange.wait(),
-            Err(answer) => (Vec::new(), answer.clone()),
+            Err(answer) => (BTreeMap::new(), answer.clone()),
         };
-        answers.resize(self.asked, rest);
-        answers
+        (0..self.asked).map(|place| answers.remove(&place).unwrap_or_else(|| rest.clone())).collect()
     }
 }
 
@@ -107,7 +125,7 @@ impl Drop for Pending {
     }
 }
 
-/// Begins to answer every question on one input, an object, which is made while the thread gets ready; where there is
+/// Begins to answer every question on one input, an object, which is made while the threads get ready; where there is
 /// none, the same answer stands for all.
 pub(super) fn ask(
     modules: &Arc<Prepared>,
@@ -115,17 +133,29 @@ pub(super) fn ask(
     input: impl FnOnce() -> Result<Value, Answer>,
 ) -> Pending {
     let asked = questions.len();
-    let exchange = Arc::new(Exchange::default());
-    let (modules, answers) = (Arc::clone(modules), Ending(Arc::clone(&exchange)));
-    let (give, given) = channel::<Value>();
-    let begun = on_a_thread(move || answer_all(&modules, &questions, || given.recv().ok(), answers));
-    if let Err(error) = begun {
+    let (exchange, questions) = (Arc::new(Exchange::default()), Arc::new(questions));
+    let mut givers = Vec::new();
+    let mut begun = Ok(());
+    for _ in 0..asked.div_ceil(QUESTIONS_A_THREAD).min(THREADS) {
+        let (modules, questions) = (Arc::clone(modules), Arc::clone(&questions));
+        let (give, given) = channel::<Value>();
+        let work = Work::on(&exchange);
+        begun = on_a_thread(move || answer_all(&modules, &questions, || given.recv().ok(), work));
+        if begun.is_err() {
+            break;
+        }
+        givers.push(give);
+    }
+    // One thread answers everything, if it has to.
+    if let (Err(error), true) = (begun, givers.is_empty()) {
         return Pending::all(asked, failed(format!("no thread to evaluate on: {error}")));
     }
     match input() {
         Ok(input) => {
-            // A thread that is gone gives no answers, which is told where they are waited for.
-            let _ = give.send(input);
+            for give in givers {
+                // A thread that is gone gives no answers, which is told where they are waited for.
+                let _ = give.send(input.clone());
+            }
             Pending { asked, coming: Ok(exchange) }
         }
         Err(answer) => Pending::all(asked, answer),
@@ -136,27 +166,37 @@ fn on_a_thread(work: impl FnOnce() + Send + 'static) -> io::Result<()> {
     Builder::new().name(THREAD.to_owned()).stack_size(STACK_BYTES).spawn(work).map(drop)
 }
 
-/// Tells whoever waits that nothing more comes, however the thread ends.
-struct Ending(Arc<Exchange>);
+/// A thread's part in an exchange; tells whoever waits when no thread is left, however this one ends.
+struct Work(Arc<Exchange>);
 
-impl Drop for Ending {
-    fn drop(&mut self) {
-        self.0.progress().ended = true;
-        self.0.ended.notify_one();
+impl Work {
+    fn on(exchange: &Arc<Exchange>) -> Self {
+        let mut progress = exchange.progress();
+        progress.working = progress.working.saturating_add(1);
+        drop(progress);
+        Self(Arc::clone(exchange))
     }
 }
 
-/// Answers one question after another, until nobody waits for answers any more.
-fn answer_all(modules: &Prepared, questions: &[Question], input: impl FnOnce() -> Option<Value>, answers: Ending) {
-    let exchange = &answers.0;
+impl Drop for Work {
+    fn drop(&mut self) {
+        let mut progress = self.0.progress();
+        progress.working = progress.working.saturating_sub(1);
+        if progress.working == 0 {
+            self.0.ended.notify_one();
+        }
+    }
+}
+
+/// Answers one question after another, until all are taken or nobody waits for answers any more.
+fn answer_all(modules: &Prepared, questions: &[Question], input: impl FnOnce() -> Option<Value>, work: Work) {
+    let exchange = &work.0;
     // Copied before the input is waited for; where that fails, each question fails with the reason.
     let copied = catch_unwind(AssertUnwindSafe(|| modules.engine().ok()));
     let mut ready: Option<Engine> = copied.ok().flatten();
     let Some(input) = input() else { return };
-    for question in questions {
-        if exchange.stop.load(Ordering::Relaxed) {
-            return;
-        }
+    while let Some(place) = exchange.take(questions.len()) {
+        let Some(question) = questions.get(place) else { return };
         let taken = ready.take();
         let attempt = catch_unwind(AssertUnwindSafe(|| {
             let mut engine = match taken {
@@ -178,10 +218,10 @@ fn answer_all(modules: &Prepared, questions: &[Question], input: impl FnOnce() -
                 failed("the interpreter broke off: a built-in function cannot deal with what it was given".to_owned())
             }
         };
-        exchange.progress().answers.push(answer);
+        exchange.progress().answers.insert(place, answer);
     }
     // Before the input and the engine: nobody waits for their memory to be given back.
-    drop(answers);
+    drop(work);
 }
 
 /// An engine with every module and every charge, which has seen no input; every decision begins with a copy of it.
@@ -268,15 +308,24 @@ mod tests {
     #[test]
     fn what_nobody_answered_has_failed() {
         let exchange = Arc::new(Exchange::default());
-        let ending = Ending(Arc::clone(&exchange));
+        let works = [Work::on(&exchange), Work::on(&exchange)];
         let pending = Pending { asked: 3, coming: Ok(Arc::clone(&exchange)) };
         let waiting = std::thread::spawn(|| pending.answers());
-        exchange.progress().answers.push(Answer::Denials(Vec::new()));
-        drop(ending);
+        exchange.progress().answers.insert(1, Answer::Denials(Vec::new()));
+        drop(works);
         let broken = failed("the evaluation broke off".to_owned());
-        assert_eq!(waiting.join().unwrap(), [Answer::Denials(Vec::new()), broken.clone(), broken]);
+        assert_eq!(waiting.join().unwrap(), [broken.clone(), Answer::Denials(Vec::new()), broken]);
         let refused = failed("no input".to_owned());
         assert_eq!(Pending::all(2, refused.clone()).answers(), [refused.clone(), refused]);
+    }
+
+    #[test]
+    fn each_question_is_taken_once_and_none_when_nobody_waits() {
+        let exchange = Exchange::default();
+        let taken: Vec<_> = (0..4).map(|_| exchange.take(3)).collect();
+        assert_eq!(taken, [Some(0), Some(1), Some(2), None]);
+        exchange.stop.store(true, Ordering::Relaxed);
+        assert_eq!(exchange.take(9), None);
     }
 
     #[test]
