@@ -13,6 +13,8 @@ mod clock;
 #[cfg(test)]
 mod consents;
 #[cfg(test)]
+mod cut;
+#[cfg(test)]
 mod drift;
 #[cfg(test)]
 mod emergency;
