@@ -1,5 +1,7 @@
 //! Waive: a signed, scoped, expiring exception to one finding of one gate, by two people; asked for, granted, ended.
 
+use std::collections::BTreeSet;
+
 use lockgate_ledger::entry::WaiverGranted;
 use lockgate_ledger::governance::Governance;
 use lockgate_ledger::waiver::{Waiver, WaiverRequested, WaiverRevoked};
@@ -9,6 +11,7 @@ use lockgate_policy::{Object, Permission};
 use serde_json::json;
 
 use crate::authorise::{may_read, permit};
+use crate::bodies::StoreBodies;
 use crate::engine::Engine;
 use crate::environment;
 use crate::fault::{Fault, Kind};
@@ -77,14 +80,29 @@ pub fn revoke(by: &PersonId, event: WaiverRevoked) -> Result<Submission, Fault> 
     }))
 }
 
-/// Every waiver and request that somebody may read, newest first.
+/// Every waiver and request that somebody may read, newest first, each with the reason code why it does not count although
+/// it was granted and has not ended: the policy set allows it no longer, or its vulnerability is exploited. A snapshot of
+/// the KEV catalogue that is damaged hides no waiver.
 ///
 /// # Errors
 /// `LEDGER_EMPTY`.
-pub fn waivers_for(engine: &Engine, principal: &PersonId) -> Result<Vec<Waiver>, Fault> {
+pub fn waivers_for(engine: &Engine, principal: &PersonId) -> Result<Vec<(Waiver, Option<&'static str>)>, Fault> {
     let governance = engine.governance()?;
     let readable = |known: &&Waiver| is_readable(&governance, principal, known);
-    Ok(governance.waivers().iter().rev().filter(readable).cloned().collect())
+    let known: Vec<Waiver> = governance.waivers().iter().rev().filter(readable).cloned().collect();
+    let name = |known: &Waiver| known.asked.finding.to_ascii_uppercase();
+    let names = known.iter().filter(|known| known.granted.is_some()).map(name).collect();
+    let read = governance.exploited(&names, &StoreBodies(engine.store()), &engine.inner().claims);
+    let exploited = read.unwrap_or_else(|error| {
+        tracing::warn!(code = error.code, "the newest snapshot of the KEV catalogue cannot be read");
+        BTreeSet::new()
+    });
+    let void = |known: &Waiver| {
+        let (asked, granted) = (&known.asked, known.granted.as_ref()?);
+        let exploited = exploited.contains(&name(known));
+        governance.policy.waiver_void(&asked.gate, granted.time, asked.expires_at, exploited)
+    };
+    Ok(known.into_iter().map(|known| (void(&known), known)).map(|(void, known)| (known, void)).collect())
 }
 
 fn is_readable(governance: &Governance, principal: &PersonId, known: &Waiver) -> bool {

@@ -40,6 +40,12 @@ pub fn is_streamed(format: Format, size_bytes: u64) -> bool {
 #[derive(Debug, Default)]
 pub struct ClaimCache(Mutex<Remembered>, SnapshotCache);
 
+impl ClaimCache {
+    pub(crate) fn snapshots(&self) -> &SnapshotCache {
+        &self.1
+    }
+}
+
 /// What is remembered, and in which order it was read: the oldest is forgotten first, one at a time.
 #[derive(Debug, Default)]
 struct Remembered {

@@ -16,6 +16,7 @@ use lockgate_model::{Digest, EntryIndex, EnvName, Limits, PersonId, ServiceName,
 use lockgate_policy::Permission;
 
 use crate::bodies::{Bodies, required};
+use crate::facts::ClaimCache;
 use crate::governance::Governance;
 use crate::state::ApplyError;
 
@@ -211,6 +212,21 @@ impl Governance {
         }
         self.feeds.0.push(Feed { event: event.clone(), index, time, by: by.clone() });
         Ok(())
+    }
+
+    /// Which of these vulnerabilities, in upper case, the newest snapshot of the KEV catalogue lists; none where nobody
+    /// recorded one.
+    ///
+    /// # Errors
+    /// As [`Snapshot::read`], and `FEED_MISMATCH` when the bytes say otherwise than the entry.
+    pub fn exploited(
+        &self,
+        names: &BTreeSet<String>,
+        bodies: &dyn Bodies,
+        cache: &ClaimCache,
+    ) -> Result<BTreeSet<String>, ApplyError> {
+        let Some(newest) = self.feed(FeedKind::Kev) else { return Ok(BTreeSet::new()) };
+        Ok(feed_fact(newest, names, bodies, cache.snapshots())?.kev.into_keys().collect())
     }
 
     /// The newest snapshots of the feeds that the policy set asks for a service into an environment, each with its rows

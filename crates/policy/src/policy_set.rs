@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use lockgate_model::facts::FeedKind;
 use lockgate_model::json::{self, Numbers};
 use lockgate_model::{
-    Digest, EnvName, GateName, GroupName, Limits, RoleName, ServiceName, SignerName, Span, canonical,
+    Digest, EnvName, GateName, GroupName, Limits, RoleName, ServiceName, SignerName, Span, UnixMillis, canonical,
 };
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +15,7 @@ use crate::binding::Binding;
 use crate::check;
 use crate::environment::Environment;
 use crate::error::PolicyError;
+use crate::explain::Reason;
 use crate::gate::Gate;
 use crate::lint;
 use crate::pattern::Pattern;
@@ -27,6 +28,7 @@ use crate::source::SourceFile;
 use crate::starter;
 use crate::suggestion::did_you_mean;
 use crate::trust::TrustedSigner;
+use crate::waivers::lasts_longer;
 use crate::wording;
 
 /// The name that stands for the policy set itself in a decision, and so for no gate.
@@ -195,8 +197,30 @@ impl PolicySet {
 
     /// The feeds that gates for this service and environment ask, so that facts need their newest snapshots.
     pub fn feeds_for(&self, environment: &EnvName, service: &ServiceName) -> BTreeSet<FeedKind> {
-        let waivers_end = self.settings.waivers.as_ref().is_some_and(|rules| rules.end_on_kev);
+        let waivers_end = self.waivers_end_with_kev();
         self.gates_for(environment, service).iter().flat_map(|gate| gate.kind.feeds(waivers_end)).collect()
+    }
+
+    fn waivers_end_with_kev(&self) -> bool {
+        self.settings.waivers.as_ref().is_some_and(|rules| rules.end_on_kev)
+    }
+
+    /// Why a waiver of a gate does not count although it was granted and has not ended: the reason code of the gate that
+    /// says so. `exploited` says that what it is for is known to be exploited.
+    pub fn waiver_void(
+        &self,
+        gate: &GateName,
+        granted_at: UnixMillis,
+        expires_at: UnixMillis,
+        exploited: bool,
+    ) -> Option<&'static str> {
+        let gate = self.gates.iter().find(|known| known.name == *gate)?;
+        let rules = self.settings.waivers.as_ref();
+        if exploited && gate.kind.ends_waivers_with_kev(self.waivers_end_with_kev()) {
+            return Some(Reason::WaiverEndedKev.as_str());
+        }
+        let too_long = rules.is_some_and(|rules| lasts_longer(rules.max_days, granted_at, expires_at));
+        too_long.then_some(Reason::WaiverTooLong.as_str())
     }
 
     /// For how long back gates for this service and environment ask for what other services were let in there, so that

@@ -324,6 +324,7 @@ mod tests {
             waiver: 9,
             request: Some(9),
             state: "asked".to_owned(),
+            void: None,
             asked: WaiverRequest {
                 gate: "vulnerabilities".parse().unwrap(),
                 finding: "CVE-2099-10001".to_owned(),

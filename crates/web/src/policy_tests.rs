@@ -75,6 +75,7 @@ fn waiver() -> WaiverRow {
         waiver: 40,
         request: None,
         state: "open".to_owned(),
+        void: None,
         asked: WaiverRequest {
             gate: "scan".parse().unwrap(),
             finding: h(),

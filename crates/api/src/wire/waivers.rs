@@ -67,8 +67,11 @@ pub struct WaiverRow {
     /// The entry that asked for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<u64>,
-    /// `asked`, `open`, `over` or `revoked`.
+    /// `asked`, `open`, `void`, `over` or `revoked`.
     pub state: String,
+    /// Of a `void` one, which was granted, has not ended and does not count: the reason code that its gate gives.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub void: Option<String>,
     /// What was asked for, with the asker's signature.
     pub asked: WaiverRequest,
     /// Who granted it.

@@ -240,7 +240,7 @@ fn scope_text(
 
 fn list(world: &World, all: bool) -> Outcome {
     let mut rows: Vec<WaiverRow> = world.signed_in()?.get("/v1/waivers")?;
-    rows.retain(|row| all || matches!(row.state.as_str(), "asked" | "open"));
+    rows.retain(|row| all || matches!(row.state.as_str(), "asked" | "open" | "void"));
     world.terminal.show(&rows, || {
         if rows.is_empty() {
             return "nothing is waived, and nobody asks for it".to_owned();
@@ -250,6 +250,7 @@ fn list(world: &World, all: bool) -> Outcome {
             let state = match (row.state.as_str(), &row.granted_by, &row.ended_by) {
                 ("asked", ..) => format!("asked by {}", asked.asked_by),
                 ("open", Some(by), _) => format!("granted by {by}"),
+                ("void", ..) => format!("does not count: {}", row.void.as_deref().unwrap_or_default()),
                 ("revoked", _, Some(by)) => format!("revoked by {by}"),
                 (state, ..) => state.to_owned(),
             };
@@ -326,6 +327,7 @@ mod tests {
             waiver,
             request: Some(1),
             state: state.to_owned(),
+            void: None,
             asked: WaiverRequest {
                 gate: "vulnerabilities".parse().unwrap(),
                 finding: "CVE-2026-1".to_owned(),

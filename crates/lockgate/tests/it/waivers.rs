@@ -80,6 +80,7 @@ fn a_waiver_that_is_revoked_counts_no_more() {
     let entry = asked(&lockgate, "CVE-2099-10001", &["--for", "60d"]);
     lockgate.run(&["waive", "grant", &entry, "--as", "sam", "--yes"]).exits(0);
     assert_eq!(gate(&lockgate, 5)["outcome"], "waived");
+    assert_eq!(lockgate.json(&["waive", "list"], 0)[0]["state"], "open");
     // Nothing warns about what ends in 60 days.
     assert!(!lockgate.run(&["status"]).exits(0).stderr.contains("the waiver of"));
     let waiver = lockgate.json(&["waive", "list"], 0)[0]["waiver"].as_u64().unwrap().to_string();
@@ -130,6 +131,7 @@ fn a_waiver_lasts_as_long_as_the_policy_set_allows() {
     lockgate.run(&["policy", "activate", "short", "--reason", "shorter waivers", "--yes", "--as", "sam"]).exits(0);
     let failed = gate(&lockgate, 3);
     assert_eq!((&failed["outcome"], &failed["reason"]), (&json!("fail"), &json!("WAIVER_TOO_LONG")));
+    assert_eq!(lockgate.json(&["waive", "list"], 0)[0]["void"], "WAIVER_TOO_LONG");
     ask(&lockgate, "CVE-2099-10001", &[&RELEASE[..], &["--for", "30d"]].concat()).refused(2, "WAIVER_TOO_LONG");
     ask(&lockgate, "CVE-2099-10001", &[&RELEASE[..], &["--for", "14d"]].concat()).exits(0);
 }
@@ -160,4 +162,7 @@ fn a_waiver_ends_by_itself_once_its_vulnerability_is_exploited() {
     record(1, "CVE-2099-10001");
     let ended = gate(&lockgate, 3);
     assert_eq!((&ended["outcome"], &ended["reason"]), (&json!("fail"), &json!("WAIVER_ENDED_KEV")));
+    let listed = &lockgate.json(&["waive", "list"], 0)[0];
+    assert_eq!((&listed["state"], &listed["void"]), (&json!("void"), &json!("WAIVER_ENDED_KEV")));
+    lockgate.run(&["waive", "list"]).exits(0).says("does not count: WAIVER_ENDED_KEV");
 }

@@ -239,6 +239,15 @@ impl GateKind {
         }
     }
 
+    /// Whether waivers of it end once what they are for is known to be exploited; `waivers_end` says that the policy set
+    /// wants that of every gate.
+    pub(crate) fn ends_waivers_with_kev(&self, waivers_end: bool) -> bool {
+        match self {
+            Self::Vulnerabilities(config) => waivers_end || config.waivers_end_with_kev,
+            _ => waivers_end,
+        }
+    }
+
     /// For how long back it asks for what other services were let into the same environment.
     pub(crate) fn neighbours_since(&self) -> Option<Span> {
         match self {

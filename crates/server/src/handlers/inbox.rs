@@ -45,7 +45,8 @@ pub fn inbox_reply(engine: &Engine, person: &PersonId, after: Option<PromotionId
     };
     let changes: Vec<ChangeRow> = waiting::changes(engine, person)?.iter().map(row).collect();
     let now = engine.inner().now().max(engine.published().time);
-    let asked = waiting::waivers(engine, person)?.into_iter().filter_map(|known| waivers::row(known, now)).collect();
+    let asked =
+        waiting::waivers(engine, person)?.into_iter().filter_map(|known| waivers::row(known, None, now)).collect();
     let mut suspects: Vec<SuspectRow> = suspects_reply(engine, person, None)?;
     suspects.reverse();
     suspects.truncate(SUSPECTS);

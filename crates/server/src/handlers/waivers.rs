@@ -6,35 +6,40 @@ use lockgate_engine::{Engine, Fault, waive};
 use lockgate_ledger::waiver::{Waiver, WaiverRequested, WaiverRevoked};
 use lockgate_model::{EntryIndex, PersonId, UnixMillis};
 
-use super::write;
+use super::{heavy, write};
 use crate::call::Call;
 use crate::reply;
 
 /// `GET /v1/waivers`: newest first.
 pub async fn list(call: Call) -> Result<Response, Fault> {
-    reply::json(&waivers_reply(call.engine(), &call.person()?)?)
+    let (engine, person) = (call.engine().clone(), call.person()?);
+    reply::json(&heavy(move || waivers_reply(&engine, &person)).await?)
 }
 
 /// The waivers that somebody may know of, newest first: what the API gives, and what the page shows.
 pub fn waivers_reply(engine: &Engine, person: &PersonId) -> Result<Vec<WaiverRow>, Fault> {
     let now = engine.inner().now().max(engine.published().time);
     let known = waive::waivers_for(engine, person)?;
-    Ok(known.into_iter().filter_map(|known| row(known, now)).collect())
+    Ok(known.into_iter().filter_map(|(known, void)| row(known, void, now)).collect())
 }
 
-/// A waiver as it is told at a moment; `None` for one without an entry, of which there is none in a ledger.
-pub(super) fn row(known: Waiver, now: UnixMillis) -> Option<WaiverRow> {
-    let state = match (&known.ended, known.is_waiting(now), known.is_open(now)) {
+/// A waiver as it is told at a moment, with the reason code why one that is open does not count; `None` for one without an
+/// entry, of which there is none in a ledger.
+pub(super) fn row(known: Waiver, void: Option<&str>, now: UnixMillis) -> Option<WaiverRow> {
+    let void = void.filter(|_| known.is_open(now));
+    let state = match (&known.ended, known.is_waiting(now), known.is_open(now), void) {
         (Some(_), ..) => "revoked",
-        (None, true, _) => "asked",
-        (None, false, true) => "open",
-        (None, false, false) => "over",
+        (None, true, ..) => "asked",
+        (None, false, true, Some(_)) => "void",
+        (None, false, true, None) => "open",
+        (None, false, false, _) => "over",
     };
     let asked = known.asked.clone();
     Some(WaiverRow {
         waiver: known.index()?.0,
         request: known.request.map(|index| index.0),
         state: state.to_owned(),
+        void: void.map(str::to_owned),
         asked: WaiverRequest {
             gate: asked.gate,
             finding: asked.finding,

@@ -147,6 +147,10 @@ fn waiver(row: &WaiverRow, rights: &Rights, person: &PersonId, now: UnixMillis) 
                 a href={ "/timeline?before=" (row.waiver.saturating_add(1)) } { "entry " (row.waiver) } " "
                 @match row.state.as_str() {
                     "open" => { span.state.warn { span.icon aria-hidden="true" { "!" } " in force" } },
+                    "void" => {
+                        span.state.bad { span.icon aria-hidden="true" { "✗" } " does not count" } " "
+                        span.quiet { (row.void.as_deref().unwrap_or_default()) }
+                    },
                     _ => { span.state.wait { span.icon aria-hidden="true" { "…" } " asked for" } },
                 }
             }

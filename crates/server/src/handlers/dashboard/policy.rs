@@ -60,7 +60,7 @@ fn view(app: &App, person: &PersonId, asked: Asked, now: UnixMillis) -> Result<P
     let policy = &governance.policy;
     let report = app.policy_reports.of(engine, person)?;
     let mut waivers = waivers_reply(engine, person)?;
-    waivers.retain(|row| matches!(row.state.as_str(), "open" | "asked"));
+    waivers.retain(|row| matches!(row.state.as_str(), "open" | "asked" | "void"));
     let mut feeds = feeds_reply(engine)?;
     feeds.retain(|row| row.newest);
     Ok(PolicyView {
