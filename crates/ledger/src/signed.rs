@@ -1,7 +1,6 @@
 //! Signed evidence: which form its bytes announce, and who verifies that form from its bytes alone.
 
 use lockgate_model::facts::SignatureFact;
-use lockgate_model::json::{self, Numbers};
 use lockgate_model::{Limits, SignerName};
 use lockgate_policy::PolicySet;
 use lockgate_sigstore::{Bundle, ImageSignature};
@@ -10,13 +9,17 @@ use crate::detached::{is_minisign, read_minisign};
 use crate::entry::EvidenceForm;
 use crate::foreign::{ForeignRead, read_bundle, read_image};
 
-/// The form that signed evidence announces; bytes that announce none are for the reader of envelopes to refuse.
+/// The form that signed evidence announces; bytes that announce none are for the reader of envelopes to refuse. No bytes
+/// announce two.
 pub fn form_of(bytes: &[u8]) -> EvidenceForm {
-    match json::read(bytes, &Limits::DEFAULT, Numbers::Any) {
-        Ok(value) if Bundle::announces(&value) => EvidenceForm::Sigstore,
-        Ok(value) if ImageSignature::announces(&value) => EvidenceForm::ImageSignature,
-        Err(_) if is_minisign(bytes) => EvidenceForm::Minisign,
-        _ => EvidenceForm::Envelope,
+    if ImageSignature::announced(bytes, &Limits::DEFAULT) {
+        EvidenceForm::ImageSignature
+    } else if Bundle::announced(bytes, &Limits::DEFAULT) {
+        EvidenceForm::Sigstore
+    } else if is_minisign(bytes) {
+        EvidenceForm::Minisign
+    } else {
+        EvidenceForm::Envelope
     }
 }
 
@@ -52,7 +55,8 @@ mod tests {
         let check = |text: &str, expected: EvidenceForm| assert_eq!(form_of(text.as_bytes()), expected, "{text}");
         check(r#"{"mediaType":"application/vnd.dev.sigstore.bundle.v9+json"}"#, EvidenceForm::Sigstore);
         check(r#"{"Base64Signature":"AQID","Payload":"e30="}"#, EvidenceForm::ImageSignature);
-        check(r#"{"Base64Signature":"AQID","Payload":null}"#, EvidenceForm::Envelope);
+        check(r#"{"Base64Signature":"AQID","Payload":"e30=","payloadType":"x"}"#, EvidenceForm::Envelope);
+        check(r#"{"Base64Signature":"AQID","Payload":"e30=","mediaType":"x"}"#, EvidenceForm::Envelope);
         check("untrusted comment: x\nAQID\ntrusted comment: y\nAQID\n", EvidenceForm::Minisign);
         check(r#"{"payload":"e30=","payloadType":"x","signatures":[]}"#, EvidenceForm::Envelope);
         check("anything", EvidenceForm::Envelope);

@@ -310,7 +310,7 @@ pub struct EvidenceArgs {
     /// Provenance signed by the builder (DSSE envelope or Sigstore bundle, or many of them)
     #[arg(long, value_name = "FILE")]
     pub provenance: Vec<PathBuf>,
-    /// Any other signed statement or signature (DSSE, Sigstore bundle, .intoto.jsonl, GitHub, npm, PyPI, minisign)
+    /// Any other signed statement or signature (DSSE, Sigstore bundle, .intoto.jsonl, cosign, GitHub, npm, PyPI, minisign)
     #[arg(long, value_name = "FILE")]
     pub attestation: Vec<PathBuf>,
 }

@@ -11,6 +11,12 @@ pub struct Limits {
     pub json_body_bytes: usize,
     /// A piece of evidence or a report.
     pub evidence_bytes: u64,
+    /// A DSSE envelope, or a Sigstore bundle: both are read whole.
+    pub envelope_bytes: usize,
+    /// An image's signature of cosign's older form, certificates and all.
+    pub image_signature_bytes: usize,
+    /// The payload of an image's signature.
+    pub image_payload_bytes: usize,
     /// A snapshot of a feed of vulnerabilities: a bundle carries those that its decision used.
     pub feed_bytes: u64,
     /// An artifact.
@@ -94,6 +100,9 @@ impl Limits {
         header_count: 100,
         json_body_bytes: 1024 * 1024,
         evidence_bytes: 256 * 1024 * 1024,
+        envelope_bytes: 16 * 1024 * 1024,
+        image_signature_bytes: 1024 * 1024,
+        image_payload_bytes: 64 * 1024,
         feed_bytes: 64 * 1024 * 1024,
         artifact_bytes: 50 * 1024 * 1024 * 1024,
         json_depth: 64,

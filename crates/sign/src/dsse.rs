@@ -67,8 +67,8 @@ impl Envelope {
     /// [`DsseError`] with the codes of [`json::read`], `ENVELOPE_TOO_LARGE`, `ENVELOPE_FIELD` for a missing or
     /// misshapen field, `ENVELOPE_BASE64`, `NO_SIGNATURE`, or `TOO_MANY_SIGNATURES`.
     pub fn parse(bytes: &[u8], limits: &Limits) -> Result<Self, DsseError> {
-        if bytes.len() as u64 > limits.evidence_bytes {
-            let message = format!("the envelope has {} bytes, more than {}", bytes.len(), limits.evidence_bytes);
+        if bytes.len() > limits.envelope_bytes {
+            let message = format!("the envelope has {} bytes, more than {}", bytes.len(), limits.envelope_bytes);
             return Err(DsseError::new("ENVELOPE_TOO_LARGE", message));
         }
         let value =
@@ -284,7 +284,7 @@ mod tests {
         };
         assert!(parse(2).is_ok());
         assert_eq!(parse(3).unwrap_err().code, "TOO_MANY_SIGNATURES");
-        let small = Limits { evidence_bytes: 10, ..Limits::DEFAULT };
+        let small = Limits { envelope_bytes: 10, ..Limits::DEFAULT };
         assert_eq!(Envelope::parse(&[b' '; 11], &small).unwrap_err().code, "ENVELOPE_TOO_LARGE");
     }
 

@@ -23,8 +23,6 @@ pub const MEDIA_TYPES: [&str; 4] = [
 pub const MEDIA_TYPE_PREFIX: &str = "application/vnd.dev.sigstore.bundle";
 /// The most log entries, and the most timestamps, of one bundle: the same as other clients allow.
 const MOST_PROOFS: usize = 32;
-/// The largest bundle, in bytes (`attestation-formats`, envelope limit).
-const BUNDLE_BYTES: usize = 16 * 1024 * 1024;
 
 /// The fields that say who signed, of which a bundle has one.
 const KINDS: [&str; 3] = ["certificate", "x509CertificateChain", "publicKey"];
@@ -84,9 +82,10 @@ impl Bundle {
         media_type.starts_with(MEDIA_TYPE_PREFIX) || (has("verificationMaterial") && !has("payloadType"))
     }
 
-    /// Whether bytes announce themselves as a Sigstore bundle; what does not read as JSON does not.
+    /// Whether bytes announce themselves as a Sigstore bundle; what does not read as JSON, or is longer than any, does not.
     pub fn announced(bytes: &[u8], limits: &Limits) -> bool {
-        json::read(bytes, limits, Numbers::Any).is_ok_and(|value| Self::announces(&value))
+        bytes.len() <= limits.envelope_bytes
+            && json::read(bytes, limits, Numbers::Any).is_ok_and(|value| Self::announces(&value))
     }
 
     /// Reads a bundle.
@@ -96,8 +95,9 @@ impl Bundle {
     /// [`Reason::SignatureMissing`] for one without a signature.
     pub fn parse(bytes: &[u8], limits: &Limits) -> Result<Self, Refusal> {
         // 1. One strict JSON document of a known version.
-        if bytes.len() > BUNDLE_BYTES {
-            return Err(malformed(format!("{} bytes are more than the {BUNDLE_BYTES} of a bundle", bytes.len())));
+        if bytes.len() > limits.envelope_bytes {
+            let most = limits.envelope_bytes;
+            return Err(malformed(format!("{} bytes are more than the {most} of a bundle", bytes.len())));
         }
         let value = json::read(bytes, limits, Numbers::Any).map_err(|error| malformed(error.message))?;
         let root = value.as_object().ok_or_else(|| malformed("a bundle is a JSON object"))?;

@@ -32,29 +32,35 @@ pub enum Item {
 
 /// Takes a file apart, in the order in which it lists things.
 ///
-/// A line of JSON Lines that is JSON but nothing of the above is passed over, as the in-toto bundle format asks; a file
-/// with nothing in it is refused.
+/// A line of JSON Lines that is JSON but nothing of the above is passed over, as the in-toto bundle format asks, and so is
+/// an image's signature that does not read beside others: whoever may sign an image in its registry can put one there. A
+/// file with nothing in it is refused.
 ///
 /// # Errors
 /// [`Reason::Malformed`] for what does not read, [`Reason::SignatureMissing`] where there is no signature.
 pub fn split(bytes: &[u8], limits: &Limits) -> Result<Vec<Item>, Refusal> {
     let mut items = Vec::new();
-    match json::read(bytes, limits, Numbers::Any) {
-        Ok(value) => take_apart(&value, &mut items, DEPTH)?,
-        Err(whole) => {
-            let lines = lines_of(bytes);
-            if lines.len() < 2 {
-                return Err(malformed(whole.message));
+    let mut unread = None;
+    let lines = lines_of(bytes);
+    let is_one = |bytes: &[u8]| json::read(bytes, limits, Numbers::Any).is_ok();
+    let documents =
+        if lines.len() < 2 || ImageSignature::announced(bytes, limits) || is_one(bytes) { vec![bytes] } else { lines };
+    for document in documents {
+        if ImageSignature::announced(document, limits) {
+            match ImageSignature::parse(document, limits) {
+                Ok(_) if items.len() >= MOST_ITEMS => return Err(too_many()),
+                Ok(read) => items.push(Item::Image(document.to_vec(), Box::new(read))),
+                Err(refusal) => unread = unread.or(Some(refusal)),
             }
-            for line in lines {
-                let value = json::read(line, limits, Numbers::Any).map_err(|error| malformed(error.message))?;
-                take_apart(&value, &mut items, DEPTH)?;
-            }
+            continue;
         }
+        let value = json::read(document, limits, Numbers::Any).map_err(|error| malformed(error.message))?;
+        take_apart(&value, &mut items, DEPTH)?;
     }
-    match items.is_empty() {
-        false => Ok(items),
-        true => Err(Refusal::new(
+    match (items.is_empty(), unread) {
+        (false, _) => Ok(items),
+        (true, Some(refusal)) => Err(refusal),
+        (true, None) => Err(Refusal::new(
             Reason::SignatureMissing,
             "no bundle and no envelope is in the file: a statement or report alone is not signed",
         )),
@@ -68,10 +74,8 @@ pub fn split(bytes: &[u8], limits: &Limits) -> Result<Vec<Item>, Refusal> {
 /// As [`split`] for a container that holds something else.
 pub fn pieces(bytes: &[u8], limits: &Limits) -> Result<Option<Vec<Vec<u8>>>, Refusal> {
     let whole = json::read(bytes, limits, Numbers::Any);
-    let single = |value: &Value| {
-        Bundle::announces(value) || value.get("payloadType").is_some() || ImageSignature::announces(value)
-    };
-    if whole.as_ref().is_ok_and(single) {
+    let single = |value: &Value| Bundle::announces(value) || value.get("payloadType").is_some();
+    if ImageSignature::announced(bytes, limits) || whole.as_ref().is_ok_and(single) {
         return Ok(None);
     }
     let items = match split(bytes, limits) {
@@ -89,7 +93,9 @@ pub fn pieces(bytes: &[u8], limits: &Limits) -> Result<Option<Vec<Vec<u8>>>, Ref
 /// Whether the first line is a JSON object of its own.
 fn is_lines(bytes: &[u8], limits: &Limits) -> bool {
     let lines = lines_of(bytes);
-    lines.len() > 1 && lines.first().is_some_and(|line| json::read(line, limits, Numbers::Any).is_ok())
+    let is_document =
+        |line: &&[u8]| ImageSignature::announced(line, limits) || json::read(line, limits, Numbers::Any).is_ok();
+    lines.len() > 1 && lines.first().is_some_and(is_document)
 }
 
 fn lines_of(bytes: &[u8]) -> Vec<&[u8]> {
@@ -99,7 +105,7 @@ fn lines_of(bytes: &[u8]) -> Vec<&[u8]> {
 fn take_apart(value: &Value, items: &mut Vec<Item>, depth: usize) -> Result<(), Refusal> {
     let Some(depth) = depth.checked_sub(1) else { return Err(malformed("containers stand too deep in each other")) };
     if items.len() >= MOST_ITEMS {
-        return Err(malformed(format!("more than {MOST_ITEMS} signatures in one file: split it")));
+        return Err(too_many());
     }
     if let Some(list) = value.as_array() {
         return list.iter().try_for_each(|inner| take_apart(inner, items, depth));
@@ -119,9 +125,10 @@ fn take_apart(value: &Value, items: &mut Vec<Item>, depth: usize) -> Result<(), 
         items.push(Item::Bundle(pypi::bundle(value)?.to_string().into_bytes()));
     } else if has("rekorBundle") || has("base64Signature") {
         items.push(Item::Bundle(cosign::blob_bundle(value)?.to_string().into_bytes()));
-    } else if ImageSignature::announces(value) {
-        let read = ImageSignature::of(value, &Limits::DEFAULT)?;
-        items.push(Item::Image(value.to_string().into_bytes(), Box::new(read)));
+    } else if has("Base64Signature") && has("Payload") {
+        let text = value.to_string().into_bytes();
+        let read = ImageSignature::parse(&text, &Limits::DEFAULT)?;
+        items.push(Item::Image(text, Box::new(read)));
     } else if let Some(list) = object.get("attestations").filter(|list| list.is_array()) {
         // GitHub's and npm's answers.
         take_apart(list, items, depth)?;
@@ -134,6 +141,10 @@ fn take_apart(value: &Value, items: &mut Vec<Item>, depth: usize) -> Result<(), 
         return Err(Refusal::new(Reason::SignatureMissing, detail));
     }
     Ok(())
+}
+
+fn too_many() -> Refusal {
+    malformed(format!("more than {MOST_ITEMS} signatures in one file: split it"))
 }
 
 pub(crate) fn malformed(detail: impl std::fmt::Display) -> Refusal {
@@ -211,6 +222,10 @@ mod tests {
         assert_eq!(count(&envelope().to_string()), Ok(None));
         assert_eq!(count(&image().to_string()), Ok(None));
         assert_eq!(count(&format!("{}\n{}\n", image(), image())), Ok(Some(2)));
+        // What somebody else put beside a good one does not take it away, and alone it is refused.
+        let other = json!({ "Base64Signature": "AQID", "Payload": "e30=" });
+        assert_eq!(count(&format!("{other}\n{}\n", image())), Ok(Some(1)));
+        assert_eq!(count(&format!("{other}\n{other}\n")), Err(Reason::Malformed));
         assert_eq!(count("{\"_type\":\"https://in-toto.io/Statement/v1\"}"), Ok(None));
         assert_eq!(count(&format!("{}\n{}\n", bundle(), envelope())), Ok(Some(2)));
         assert_eq!(count(&json!({ "attestations": [{ "bundle": bundle() }] }).to_string()), Ok(Some(1)));

@@ -4,11 +4,17 @@
 //! `cosign download signature` prints them. An image's signature is over a small payload ("simple signing") that names
 //! the image by digest; the payload is what is verified, and then what it names is what is signed. Payload, certificate,
 //! log entry and timestamp stand in one object, so that it can be verified from its own bytes, as a bundle can.
+//!
+//! Object and payload hold the fields that cosign writes, spelled so, and no others: whoever reads them in another way
+//! reads the same. Certificates are printed with their parsed fields, of which `Raw` alone is read: a modulus is a number
+//! that JSON readers refuse.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use lockgate_model::json::{self, Numbers};
 use lockgate_model::{Digest, Limits};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::{Map, Value, json};
 
 use crate::bundle::{Bundle, MEDIA_TYPES};
@@ -31,60 +37,132 @@ pub struct ImageSignature {
     pub bundle: Bundle,
 }
 
+/// One object that `cosign download signature` prints; `null` is as if a field were not there.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "PascalCase")]
+struct Printed {
+    base64_signature: String,
+    payload: String,
+    cert: Option<PrintedCertificate>,
+    /// Roots and what leads to them are pinned.
+    #[serde(rename = "Chain")]
+    _chain: Option<IgnoredAny>,
+    bundle: Option<Rekor>,
+    #[serde(rename = "RFC3161Timestamp")]
+    stamp: Option<PrintedStamp>,
+}
+
+/// The same, of which nothing is read.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "PascalCase")]
+struct Outline {
+    #[serde(rename = "Base64Signature")]
+    _signature: IgnoredAny,
+    #[serde(rename = "Payload")]
+    _payload: IgnoredAny,
+    #[serde(rename = "Cert")]
+    _cert: Option<IgnoredAny>,
+    #[serde(rename = "Chain")]
+    _chain: Option<IgnoredAny>,
+    #[serde(rename = "Bundle")]
+    _bundle: Option<IgnoredAny>,
+    #[serde(rename = "RFC3161Timestamp")]
+    _stamp: Option<IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+struct PrintedCertificate {
+    #[serde(rename = "Raw")]
+    raw: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PrintedStamp {
+    #[serde(rename = "SignedRFC3161Timestamp")]
+    signed: String,
+}
+
+/// A log's promise, as cosign writes it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "PascalCase")]
+struct Rekor {
+    signed_entry_timestamp: String,
+    payload: RekorPayload,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct RekorPayload {
+    body: String,
+    integrated_time: u64,
+    log_index: u64,
+    #[serde(rename = "logID")]
+    log_id: String,
+}
+
+/// The payload of an image's signature.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Simple {
+    critical: Critical,
+    #[serde(rename = "optional")]
+    _optional: Option<IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Critical {
+    #[serde(rename = "type")]
+    kind: String,
+    image: Image,
+    /// Where the image was called what: a name binds nothing.
+    #[serde(rename = "identity")]
+    _identity: Option<IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Image {
+    #[serde(rename = "docker-manifest-digest")]
+    digest: Digest,
+}
+
 impl ImageSignature {
-    /// Whether a JSON value is one object that `cosign download signature` prints.
-    pub fn announces(value: &Value) -> bool {
-        ["Base64Signature", "Payload"].iter().all(|name| value.get(name).is_some_and(|value| !value.is_null()))
-    }
-
-    /// Whether bytes are one such object; what does not read as JSON is none.
+    /// Whether bytes are one object with the fields that `cosign download signature` prints, and no others.
     pub fn announced(bytes: &[u8], limits: &Limits) -> bool {
-        json::read(bytes, limits, Numbers::Any).is_ok_and(|value| Self::announces(&value))
+        bytes.len() <= limits.image_signature_bytes && serde_json::from_slice::<Outline>(bytes).is_ok()
     }
 
-    /// Reads one such object from its bytes; nothing in it is verified.
+    /// Reads one such object; nothing in it is verified.
     ///
     /// # Errors
-    /// As [`Bundle::parse`], and [`Reason::Malformed`](crate::Reason::Malformed) for a payload that names no image.
+    /// As [`Bundle::parse`], and [`Reason::Malformed`](crate::Reason::Malformed) for what is over its limits, and for a
+    /// payload that names no image.
     pub fn parse(bytes: &[u8], limits: &Limits) -> Result<Self, Refusal> {
-        let value = json::read(bytes, limits, Numbers::Any).map_err(|error| malformed(error.message))?;
-        Self::of(&value, limits)
-    }
-
-    /// Reads one such object.
-    ///
-    /// # Errors
-    /// As [`parse`](Self::parse).
-    pub(crate) fn of(value: &Value, limits: &Limits) -> Result<Self, Refusal> {
-        let payload = base64(text(value, "/Payload")?)?;
-        let signature = base64(text(value, "/Base64Signature")?)?;
-        let named = json::read(&payload, limits, Numbers::Any).map_err(|error| malformed(error.message))?;
-        let announced = text(&named, "/critical/type")?;
-        if !PAYLOAD_TYPES.contains(&announced) {
-            return Err(malformed(format!("the payload says that it is `{announced}`, and not an image's signature")));
+        let too_long = |length: usize, most: usize, what: &str| match length <= most {
+            true => Ok(()),
+            false => Err(malformed(format!("{length} bytes are more than the {most} of {what}"))),
+        };
+        too_long(bytes.len(), limits.image_signature_bytes, "an image's signature")?;
+        let printed: Printed = serde_json::from_slice(bytes).map_err(malformed)?;
+        let (payload, signature) = (base64(&printed.payload)?, base64(&printed.base64_signature)?);
+        too_long(payload.len(), limits.image_payload_bytes, "its payload")?;
+        let Simple { critical, .. } =
+            serde_json::from_slice(&payload).map_err(|error| malformed(format!("the payload: {error}")))?;
+        if !PAYLOAD_TYPES.contains(&critical.kind.as_str()) {
+            let found = critical.kind.escape_debug();
+            return Err(malformed(format!("the payload says that it is `{found}`, and not an image's signature")));
         }
-        let image: Digest = text(&named, "/critical/image/docker-manifest-digest")?
-            .parse()
-            .map_err(|error: lockgate_model::DigestError| malformed(error.to_string()))?;
-        // The certificate is printed with all its parsed fields; `Raw` is the certificate itself.
-        let certificate = match value.get("Cert") {
-            Some(Value::Object(_)) => Some(text(value, "/Cert/Raw")?.to_owned()),
-            Some(Value::String(pem)) if !pem.is_empty() => Some(STANDARD.encode(certificate_der(pem)?)),
-            _ => None,
-        };
-        let stamp = match value.get("RFC3161Timestamp") {
-            Some(Value::Object(_)) => Some(text(value, "/RFC3161Timestamp/SignedRFC3161Timestamp")?),
-            _ => None,
-        };
         let parts = Parts {
-            signature: &STANDARD.encode(&signature),
+            signature: &printed.base64_signature,
             digest: Some(Digest::of(&payload)),
-            certificate: certificate.as_deref(),
-            rekor: value.get("Bundle").filter(|rekor| rekor.is_object()),
-            stamp,
+            certificate: printed.cert.as_ref().map(|certificate| certificate.raw.as_str()),
+            rekor: printed.bundle.as_ref(),
+            stamp: printed.stamp.as_ref().map(|stamp| stamp.signed.as_str()),
         };
         let bundle = Bundle::parse(parts.bundle()?.to_string().as_bytes(), limits)?;
-        Ok(Self { payload, image, signature, bundle })
+        Ok(Self { payload, image: critical.image.digest, signature, bundle })
     }
 }
 
@@ -97,12 +175,11 @@ pub(crate) fn blob_bundle(value: &Value) -> Result<Value, Refusal> {
         Some("") | None => None,
         Some(cert) => Some(STANDARD.encode(certificate_der(cert)?)),
     };
-    let rekor = value.get("rekorBundle").filter(|rekor| rekor.is_object());
-    if rekor.is_none() {
-        return Err(malformed("the bundle of cosign has no `rekorBundle`, and so no log entry"));
-    }
+    let rekor = value.get("rekorBundle").filter(|rekor| !rekor.is_null());
+    let rekor = rekor.ok_or_else(|| malformed("the bundle of cosign has no `rekorBundle`, and so no log entry"))?;
+    let rekor = Rekor::deserialize(rekor).map_err(|error| malformed(format!("the log entry: {error}")))?;
     let signature = text(value, "/base64Signature")?;
-    Parts { signature, digest: None, certificate: certificate.as_deref(), rekor, stamp: None }.bundle()
+    Parts { signature, digest: None, certificate: certificate.as_deref(), rekor: Some(&rekor), stamp: None }.bundle()
 }
 
 /// What a signature of cosign's comes with; all but `rekor` in base64.
@@ -113,7 +190,7 @@ struct Parts<'a> {
     /// In DER; without one the signer is a key that the verifier has to have.
     certificate: Option<&'a str>,
     /// The log's promise.
-    rekor: Option<&'a Value>,
+    rekor: Option<&'a Rekor>,
     /// A timestamp of RFC 3161.
     stamp: Option<&'a str>,
 }
@@ -150,26 +227,20 @@ impl Parts<'_> {
 }
 
 /// A log entry as bundles write it, and the digest that it is about.
-fn log_entry(rekor: &Value) -> Result<(Value, Option<Digest>), Refusal> {
-    let body = text(rekor, "/Payload/body")?;
-    let entry = json::read(&base64(body)?, &Limits::DEFAULT, Numbers::Any).map_err(|error| malformed(error.message))?;
-    let number = |pointer: &str| {
-        rekor
-            .pointer(pointer)
-            .and_then(Value::as_u64)
-            .map(|number| number.to_string())
-            .ok_or_else(|| malformed(format!("the log entry has no number at `{pointer}`")))
-    };
+fn log_entry(rekor: &Rekor) -> Result<(Value, Option<Digest>), Refusal> {
+    let promised = &rekor.payload;
+    let body = base64(&promised.body)?;
+    let entry = json::read(&body, &Limits::DEFAULT, Numbers::Any).map_err(|error| malformed(error.message))?;
     let digest_of = |hex: &str| Digest::from_hex(hex).map_err(|error| malformed(error.to_string()));
-    let log = digest_of(text(rekor, "/Payload/logID")?)?;
+    let log = digest_of(&promised.log_id)?;
     let digest = entry.pointer("/spec/data/hash/value").and_then(Value::as_str).map(digest_of).transpose()?;
     let written = json!({
-        "logIndex": number("/Payload/logIndex")?,
+        "logIndex": promised.log_index.to_string(),
         "logId": { "keyId": STANDARD.encode(log.as_bytes()) },
         "kindVersion": { "kind": text(&entry, "/kind")?, "version": text(&entry, "/apiVersion")? },
-        "integratedTime": number("/Payload/integratedTime")?,
-        "inclusionPromise": { "signedEntryTimestamp": text(rekor, "/SignedEntryTimestamp")? },
-        "canonicalizedBody": body,
+        "integratedTime": promised.integrated_time.to_string(),
+        "inclusionPromise": { "signedEntryTimestamp": rekor.signed_entry_timestamp },
+        "canonicalizedBody": promised.body,
     });
     Ok((written, digest))
 }
@@ -239,54 +310,94 @@ mod tests {
         assert!(blob_bundle(&json!({ "base64Signature": "AQID", "cert": "x", "rekorBundle": rekor() })).is_err());
     }
 
-    fn image_signature(kind: &str) -> Value {
+    const KIND: &str = PAYLOAD_TYPES[0];
+
+    fn payload(kind: &str) -> Value {
+        let image = json!({ "docker-manifest-digest": Digest::of(b"image") });
         let critical =
-            json!({ "type": kind, "image": { "docker-manifest-digest": Digest::of(b"image") }, "identity": {} });
-        let payload = json!({ "critical": critical, "optional": null }).to_string();
-        json!({ "Base64Signature": "AQID", "Payload": STANDARD.encode(payload) })
+            json!({ "type": kind, "image": image, "identity": { "docker-reference": "registry.example/web" } });
+        json!({ "critical": critical, "optional": { "run": "1" } })
     }
 
-    fn image(value: &Value) -> Result<ImageSignature, Refusal> {
-        assert!(ImageSignature::announces(value));
-        ImageSignature::parse(value.to_string().as_bytes(), &Limits::DEFAULT)
+    fn printed(payload: &str) -> Value {
+        json!({ "Base64Signature": "AQID", "Payload": STANDARD.encode(payload), "Cert": null, "Bundle": null })
+    }
+
+    fn image(text: &str) -> Result<ImageSignature, Refusal> {
+        assert!(ImageSignature::announced(text.as_bytes(), &Limits::DEFAULT), "{text}");
+        ImageSignature::parse(text.as_bytes(), &Limits::DEFAULT)
     }
 
     #[test]
     fn an_image_signature_is_a_bundle_over_a_payload_that_names_the_image() {
         for kind in PAYLOAD_TYPES {
-            let mut value = image_signature(kind);
-            let read = image(&value).unwrap();
+            let mut value = printed(&payload(kind).to_string());
+            let read = image(&value.to_string()).unwrap();
             assert_eq!(read.image, Digest::of(b"image"));
             let digest = Some(Digest::of(&read.payload));
             assert_eq!(read.bundle.content(), &Content::Message { digest, signature: vec![1, 2, 3] });
             assert!(read.bundle.is_bare() && matches!(read.bundle.material(), Material::Key { .. }));
             value["Bundle"] = rekor();
-            assert!(image(&value).unwrap().bundle.is_promised());
-            value["Cert"] = json!({ "Raw": "AQID", "Version": 3 });
+            assert!(image(&value.to_string()).unwrap().bundle.is_promised());
+            value["Cert"] = json!({ "Raw": "AQID", "Version": 3, "PublicKey": { "N": "modulus", "E": 65537 } });
+            value["Chain"] = json!([{ "PublicKey": { "N": "modulus" } }]);
             value["RFC3161Timestamp"] = json!({ "SignedRFC3161Timestamp": "AQID" });
-            let bundle = image(&value).unwrap().bundle;
+            // Go prints the modulus of an RSA key as a number.
+            let text = value.to_string().replace("\"modulus\"", &"7".repeat(1234));
+            let bundle = image(&text).unwrap().bundle;
             assert_eq!((bundle.material(), bundle.timestamps()), (&Material::Certificate(vec![1, 2, 3]), 1));
         }
     }
 
     #[test]
     fn what_names_no_image_is_no_image_signature() {
-        let payload = |payload: &str| {
-            let mut value = image_signature(PAYLOAD_TYPES[0]);
-            value["Payload"] = json!(STANDARD.encode(payload));
-            value
+        let changed = |pointer: &str, name: &str, value: Option<Value>| {
+            let mut payload = payload(KIND);
+            let fields = payload.pointer_mut(pointer).unwrap().as_object_mut().unwrap();
+            match value {
+                Some(value) => fields.insert(name.to_owned(), value),
+                None => fields.remove(name),
+            };
+            payload.to_string()
         };
-        let untyped = json!({ "critical": { "image": { "docker-manifest-digest": Digest::of(b"image") } } });
-        let unnamed = json!({ "critical": { "type": PAYLOAD_TYPES[0], "image": {} } });
+        let twice = payload(KIND).to_string().replacen("\"image\":", "\"image\":{},\"image\":", 1);
         for bad in [
-            payload("{}"),
-            payload("no JSON"),
-            payload(&untyped.to_string()),
-            payload(&unnamed.to_string()),
-            image_signature("a receipt"),
-            json!({ "Base64Signature": "not base64!", "Payload": "e30=" }),
+            "{}".to_owned(),
+            "no JSON".to_owned(),
+            twice,
+            payload("a receipt").to_string(),
+            changed("/critical", "type", None),
+            changed("/critical/image", "docker-manifest-digest", None),
+            // Who reads names in any case takes the last.
+            changed("", "Critical", Some(json!({}))),
+            changed("/critical", "Image", Some(json!({}))),
+            changed("/critical/image", "Docker-manifest-digest", Some(json!("x"))),
+            changed("", "optional", Some(json!("x".repeat(Limits::DEFAULT.image_payload_bytes)))),
         ] {
-            assert!(image(&bad).is_err(), "{bad}");
+            assert!(image(&printed(&bad).to_string()).is_err(), "{bad}");
         }
+        let mut unencoded = printed(&payload(KIND).to_string());
+        unencoded["Base64Signature"] = json!("not base64!");
+        assert!(image(&unencoded.to_string()).is_err());
+    }
+
+    #[test]
+    fn only_what_cosign_prints_is_announced() {
+        let good = printed(&payload(KIND).to_string());
+        let announced = |value: &Value| ImageSignature::announced(value.to_string().as_bytes(), &Limits::DEFAULT);
+        assert!(announced(&good));
+        for more in ["payloadType", "mediaType", "verificationMaterial", "base64signature", "signatures"] {
+            let mut value = good.clone();
+            value[more] = json!("x");
+            assert!(!announced(&value), "{more}");
+        }
+        for needed in ["Base64Signature", "Payload"] {
+            let mut value = good.clone();
+            value.as_object_mut().unwrap().remove(needed);
+            assert!(!announced(&value), "{needed}");
+        }
+        let mut long = good;
+        long["Chain"] = json!("x".repeat(Limits::DEFAULT.image_signature_bytes));
+        assert!(!announced(&long) && ImageSignature::parse(long.to_string().as_bytes(), &Limits::DEFAULT).is_err());
     }
 }

@@ -154,7 +154,8 @@ impl OfflineVerifier {
             key: Digest::of(key.spki_der()),
             level: Level::ManagedKey,
             time: earliest(&result),
-            log: log_of(bundle),
+            // Of a key's bundle the library verifies inclusion, and no promise.
+            log: if bundle.is_logged() { Log::Included } else { Log::Absent },
         })
     }
 

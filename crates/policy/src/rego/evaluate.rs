@@ -208,7 +208,9 @@ fn answer_all(modules: &Prepared, questions: &[Question], input: impl FnOnce() -
         }));
         let answer = match attempt {
             Ok(Ok((answer, again))) => {
-                ready = Some(again);
+                // An engine that broke off in the middle may remember where; another question begins with a new one.
+                let is_whole = !matches!(answer, Answer::Failed { .. } | Answer::Exhausted { .. });
+                ready = is_whole.then_some(again);
                 answer
             }
             Ok(Err(message)) => failed(message),

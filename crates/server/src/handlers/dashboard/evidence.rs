@@ -98,8 +98,15 @@ fn described(
         return Ok(evidence);
     }
     let limits = &Limits::DEFAULT;
-    let read = match Envelope::parse(bytes, limits) {
-        Ok(envelope) => {
+    let form = signed::form_of(bytes);
+    let read = match (signed::proven(&form, bytes, &engine.governance()?.policy), Envelope::parse(bytes, limits)) {
+        (Some((signers, _)), _) => {
+            evidence.form = made_by_others(&form).to_owned();
+            evidence.signers = signers.iter().map(ToString::to_string).collect();
+            let Said { claim, components, .. } = read_evidence(&form, bytes);
+            Some((claim, components))
+        }
+        (None, Ok(envelope)) => {
             evidence.form = "signed envelope".to_owned();
             let governance = engine.governance()?;
             let by_key = |signer: &&TrustedSigner| matches!(signer.proof, Proof::Key(_));
@@ -121,21 +128,10 @@ fn described(
                 is_statement_type(&envelope.payload_type).then(|| Statement::parse(&envelope.payload, limits));
             statement.and_then(Result::ok).map(|statement| component::read_statement(&statement, limits))
         }
-        Err(_) => {
-            let form = signed::form_of(bytes);
-            match signed::proven(&form, bytes, &engine.governance()?.policy) {
-                Some((signers, _)) => {
-                    evidence.form = made_by_others(&form).to_owned();
-                    evidence.signers = signers.iter().map(ToString::to_string).collect();
-                    let Said { claim, components, .. } = read_evidence(&form, bytes);
-                    Some((claim, components))
-                }
-                None => report::detect(bytes).and_then(|format| {
-                    evidence.form = format!("{format} report");
-                    component::read_report(format, bytes, limits).ok()
-                }),
-            }
-        }
+        (None, Err(_)) => report::detect(bytes).and_then(|format| {
+            evidence.form = format!("{format} report");
+            component::read_report(format, bytes, limits).ok()
+        }),
     };
     if let Some((claim, components)) = read {
         evidence.claim = Some(said(&claim)?);
