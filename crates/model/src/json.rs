@@ -56,6 +56,16 @@ pub fn read_as<T: DeserializeOwned>(bytes: &[u8], limits: &Limits, numbers: Numb
     objects::into_type(value).map_err(|error| JsonError { code: "JSON_FIELD", message: error.to_string() })
 }
 
+/// Reads bytes straight into a type that denies fields that it does not know, each struct from an object. What the type
+/// ignores is passed over, and may hold what [`read`] refuses, such as numbers that nobody can hold.
+///
+/// # Errors
+/// `JSON_FIELD` when they are not UTF-8, not JSON, or of another shape than the type.
+pub fn typed<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, JsonError> {
+    let text = std::str::from_utf8(bytes);
+    checked_as(text.map_err(|error| JsonError { code: "JSON_FIELD", message: error.to_string() })?)
+}
+
 /// Reads a text whose keys, depth and numbers have been checked straight into a type, each struct from an object.
 ///
 /// # Errors

@@ -131,7 +131,7 @@ struct Image {
 impl ImageSignature {
     /// Whether bytes are one object with the fields that `cosign download signature` prints, and no others.
     pub fn announced(bytes: &[u8], limits: &Limits) -> bool {
-        bytes.len() <= limits.image_signature_bytes && serde_json::from_slice::<Outline>(bytes).is_ok()
+        bytes.len() <= limits.image_signature_bytes && json::typed::<Outline>(bytes).is_ok()
     }
 
     /// Reads one such object; nothing in it is verified.
@@ -145,11 +145,11 @@ impl ImageSignature {
             false => Err(malformed(format!("{length} bytes are more than the {most} of {what}"))),
         };
         too_long(bytes.len(), limits.image_signature_bytes, "an image's signature")?;
-        let printed: Printed = serde_json::from_slice(bytes).map_err(malformed)?;
+        let printed: Printed = json::typed(bytes).map_err(|error| malformed(error.message))?;
         let (payload, signature) = (base64(&printed.payload)?, base64(&printed.base64_signature)?);
         too_long(payload.len(), limits.image_payload_bytes, "its payload")?;
-        let Simple { critical, .. } =
-            serde_json::from_slice(&payload).map_err(|error| malformed(format!("the payload: {error}")))?;
+        let Simple { critical, .. } = json::read_as(&payload, limits, Numbers::Any)
+            .map_err(|error| malformed(format!("the payload: {}", error.message)))?;
         if !PAYLOAD_TYPES.contains(&critical.kind.as_str()) {
             let found = critical.kind.escape_debug();
             return Err(malformed(format!("the payload says that it is `{found}`, and not an image's signature")));
@@ -177,7 +177,8 @@ pub(crate) fn blob_bundle(value: &Value) -> Result<Value, Refusal> {
     };
     let rekor = value.get("rekorBundle").filter(|rekor| !rekor.is_null());
     let rekor = rekor.ok_or_else(|| malformed("the bundle of cosign has no `rekorBundle`, and so no log entry"))?;
-    let rekor = Rekor::deserialize(rekor).map_err(|error| malformed(format!("the log entry: {error}")))?;
+    let rekor: Rekor = json::typed(rekor.to_string().as_bytes())
+        .map_err(|error| malformed(format!("the log entry: {}", error.message)))?;
     let signature = text(value, "/base64Signature")?;
     Parts { signature, digest: None, certificate: certificate.as_deref(), rekor: Some(&rekor), stamp: None }.bundle()
 }
@@ -366,6 +367,10 @@ mod tests {
             "no JSON".to_owned(),
             twice,
             payload("a receipt").to_string(),
+            // A list is no object, whatever stands where.
+            format!("[{},null]", payload(KIND)["critical"]),
+            json!({ "critical": [KIND, payload(KIND)["critical"]["image"]] }).to_string(),
+            json!({ "critical": { "type": KIND, "image": [Digest::of(b"image")] } }).to_string(),
             changed("/critical", "type", None),
             changed("/critical/image", "docker-manifest-digest", None),
             // Who reads names in any case takes the last.
@@ -396,6 +401,8 @@ mod tests {
             value.as_object_mut().unwrap().remove(needed);
             assert!(!announced(&value), "{needed}");
         }
+        let list = json!([good["Base64Signature"], good["Payload"], null, null, null, null]);
+        assert!(!announced(&list), "{list}");
         let mut long = good;
         long["Chain"] = json!("x".repeat(Limits::DEFAULT.image_signature_bytes));
         assert!(!announced(&long) && ImageSignature::parse(long.to_string().as_bytes(), &Limits::DEFAULT).is_err());
