@@ -214,7 +214,8 @@ fn check_envelope(bytes: &[u8]) -> Result<Reading, Fault> {
             ));
     }
     let envelope = Envelope::parse(bytes, &Limits::DEFAULT).map_err(|error| {
-        match Statement::parse(bytes, &Limits::DEFAULT).is_ok() {
+        let is_bare = error.code() != "ENVELOPE_TOO_LARGE" && Statement::parse(bytes, &Limits::DEFAULT).is_ok();
+        match is_bare {
             true => Fault::invalid("UNSIGNED", "this is a bare statement without a signature")
                 .hint("hand in the DSSE envelope that the builder signed"),
             false => Fault::invalid(error.code(), format!("not a DSSE envelope: {error}")),

@@ -172,6 +172,11 @@ impl Bundle {
         self.entries.is_empty() && self.timestamps == 0
     }
 
+    /// How many log entries there are.
+    pub fn entries(&self) -> usize {
+        self.entries.len()
+    }
+
     /// How many RFC 3161 timestamps there are.
     pub fn timestamps(&self) -> usize {
         self.timestamps

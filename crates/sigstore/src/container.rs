@@ -55,7 +55,10 @@ pub fn split(bytes: &[u8], limits: &Limits) -> Result<Vec<Item>, Refusal> {
             continue;
         }
         let value = json::read(document, limits, Numbers::Any).map_err(|error| malformed(error.message))?;
-        take_apart(&value, &mut items, DEPTH)?;
+        match take_apart(&value, &mut items, DEPTH) {
+            Err(refusal) if value.get("Base64Signature").is_some() => unread = unread.or(Some(refusal)),
+            taken => taken?,
+        }
     }
     match (items.is_empty(), unread) {
         (false, _) => Ok(items),
@@ -224,7 +227,13 @@ mod tests {
         assert_eq!(count(&format!("{}\n{}\n", image(), image())), Ok(Some(2)));
         // What somebody else put beside a good one does not take it away, and alone it is refused.
         let other = json!({ "Base64Signature": "AQID", "Payload": "e30=" });
-        assert_eq!(count(&format!("{other}\n{}\n", image())), Ok(Some(1)));
+        let more = json!({ "Base64Signature": "AQID", "Payload": "e30=", "More": "x".repeat(2 * 1024 * 1024) });
+        assert_eq!(count(&format!("{other}\n{}\n{more}\n", image())), Ok(Some(1)));
+        // Six of anything are a list, and no object that names nothing.
+        assert_eq!(
+            count(&json!([bundle(), bundle(), bundle(), bundle(), bundle(), bundle()]).to_string()),
+            Ok(Some(6))
+        );
         assert_eq!(count(&format!("{other}\n{other}\n")), Err(Reason::Malformed));
         assert_eq!(count("{\"_type\":\"https://in-toto.io/Statement/v1\"}"), Ok(None));
         assert_eq!(count(&format!("{}\n{}\n", bundle(), envelope())), Ok(Some(2)));

@@ -127,7 +127,7 @@ impl OfflineVerifier {
             key: facts.key,
             level: Level::Keyless,
             time: Some(time),
-            log: log_of(bundle),
+            log: log_of(bundle, &result),
         })
     }
 
@@ -324,8 +324,10 @@ fn hash(digest: &Digest) -> Result<Sha256Hash, Refusal> {
 }
 
 /// What the log proves, given that verification has passed.
-fn log_of(bundle: &Bundle) -> Log {
-    match (bundle.is_logged(), bundle.is_promised()) {
+fn log_of(bundle: &Bundle, result: &VerificationResult) -> Log {
+    // Each promise that the library verified gave it a time; one without a time it did not look at.
+    let promises = result.verified_timestamps().len().saturating_sub(bundle.timestamps());
+    match (bundle.is_logged(), bundle.is_promised() && promises >= bundle.entries()) {
         (true, _) => Log::Included,
         (false, true) => Log::Promised,
         (false, false) => Log::Absent,
