@@ -16,6 +16,10 @@ use crate::error::PolicyError;
 use crate::suggestion::did_you_mean;
 use crate::wording::shown;
 
+/// How deep `{` and `[` may stand in each other: the parser tries a set, an object and a comprehension where one begins,
+/// each with all that stands inside, so that every level doubles its work.
+const NESTING_MAX: usize = 10;
+
 /// Reads modules, by path, and finds every mistake that shows before they are evaluated.
 pub(super) fn examine(files: &BTreeMap<String, String>) -> Result<Contents, Vec<PolicyError>> {
     let mut engine = Engine::new();
@@ -23,6 +27,12 @@ pub(super) fn examine(files: &BTreeMap<String, String>) -> Result<Contents, Vec<
     for (path, text) in files {
         if text.len() > MODULE_BYTES {
             errors.push(error(path, None, format!("{} bytes, of at most {MODULE_BYTES} in one module", text.len())));
+        } else if let Some(line) = nested_too_deep(text) {
+            errors.push(error(
+                path,
+                Some(line),
+                format!("`{{` and `[` stand more than {NESTING_MAX} deep in each other"),
+            ));
         } else if let Err(problem) = engine.add_policy(path.clone(), text.clone()) {
             errors.push(interpreted(path, &problem.to_string()));
         }
@@ -50,6 +60,45 @@ pub(super) fn examine(files: &BTreeMap<String, String>) -> Result<Contents, Vec<
         return Err(vec![interpreted(file, &problem.to_string())]);
     }
     Ok(contents)
+}
+
+/// The first line, from 1, on which brackets stand deeper than [`NESTING_MAX`], outside of comments and texts. What stands
+/// in a template (`$"..{..}"`) is counted: it is parsed as well.
+fn nested_too_deep(text: &str) -> Option<usize> {
+    let (mut line, mut depth) = (1usize, 0usize);
+    let (mut before, mut rest) = (' ', text.chars());
+    while let Some(next) = rest.next() {
+        match next {
+            '\n' => line = line.saturating_add(1),
+            '#' => {
+                rest.by_ref().find(|end| *end == '\n');
+                line = line.saturating_add(1);
+            }
+            '"' if before != '$' => {
+                let mut escaped = false;
+                for inside in rest.by_ref() {
+                    line = line.saturating_add(usize::from(inside == '\n'));
+                    if inside == '"' && !escaped {
+                        break;
+                    }
+                    escaped = inside == '\\' && !escaped;
+                }
+            }
+            '`' if before != '$' => {
+                for inside in rest.by_ref().take_while(|end| *end != '`') {
+                    line = line.saturating_add(usize::from(inside == '\n'));
+                }
+            }
+            '{' | '[' => depth = depth.saturating_add(1),
+            '}' | ']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > NESTING_MAX {
+            return Some(line);
+        }
+        before = next;
+    }
+    None
 }
 
 /// A mistake that the interpreter tells, in the module that it names or else in this one.
@@ -400,5 +449,36 @@ fn chain(expr: &Expr) -> Option<(&str, Vec<Step>)> {
             }
             _ => return None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn brackets_stand_in_each_other_so_deep_and_no_deeper() {
+        let within = format!("package a\n{}{}", "{[".repeat(NESTING_MAX / 2), "]}".repeat(NESTING_MAX / 2));
+        assert_eq!(nested_too_deep(&within), None);
+        assert_eq!(nested_too_deep(&within.repeat(100)), None);
+        assert_eq!(
+            nested_too_deep(&format!("package a\n# {{\n{}", "{\n".repeat(NESTING_MAX + 1))),
+            Some(3 + NESTING_MAX)
+        );
+        let open = "[".repeat(99);
+        for text in [format!("# {open}\n"), format!("\"{open}\\\"{open}\""), format!("`{open}\\`")] {
+            assert_eq!(nested_too_deep(&text), None, "{text}");
+        }
+        for text in [format!("$\"{open}\""), format!("\"\\\\\"{open}"), format!("`\\`{open}"), open.clone()] {
+            assert_eq!(nested_too_deep(&text), Some(1), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_module_that_would_be_parsed_without_an_end_is_refused_at_once() {
+        let text = format!("package lockgate.fuzz\n\ndeny contains message if {{\n\tsome{} x", "{\n".repeat(240));
+        let errors = examine(&BTreeMap::from([("rego/a.rego".to_owned(), text)])).unwrap_err();
+        let found: Vec<_> = errors.iter().map(|error| (error.line, error.message.as_str())).collect();
+        assert_eq!(found, [(Some(13), "`{` and `[` stand more than 10 deep in each other")]);
     }
 }
