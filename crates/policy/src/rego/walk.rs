@@ -62,11 +62,10 @@ pub(super) fn examine(files: &BTreeMap<String, String>) -> Result<Contents, Vec<
     Ok(contents)
 }
 
-/// The first line, from 1, on which brackets stand deeper than [`NESTING_MAX`], outside of comments and texts. What stands
-/// in a template (`$"..{..}"`) is counted: it is parsed as well.
+/// The first line, from 1, on which brackets stand deeper than [`NESTING_MAX`], outside of comments and texts.
 fn nested_too_deep(text: &str) -> Option<usize> {
     let (mut line, mut depth) = (1usize, 0usize);
-    let (mut before, mut rest) = (' ', text.chars());
+    let mut rest = text.chars();
     while let Some(next) = rest.next() {
         match next {
             '\n' => line = line.saturating_add(1),
@@ -74,7 +73,7 @@ fn nested_too_deep(text: &str) -> Option<usize> {
                 rest.by_ref().find(|end| *end == '\n');
                 line = line.saturating_add(1);
             }
-            '"' if before != '$' => {
+            '"' => {
                 let mut escaped = false;
                 for inside in rest.by_ref() {
                     line = line.saturating_add(usize::from(inside == '\n'));
@@ -84,7 +83,7 @@ fn nested_too_deep(text: &str) -> Option<usize> {
                     escaped = inside == '\\' && !escaped;
                 }
             }
-            '`' if before != '$' => {
+            '`' => {
                 for inside in rest.by_ref().take_while(|end| *end != '`') {
                     line = line.saturating_add(usize::from(inside == '\n'));
                 }
@@ -96,7 +95,6 @@ fn nested_too_deep(text: &str) -> Option<usize> {
         if depth > NESTING_MAX {
             return Some(line);
         }
-        before = next;
     }
     None
 }
@@ -469,7 +467,7 @@ mod tests {
         for text in [format!("# {open}\n"), format!("\"{open}\\\"{open}\""), format!("`{open}\\`")] {
             assert_eq!(nested_too_deep(&text), None, "{text}");
         }
-        for text in [format!("$\"{open}\""), format!("\"\\\\\"{open}"), format!("`\\`{open}"), open.clone()] {
+        for text in [format!("$\"\"{open}"), format!("\"\\\\\"{open}"), format!("`\\`{open}"), open.clone()] {
             assert_eq!(nested_too_deep(&text), Some(1), "{text}");
         }
     }
