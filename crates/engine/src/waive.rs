@@ -97,12 +97,14 @@ pub fn waivers_for(engine: &Engine, principal: &PersonId) -> Result<Vec<(Waiver,
         tracing::warn!(code = error.code, "the newest snapshot of the KEV catalogue cannot be read");
         BTreeSet::new()
     });
-    let void = |known: &Waiver| {
-        let (asked, granted) = (&known.asked, known.granted.as_ref()?);
-        let exploited = exploited.contains(&name(known));
-        governance.policy.waiver_void(&asked.gate, granted.time, asked.expires_at, exploited)
+    let told = |known: Waiver| {
+        let void = known.granted.as_ref().and_then(|granted| {
+            let (asked, exploited) = (&known.asked, exploited.contains(&name(&known)));
+            governance.policy.waiver_void(&asked.gate, granted.time, asked.expires_at, exploited)
+        });
+        (known, void)
     };
-    Ok(known.into_iter().map(|known| (void(&known), known)).map(|(void, known)| (known, void)).collect())
+    Ok(known.into_iter().map(told).collect())
 }
 
 fn is_readable(governance: &Governance, principal: &PersonId, known: &Waiver) -> bool {
