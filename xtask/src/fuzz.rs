@@ -37,9 +37,9 @@ const STEP: Duration = Duration::from_secs(1);
 /// `fuzz`.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// Only targets whose name starts so
-    #[arg(long, value_name = "NAME")]
-    target: Option<String>,
+    /// Only targets whose name starts so; several, with commas between them, are run side by side
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    target: Vec<String>,
     /// For how long each target is run
     #[arg(long, value_name = "N", default_value_t = 10)]
     seconds: u64,
@@ -68,16 +68,20 @@ pub struct Arguments {
 /// # Errors
 /// When there is a finding, no such target, or a sample that cannot be read.
 pub fn run(arguments: &Arguments) -> Result<()> {
-    let prefix = arguments.target.as_deref().unwrap_or_default();
+    let prefixes = &arguments.target;
+    let is_named = |name: &str| prefixes.iter().any(|prefix| name.starts_with(prefix.as_str()));
     let all = targets::targets()?;
-    let chosen: Vec<Target> = all.into_iter().filter(|target| target.name.starts_with(prefix)).collect();
+    let chosen: Vec<Target> = all.into_iter().filter(|target| prefixes.is_empty() || is_named(&target.name)).collect();
     // `faults` does the same, so that it is not run unless it is named.
-    let http = HTTP.starts_with(prefix) && (arguments.list || !prefix.is_empty());
+    let http = is_named(HTTP) || (arguments.list && prefixes.is_empty());
     if http && arguments.up_to.is_some() {
         return Err(Failure::new(format!("`{HTTP}` is no reader, and has no record: use --seconds")));
     }
     if chosen.is_empty() && !http {
-        return Err(Failure::new(format!("no target starts with `{prefix}`; `cargo xtask fuzz --list` names them")));
+        return Err(Failure::new(format!(
+            "no target starts with `{}`; `cargo xtask fuzz --list` names them",
+            prefixes.join("` or `")
+        )));
     }
     if arguments.list {
         let names = chosen.iter().map(|target| target.name.as_str());
