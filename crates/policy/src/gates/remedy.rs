@@ -90,22 +90,26 @@ fn smallest<'a>(versions: impl Iterator<Item = &'a str>) -> Option<&'a str> {
 /// another packager defines.
 fn compared(one: &str, other: &str) -> Option<Ordering> {
     let (one, other) = (one.trim().trim_start_matches('v'), other.trim().trim_start_matches('v'));
-    if let (Some(mut one), Some(mut other)) = (numbers(one), numbers(other)) {
-        let parts = one.len().max(other.len());
-        one.resize(parts, 0);
-        other.resize(parts, 0);
-        return Some(one.cmp(&other));
-    }
-    Some(one.parse::<Version>().ok()?.cmp(&other.parse::<Version>().ok()?))
+    let numbers = compared_numbers(one, other);
+    numbers.or_else(|| Some(one.parse::<Version>().ok()?.cmp(&other.parse::<Version>().ok()?)))
 }
 
-/// The parts of a version that is nothing but numbers with dots between them.
-fn numbers(version: &str) -> Option<Vec<u64>> {
-    let number = |part: &str| match part.bytes().all(|byte| byte.is_ascii_digit()) {
-        true => part.parse::<u64>().ok(),
-        false => None,
-    };
-    version.split('.').map(number).collect()
+/// The order of two versions that are nothing but numbers with dots between them: a number that one lacks is 0.
+fn compared_numbers(one: &str, other: &str) -> Option<Ordering> {
+    let (mut one, mut other) = (one.split('.').map(number), other.split('.').map(number));
+    let mut order = Ordering::Equal;
+    loop {
+        let (left, right) = match (one.next(), other.next()) {
+            (None, None) => return Some(order),
+            (left, right) => (left.unwrap_or(Some(0))?, right.unwrap_or(Some(0))?),
+        };
+        order = order.then(left.cmp(&right));
+    }
+}
+
+/// A number of digits alone.
+fn number(part: &str) -> Option<u64> {
+    part.bytes().all(|byte| byte.is_ascii_digit()).then(|| part.parse().ok())?
 }
 
 /// Whether a fix has the same two first numbers as what is installed.
