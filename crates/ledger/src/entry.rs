@@ -564,13 +564,24 @@ pub enum EvidenceForm {
 }
 
 impl EvidenceForm {
-    /// The word for it; of a report its format.
+    /// The word for it in what is recorded and signed; of a report its format.
     pub fn word(&self) -> &str {
         match self {
             Self::Envelope => "envelope",
             Self::Sigstore => "sigstore",
             Self::Minisign => "minisign",
             Self::ImageSignature => "image-signature",
+            Self::Report { format, .. } => format,
+        }
+    }
+
+    /// What people call it; of a report its format.
+    pub fn label(&self) -> &str {
+        match self {
+            Self::Envelope => "signed envelope",
+            Self::Sigstore => "Sigstore bundle",
+            Self::Minisign => "minisign signature",
+            Self::ImageSignature => "image signature",
             Self::Report { format, .. } => format,
         }
     }

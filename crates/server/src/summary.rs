@@ -160,13 +160,8 @@ fn drilled(event: &DrillRecorded) -> String {
 }
 
 fn handed_in(event: &EvidenceRecorded) -> String {
-    match &event.form {
-        EvidenceForm::Envelope => format!("signed evidence {} for {}", event.evidence, event.release),
-        EvidenceForm::Sigstore => format!("Sigstore bundle {} for {}", event.evidence, event.release),
-        EvidenceForm::ImageSignature => format!("image signature {} for {}", event.evidence, event.release),
-        EvidenceForm::Minisign => format!("minisign signature {} for {}", event.evidence, event.release),
-        EvidenceForm::Report { format, .. } => format!("{format} report {} for {}", event.evidence, event.release),
-    }
+    let kind = if matches!(event.form, EvidenceForm::Report { .. }) { " report" } else { "" };
+    format!("{}{kind} {} for {}", event.form.label(), event.evidence, event.release)
 }
 
 fn judged(event: &ApprovalRecorded) -> String {

@@ -63,8 +63,8 @@ pub struct Evidence {
     pub claim: Option<(String, String)>,
     /// What it lists.
     pub listed: Listed,
-    /// Whose signatures on it the active policy set trusts.
-    pub signers: Vec<String>,
+    /// Whose signatures on it the active policy set trusts; `None` of what has none.
+    pub signers: Option<Vec<String>>,
     /// The beginning of its text; of an envelope, that of its payload.
     pub text: String,
     /// Whether there is more.
@@ -89,9 +89,9 @@ pub fn content(evidence: &Evidence) -> Markup {
                     span.state.warn { span.icon aria-hidden="true" { "!" } " too long to be read here; download it and hash it" }
                 }
             }
-            @if evidence.form == "signed envelope" {
+            @if let Some(signers) = &evidence.signers {
                 dt { "Trusted signers" }
-                dd { @if evidence.signers.is_empty() { "none that the active policy set knows" } @else { (visible(&evidence.signers.join(", "))) } }
+                dd { @if signers.is_empty() { "none that the active policy set knows" } @else { (visible(&signers.join(", "))) } }
             }
         }
         (listed(&id, &evidence.listed))
@@ -212,7 +212,7 @@ mod tests {
                     }],
                     findings: Vec::new(),
                 },
-                signers: vec![hostile.to_owned()],
+                signers: Some(vec![hostile.to_owned()]),
                 text: format!("{hostile}\nsecond"),
                 truncated: false,
             };

@@ -124,6 +124,14 @@ fn an_image_signature_is_evidence_and_is_checked_by_its_payload() {
     let attest = |file: &str| lockgate.run(&["attest", "shop/web@1.4.2", "--attestation", file, "--as", "ci"]);
     // What it is worth is told at once, and counts where a gate asks for it.
     attest("image.json").exits(0).says("SIGNING_KEY_UNKNOWN");
+    let dana = lockgate.token("dana");
+    let recorded = Digest::of(signature(image).as_bytes());
+    let page = lockgate.get(&format!("/evidence/{recorded}"), Some(&dana)).body;
+    let page = String::from_utf8(page).unwrap();
+    for wanted in ["<dd>image signature</dd>", "<dt>Trusted signers</dt><dd>none that the active policy set knows</dd>"]
+    {
+        assert!(page.contains(wanted), "{wanted}: {page}");
+    }
     attest("images.jsonl").refused(3, "SUBJECT_MISMATCH");
     lockgate.write("not.json", signature(image).replace("\"AQID\"", "\"A\""));
     attest("not.json").refused(2, "SIGNATURE_MALFORMED").says("not.json");

@@ -8,7 +8,6 @@ use lockgate_api::wire::{
 use lockgate_engine::authorise::may_read;
 use lockgate_engine::services::{self as views, EnvironmentView, Ran, ReleasePlace};
 use lockgate_engine::{Engine, Fault};
-use lockgate_ledger::entry::EvidenceForm;
 use lockgate_ledger::release::{EvidenceRecord, PromotionState, ReleaseState};
 use lockgate_model::facts::Running;
 use lockgate_model::{EnvName, PersonId, ReleaseName, ServiceName};
@@ -135,13 +134,7 @@ pub fn release_reply(engine: &Engine, person: &PersonId, name: &ReleaseName) -> 
 fn evidence_line(record: &EvidenceRecord) -> EvidenceLine {
     EvidenceLine {
         digest: record.event.evidence,
-        form: match &record.event.form {
-            EvidenceForm::Envelope => "envelope".to_owned(),
-            EvidenceForm::Sigstore => "sigstore bundle".to_owned(),
-            EvidenceForm::ImageSignature => "image signature".to_owned(),
-            EvidenceForm::Minisign => "minisign signature".to_owned(),
-            EvidenceForm::Report { format, .. } => format.clone(),
-        },
+        form: record.event.form.label().to_owned(),
         media_type: record.event.media_type.clone(),
         size_bytes: record.event.size_bytes,
         by: record.by.clone(),

@@ -90,7 +90,7 @@ fn described(
         form: "bytes".to_owned(),
         claim: None,
         listed: Listed::default(),
-        signers: Vec::new(),
+        signers: None,
         text: String::from_utf8_lossy(shown).into_owned(),
         truncated: (shown.len() as u64) < size_bytes,
     };
@@ -101,13 +101,13 @@ fn described(
     let form = signed::form_of(bytes);
     let read = match (signed::proven(&form, bytes, &engine.governance()?.policy), Envelope::parse(bytes, limits)) {
         (Some((signers, _)), _) => {
-            evidence.form = made_by_others(&form).to_owned();
-            evidence.signers = signers.iter().map(ToString::to_string).collect();
+            evidence.form = form.label().to_owned();
+            evidence.signers = Some(signers.iter().map(ToString::to_string).collect());
             let Said { claim, components, .. } = read_evidence(&form, bytes);
             Some((claim, components))
         }
         (None, Ok(envelope)) => {
-            evidence.form = "signed envelope".to_owned();
+            evidence.form = EvidenceForm::Envelope.label().to_owned();
             let governance = engine.governance()?;
             let by_key = |signer: &&TrustedSigner| matches!(signer.proof, Proof::Key(_));
             let trusted: Vec<&TrustedSigner> = governance.policy.signers().iter().filter(by_key).collect();
@@ -119,7 +119,7 @@ fn described(
                 })
                 .collect();
             let found = envelope.verify(&keys).into_iter().filter_map(|at| trusted.get(at));
-            evidence.signers = found.map(|signer| signer.name.to_string()).collect();
+            evidence.signers = Some(found.map(|signer| signer.name.to_string()).collect());
             // What a statement says stands in its payload; the envelope itself is one line of base64.
             let payload = envelope.payload.get(..SHOWN).unwrap_or(&envelope.payload);
             evidence.text = String::from_utf8_lossy(payload).into_owned();
@@ -138,16 +138,6 @@ fn described(
         evidence.listed = listed(&claim, &components, words);
     }
     Ok(evidence)
-}
-
-/// Words for a form of signed evidence that other tools make.
-fn made_by_others(form: &EvidenceForm) -> &'static str {
-    match form {
-        EvidenceForm::Sigstore => "Sigstore bundle",
-        EvidenceForm::ImageSignature => "image signature",
-        EvidenceForm::Minisign => "minisign signature",
-        EvidenceForm::Envelope | EvidenceForm::Report { .. } => "bytes",
-    }
 }
 
 /// What it lists, as far as it has these words.
