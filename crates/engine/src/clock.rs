@@ -10,6 +10,9 @@ use crate::fault::{Fault, Kind};
 pub trait Clock: Send + Sync {
     /// The time now.
     fn now(&self) -> UnixMillis;
+
+    /// Goes on from `time`, where it is behind: what a ledger has recorded is past. A clock that cannot, says what it says.
+    fn go_on_from(&self, _time: UnixMillis) {}
 }
 
 /// Where randomness comes from.

@@ -196,6 +196,7 @@ impl Engine {
             Some(last) => reader::entry(&*store, EntryIndex(last))?.time,
             None => UnixMillis(0),
         };
+        clock.go_on_from(time);
         let empty = Arc::new(TreeHead { size: TreeSize(0), root: stored.root, checkpoint: String::new() });
         let published = Published { head: empty, governance: governance.clone(), time };
         let inner = Arc::new(Inner {

@@ -283,6 +283,8 @@ pub fn look(engine: &Engine, token: &str) -> Result<Caller, Fault> {
     };
     let held = engine.inner().sessions.find(engine.store(), &hash, token)?.ok_or_else(unknown)?;
     if held.session.expires <= now || held.session.last_used.plus(IDLE) <= now {
+        // For good: a clock that is set back later, or that another start begins with, does not bring it back.
+        engine.inner().sessions.expire(&hash, now.plus(ABSOLUTE));
         return Err(Fault::new(Kind::Unauthenticated, "TOKEN_EXPIRED", "the session has ended")
             .hint("sign in again: `lockgate login NAME`"));
     }

@@ -12,7 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use lockgate_api::Exit;
 use lockgate_engine::clock::Entropy as _;
 use lockgate_engine::engine::{OnFatal, Parts, TreeHead};
-use lockgate_engine::{Engine, LedgerKeys, scheduler, setup};
+use lockgate_engine::{Engine, LedgerKeys, scheduler, session, setup};
 use lockgate_ledger::ApplyError;
 use lockgate_model::{Limits, TreeSize};
 use lockgate_policy::PolicySet;
@@ -232,6 +232,10 @@ fn open(home: &Home, options: &cli::Serve) -> Result<Engine, Failure> {
         on_fatal: stop_at_once(),
     };
     let engine = Engine::open(parts)?;
+    // Before anybody is answered: what has expired by now stays so, whatever the next start takes for now.
+    if let Err(fault) = session::tidy(&engine) {
+        tracing::warn!(code = fault.code, "the sessions that have expired could not be removed; it is tried again");
+    }
     if !begun {
         begin(home, options, &engine)?;
     }

@@ -1,8 +1,8 @@
-//! The server's clock: the machine's, except that it never goes back while the server runs.
+//! The server's clock: the machine's, except that it never goes back while the server runs, nor behind its ledger.
 //!
 //! What has ended stays ended, whatever becomes of the machine's clock: sessions, tokens, challenges, grants. Where that
 //! one is set back, the server's goes on from where it was, as fast as time really passes, until the machine's has caught
-//! up or the server is started again.
+//! up. A server that is started again begins at the newest entry's time, at the earliest.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -45,6 +45,11 @@ impl Reading {
 }
 
 impl Clock for ServerClock {
+    fn go_on_from(&self, time: UnixMillis) {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        state.newest = Some(Reading::after(state.newest, time, Instant::now()));
+    }
+
     fn now(&self) -> UnixMillis {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // Read under the lock: of two threads, the later one does not come with the earlier reading.
@@ -99,6 +104,17 @@ mod tests {
             newest = Reading::after(Some(newest), UnixMillis(0), begun + Duration::from_micros(micros));
         }
         assert_eq!(newest.time, UnixMillis(5004));
+    }
+
+    #[test]
+    fn it_goes_on_from_what_was_recorded_and_never_back_to_it() {
+        let clock = ServerClock::default();
+        let now = clock.now();
+        clock.go_on_from(UnixMillis(5000));
+        assert!(clock.now() >= now);
+        let ahead = now.plus("12h".parse().unwrap());
+        clock.go_on_from(ahead);
+        assert!(clock.now() >= ahead);
     }
 
     #[test]

@@ -45,7 +45,7 @@ struct Inside {
     ended: Ended,
     /// The governance state whose losses have ended their sessions.
     swept: Option<Arc<Governance>>,
-    /// Whether a sweep has ended sessions since the store was last told.
+    /// Whether a sweep or the time has ended sessions since the store was last told.
     untold: bool,
 }
 
@@ -64,12 +64,12 @@ pub struct SessionCache {
 pub(super) struct Untold {
     /// A session that was used, and when.
     used: Option<(Digest, UnixMillis)>,
-    /// Whether a sweep has ended sessions.
+    /// Whether a sweep or the time has ended sessions.
     ended: bool,
 }
 
 impl Untold {
-    /// Whether a sweep has ended sessions.
+    /// Whether a sweep or the time has ended sessions.
     pub(super) fn has_ended(&self) -> bool {
         self.ended
     }
@@ -202,6 +202,15 @@ impl SessionCache {
             Err(error) if cannot_write(&error) => Ok(()),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Ends one session that has expired, in memory alone, so that no request waits for a disk: [`Self::note`] and
+    /// [`Self::tidy`] see to the store.
+    pub(super) fn expire(&self, hash: &Digest, until: UnixMillis) {
+        let mut inside = self.locked();
+        inside.known.remove(hash);
+        inside.ended.tokens.insert(*hash, until);
+        inside.untold = true;
     }
 
     /// Ends every session of someone, and counts those that were in memory.

@@ -129,6 +129,25 @@ fn a_session_ends_when_it_is_idle_or_old() {
 }
 
 #[test]
+fn what_has_expired_stays_so_when_the_clock_goes_back() {
+    let mut world = World::starter();
+    let (asked, unasked) = (sign_in(&world, "dana").token, sign_in(&world, "sam").token);
+    world.wait("13h");
+    assert_eq!(code(&world, &asked), Some("TOKEN_EXPIRED"));
+    world.turn_back("13h");
+    assert_eq!(code(&world, &asked), Some("TOKEN_UNKNOWN"));
+    world.reopen().unwrap();
+    assert_eq!(code(&world, &asked), Some("TOKEN_UNKNOWN"), "nor does a restart bring it back");
+    assert_eq!(code(&world, &unasked), None, "nobody saw it expire");
+    // What the ledger has recorded is past for whoever opens it.
+    world.wait("13h");
+    world.push("shop/web@1.0.0");
+    world.turn_back("13h");
+    world.reopen().unwrap();
+    assert_eq!(code(&world, &unasked), Some("TOKEN_EXPIRED"));
+}
+
+#[test]
 fn a_restart_ends_nobodys_session_and_a_changed_token_is_nobodys() {
     let mut world = World::starter();
     let token = sign_in(&world, "dana").token;
