@@ -20,6 +20,8 @@ const SLOW_TURNS: usize = 3;
 const FINDINGS_MAX: usize = 5;
 /// How many answers of one code are kept: messages that quote what they refuse would make nearly every input a new one.
 const SHAPES_MAX: usize = 256;
+/// How many codes are told apart: those of readers that have no codes are words out of their messages.
+const CODES_MAX: usize = 1024;
 /// How many words of its samples a target's mutations know.
 const WORDS_MAX: usize = 400;
 /// Words that no sample may have, and that fields of many documents are called.
@@ -175,9 +177,11 @@ impl Run<'_> {
     /// Whether there was no such answer before; remembers it.
     fn is_new(&mut self, outcome: Outcome) -> bool {
         let Outcome { code, shape, .. } = outcome;
+        let codes = self.seen.len();
         match self.seen.get_mut(&code) {
             Some(shapes) if shapes.len() >= SHAPES_MAX || shapes.contains(&shape) => false,
             Some(shapes) => shapes.insert(shape),
+            None if codes >= CODES_MAX => false,
             None => self.seen.insert(code, BTreeSet::from([shape])).is_none(),
         }
     }
