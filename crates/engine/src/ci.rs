@@ -410,6 +410,14 @@ pub fn caller(engine: &Engine, token: &str) -> Result<Option<CiCaller>, Fault> {
     }
 }
 
+/// Ends every exchanged token of a machine, and counts them.
+pub fn sign_out_everywhere(engine: &Engine, machine: &PersonId) -> usize {
+    let mut known = engine.inner().ci.locked();
+    let before = known.len();
+    known.retain(|_, session| session.machine != *machine);
+    before.saturating_sub(known.len())
+}
+
 /// Ends an exchanged token; `false` when it is none.
 pub fn sign_out(engine: &Engine, token: &str) -> bool {
     token.starts_with(PREFIX) && {

@@ -1,9 +1,10 @@
 //! Promote and roll back: ask that a release be let into an environment.
 
 use lockgate_ledger::entry::{CloseCause, PromotionRequested};
-use lockgate_ledger::{Actor, Event};
+use lockgate_ledger::release::ReleaseState;
+use lockgate_ledger::{Actor, Event, suspect};
 use lockgate_model::facts::PromotionKind;
-use lockgate_model::{EnvName, Limits, PersonId, PromotionId, ReleaseName, StreamName};
+use lockgate_model::{EnvName, Limits, PersonId, PromotionId, ReleaseName, StreamName, UnixMillis};
 use lockgate_policy::{Object, Permission};
 use serde_json::{Value, json};
 
@@ -14,6 +15,9 @@ use crate::evaluate::{Record, close, evaluate, status};
 use crate::fault::{Fault, Kind};
 use crate::sequencer::Submission;
 use crate::staging::Staging;
+
+/// The part of a grant's term, at its end, in which what runs can be asked for anew: one of so many.
+const RENEWAL_SHARE: u64 = 4;
 
 /// A request to let a release into an environment.
 #[derive(Debug, Clone)]
@@ -125,6 +129,32 @@ fn ask(
     Ok(json!({ "promotion": promotion, "environment": environment, "status": status.as_str(), "repeated": repeated }))
 }
 
+/// What runs is granted anew where its grant ends soon, was a break-glass, or rests on a key that was not its owner's:
+/// all gates are asked again. Otherwise asking for it is a slip.
+fn check_renewable(staging: &Staging<'_>, release: &ReleaseState, environment: &EnvName) -> Result<(), Fault> {
+    let Some(grant) = release.grants.iter().rev().find(|grant| grant.event.environment == *environment) else {
+        return Ok(());
+    };
+    let decision = release.promotions.get(&grant.event.promotion).and_then(|promotion| {
+        promotion.decisions.iter().find(|decision| decision.index == grant.event.decision)
+    });
+    let ends = grant.event.not_after;
+    let term = ends.since(grant.time).millis();
+    let from = UnixMillis(ends.0.saturating_sub(term / RENEWAL_SHARE));
+    let is_renewable = staging.time() >= from
+        || decision.is_some_and(|decision| decision.event.break_glass.is_some())
+        || suspect::in_release(&*staging.governance()?, release).iter().any(|suspect| suspect.index == grant.index);
+    match is_renewable {
+        true => Ok(()),
+        false => Err(Fault::new(
+            Kind::Conflict,
+            "ALREADY_RUNNING",
+            format!("{} is what {environment} is granted to run already, by {}", release.name, grant.event.promotion),
+        )
+        .hint(format!("its grant counts until {ends}; it can be asked for anew from {from} on"))),
+    }
+}
+
 pub(crate) fn request(
     staging: &mut Staging<'_>,
     by: &PersonId,
@@ -136,11 +166,7 @@ pub(crate) fn request(
     let state = staging.release(release)?;
     let running = staging.running(environment, &release.service)?;
     if running.is_some_and(|running| running.manifest == state.manifest_digest) {
-        return Err(Fault::new(
-            Kind::Conflict,
-            "ALREADY_RUNNING",
-            format!("{release} is what {environment} is granted to run already"),
-        ));
+        check_renewable(staging, &state, environment)?;
     }
     let number = staging.head(&StreamName::promotions())?.map_or(1, |head| head.seq + 2);
     let promotion = PromotionId(number);

@@ -59,8 +59,10 @@ fn judge(event: &Event, governance: &Governance, next: EntryIndex, now: UnixMill
         Event::KeyAdded(event) => {
             let keys = governance.person(&event.person).map(|person| person.keys.as_slice()).unwrap_or_default();
             let good = keys.iter().filter(|key| key.is_good()).count();
-            check_count(&event.person, "keys that count", good, Limits::DEFAULT.keys_per_person)
+            check_count(&event.person, "keys that count", good, Limits::DEFAULT.keys_per_person)?;
+            check_chain(&event.person, governance)
         }
+        Event::KeyRotated(event) => check_chain(&event.person, governance),
         Event::WaiverRequested(event) => {
             let own = governance.waivers().iter().filter(|waiver| waiver.asked.asked_by == event.asked_by);
             let waiting = own.filter(|waiver| waiver.is_waiting(now)).count();
@@ -74,6 +76,21 @@ fn judge(event: &Event, governance: &Governance, next: EntryIndex, now: UnixMill
             check_count(&event.from, "delegations in force", open, Limits::DEFAULT.delegations_per_person)
         }
         _ => Ok(()),
+    }
+}
+
+/// Who keeps a key of somebody's for long reads all that it was rotated to: a chain has an end.
+fn check_chain(person: &PersonId, governance: &Governance) -> Result<(), Fault> {
+    let keys = governance.person(person).map_or(0, |person| person.keys.len());
+    let most = Limits::DEFAULT.keys_per_person_ever;
+    match keys < most {
+        true => Ok(()),
+        false => Err(Fault::new(
+            Kind::Conflict,
+            "TOO_MANY_OPEN",
+            format!("`{person}` has had {keys} keys, and may have {most} in all"),
+        )
+        .hint("enrol another account for the same person, and name both in aliases.toml; nothing was recorded")),
     }
 }
 

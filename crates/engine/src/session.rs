@@ -392,7 +392,9 @@ pub fn end(engine: &Engine, person: &PersonId, id: &str) -> Result<(), Fault> {
 /// `NAME_RESERVED`, or what the store says, except that it is full: then the sessions have ended all the same.
 pub fn sign_out_everywhere(engine: &Engine, person: &PersonId) -> Result<usize, Fault> {
     ci::check_name(person)?;
-    engine.inner().sessions.end_all(engine.store(), person, engine.inner().clock.now())
+    let exchanged = ci::sign_out_everywhere(engine, person);
+    let ended = engine.inner().sessions.end_all(engine.store(), person, engine.inner().clock.now())?;
+    Ok(ended.saturating_add(exchanged))
 }
 
 /// Ends a session.

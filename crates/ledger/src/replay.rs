@@ -40,8 +40,7 @@ pub fn deliberate(
     let facts = facts_for(state, promotion, time, bodies, cache)?;
     let decision = decide(&state.governance()?.policy, &facts);
     let facts_bytes = canonical::to_vec(&facts).map_err(|error| ApplyError::new("FACTS_INVALID", error.to_string()))?;
-    let decision_bytes =
-        canonical::to_vec(&decision).map_err(|error| ApplyError::new("DECISION_INVALID", error.to_string()))?;
+    let decision_bytes = decision_bytes(&decision)?;
     Ok(Deliberation {
         facts_digest: Digest::of(&facts_bytes),
         decision_digest: Digest::of(&decision_bytes),
@@ -50,6 +49,23 @@ pub fn deliberate(
         decision,
         decision_bytes,
     })
+}
+
+fn decision_bytes(decision: &Decision) -> Result<Vec<u8>, ApplyError> {
+    canonical::to_vec(decision).map_err(|error| ApplyError::new("DECISION_INVALID", error.to_string()))
+}
+
+impl Deliberation {
+    /// The same under the engine that a record names, where another version of the time zone database is all that differs:
+    /// it is still compared, but for that version's name.
+    fn under_engine(self, recorded: &str) -> Result<Self, ApplyError> {
+        if self.decision.engine == recorded {
+            return Ok(self);
+        }
+        let decision = self.decision.under_engine(recorded);
+        let decision_bytes = decision_bytes(&decision)?;
+        Ok(Self { decision_digest: Digest::of(&decision_bytes), decision, decision_bytes, ..self })
+    }
 }
 
 /// Runs the decision that the entry at `index` records again, on the state just before it.
@@ -90,7 +106,7 @@ pub fn replay(
         return differs("REPLAY_POLICY", "another policy set was active");
     }
     // 3. The facts and the decision come out with the same bytes.
-    let again = deliberate(state, event.promotion, time, bodies, cache)?;
+    let again = deliberate(state, event.promotion, time, bodies, cache)?.under_engine(&event.engine)?;
     if again.facts_digest != event.facts {
         return differs("REPLAY_FACTS", "the facts come out differently");
     }

@@ -198,13 +198,15 @@ impl Governance {
     }
 
     /// The waivers that were granted for this release in this environment, in ledger order, expired ones included; not
-    /// those that were revoked, nor those that a key signed which turned out to be in someone else's hands then.
+    /// those that were revoked, nor those that a key signed which turned out to be in someone else's hands then, nor
+    /// those of somebody who is suspended.
     pub fn waivers_for(&self, release: &ReleaseName, artifacts: &[Digest], environment: &EnvName) -> Vec<WaiverFact> {
         // Sets without rules about waivers leave the facts as they were before there were such rules.
         let has_rules = self.policy.settings().waivers.is_some();
         let fact = |waiver: &Waiver| {
             let granted = waiver.granted.as_ref().filter(|_| waiver.ended.is_none())?;
-            let good = granted.signed.iter().all(|signed| self.counted_at(signed, granted.index));
+            let good = granted.signed.iter().all(|signed| self.counted_at(signed, granted.index))
+                && self.person(&granted.by).is_none_or(|person| !person.is_suspended());
             let asked = &waiver.asked;
             (good && waiver.covers(release, artifacts, environment)).then(|| WaiverFact {
                 gate: asked.gate.clone(),
@@ -322,6 +324,10 @@ impl Governance {
                     "WAIVER_REQUEST",
                     "the policy set wants waivers to be asked for in the ledger: `lockgate waive request`".to_owned(),
                 ));
+            }
+            // A set that has rules about waivers has them for all of them.
+            if self.policy.settings().waivers.is_some() {
+                self.check_terms(asked)?;
             }
             // A waiver does not come twice by its signatures, nor back once it was revoked.
             let used =

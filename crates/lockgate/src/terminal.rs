@@ -1,11 +1,13 @@
 //! What is printed: results on standard output, talk on standard error.
 
+use std::fmt::Display;
 use std::io::{IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use comfy_table::{ContentArrangement, Table, presets};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use lockgate_api::Exit;
+use lockgate_model::text::visible;
 use serde::Serialize;
 
 use crate::cli::Format;
@@ -136,21 +138,39 @@ impl Terminal {
 }
 
 /// A table as text; cells cannot carry control characters.
+///
+/// A cell may have several lines, but for the first of a row: no text in it begins what looks like another row. What
+/// somebody else wrote goes through [`visible`] first.
 pub fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(header.iter().map(|cell| cell.to_uppercase()));
     for row in rows {
-        table.add_row(row.iter().map(|cell| printable(cell)));
+        let cell = |(at, cell): (usize, &String)| if at == 0 { visible(cell) } else { printable(cell) };
+        table.add_row(row.iter().enumerate().map(cell));
     }
     let lines: Vec<String> =
         table.lines().map(|line| line.trim_end().strip_prefix(' ').unwrap_or(line.trim_end()).to_owned()).collect();
     lines.join("\n")
 }
 
-/// Text from outside with its control characters escaped; line breaks stay.
+/// A field in a line of its own: its name, and its value with line breaks and control characters escaped.
+///
+/// INVARIANT (a field is one line): nothing that somebody wrote into a value looks like another field, or like none. What
+/// people sign after reading it, and whatever lists field by field what others wrote, is made of these.
+pub fn field(name: &str, value: impl Display) -> String {
+    format!("  {name:<10} {}", visible(&value.to_string()))
+}
+
+/// Several fields, each as [`field`] has it.
+pub fn fields(rows: &[(&str, &dyn Display)]) -> String {
+    rows.iter().map(|(name, value)| field(name, value)).collect::<Vec<_>>().join("\n")
+}
+
+/// Text from outside with its control characters escaped; line breaks stay, as whole documents need them. A value among
+/// others is a [`field`].
 pub fn printable(text: &str) -> String {
-    text.split('\n').map(lockgate_model::text::visible).collect::<Vec<_>>().join("\n")
+    text.split('\n').map(visible).collect::<Vec<_>>().join("\n")
 }
 
 /// JSON in which the control characters that JSON lets stand in texts are escaped: some terminals obey those above 127
@@ -181,5 +201,26 @@ mod tests {
     fn printing_twice_is_printing_once() {
         let text = "a\u{1b}[2J\u{202e}\n\\u{1b}";
         assert_eq!(printable(&printable(text)), printable(text));
+        assert_eq!(printable(&field("a", text)), field("a", text));
+    }
+
+    #[test]
+    fn a_field_is_one_line_whatever_its_value_is() {
+        let check = |value: &str, expected: &str| assert_eq!(field("reason", value), expected);
+        check("it is never called", "  reason     it is never called");
+        check("", "  reason     ");
+        check("a\n  until      2099", "  reason     a\\u{a}  until      2099");
+        check("a\r\u{2028}\u{85}\u{b}b", "  reason     a\\u{d}\\u{2028}\\u{85}\\u{b}b");
+        let text = fields(&[("finding", &"CVE-1\n\n"), ("entry", &7), ("reason", &"x\n  finding    CVE-2")]);
+        let lines: Vec<&str> = text.lines().collect();
+        let expected = ["  finding    CVE-1\\u{a}\\u{a}", "  entry      7", "  reason     x\\u{a}  finding    CVE-2"];
+        assert_eq!(lines, expected);
+    }
+
+    #[test]
+    fn no_cell_begins_a_row() {
+        let text = table(&["entry", "what"], [vec!["7\n8".to_owned(), "asked\n8  granted".to_owned()]]);
+        assert!(!text.lines().any(|line| line.starts_with('8')), "{text}");
+        assert!(text.contains("7\\u{a}8"), "{text}");
     }
 }

@@ -53,6 +53,8 @@ pub struct Limits {
     pub approvals_per_person: usize,
     /// Keys of one person that count.
     pub keys_per_person: usize,
+    /// Keys that a person may add, or rotate to, in all, with those that have ended.
+    pub keys_per_person_ever: usize,
     /// Requests for waivers of one person that wait.
     pub waiting_waivers_per_person: usize,
     /// Delegations by one person that are in force.
@@ -121,6 +123,7 @@ impl Limits {
         approvals_per_promotion: 64,
         approvals_per_person: 8,
         keys_per_person: 16,
+        keys_per_person_ever: 512,
         waiting_waivers_per_person: 32,
         delegations_per_person: 32,
         policy_bytes: 256 * 1024,

@@ -1792,16 +1792,27 @@ class Governance {
   vouchingsOf(account, fingerprint) {
     return this.vouchings.filter(({ what }) => what.kind === 'key' && what.person === account && what.key === fingerprint);
   }
+  // Each vouching is looked at once, and once more for each of its signers that falls.
   cascade(by) {
-    for (;;) {
-      const fallen = [...this.people].flatMap(([account, record]) => record.keys.filter((known) => {
-        const vouchings = known.suspect === null ? this.vouchingsOf(account, known.fingerprint) : [];
-        return vouchings.length > 0 && !vouchings.some((vouching) => this.stands(vouching));
-      }));
-      if (fallen.length === 0) {
-        return;
+    const vouched = new Map();
+    const restsOn = new Map();
+    const add = (map, at, item) => (map.get(at) ?? map.set(at, []).get(at)).push(item);
+    const nameOf = (account, fingerprint) => JSON.stringify([account, fingerprint]);
+    for (const vouching of this.vouchings.filter(({ what }) => what.kind === 'key')) {
+      const name = nameOf(vouching.what.person, vouching.what.key);
+      vouching.signed.forEach((signer) => add(restsOn, nameOf(signer.person, signer.key), name));
+      add(vouched, name, vouching);
+    }
+    const keys = new Map([...this.people].flatMap(([account, record]) =>
+      record.keys.map((known) => [nameOf(account, known.fingerprint), known])));
+    const left = [...vouched.keys()];
+    while (left.length > 0) {
+      const name = left.pop();
+      const known = keys.get(name);
+      if (known && known.suspect === null && !vouched.get(name).some((vouching) => this.stands(vouching))) {
+        known.suspect = by;
+        left.push(...(restsOn.get(name) ?? []));
       }
-      fallen.forEach((known) => { known.suspect = by; });
     }
   }
   othersInCharge(account) {
@@ -2246,7 +2257,7 @@ class Governance {
     const covers = ({ asked }) => asked.service === serviceOf(of.name) && asked.environment === environment &&
       (asked.release === undefined || asked.release === of.name) &&
       (asked.artifact === undefined || of.manifest.artifacts.some((artifact) => artifact.digest === asked.artifact));
-    const good = ({ granted, ended }) => granted !== null && ended === null &&
+    const good = ({ granted, ended }) => granted !== null && ended === null && !this.isSuspended(granted.by) &&
       granted.signed.every((signer) => this.countedAt(signer, granted.index));
     return this.waivers.filter((known) => good(known) && covers(known)).map(({ asked, granted }) => ({
       ...pick(asked, 'gate', 'finding', 'asked_by', 'expires_at', 'release', 'artifact'), granted_by: granted.by, index: granted.index,

@@ -441,17 +441,22 @@ class Governance(Waivers, Emergencies, Outsiders):
 
     def _cascade(self, index):
         """Marks keys suspect for which no vouching stands any more, and then those that they vouched for."""
-        while True:
-            fallen = []
-            for name, person in self.people.items():
-                for key in person.keys:
-                    own = [one for one in self.vouchings if one.what == ("key", name, key.fingerprint)]
-                    if key.suspect is None and own and not any(map(self.stands, own)):
-                        fallen.append(key)
-            if not fallen:
-                return
-            for key in fallen:
-                key.suspect = index
+        vouched, rests_on = {}, {}
+        for vouching in self.vouchings:
+            if vouching.what[0] == "key":
+                name = vouching.what[1:]
+                vouched.setdefault(name, []).append(vouching)
+                for signer in vouching.signed:
+                    rests_on.setdefault(signer, []).append(name)
+        keys = {(name, key.fingerprint): key for name, person in self.people.items() for key in person.keys}
+        left = list(vouched)
+        while left:
+            name = left.pop()
+            key = keys.get(name)
+            if key is None or key.suspect is not None or any(map(self.stands, vouched[name])):
+                continue
+            key.suspect = index
+            left.extend(rests_on.get(name, ()))
 
     def _others_in_charge(self, one):
         def usable(key):

@@ -154,6 +154,8 @@ class Waivers:
                 continue
             if not all(self.counted_at(signed, granted["index"]) for signed in granted["signed"]):
                 continue
+            if granted["by"] in self.people and self.people[granted["by"]].is_suspended():
+                continue
             kept = ("gate", "finding", "asked_by", "expires_at", "release", "artifact")
             fact = {key: asked[key] for key in kept if key in asked}
             fact |= {"granted_by": granted["by"], "index": granted["index"]}

@@ -23,6 +23,26 @@ fn an_approval_of_another_person_grants_and_the_requesters_own_does_not() {
     assert_eq!(world.promote("shop/web@1.0.0", "production").unwrap_err().code, "ALREADY_RUNNING");
 }
 
+/// A grant that ends is renewed: in the last quarter of its term and after it, by a promotion like any other.
+#[test]
+fn what_runs_is_granted_anew_before_its_grant_ends() {
+    let (world, first) = pending();
+    world.approve(first, "sam").unwrap();
+    // The set's grants count for 90 days.
+    world.wait("67d");
+    let refused = world.promote("shop/web@1.0.0", "production").unwrap_err();
+    assert_eq!(refused.code, "ALREADY_RUNNING");
+    assert!(refused.hint.unwrap_or_default().contains("anew from"), "it says when");
+    for wait in ["1d", "91d"] {
+        world.wait(wait);
+        let (again, status) = world.promote("shop/web@1.0.0", "production").unwrap();
+        assert_eq!(status, "pending", "its gates are asked again");
+        world.approve(again, "sam").unwrap();
+        assert_eq!(world.status(again), "granted");
+        assert_eq!(world.promote("shop/web@1.0.0", "production").unwrap_err().code, "ALREADY_RUNNING");
+    }
+}
+
 #[test]
 fn two_promotions_into_one_environment_have_one_outcome() {
     let (world, first) = pending();

@@ -1,6 +1,6 @@
 //! The life of a key and of a person's standing: enrolled, rotated, ended, recovered, suspended, reinstated.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use lockgate_model::facts::SubjectKind;
 use lockgate_model::{EntryIndex, PersonId};
@@ -85,33 +85,33 @@ impl Governance {
     }
 
     /// Marks every key suspect whose enrolment does not rest on enough good signatures any more, and then those that
-    /// these keys enrolled.
+    /// these keys enrolled. Each vouching is looked at once, and once more for each of its signers that falls: whoever
+    /// rotates a key often makes a long chain, and must not make work that grows faster than it.
     fn cascade(&mut self, by: EntryIndex) {
-        loop {
-            let fallen = self.fallen();
-            if fallen.is_empty() {
-                return;
-            }
-            for (person, key) in fallen {
-                if let Ok(key) = self.known_key_mut(&person, &key) {
-                    key.suspect = Some(by);
+        let mut vouched: BTreeMap<(PersonId, String), Vec<Vouching>> = BTreeMap::new();
+        let mut rests_on: BTreeMap<(PersonId, String), Vec<(PersonId, String)>> = BTreeMap::new();
+        for vouching in &self.vouchings {
+            if let Vouched::Key { person, key } = &vouching.what {
+                let name = (person.clone(), key.clone());
+                for signed in &vouching.signed {
+                    rests_on.entry((signed.person.clone(), signed.key.clone())).or_default().push(name.clone());
                 }
+                vouched.entry(name).or_default().push(vouching.clone());
             }
         }
-    }
-
-    /// The keys that nothing good vouches for, and that are not marked yet.
-    fn fallen(&self) -> Vec<(PersonId, String)> {
-        let keys = self.people.iter().flat_map(|(id, person)| person.keys.iter().map(move |key| (id, key)));
-        keys.filter(|(_, key)| key.suspect.is_none())
-            .filter(|(id, key)| {
-                let what = Vouched::Key { person: (*id).clone(), key: key.fingerprint.clone() };
-                let mut vouchings = self.vouchings.iter().filter(|vouching| vouching.what == what).peekable();
-                // Nobody vouched for the first owner but the one-time code.
-                vouchings.peek().is_some() && !vouchings.any(|vouching| self.stands(vouching))
-            })
-            .map(|(id, key)| (id.clone(), key.fingerprint.clone()))
-            .collect()
+        // Nobody vouched for the first owner but the one-time code, so that key is not looked at.
+        let mut left: Vec<(PersonId, String)> = vouched.keys().cloned().collect();
+        while let Some(name) = left.pop() {
+            if vouched.get(&name).is_none_or(|vouchings| vouchings.iter().any(|vouching| self.stands(vouching))) {
+                continue;
+            }
+            if let Ok(key) = self.known_key_mut(&name.0, &name.1)
+                && key.suspect.is_none()
+            {
+                key.suspect = Some(by);
+                left.extend(rests_on.get(&name).into_iter().flatten().cloned());
+            }
+        }
     }
 
     /// A revocation must not take the weight from the keys that sign it; a key may well report itself.

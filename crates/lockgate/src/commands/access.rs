@@ -8,6 +8,7 @@ use lockgate_api::wire::{
 };
 use lockgate_ledger::access_review::{ACCESS_REVIEW_NAMESPACE, AccessReview, REVIEW_SPAN, ReviewRow};
 use lockgate_ledger::code_words::code_words;
+use lockgate_model::text::visible;
 use lockgate_model::{Digest, EnvName, PersonId, ServiceName, UnixMillis};
 use lockgate_policy::Permission;
 use serde_json::json;
@@ -166,7 +167,7 @@ fn text(review: &AccessReview, rows: &[ReviewRow]) -> String {
     }
     text.push_str(&format!(
         "\n\n  ledger     {} at {} entries\n  policy     {}\n  unused     {} for {REVIEW_SPAN} or longer",
-        review.ledger,
+        visible(&review.ledger),
         review.reviewed_at_index,
         review.policy,
         review.unused.len()

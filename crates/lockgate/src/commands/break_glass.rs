@@ -11,6 +11,7 @@ use lockgate_ledger::break_glass::{
 };
 use lockgate_ledger::code_words::code_words;
 use lockgate_ledger::governance::document_bytes;
+use lockgate_model::text::visible;
 use lockgate_model::{Digest, EntryIndex, PersonId, ReleaseName, StreamName};
 
 use crate::cli;
@@ -18,7 +19,7 @@ use crate::commands::push::logged_line;
 use crate::commands::why::outcome_exit;
 use crate::failure::{Failure, Outcome};
 use crate::keyring::sign;
-use crate::terminal::{printable, table};
+use crate::terminal::{fields, table};
 use crate::world::World;
 
 /// `lockgate break-glass`.
@@ -107,15 +108,18 @@ fn countersign(world: &World, break_glass: u64, yes: bool) -> Outcome {
 fn signed(world: &World, origin: &str, event: &BreakGlassOpened, by: &PersonId, yes: bool) -> Result<String, Failure> {
     let document = document_bytes(&BreakGlassDocument::new(origin, event))?;
     world.terminal.say(format!(
-        "You are about to BREAK THE GLASS. It alarms until somebody else has reviewed it:\n  release    {}\n  manifest   {}\n  into       {}\n  until      {}\n  opened by  {}\n  ticket     {}\n  reason     {}\n  ledger     {origin}\n  code       {}",
-        event.release,
-        event.manifest,
-        event.environment,
-        event.expires_at,
-        event.by,
-        printable(&event.ticket),
-        printable(&event.reason),
-        code_words(&Digest::of(&document))
+        "You are about to BREAK THE GLASS. It alarms until somebody else has reviewed it:\n{}",
+        fields(&[
+            ("release", &event.release),
+            ("manifest", &event.manifest),
+            ("into", &event.environment),
+            ("until", &event.expires_at),
+            ("opened by", &event.by),
+            ("ticket", &event.ticket),
+            ("reason", &event.reason),
+            ("ledger", &origin),
+            ("code", &code_words(&Digest::of(&document))),
+        ])
     ));
     if !yes && !world.terminal.confirm("Sign this?")? {
         return Err(Failure::new(Exit::Failed, "NOT_CONFIRMED", "nothing was signed"));
@@ -180,8 +184,8 @@ fn list(world: &World, all: bool) -> Outcome {
                 row.environment.to_string(),
                 state(row),
                 names(&row.signed_by),
-                row.ticket.clone(),
-                row.reason.clone(),
+                visible(&row.ticket),
+                visible(&row.reason),
             ]
         };
         table(&["entry", "release", "into", "state", "signed by", "ticket", "reason"], rows.iter().map(line))
@@ -234,11 +238,11 @@ pub fn alarms(freezes: &[FreezeRow], opened: &[BreakGlassRow]) -> Vec<String> {
     let frozen = |row: &FreezeRow| {
         format!(
             "FROZEN: {} by {} since {} (entry {}): {}",
-            row.what,
+            visible(&row.what),
             row.by,
             row.since,
             row.freeze,
-            printable(&row.reason)
+            visible(&row.reason)
         )
     };
     let glass = |row: &BreakGlassRow| match row.state.as_str() {

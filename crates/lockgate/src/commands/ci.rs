@@ -202,13 +202,16 @@ fn remove(world: &World, trust: u64, reason: &str) -> Outcome {
 /// `lockgate login --ci`: exchanges the token that the CI system issued to this job.
 ///
 /// # Errors
-/// `CI_TOKEN_MISSING` outside a CI job that may ask for tokens, or what the server refuses.
+/// `CI_TOKEN_MISSING` outside a CI job that may ask for tokens, `TRUST_MISSING` where nobody but the server says for whom
+/// the token is to be, or what the server refuses.
 pub fn login(world: &World, audience: Option<&str>) -> Outcome {
     let client = world.client()?;
     let info: ServerInfo = client.get("/v1/server")?;
     // A token for the pinned ledger is not handed to a server of another one.
     world.check_ledger(&info.origin)?;
-    let token = job_token(audience.unwrap_or(&info.origin))?;
+    // Nor does a server that nothing is known of say for whom the job's token is: it would be good for anybody it names.
+    let pinned = world.home.trust().exists().then_some(info.origin.as_str());
+    let token = job_token(audience.or(pinned))?;
     let session: CiTokenReply = client.post("/v1/ci/tokens", &CiTokenRequest { token }, None)?;
     world.keep_session(client.base(), &session.machine, &session.access_token, session.expires_at)?;
     let mut context = world.context()?;
@@ -228,7 +231,7 @@ fn told(session: &CiTokenReply, server: &str) -> String {
 
 /// The job's own token: `LOCKGATE_ID_TOKEN`, where the CI system puts it into a variable, else asked for as GitHub's
 /// runners offer it.
-fn job_token(audience: &str) -> Result<String, Failure> {
+fn job_token(audience: Option<&str>) -> Result<String, Failure> {
     if let Some(token) = variable("LOCKGATE_ID_TOKEN") {
         return Ok(token.trim().to_owned());
     }
@@ -240,6 +243,10 @@ fn job_token(audience: &str) -> Result<String, Failure> {
              elsewhere put the token into LOCKGATE_ID_TOKEN",
         ));
     };
+    let audience = audience.ok_or_else(|| {
+        Failure::usage("TRUST_MISSING", "nothing is pinned here, so that only the server says for whom the job's token is")
+            .hint("pin the ledger first, `lockgate trust pin FILE`, or name it: `lockgate login --ci --audience NAME`")
+    })?;
     let failed = |why: String| Failure::new(Exit::Unavailable, "CI_TOKEN_MISSING", format!("the CI system {why}"));
     if reach(&url).is_none() {
         return Err(failed("names no `https` address to ask for tokens".to_owned()));

@@ -5,6 +5,7 @@ use lockgate_api::{Client, Exit};
 use lockgate_ledger::code_words::code_words;
 use lockgate_ledger::delegation::{DELEGATION_NAMESPACE, DelegationDocument, DelegationEndDocument, DelegationGranted};
 use lockgate_ledger::governance::document_bytes;
+use lockgate_model::text::visible;
 use lockgate_model::{Digest, EntryIndex, GroupName};
 use lockgate_policy::{GateKind, PolicySet};
 
@@ -13,7 +14,7 @@ use crate::commands::policy::invalid;
 use crate::commands::push::logged_line;
 use crate::failure::{Failure, Outcome};
 use crate::keyring::sign;
-use crate::terminal::{printable, table};
+use crate::terminal::{fields, table};
 use crate::world::World;
 
 /// `lockgate delegate`.
@@ -51,15 +52,18 @@ fn add(world: &World, event: DelegationGranted, yes: bool) -> Outcome {
     }
     let document = document_bytes(&DelegationDocument::new(&info.origin, &event))?;
     world.terminal.say(format!(
-        "You are about to lend your right to approve:\n  to         {}\n  scope      where you may approve yourself, and of that\n  groups     {}\n  into       {}\n  services   {}\n  until      {}\n  reason     {}\n  ledger     {}\n  code       {}",
-        event.to,
-        listed(&event.groups, "all of yours"),
-        listed(&event.environments, "every environment"),
-        listed(&event.services, "every service"),
-        event.expires_at,
-        printable(&event.reason),
-        info.origin,
-        code_words(&Digest::of(&document))
+        "You are about to lend your right to approve:\n{}",
+        fields(&[
+            ("to", &event.to),
+            ("scope", &"where you may approve yourself, and of that"),
+            ("groups", &listed(&event.groups, "all of yours")),
+            ("into", &listed(&event.environments, "every environment")),
+            ("services", &listed(&event.services, "every service")),
+            ("until", &event.expires_at),
+            ("reason", &event.reason),
+            ("ledger", &info.origin),
+            ("code", &code_words(&Digest::of(&document))),
+        ])
     ));
     if !yes && !world.terminal.confirm("Sign this?")? {
         return Err(Failure::new(Exit::Failed, "NOT_CONFIRMED", "nothing was signed"));
@@ -135,7 +139,7 @@ fn list(world: &World, all: bool) -> Outcome {
                 listed(&row.environments, "all"),
                 listed(&row.services, "all"),
                 state,
-                row.reason.clone(),
+                visible(&row.reason),
             ]
         };
         table(&["entry", "from", "to", "groups", "into", "services", "state", "reason"], rows.iter().map(line))

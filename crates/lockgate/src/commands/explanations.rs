@@ -24,7 +24,7 @@ pub const EXPLANATIONS: &[(&str, &str)] = &[
     ),
     (
         "ALREADY_RUNNING",
-        "That release runs in that environment already, so that there is nothing to ask for. `lockgate status` shows what runs where.",
+        "That release runs in that environment already, by a grant that counts for long. In the last quarter of a grant's term, after it, and after a break-glass or a compromised key, it can be asked for anew: all gates are asked again. `lockgate status` shows what runs where.",
     ),
     (
         "APPROVAL_DIGEST",

@@ -5,13 +5,14 @@ use lockgate_api::wire::{Acknowledged, Changed, FreezeLift, FreezeRow, NewFreeze
 use lockgate_ledger::code_words::code_words;
 use lockgate_ledger::freeze::{FREEZE_NAMESPACE, FreezeDocument, FreezeLiftDocument, FreezeLifted, FreezeOrdered};
 use lockgate_ledger::governance::document_bytes;
+use lockgate_model::text::visible;
 use lockgate_model::{Digest, EntryIndex};
 
 use crate::cli;
 use crate::commands::push::logged_line;
 use crate::failure::{Failure, Outcome};
 use crate::keyring::sign;
-use crate::terminal::{printable, table};
+use crate::terminal::{fields, table};
 use crate::world::World;
 
 /// `lockgate freeze`.
@@ -42,14 +43,16 @@ pub fn freeze(world: &World, options: &cli::Freeze) -> Outcome {
     };
     let document = document_bytes(&FreezeDocument::new(&info.origin, &event))?;
     world.terminal.say(format!(
-        "You are about to freeze:\n  service    {}\n  in         {}\n  until      {}\n  rollbacks  {}\n  reason     {}\n  ledger     {}\n  code       {}",
-        event.service.as_ref().map_or("every service", lockgate_model::ServiceName::as_str),
-        event.environment.as_ref().map_or("every environment", lockgate_model::EnvName::as_str),
-        event.until.map_or_else(|| "it is lifted".to_owned(), |until| until.to_string()),
-        if event.spares_rollbacks { "let through" } else { "stopped too" },
-        printable(&event.reason),
-        info.origin,
-        code_words(&Digest::of(&document))
+        "You are about to freeze:\n{}",
+        fields(&[
+            ("service", &event.service.as_ref().map_or("every service", lockgate_model::ServiceName::as_str)),
+            ("in", &event.environment.as_ref().map_or("every environment", lockgate_model::EnvName::as_str)),
+            ("until", &event.until.map_or_else(|| "it is lifted".to_owned(), |until| until.to_string())),
+            ("rollbacks", &if event.spares_rollbacks { "let through" } else { "stopped too" }),
+            ("reason", &event.reason),
+            ("ledger", &info.origin),
+            ("code", &code_words(&Digest::of(&document))),
+        ])
     ));
     if !options.yes && !world.terminal.confirm("Sign this?")? {
         return Err(Failure::new(Exit::Failed, "NOT_CONFIRMED", "nothing was signed"));
@@ -88,11 +91,11 @@ fn list(world: &World, all: bool) -> Outcome {
         let line = |row: &FreezeRow| {
             vec![
                 row.freeze.to_string(),
-                row.what.clone(),
+                visible(&row.what),
                 state(row),
                 if row.spares_rollbacks { "spared" } else { "stopped" }.to_owned(),
                 row.by.to_string(),
-                row.reason.clone(),
+                visible(&row.reason),
             ]
         };
         table(&["entry", "what", "state", "rollbacks", "by", "reason"], rows.iter().map(line))

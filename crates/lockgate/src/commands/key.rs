@@ -18,7 +18,7 @@ use crate::commands::{change, key_life, passkey};
 use crate::failure::{Failure, Outcome};
 use crate::home::{read_file, write_file};
 use crate::keyring::sign;
-use crate::terminal::table;
+use crate::terminal::{field, fields, table};
 use crate::world::World;
 
 /// `lockgate key`.
@@ -189,13 +189,15 @@ pub fn countersign(world: &World, request: Enrolment, yes: bool) -> Outcome {
         Failure::usage("KEY_INVALID", format!("{error}")).hint("have the request made again with `lockgate key enrol`")
     })?;
     world.terminal.say(format!(
-        "You are about to let in:\n  name       {}\n  as a       {kind}\n  groups     {}\n  key        {}{}\n  ledger     {}\n  code       {}",
-        request.person,
-        groups.join(", "),
-        key.fingerprint(),
+        "You are about to let in:\n{}{}\n{}",
+        fields(&[
+            ("name", &request.person),
+            ("as a", &kind),
+            ("groups", &groups.join(", ")),
+            ("key", &key.fingerprint()),
+        ]),
         limits_text(request.expires_at, &request.environments),
-        info.origin,
-        code_words(&Digest::of(&document))
+        fields(&[("ledger", &info.origin), ("code", &code_words(&Digest::of(&document)))])
     ));
     if !yes && !world.terminal.confirm("Countersign this?")? {
         return Err(Failure::new(Exit::Failed, "NOT_CONFIRMED", "nothing was signed"));
@@ -210,10 +212,10 @@ pub fn countersign(world: &World, request: Enrolment, yes: bool) -> Outcome {
 
 /// How long a key counts and where, in lines of their own; nothing for one without an end that counts everywhere.
 pub fn limits_text(expires_at: Option<UnixMillis>, environments: &[EnvName]) -> String {
-    let mut text = expires_at.map(|end| format!("\n  until      {end}")).unwrap_or_default();
+    let mut text = expires_at.map(|end| format!("\n{}", field("until", end))).unwrap_or_default();
     if !environments.is_empty() {
         let only: Vec<&str> = environments.iter().map(EnvName::as_str).collect();
-        text.push_str(&format!("\n  only for   {}", only.join(", ")));
+        text.push_str(&format!("\n{}", field("only for", only.join(", "))));
     }
     text
 }

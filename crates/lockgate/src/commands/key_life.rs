@@ -13,6 +13,7 @@ use lockgate_ledger::code_words::code_words;
 use lockgate_ledger::entry::KeyRevoked;
 use lockgate_ledger::governance::ENROLMENT_NAMESPACE;
 use lockgate_model::facts::SubjectKind;
+use lockgate_model::text::visible;
 use lockgate_model::{Digest, EntryIndex, PersonId};
 use lockgate_sign::ssh::SshPublicKey;
 
@@ -22,7 +23,7 @@ use crate::commands::key::{limits_text, person_row, write_json};
 use crate::commands::push::logged_line;
 use crate::failure::{Failure, Outcome};
 use crate::keyring::sign;
-use crate::terminal::{printable, table};
+use crate::terminal::{field, fields, table};
 use crate::world::World;
 
 /// A client signed in as whoever acts, with the name and the ledger's origin, which is the pinned one.
@@ -133,8 +134,9 @@ pub fn print_suspects(world: &World, client: &Client, since: u64) -> Result<(), 
         world.terminal.say("  suspect     nothing that is recorded rested on it");
         return Ok(());
     }
-    let row =
-        |row: &SuspectRow| vec![format!("entry {}", row.index), row.event.clone(), row.what.clone(), row.why.clone()];
+    let row = |row: &SuspectRow| {
+        vec![format!("entry {}", row.index), visible(&row.event), visible(&row.what), visible(&row.why)]
+    };
     let text = table(&["suspect", "event", "what", "why"], rows.iter().map(row));
     world
         .terminal
@@ -200,11 +202,10 @@ pub fn countersign_recovery(world: &World, request: Recovery, yes: bool) -> Outc
         recovery_bytes(&origin, &request.person, &key, &request.reason, request.expires_at, &request.environments)?;
     let scope = limits_text(request.expires_at, &request.environments);
     world.terminal.say(format!(
-        "You are about to give {} a new key, and to end all earlier ones:\n  key        {}\n  reason     {}\n  ledger     {origin}{scope}\n  code       {}",
+        "You are about to give {} a new key, and to end all earlier ones:\n{}{scope}\n{}",
         request.person,
-        key.fingerprint(),
-        printable(&request.reason),
-        code_words(&Digest::of(&document))
+        fields(&[("key", &key.fingerprint()), ("reason", &request.reason), ("ledger", &origin)]),
+        field("code", code_words(&Digest::of(&document)))
     ));
     if !yes && !world.terminal.confirm("Have you made sure that it is them, and do you countersign this?")? {
         return Err(Failure::new(Exit::Failed, "NOT_CONFIRMED", "nothing was signed"));

@@ -15,10 +15,11 @@ const WIDTH: usize = 100;
 const TEXT_MIN: usize = 20;
 
 /// The groups of gates, in the order in which they matter: outcome, heading.
-const GROUPS: [(&str, &str); 5] = [
+const GROUPS: [(&str, &str); 6] = [
     ("fail", "denied by"),
     ("pending", "waits for"),
     ("warn", "only warns"),
+    ("overridden", "overridden by break-glass"),
     ("waived", "waived"),
     ("pass", "satisfied"),
 ];

@@ -8,6 +8,7 @@ use lockgate_ledger::code_words::code_words;
 use lockgate_ledger::governance::document_bytes;
 use lockgate_ledger::withdrawal::{ApprovalWithdrawn, WITHDRAWAL_NAMESPACE, WithdrawalDocument, withdrawable};
 use lockgate_model::facts::{EvidenceFact, Facts, Origin, SignatureClass};
+use lockgate_model::text::visible;
 use lockgate_model::{Digest, PersonId};
 
 use crate::cli;
@@ -28,7 +29,7 @@ pub fn open_evidence(world: &World, facts: &Facts, bodies: &BodyMap, yes: bool) 
     let mut opened = Vec::new();
     let count = facts.evidence.len();
     for (number, fact) in facts.evidence.iter().enumerate() {
-        world.terminal.say(format!("evidence {} of {count}: {}", number + 1, heading(fact)));
+        world.terminal.say(format!("evidence {} of {count}: {}", number + 1, visible(&heading(fact))));
         if !yes && !world.terminal.confirm("Open it?")? {
             continue;
         }

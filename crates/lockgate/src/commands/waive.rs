@@ -7,6 +7,7 @@ use lockgate_api::wire::{Acknowledged, Changed, ServerInfo, Waiver, WaiverEnd, W
 use lockgate_ledger::code_words::code_words;
 use lockgate_ledger::governance::{WAIVER_NAMESPACE, WaiverDocument, document_bytes};
 use lockgate_ledger::waiver::{WaiverEndDocument, WaiverRequested};
+use lockgate_model::text::visible;
 use lockgate_model::{Digest, EntryIndex, Limits, UnixMillis, json};
 
 use crate::cli;
@@ -14,7 +15,7 @@ use crate::commands::push::logged_line;
 use crate::failure::{Failure, Outcome};
 use crate::home::{read_file, write_file};
 use crate::keyring::sign;
-use crate::terminal::{printable, table};
+use crate::terminal::{fields, table};
 use crate::world::World;
 
 /// How many days before its end a waiver is warned about.
@@ -86,7 +87,7 @@ fn request(world: &World, asked: WaiverRequested, file: Option<&Path>) -> Outcom
         format!(
             "entry {0} asks to waive {1} until {2}\n{3}  next       another person runs `lockgate waive grant {0}`",
             reply.result.index,
-            printable(&asked.finding),
+            visible(&asked.finding),
             asked.expires_at,
             logged_line(reply.logged.as_ref())
         )
@@ -188,16 +189,17 @@ fn grant(world: &World, request: &str, yes: bool) -> Outcome {
     };
     let document = document_bytes(&WaiverDocument::new(&info.origin, &asked))?;
     world.terminal.say(format!(
-        "You are about to waive:\n  finding    {}\n  gate       {}\n  for        {} in {}\n  until      {}\n  asked by   {}\n  reason     {}\n  ticket     {}\n  code       {}",
-        printable(&asked.finding),
-        asked.gate,
-        scope(&asked),
-        asked.environment,
-        asked.expires_at,
-        asked.asked_by,
-        printable(&asked.reason),
-        asked.ticket.as_deref().map_or_else(|| "none".to_owned(), printable),
-        code_words(&Digest::of(&document))
+        "You are about to waive:\n{}",
+        fields(&[
+            ("finding", &asked.finding),
+            ("gate", &asked.gate),
+            ("for", &format!("{} in {}", scope(&asked), asked.environment)),
+            ("until", &asked.expires_at),
+            ("asked by", &asked.asked_by),
+            ("reason", &asked.reason),
+            ("ticket", &asked.ticket.as_deref().unwrap_or("none")),
+            ("code", &code_words(&Digest::of(&document))),
+        ])
     ));
     if !yes && !world.terminal.confirm("Sign this waiver?")? {
         return Err(Failure::new(Exit::Failed, "NOT_CONFIRMED", "nothing was signed"));
@@ -213,7 +215,7 @@ fn grant(world: &World, request: &str, yes: bool) -> Outcome {
     world.terminal.show(&reply, || {
         format!(
             "{} is waived until {}\n{}  end        lockgate waive revoke {} --reason ...",
-            printable(&asked.finding),
+            visible(&asked.finding),
             asked.expires_at,
             logged_line(reply.logged.as_ref()),
             reply.result.index
@@ -256,14 +258,14 @@ fn list(world: &World, all: bool) -> Outcome {
             };
             vec![
                 row.waiver.to_string(),
-                printable(&asked.finding),
+                visible(&asked.finding),
                 asked.gate.to_string(),
                 scope_text(asked.release.as_ref(), &asked.service, asked.artifact.as_ref()),
                 asked.environment.to_string(),
                 asked.expires_at.to_string(),
                 state,
-                asked.ticket.as_deref().map(printable).unwrap_or_default(),
-                printable(&asked.reason),
+                asked.ticket.as_deref().map(visible).unwrap_or_default(),
+                visible(&asked.reason),
             ]
         };
         table(&["entry", "finding", "gate", "for", "in", "until", "state", "ticket", "reason"], rows.iter().map(line))
@@ -309,7 +311,7 @@ pub fn ending_soon(rows: &[WaiverRow], now: UnixMillis) -> Vec<String> {
         let word = if days == 1 { "day" } else { "days" };
         format!(
             "the waiver of {} of gate {} for {} in {} ends within {days} {word}: fix the finding, or ask anew",
-            printable(&asked.finding),
+            visible(&asked.finding),
             asked.gate,
             scope_text(asked.release.as_ref(), &asked.service, asked.artifact.as_ref()),
             asked.environment

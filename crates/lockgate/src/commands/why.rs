@@ -4,9 +4,11 @@ use lockgate_api::Exit;
 use lockgate_api::wire::{ApprovalRow, GateRow, PromotionReply};
 use lockgate_model::Digest;
 use lockgate_model::facts::Verdict;
+use lockgate_model::text::visible;
 
 use crate::cli;
 use crate::failure::Outcome;
+use crate::terminal::printable;
 use crate::world::World;
 
 /// How many gates that only warn are named.
@@ -44,11 +46,9 @@ pub fn outcome_exit(status: &str) -> Exit {
 
 fn explained(reply: &PromotionReply) -> String {
     let mut text = format!("{}  {} into {}: {}\n", reply.promotion, reply.release, reply.environment, reply.status);
-    let mut line = |name: &str, value: String| text.push_str(&format!("  {name:<11} {value}\n"));
-    line(
-        "asked by",
-        format!("{} at {}: {}", reply.requester, reply.requested_at, crate::terminal::printable(&reply.reason)),
-    );
+    // Every value is one line: what somebody wrote as a reason looks like no other field.
+    let mut line = |name: &str, value: String| text.push_str(&format!("  {name:<11} {}\n", visible(&value)));
+    line("asked by", format!("{} at {}: {}", reply.requester, reply.requested_at, reply.reason));
     match &reply.running {
         // What a granted promotion replaced does not run any more; it does.
         Some(running) if running.promotion == reply.promotion => line("runs", format!("since {}", running.since)),
@@ -56,7 +56,7 @@ fn explained(reply: &PromotionReply) -> String {
         None => line("replaces", "nothing".to_owned()),
     }
     for artifact in &reply.artifacts {
-        line("artifact", format!("{} {}", artifact.digest, crate::terminal::printable(&artifact.name)));
+        line("artifact", format!("{} {}", artifact.digest, artifact.name));
     }
     line("policy", reply.policy.to_string());
     match reply.decision_index {
@@ -80,15 +80,14 @@ fn explained(reply: &PromotionReply) -> String {
         line(verb, format!("by {} with {} at entry {}", approval.person, approval.key, approval.index));
         line("", review_text(approval));
         if let Some(comment) = &approval.comment {
-            line("", format!("saying: {}", crate::terminal::printable(comment)));
+            line("", format!("saying: {comment}"));
         }
         if let Some(count) = approval.rubber_stamp {
             line("", format!("RUBBER STAMP: one of {count} approvals that {} gave within seconds", approval.person));
         }
     }
     for suspect in &reply.suspects {
-        let why = crate::terminal::printable(&suspect.why);
-        line("suspect", format!("entry {}, since entry {}: {why}", suspect.index, suspect.since));
+        line("suspect", format!("entry {}, since entry {}: {}", suspect.index, suspect.since, suspect.why));
     }
     for gate in &reply.gates {
         text.push('\n');
@@ -102,10 +101,10 @@ fn explained(reply: &PromotionReply) -> String {
 fn ended(reply: &PromotionReply, closed: &str) -> String {
     let by = reply.approvals.iter().rfind(|row| row.verdict == Verdict::Reject && !row.withdrawn);
     match by.filter(|_| reply.status == "rejected") {
-        None => crate::terminal::printable(closed),
+        None => closed.to_owned(),
         Some(row) => match &row.comment {
             None => format!("rejected by {}", row.person),
-            Some(comment) => format!("rejected by {}: {}", row.person, crate::terminal::printable(comment)),
+            Some(comment) => format!("rejected by {}: {comment}", row.person),
         },
     }
 }
@@ -135,22 +134,21 @@ fn gate_text(gate: &GateRow) -> String {
         "overridden" => "!",
         _ => ".",
     };
-    let mut text = format!("{mark} {} {} ({}:{})\n", gate.outcome, gate.gate, gate.file, gate.line);
+    let head = format!("{} {} ({}:{})", gate.outcome, gate.gate, gate.file, gate.line);
+    let mut text = format!("{mark} {}\n", visible(&head));
     let mut line = |name: &str, value: &str| {
         if !value.is_empty() {
-            text.push_str(&format!(
-                "    {name:<9} {}\n",
-                crate::terminal::printable(value).replace('\n', "\n              ")
-            ));
+            text.push_str(&format!("    {name:<9} {}\n", value.replace('\n', "\n              ")));
         }
     };
-    line("needed", &gate.needed);
-    line("found", &gate.found);
+    line("needed", &visible(&gate.needed));
+    line("found", &visible(&gate.found));
     line("evidence", &gate.evidence.iter().map(Digest::to_string).collect::<Vec<_>>().join("\n"));
     if !matches!(gate.outcome.as_str(), "pass") {
-        line("reason", &gate.reason);
-        line("who", &gate.who);
-        line("do", &gate.fix);
+        line("reason", &visible(&gate.reason));
+        line("who", &visible(&gate.who));
+        // Two ways are two lines, and never as far left as a field.
+        line("do", &printable(&gate.fix));
     }
     text
 }
@@ -175,7 +173,7 @@ pub fn blocking(reply: &PromotionReply) -> String {
     let blocked = reply.gates.iter().filter(|gate| matches!(gate.outcome.as_str(), "fail" | "pending"));
     let mut text: String = blocked.map(gate_text).collect();
     if let Some(warned) = warned(&reply.gates) {
-        text.push_str(&format!("  warns      {warned}\n"));
+        text.push_str(&format!("  warns      {}\n", visible(&warned)));
     }
     if !text.is_empty() {
         text.push_str(&format!("  more       lockgate why {}\n", reply.promotion));

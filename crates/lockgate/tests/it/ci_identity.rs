@@ -97,6 +97,17 @@ fn the_command_line_signs_a_job_in() {
     let ledger = text(&lockgate.get("/v1/server", None).json()["origin"]);
     let wanted = format!("GET /job?api-version=2.0&audience={ledger} Bearer runner-secret");
     assert!(issuer.asked().contains(&wanted), "{:?}", issuer.asked());
+    // Where nothing is pinned, a server does not say for whom the token is to be.
+    let elsewhere = lockgate.file("elsewhere");
+    let away = |more: &[&str]| {
+        let (home, server) = (elsewhere.display().to_string(), lockgate.url());
+        let login = [&["--home", home.as_str(), "login", "--ci", "--server", server.as_str()], more].concat();
+        issuer.gives_out(issuer.token(&json!({})));
+        let output = lockgate.command().args(&login).envs(runner.iter().copied()).output().unwrap();
+        Ran::of(&login, &output)
+    };
+    away(&[]).refused(2, "TRUST_MISSING").says("--audience");
+    away(&["--audience", &ledger]).exits(0).says("as web-ci");
     let plain = [("ACTIONS_ID_TOKEN_REQUEST_URL", "http://ci.example/"), ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "x")];
     login(&plain).refused(8, "CI_TOKEN_MISSING").says("no `https` address");
 }
