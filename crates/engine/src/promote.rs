@@ -87,6 +87,16 @@ pub fn rollback(by: PersonId, request: Promote) -> Result<Submission, Fault> {
             )
             .hint(format!("`lockgate history --env {}` lists what has", request.environment)));
         }
+        // Rollbacks pass freezes and windows that spare them, and the order of versions: no way forward is one.
+        let running = staging.running(&request.environment, &request.release.service)?;
+        if let Some(newer) = running.filter(|running| running.release.version < request.release.version) {
+            return Err(Fault::new(
+                Kind::Denied,
+                "ROLLBACK_FORWARD",
+                format!("{} is newer than {}, which runs in {}", request.release, newer.release, request.environment),
+            )
+            .hint("what goes forward is promoted: `lockgate promote`"));
+        }
         let asked =
             ask(staging, inner, &by, &request.release, &request.environment, PromotionKind::Rollback, &request.reason)?;
         Ok(json!({ "promotions": [asked] }))
@@ -135,15 +145,14 @@ fn check_renewable(staging: &Staging<'_>, release: &ReleaseState, environment: &
     let Some(grant) = release.grants.iter().rev().find(|grant| grant.event.environment == *environment) else {
         return Ok(());
     };
-    let decision = release.promotions.get(&grant.event.promotion).and_then(|promotion| {
-        promotion.decisions.iter().find(|decision| decision.index == grant.event.decision)
-    });
+    let promotion = release.promotions.get(&grant.event.promotion);
+    let decision = promotion.and_then(|promotion| promotion.decision(grant.event.decision));
     let ends = grant.event.not_after;
     let term = ends.since(grant.time).millis();
     let from = UnixMillis(ends.0.saturating_sub(term / RENEWAL_SHARE));
     let is_renewable = staging.time() >= from
         || decision.is_some_and(|decision| decision.event.break_glass.is_some())
-        || suspect::in_release(&*staging.governance()?, release).iter().any(|suspect| suspect.index == grant.index);
+        || suspect::in_release(staging.governance()?, release).iter().any(|suspect| suspect.index == grant.index);
     match is_renewable {
         true => Ok(()),
         false => Err(Fault::new(

@@ -1,5 +1,5 @@
-//! The accept loop: header timeouts and connection caps, which a stock `axum::serve` does not have; and patience where
-//! the system has no room for another connection.
+//! The accept loop: header timeouts, connection caps and a pace for whoever reads, which a stock `axum::serve` does not
+//! have; and patience where the system has no room for another connection.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -21,7 +21,9 @@ use tower::ServiceExt as _;
 
 use crate::app::App;
 use crate::dispatch;
+use crate::pace::Pace;
 use crate::rate::network;
+use crate::stream::PacedStream;
 
 /// How long a client may take to send its headers.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
@@ -112,10 +114,10 @@ pub async fn serve(
             }
             continue;
         };
-        let (router, closed, header_bytes, header_count) =
-            (router.clone(), closed.clone(), limits.header_bytes, limits.header_count);
+        let (router, closed, pace) = (router.clone(), closed.clone(), Pace::new(limits));
+        let (header_bytes, header_count) = (limits.header_bytes, limits.header_count);
         tokio::spawn(async move {
-            connection(stream, address.ip(), router, closed, header_bytes, header_count).await;
+            connection(stream, address.ip(), router, closed, pace, header_bytes, header_count).await;
             drop((permit, place));
         });
     }
@@ -134,6 +136,7 @@ async fn connection(
     address: IpAddr,
     router: Router,
     mut closed: tokio::sync::watch::Receiver<bool>,
+    pace: Pace,
     header_bytes: usize,
     header_count: usize,
 ) {
@@ -151,7 +154,7 @@ async fn connection(
         // More is answered with 431, and the connection ends.
         .max_header_size(header_bytes)
         .max_buf_size(BUFFER_BYTES)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(PacedStream::new(stream, pace)), service);
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
@@ -237,6 +240,8 @@ impl Drop for Place {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::AsyncWriteExt as _;
+
     use super::*;
 
     #[test]
@@ -250,6 +255,21 @@ mod tests {
         check(400, 200);
         check(0, 1);
         assert_eq!(connections_within(100, 1024), 100);
+    }
+
+    /// A reply that nobody reads, and its connection, are not kept for ever.
+    #[tokio::test]
+    async fn whoever_does_not_read_loses_the_connection() {
+        // More than a system keeps for somebody who does not read.
+        let router = Router::new().route("/", axum::routing::get(|| async { vec![7u8; 64 << 20] }));
+        let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        client.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+        let (stream, address) = listener.accept().await.unwrap();
+        let (_closing, closed) = tokio::sync::watch::channel(false);
+        let pace = Pace::of(1 << 40, Duration::from_millis(100));
+        let served = connection(stream, address.ip(), router, closed, pace, 32 * 1024, 100);
+        tokio::time::timeout(Duration::from_secs(20), served).await.unwrap();
     }
 
     #[test]

@@ -20,8 +20,18 @@ use crate::uploads::Uploads;
 
 /// How many uploads and downloads may go on at the same time.
 const TRANSFERS: usize = 128;
+/// How many of them are one person's or machine's: several pipelines share a machine, and still leave most to others.
+const OWN_TRANSFERS: usize = 32;
 /// How many bundles may be built and sent at the same time.
 const BUNDLES: usize = 2;
+/// How many replies that show what evidence says may be made and sent at the same time.
+const READINGS: usize = 4;
+/// How many of them for one person.
+const OWN_READINGS: usize = 2;
+/// How many requests may check, or decide on, evidence that they read whole at the same time.
+const CHECKS: usize = 4;
+/// How many of them are one person's.
+const OWN_CHECKS: usize = 2;
 
 /// What handlers share.
 pub struct App {
@@ -44,9 +54,15 @@ pub struct App {
     /// The ledger's size, for whoever waits for more.
     pub size: watch::Receiver<u64>,
     /// Places for uploads and downloads: each holds a thread.
-    pub transfers: Arc<Semaphore>,
+    pub transfers: Places,
     /// Places for bundles: each is in memory as a whole until its client has taken it.
     pub bundles: Places,
+    /// Places for replies that show what evidence says: what is read is in memory as a whole, and a large reply until its
+    /// client has taken it.
+    pub readings: Places,
+    /// Places for what checks evidence or decides on it: given back with the work done, so that no slow reader keeps others
+    /// from handing in, asking why, or approving.
+    pub checks: Places,
     /// Who has sent which bytes.
     pub uploads: Uploads,
     /// Where each request's outcome goes.
@@ -79,8 +95,10 @@ impl App {
             passkeys: WaitingPasskeys::default(),
             demo,
             size,
-            transfers: Arc::new(Semaphore::new(TRANSFERS)),
+            transfers: Places::new(TRANSFERS).with_own(OWN_TRANSFERS),
             bundles: Places::new(BUNDLES),
+            readings: Places::new(READINGS).with_own(OWN_READINGS),
+            checks: Places::new(CHECKS).with_own(OWN_CHECKS),
             uploads: Uploads::default(),
             access,
             // As many as the queue has room for, so that recording never waits on a network thread.

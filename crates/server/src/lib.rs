@@ -28,6 +28,7 @@ pub mod rate;
 mod reply;
 mod snooze;
 mod standing;
+mod stream;
 mod summary;
 mod uploads;
 mod witness;

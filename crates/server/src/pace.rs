@@ -40,8 +40,13 @@ impl Pace {
     pub async fn wait<T>(&mut self, step: impl Future<Output = T>) -> Result<T, TooSlow> {
         let begun = Instant::now();
         let done = timeout(self.left(), step).await.map_err(|_| TooSlow)?;
-        self.waited = self.waited.saturating_add(begun.elapsed());
+        self.waited(begun.elapsed());
         Ok(done)
+    }
+
+    /// Counts time in which the other end was waited for.
+    pub fn waited(&mut self, time: Duration) {
+        self.waited = self.waited.saturating_add(time);
     }
 
     /// Counts bytes; with enough of them a new window begins.
@@ -53,7 +58,8 @@ impl Pace {
         }
     }
 
-    fn left(&self) -> Duration {
+    /// What is left of the window.
+    pub fn left(&self) -> Duration {
         self.window.saturating_sub(self.waited)
     }
 }

@@ -1,4 +1,4 @@
-//! Places for what takes much memory: few in all, and one a person, so that nobody keeps all of them.
+//! Places for what takes much memory, or a thread: few in all, and fewer a person, so that nobody keeps all of them.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,6 +11,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 #[derive(Debug)]
 pub struct Places {
     all: Arc<Semaphore>,
+    /// How many of them one person may have.
+    most_own: usize,
     /// Of everybody who has a place or waits for one.
     own: Mutex<HashMap<PersonId, Arc<Semaphore>>>,
 }
@@ -24,9 +26,15 @@ pub struct Place {
 }
 
 impl Places {
-    /// So many places in all.
+    /// So many places in all, and one a person.
     pub fn new(all: usize) -> Self {
-        Self { all: Arc::new(Semaphore::new(all)), own: Mutex::default() }
+        Self { all: Arc::new(Semaphore::new(all)), most_own: 1, own: Mutex::default() }
+    }
+
+    /// The same with so many a person.
+    #[must_use]
+    pub fn with_own(self, most_own: usize) -> Self {
+        Self { most_own, ..self }
     }
 
     /// A place, as soon as there is one for this person; `None` where there is none in time.
@@ -43,7 +51,7 @@ impl Places {
     fn own_of(&self, person: &PersonId) -> Arc<Semaphore> {
         let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
         own.retain(|_, known| Arc::strong_count(known) > 1);
-        own.entry(person.clone()).or_insert_with(|| Arc::new(Semaphore::new(1))).clone()
+        own.entry(person.clone()).or_insert_with(|| Arc::new(Semaphore::new(self.most_own))).clone()
     }
 }
 
@@ -67,5 +75,19 @@ mod tests {
         drop(places.take(&kim, NOW).await.unwrap());
         drop(places.own_of(&sam));
         assert_eq!(places.own.lock().unwrap().len(), 1, "whoever has none is forgotten");
+    }
+
+    #[tokio::test]
+    async fn somebody_may_have_more_than_one_and_still_not_all() {
+        let (ci, dana) = ("ci".parse().unwrap(), "dana".parse().unwrap());
+        let places = Places::new(3).with_own(2);
+        let first = places.take(&ci, NOW).await.unwrap();
+        let second = places.take(&ci, NOW).await.unwrap();
+        assert!(places.take(&ci, NOW).await.is_none(), "two a person");
+        let third = places.take(&dana, NOW).await.unwrap();
+        assert!(places.take(&dana, NOW).await.is_none(), "three in all");
+        drop(first);
+        drop(places.take(&ci, NOW).await.unwrap());
+        drop((second, third));
     }
 }

@@ -2748,6 +2748,11 @@ function streamsOf({ event: { type, body }, actor }) {
   return actor.kind === 'subject' ? [...of, `person:${actor.id}`] : of;
 }
 
+// A grant that rests on a break-glass certifies nothing.
+const isPastGates = (of, grant) => {
+  const decision = of.promotions.get(grant.body.promotion)?.decisions.find(({ index }) => index === grant.body.decision);
+  return (decision?.body.break_glass ?? null) !== null;
+};
 const linkIn = (entry, of) => entry.streams.find((other) => other.stream === of);
 const evidenceKind = ({ form }) => (form.kind === 'report' ? form.format : form.kind);
 const subjectsOf = (manifest) =>
@@ -2909,7 +2914,7 @@ class Ledger {
         }
         return;
       }
-      case 'grant.issued': this.grant(index, time, body); return;
+      case 'grant.issued': this.grant(index, entry, body); return;
       default: refuse('ENTRY_INVALID', `${type} is not known`);
     }
   }
@@ -3048,7 +3053,8 @@ class Ledger {
     theirs.filter((record) => named.has(record.body.document)).forEach((record) => { record.withdrawn = index; });
   }
 
-  grant(index, time, body) {
+  grant(index, entry, body) {
+    const { time } = entry;
     const unfounded = (why) => refuse('GRANT_UNFOUNDED', `the grant of ${body.promotion}: ${why}`);
     const head = this.heads.get('governance');
     const ttl = this.governance.rules.ttls.get(body.environment);
@@ -3057,6 +3063,10 @@ class Ledger {
     }
     if (head !== undefined && head.index >= body.decision) {
       unfounded('governance has changed since the decision');
+    }
+    const ran = linkIn(entry, `running:${body.environment}/${serviceOf(body.release)}`)?.prev ?? null;
+    if (ran !== null && ran >= body.decision) {
+      unfounded('something else was granted since the decision');
     }
     const of = this.release(body.release);
     this.checkBreakGlass(of, body, unfounded);
@@ -3234,7 +3244,7 @@ class Ledger {
       },
       evidence: of.evidence.map(about),
       running: this.running.get(`${request.environment}/${serviceOf(of.name)}`),
-      certified: of.grants.map((grant) => ({ ...pick(grant.body, 'environment', 'promotion'), since: grant.time })),
+      certified: of.grants.filter((grant) => !isPastGates(of, grant)).map((grant) => ({ ...pick(grant.body, 'environment', 'promotion'), since: grant.time })),
     };
   }
 }

@@ -123,6 +123,12 @@ class Release:
         promotion.grant = record
         self.grants.append(record)
 
+    def is_past_gates(self, grant):
+        """Whether a grant rests on a break-glass, so that it certifies nothing."""
+        decisions = self.promotion(grant.event["promotion"]).decisions
+        decision = next((one for one in decisions if one.index == grant.event["decision"]), None)
+        return decision is not None and decision.event.get("break_glass") is not None
+
     def has_used(self, opened):
         """Whether a grant rests on the break-glass of an entry."""
         return any(

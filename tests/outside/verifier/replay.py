@@ -78,7 +78,7 @@ def _facts(state, release, promotion, time):
         "evidence": [_evidence(record, release) for record in release.evidence],
         "certified": [
             {"environment": one.event["environment"], "promotion": one.event["promotion"], "since": one.time}
-            for one in release.grants
+            for one in release.grants if not release.is_past_gates(one)
         ],
         "approvals": [_approval(record, governance) for record in promotion.approvals],
         "waivers": governance.waivers_for(release.name, release.artifacts, environment),

@@ -140,7 +140,7 @@ class State:
             "promotion.closed": lambda: self._close(record),
             "decision.recorded": lambda: self.release(body["release"]).decide(record),
             "attestations.issued": lambda: self._promotion(body).attestations.append(record),
-            "grant.issued": lambda: self._grant(record),
+            "grant.issued": lambda: self._grant(record, entry),
         }
         handlers[kind]()
 
@@ -197,13 +197,17 @@ class State:
         body = record.event
         self.release(body["release"]).open_promotion(body["promotion"]).closed = body["cause"]
 
-    def _grant(self, record):
+    def _grant(self, record, entry):
         body, governance = record.event, self.governance
         ttl = governance.policy.grant_ttl.get(body["environment"])
         if ttl is None or body["not_after"] > record.time + ttl:
             raise Refused("GRANT_UNFOUNDED", "the grant lasts longer than the policy set allows")
         if self.heads[GOVERNANCE][1] >= body["decision"]:
             raise Refused("GRANT_UNFOUNDED", "governance has changed between decision and grant")
+        running = f"running:{body['environment']}/{service_of(body['release'])}"
+        before = next((link.get("prev") for link in entry["streams"] if link["stream"] == running), None)
+        if before is not None and before >= body["decision"]:
+            raise Refused("GRANT_UNFOUNDED", "something else was granted between decision and grant")
         release = self.release(body["release"])
         decisions = release.promotion(body["promotion"]).decisions
         opened = decisions[-1].event.get("break_glass") if decisions else None

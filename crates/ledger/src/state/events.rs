@@ -239,6 +239,14 @@ impl State {
                 format!("governance has changed between the decision on {} and its grant", event.promotion),
             ));
         }
+        // Nor has anything else been let in there meanwhile: the decision, and whoever approved, looked at what ran before.
+        let running = StreamName::running(&event.environment, &event.release.service);
+        if entry.link(&running).and_then(|link| link.prev).is_some_and(|last| last >= event.decision) {
+            return Err(ApplyError::new(
+                "GRANT_UNFOUNDED",
+                format!("something else was granted between the decision on {} and its grant", event.promotion),
+            ));
+        }
         self.check_break_glass(event)?;
         self.release_mut(&event.release)?.grant(event, time, index)?;
         let running = Running {

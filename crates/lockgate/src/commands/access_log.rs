@@ -13,6 +13,7 @@ use lockgate_ledger::TrustFile;
 use lockgate_ledger::access_log::{AccessReport, Walk, verifier_of};
 use lockgate_ledger::audit::Problem;
 use lockgate_model::Limits;
+use lockgate_model::text::visible;
 use lockgate_sign::note::VerifierKey;
 use lockgate_tlog::checkpoint::{Checkpoint, SignedCheckpoint};
 use serde_json::json;
@@ -20,7 +21,7 @@ use serde_json::json;
 use crate::cli;
 use crate::failure::{Failure, Outcome};
 use crate::home::{read_file, write_file};
-use crate::terminal::{printable, table};
+use crate::terminal::table;
 use crate::world::World;
 
 /// How many pages of the server's are asked for at most: each looks at up to 10,000 entries.
@@ -209,7 +210,7 @@ fn told(world: &World, file: &Path, report: &AccessReport) -> Outcome {
 }
 
 fn lines(problems: &[Problem]) -> String {
-    let line = |problem: &Problem| format!("  x {} {}\n", problem.code, printable(&problem.message));
+    let line = |problem: &Problem| format!("  x {} {}\n", problem.code, visible(&problem.message));
     problems.iter().map(line).collect()
 }
 

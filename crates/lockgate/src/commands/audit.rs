@@ -8,6 +8,7 @@ use lockgate_engine::reader;
 use lockgate_ledger::TrustFile;
 use lockgate_ledger::access_log::{AccessReport, audit as examine_access, verifier_of};
 use lockgate_ledger::audit::{Anchor, Observer, Problem, Report, audit_with};
+use lockgate_model::text::visible;
 use lockgate_sign::note::VerifierKey;
 use lockgate_store::{LedgerStore, StoreError};
 use lockgate_store_local::{LocalStore, Options};
@@ -221,15 +222,15 @@ fn shown(audited: &Audited, data: &str) -> String {
         line("suspect", format!("{} entries rested on keys that were found compromised later", report.suspects.len()));
     }
     for suspect in &report.suspects {
-        let what = crate::terminal::printable(&format!("{}: {}", suspect.what, suspect.why));
+        let what = visible(&format!("{}: {}", suspect.what, suspect.why));
         text.push_str(&format!("  ? SUSPECT_KEY entry {}, since entry {}: {what}\n", suspect.index, suspect.since));
     }
     for note in &report.notes {
-        text.push_str(&format!("  ! {} {}\n", note.code, crate::terminal::printable(&note.message)));
+        text.push_str(&format!("  ! {} {}\n", note.code, visible(&note.message)));
     }
     for problem in audited.problems() {
         let place = problem.index.map_or(String::new(), |index| format!("entry {index}: "));
-        text.push_str(&format!("  x {} {place}{}\n", problem.code, crate::terminal::printable(&problem.message)));
+        text.push_str(&format!("  x {} {place}{}\n", problem.code, visible(&problem.message)));
     }
     text
 }

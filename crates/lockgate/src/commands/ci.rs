@@ -244,8 +244,11 @@ fn job_token(audience: Option<&str>) -> Result<String, Failure> {
         ));
     };
     let audience = audience.ok_or_else(|| {
-        Failure::usage("TRUST_MISSING", "nothing is pinned here, so that only the server says for whom the job's token is")
-            .hint("pin the ledger first, `lockgate trust pin FILE`, or name it: `lockgate login --ci --audience NAME`")
+        Failure::usage(
+            "TRUST_MISSING",
+            "nothing is pinned here, so that only the server says for whom the job's token is",
+        )
+        .hint("pin the ledger first, `lockgate trust pin FILE`, or name it: `lockgate login --ci --audience NAME`")
     })?;
     let failed = |why: String| Failure::new(Exit::Unavailable, "CI_TOKEN_MISSING", format!("the CI system {why}"));
     if reach(&url).is_none() {

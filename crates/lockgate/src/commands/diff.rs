@@ -5,12 +5,13 @@ use lockgate_api::markdown::{self, UNREPORTED};
 use lockgate_api::wire::{ComponentRow, DiffFinding, DiffReply, DiffTests, StatusReply};
 use lockgate_api::{Client, Exit};
 use lockgate_ledger::release_diff::percent;
+use lockgate_model::text::visible;
 use lockgate_model::{EnvName, ReleaseName, ServiceName};
 
 use crate::cli;
 use crate::commands::reading::environment_unknown;
 use crate::failure::{Failure, Outcome};
-use crate::terminal::{printable, table};
+use crate::terminal::table;
 use crate::world::World;
 
 /// How environments are compared, for whoever names them as if they were releases.
@@ -70,7 +71,7 @@ fn running(status: &StatusReply, service: &ServiceName, environment: &EnvName) -
 
 fn shown(reply: &DiffReply) -> String {
     let mut text = format!("{} -> {}\n", reply.from, reply.to);
-    let mut line = |name: &str, value: String| text.push_str(&format!("  {name:<11}{}\n", printable(&value)));
+    let mut line = |name: &str, value: String| text.push_str(&format!("  {name:<11}{}\n", visible(&value)));
     let word = |text: &Option<String>| text.clone().unwrap_or_else(|| "unknown".to_owned());
     if reply.repositories.0 != reply.repositories.1 {
         line("repository", format!("{} -> {}", word(&reply.repositories.0), word(&reply.repositories.1)));
@@ -178,7 +179,7 @@ fn supposed(reply: &DiffReply) -> String {
     let (outcome, pass) = (&supposed.outcome, passing.len());
     let text =
         format!("{} into {environment} now: {outcome}; gates that would object: {names}; pass: {pass}", reply.to);
-    format!("\n  {}\n", printable(&text))
+    format!("\n  {}\n", visible(&text))
 }
 
 fn gates(reply: &DiffReply) -> String {

@@ -507,6 +507,10 @@ pub const EXPLANATIONS: &[(&str, &str)] = &[
         "The document says that it was opened at a time that cannot be: before the promotion, or after it was handed in. Set this machine's clock, and sign again.",
     ),
     (
+        "ROLLBACK_FORWARD",
+        "A rollback leads to an older version than the one that runs, and this one is newer. Use `lockgate promote`: what goes forward passes every gate.",
+    ),
+    (
         "ROLLBACK_NEVER_RAN",
         "A rollback leads to a release that has run in that environment, and this one has not. Use `lockgate promote`.",
     ),

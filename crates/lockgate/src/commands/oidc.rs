@@ -19,12 +19,13 @@ use lockgate_api::{Client, Exit};
 use lockgate_engine::clock::Entropy as _;
 use lockgate_ledger::governance::document_bytes;
 use lockgate_ledger::identity::{BindingDocument, IDENTITY_NAMESPACE, Identity, UnbindingDocument};
+use lockgate_model::text::visible;
 use lockgate_model::{Digest, EntryIndex, PersonId};
 
 use crate::cli;
 use crate::failure::{Failure, Outcome};
 use crate::keyring::sign;
-use crate::terminal::{printable, table};
+use crate::terminal::table;
 use crate::world::{SystemEntropy, World};
 
 /// How long the person has to sign in.
@@ -78,8 +79,8 @@ pub fn bind(
     // Whoever meant another account sees it here, and in the ledger; what the provider calls it comes from outside.
     world.terminal.say(format!(
         "You sign that this account is yours:\n  account    {}\n  at         {}\n  ledger     {}",
-        printable(&account.subject),
-        printable(&account.issuer),
+        visible(&account.subject),
+        visible(&account.issuer),
         info.origin
     ));
     let document = BindingDocument::new(&info.origin, person, &account.issuer, &account.subject);

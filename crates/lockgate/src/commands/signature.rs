@@ -8,6 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use lockgate_api::Exit;
 use lockgate_evidence::statement::Statement;
+use lockgate_model::text::visible;
 use lockgate_model::{Digest, Hasher, Limits};
 use lockgate_sign::PublicKey;
 use lockgate_sign::dsse::Envelope;
@@ -23,7 +24,6 @@ use crate::cli::{self, SignatureVerify};
 use crate::commands::gpgv;
 use crate::failure::{Failure, Outcome as Ended};
 use crate::home::{read_file, write_file};
-use crate::terminal::printable;
 use crate::world::World;
 
 /// The largest signature file.
@@ -116,7 +116,7 @@ pub fn signature(world: &World, options: &cli::Signature) -> Ended {
 fn root(world: &World, name: &str, to: Option<&Path>) -> Ended {
     let instance = Instance::by_name(name).ok_or_else(|| {
         let known: Vec<&str> = Instance::ALL.into_iter().map(Instance::as_str).collect();
-        Failure::usage("TRUST_ROOT_UNKNOWN", format!("`{}` is none of {}", printable(name), known.join(", ")))
+        Failure::usage("TRUST_ROOT_UNKNOWN", format!("`{}` is none of {}", visible(name), known.join(", ")))
     })?;
     let root = instance.root().map_err(|refusal| refused(&refusal.into()))?;
     match to {
@@ -415,13 +415,9 @@ fn as_text(found: &Found) -> String {
     let mut text = format!("{} ({})\n", found.outcome.class().as_str(), found.what);
     let Some(signed) = found.outcome.signed() else { return text };
     if let Some(identity) = &signed.identity {
-        text.push_str(&format!(
-            "  identity  {}\n  issuer    {}\n",
-            printable(&identity.name),
-            printable(&identity.issuer)
-        ));
+        text.push_str(&format!("  identity  {}\n  issuer    {}\n", visible(&identity.name), visible(&identity.issuer)));
         for (claim, value) in &identity.claims {
-            text.push_str(&format!("  {claim}  {}\n", printable(value)));
+            text.push_str(&format!("  {claim}  {}\n", visible(value)));
         }
     }
     text.push_str(&format!("  key       {}\n  level     {}\n", signed.key, signed.level.as_str()));

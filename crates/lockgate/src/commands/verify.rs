@@ -9,6 +9,7 @@ use lockgate_api::client::query_value;
 use lockgate_api::wire::GrantReply;
 use lockgate_ledger::TrustFile;
 use lockgate_ledger::bundle::{self, Query, Refusal, Verified};
+use lockgate_model::text::visible;
 use lockgate_model::{Digest, Hasher, Limits};
 use serde_json::json;
 
@@ -89,9 +90,9 @@ fn not_verified(
     }
     let mut text = format!("NOT VERIFIED  {}  {artifact}\n", file.display());
     for check in checks {
-        text.push_str(&format!("  + {:<13} {}\n", check.name, crate::terminal::printable(&check.found)));
+        text.push_str(&format!("  + {:<13} {}\n", check.name, visible(&check.found)));
     }
-    text.push_str(&format!("  x {code}: {}", crate::terminal::printable(message)));
+    text.push_str(&format!("  x {code}: {}", visible(message)));
     world.terminal.result(text)
 }
 
@@ -112,7 +113,7 @@ fn report(world: &World, options: &cli::Verify, artifact: &Digest, verified: &Ve
     world.terminal.show(&shown, || {
         let mut text = format!("VERIFIED  {}  {artifact}\n", options.file.display());
         for check in &verified.checks {
-            text.push_str(&format!("  + {:<13} {}\n", check.name, crate::terminal::printable(&check.found)));
+            text.push_str(&format!("  + {:<13} {}\n", check.name, visible(&check.found)));
         }
         let how = if options.bundle.is_some() {
             "offline; what happened later is not known here"
@@ -120,7 +121,7 @@ fn report(world: &World, options: &cli::Verify, artifact: &Digest, verified: &Ve
             "with the server's newest state"
         };
         text.push_str(&format!("  as of a ledger of {} entries, {how}\n", verified.checkpoint_size));
-        text.push_str(&format!("  trusting what {} pins", crate::terminal::printable(&trusting)));
+        text.push_str(&format!("  trusting what {} pins", visible(&trusting)));
         text
     })?;
     Ok(Exit::Done)

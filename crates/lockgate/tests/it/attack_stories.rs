@@ -24,7 +24,7 @@ const VERSION: &str = "1.4.2";
 
 /// Every kind of step, with what else may stand in one.
 const KINDS: [(&str, &[&str]); 29] = [
-    ("run", &["exit", "code", "says", "never", "env"]),
+    ("run", &["exit", "code", "says", "never", "env", "shows"]),
     (
         "http",
         &[
@@ -39,6 +39,7 @@ const KINDS: [(&str, &[&str]); 29] = [
             "with",
             "answer",
             "save_body",
+            "keep",
             "status",
             "code",
             "says",
@@ -74,7 +75,7 @@ const KINDS: [(&str, &[&str]); 29] = [
     ("copy", &["to"]),
     ("wait_ms", &[]),
     ("stop", &[]),
-    ("start", &[]),
+    ("start", &["exit", "code"]),
     ("serve", &[]),
 ];
 
@@ -93,10 +94,12 @@ impl Drop for Foreground {
 pub struct Story {
     foreground: Option<Foreground>,
     pub lockgate: Instance,
-    /// The server refused to start with an integrity alarm: the alarm that a story waits for may come this early.
-    alarm: bool,
     sessions: BTreeMap<String, String>,
     streams: BTreeMap<String, TcpStream>,
+    /// What replies said, by the names under which it was kept.
+    kept: BTreeMap<String, String>,
+    /// Some request was answered with a page.
+    page: bool,
     marked: Option<u64>,
 }
 
@@ -115,21 +118,21 @@ pub fn tell(case: &Case) -> Tried {
             _ => continue,
         };
         tried.doors.insert(door);
-        if step["http"].as_str().is_some_and(is_page) {
-            tried.doors.insert("page");
-        }
         tried.inputs += match step["raw"].as_array() {
             Some(requests) => requests.len(),
             None => usize::try_from(step["times"].as_u64().unwrap_or(1)).unwrap(),
         };
     }
+    if story.page {
+        tried.doors.insert("page");
+    }
     tried
 }
 
-/// Whether a request is for a page of the dashboard, and not for a program.
-fn is_page(request: &str) -> bool {
-    let path = request.strip_prefix("GET ").unwrap_or("/v1/");
-    !["/v1/", "/healthz", "/checkpoint", "/tile/", "/openapi"].iter().any(|start| path.starts_with(start))
+/// Whether a request got a page for people: what is refused, or meant for a program, is none.
+fn is_page(request: &str, reply: &Reply) -> bool {
+    let is_html = |line: &str| line.to_lowercase().starts_with("content-type: text/html");
+    request.starts_with("GET ") && reply.status == 200 && reply.head.lines().any(is_html)
 }
 
 /// The one kind that a step is of.
@@ -166,8 +169,8 @@ impl Story {
         if stage == "granted" {
             lockgate.run(&["bundle", "get", "P-3", "--file", "bundle.json"]).exits(0);
         }
-        let (sessions, streams) = (BTreeMap::new(), BTreeMap::new());
-        Self { foreground: None, lockgate, alarm: false, sessions, streams, marked: None }
+        let (sessions, streams, kept) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { foreground: None, lockgate, sessions, streams, kept, page: false, marked: None }
     }
 
     fn step(&mut self, kind: &str, label: &str, step: &Value) {
@@ -224,23 +227,41 @@ impl Story {
     }
 
     fn run(&self, label: &str, step: &Value) {
-        if self.alarm {
-            assert_eq!(exit(step, 0), 9, "{label}: the server did not start, and that is an alarm too many");
-            return;
-        }
         let command = self.fill(&text(&step["run"]));
         let arguments: Vec<&str> = command.split_whitespace().skip(1).collect();
         let variables = step["env"].as_object().into_iter().flatten();
         let variables = variables.map(|(name, value)| (name.clone(), self.fill(&text(value))));
         let output = self.lockgate.command().args(&arguments).envs(variables).output().unwrap();
         let ran = Ran::of(&arguments, &output);
-        assert_eq!(ran.code, i32::try_from(step["exit"].as_i64().unwrap()).unwrap(), "{label}: {ran}");
-        if let Some(code) = step["code"].as_str() {
-            // An audit names each problem; every other command ends with one reason.
-            let named = ran.stderr.contains(&format!("error[{code}]")) || ran.stdout.contains(&format!("x {code} "));
-            assert!(named, "{label}: wanted {code}: {ran}");
+        assert!(step["exit"].is_i64(), "{label}: how it ends is not said");
+        check_ended(label, step, &ran);
+        let said = format!("{}{}", ran.stdout, ran.stderr);
+        self.check_said(label, step, &said);
+        if step["shows"].is_object() {
+            self.check_shown(label, &step["shows"], &said);
         }
-        self.check_said(label, step, &format!("{}{}", ran.stdout, ran.stderr));
+    }
+
+    /// Every line of a text that was kept stands in what was said, one behind the other and with nothing between; of
+    /// lines that tell the moment, only how they begin.
+    fn check_shown(&self, label: &str, shows: &Value, said: &str) {
+        let (name, but) = (text(&shows["kept"]), texts(&shows["but"]));
+        let lines = |whole: &str| -> Vec<String> {
+            let masked = |line: &str| {
+                let start = but.iter().find(|start| line.trim_start().starts_with(start.as_str()));
+                start.map_or_else(|| line.to_owned(), Clone::clone)
+            };
+            whole.lines().map(masked).collect()
+        };
+        let (wanted, found) = (lines(self.kept(&name)), lines(said));
+        assert!(!wanted.is_empty(), "{label}: `{name}` is empty");
+        let shown = found.windows(wanted.len()).any(|some| some == wanted);
+        assert!(shown, "{label}: wanted these lines:\n{}\nof what was said:\n{said}", self.kept(&name));
+    }
+
+    /// What was kept under a name.
+    fn kept(&self, name: &str) -> &str {
+        self.kept.get(name).unwrap_or_else(|| panic!("nothing was kept as {name}"))
     }
 
     fn check_said(&self, label: &str, step: &Value, said: &str) {
@@ -287,7 +308,7 @@ impl Story {
         }
     }
 
-    fn http(&self, label: &str, step: &Value) {
+    fn http(&mut self, label: &str, step: &Value) {
         let request = self.fill(&text(&step["http"]));
         let headers = step["headers"].as_array().into_iter().flatten();
         let headers: Vec<(String, String)> = headers.map(|pair| (text(&pair[0]), self.fill(&text(&pair[1])))).collect();
@@ -303,6 +324,7 @@ impl Story {
             last = Some((reply, body));
         }
         let (reply, body) = last.unwrap();
+        self.page |= is_page(&request, &reply);
         if let Some(name) = step["save_body"].as_str() {
             self.lockgate.write(name, &body);
         }
@@ -310,6 +332,9 @@ impl Story {
         assert_eq!(u64::from(reply.status), step["status"].as_u64().unwrap(), "{label}: {told}");
         if let Some(code) = step["code"].as_str() {
             assert_eq!(reply.code(), code, "{label}");
+        }
+        for (name, field) in step["keep"].as_object().into_iter().flatten() {
+            self.kept.insert(name.clone(), text(&reply.json()[text(field).as_str()]));
         }
         self.check_said(label, step, &format!("{}\n{told}", reply.head));
         if !step["fields"].is_null() {
@@ -363,12 +388,10 @@ impl Story {
         self.lockgate.tampered();
     }
 
-    fn start(&mut self, label: &str, step: &Value) {
+    fn start(&self, label: &str, step: &Value) {
         let arguments = if step["start"].is_array() { texts(&step["start"]) } else { Vec::new() };
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-        let ran = self.lockgate.start(&arguments);
-        assert!(matches!(ran.code, 0 | 9), "{label}: {ran}");
-        self.alarm = ran.code == 9;
+        check_ended(label, step, &self.lockgate.start(&arguments));
     }
 
     /// A server that nobody has set up yet.
@@ -395,17 +418,18 @@ impl Story {
     }
 
     /// `$FP(FILE)` and `$PUB(FILE)` stand for a key's fingerprint and its public line, `$DIGEST(FILE)` for the digest of
-    /// a file and `$BASE64(FILE)` for its bytes, `$TOKEN(NAME)` for the token of a session that was kept, `$URL` for the
-    /// server.
+    /// a file and `$BASE64(FILE)` for its bytes, `$TOKEN(NAME)` for the token of a session that was kept, `$KEPT(NAME)` for
+    /// a field of a reply that was kept, `$URL` for the server.
     pub fn fill(&self, given: &str) -> String {
         let mut filled = given.to_owned();
-        for kind in ["FP", "PUB", "DIGEST", "BASE64", "TOKEN"] {
+        for kind in ["FP", "PUB", "DIGEST", "BASE64", "TOKEN", "KEPT"] {
             let start = format!("${kind}(");
             while let Some(at) = filled.find(&start) {
                 let end = at + filled[at..].find(')').unwrap();
                 let name = filled[at + start.len()..end].to_owned();
                 let value = match kind {
                     "TOKEN" => self.sessions.get(&name).unwrap_or_else(|| panic!("no session {name}")).clone(),
+                    "KEPT" => self.kept(&name).to_owned(),
                     "DIGEST" => Digest::of(&fs::read(self.lockgate.file(&name)).unwrap()).to_string(),
                     "BASE64" => STANDARD.encode(fs::read(self.lockgate.file(&name)).unwrap()),
                     _ => steps::public_key(&self.lockgate.file(&name), kind),
@@ -435,6 +459,16 @@ impl Story {
 /// The exit code that a step expects.
 fn exit(step: &Value, usual: i32) -> i32 {
     step["exit"].as_i64().map_or(usual, |code| i32::try_from(code).unwrap())
+}
+
+/// It ended with the exit code of the step and, where the step has one, with this reason.
+fn check_ended(label: &str, step: &Value, ran: &Ran) {
+    assert_eq!(ran.code, exit(step, 0), "{label}: {ran}");
+    if let Some(code) = step["code"].as_str() {
+        // An audit names each problem; every other command ends with one reason.
+        let named = ran.stderr.contains(&format!("error[{code}]")) || ran.stdout.contains(&format!("x {code} "));
+        assert!(named, "{label}: wanted {code}: {ran}");
+    }
 }
 
 /// No object has a field that is not listed.

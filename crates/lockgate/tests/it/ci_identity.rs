@@ -65,9 +65,12 @@ fn a_job_pushes_and_asks_for_its_service() {
     for path in ["/v1/people", "/v1/history", "/v1/status", "/v1/events"] {
         lockgate.get(path, Some(&token)).refused(403, "TOKEN_SCOPE");
     }
-    // A token that ends itself is spent.
+    // A token that ends itself is spent; so are all of a machine, when somebody ends its sessions.
     assert_eq!(lockgate.http("DELETE", "/v1/sessions", Some(&token), &[], b"").status, 200);
     lockgate.get("/v1/whoami", Some(&token)).refused(401, "TOKEN_UNKNOWN");
+    let other = access(&lockgate, &issuer);
+    lockgate.run(&["session", "end", "--all", "--person", "web-ci", "--as", "sam"]).exits(0);
+    lockgate.get("/v1/whoami", Some(&other)).refused(401, "TOKEN_UNKNOWN");
 }
 
 #[test]

@@ -14,7 +14,7 @@ use lockgate_sign::note::{NoteKeyKind, NoteSigner};
 use lockgate_sign::ssh_signer::SshSigner as _;
 use serde_json::{Value, json};
 
-use crate::instance::text;
+use crate::instance::{Instance, text};
 
 pub mod forger;
 
@@ -295,4 +295,50 @@ fn other_scan(forger: &Forger) -> Bundle {
     history.edit(at, |entry| entry["event"]["body"]["evidence"] = json!(digest));
     history.settle();
     forger.bundle(&history)
+}
+
+/// A gate that looks at the clocks of a time zone, and never closes.
+const ZONED: &str = "[[gate]]
+name = \"hours\"
+kind = \"windows\"
+environments = [\"production\"]
+time_zone = \"Europe/Berlin\"
+
+[[gate.allow]]
+start = \"2026-01-01T00:00\"
+end = \"2026-01-02T00:00\"
+repeat = \"FREQ=DAILY\"
+reason = \"always\"
+";
+
+/// A decision that was made with another version of the time zone database comes out the same, where its rules did; one
+/// by other rules of the program does not.
+#[test]
+fn another_time_zone_database_is_no_other_decision() {
+    let lockgate = Instance::new();
+    lockgate.policy("zoned", &[]);
+    lockgate.write("zoned/gates/hours.toml", ZONED);
+    lockgate.start(&["--demo", "--policy", "zoned"]).exits(0);
+    lockgate.push("1.4.2", "trivy.json").exits(0);
+    lockgate.promote("1.4.2").exits(5);
+    lockgate.run(&["approve", "P-3", "--as", "sam", "--yes"]).exits(0);
+    let forger = Forger::break_in(&lockgate);
+    forger.checks_itself();
+    let under = |engine: fn(&str) -> String| {
+        let mut history = forger.history();
+        let at = history.last("decision.recorded");
+        let body = &history.entry(at)["event"]["body"];
+        let mut decision: Value = serde_json::from_slice(&history.body(&body["decision"])).unwrap();
+        let engine = engine(&text(&body["engine"]));
+        decision["engine"] = json!(engine);
+        let digest = history.bodies.insert(canonical::to_vec(&decision).unwrap());
+        history.edit(at, |entry| {
+            entry["event"]["body"]["engine"] = json!(engine);
+            entry["event"]["body"]["decision"] = json!(digest);
+        });
+        forger.verdict(&forger.bundle(&history), &forger.trust).map_err(|(code, _)| code)
+    };
+    assert_eq!(under(str::to_owned), Ok(()));
+    assert_eq!(under(|engine| format!("{}+tzdb-1999z", engine.split_once("+tzdb-").unwrap().0)), Ok(()));
+    assert_eq!(under(|engine| engine.replace("decide/1", "decide/2")), Err("REPLAY_DECISION"));
 }

@@ -393,6 +393,18 @@ impl Ran {
         self
     }
 
+    /// What it is about to sign is shown in these fields, in this order, a line each and none between.
+    #[track_caller]
+    pub fn asks_about(self, fields: &[&str]) -> Self {
+        let shown = self.stderr.lines().skip_while(|line| !line.starts_with("You are about to "));
+        let shown: Vec<&str> = shown.skip(1).take_while(|line| !line.starts_with("error[")).collect();
+        assert_eq!(shown.len(), fields.len(), "wanted {fields:?}: {self}");
+        for (line, field) in shown.iter().zip(fields) {
+            assert!(line.starts_with(&format!("  {field:<10} ")), "wanted `{field}`: {self}");
+        }
+        self
+    }
+
     /// What it printed, as JSON.
     #[track_caller]
     pub fn json(&self) -> Value {

@@ -67,6 +67,7 @@ fn going_back_is_a_decision_of_its_own() {
     approve(&lockgate, "P-10");
     lockgate.verify("1.0.0", &[]).exits(0);
     lockgate.verify("1.2.0", &[]).refused(3, "GRANT_SUPERSEDED");
+    lockgate.run(&rollback("shop/web@1.2.0", "it was not that")).refused(3, "ROLLBACK_FORWARD");
     let status = lockgate.json(&["status", "shop/web"], 0);
     assert_eq!(status["services"][0]["running"][2]["promotion"], "P-10");
 }

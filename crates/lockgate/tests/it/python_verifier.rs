@@ -35,6 +35,8 @@ struct Stranger {
     process: Child,
     questions: ChildStdin,
     answers: BufReader<ChildStdout>,
+    /// How many answers were other than the kernel's, and let pass for what the kernel alone reads.
+    excused: usize,
 }
 
 impl Stranger {
@@ -42,7 +44,7 @@ impl Stranger {
     fn start() -> Option<Self> {
         let mut process = python()?.arg("batch").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let (questions, answers) = (process.stdin.take().unwrap(), process.stdout.take().unwrap());
-        Some(Self { process, questions, answers: BufReader::new(answers) })
+        Some(Self { process, questions, answers: BufReader::new(answers), excused: 0 })
     }
 
     fn ask(&mut self, question: &Value) -> Value {
@@ -66,7 +68,11 @@ impl Stranger {
     fn disagreement(&mut self, question: &Question, good: &[u8], what: &str, bytes: &[u8]) -> Option<String> {
         let answer = self.ask(&json!({ "edit": difference(good, bytes) }));
         let (kernel, stranger) = (question.kernel(bytes), answer[0].as_str());
-        if kernel == stranger || kernel.is_some_and(|code| READ_BY_THE_KERNEL.contains(&code)) {
+        if kernel == stranger {
+            return None;
+        }
+        if kernel.is_some_and(|code| READ_BY_THE_KERNEL.contains(&code)) {
+            self.excused += 1;
             return None;
         }
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("python-verifier");
@@ -212,9 +218,11 @@ fn agree_on_mutants(lockgate: &Instance) {
         refused += usize::from(question.kernel(&bytes).is_some());
         wrong.extend(stranger.disagreement(&question, &good, &what, &bytes));
     }
-    eprintln!("{most} mutants, {refused} refused");
+    let excused = stranger.excused;
+    eprintln!("{most} mutants, {refused} refused, {excused} of them for what Python does not read");
     // Four fifths are, give or take a few: keys and digests differ from run to run, and so do the places that are changed.
     assert!(refused * 4 > most * 3, "most mutants are refused: {refused} of {most}");
+    assert!(excused * 20 < most, "too few answers are compared: {excused} of {most} are let pass");
     assert_none(&wrong, most);
 }
 

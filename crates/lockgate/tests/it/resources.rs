@@ -1,14 +1,16 @@
 //! What runs out, breaks or is taken: connections, ports, disks, standard output.
 
 use std::fs;
-use std::io::Write;
+use std::io::{Read as _, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use lockgate_model::Digest;
+use serde_json::json;
 use tempfile::TempDir;
 
-use crate::instance::{Instance, Ran, artifact_name, skipped, until};
+use crate::instance::{Instance, Ran, artifact, artifact_name, skipped, until};
 
 #[test]
 fn a_length_that_cannot_be_is_refused_at_once() {
@@ -58,6 +60,75 @@ fn half_an_upload(lockgate: &Instance) -> std::net::TcpStream {
     stream.write_all(&vec![7u8; 2_000_000]).unwrap();
     until("the upload has begun", || lockgate.staged() == 1);
     stream
+}
+
+/// How many uploads and downloads of one account go on at the same time.
+const OWN_TRANSFERS: usize = 32;
+
+/// Whoever uploads as much as they may leaves places to others.
+#[test]
+fn one_account_does_not_take_all_transfers() {
+    let lockgate = Instance::demo();
+    lockgate.push("1.4.2", "trivy.json").exits(0);
+    let (ci, dana) = (lockgate.token("ci"), lockgate.token("dana"));
+    let head = format!(
+        "PUT /v1/blobs HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {ci}\r\nContent-Length: 1000\r\n\r\nabc"
+    );
+    let begin = |_| {
+        let mut stream = lockgate.connect();
+        stream.write_all(head.as_bytes()).unwrap();
+        stream
+    };
+    let uploads: Vec<TcpStream> = (0..OWN_TRANSFERS).map(begin).collect();
+    until("the uploads have begun", || lockgate.staged() == OWN_TRANSFERS);
+    let more = || lockgate.http("PUT", "/v1/blobs", Some(&ci), &[], b"one more");
+    let waited = more();
+    waited.refused(503, "OVERLOADED");
+    assert!(waited.head.to_lowercase().contains("retry-after: 1"), "{waited:?}");
+    let path = format!("/v1/blobs/{}", Digest::of(&artifact("1.4.2")));
+    assert!(lockgate.get(&path, Some(&dana)).body == artifact("1.4.2"), "another account has places left");
+    drop(uploads);
+    assert_eq!(more().status, 200);
+}
+
+/// More components than a system keeps the difference of for somebody who does not read it.
+const COMPONENTS: usize = 40_000;
+
+/// What evidence says is read and shown for few at one time, and for two of one account.
+#[test]
+fn evidence_is_shown_to_few_at_a_time() {
+    let lockgate = Instance::pending();
+    lockgate.push("1.5.0", "trivy.json").exits(0);
+    let name = "x".repeat(800);
+    let component =
+        |number: usize| json!({ "type": "library", "name": format!("{number}-{name}"), "version": "1.0.0" });
+    let components: Vec<_> = (0..COMPONENTS).map(component).collect();
+    let sbom = json!({ "bomFormat": "CycloneDX", "specVersion": "1.6", "version": 1, "components": components });
+    lockgate.write("large.cdx.json", sbom.to_string());
+    lockgate.run(&["attest", "shop/web@1.5.0", "--sbom", "large.cdx.json"]).exits(0);
+    let (dana, sam) = (lockgate.token("dana"), lockgate.token("sam"));
+    let path = "/v1/diff?from=shop/web@1.4.2&to=shop/web@1.5.0";
+    // Reads nothing but the beginning.
+    let begin = |_| {
+        let mut stream = lockgate.connect();
+        let asked = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {dana}\r\n\r\n");
+        stream.write_all(asked.as_bytes()).unwrap();
+        let mut beginning = [0u8; 13];
+        stream.read_exact(&mut beginning).unwrap();
+        assert_eq!(&beginning, b"HTTP/1.1 200 ");
+        stream
+    };
+    let readers: Vec<TcpStream> = (0..2).map(begin).collect();
+    let waited = lockgate.get(path, Some(&dana));
+    waited.refused(503, "OVERLOADED");
+    assert!(waited.head.to_lowercase().contains("retry-after: 1"), "{waited:?}");
+    // Others have places left, and whoever decides needs none of these.
+    assert_eq!(lockgate.get("/v1/releases/shop/web@1.4.2", Some(&sam)).status, 200);
+    assert_eq!(lockgate.get("/v1/promotions/P-3", Some(&dana)).status, 200);
+    drop(readers);
+    let whole = lockgate.get(path, Some(&dana));
+    assert_eq!(whole.status, 200);
+    assert!(whole.body.len() > COMPONENTS * name.len(), "{} bytes", whole.body.len());
 }
 
 #[test]

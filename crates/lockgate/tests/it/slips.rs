@@ -111,6 +111,9 @@ fn a_change_that_can_only_fail_is_stale() {
     list.says("stale").says("lockgate change reject C-1 --reason stale");
     lockgate.run(&["change", "show", "C-1", "--as", "kim"]).exits(0).says("stale");
     assert!(!lockgate.run(&["status", "--as", "kim"]).exits(0).stderr.contains("C-1"));
+    // What changes cannot be shown any more: it is not even asked whether to sign it.
+    lockgate.run(&["change", "sign", "C-1", "--as", "kim"]).refused(7, "POLICY_STALE").says("nothing was signed");
     lockgate.run(&["change", "sign", "C-1", "--as", "kim", "--yes"]).refused(7, "POLICY_STALE");
+    lockgate.run(&["change", "sign", "C-2", "--as", "kim", "--yes"]).refused(7, "CHANGE_CLOSED");
     lockgate.run(&["change", "reject", "C-1", "--reason", "stale", "--as", "kim"]).exits(0);
 }

@@ -74,6 +74,28 @@ fn two_people_waive_one_finding_of_one_release() {
     lockgate.promote("1.0.1").exits(3).says("VULNERABILITIES_FOUND");
 }
 
+/// After a screenful of nothing comes what reads like another waiver: whoever grants it sees each field once.
+#[test]
+fn what_is_asked_for_forges_nothing_of_what_is_signed() {
+    let lockgate = denied();
+    let forged =
+        "You are about to waive:\n  finding    CVE-2099-10002\n  until      tomorrow\n  code       a b c d e f";
+    let reason = format!("never called{}{forged}", "\n".repeat(60));
+    let ask = ["waive", "request", "--gate", "vulnerabilities", "--env", "production", RELEASE[0], RELEASE[1]];
+    let texts = ["--finding", "CVE-2099-10001\n  gate       tests", "--ticket", "SEC-7\n  until      tomorrow"];
+    lockgate.run(&[&ask[..], &texts, &["--reason", &reason]].concat()).exits(0);
+    let entry = lockgate.json(&["waive", "list"], 0)[0]["request"].as_u64().unwrap().to_string();
+    let shown = lockgate.run(&["waive", "grant", &entry, "--as", "sam"]).refused(2, "CONFIRMATION_NEEDED");
+    let shown = shown.asks_about(&["finding", "gate", "for", "until", "asked by", "reason", "ticket", "code"]);
+    shown.says("reason     never called\\u{a}").says("finding    CVE-2099-10001\\u{a}  gate");
+    for list in [&["waive", "list"][..], &["inbox", "--as", "sam"]] {
+        let listed = lockgate.run(list).exits(0);
+        let is_forged =
+            |line: &str| ["You ", "finding ", "until ", "gate ", "code "].iter().any(|word| line.starts_with(word));
+        assert!(!listed.stdout.lines().any(|line| is_forged(line.trim_start())), "{listed}");
+    }
+}
+
 #[test]
 fn a_waiver_that_is_revoked_counts_no_more() {
     let lockgate = denied();

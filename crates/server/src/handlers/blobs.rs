@@ -19,6 +19,7 @@ use crate::app::App;
 use crate::call::Call;
 use crate::events::ChannelBody;
 use crate::pace::{Pace, TooSlow};
+use crate::places::Place;
 use crate::reply;
 
 /// How much of a refused upload is taken in before the connection ends, and for how long.
@@ -31,12 +32,15 @@ const PIECES: usize = 8;
 const READ_BYTES: usize = 32 * 1024;
 const READ_PIECES: usize = 1;
 
+/// How long a request waits for a place.
+const WAIT: Duration = Duration::from_secs(10);
+
 /// A piece of a download.
 type Piece = Result<Bytes, std::io::Error>;
 
 /// A place for one transfer.
-fn place(call: &Call) -> Result<tokio::sync::OwnedSemaphorePermit, Fault> {
-    call.app.transfers.clone().try_acquire_owned().map_err(|_| {
+async fn place(app: &App, person: &PersonId) -> Result<Place, Fault> {
+    app.transfers.take(person, WAIT).await.ok_or_else(|| {
         Fault::new(Kind::Unavailable, "OVERLOADED", "too many uploads and downloads go on")
             .hint("try again in a moment")
     })
@@ -52,8 +56,8 @@ pub async fn put(mut call: Call) -> Result<Response, Fault> {
 
 /// Takes the streamed body of a call into the store: its digest and its length, of at most `most` bytes.
 pub(super) async fn take(call: &mut Call, most: u64) -> Result<(Digest, u64), Fault> {
-    let place = place(call)?;
-    let declared = declared(call)?;
+    let (app, person, declared) = (call.app.clone(), call.person()?, declared(call)?);
+    let place = place(&app, &person).await?;
     let body = call.stream.take().unwrap_or_else(Body::empty);
     let (sender, mut receiver) = mpsc::channel::<Result<Bytes, Fault>>(PIECES);
     let engine = call.engine().clone();
@@ -164,7 +168,8 @@ pub async fn head(call: Call) -> Result<Response, Fault> {
 pub async fn get(call: Call) -> Result<Response, Fault> {
     let digest: Digest = call.part("digest")?;
     let unknown = || Fault::not_found("BLOB_UNKNOWN", format!("no bytes are stored as {digest}"));
-    if !is_visible(&call.app, &call.person()?, call.scope(), &digest)? {
+    let (app, person) = (call.app.clone(), call.person()?);
+    if !is_visible(&app, &person, call.scope(), &digest)? {
         return Err(unknown());
     }
     let store = call.engine().clone();
@@ -176,11 +181,13 @@ pub async fn get(call: Call) -> Result<Response, Fault> {
             }
         };
     }
+    // Whoever waits for a place keeps no file open.
+    let place = place(&app, &person).await?;
     let reader = heavy(move || Ok(store.store().open(&digest)?)).await?;
     let reader = reader.ok_or_else(unknown)?;
     let size = reader.len();
     let (sender, body) = ChannelBody::new(READ_PIECES);
-    let (place, runtime) = (place(&call)?, Handle::current());
+    let runtime = Handle::current();
     tokio::task::spawn_blocking(move || {
         let _place = place;
         send_blob(reader, &sender, &runtime, Pace::new(&Limits::DEFAULT));

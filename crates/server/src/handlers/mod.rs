@@ -30,6 +30,7 @@ mod services;
 mod sign_in;
 mod waivers;
 mod whereabouts;
+mod whole;
 
 use std::future::Future;
 use std::pin::Pin;

@@ -13,7 +13,7 @@ use lockgate_model::facts::Verdict;
 use lockgate_model::{Digest, GroupName, PersonId, PromotionId, UnixMillis};
 use lockgate_sign::ssh::SshPublicKey;
 
-use super::heavy;
+use super::whole;
 use crate::call::Call;
 use crate::reply;
 
@@ -95,7 +95,7 @@ pub async fn approval_document(call: Call) -> Result<Response, Fault> {
         evidence_opened: evidence_opened(&call)?,
     };
     let (engine, scope) = (call.engine().clone(), call.scope().cloned());
-    let reply = heavy(move || {
+    let reply = whole::checked(&call, move || {
         let consent::Offer { document, objection } = consent::offer(&engine, promotion, review)?;
         scope.map_or(Ok(()), |scope| scope.check_promotion(&engine, promotion))?;
         let bytes = document.to_bytes()?;

@@ -19,7 +19,7 @@ use lockgate_model::facts::{Claim, EvidenceFact, Origin, Running};
 use lockgate_model::{Digest, EnvName, PersonId, PromotionId, ServiceName};
 use lockgate_policy::Object;
 
-use super::{heavy, write};
+use super::{heavy, whole, write};
 use crate::call::Call;
 use crate::reply;
 
@@ -49,7 +49,7 @@ pub async fn approve(call: Call) -> Result<Response, Fault> {
         approving::Approve { promotion, document: request.document.into_bytes(), signature: request.signature };
     let (engine, person, document) = (call.engine().clone(), call.person()?, approve.document.clone());
     let submission = approving::approve(call.person()?, approve)?;
-    heavy(move || comparison::check(&engine, &person, &document)).await?;
+    whole::checked(&call, move || comparison::check(&engine, &person, &document)).await?;
     write(&call, submission).await
 }
 
@@ -65,7 +65,7 @@ pub async fn why(call: Call) -> Result<Response, Fault> {
     let promotion: PromotionId = call.part("id")?;
     let engine = call.engine().clone();
     let (person, scope) = (call.person()?, call.scope().cloned());
-    let reply = heavy(move || {
+    let reply = whole::checked(&call, move || {
         scope.map_or(Ok(()), |scope| scope.check_promotion(&engine, promotion))?;
         promotion_reply(&engine, &person, promotion)
     })
@@ -84,13 +84,12 @@ pub async fn facts(call: Call) -> Result<Response, Fault> {
     let promotion: PromotionId = call.part("id")?;
     let engine = call.engine().clone();
     let (person, scope) = (call.person()?, call.scope().cloned());
-    let bytes = heavy(move || {
+    let build = move || -> Result<Response, Fault> {
         check_promotion(&engine, &person, promotion)?;
         scope.map_or(Ok(()), |scope| scope.check_promotion(&engine, promotion))?;
-        facts_of(&engine, promotion)
-    })
-    .await?;
-    Ok(reply::typed(StatusCode::OK, "application/json", bytes))
+        Ok(reply::typed(StatusCode::OK, "application/json", facts_of(&engine, promotion)?))
+    };
+    whole::shown(&call, build).await
 }
 
 /// `GET /v1/grants`.

@@ -16,8 +16,8 @@ use lockgate_model::{EnvName, PersonId, ReleaseName, ServiceName};
 use lockgate_policy::{Decision, Object};
 
 use super::emergency::{break_glass_rows, freeze_rows};
-use super::heavy;
 use super::promotions::{gate_row, running_cell};
+use super::{heavy, whole};
 use crate::call::Call;
 use crate::reply;
 
@@ -107,7 +107,8 @@ pub async fn diff(call: Call) -> Result<Response, Fault> {
     let environment: Option<EnvName> = call.query("environment")?;
     let engine = call.engine().clone();
     let person = call.person()?;
-    reply::json(&heavy(move || diff_reply(&engine, &person, &from, &to, environment.as_ref())).await?)
+    let build = move || reply::json(&diff_reply(&engine, &person, &from, &to, environment.as_ref())?);
+    whole::shown(&call, build).await
 }
 
 /// What changes between two releases that somebody may read: what the API gives, and what the page shows.

@@ -13,7 +13,7 @@ use lockgate_model::facts::{Artifact, Source};
 use lockgate_model::{Digest, PersonId};
 
 use super::blobs::is_visible;
-use super::{heavy, write};
+use super::{heavy, whole, write};
 use crate::app::App;
 use crate::call::Call;
 
@@ -51,6 +51,11 @@ fn checked(engine: &Engine, evidence: Vec<EvidenceBody>) -> Result<Vec<Checked>,
     evidence.into_iter().map(one).collect()
 }
 
+/// Whether some evidence was sent before: then it may be large, and is read whole. What comes with a request is small.
+fn is_stored(evidence: &[EvidenceBody]) -> bool {
+    bodies(evidence).any(|body| matches!(body, Body::Stored(_)))
+}
+
 fn bodies(evidence: &[EvidenceBody]) -> impl Iterator<Item = &Body> {
     evidence.iter().map(|evidence| &evidence.body)
 }
@@ -86,7 +91,8 @@ pub async fn publish(call: Call) -> Result<Response, Fault> {
     call.check_service(&request.release.service)?;
     let person = call.person()?;
     let (app, engine, scope) = (call.app.clone(), call.engine().clone(), call.scope().cloned());
-    let submission = heavy(move || {
+    let is_stored = is_stored(&request.evidence);
+    let work = move || {
         let artifacts: Vec<Digest> = request.artifacts.iter().map(|artifact| artifact.digest).collect();
         check_known(&app, &person, scope.as_ref(), &artifacts, request.notes.iter().chain(bodies(&request.evidence)))?;
         let artifact = |artifact: lockgate_api::wire::ArtifactRef| Artifact {
@@ -102,8 +108,11 @@ pub async fn publish(call: Call) -> Result<Response, Fault> {
             evidence: checked(&engine, request.evidence)?,
         };
         publishing(&engine, person, publish)
-    })
-    .await?;
+    };
+    let submission = match is_stored {
+        true => whole::checked(&call, work).await?,
+        false => heavy(work).await?,
+    };
     write(&call, submission).await
 }
 
@@ -113,12 +122,11 @@ pub async fn attest(call: Call) -> Result<Response, Fault> {
     call.check_service(&request.release.service)?;
     let person = call.person()?;
     check_known(&call.app, &person, call.scope(), &[], bodies(&request.evidence))?;
-    let inline = request.evidence.iter().all(|evidence| matches!(evidence.body, Body::Inline(_)));
     let engine = call.engine().clone();
-    let checked = match inline {
+    let checked = match is_stored(&request.evidence) {
+        true => whole::checked(&call, move || checked(&engine, request.evidence)).await?,
         // Small reports are read in place: handing them to another thread would cost more than reading them.
-        true => checked(&engine, request.evidence)?,
-        false => heavy(move || checked(&engine, request.evidence)).await?,
+        false => checked(&engine, request.evidence)?,
     };
     let submission = attesting(call.engine(), person, request.release, checked)?;
     write(&call, submission).await

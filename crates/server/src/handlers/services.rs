@@ -15,8 +15,8 @@ use lockgate_policy::Object;
 
 use super::changes::suspect_row;
 use super::drift::report;
-use super::heavy;
 use super::promotions::{evidence_source, running_cell};
+use super::{heavy, whole};
 use crate::call::Call;
 use crate::reply;
 
@@ -32,7 +32,7 @@ pub async fn service(call: Call) -> Result<Response, Fault> {
 pub async fn release(call: Call) -> Result<Response, Fault> {
     let name: ReleaseName = call.part("name")?;
     let (engine, person) = (call.engine().clone(), call.person()?);
-    reply::json(&heavy(move || release_reply(&engine, &person, &name)).await?)
+    whole::shown(&call, move || reply::json(&release_reply(&engine, &person, &name)?)).await
 }
 
 /// One service, as far as somebody may read it: what the API gives, and what the page shows.

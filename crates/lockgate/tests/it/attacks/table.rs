@@ -14,8 +14,8 @@ use super::tokens::Tokens;
 use super::{Case, Tried, against_library, cases, folder, read};
 use crate::attack_stories;
 
-/// The attacks that have to be there, and through which doors: `c` command line, `h` HTTP, `l` library.
-const REQUIRED: [(&str, &str); 82] = [
+/// The attacks that have to be there, and through which doors: `c` command line, `h` HTTP, `l` library, `p` pages.
+const REQUIRED: [(&str, &str); 96] = [
     ("A-01", "chl"),
     ("A-02", "chl"),
     ("A-03", "chl"),
@@ -48,7 +48,7 @@ const REQUIRED: [(&str, &str); 82] = [
     ("A-30", "chl"),
     ("A-31", "chl"),
     ("A-32", "chl"),
-    ("A-33", "chl"),
+    ("A-33", "chlp"),
     ("A-34", "h"),
     ("A-35", "ch"),
     ("A-36", "ch"),
@@ -75,11 +75,23 @@ const REQUIRED: [(&str, &str); 82] = [
     ("A-57", "ch"),
     ("A-58", "ch"),
     ("A-59", "chl"),
+    ("A-60", "cl"),
+    ("A-62", "c"),
     ("A-63", "c"),
+    ("A-64", "cl"),
+    ("A-65", "l"),
     ("A-66", "cl"),
     ("A-67", "c"),
     ("A-68", "cl"),
     ("A-69", "l"),
+    ("A-71", "c"),
+    ("A-72", "c"),
+    ("A-74", "c"),
+    ("A-76", "l"),
+    ("A-77", "l"),
+    ("A-79", "c"),
+    ("A-80", "c"),
+    ("A-81", "c"),
     ("A-84", "chl"),
     ("A-85", "chl"),
     ("A-86", "chl"),
@@ -90,8 +102,10 @@ const REQUIRED: [(&str, &str); 82] = [
     ("A-99", "ch"),
     ("A-100", "h"),
     ("A-101", "ch"),
-    ("A-103", "h"),
+    ("A-102", "chlp"),
+    ("A-103", "hp"),
     ("A-104", "h"),
+    ("A-105", "chlp"),
     ("A-106", "c"),
     ("A-107", "ch"),
     ("A-108", "ch"),
@@ -296,7 +310,7 @@ fn missing(rows: &Rows, waits: &[Wait]) -> Vec<String> {
             continue;
         }
         let tried = |door: &str| rows.get(&number(id)).is_some_and(|row| row.tried.doors.contains(door));
-        let names = [('c', "cli"), ('h', "http"), ('l', "library")];
+        let names = [('c', "cli"), ('h', "http"), ('l', "library"), ('p', "page")];
         let closed: Vec<&str> = names
             .iter()
             .filter(|(letter, door)| doors.contains(*letter) && !tried(door))

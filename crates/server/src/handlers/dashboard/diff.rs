@@ -10,9 +10,9 @@ use lockgate_web::{Section, diff as diff_page};
 
 use super::shell;
 use crate::call::Call;
-use crate::handlers::heavy;
 use crate::handlers::pages::page;
 use crate::handlers::reading::diff_reply;
+use crate::handlers::whole;
 
 /// `GET /diff`.
 pub async fn diff(call: Call) -> Result<Response, Fault> {
@@ -20,7 +20,7 @@ pub async fn diff(call: Call) -> Result<Response, Fault> {
     let environment: Option<EnvName> = call.query("environment")?;
     let person = call.person()?;
     let app = call.app.clone();
-    let text = heavy(move || {
+    let build = move || -> Result<Response, Fault> {
         let shell = shell(&app, &person)?;
         let reply = diff_reply(&app.engine, &person, &from, &to, environment.as_ref())?;
         let governance = app.engine.governance()?;
@@ -28,8 +28,7 @@ pub async fn diff(call: Call) -> Result<Response, Fault> {
         let names = governance.policy.environments().iter().map(|environment| environment.name.clone());
         let environments: Vec<EnvName> = names.filter(readable).collect();
         let content = diff_page::content(&reply, &environments);
-        Ok(shell.page(Some(Section::Pipeline), &format!("{from} to {to}"), &content))
-    })
-    .await?;
-    Ok(page(StatusCode::OK, text))
+        Ok(page(StatusCode::OK, shell.page(Some(Section::Pipeline), &format!("{from} to {to}"), &content)))
+    };
+    whole::shown(&call, build).await
 }

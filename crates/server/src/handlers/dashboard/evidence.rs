@@ -1,7 +1,7 @@
 //! One piece of evidence: its bytes as text, what is read from them, and what they list, searched.
 
 use std::cmp::Reverse;
-use std::io::Read as _;
+use std::io::{self, Read as _, Write};
 
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -23,8 +23,8 @@ use lockgate_web::evidence::{self as evidence_page, ComponentLine, Evidence, Fin
 use super::shell;
 use crate::call::Call;
 use crate::handlers::blobs::is_visible;
-use crate::handlers::heavy;
 use crate::handlers::pages::page;
+use crate::handlers::whole;
 
 /// How many bytes are shown as text.
 const SHOWN: usize = 200 * 1024;
@@ -38,7 +38,7 @@ pub async fn evidence(call: Call) -> Result<Response, Fault> {
     let (digest, person): (Digest, PersonId) = (call.part("digest")?, call.person()?);
     let words = call.query.get("q").map(|text| text.trim().to_owned()).unwrap_or_default();
     let (app, scope) = (call.app.clone(), call.scope().cloned());
-    let text = heavy(move || {
+    let build = move || -> Result<Response, Fault> {
         let unknown = || Fault::not_found("BLOB_UNKNOWN", format!("no bytes are stored as {digest}"));
         if !is_visible(&app, &person, scope.as_ref(), &digest)? {
             return Err(unknown());
@@ -52,10 +52,11 @@ pub async fn evidence(call: Call) -> Result<Response, Fault> {
         }
         let evidence = described(&app.engine, (digest, size_bytes), &bytes, whole, &words)?;
         let title = format!("Evidence {}", digest.short());
-        Ok(shell.page(None, &title, &evidence_page::content(&evidence)))
-    })
-    .await?;
-    Ok(page(StatusCode::OK, text))
+        // What is shown is copied by now.
+        drop(bytes);
+        Ok(page(StatusCode::OK, shell.page(None, &title, &evidence_page::content(&evidence))))
+    };
+    whole::shown(&call, build).await
 }
 
 /// The bytes, or the beginning of many, and how many there are.
@@ -189,11 +190,41 @@ fn finding_line(one: &Finding) -> FindingLine {
     }
 }
 
-/// What sort of claim it is, and all of it.
+/// What sort of claim it is, and what it says; of much, the beginning, which says that it is no more than that.
 fn said(claim: &Claim) -> Result<(String, String), Fault> {
-    let text = serde_json::to_string_pretty(claim)
-        .map_err(|error| Fault::new(Kind::Bug, "REPLY_INVALID", error.to_string()))?;
+    let mut beginning = Beginning::default();
+    let written = serde_json::to_writer_pretty(&mut beginning, claim);
+    let mut text = String::from_utf8_lossy(&beginning.bytes).into_owned();
+    match written {
+        Ok(()) => {}
+        Err(_) if beginning.is_full => text.push_str("\n… only the beginning is shown"),
+        Err(error) => return Err(Fault::new(Kind::Bug, "REPLY_INVALID", error.to_string())),
+    }
     Ok((claim.kind().to_owned(), text))
+}
+
+/// The first bytes of what is written; once there are more, writing ends, so that no more than is shown is ever in memory.
+#[derive(Default)]
+struct Beginning {
+    bytes: Vec<u8>,
+    is_full: bool,
+}
+
+impl Write for Beginning {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let room = SHOWN.saturating_sub(self.bytes.len());
+        let fits = bytes.get(..room).unwrap_or(bytes);
+        self.bytes.extend_from_slice(fits);
+        self.is_full = fits.len() < bytes.len();
+        match self.is_full {
+            true => Err(io::Error::other("more than is shown")),
+            false => Ok(bytes.len()),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -229,5 +260,22 @@ mod tests {
         check("LEFT", &["CVE-3", "CVE-1"]);
         check("critical", &["CVE-2"]);
         check("nothing", &[]);
+    }
+
+    #[test]
+    fn of_a_long_claim_the_beginning_is_shown() {
+        let said_of = |count: usize| {
+            let findings = vec![Finding { id: "CVE-2024-1234 §".to_owned(), ..Finding::default() }; count];
+            let (scanner_version, scanned_at) = (None, None);
+            let scan = Vulnerabilities { scanner: "trivy".to_owned(), scanner_version, scanned_at, findings };
+            let claim = Claim::Vulnerabilities(scan);
+            (said(&claim).unwrap(), serde_json::to_string_pretty(&claim).unwrap())
+        };
+        let ((kind, text), whole) = said_of(3);
+        assert_eq!((kind.as_str(), text), ("vulnerabilities", whole));
+        let ((_, text), whole) = said_of(10_000);
+        assert!(text.len() < SHOWN + 100 && whole.len() > 2 * SHOWN, "{} of {}", text.len(), whole.len());
+        let shown = text.strip_suffix("\n… only the beginning is shown").unwrap();
+        assert!(whole.starts_with(shown.trim_end_matches('\u{fffd}')));
     }
 }

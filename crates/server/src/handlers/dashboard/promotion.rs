@@ -14,15 +14,15 @@ use lockgate_web::{Section, promotion as promotion_page};
 
 use super::{rights, shell};
 use crate::call::Call;
-use crate::handlers::heavy;
 use crate::handlers::pages::page;
 use crate::handlers::promotions::promotion_reply;
+use crate::handlers::whole;
 
 /// `GET /promotions/{id}`.
 pub async fn promotion(call: Call) -> Result<Response, Fault> {
     let (id, person): (PromotionId, PersonId) = (call.part("id")?, call.person()?);
     let app = call.app.clone();
-    let text = heavy(move || {
+    let text = whole::checked(&call, move || {
         let shell = shell(&app, &person)?;
         let reply = promotion_reply(&app.engine, &person, id)?;
         let rights = rights(&app.engine, &person, &reply.release.service, &reply.environment)?;
