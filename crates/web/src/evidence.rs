@@ -99,7 +99,7 @@ pub fn content(evidence: &Evidence) -> Markup {
         @match &evidence.claim {
             Some((kind, read)) => {
                 p { "A claim of the kind " strong { (visible(kind)) } "." }
-                details open[evidence.listed.all == 0] { summary { "All of it" } pre.bytes { (lines(read)) } }
+                details open[evidence.listed.all == 0] { summary { "What was read" } pre.bytes { (lines(read)) } }
             },
             None => {
                 div.empty {

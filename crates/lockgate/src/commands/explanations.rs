@@ -443,10 +443,7 @@ pub const EXPLANATIONS: &[(&str, &str)] = &[
     ),
     ("PROMOTION_UNKNOWN", "There is no such promotion, or you may not read it. `lockgate status` shows the open ones."),
     ("PROOF_FAILED", "The server could not make a proof out of its own tree. Stop it, and run `lockgate audit`."),
-    (
-        "PROOF_RANGE",
-        "A proof was asked for a size that the ledger does not have. Ask for one between 1 and its entries.",
-    ),
+    ("PROOF_RANGE", "The ledger has no such size as a proof was asked for. Ask for one from 1 to its entries."),
     (
         "QUERY_INVALID",
         "A value behind the `?` does not read, or does not go with another. `/openapi.json` says what is understood.",
@@ -530,10 +527,7 @@ pub const EXPLANATIONS: &[(&str, &str)] = &[
         "The SBOM has a version that is not read. Have the tool write CycloneDX or SPDX in a version that the message names.",
     ),
     ("SCOPE_MISSING", "A waiver is for a release or for a service. Write `--release` or `--service`."),
-    (
-        "SECRET_INVALID",
-        "The file with the identity provider's secret is not text. Write the secret into it as one line.",
-    ),
+    ("SECRET_INVALID", "The file with the provider's secret is not text. Write the secret into it as one line."),
     ("SERVER_ENDED", "The server ended by itself. The home's `server.log` says why."),
     ("SERVER_LOST", "The server's process cannot be waited for. `lockgate doctor` says whether it runs."),
     (
