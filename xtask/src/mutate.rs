@@ -1,8 +1,8 @@
 //! `mutate`: valid things with a bit, a field or an end that is another, and the verifiers that have to refuse them.
 //!
 //! For each kind every edit of every field, every length and every bit is tried, or as many of them, evenly, as there is
-//! room for; then combinations of two and three. What a verifier accepts has to be what it accepted before, word for
-//! word. `docs/mutation.md` says what that means for each kind.
+//! room for, which the table tells; then combinations of two and three. What a verifier accepts has to be what it
+//! accepted before, word for word. `docs/mutation.md` says what that means for each kind.
 
 mod change;
 mod kinds;
@@ -24,11 +24,13 @@ use crate::failure::{Failure, Result};
 
 /// How many mutants a thread takes at a time.
 const CHUNK: usize = 64;
+/// From so many mutants on every bit and every length of every kind is tried, whatever its share.
+const WHOLE: usize = 1_000_000;
 
 /// `mutate`.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// How many mutants are judged, of all kinds together
+    /// How many mutants are judged, of all kinds together; from 1,000,000 on also every bit and length that is left
     #[arg(long, value_name = "N", default_value_t = 20_000)]
     mutants: usize,
     /// Where long rows of changes are looked at, and which combinations are drawn
@@ -57,7 +59,10 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let mut sum = Tally::default();
     for (row, tally) in rows.iter().zip(tallies) {
         println!("{}", tally.line(row.kind.name));
-        let (name, most, seed) = (row.kind.name, row.most, arguments.seed);
+        println!("{}", tally.tried_line(row.mutations.extent()));
+        // A kind alone has all the room, so that a whole run is repeated by a whole run.
+        let most = if arguments.mutants >= WHOLE { row.most.max(WHOLE) } else { row.most };
+        let (name, seed) = (row.kind.name, arguments.seed);
         tally::keep(row.kind, &tally, &format!("cargo xtask mutate --kind {name} --mutants {most} --seed {seed}"))?;
         sum.add(tally);
     }
@@ -85,12 +90,12 @@ fn rows<'a>(kinds: &'a [Kind], arguments: &Arguments) -> Result<Vec<Row<'a>>> {
         let share = arguments.mutants.saturating_mul(kind.share).checked_div(shares).unwrap_or_default();
         let most = if at + 1 == kinds.len() { left } else { share.min(left) };
         left -= most;
-        rows.push(row(kind, most, arguments.seed)?);
+        rows.push(row(kind, most, arguments)?);
     }
     Ok(rows)
 }
 
-fn row(kind: &Kind, most: usize, seed: u64) -> Result<Row<'_>> {
+fn row<'a>(kind: &'a Kind, most: usize, arguments: &Arguments) -> Result<Row<'a>> {
     let accepted = |sample: &Vec<u8>| match kind.judge(sample) {
         Judgement::Accepted(accepted) => Ok(accepted),
         Judgement::Refused(code) => Err(code),
@@ -100,7 +105,12 @@ fn row(kind: &Kind, most: usize, seed: u64) -> Result<Row<'_>> {
     // Another valid sample may be a mutant's end, where the verifier takes any of them.
     let others = kind.samples.iter().skip(1).filter_map(|sample| accepted(sample).ok());
     let known = std::iter::once(own).chain(others).collect();
-    Ok(Row { kind, mutations: Mutations::new(&kind.samples, kind.form, most, seed), known, most })
+    let mutations = match arguments.mutants >= WHOLE {
+        true => Mutations::whole(&kind.samples, kind.form, most, arguments.seed),
+        false => Mutations::new(&kind.samples, kind.form, most, arguments.seed),
+    };
+    let most = mutations.count();
+    Ok(Row { kind, mutations, known, most })
 }
 
 /// Judges the mutants of all rows, on as many threads as there are cores.

@@ -1,17 +1,19 @@
 //! Inbox: what one person can decide now.
 //!
 //! Only what their own word would count for is listed: a promotion whose approval gate waits and would count them, a
-//! change that lacks their signature, and a waiver that they may grant. Whether it counts in the end is decided when it
-//! is handed in, as always.
+//! change that lacks their signature, a waiver that they may grant, and a break-glass that they may sign or review.
+//! Whether it counts in the end is decided when it is handed in, as always.
 
+use lockgate_ledger::break_glass::BreakGlass;
 use lockgate_ledger::release::PromotionState;
 use lockgate_ledger::replay::deliberate;
 use lockgate_ledger::waiver::Waiver;
 use lockgate_ledger::{Governance, State};
 use lockgate_model::facts::{DelegationFact, Facts, SubjectKind, Verdict};
-use lockgate_model::{EnvName, PersonId, PromotionId, ReleaseName, ServiceName, UnixMillis};
-use lockgate_policy::{GateOutcome, Permission, approver_objection};
+use lockgate_model::{EntryIndex, EnvName, PersonId, PromotionId, ReleaseName, ServiceName, UnixMillis};
+use lockgate_policy::{GateOutcome, Object, Permission, approver_objection};
 
+use crate::authorise::may_read;
 use crate::bodies::StoreBodies;
 use crate::change::{self, ChangeView};
 use crate::engine::Engine;
@@ -32,6 +34,8 @@ const ROWS: usize = 512;
 const CHANGES_MAX: usize = 200;
 /// How many requests for waivers are listed at most.
 const WAIVERS_MAX: usize = 200;
+/// How many break-glasses are listed at most.
+const BREAK_GLASSES_MAX: usize = 200;
 /// The kind of gates that people decide.
 const APPROVALS: &str = "approvals";
 
@@ -119,6 +123,35 @@ pub fn waivers(engine: &Engine, person: &PersonId) -> Result<Vec<Waiver>, Fault>
             && governance.may_for(person, Permission::Waive, &asked.service, &asked.environment)
     };
     Ok(governance.waivers().iter().rev().filter(could_grant).take(WAIVERS_MAX).cloned().collect())
+}
+
+/// The break-glasses that somebody could sign, or review, newest first, by the entries that opened them: those that they
+/// may read about and have not signed. While one waits for its review, none can be signed.
+///
+/// # Errors
+/// `LEDGER_EMPTY`.
+pub fn break_glasses(engine: &Engine, person: &PersonId) -> Result<Vec<EntryIndex>, Fault> {
+    let governance = engine.governance()?;
+    let now = engine.inner().now().max(engine.published().time);
+    if governance.person(person).is_none_or(|known| known.kind != SubjectKind::Person) {
+        return Ok(Vec::new());
+    }
+    let aliases = governance.policy.aliases();
+    let is_blocked = !governance.unreviewed().is_empty();
+    let waits = |opened: &&BreakGlass| {
+        let (service, environment) = (&opened.event.release.service, &opened.event.environment);
+        let signed = opened.signatures.iter().any(|one| aliases.person(&one.by) == aliases.person(person));
+        let may_sign = governance.may_for(person, Permission::BreakGlass, service, environment);
+        let counts = match opened.effective {
+            None => may_sign && !is_blocked && now < opened.event.expires_at,
+            Some(_) => {
+                governance.review_of(opened).is_none() && (may_sign || governance.may(person, Permission::Audit))
+            }
+        };
+        counts && !signed && may_read(&governance, person, Object::Target(service, environment))
+    };
+    let waiting = governance.break_glasses().iter().rev().filter(waits);
+    Ok(waiting.take(BREAK_GLASSES_MAX).map(|opened| opened.index).collect())
 }
 
 /// Whether somebody is a person who may approve for a target, by their own or a lent right: without that, nothing there

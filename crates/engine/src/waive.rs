@@ -81,26 +81,31 @@ pub fn revoke(by: &PersonId, event: WaiverRevoked) -> Result<Submission, Fault> 
 }
 
 /// Every waiver and request that somebody may read, newest first, each with the reason code why it does not count although
-/// it was granted and has not ended: the policy set allows it no longer, or its vulnerability is exploited. A snapshot of
-/// the KEV catalogue that is damaged hides no waiver.
+/// it was granted and has not ended: the policy set allows it no longer, or its vulnerability is exploited. A request that
+/// waits is judged as if it were granted now. A snapshot of the KEV catalogue that is damaged hides no waiver.
 ///
 /// # Errors
 /// `LEDGER_EMPTY`.
 pub fn waivers_for(engine: &Engine, principal: &PersonId) -> Result<Vec<(Waiver, Option<&'static str>)>, Fault> {
     let governance = engine.governance()?;
+    let now = engine.inner().now().max(engine.published().time);
+    let granted_at = |known: &Waiver| match &known.granted {
+        Some(granted) => Some(granted.time),
+        None => known.is_waiting(now).then_some(now),
+    };
     let readable = |known: &&Waiver| is_readable(&governance, principal, known);
     let known: Vec<Waiver> = governance.waivers().iter().rev().filter(readable).cloned().collect();
     let name = |known: &Waiver| known.asked.finding.to_ascii_uppercase();
-    let names = known.iter().filter(|known| known.granted.is_some()).map(name).collect();
+    let names = known.iter().filter(|known| granted_at(known).is_some()).map(name).collect();
     let read = governance.exploited(&names, &StoreBodies(engine.store()), &engine.inner().claims);
     let exploited = read.unwrap_or_else(|error| {
         tracing::warn!(code = error.code, "the newest snapshot of the KEV catalogue cannot be read");
         BTreeSet::new()
     });
     let told = |known: Waiver| {
-        let void = known.granted.as_ref().and_then(|granted| {
+        let void = granted_at(&known).and_then(|granted_at| {
             let (asked, exploited) = (&known.asked, exploited.contains(&name(&known)));
-            governance.policy.waiver_void(&asked.gate, granted.time, asked.expires_at, exploited)
+            governance.policy.waiver_void(&asked.gate, granted_at, asked.expires_at, exploited)
         });
         (known, void)
     };

@@ -30,9 +30,9 @@ pub struct PromotionView {
     pub status: PromotionStatus,
     /// The decision: for an open promotion as it would come out now, else as recorded.
     pub decision: Decision,
-    /// When that decision was made.
+    /// When that decision was made: the time of its entry, or now where it is recorded in none.
     pub decided_at: UnixMillis,
-    /// Where it is recorded; absent when it was made just now.
+    /// Where it is recorded, with the same outcome; absent when it was made just now.
     pub decision_index: Option<EntryIndex>,
     /// The evidence that the decision saw, with who stands behind it.
     pub evidence: Vec<EvidenceFact>,
@@ -105,13 +105,11 @@ pub fn why(engine: &Engine, promotion: PromotionId) -> Result<PromotionView, Fau
             let now = engine.inner().clock.now().max(engine.published().time);
             let deliberation =
                 deliberate(&state, promotion, now, &StoreBodies(engine.store()), &engine.inner().claims)?;
-            let index = asked
-                .decisions
-                .last()
-                .filter(|last| last.event.outcome == deliberation.decision.outcome)
-                .map(|last| last.index);
+            let same = asked.decisions.last().filter(|last| last.event.outcome == deliberation.decision.outcome);
+            // Beside an entry stands the time of that entry, and never that of whoever asks.
+            let (decided_at, index) = same.map_or((now, None), |last| (last.time, Some(last.index)));
             let feeds = FeedUsed::of(&deliberation.facts.feeds);
-            (deliberation.decision, now, index, deliberation.facts.evidence, feeds)
+            (deliberation.decision, decided_at, index, deliberation.facts.evidence, feeds)
         }
     };
     let own = |index: EntryIndex| {

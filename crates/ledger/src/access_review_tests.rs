@@ -217,6 +217,7 @@ fn a_waiver_takes_the_right_for_that_service_and_environment() {
     let mut waive = |environment: EnvName| {
         let (asked_by, gate) = (id("dana"), "vulnerabilities".parse().unwrap());
         let expires_at = UnixMillis(START + 86_400_000);
+        let release = "shop/web@1.0.0".parse().unwrap();
         let document = document_bytes(&WaiverDocument {
             schema: "https://lockgate.dev/waiver/v1",
             ledger: ORIGIN,
@@ -224,7 +225,7 @@ fn a_waiver_takes_the_right_for_that_service_and_environment() {
             finding: "CVE-1",
             service: &service,
             environment: &environment,
-            release: None,
+            release: Some(&release),
             artifact: None,
             reason: "a test",
             ticket: None,
@@ -244,7 +245,7 @@ fn a_waiver_takes_the_right_for_that_service_and_environment() {
             granted_by: id("sam"),
             granted_signature: sign("sam", WAIVER_NAMESPACE, &document),
             request: None,
-            release: None,
+            release: Some(release),
             artifact: None,
             ticket: None,
         };

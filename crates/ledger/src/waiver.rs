@@ -276,10 +276,10 @@ impl Governance {
         if event.finding.is_empty() || event.reason.trim().is_empty() {
             return Err(ApplyError::new("WAIVER_SCOPE", "a waiver names one finding and a reason".to_owned()));
         }
+        // 3. Whoever grants it may, and it is what was asked for; both are people.
+        self.require_for(&event.granted_by, Permission::Waive, &event.service, &event.environment)?;
         let asked = event.asked();
         let place = self.check_request(event, &asked, time)?;
-        // 3. Whoever grants it may, and both are people.
-        self.require_for(&event.granted_by, Permission::Waive, &event.service, &event.environment)?;
         for person in [&event.asked_by, &event.granted_by] {
             self.check_is_person(person)?;
         }

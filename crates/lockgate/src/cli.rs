@@ -221,9 +221,9 @@ pub struct Up {
     /// Leave the server running in the background
     #[arg(long)]
     pub detach: bool,
-    /// Where to listen
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7430")]
-    pub listen: String,
+    /// Where to listen [default: where it was told to the last time, else 127.0.0.1:7430]
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<String>,
     /// The first policy set: a starter set such as `starter` or `regulated`, or a directory
     #[arg(long, default_value = "starter", value_name = "NAME|DIR")]
     pub policy: String,
@@ -461,7 +461,7 @@ pub struct Verify {
     #[arg(long)]
     pub service: ServiceName,
     /// Where it is supposed to run
-    #[arg(long, value_name = "ENVIRONMENT")]
+    #[arg(long, alias = "environment", value_name = "ENVIRONMENT")]
     pub env: EnvName,
     /// Verify offline, with this bundle
     #[arg(long, value_name = "FILE")]
@@ -480,7 +480,7 @@ pub enum Bundle {
         #[arg(value_name = "P-N")]
         promotion: PromotionId,
         /// Where to write it; `-` for standard output
-        #[arg(long, value_name = "FILE")]
+        #[arg(long, aliases = ["out", "to"], value_name = "FILE")]
         file: Option<PathBuf>,
     },
     /// Verify a bundle and show what it proves
@@ -496,7 +496,7 @@ pub enum Bundle {
         /// The bundle
         file: PathBuf,
         /// Where to write it
-        #[arg(long, value_name = "FILE", default_value = "viewer.html")]
+        #[arg(long, aliases = ["file", "to"], value_name = "FILE", default_value = "viewer.html")]
         out: PathBuf,
         /// What to trust
         #[arg(long, value_name = "FILE")]
@@ -507,7 +507,7 @@ pub enum Bundle {
         /// The bundle
         file: PathBuf,
         /// Where to
-        #[arg(long, value_name = "DIR")]
+        #[arg(long, alias = "out", value_name = "DIR")]
         to: PathBuf,
         /// What to trust
         #[arg(long, value_name = "FILE")]
@@ -573,7 +573,7 @@ pub enum Access {
         #[arg(long)]
         service: Option<ServiceName>,
         /// In this environment
-        #[arg(long)]
+        #[arg(long, alias = "env")]
         environment: Option<EnvName>,
     },
     /// Who may do what, and what has lain idle for 90 days
@@ -631,7 +631,7 @@ pub enum Trust {
     /// Write what verifiers and other tools pin: trust.json, trusted_root.json, PEM key, allowed_signers, tlog-policy
     Export {
         /// Where to
-        #[arg(long, value_name = "DIR")]
+        #[arg(long, alias = "out", value_name = "DIR")]
         to: PathBuf,
     },
     /// Pin what a server states, after you have compared it over another channel

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
+use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -98,6 +99,10 @@ impl Home {
     pub fn running_file(&self) -> PathBuf {
         self.0.join("server.json")
     }
+    /// Where `up` was told to listen last.
+    pub fn listen_file(&self) -> PathBuf {
+        self.0.join("listen")
+    }
     /// The background server's log.
     pub fn log_file(&self) -> PathBuf {
         self.0.join("server.log")
@@ -147,6 +152,12 @@ impl Home {
         let own = ["high-water", "access-high-water", "server.json"].map(|name| format!(".{name}."));
         temporaries_remove(&self.0, |name| own.iter().any(|start| name.starts_with(start.as_str())));
         temporaries_remove(&self.keys(), |_| true);
+    }
+
+    /// Where `up` was told to listen last, if that is known and reads.
+    pub fn listen(&self) -> Option<SocketAddr> {
+        let address: SocketAddr = fs::read_to_string(self.listen_file()).ok()?.trim().parse().ok()?;
+        (address.port() != 0).then_some(address)
     }
 
     /// The running server, if one says so.

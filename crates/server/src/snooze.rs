@@ -279,6 +279,7 @@ mod tests {
                 outcome: None,
             }],
             waivers: Vec::new(),
+            break_glass: Vec::new(),
             suspects: Vec::new(),
             delegations: Vec::new(),
             next: None,

@@ -89,7 +89,8 @@ impl Known {
 
 fn count(engine: &Engine, person: &PersonId) -> Result<Standing, Fault> {
     let (promotions, next) = inbox::promotions(engine, person, None, inbox::PAGE_MAX)?;
-    let count = promotions.len() + inbox::changes(engine, person)?.len() + inbox::waivers(engine, person)?.len();
+    let asked = inbox::changes(engine, person)?.len() + inbox::waivers(engine, person)?.len();
+    let count = promotions.len() + asked + inbox::break_glasses(engine, person)?.len();
     let waiting = Waiting { count: count as u64, more: next.is_some() };
     let governance = engine.governance()?;
     let mut sight = Sight::new(engine.store(), &governance, person);

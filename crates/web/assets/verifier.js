@@ -2197,8 +2197,8 @@ class Governance {
       refuse('WAIVER_SCOPE', 'a waiver names one finding and a reason');
     }
     const asked = askedOf(body, body.asked_signature);
-    const request = this.requestOf(body.request ?? null, asked, time);
     this.requireFor(body.granted_by, 'waive', body);
+    const request = this.requestOf(body.request ?? null, asked, time);
     [body.asked_by, body.granted_by].forEach((account) => this.refuseMachine(account));
     const message = this.waiverDocument(asked);
     const signed = [];
@@ -2220,6 +2220,10 @@ class Governance {
     if (request === null) {
       if (this.rules.waivers !== null && this.rules.waivers.two_people) {
         refuse('WAIVER_REQUEST', 'the policy set wants waivers to be asked for in the ledger');
+      }
+      // A set that has rules about waivers has them for all of them.
+      if (this.rules.waivers !== null) {
+        this.checkTerms(asked);
       }
       // A waiver does not come twice by its signatures, nor back once it was revoked.
       const used = this.waivers.some((known) => (known.granted !== null || known.ended !== null) && isSameRequest(known.asked, asked));

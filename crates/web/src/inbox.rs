@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use lockgate_api::wire::{ChangeRow, DelegationRow, InboxPromotion, InboxReply, SuspectRow, WaiverRow};
+use lockgate_api::wire::{BreakGlassRow, ChangeRow, DelegationRow, InboxPromotion, InboxReply, SuspectRow, WaiverRow};
 use lockgate_model::{PersonId, UnixMillis};
 use maud::{Markup, html};
 
@@ -22,7 +22,9 @@ pub fn content(
     person: &PersonId,
     now: UnixMillis,
 ) -> Markup {
-    let nothing = inbox.promotions.is_empty() && inbox.changes.is_empty() && inbox.waivers.is_empty();
+    // These are never folded up.
+    let none_unfoldable = inbox.waivers.is_empty() && inbox.break_glass.is_empty();
+    let nothing = inbox.promotions.is_empty() && inbox.changes.is_empty() && none_unfoldable;
     let wakes = |id: String| folded.get(&id).copied();
     let (snoozed_promotions, promotions): (Vec<_>, Vec<_>) =
         inbox.promotions.iter().partition(|one| wakes(one.promotion.to_string()).is_some());
@@ -38,8 +40,14 @@ pub fn content(
                 p.quiet { "What waits for others is on the " a href="/?state=open" { "pipeline" } ", or:" }
                 (command("cli-status", "lockgate status"))
             }
-        } @else if promotions.is_empty() && changes.is_empty() {
+        } @else if promotions.is_empty() && changes.is_empty() && none_unfoldable {
             div.empty { p { "Whatever waits for you here is snoozed." } }
+        }
+        @if !inbox.break_glass.is_empty() {
+            section aria-labelledby="glass-title" {
+                h2 id="glass-title" { "Break-glass" }
+                ul.inbox { @for one in &inbox.break_glass { (break_glass(one, now)) } }
+            }
         }
         @if !promotions.is_empty() || inbox.next.is_some() {
             section aria-labelledby="promotions-title" {
@@ -162,6 +170,36 @@ fn waiver(one: &WaiverRow, now: UnixMillis) -> Markup {
     }
 }
 
+fn break_glass(one: &BreakGlassRow, now: UnixMillis) -> Markup {
+    let index = one.break_glass;
+    let signers: Vec<&str> = one.signed_by.iter().map(PersonId::as_str).collect();
+    let reviews = one.state == "unreviewed";
+    html! {
+        li id={ "row-glass-" (index) } data-row {
+            p.line {
+                a href={ "/freeze#glass-" (index) } { strong { (one.release) " into " (one.environment.as_str()) } }
+                " " span.quiet { "past its gates" }
+            }
+            p {
+                "signed by " strong { (signers.join(", ")) } ", opened " (ago(one.opened_at, now)) ": "
+                (visible(&one.reason)) " " span.quiet { "ticket " (visible(&one.ticket)) }
+            }
+            @if reviews {
+                p { "missing: a review by somebody who did not sign it; until then there is no next one" }
+            } @else {
+                p { "missing: signatures, " (signers.len()) " of " (one.needed) " are there" }
+                p.quiet { "ends " (until(one.expires_at, now)) }
+            }
+            div.choices { a.button href={ "/freeze#glass-" (index) } { "Open" } }
+            @if reviews {
+                (command(&format!("cli-glass-{index}"), &format!("lockgate break-glass review {index} --finding FINDING")))
+            } @else {
+                (command(&format!("cli-glass-{index}"), &format!("lockgate break-glass sign {index}")))
+            }
+        }
+    }
+}
+
 /// The buttons that fold a line up, or, where it is folded, the one that shows it again.
 fn snooze(id: &str, wakes: Option<UnixMillis>, now: UnixMillis) -> Markup {
     let (act, method) = (format!("/v1/inbox/snoozes/{id}"), if wakes.is_some() { "DELETE" } else { "POST" });
@@ -256,6 +294,7 @@ fn alarms(suspects: &[SuspectRow]) -> Markup {
 mod tests {
     use super::*;
     use lockgate_api::wire::{LentBy, WaiverRequest};
+    use lockgate_model::Digest;
     use lockgate_model::facts::PromotionKind;
 
     fn inbox() -> InboxReply {
@@ -263,6 +302,7 @@ mod tests {
             promotions: Vec::new(),
             changes: Vec::new(),
             waivers: Vec::new(),
+            break_glass: Vec::new(),
             suspects: Vec::new(),
             delegations: Vec::new(),
             next: None,
@@ -395,6 +435,45 @@ mod tests {
         let text = page(&inbox, &["P-3", "P-6", "C-2"]);
         assert!(text.contains("Whatever waits for you here is snoozed") && text.contains("Snoozed (3)"), "{text}");
         assert!(!text.contains("Nothing waits for you"), "{text}");
+    }
+
+    fn glass(index: u64, state: &str, reason: &str) -> BreakGlassRow {
+        BreakGlassRow {
+            break_glass: index,
+            release: "shop/web@1.4.2".parse().unwrap(),
+            manifest: Digest::of(b"manifest"),
+            environment: "production".parse().unwrap(),
+            reason: reason.to_owned(),
+            ticket: reason.to_owned(),
+            opened_at: UnixMillis(0),
+            expires_at: UnixMillis(7_200_000),
+            signed_by: vec!["kim".parse().unwrap()],
+            needed: 2,
+            state: state.to_owned(),
+            used: false,
+            reviewed_by: None,
+            finding: None,
+        }
+    }
+
+    #[test]
+    fn a_break_glass_waits_for_a_signature_or_for_a_review() {
+        let hostile = "<script>alert(1)</script>\u{202e}";
+        let mut inbox = inbox();
+        inbox.break_glass.extend([glass(8, "open", hostile), glass(7, "unreviewed", hostile)]);
+        let text = page(&inbox, &[]);
+        for wanted in [
+            "lockgate break-glass sign 8",
+            "1 of 2 are there",
+            "lockgate break-glass review 7 --finding FINDING",
+            "a review by somebody who did not sign it",
+            "href=\"/freeze#glass-7\"",
+            "<strong>kim</strong>",
+        ] {
+            assert!(text.contains(wanted), "{wanted}: {text}");
+        }
+        assert!(!text.contains("Nothing waits for you") && !text.contains("is snoozed"), "{text}");
+        assert!(!text.contains("<script") && !text.contains('\u{202e}'), "{text}");
     }
 
     fn delegation_from(from: &str, reason: &str) -> DelegationRow {

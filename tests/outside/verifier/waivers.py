@@ -54,8 +54,8 @@ class Waivers:
         self._check_length(asked["expires_at"], time)
         if asked["finding"] == "" or is_blank(asked["reason"]):
             raise Refused("WAIVER_SCOPE", "a waiver names one finding and a reason")
-        known = self._check_request(event, asked, time)
         self.require(granter, "waive", asked["service"], asked["environment"])
+        known = self._check_request(event, asked, time)
         signed = []
         for person in (asker, granter):
             self.require_person(person)
@@ -75,6 +75,8 @@ class Waivers:
         if "request" not in event:
             if self.policy.waivers and self.policy.waivers["two_people"]:
                 raise Refused("WAIVER_REQUEST", "waivers are asked for in the ledger")
+            if self.policy.waivers:
+                self._check_terms(asked)
             if any((known["granted"] or known["ended"]) and known["terms"] == asked for known in self.waivers):
                 raise Refused("WAIVER_REPLAYED", "this very waiver was granted or revoked before")
             return None

@@ -13,8 +13,10 @@ use crate::random::Random;
 use crate::receipt;
 use crate::requests::{Reply, Request, junit, upload};
 
-/// How large an artifact is, in bytes.
-const ARTIFACT_BYTES: (u64, u64) = (4 * 1024, 256 * 1024);
+/// The smallest artifact, in bytes.
+const ARTIFACT_BYTES: u64 = 4 * 1024;
+/// How often that is doubled at most: to 1 MiB.
+const DOUBLINGS: u64 = 8;
 /// How many reports a release gets.
 const REPORTS: (u64, u64) = (1, 3);
 /// How often one request is sent before the writer gives up.
@@ -87,7 +89,9 @@ impl<'a> Writer<'a> {
 
     /// One release: bytes, publication, reports, promotion into dev.
     fn make(&mut self, release: &ReleaseName) -> Result<()> {
-        let size = self.random.between(ARTIFACT_BYTES.0, ARTIFACT_BYTES.1);
+        // As many small ones as large ones.
+        let base = ARTIFACT_BYTES << self.random.between(0, DOUBLINGS - 1);
+        let size = self.random.between(base, base * 2);
         let bytes = self.random.bytes(usize::try_from(size)?);
         let key = self.next_key();
         let (stored, _) = self.until_known(|client| upload(client, &bytes))?;

@@ -65,11 +65,37 @@ impl fmt::Display for Change {
     }
 }
 
+/// In which way a mutant was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// One bit is another.
+    Bit,
+    /// It ends earlier.
+    Length,
+    /// One part is edited.
+    Edit,
+    /// Two or three of these.
+    Combination,
+}
+
+/// How many there are of each way that can be gone through to its end.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Extent {
+    /// Bits.
+    pub bits: usize,
+    /// Lengths.
+    pub lengths: usize,
+    /// Edits that change something.
+    pub edits: usize,
+}
+
 /// A changed thing.
 #[derive(Debug, Clone)]
 pub struct Mutant {
     /// Its bytes.
     pub bytes: Vec<u8>,
+    /// In which way it was made.
+    pub way: Way,
     /// What was changed, in words.
     pub changes: String,
 }
@@ -106,18 +132,50 @@ pub struct Mutations {
     edits: Spread,
     cuts: Spread,
     flips: Spread,
+    count: usize,
 }
 
 impl Mutations {
     /// The mutants of the first sample, so many of them; the other samples give what is put in place of its parts.
     pub fn new(samples: &[Vec<u8>], form: Form, most: usize, seed: u64) -> Self {
+        Self::with(samples, form, most, seed, false)
+    }
+
+    /// The same with every bit and every length, however many more that makes than there is room for.
+    pub fn whole(samples: &[Vec<u8>], form: Form, most: usize, seed: u64) -> Self {
+        Self::with(samples, form, most, seed, true)
+    }
+
+    fn with(samples: &[Vec<u8>], form: Form, most: usize, seed: u64, whole: bool) -> Self {
         let base = Document::read(samples.first().cloned().unwrap_or_default(), form);
         let others = samples.iter().skip(1).map(|other| Document::read(other.clone(), form).values()).collect();
         let one_at_a_time = most - most / 4;
         let edits = Spread::new(base.parts.len() * Edit::ALL.len(), one_at_a_time / 2, seed);
-        let cuts = Spread::new(base.bytes.len(), one_at_a_time / 8, seed);
-        let flips = Spread::new(base.bytes.len() * 8, one_at_a_time - edits.taken - cuts.taken, seed);
-        Self { base, form, others, seed, edits, cuts, flips }
+        let within = |room: usize| if whole { usize::MAX } else { room };
+        let cuts = Spread::new(base.bytes.len(), within(one_at_a_time / 8), seed);
+        let left = one_at_a_time.saturating_sub(edits.taken + cuts.taken);
+        let flips = Spread::new(base.bytes.len() * 8, within(left), seed);
+        // However many single changes there are, a quarter of the room is left to combinations.
+        let count = most.max(edits.taken + cuts.taken + flips.taken + most / 4);
+        Self { base, form, others, seed, edits, cuts, flips, count }
+    }
+
+    /// How many mutants there are.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// How many bits, lengths and edits could be tried.
+    pub fn extent(&self) -> Extent {
+        let changes = |place: usize| {
+            let edit = Edit::ALL.get(place % Edit::ALL.len()).copied();
+            edit.is_some_and(|edit| self.apply(&self.base, Change::Part(place / Edit::ALL.len(), edit)).is_some())
+        };
+        Extent {
+            bits: self.flips.total,
+            lengths: self.cuts.total,
+            edits: (0..self.edits.total).filter(|place| changes(*place)).count(),
+        }
     }
 
     /// The mutant with this number; none where nothing was found that changes anything.
@@ -125,7 +183,12 @@ impl Mutations {
         if let Some(change) = self.single(number)
             && let Some(bytes) = self.apply(&self.base, change)
         {
-            return Some(Mutant { bytes, changes: self.describe(change) });
+            let way = match change {
+                Change::Flip(_) => Way::Bit,
+                Change::Cut(_) => Way::Length,
+                Change::Part(..) => Way::Edit,
+            };
+            return Some(Mutant { bytes, way, changes: self.describe(change) });
         }
         let mut random = Random::new(self.seed ^ (number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15));
         (0..TRIES).find_map(|_| self.combination(&mut random))
@@ -157,7 +220,8 @@ impl Mutations {
             }
         }
         let changed = document.bytes != self.base.bytes;
-        changed.then(|| Mutant { bytes: document.bytes, changes: words.join(", then ") })
+        let changes = words.join(", then ");
+        changed.then_some(Mutant { bytes: document.bytes, way: Way::Combination, changes })
     }
 
     fn describe(&self, change: Change) -> String {
@@ -268,6 +332,32 @@ mod tests {
         {
             assert!(found.contains(expected), "{expected:?}");
         }
+    }
+
+    #[test]
+    fn a_whole_run_leaves_no_bit_and_no_length_out() {
+        let sample = vec![format!("{{\"a\":\"{}\",\"b\":null}}", "x".repeat(500)).into_bytes()];
+        let length = sample[0].len();
+        let tried = |mutations: &Mutations| {
+            let mutants: Vec<Mutant> = (0..mutations.count()).filter_map(|number| mutations.mutant(number)).collect();
+            let of = |way: Way| {
+                let those = mutants.iter().filter(|mutant| mutant.way == way);
+                those.map(|mutant| mutant.changes.clone()).collect::<BTreeSet<String>>().len()
+            };
+            let combinations = mutants.iter().filter(|mutant| mutant.way == Way::Combination).count();
+            (Extent { bits: of(Way::Bit), lengths: of(Way::Length), edits: of(Way::Edit) }, combinations)
+        };
+        let whole = Mutations::whole(&sample, Form::Json, 400, 1);
+        let extent = whole.extent();
+        assert_eq!((extent.bits, extent.lengths), (length * 8, length));
+        let (found, combinations) = tried(&whole);
+        assert_eq!(found, extent);
+        assert!(combinations >= 100, "{combinations}");
+        let part = Mutations::new(&sample, Form::Json, 400, 1);
+        assert_eq!((part.count(), part.extent()), (400, extent));
+        let (found, _) = tried(&part);
+        assert!(found.bits < extent.bits && found.lengths < extent.lengths, "{found:?}");
+        assert_eq!(found.edits, extent.edits);
     }
 
     #[test]

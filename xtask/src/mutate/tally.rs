@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use lockgate_model::Digest;
 
-use super::change::Mutant;
+use super::change::{Extent, Mutant, Way};
 use super::kinds::{Accepted, Judgement, Kind};
 use crate::failure::{During as _, Result};
 use crate::workspace;
@@ -23,6 +23,8 @@ const CODES_SHOWN: usize = 4;
 pub struct Tally {
     /// How many were judged.
     pub mutants: usize,
+    /// How many of them were a bit, a length or an edit alone.
+    pub tried: Extent,
     /// How many were refused, by reason code.
     pub refused: BTreeMap<String, usize>,
     /// How many were read as the very same value in another spelling.
@@ -48,6 +50,12 @@ impl Tally {
     /// Judges a mutant. `known` is what the verifier says of the valid samples.
     pub fn judge(&mut self, kind: &Kind, known: &[Accepted], mutant: Mutant) {
         self.mutants += 1;
+        match mutant.way {
+            Way::Bit => self.tried.bits += 1,
+            Way::Length => self.tried.lengths += 1,
+            Way::Edit => self.tried.edits += 1,
+            Way::Combination => {}
+        }
         // A panic is printed as always; here it counts as an answer that a verifier must not give.
         let judgement = catch_unwind(AssertUnwindSafe(|| kind.judge(&mutant.bytes)));
         let what = match judgement {
@@ -75,6 +83,9 @@ impl Tally {
     /// Adds what another thread has judged.
     pub fn add(&mut self, other: Self) {
         self.mutants += other.mutants;
+        self.tried.bits += other.tried.bits;
+        self.tried.lengths += other.tried.lengths;
+        self.tried.edits += other.tried.edits;
         for (code, count) in other.refused {
             *self.refused.entry(code).or_default() += count;
         }
@@ -112,6 +123,16 @@ impl Tally {
             self.same_statement,
             self.accepted,
             self.codes()
+        )
+    }
+
+    /// The line below it: how much was tried of what there is.
+    pub fn tried_line(&self, all: Extent) -> String {
+        let Extent { bits, lengths, edits } = self.tried;
+        let combinations = self.mutants.saturating_sub(bits + lengths + edits);
+        format!(
+            "{:18} bits {bits} of {}, lengths {lengths} of {}, edits {edits} of {}, combinations {combinations}",
+            "", all.bits, all.lengths, all.edits
         )
     }
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use lockgate_model::facts::PromotionKind;
 use lockgate_model::{EnvName, PersonId, PromotionId, ReleaseName, UnixMillis};
 
-use crate::wire::{ChangeRow, DelegationRow, SuspectRow, WaiverRow};
+use crate::wire::{BreakGlassRow, ChangeRow, DelegationRow, SuspectRow, WaiverRow};
 
 /// `GET /v1/inbox`: only what the caller can decide now.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -19,6 +19,9 @@ pub struct InboxReply {
     /// Waivers that others asked for and that they may grant, newest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub waivers: Vec<WaiverRow>,
+    /// Break-glasses that others signed and that they may sign too, or review, newest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub break_glass: Vec<BreakGlassRow>,
     /// What rested on keys that were found compromised later, newest first.
     pub suspects: Vec<SuspectRow>,
     /// The delegations in force from and to them, newest first.

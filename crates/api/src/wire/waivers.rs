@@ -69,7 +69,8 @@ pub struct WaiverRow {
     pub request: Option<u64>,
     /// `asked`, `open`, `void`, `over` or `revoked`.
     pub state: String,
-    /// Of a `void` one, which was granted, has not ended and does not count: the reason code that its gate gives.
+    /// Of a `void` one, which was granted, has not ended and does not count: the reason code that its gate gives. Of one
+    /// that is `asked`: the reason code that its gate would give if it were granted now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub void: Option<String>,
     /// What was asked for, with the asker's signature.

@@ -41,7 +41,7 @@ pub enum CiTrustAdd {
         #[arg(long, value_name = "NUMBER", value_parser = numeric_id)]
         repository_id: u64,
         /// Only jobs of this GitHub environment
-        #[arg(long, value_name = "NAME")]
+        #[arg(long, alias = "env", value_name = "NAME")]
         environment: Option<String>,
         /// Only jobs of this ref, such as refs/heads/main
         #[arg(long = "ref", value_name = "REF")]
@@ -65,7 +65,7 @@ pub enum CiTrustAdd {
         #[arg(long, value_name = "NUMBER", value_parser = numeric_id)]
         project_id: u64,
         /// Only jobs of this GitLab environment
-        #[arg(long, value_name = "NAME")]
+        #[arg(long, alias = "env", value_name = "NAME")]
         environment: Option<String>,
         /// Only jobs of this branch or tag, such as main
         #[arg(long = "ref", value_name = "REF")]

@@ -14,7 +14,7 @@ pub enum Delegate {
         #[arg(long = "group", value_name = "GROUP")]
         groups: Vec<GroupName>,
         /// For which environments [default: all]
-        #[arg(long = "env", value_name = "ENVIRONMENT")]
+        #[arg(long = "env", alias = "environment", value_name = "ENVIRONMENT")]
         environments: Vec<EnvName>,
         /// For which services [default: all]
         #[arg(long = "service", value_name = "SERVICE")]

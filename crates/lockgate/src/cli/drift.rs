@@ -12,7 +12,7 @@ pub struct Drift {
     #[arg(long, value_name = "TEXT")]
     pub text: Option<String>,
     /// One environment only
-    #[arg(long, value_name = "ENVIRONMENT")]
+    #[arg(long, alias = "environment", value_name = "ENVIRONMENT")]
     pub env: Option<EnvName>,
     /// What stands like this only
     #[arg(long, value_parser = ["in-step", "other-release", "no-grant", "not-running", "not-reported", "report-old"])]

@@ -14,7 +14,7 @@ pub struct Freeze {
     #[arg(long)]
     pub service: Option<ServiceName>,
     /// Only this environment [default: all]
-    #[arg(long)]
+    #[arg(long, alias = "env")]
     pub environment: Option<EnvName>,
     /// Why
     #[arg(long)]

@@ -14,7 +14,7 @@ pub struct HistoryFilter {
     #[arg(long, value_name = "P-N")]
     pub promotion: Option<PromotionId>,
     /// Of one environment
-    #[arg(long, value_name = "ENVIRONMENT")]
+    #[arg(long, alias = "environment", value_name = "ENVIRONMENT")]
     pub env: Option<EnvName>,
     /// Of one person or machine
     #[arg(id = "of-person", long = "person", value_name = "NAME")]

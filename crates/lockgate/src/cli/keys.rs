@@ -35,7 +35,7 @@ pub enum Key {
         #[command(flatten)]
         limits: KeyLimits,
         /// Where to write the request [default: NAME.enrolment.json]
-        #[arg(long, value_name = "FILE")]
+        #[arg(long, alias = "out", value_name = "FILE")]
         file: Option<PathBuf>,
         /// Vouch for the passkey that someone made on the server's page `/enrol`; with --file, write its request instead
         #[arg(long, value_name = "CODE", conflicts_with_all = ["machine", "key"])]
@@ -115,7 +115,7 @@ pub enum Key {
         #[arg(long)]
         reason: String,
         /// Where to write the request [default: NAME.recovery.json]
-        #[arg(long, value_name = "FILE")]
+        #[arg(long, alias = "out", value_name = "FILE")]
         file: Option<PathBuf>,
     },
     /// Suspend someone: their signatures and sessions stop counting

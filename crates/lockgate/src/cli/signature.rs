@@ -15,7 +15,7 @@ pub enum Signature {
         /// `public-good` or `github`
         instance: String,
         /// Where to, such as policy/roots/public-good.json [default: standard output]
-        #[arg(long, value_name = "FILE")]
+        #[arg(long, alias = "out", value_name = "FILE")]
         to: Option<PathBuf>,
     },
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{Arg, ArgAction, Args, Subcommand};
 use lockgate_model::facts::FeedKind;
 use lockgate_model::{Digest, EnvName, GateName, ReleaseName, ServiceName, Span};
 
@@ -27,6 +27,7 @@ pub enum Waive {
         all: bool,
     },
     /// End a waiver, or a request for one, before its time
+    #[command(arg(accepted_yes()))]
     Revoke {
         /// Its entry, as `waive list` prints it
         #[arg(value_name = "ENTRY")]
@@ -35,6 +36,11 @@ pub enum Waive {
         #[arg(long)]
         reason: String,
     },
+}
+
+/// `--yes` of a command that never asks: it is taken, as by the commands that do, and changes nothing.
+fn accepted_yes() -> Arg {
+    Arg::new("yes").long("yes").short('y').action(ArgAction::SetTrue).hide(true)
 }
 
 /// `waive request`.
@@ -56,7 +62,7 @@ pub struct WaiverRequest {
     #[arg(long, value_name = "DIGEST")]
     pub artifact: Option<Digest>,
     /// The environment
-    #[arg(long, value_name = "ENVIRONMENT")]
+    #[arg(long, alias = "environment", value_name = "ENVIRONMENT")]
     pub env: EnvName,
     /// Why
     #[arg(long)]
@@ -68,7 +74,7 @@ pub struct WaiverRequest {
     #[arg(long = "for", default_value = "30d", value_name = "DURATION", value_parser = super::lasting, allow_hyphen_values = true)]
     pub lasts: Span,
     /// Write the signed request to a file, and hand that over, instead of recording it
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, alias = "out", value_name = "FILE")]
     pub file: Option<PathBuf>,
 }
 

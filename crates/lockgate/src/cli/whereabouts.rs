@@ -15,7 +15,7 @@ pub struct Where {
     #[arg(long, value_name = "TIME")]
     pub at: Option<UnixMillis>,
     /// Only what runs, or ran then, in this environment
-    #[arg(long, value_name = "ENVIRONMENT")]
+    #[arg(long, alias = "env", value_name = "ENVIRONMENT")]
     pub environment: Option<EnvName>,
     /// How many rows
     #[arg(long, default_value = "200", value_parser = super::count)]
@@ -38,7 +38,7 @@ pub struct Diff {
     #[arg(long, value_name = "ENVIRONMENT", requires = "from")]
     pub to: Option<EnvName>,
     /// Tell the gates that come out differently there [default: the environment of --from]
-    #[arg(long, value_name = "ENVIRONMENT")]
+    #[arg(long, alias = "env", value_name = "ENVIRONMENT")]
     pub environment: Option<EnvName>,
     /// Print it as Markdown, for a change ticket, whatever `--output` says
     #[arg(long)]
@@ -74,7 +74,7 @@ pub struct AuditExport {
     #[arg(long, value_name = "TIME")]
     pub since: Option<UnixMillis>,
     /// Where to write it [default: standard output]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, alias = "file", value_name = "FILE")]
     pub out: Option<PathBuf>,
 }
 

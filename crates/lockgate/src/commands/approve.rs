@@ -1,11 +1,12 @@
 //! Approve and reject: see exactly what is signed, and sign it with your own key.
 
-use lockgate_api::Exit;
-use lockgate_api::wire::{Acknowledged, ApprovalRequest, Approved};
+use lockgate_api::wire::{Acknowledged, ApprovalRequest, Approved, PromotionReply};
+use lockgate_api::{Client, Exit};
 use lockgate_ledger::approval::{Anchor, Consent, NAMESPACE, document_for};
 use lockgate_ledger::approval_text::approval_text;
 use lockgate_ledger::{Bundle, ClaimCache, bundle, facts_for};
-use lockgate_model::facts::Verdict;
+use lockgate_model::facts::{Facts, Verdict};
+use lockgate_model::{Digest, PersonId};
 use lockgate_policy::{Decision, GateOutcome, decide};
 
 use crate::cli;
@@ -13,7 +14,7 @@ use crate::commands::comparison::against_running;
 use crate::commands::push::logged_line;
 use crate::commands::review::{open_evidence, take_back};
 use crate::commands::seen::fetch_newest;
-use crate::commands::why::outcome_exit;
+use crate::commands::why::{next, outcome_exit, standing};
 use crate::failure::{Failure, Outcome};
 use crate::keyring::sign;
 use crate::world::World;
@@ -98,19 +99,51 @@ fn consent(world: &World, options: &cli::Approve, verdict: Verdict) -> Outcome {
     let path = format!("/v1/promotions/{}/approvals", options.promotion);
     let reply: Acknowledged<Approved> =
         client.post(&path, &ApprovalRequest { document, signature }, Some(&world.random_hex()?))?;
+    let already = approved_already(&facts, &person, &decision.policy);
     world.terminal.show(&reply, || {
-        let verb = if verdict == Verdict::Approve { "approved" } else { "rejected" };
-        format!(
-            "{person} {verb} {}: it is {}\n{}",
-            reply.result.promotion,
-            reply.result.status,
-            logged_line(reply.logged.as_ref())
-        )
+        let told = told(&client, &person, &reply.result, already);
+        format!("{told}{}", logged_line(reply.logged.as_ref()))
     })?;
+    world.keep_receipt(reply.logged.as_ref())?;
     match verdict {
         Verdict::Approve => Ok(outcome_exit(&reply.result.status)),
         Verdict::Reject => Ok(Exit::Done),
     }
+}
+
+/// What has become of it, and, where an approval did not end in a grant, of what else it waits.
+fn told(client: &Client, person: &PersonId, result: &Approved, already: bool) -> String {
+    let (promotion, status) = (result.promotion, &result.status);
+    let head = match (result.verdict, already) {
+        (Verdict::Approve, false) => format!("{person} approved {promotion}: it is {status}\n"),
+        (Verdict::Approve, true) => {
+            format!("{person} had already approved {promotion}, and signed once more: it is {status}\n")
+        }
+        (Verdict::Reject, _) => format!("{person} rejected {promotion}: it is {status}\n"),
+    };
+    let rest = match (result.verdict, status.as_str()) {
+        // It is recorded, also where what keeps it from its environment cannot be read.
+        (Verdict::Approve, "pending" | "denied") => client
+            .get::<PromotionReply>(&format!("/v1/promotions/{promotion}"))
+            .map_or_else(|_| next(promotion), |explained| standing(&explained)),
+        _ => String::new(),
+    };
+    format!("{head}{rest}")
+}
+
+/// Whether an approval of theirs stood already, which one more does not add to.
+fn approved_already(facts: &Facts, person: &PersonId, policy: &Digest) -> bool {
+    let replaces = facts.running.as_ref().map(|running| running.manifest);
+    facts.approvals.iter().any(|fact| {
+        fact.person == *person
+            && fact.verdict == Verdict::Approve
+            && fact.key_valid
+            && !fact.withdrawn
+            && !fact.misdescribed
+            && fact.binds.policy == *policy
+            && fact.binds.replaces == replaces
+            && fact.expires_at > facts.time
+    })
 }
 
 /// What gates other than those of people object to, as it comes out here on the same facts; `None` where they do not.
@@ -133,7 +166,6 @@ fn beside_people(decision: &Decision) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use lockgate_model::Digest;
     use lockgate_policy::{GateResult, Outcome, Rule};
 
     use super::*;

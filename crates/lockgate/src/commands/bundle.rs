@@ -1,5 +1,7 @@
 //! Bundles: fetch, show, and take apart into files that other tools read.
 
+mod signers;
+
 use std::fs;
 use std::path::Path;
 
@@ -17,6 +19,7 @@ use lockgate_sign::dsse::Envelope;
 use lockgate_tlog::proof_file::ProofFile;
 use serde_json::json;
 
+use self::signers::{Times, openssh_time};
 use crate::cli;
 use crate::commands::trust::write_pins;
 use crate::failure::{Failure, Outcome};
@@ -188,7 +191,12 @@ fn extract(world: &World, file: &Path, to: &Path, trust: Option<&Path>) -> Outco
         text(&format!("approvals/{number}.json"), &document)?;
         text(&format!("approvals/{number}.json.sig"), approval.event.signature.as_bytes())?;
     }
-    write_pins(to, &trust, verified.state.governance()?)?;
+    let governance = verified.state.governance()?;
+    write_pins(to, &trust, governance)?;
+    // In the place of the keys that count today: what an ended key signed in its time stays signed.
+    let used: Vec<&str> = promotion.approvals.iter().map(|approval| approval.event.key.as_str()).collect();
+    let signers = signers::allowed_signers(governance, &Times::of(&bundle)?, &used);
+    text("allowed_signers", signers.as_bytes())?;
     text("VERIFY.md", verify_text(&verified).as_bytes())?;
     let told = format!(
         "{} is taken apart in {}; VERIFY.md says how to check it with other tools",
@@ -214,8 +222,8 @@ fn path_of(proof: &[String]) -> Result<Vec<Digest>, Failure> {
 fn verify_text(verified: &Verified) -> String {
     let approvers: Vec<String> = verified.release.promotion(verified.promotion).map(|promotion| {
         promotion.approvals.iter().enumerate().map(|(number, approval)| format!(
-            "ssh-keygen -Y verify -f allowed_signers -I {} -n {} -s approvals/{number}.json.sig < approvals/{number}.json",
-            approval.event.approver, lockgate_ledger::approval::NAMESPACE
+            "ssh-keygen -Y verify -O verify-time={} -f allowed_signers -I {} -n {} -s approvals/{number}.json.sig < approvals/{number}.json",
+            openssh_time(approval.time), approval.event.approver, lockgate_ledger::approval::NAMESPACE
         )).collect()
     }).unwrap_or_default();
     let artifact =
@@ -223,7 +231,9 @@ fn verify_text(verified: &Verified) -> String {
     format!(
         "# How to check this without Lockgate\n\n\
          Compare `trust.json`, `lockgate.pub`, `trusted_root.json` and `allowed_signers` with the ones you pinned before.\n\n\
-         Approvals, with OpenSSH:\n\n    {}\n\n\
+         Approvals, each at the time at which the ledger recorded it, with OpenSSH 9.1 or newer:\n\n    {}\n\n\
+         A key that has ended is in `allowed_signers` with the end of its time, and fails after it; one that was in \
+         someone else's hands fails from then on.\n\n\
          The verification summary with log inclusion, with cosign 3.1 or newer:\n\n    \
          cosign verify-blob-attestation --bundle vsa.sigstore.json --key lockgate.pub --trusted-root trusted_root.json \
          --type https://slsa.dev/verification_summary/v1 {artifact}\n\n\

@@ -56,6 +56,12 @@ pub fn change(world: &World, options: &cli::Change) -> Outcome {
 /// # Errors
 /// When standard output is closed.
 pub fn outcome(world: &World, reply: &Acknowledged<Changed>, done: impl FnOnce() -> String) -> Outcome {
+    let told = told(world, reply, done)?;
+    world.keep_receipt(reply.logged.as_ref())?;
+    Ok(told)
+}
+
+fn told(world: &World, reply: &Acknowledged<Changed>, done: impl FnOnce() -> String) -> Outcome {
     let result = &reply.result;
     let (Some(change), Some(missing)) = (result.change, result.missing) else {
         world.terminal.show(reply, || format!("{}\n{}", done(), logged_line(reply.logged.as_ref())))?;
@@ -316,7 +322,7 @@ fn differences(client: &Client, previous: Digest, next: &PolicySet, whole: &str)
         let (old, new) = (before.get(name).unwrap_or(&empty), after.get(name).unwrap_or(&empty));
         if old != new {
             lines.push(format!("  file        {}", visible(name)));
-            lines.extend(line_differences(old, new).into_iter().map(|line| format!("    {line}")));
+            lines.extend(marked(old, new, indented).into_iter().map(|line| format!("    {line}")));
         }
     }
     Ok(Some(shortened(lines, whole)))
@@ -335,11 +341,24 @@ fn shortened(mut lines: Vec<String>, whole: &str) -> String {
 /// The lines that one text has and the other has not, each with its number: first `-`, then `+`. A line that moved is
 /// shown in both places, because under another heading it says something else.
 pub fn line_differences(old: &str, new: &str) -> Vec<String> {
+    marked(old, new, visible)
+}
+
+/// As [`line_differences`], with each line as `shown` gives it.
+fn marked(old: &str, new: &str, shown: fn(&str) -> String) -> Vec<String> {
     let line = |change: LineChange| {
         let mark = if change.added { '+' } else { '-' };
-        format!("{mark} {:>4}  {}", change.line, visible(&change.text))
+        format!("{mark} {:>4}  {}", change.line, shown(&change.text))
     };
     line_changes(old, new).into_iter().map(line).collect()
+}
+
+/// A line of a policy file, with the tabs that indent it as four spaces each: only a tab that stands further on is
+/// written out. The bytes that are signed keep theirs.
+fn indented(line: &str) -> String {
+    let rest = line.trim_start_matches([' ', '\t']);
+    let indent = line.strip_suffix(rest).unwrap_or_default().replace('\t', "    ");
+    format!("{indent}{}", visible(rest))
 }
 
 fn files(document: &[u8]) -> Result<BTreeMap<String, String>, Failure> {
@@ -370,6 +389,20 @@ mod tests {
         check("a\nb\nc\nd\ne", "a\nc\nd\nx\ne", &["-    2  b", "+    4  x"]);
         check("a\na", "a", &["-    2  a"]);
         check("a", "\u{1b}[2J", &["-    1  a", "+    1  \\u{1b}[2J"]);
+    }
+
+    #[test]
+    fn tabs_that_indent_are_spaces() {
+        let check = |line: &str, shown: &str| assert_eq!(indented(line), shown, "{line:?}");
+        check("\t\tcount > 1", "        count > 1");
+        check(" \tx", "     x");
+        check("\t", "    ");
+        check("", "");
+        check("a\tb", "a\\u{9}b");
+        check("\t\u{1b}[2J", "    \\u{1b}[2J");
+        assert_eq!(marked("a\n", "\ta\n", indented), ["-    1  a", "+    1      a"]);
+        // Where a line is compared, and not about to be signed, nothing is in the place of anything.
+        assert_eq!(line_differences("a", "\ta"), ["-    1  a", "+    1  \\u{9}a"]);
     }
 
     /// Two gates swap how many approvals they take: no line is new, and no line is gone.

@@ -1,7 +1,10 @@
 //! Inbox: what waits for one's own approval or signature.
 
+use std::collections::BTreeSet;
+
 use lockgate_api::Exit;
-use lockgate_api::wire::InboxReply;
+use lockgate_api::wire::{BreakGlassRow, InboxReply};
+use lockgate_model::PersonId;
 
 use crate::failure::Outcome;
 use crate::terminal::table;
@@ -36,12 +39,13 @@ pub fn inbox(world: &World) -> Outcome {
     Ok(Exit::Done)
 }
 
-/// One row for each thing that waits: promotions, changes, waivers.
+/// One row for each thing that waits: break-glasses, promotions, changes, waivers.
 fn rows(inbox: &InboxReply) -> Vec<Vec<String>> {
-    let mut rows = Vec::new();
+    let mut rows: Vec<Vec<String>> = inbox.break_glass.iter().map(break_glass).collect();
     for one in &inbox.promotions {
-        // Whose right it is by is never cut off.
-        let lent = one.lent.iter().map(|lent| format!(" (your approval counts by delegation from {})", lent.from));
+        // Whose right it is by is never cut off, and each lender is told once, however much of theirs overlaps.
+        let lenders: BTreeSet<&PersonId> = one.lent.iter().map(|lent| &lent.from).collect();
+        let lent = lenders.iter().map(|lender| format!(" (your approval counts by delegation from {lender})"));
         rows.push(vec![
             one.promotion.to_string(),
             format!("{} into {}", one.release, one.environment),
@@ -76,6 +80,26 @@ fn rows(inbox: &InboxReply) -> Vec<Vec<String>> {
     rows
 }
 
+/// What waits for a signature, or for a review.
+fn break_glass(one: &BreakGlassRow) -> Vec<String> {
+    let index = one.break_glass;
+    let signers: Vec<&str> = one.signed_by.iter().map(PersonId::as_str).collect();
+    let (missing, ends, next) = match one.state.as_str() {
+        "unreviewed" => (
+            "a review by who did not sign it".to_owned(),
+            "once reviewed".to_owned(),
+            format!("lockgate break-glass review {index} --finding \"...\""),
+        ),
+        _ => (
+            format!("signatures: {} of {}", signers.len(), one.needed),
+            one.expires_at.rfc3339_secs(),
+            format!("lockgate break-glass sign {index}"),
+        ),
+    };
+    let what = format!("break-glass for {} into {}", one.release, one.environment);
+    vec![format!("entry {index}"), what, format!("{}: {}", signers.join(", "), cut(&one.reason)), missing, ends, next]
+}
+
 /// The beginning of a text that is too long for a table, on one line.
 fn cut(text: &str) -> String {
     let line = text.replace('\n', " ");
@@ -87,15 +111,14 @@ fn cut(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use lockgate_api::wire::InboxPromotion;
+    use lockgate_api::wire::{InboxPromotion, LentBy};
     use lockgate_model::UnixMillis;
     use lockgate_model::facts::PromotionKind;
 
     use super::*;
 
-    #[test]
-    fn long_words_do_not_make_a_row_wide() {
-        let promotion = InboxPromotion {
+    fn promotion() -> InboxPromotion {
+        InboxPromotion {
             promotion: "P-3".parse().unwrap(),
             release: "shop/web@1.4.2".parse().unwrap(),
             environment: "production".parse().unwrap(),
@@ -106,16 +129,34 @@ mod tests {
             expires_at: UnixMillis(1),
             missing: vec!["2 approvals by group approvers, not by who asked for it".to_owned(); 12],
             lent: Vec::new(),
-        };
-        let inbox = InboxReply {
+        }
+    }
+
+    fn inbox(promotion: InboxPromotion) -> InboxReply {
+        InboxReply {
             promotions: vec![promotion],
             changes: Vec::new(),
             waivers: Vec::new(),
+            break_glass: Vec::new(),
             suspects: Vec::new(),
             delegations: Vec::new(),
             next: None,
-        };
-        let text = table(&["", "what", "from whom, why", "missing", "ends", "next"], rows(&inbox));
+        }
+    }
+
+    #[test]
+    fn a_lender_is_told_once_however_much_of_theirs_overlaps() {
+        let by =
+            |delegation: u64, from: &str| LentBy { delegation, from: from.parse().unwrap(), expires_at: UnixMillis(1) };
+        let lent = vec![by(7, "sam"), by(8, "kim"), by(9, "sam")];
+        let rows = rows(&inbox(InboxPromotion { lent, ..promotion() }));
+        let why = &rows[0][2];
+        assert_eq!((why.matches("from sam)").count(), why.matches("from kim)").count()), (1, 1), "{why}");
+    }
+
+    #[test]
+    fn long_words_do_not_make_a_row_wide() {
+        let text = table(&["", "what", "from whom, why", "missing", "ends", "next"], rows(&inbox(promotion())));
         let widest = text.lines().map(|line| line.chars().count()).max().unwrap();
         assert!(widest < 240, "{widest}: {text}");
         assert!(text.contains("...") && text.contains("lockgate approve P-3"), "{text}");

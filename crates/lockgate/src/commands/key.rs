@@ -289,5 +289,6 @@ fn hand_in(world: &World, client: &lockgate_api::Client, request: &NewKey, key: 
     world.terminal.show(&reply, || {
         format!("{name} has a further key {}\n{}", key.fingerprint(), logged_line(reply.logged.as_ref()))
     })?;
+    world.keep_receipt(reply.logged.as_ref())?;
     Ok(Exit::Done)
 }

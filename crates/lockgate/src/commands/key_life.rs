@@ -66,6 +66,7 @@ pub fn rotate(world: &World, path: &Path, limits: &KeyLimits) -> Outcome {
             logged_line(reply.logged.as_ref())
         )
     })?;
+    world.keep_receipt(reply.logged.as_ref())?;
     Ok(Exit::Done)
 }
 

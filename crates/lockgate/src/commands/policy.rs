@@ -62,7 +62,8 @@ pub fn init(world: &World, options: &cli::Init) -> Outcome {
             Exit::Conflict,
             "DIRECTORY_NOT_EMPTY",
             format!("{} is not empty", options.dir.display()),
-        ));
+        )
+        .hint("name a directory that is empty, or is not there yet: `lockgate init DIR`"));
     }
     for (path, text) in &files {
         write_file(&options.dir.join(path), text.as_bytes(), 0o644)?;

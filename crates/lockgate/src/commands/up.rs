@@ -27,6 +27,8 @@ use crate::keyring::sign;
 use crate::serve::{begun_marker, setup_code_file};
 use crate::world::World;
 
+/// Where a server listens that nobody told where.
+const LISTEN: &str = "127.0.0.1:7430";
 /// How long a server may take to answer after its start.
 const START: Duration = Duration::from_secs(20);
 /// How long a server may take to stop.
@@ -52,8 +54,9 @@ pub fn up(world: &World, options: &cli::Up) -> Outcome {
         .hint("stop it with `lockgate down`"));
     }
     let begun = begun_marker(&world.home).exists();
-    beforehand::check(world, options)?;
-    let mut child = start(world, options)?;
+    let listen = listen_at(world, options, begun);
+    beforehand::check(world, options, &listen)?;
+    let mut child = start(world, options, &listen)?;
     let running = match wait_ready(world, &mut child) {
         Ok(running) => running,
         Err(failure) => {
@@ -70,6 +73,9 @@ pub fn up(world: &World, options: &cli::Up) -> Outcome {
             return Err(failure);
         }
     };
+    if let Some(named) = &options.listen {
+        keep_listen(world, named);
+    }
     if begun {
         note_ignored(world, options, &info);
     }
@@ -77,6 +83,20 @@ pub fn up(world: &World, options: &cli::Up) -> Outcome {
     match options.detach {
         true => Ok(Exit::Done),
         false => wait_foreground(child),
+    }
+}
+
+/// Where to listen: at what was named; else, for a ledger that is there, where its server was told to listen last.
+fn listen_at(world: &World, options: &cli::Up, begun: bool) -> String {
+    let kept = || world.home.listen().filter(|_| begun).map(|address| address.to_string());
+    options.listen.clone().or_else(kept).unwrap_or_else(|| LISTEN.to_owned())
+}
+
+/// Keeps the address that was named for the next start; a port that the system chose is another each time.
+fn keep_listen(world: &World, listen: &str) {
+    let Some(address) = listen.parse::<SocketAddr>().ok().filter(|address| address.port() != 0) else { return };
+    if let Err(failure) = write_file(&world.home.listen_file(), format!("{address}\n").as_bytes(), 0o600) {
+        world.terminal.say(format!("note: the next start has to be told --listen again: {}", failure.message));
     }
 }
 
@@ -102,7 +122,7 @@ fn note_ignored(world: &World, options: &cli::Up, info: &ServerInfo) {
     world.terminal.say(format!("note: this home has a ledger already; ignored: {}{next}", ignored.join(", ")));
 }
 
-fn start(world: &World, options: &cli::Up) -> Result<Child, Failure> {
+fn start(world: &World, options: &cli::Up, listen: &str) -> Result<Child, Failure> {
     let fail = |error: std::io::Error| {
         Failure::new(Exit::Failed, "START_FAILED", format!("the server did not start: {error}"))
     };
@@ -115,7 +135,7 @@ fn start(world: &World, options: &cli::Up) -> Result<Child, Failure> {
         .arg(world.home.path())
         .arg("serve")
         .arg("--listen")
-        .arg(&options.listen)
+        .arg(listen)
         .arg("--policy")
         .arg(&options.policy);
     if let Some(origin) = &options.origin {

@@ -15,7 +15,7 @@ use crate::commands::push::logged_line;
 use crate::failure::{Failure, Outcome};
 use crate::home::{read_file, write_file};
 use crate::keyring::sign;
-use crate::terminal::{fields, table};
+use crate::terminal::{field, fields, table};
 use crate::world::World;
 
 /// How many days before its end a waiver is warned about.
@@ -83,16 +83,26 @@ fn request(world: &World, asked: WaiverRequested, file: Option<&Path>) -> Outcom
     let client = world.signed_in_as(&asked.asked_by)?;
     let body = on_the_wire(&asked);
     let reply: Acknowledged<Changed> = client.post("/v1/waivers/requests", &body, Some(&world.random_hex()?))?;
+    // It is recorded, whatever becomes of this question.
+    let rows: Vec<WaiverRow> = client.get("/v1/waivers").unwrap_or_default();
+    let void = rows.into_iter().find(|row| row.request == Some(reply.result.index)).and_then(|row| row.void);
     world.terminal.show(&reply, || {
         format!(
-            "entry {0} asks to waive {1} until {2}\n{3}  next       another person runs `lockgate waive grant {0}`",
+            "entry {0} asks to waive {1} until {2}\n{3}{4}  next       another person runs `lockgate waive grant {0}`",
             reply.result.index,
             visible(&asked.finding),
             asked.expires_at,
-            logged_line(reply.logged.as_ref())
+            logged_line(reply.logged.as_ref()),
+            counts_line(void.as_deref())
         )
     })?;
     Ok(Exit::Done)
+}
+
+/// A line that says why a waiver would not count if it were granted now; none where it would.
+fn counts_line(void: Option<&str>) -> String {
+    let line = |void: &str| field("counts", format!("no: {void}, see `lockgate explain {void}`")) + "\n";
+    void.map(line).unwrap_or_default()
 }
 
 /// The request as a file that is handed over; whoever grants fills in the rest.
@@ -176,31 +186,30 @@ fn grant(world: &World, request: &str, yes: bool) -> Outcome {
     let client = world.signed_in_as(&person)?;
     let info: ServerInfo = client.get("/v1/server")?;
     world.check_ledger(&info.origin)?;
-    let (entry, asked) = match request.parse::<u64>() {
+    let (entry, asked, void) = match request.parse::<u64>() {
         Ok(entry) => {
             let rows: Vec<WaiverRow> = client.get("/v1/waivers")?;
             let row = rows.into_iter().find(|row| row.request == Some(entry)).ok_or_else(|| {
                 Failure::new(Exit::NotFound, "WAIVER_UNKNOWN", format!("entry {entry} asks for no waiver"))
                     .hint("`lockgate waive list` shows what was asked for")
             })?;
-            (Some(entry), from_the_wire(row.asked))
+            (Some(entry), from_the_wire(row.asked), row.void)
         }
-        Err(_) => (None, from_file(Path::new(request))?),
+        Err(_) => (None, from_file(Path::new(request))?, None),
     };
     let document = document_bytes(&WaiverDocument::new(&info.origin, &asked))?;
-    world.terminal.say(format!(
-        "You are about to waive:\n{}",
-        fields(&[
-            ("finding", &asked.finding),
-            ("gate", &asked.gate),
-            ("for", &format!("{} in {}", scope(&asked), asked.environment)),
-            ("until", &asked.expires_at),
-            ("asked by", &asked.asked_by),
-            ("reason", &asked.reason),
-            ("ticket", &asked.ticket.as_deref().unwrap_or("none")),
-            ("code", &code_words(&Digest::of(&document))),
-        ])
-    ));
+    let shown = fields(&[
+        ("finding", &asked.finding),
+        ("gate", &asked.gate),
+        ("for", &format!("{} in {}", scope(&asked), asked.environment)),
+        ("until", &asked.expires_at),
+        ("asked by", &asked.asked_by),
+        ("reason", &asked.reason),
+        ("ticket", &asked.ticket.as_deref().unwrap_or("none")),
+        ("code", &code_words(&Digest::of(&document))),
+    ]);
+    let counts = counts_line(void.as_deref());
+    world.terminal.say(format!("You are about to waive:\n{shown}\n{counts}").trim_end());
     if !yes && !world.terminal.confirm("Sign this waiver?")? {
         return Err(Failure::new(Exit::Failed, "NOT_CONFIRMED", "nothing was signed"));
     }
@@ -214,10 +223,11 @@ fn grant(world: &World, request: &str, yes: bool) -> Outcome {
     let reply: Acknowledged<Changed> = client.post("/v1/waivers", &body, Some(&world.random_hex()?))?;
     world.terminal.show(&reply, || {
         format!(
-            "{} is waived until {}\n{}  end        lockgate waive revoke {} --reason ...",
+            "{} is waived until {}\n{}{}  end        lockgate waive revoke {} --reason ...",
             visible(&asked.finding),
             asked.expires_at,
             logged_line(reply.logged.as_ref()),
+            counts_line(void.as_deref()),
             reply.result.index
         )
     })?;

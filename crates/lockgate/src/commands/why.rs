@@ -2,9 +2,9 @@
 
 use lockgate_api::Exit;
 use lockgate_api::wire::{ApprovalRow, GateRow, PromotionReply};
-use lockgate_model::Digest;
 use lockgate_model::facts::Verdict;
 use lockgate_model::text::visible;
+use lockgate_model::{Digest, PromotionId};
 
 use crate::cli;
 use crate::failure::Outcome;
@@ -61,7 +61,11 @@ fn explained(reply: &PromotionReply) -> String {
     line("policy", reply.policy.to_string());
     match reply.decision_index {
         Some(index) => line("decision", format!("{} at entry {index}, {}", reply.outcome, reply.decided_at)),
-        None => line("decision", format!("{} as of now, {}", reply.outcome, reply.decided_at)),
+        None => line("decision", format!("{} as of now, {}; not recorded", reply.outcome, reply.decided_at)),
+    }
+    // Of an open promotion the gates are those of this moment, while the entry is of another.
+    if reply.decision_index.is_some() && matches!(reply.status.as_str(), "pending" | "denied") {
+        line("evaluated", "again just now, with the same outcome; that is not recorded".to_owned());
     }
     for used in &reply.feeds {
         line("feed", format!("{} of {}, {}", used.feed, used.date, used.digest));
@@ -181,9 +185,74 @@ pub fn blocking(reply: &PromotionReply) -> String {
     text
 }
 
+/// Which gates still object or wait after an approval, in a line each, and where the whole of it is.
+pub fn standing(reply: &PromotionReply) -> String {
+    let of = |outcome: &str| -> Vec<String> {
+        let gates = reply.gates.iter().filter(|gate| gate.outcome == outcome);
+        gates.map(|gate| visible(&format!("{} ({})", gate.gate, gate.reason))).collect()
+    };
+    let mut text = String::new();
+    for (name, gates) in [("denied by", of("fail")), ("waits for", of("pending"))] {
+        if !gates.is_empty() {
+            text.push_str(&format!("  {name:<10} {}\n", gates.join(", ")));
+        }
+    }
+    text.push_str(&next(reply.promotion));
+    text
+}
+
+/// Where a promotion that is not granted is explained.
+pub fn next(promotion: PromotionId) -> String {
+    format!("  next       lockgate why {promotion}\n")
+}
+
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    fn reply(status: &str, index: Option<u64>, gates: &[(&str, &str)]) -> PromotionReply {
+        let gate = |(name, outcome): &(&str, &str)| {
+            json!({
+                "gate": name, "kind": "tests", "outcome": outcome, "reason": "X", "file": "gates/a.toml", "line": 3,
+                "needed": "n", "found": "f", "evidence": [], "who": "", "fix": "",
+            })
+        };
+        let mut reply = json!({
+            "promotion": "P-3", "release": "shop/web@1.0.0", "manifest": Digest::of(b"m"), "artifacts": [],
+            "environment": "production", "kind": "promotion", "requester": "dana", "reason": "r", "requested_at": 0,
+            "expires_at": 1, "status": status, "outcome": "deny", "policy": Digest::of(b"p"), "decided_at": 0,
+            "gates": gates.iter().map(gate).collect::<Vec<_>>(), "approvals": [],
+        });
+        if let Some(index) = index {
+            reply["decision_index"] = json!(index);
+        }
+        serde_json::from_value(reply).unwrap()
+    }
+
+    #[test]
+    fn what_was_looked_at_again_is_told_apart_from_what_is_recorded() {
+        let check = |status: &str, index: Option<u64>, wanted: &[&str]| {
+            let text = explained(&reply(status, index, &[]));
+            let told = |line: &&str| ["  decision ", "  evaluated "].iter().any(|name| line.starts_with(*name));
+            let lines: Vec<&str> = text.lines().filter(told).collect();
+            assert_eq!(lines, wanted, "{text}");
+        };
+        let recorded = "  decision    deny at entry 276, 1970-01-01T00:00:00Z";
+        let again = "  evaluated   again just now, with the same outcome; that is not recorded";
+        check("denied", Some(276), &[recorded, again]);
+        check("granted", Some(276), &[recorded]);
+        check("denied", None, &["  decision    deny as of now, 1970-01-01T00:00:00Z; not recorded"]);
+    }
+
+    #[test]
+    fn gates_that_object_or_wait_are_named() {
+        let gates = [("a", "fail"), ("b", "pending"), ("c", "pass"), ("d", "fail"), ("e", "warn")];
+        let wanted = "  denied by  a (X), d (X)\n  waits for  b (X)\n  next       lockgate why P-3\n";
+        assert_eq!(standing(&reply("denied", None, &gates)), wanted);
+        assert_eq!(standing(&reply("pending", None, &[("c", "pass")])), "  next       lockgate why P-3\n");
+    }
 
     #[test]
     fn gates_that_only_warn_are_counted() {

@@ -210,6 +210,40 @@ fn yesterdays_copy_is_sound_until_someone_remembers_today() {
     lockgate.run(&["approve", "P-3", "--as", "sam", "--yes"]).refused(9, "ROLLBACK_DETECTED");
 }
 
+/// What a server acknowledged was seen, too: its receipt holds a signed checkpoint.
+#[test]
+fn a_receipt_is_enough_to_notice_a_rollback() {
+    let lockgate = Instance::pending();
+    lockgate.stop();
+    let yesterday = copy(&lockgate, "yesterday");
+    lockgate.start(&[]).exits(0);
+    lockgate.run(&["key", "generate", "second"]).exits(0);
+    lockgate.run(&["key", "add", "sam", "--key", "second", "--as", "sam"]).exits(0);
+    lockgate.stop();
+    let data = lockgate.home().join("data");
+    fs::remove_dir_all(&data).unwrap();
+    copy_dir(&yesterday, &data);
+    fs::remove_file(lockgate.home().join("high-water")).unwrap();
+    lockgate.tampered();
+    lockgate.start(&[]).exits(0);
+    lockgate.run(&["approve", "P-3", "--as", "sam", "--yes"]).refused(9, "ROLLBACK_DETECTED");
+}
+
+#[test]
+fn a_server_starts_again_where_it_was_told_to_listen() {
+    let lockgate = Instance::demo();
+    let address = lockgate.address();
+    lockgate.stop();
+    lockgate.start_at(&address).exits(0);
+    lockgate.stop();
+    // A port that the system chose is good for one start.
+    lockgate.start(&[]).exits(0);
+    lockgate.stop();
+    let again = lockgate.run(&["up", "--detach"]);
+    lockgate.stop();
+    again.exits(0).says(&address);
+}
+
 #[test]
 fn an_empty_store_beside_old_keys_is_an_alarm() {
     let lockgate = stopped();

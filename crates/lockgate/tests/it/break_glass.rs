@@ -5,6 +5,14 @@ use crate::instance::{Instance, text};
 const OPEN: [&str; 8] =
     ["break-glass", "shop/web@1.0.0", "production", "--reason", "payments are down", "--ticket", "INC-7", "--yes"];
 
+/// Which break-glasses somebody's inbox lists, by their entries.
+#[track_caller]
+fn waiting(lockgate: &Instance, person: &str) -> Vec<u64> {
+    let inbox = lockgate.json(&["inbox", "--as", person], 0);
+    let rows = inbox["break_glass"].as_array();
+    rows.into_iter().flatten().map(|row| row["break_glass"].as_u64().unwrap()).collect()
+}
+
 #[test]
 fn two_people_let_a_release_past_the_gates_and_a_third_reviews_it() {
     let lockgate = Instance::demo();
@@ -30,6 +38,12 @@ fn two_people_let_a_release_past_the_gates_and_a_third_reviews_it() {
     assert_eq!(lockgate.status_of("P-3"), "denied");
     lockgate.run(&["break-glass", "sign", &entry, "--yes", "--as", "sam"]).refused(3, "SOD_SELF");
     lockgate.run(&["status"]).exits(0).says("waits for signatures");
+    // It waits for those who may sign it and have not, and for nobody else.
+    let sign = format!("lockgate break-glass sign {entry}");
+    lockgate.run(&["inbox", "--as", "eve"]).exits(0).says(&sign).says("payments are down");
+    for nobody in ["sam", "dana", "ada"] {
+        assert!(waiting(&lockgate, nobody).is_empty(), "{nobody}");
+    }
     assert!(eve.exists());
     lockgate.run(&["break-glass", "sign", &entry, "--yes", "--as", "eve"]).exits(0).says("P-3 is granted");
 
@@ -51,6 +65,17 @@ fn two_people_let_a_release_past_the_gates_and_a_third_reviews_it() {
     // It alarms wherever somebody looks, and there is no next one.
     lockgate.run(&["status"]).exits(0).says("ALARM: break-glass of entry");
     lockgate.run(&["doctor"]).exits(1).says("1 not reviewed");
+    // It waits for those who may review it, which nobody may who signed it.
+    let review = format!("lockgate break-glass review {entry} --finding \"...\"");
+    lockgate.run(&["inbox", "--as", "ada"]).exits(0).says(&review);
+    assert_eq!(waiting(&lockgate, "ada"), [entry.parse::<u64>().unwrap()]);
+    for nobody in ["sam", "eve", "dana"] {
+        assert!(waiting(&lockgate, nobody).is_empty(), "{nobody}");
+    }
+    let ada = lockgate.token_by("ada", &lockgate.file("ada.key"));
+    let page = lockgate.get("/inbox", Some(&ada));
+    let page = String::from_utf8(page.body).unwrap();
+    assert!(page.contains(&format!("lockgate break-glass review {entry} --finding FINDING")), "{page}");
     let token = lockgate.token("sam");
     let marked = || {
         let cells = lockgate.get("/v1/matrix", Some(&token)).json()["services"][0]["cells"].clone();
@@ -70,6 +95,7 @@ fn two_people_let_a_release_past_the_gates_and_a_third_reviews_it() {
     }
     review("dana").refused(4, "NOT_PERMITTED");
     review("ada").exits(0).says("is reviewed");
+    assert!(waiting(&lockgate, "ada").is_empty());
     assert_eq!(marked(), [false, false, false]);
     review("ada").refused(7, "BREAK_GLASS_REVIEWED");
     lockgate.run(&["break-glass", "list", "--all"]).exits(0).says("reviewed by ada, used");
@@ -95,6 +121,25 @@ fn what_is_opened_forges_nothing_of_what_is_signed() {
     let why = lockgate.run(&["why", &text(&signed["result"]["promotion"])]).exits(0);
     assert_eq!(why.stdout.lines().filter(|line| line.trim_start().starts_with("asked by ")).count(), 1, "{why}");
     assert!(!why.stdout.lines().any(|line| line.trim_start().starts_with("opened by ")), "{why}");
+}
+
+/// Whoever audits may review it, but is told of nothing that they may not read.
+#[test]
+fn what_waits_for_a_review_is_told_to_nobody_who_may_not_read_it() {
+    let lockgate = Instance::new();
+    let scoped = "permissions = [\"audit\"]\n\n[role.reader]\ndescription = \"Reads\"\npermissions = [\"read\"]\n\n\
+                  [[bindings]]\nrole = \"reader\"\ngroups = [\"auditors\"]\nservices = [\"bank/*\"]";
+    lockgate.policy("scoped", &[("people.toml", "permissions = [\"read\", \"audit\"]", scoped)]);
+    lockgate.start(&["--demo", "--policy", "scoped"]).exits(0);
+    lockgate.run(&["key", "generate", "ada.key"]).exits(0);
+    lockgate.run(&["key", "enrol", "ada", "--group", "auditors", "--key", "ada.key", "--file", "ada.json"]).exits(0);
+    lockgate.run(&["invite", "ada.json", "--as", "sam", "--yes"]).exits(0);
+    lockgate.push("1.0.0", "trivy.json").exits(0);
+    // One is enough, where one may, and it waits for its review from then on.
+    lockgate.run(&[&OPEN[..], &["--as", "sam"]].concat()).exits(0);
+    assert!(waiting(&lockgate, "ada").is_empty());
+    let page = lockgate.get("/inbox", Some(&lockgate.token_by("ada", &lockgate.file("ada.key"))));
+    assert!(!String::from_utf8(page.body).unwrap().contains("shop/web@1.0.0"));
 }
 
 #[test]

@@ -1,12 +1,15 @@
 //! Bundles on their own: without the server, without the home, and with a byte changed.
 
 use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
 
 use lockgate_ledger::bundle::{self, Query};
 use lockgate_model::{Digest, EnvName, ServiceName};
+use lockgate_sign::ssh_signer::{FileSigner, SshSigner as _};
 use serde_json::Value;
 
-use crate::instance::{Instance, artifact, artifact_name};
+use crate::instance::{Instance, artifact, artifact_name, skipped};
 
 /// How many bytes are changed, one at a time.
 const MUTATIONS: u64 = 200;
@@ -93,6 +96,62 @@ fn a_bundle_says_what_it_proves_and_is_taken_apart_alone() {
     assert!(told.contains(&format!("verification_summary/v1 '{file}'\n")), "{told}");
     assert_eq!(told.matches("$(").count(), 1, "{told}");
     lockgate.run(&extract).refused(7, "DIRECTORY_NOT_EMPTY");
+}
+
+/// The command lines of `VERIFY.md` that call OpenSSH.
+fn openssh_lines(parts: &Path) -> Vec<String> {
+    let told = fs::read_to_string(parts.join("VERIFY.md")).unwrap();
+    told.lines()
+        .filter_map(|line| line.strip_prefix("    ssh-keygen "))
+        .map(|rest| format!("ssh-keygen {rest}"))
+        .collect()
+}
+
+fn succeeds(parts: &Path, line: &str) -> bool {
+    Command::new("sh").args(["-c", line]).current_dir(parts).output().unwrap().status.success()
+}
+
+#[test]
+fn openssh_verifies_what_a_key_signed_before_it_ended() {
+    if Command::new("ssh-keygen").arg("-?").stderr(Stdio::null()).stdout(Stdio::null()).status().is_err() {
+        return skipped("approvals by ended keys with ssh-keygen, which is not installed");
+    }
+    let lockgate = Instance::pending();
+    let key = lockgate.enrol_approver("eve");
+    let fingerprint = FileSigner::load(&key).unwrap().public_key().fingerprint();
+    let since = lockgate.entries().to_string();
+    lockgate.run(&["approve", "P-3", "--as", "eve", "--yes"]).exits(5);
+    lockgate.run(&["approve", "P-3", "--as", "sam", "--yes"]).exits(0);
+    let extract = |to: &str| {
+        fetch(&lockgate);
+        lockgate.run(&["bundle", "extract", "p3.lockgate", "--to", to]).exits(0);
+        let signers = fs::read_to_string(lockgate.file(to).join("allowed_signers")).unwrap();
+        let lines = openssh_lines(&lockgate.file(to));
+        assert!(lines.len() == 2 && lines.iter().all(|line| line.contains(" -O verify-time=")), "{lines:?}");
+        let good: Vec<bool> = lines.iter().map(|line| succeeds(&lockgate.file(to), line)).collect();
+        (lines, good, signers.matches(",valid-before=").count())
+    };
+    let (lines, good, ended) = extract("before");
+    assert_eq!((good, ended), (vec![true, true], 0), "{lines:?}");
+
+    lockgate.run(&["key", "generate", "next"]).exits(0);
+    lockgate.run(&["key", "rotate", "--key", "next", "--as", "sam"]).exits(0);
+    let (lines, good, ended) = extract("rotated");
+    assert_eq!((good, ended), (vec![true, true], 1), "{lines:?}");
+    // What it signs later is worth nothing, and neither is what it did not sign.
+    let sams = lines.iter().find(|line| line.contains(" -I sam ")).unwrap();
+    let (start, end) = sams.split_once("verify-time=").unwrap();
+    let (_, end) = end.split_once(' ').unwrap();
+    let parts = lockgate.file("rotated");
+    assert!(!succeeds(&parts, &format!("{start}verify-time=20991231235959Z {end}")));
+    assert!(!succeeds(&parts, &format!("{} < trust.json", sams.split_once(" < ").unwrap().0)));
+
+    // Somebody else had eve's when it approved.
+    let stolen = ["key", "compromised", "eve", "--fingerprint", &fingerprint, "--since", &since];
+    lockgate.run(&[&stolen[..], &["--reason", "stolen", "--yes", "--as", "sam"]].concat()).exits(0);
+    let (lines, good, _) = extract("stolen");
+    let expected: Vec<bool> = lines.iter().map(|line| line.contains(" -I sam ")).collect();
+    assert_eq!(good, expected, "{lines:?}");
 }
 
 #[test]

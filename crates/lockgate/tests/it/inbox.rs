@@ -153,6 +153,13 @@ fn what_is_there_by_a_delegation_says_whose_and_until_when() {
     }
     assert!(!shown.contains("delegate-P-3"), "{shown}");
     lockgate.run(&["inbox", "--as", "eve", "--output", "json"]).exits(0).says("\"lent\"");
+    // However many of one lender's delegations overlap, the table names the lender once.
+    let again = ["delegate", "add", "eve", "--for", "5d", "--reason", "away again", "--as", "sam", "--yes"];
+    let second = lockgate.json(&again, 0)["result"]["index"].as_u64().unwrap().to_string();
+    assert_eq!(inbox(&eve)["promotions"][0]["lent"].as_array().unwrap().len(), 2);
+    let table = lockgate.run(&["inbox", "--as", "eve"]).exits(0);
+    assert_eq!(table.stdout.matches("by delegation from sam").count(), 1, "{table}");
+    lockgate.run(&["delegate", "end", &second, "--reason", "too much", "--as", "eve"]).exits(0);
     // The lender's own line is theirs, and the page says to whom they lent.
     assert_eq!(inbox(&sam)["promotions"][0]["lent"], Value::Null);
     let shown = page(&lockgate, &sam, "other=1");

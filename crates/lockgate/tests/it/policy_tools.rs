@@ -183,6 +183,16 @@ fn who_signs_a_change_of_policy_sees_its_backtest() {
 }
 
 #[test]
+fn a_tab_that_indents_is_shown_as_spaces_before_a_signature() {
+    let lockgate = Instance::demo();
+    let indented = format!("\t{}", SHORTER.2);
+    lockgate.policy("indented", &[(SHORTER.0, SHORTER.1, indented.as_str())]);
+    let activate = ["policy", "activate", "indented", "--reason", "a test", "--yes", "--as", "sam"];
+    let shown = lockgate.run(&activate).exits(0).says(&format!("      {}\n", SHORTER.2));
+    assert!(!shown.stderr.contains("u{9}"), "{shown}");
+}
+
+#[test]
 fn an_expired_policy_set_denies_everything_and_can_be_replaced() {
     let lockgate = Instance::demo();
     let ended = "promotion_ttl = \"30d\"\nexpires_at = \"2020-01-01\"";

@@ -110,6 +110,49 @@ fn an_objection_and_a_withdrawal_end_it() {
 }
 
 #[test]
+fn an_approval_that_is_not_enough_says_what_is_missing() {
+    let lockgate = Instance::new();
+    lockgate.policy("two", &[("gates/approvals.toml", "at_least = 1", "at_least = 2")]);
+    lockgate.start(&["--demo", "--policy", "two"]).exits(0);
+    lockgate.push("1.0.0", "trivy.json").exits(0);
+    lockgate.promote("1.0.0").exits(5);
+    let approve = |promotion: &str, exit: i32, words: &str| {
+        let ran = lockgate.run(&["approve", promotion, "--as", "sam", "--yes"]).exits(exit).says(words);
+        ran.says(&format!("  next       lockgate why {promotion}\n"))
+    };
+    approve("P-3", 5, "sam approved P-3: it is pending").says("  waits for  approvals (");
+    let entries = lockgate.entries();
+    approve("P-3", 5, "sam had already approved P-3, and signed once more: it is pending")
+        .says("  waits for  approvals (");
+    assert!(lockgate.entries() > entries, "what was signed is recorded");
+    // One that was taken back does not stand.
+    lockgate.run(&["approve", "P-3", "--withdraw", "--as", "sam", "--yes"]).exits(0);
+    approve("P-3", 5, "sam approved P-3: it is pending");
+
+    lockgate.push("1.1.0", "trivy-critical.json").exits(0);
+    lockgate.promote("1.1.0").exits(3).says("P-6");
+    let denied = approve("P-6", 3, "sam approved P-6: it is denied");
+    denied.says("\n  denied by  ").says("vulnerabilities (VULNERABILITIES_FOUND)").says("\n  waits for  approvals (");
+}
+
+/// The time beside an entry is that entry's, whoever asks and whenever.
+#[test]
+fn a_decision_keeps_its_time() {
+    let lockgate = Instance::pending();
+    let why = || lockgate.json(&["why", "P-3"], 5);
+    let (first, second) = (why(), why());
+    assert!(first["decision_index"].is_u64(), "{first}");
+    assert_eq!((&first["decided_at"], &first["decision_index"]), (&second["decided_at"], &second["decision_index"]));
+    let history = lockgate.json(&["history", "--promotion", "P-3"], 0);
+    let items = history["items"].as_array().unwrap();
+    let entry = items.iter().find(|item| item["index"] == first["decision_index"]).unwrap();
+    assert_eq!((&entry["event"], &entry["time"]), (&json!("decision.recorded"), &first["decided_at"]));
+    lockgate.run(&["why", "P-3"]).exits(5).says("  evaluated   again just now").says("is not recorded");
+    lockgate.run(&["approve", "P-3", "--as", "sam", "--yes"]).exits(0);
+    assert!(!lockgate.run(&["why", "P-3"]).exits(0).stdout.contains("evaluated"));
+}
+
+#[test]
 fn a_diff_names_what_changes() {
     let lockgate = Instance::demo();
     lockgate.push("1.0.0", "trivy.json").exits(0);

@@ -3,7 +3,7 @@
 use lockgate_sign::ssh_signer::{FileSigner, SshSigner as _};
 use serde_json::Value;
 
-use crate::instance::{Instance, text};
+use crate::instance::{Instance, artifact_name, text};
 
 #[test]
 fn slips_are_told_as_what_they_are() {
@@ -36,6 +36,37 @@ fn slips_are_told_as_what_they_are() {
     waive("-1d").says("in the future");
     waive("999999d").says("at most");
     assert_eq!(lockgate.entries(), entries);
+}
+
+/// What one command calls `--env`, another calls `--environment`: each takes both, and so it is with files.
+#[test]
+fn either_name_of_an_option_is_taken() {
+    let lockgate = Instance::granted();
+    let run = |arguments: &[&str]| lockgate.run(arguments);
+    run(&["history", "--environment", "dev"]).exits(0);
+    run(&["history", "--environment", "nowhere"]).refused(6, "ENVIRONMENT_UNKNOWN");
+    let app = artifact_name("1.4.2");
+    run(&["verify", &app, "--service", "shop/web", "--environment", "production"]).exits(0).says("VERIFIED");
+    run(&["access", "who", "approve", "--service", "shop/web", "--env", "production"]).exits(0).says("sam");
+    run(&["freeze", "--env", "nowhere", "--reason", "x", "--yes", "--as", "sam"]).refused(6, "ENVIRONMENT_UNKNOWN");
+    run(&["where", "pkg:npm/acme-router", "--env", "production"]).exits(0);
+    let waive = ["waive", "request", "--gate", "vulnerabilities", "--finding", "CVE-1", "--release", "shop/web@1.4.2"];
+    let rest = ["--environment", "production", "--reason", "x", "--for", "7d", "--out", "waiver.json"];
+    run(&[&waive[..], &rest].concat()).exits(0);
+    run(&["waive", "revoke", "1", "--reason", "x", "--yes", "--as", "sam"]).refused(6, "WAIVER_UNKNOWN");
+    for (file, option) in [("a", "--file"), ("b", "--out"), ("c", "--to")] {
+        run(&["bundle", "get", "P-3", option, file]).exits(0);
+        run(&["bundle", "view", "a", option, &format!("{file}.html")]).exits(0);
+    }
+    run(&["bundle", "extract", "a", "--out", "parts"]).exits(0);
+    run(&["trust", "export", "--out", "trust"]).exits(0);
+    run(&["audit", "export", "--file", "audit.json"]).exits(0);
+    for made in ["waiver.json", "a", "b", "c", "a.html", "b.html", "c.html", "parts", "trust", "audit.json"] {
+        assert!(lockgate.file(made).exists(), "{made}");
+    }
+    // They are the same option under another name, and help names each once.
+    assert!(!run(&["bundle", "get", "--help"]).exits(0).stdout.contains("--out "));
+    assert!(!run(&["waive", "revoke", "--help"]).exits(0).stdout.contains("--yes"));
 }
 
 #[test]

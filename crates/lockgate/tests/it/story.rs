@@ -260,6 +260,6 @@ fn the_small_commands_work() {
     lockgate.run(&["login", "sam"]).exits(0);
     lockgate.run(&["whoami"]).exits(0).says("sam at http://127.0.0.1:");
     let own = artifact_name("1.4.2");
-    lockgate.run(&["init", "."]).refused(7, "DIRECTORY_NOT_EMPTY");
+    lockgate.run(&["init", "."]).refused(7, "DIRECTORY_NOT_EMPTY").says("name a directory that is empty");
     assert!(lockgate.file(&own).exists());
 }

@@ -187,4 +187,17 @@ fn a_waiver_ends_by_itself_once_its_vulnerability_is_exploited() {
     let listed = &lockgate.json(&["waive", "list"], 0)[0];
     assert_eq!((&listed["state"], &listed["void"]), (&json!("void"), &json!("WAIVER_ENDED_KEV")));
     lockgate.run(&["waive", "list"]).exits(0).says("does not count: WAIVER_ENDED_KEV");
+
+    // Whoever asks for another is told, and whoever grants it before they sign. A finding nobody exploits is no matter.
+    let counts = "counts     no: WAIVER_ENDED_KEV, see `lockgate explain WAIVER_ENDED_KEV`";
+    ask(&lockgate, "CVE-2099-10001", &RELEASE).exits(0).says(counts);
+    let again = &lockgate.json(&["waive", "list"], 0)[0];
+    assert_eq!((&again["state"], &again["void"]), (&json!("asked"), &json!("WAIVER_ENDED_KEV")));
+    let request = again["request"].as_u64().unwrap().to_string();
+    let shown = lockgate.run(&["waive", "grant", &request, "--as", "sam"]).refused(2, "CONFIRMATION_NEEDED");
+    let fields = ["finding", "gate", "for", "until", "asked by", "reason", "ticket", "code", "counts"];
+    shown.asks_about(&fields).says(counts);
+    let other = ask(&lockgate, "CVE-2099-10002", &RELEASE).exits(0);
+    assert!(!other.stdout.contains("counts"), "{other}");
+    lockgate.run(&["explain", "WAIVER_ENDED_KEV"]).exits(0);
 }

@@ -1,8 +1,10 @@
 //! Inbox: what the caller can decide now.
 
+use std::collections::BTreeSet;
+
 use axum::http::StatusCode;
 use axum::response::Response;
-use lockgate_api::wire::{ChangeRow, InboxPromotion, InboxReply, LentBy, SnoozeRequest, SuspectRow};
+use lockgate_api::wire::{BreakGlassRow, ChangeRow, InboxPromotion, InboxReply, LentBy, SnoozeRequest, SuspectRow};
 use lockgate_engine::inbox::{self as waiting, PAGE_MAX};
 use lockgate_engine::{Engine, Fault};
 use lockgate_model::facts::DelegationFact;
@@ -10,6 +12,7 @@ use lockgate_model::{PersonId, PromotionId, UnixMillis};
 
 use super::changes::{row, suspects_reply};
 use super::delegations::delegations_of;
+use super::emergency::break_glass_rows;
 use super::{heavy, waivers};
 use crate::call::Call;
 use crate::cookie;
@@ -51,7 +54,19 @@ pub fn inbox_reply(engine: &Engine, person: &PersonId, after: Option<PromotionId
     suspects.reverse();
     suspects.truncate(SUSPECTS);
     let promotions = promotions.into_iter().map(line).collect();
-    Ok(InboxReply { promotions, changes, waivers: asked, suspects, delegations: delegations_of(engine, person)?, next })
+    let (break_glass, delegations) = (break_glass(engine, person)?, delegations_of(engine, person)?);
+    Ok(InboxReply { promotions, changes, waivers: asked, break_glass, suspects, delegations, next })
+}
+
+/// The break-glasses that wait for somebody. The rows of all are made only where one does.
+fn break_glass(engine: &Engine, person: &PersonId) -> Result<Vec<BreakGlassRow>, Fault> {
+    let waiting: BTreeSet<u64> = waiting::break_glasses(engine, person)?.into_iter().map(|index| index.0).collect();
+    if waiting.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut rows = break_glass_rows(engine, person)?;
+    rows.retain(|row| waiting.contains(&row.break_glass));
+    Ok(rows)
 }
 
 /// `POST /v1/inbox/snoozes/{id}`: the browser keeps it in a cookie, and the ledger learns nothing of it.

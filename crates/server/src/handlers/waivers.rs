@@ -23,10 +23,10 @@ pub fn waivers_reply(engine: &Engine, person: &PersonId) -> Result<Vec<WaiverRow
     Ok(known.into_iter().filter_map(|(known, void)| row(known, void, now)).collect())
 }
 
-/// A waiver as it is told at a moment, with the reason code why one that is open does not count; `None` for one without an
-/// entry, of which there is none in a ledger.
+/// A waiver as it is told at a moment, with the reason code why one that is open does not count, or one that is asked for
+/// would not; `None` for one without an entry, of which there is none in a ledger.
 pub(super) fn row(known: Waiver, void: Option<&str>, now: UnixMillis) -> Option<WaiverRow> {
-    let void = void.filter(|_| known.is_open(now));
+    let void = void.filter(|_| known.is_open(now) || known.is_waiting(now));
     let state = match (&known.ended, known.is_waiting(now), known.is_open(now), void) {
         (Some(_), ..) => "revoked",
         (None, true, ..) => "asked",

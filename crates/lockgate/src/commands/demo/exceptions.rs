@@ -111,7 +111,7 @@ impl Story<'_> {
         )?;
         self.step(
             "dana asks for 1.2.0 again, and is denied.",
-            &["rollback", "lockgate/cli@1.2.0", "--to", "production", "--reason", "it was not the cause"],
+            &["promote", "lockgate/cli@1.2.0", "--to", "production", "--reason", "it was not the cause"],
             Exit::Denied,
             "FROZEN",
         )?;

@@ -25,7 +25,7 @@ const FACTOR_NAMESPACE: &str = "factor-probe.v1@lockgate.dev";
 /// # Errors
 /// `HOME_TAKEN`, `LEDGER_EXISTS`, `DEMO_ONE_FACTOR`, `MFA_REQUIRED`, `GROUP_UNKNOWN`, `NAME_INVALID`, `KEY_MISSING`,
 /// `POLICY_INVALID`, `ADDRESS_INVALID`, `PORT_TAKEN`, or what a file says.
-pub fn check(world: &World, options: &cli::Up) -> Result<(), Failure> {
+pub fn check(world: &World, options: &cli::Up, listen: &str) -> Result<(), Failure> {
     let begun = begun_marker(&world.home).exists();
     if options.demo && begun && !is_demo(&world.home) {
         return Err(Failure::new(Exit::Conflict, "LEDGER_EXISTS", "this home has a ledger already, and it is no demo")
@@ -39,7 +39,7 @@ pub fn check(world: &World, options: &cli::Up) -> Result<(), Failure> {
         true => demo_policy(&options.policy)?,
         false => check_first_owner(world, options)?,
     }
-    check_address(&options.listen)
+    check_address(listen)
 }
 
 /// Who becomes the first owner, and with which key.
