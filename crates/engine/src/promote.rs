@@ -89,6 +89,14 @@ pub fn rollback(by: PersonId, request: Promote) -> Result<Submission, Fault> {
         }
         // Rollbacks pass freezes and windows that spare them, and the order of versions: no way forward is one.
         let running = staging.running(&request.environment, &request.release.service)?;
+        if running.as_ref().is_some_and(|running| running.release == request.release) {
+            return Err(Fault::new(
+                Kind::Conflict,
+                "ALREADY_RUNNING",
+                format!("{} is what {} is granted to run already", request.release, request.environment),
+            )
+            .hint("a grant that ends is renewed by a promotion: `lockgate promote`"));
+        }
         if let Some(newer) = running.filter(|running| running.release.version < request.release.version) {
             return Err(Fault::new(
                 Kind::Denied,

@@ -1,7 +1,7 @@
 //! Recordable: what is refused before it is recorded although the ledger could hold it.
 //!
-//! The ledger's own rules are verified again by everyone who reads it, so that they can never become stricter for entries
-//! that are there already. What makes no sense to record anew, or is surely a slip, is refused here and nowhere else.
+//! The ledger's own rules are verified again by everyone who reads it, so that after a release they can never become
+//! stricter for entries that are there already. What makes no sense to record anew, or is surely a slip, is refused here and nowhere else.
 
 use lockgate_ledger::ci_trust::{CiProvider, CiTrusted};
 use lockgate_ledger::delegation::DelegationGranted;

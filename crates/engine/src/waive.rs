@@ -81,7 +81,8 @@ pub fn revoke(by: &PersonId, event: WaiverRevoked) -> Result<Submission, Fault> 
 }
 
 /// Every waiver and request that somebody may read, newest first, each with the reason code why it does not count although
-/// it was granted and has not ended: the policy set allows it no longer, or its vulnerability is exploited. A request that
+/// it was granted and has not ended: whoever granted it is suspended, the policy set allows it no longer, or its
+/// vulnerability is exploited. A request that
 /// waits is judged as if it were granted now. A snapshot of the KEV catalogue that is damaged hides no waiver.
 ///
 /// # Errors
@@ -102,8 +103,11 @@ pub fn waivers_for(engine: &Engine, principal: &PersonId) -> Result<Vec<(Waiver,
         tracing::warn!(code = error.code, "the newest snapshot of the KEV catalogue cannot be read");
         BTreeSet::new()
     });
+    let is_suspended = |by: &PersonId| governance.person(by).is_some_and(|person| person.is_suspended());
     let told = |known: Waiver| {
-        let void = granted_at(&known).and_then(|granted_at| {
+        let suspended = known.granted.as_ref().is_some_and(|granted| is_suspended(&granted.by));
+        let void = suspended.then_some("PERSON_SUSPENDED").or_else(|| {
+            let granted_at = granted_at(&known)?;
             let (asked, exploited) = (&known.asked, exploited.contains(&name(&known)));
             governance.policy.waiver_void(&asked.gate, granted_at, asked.expires_at, exploited)
         });

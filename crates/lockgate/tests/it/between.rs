@@ -246,6 +246,8 @@ fn nobody_approves_what_is_older_than_what_they_saw() {
 #[test]
 fn a_network_that_fails_is_no_equivocation() {
     let lockgate = Instance::granted();
+    // More than this machine has seen, so that it asks for a proof.
+    lockgate.push("1.4.9", "trivy.json").exits(0);
     let between = Between::new(&lockgate);
     let check = |reply: Vec<u8>, exit: i32, code: &str| {
         between.only_answers(CONSISTENCY, reply);
@@ -265,6 +267,8 @@ fn a_network_that_fails_is_no_equivocation() {
 #[test]
 fn a_proof_that_does_not_hold_is_the_alarm() {
     let lockgate = Instance::granted();
+    // More than this machine has seen, so that it asks for a proof.
+    lockgate.push("1.4.9", "trivy.json").exits(0);
     let between = Between::new(&lockgate);
     let newest = String::from_utf8(lockgate.get("/checkpoint", None).body).unwrap();
     let check = |proof: &str, checkpoint: &str| {
@@ -284,6 +288,8 @@ fn a_proof_that_does_not_hold_is_the_alarm() {
 #[test]
 fn an_earlier_proof_says_nothing_of_what_came_later() {
     let lockgate = Instance::granted();
+    // More than this machine has seen, so that it asks for a proof.
+    lockgate.push("1.4.9", "trivy.json").exits(0);
     let between = Between::new(&lockgate);
     between.verify(&lockgate).exits(0);
     lockgate.push("1.5.0", "trivy.json").exits(0);
