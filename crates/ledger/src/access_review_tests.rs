@@ -214,10 +214,10 @@ fn a_waiver_takes_the_right_for_that_service_and_environment() {
     let mut world = World::new();
     let (service, wrong): (lockgate_model::ServiceName, EnvName) =
         ("shop/web".parse().unwrap(), "staging".parse().unwrap());
-    let mut waive = |environment: EnvName| {
+    let mut waive = |environment: EnvName, release: Option<&str>| {
         let (asked_by, gate) = (id("dana"), "vulnerabilities".parse().unwrap());
         let expires_at = UnixMillis(START + 86_400_000);
-        let release = "shop/web@1.0.0".parse().unwrap();
+        let release = release.map(|release| release.parse().unwrap());
         let document = document_bytes(&WaiverDocument {
             schema: "https://lockgate.dev/waiver/v1",
             ledger: ORIGIN,
@@ -225,7 +225,7 @@ fn a_waiver_takes_the_right_for_that_service_and_environment() {
             finding: "CVE-1",
             service: &service,
             environment: &environment,
-            release: Some(&release),
+            release: release.as_ref(),
             artifact: None,
             reason: "a test",
             ticket: None,
@@ -245,14 +245,16 @@ fn a_waiver_takes_the_right_for_that_service_and_environment() {
             granted_by: id("sam"),
             granted_signature: sign("sam", WAIVER_NAMESPACE, &document),
             request: None,
-            release: Some(release),
+            release,
             artifact: None,
             ticket: None,
         };
         world.by("sam", Event::WaiverGranted(event)).err().map(|error| error.code)
     };
-    assert_eq!(waive(wrong), Some("NOT_PERMITTED"));
-    assert_eq!(waive("production".parse().unwrap()), None);
+    assert_eq!(waive(wrong, Some("shop/web@1.0.0")), Some("NOT_PERMITTED"));
+    let production: EnvName = "production".parse().unwrap();
+    assert_eq!(waive(production.clone(), None), Some("WAIVER_SCOPE"), "the set's terms hold without a request, too");
+    assert_eq!(waive(production, Some("shop/web@1.0.0")), None);
 }
 
 #[test]
