@@ -392,12 +392,27 @@ fn a_rotated_key_rests_on_the_one_that_it_replaces() {
     assert_eq!(chain.refusal("kim", 2), Some("KEY_REVOKED"));
 }
 
+#[test]
+fn a_chain_of_rotations_falls_whole() {
+    let mut chain = Chain::with_owners();
+    let first = chain.apply(&rotation("kim", 1, 1)).unwrap();
+    (2..120).for_each(|number| _ = chain.apply(&rotation_to("kim", number, number, number + 1)).unwrap());
+    assert_eq!(chain.refusal("kim", 120), None);
+    chain.end("kim", 1, Some(first.0), &["sam", "lee"]).unwrap();
+    assert!((1..=120).all(|number| chain.refusal("kim", number) == Some("KEY_REVOKED")));
+    assert_eq!((chain.refusal("sam", 1), chain.refusal("lee", 1)), (None, None));
+}
+
 /// The second key of somebody, who says that it replaces one of theirs, signed by one of theirs.
 fn rotation(name: &str, replaces: u8, signed_by: u8) -> Event {
-    let (id, new) = (person(name), key(name, 2));
+    rotation_to(name, replaces, signed_by, 2)
+}
+
+fn rotation_to(name: &str, replaces: u8, signed_by: u8, to: u8) -> Event {
+    let (id, new) = (person(name), key(name, to));
     let replaces = fingerprint(name, replaces);
     let document = rotation_bytes(ORIGIN, &id, new.public_key(), &replaces, None, &[]).unwrap();
-    let proof = sign(name, 2, ENROLMENT_NAMESPACE, &document);
+    let proof = sign(name, to, ENROLMENT_NAMESPACE, &document);
     let signature = sign(name, signed_by, ENROLMENT_NAMESPACE, &document);
     let (expires_at, environments) = (None, Vec::new());
     let key = new.public_key().clone();
