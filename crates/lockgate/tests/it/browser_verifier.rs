@@ -185,8 +185,8 @@ fn agree_on_mutants(browser: &mut Browser, forger: &Forger) {
         wrong.extend(disagreements(browser, &question, &good, &cases));
     }
     eprintln!("{most} mutants, {refused} refused");
-    // Four fifths are, give or take a few: keys and digests differ from run to run, and so do the places that are changed.
-    assert!(refused * 4 > most * 3, "most mutants are refused: {refused} of {most}");
+    // The others change what a bundle holds and nobody needs, such as an entry that no decision relied on.
+    assert!(refused * 10 > most * 9, "most mutants are refused: {refused} of {most}");
     assert_none(&wrong, most);
 }
 

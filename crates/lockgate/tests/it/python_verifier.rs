@@ -220,8 +220,8 @@ fn agree_on_mutants(lockgate: &Instance) {
     }
     let excused = stranger.excused;
     eprintln!("{most} mutants, {refused} refused, {excused} of them for what Python does not read");
-    // Four fifths are, give or take a few: keys and digests differ from run to run, and so do the places that are changed.
-    assert!(refused * 4 > most * 3, "most mutants are refused: {refused} of {most}");
+    // The others change what a bundle holds and nobody needs, such as an entry that no decision relied on.
+    assert!(refused * 10 > most * 9, "most mutants are refused: {refused} of {most}");
     assert!(excused * 20 < most, "too few answers are compared: {excused} of {most} are let pass");
     assert_none(&wrong, most);
 }

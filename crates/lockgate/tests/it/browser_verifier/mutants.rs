@@ -69,15 +69,20 @@ impl<'a> Mutants<'a> {
         Self { forger, good, value, chance: Chance::new(0x9e37_79b9_7f4a_7c15) }
     }
 
-    /// One mutant: what was done, and its bytes.
+    /// One mutant: what was done, and its bytes, which do not say the same as before.
     pub fn make(&mut self, number: usize) -> (String, Vec<u8>) {
-        let (what, bytes) = match number % 4 {
-            0 => self.chance.flip(self.good),
-            1 => self.outer(),
-            // The log's own key signs these: only what the entries say is wrong.
-            _ => self.inner(),
-        };
-        (format!("mutant {number}, {what}"), bytes)
+        loop {
+            let (what, bytes) = match number % 4 {
+                0 => self.chance.flip(self.good),
+                1 => self.outer(),
+                // The log's own key signs these: only what the entries say is wrong.
+                _ => self.inner(),
+            };
+            // What has no `a` to write as `b`, or is put in its own place, has not changed.
+            if !serde_json::from_slice::<Value>(&bytes).is_ok_and(|value| value == self.value) {
+                return (format!("mutant {number}, {what}"), bytes);
+            }
+        }
     }
 
     fn outer(&mut self) -> (String, Vec<u8>) {
