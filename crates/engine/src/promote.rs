@@ -153,13 +153,11 @@ fn check_renewable(staging: &Staging<'_>, release: &ReleaseState, environment: &
     let Some(grant) = release.grants.iter().rev().find(|grant| grant.event.environment == *environment) else {
         return Ok(());
     };
-    let promotion = release.promotions.get(&grant.event.promotion);
-    let decision = promotion.and_then(|promotion| promotion.decision(grant.event.decision));
     let ends = grant.event.not_after;
     let term = ends.since(grant.time).millis();
     let from = UnixMillis(ends.0.saturating_sub(term / RENEWAL_SHARE));
     let is_renewable = staging.time() >= from
-        || decision.is_some_and(|decision| decision.event.break_glass.is_some())
+        || release.is_past_gates(grant)
         || suspect::in_release(staging.governance()?, release).iter().any(|suspect| suspect.index == grant.index);
     match is_renewable {
         true => Ok(()),

@@ -1,7 +1,8 @@
 //! Recordable: what is refused before it is recorded although the ledger could hold it.
 //!
 //! The ledger's own rules are verified again by everyone who reads it, so that after a release they can never become
-//! stricter for entries that are there already. What makes no sense to record anew, or is surely a slip, is refused here and nowhere else.
+//! stricter for entries that are there already. What makes no sense to record anew, or is surely a slip, is refused here
+//! and nowhere else.
 
 use lockgate_ledger::ci_trust::{CiProvider, CiTrusted};
 use lockgate_ledger::delegation::DelegationGranted;
@@ -79,19 +80,11 @@ fn judge(event: &Event, governance: &Governance, next: EntryIndex, now: UnixMill
     }
 }
 
-/// Who keeps a key of somebody's for long reads all that it was rotated to: a chain has an end.
+/// A chain of keys has an end: everybody reads all that a key was rotated to.
 fn check_chain(person: &PersonId, governance: &Governance) -> Result<(), Fault> {
     let keys = governance.person(person).map_or(0, |person| person.keys.len());
-    let most = Limits::DEFAULT.keys_per_person_ever;
-    match keys < most {
-        true => Ok(()),
-        false => Err(Fault::new(
-            Kind::Conflict,
-            "TOO_MANY_OPEN",
-            format!("`{person}` has had {keys} keys, and may have {most} in all"),
-        )
-        .hint("enrol another account for the same person, and name both in aliases.toml; nothing was recorded")),
-    }
+    check_count(person, "keys, with those that have ended", keys, Limits::DEFAULT.keys_per_person_ever)
+        .map_err(|fault| fault.hint("enrol another account, and name both in aliases.toml; nothing was recorded"))
 }
 
 /// Whoever mistypes a name or a fingerprint is told so, and not that a signature was refused.

@@ -166,11 +166,6 @@ impl PromotionState {
         }
     }
 
-    /// The decision of an entry, if it was made on this promotion.
-    pub fn decision(&self, index: EntryIndex) -> Option<&DecisionRecord> {
-        self.decisions.iter().find(|decision| decision.index == index)
-    }
-
     /// Whether it goes back to an earlier release.
     pub fn is_rollback(&self) -> bool {
         self.request.kind == PromotionKind::Rollback
@@ -180,17 +175,19 @@ impl PromotionState {
 impl ReleaseState {
     /// The grants as facts, rollbacks included. What was let past its gates by break-glass is certified nowhere.
     pub fn certified(&self) -> Vec<Certified> {
-        let by_break_glass = |grant: &&GrantRecord| {
-            let promotion = self.promotions.get(&grant.event.promotion);
-            let decision = promotion.and_then(|promotion| promotion.decision(grant.event.decision));
-            decision.is_some_and(|decision| decision.event.break_glass.is_some())
-        };
         let fact = |grant: &GrantRecord| Certified {
             environment: grant.event.environment.clone(),
             promotion: grant.event.promotion,
             since: grant.time,
         };
-        self.grants.iter().filter(|grant| !by_break_glass(grant)).map(fact).collect()
+        self.grants.iter().filter(|grant| !self.is_past_gates(grant)).map(fact).collect()
+    }
+
+    /// Whether a grant rests on a break-glass.
+    pub fn is_past_gates(&self, grant: &GrantRecord) -> bool {
+        let decisions = self.promotions.get(&grant.event.promotion).map(|promotion| promotion.decisions.as_slice());
+        let decision = decisions.unwrap_or_default().iter().find(|decision| decision.index == grant.event.decision);
+        decision.is_some_and(|decision| decision.event.break_glass.is_some())
     }
 
     /// Whether the release has ever been granted into this environment.
