@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use lockgate_model::facts::SubjectKind;
 use lockgate_model::{Digest, Limits, json};
 use lockgate_sign::note::VerifierKey;
 use lockgate_sign::public_key::PublicKey;
@@ -10,7 +9,7 @@ use lockgate_sign::ssh::SshPublicKey;
 use lockgate_tlog::checkpoint::SignedCheckpoint;
 use lockgate_tlog::policy_file::TrustPolicy;
 
-use crate::governance::{Governance, Person};
+use crate::governance::Governance;
 use crate::state::ApplyError;
 
 /// What a verifier pins: the log key and witness quorum, the ledger's first entry, the first owner's key, and the key
@@ -157,18 +156,4 @@ impl TrustFile {
             )),
         }
     }
-}
-
-/// `allowed_signers` for `ssh-keygen -Y verify`: everyone's valid keys, for approvals alone.
-pub fn allowed_signers(governance: &Governance) -> String {
-    let mut text = String::new();
-    // Machines never approve, so their keys are not listed for approvals.
-    let approves = |person: &Person| person.kind == SubjectKind::Person && !person.is_suspended();
-    let people = governance.people().filter(|(_, person)| approves(person));
-    for (id, person) in people {
-        for key in person.keys.iter().filter(|key| key.is_good()) {
-            text.push_str(&format!("{id} namespaces=\"{}\" {}\n", crate::approval::NAMESPACE, key.public));
-        }
-    }
-    text
 }

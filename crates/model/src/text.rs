@@ -22,9 +22,32 @@ pub fn visible(text: &str) -> String {
     })
 }
 
+/// The text as one argument of a shell's command (POSIX.1-2024, Shell Command Language, 2.2.2), as people are shown it.
+pub fn argument(text: &str) -> String {
+    let text = visible(text);
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "@%+=:,./_-".contains(c);
+    match !text.is_empty() && text.chars().all(is_plain) {
+        true => text,
+        false => format!("'{}'", text.replace('\'', r"'\''")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_argument_is_one_word_of_a_shell() {
+        let check = |text: &str, expected: &str| assert_eq!(argument(text), expected);
+        check("shop/web@1.4.2", "shop/web@1.4.2");
+        check("a b", "'a b'");
+        check("it's", r"'it'\''s'");
+        check("$(id)", "'$(id)'");
+        check("`id`", "'`id`'");
+        check("~root", "'~root'");
+        check("\u{202e}", r"'\u{202e}'");
+        check("", "''");
+    }
 
     #[test]
     fn what_could_imitate_other_text_is_escaped() {

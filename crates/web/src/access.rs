@@ -7,13 +7,14 @@ use lockgate_api::Problem;
 use lockgate_api::client::query_value;
 use lockgate_api::wire::{AccessReply, BecauseRow, HolderRow, HoldersReply, RightRow};
 use lockgate_model::facts::SubjectKind;
+use lockgate_model::text::argument;
 use lockgate_model::{EnvName, UnixMillis};
 use maud::{Markup, html};
 
 use crate::Rights;
 use crate::origin::entry;
 use crate::policy::source::place;
-use crate::wording::{ago, argument, command, visible};
+use crate::wording::{ago, command, visible};
 
 /// The pages about keys and access, which lead to each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

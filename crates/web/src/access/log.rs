@@ -3,12 +3,13 @@
 use lockgate_api::client::query_value;
 use lockgate_api::wire::{AccessItem, AccessLogReply};
 use lockgate_model::UnixMillis;
+use lockgate_model::text::argument;
 use maud::{Markup, html};
 
 use super::{Tab, person_link, tabs};
 use crate::Rights;
 use crate::filter::field;
-use crate::wording::{ago, argument, command, visible};
+use crate::wording::{ago, command, visible};
 
 /// How a request can end: the word in the log, its icon, and the class that repeats it as a colour.
 const OUTCOMES: [(&str, &str, &str); 3] = [("allowed", "✓", "good"), ("refused", "✗", "bad"), ("failed", "!", "warn")];
