@@ -4,8 +4,12 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use lockgate_engine::{Fault, Kind};
 use lockgate_model::PersonId;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// How long a request waits for a place.
+const WAIT: Duration = Duration::from_secs(10);
 
 /// Places that are taken and given back.
 #[derive(Debug)]
@@ -37,7 +41,15 @@ impl Places {
         Self { most_own, ..self }
     }
 
-    /// A place, as soon as there is one for this person; `None` where there is none in time.
+    /// A place, as soon as there is one for this person.
+    ///
+    /// # Errors
+    /// `OVERLOADED`, with `why`, where there is none within ten seconds.
+    pub async fn enter(&self, person: &PersonId, why: &str) -> Result<Place, Fault> {
+        self.take(person, WAIT).await.ok_or_else(|| overloaded(why))
+    }
+
+    /// The same; `None` where there is none in time.
     pub async fn take(&self, person: &PersonId, wait: Duration) -> Option<Place> {
         let (own, all) = (self.own_of(person), self.all.clone());
         // One's own first: whoever waits for that is in nobody's way.
@@ -55,9 +67,21 @@ impl Places {
     }
 }
 
+fn overloaded(why: &str) -> Fault {
+    Fault::new(Kind::Unavailable, "OVERLOADED", why.to_owned()).hint("try again in a moment")
+}
+
 #[cfg(test)]
 mod tests {
+    use axum::http::header;
+
     use super::*;
+    use crate::reply;
+
+    #[test]
+    fn whoever_finds_no_place_is_told_when_to_come_again() {
+        assert_eq!(reply::problem(&overloaded("too many")).headers()[header::RETRY_AFTER], "1");
+    }
 
     const NOW: Duration = Duration::from_millis(10);
 

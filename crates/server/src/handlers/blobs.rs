@@ -32,18 +32,12 @@ const PIECES: usize = 8;
 const READ_BYTES: usize = 32 * 1024;
 const READ_PIECES: usize = 1;
 
-/// How long a request waits for a place.
-const WAIT: Duration = Duration::from_secs(10);
-
 /// A piece of a download.
 type Piece = Result<Bytes, std::io::Error>;
 
 /// A place for one transfer.
 async fn place(app: &App, person: &PersonId) -> Result<Place, Fault> {
-    app.transfers.take(person, WAIT).await.ok_or_else(|| {
-        Fault::new(Kind::Unavailable, "OVERLOADED", "too many uploads and downloads go on")
-            .hint("try again in a moment")
-    })
+    app.transfers.enter(person, "too many uploads and downloads go on").await
 }
 
 /// `PUT /v1/blobs`.

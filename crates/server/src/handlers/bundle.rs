@@ -3,7 +3,7 @@
 use axum::http::StatusCode;
 use axum::response::Response;
 use lockgate_engine::authorise::check_promotion;
-use lockgate_engine::{Fault, Kind, bundle as bundles};
+use lockgate_engine::{Fault, bundle as bundles};
 use lockgate_model::PromotionId;
 
 use super::{heavy, whole};
@@ -24,27 +24,11 @@ pub async fn get(call: Call) -> Result<Response, Fault> {
     };
     // Whoever may not read it is told so at once, and takes nobody's place.
     heavy(check.clone()).await?;
-    let place = call.app.bundles.take(&person, whole::WAIT).await.ok_or_else(overloaded)?;
+    let place = call.app.bundles.enter(&person, "too many bundles are built and sent").await?;
     let build = move || -> Result<Response, Fault> {
         // What somebody may read can have changed while they waited.
         check()?;
         Ok(reply::typed(StatusCode::OK, "application/json", bundles::build(&engine, promotion)?))
     };
     whole::send(build, coding, place, whole::pace()).await
-}
-
-fn overloaded() -> Fault {
-    Fault::new(Kind::Unavailable, "OVERLOADED", "too many bundles are built and sent").hint("try again in a moment")
-}
-
-#[cfg(test)]
-mod tests {
-    use axum::http::header;
-
-    use super::*;
-
-    #[test]
-    fn whoever_finds_no_place_is_told_when_to_come_again() {
-        assert_eq!(reply::problem(&overloaded()).headers()[header::RETRY_AFTER], "1");
-    }
 }

@@ -18,8 +18,8 @@ use crate::compression::{self, Coding};
 use crate::pace::Pace;
 use crate::places::Place;
 
-/// How long a request waits for a place.
-pub const WAIT: Duration = Duration::from_secs(10);
+/// Why somebody finds no place.
+const TOO_MUCH: &str = "too much evidence is read at the same time";
 /// Up to how many bytes a reply keeps no place once it was made.
 const SMALL_BYTES: u64 = 1 << 20;
 /// How many bytes of a large one its client takes in a minute at least: nobody keeps others out by reading slowly.
@@ -40,7 +40,7 @@ where
     let (app, person) = (call.app.clone(), call.person());
     async move {
         let person = person?;
-        let place = app.checks.take(&person, WAIT).await.ok_or_else(overloaded)?;
+        let place = app.checks.enter(&person, TOO_MUCH).await?;
         let placed = move || {
             // Until the work is done, also where the client has gone away.
             let _place = place;
@@ -59,14 +59,9 @@ where
     let (app, person, coding) = (call.app.clone(), call.person(), compression::of_reply(call.route, &call.headers));
     async move {
         let person = person?;
-        let place = app.readings.take(&person, WAIT).await.ok_or_else(overloaded)?;
+        let place = app.readings.enter(&person, TOO_MUCH).await?;
         send(build, coding, place, pace()).await
     }
-}
-
-fn overloaded() -> Fault {
-    Fault::new(Kind::Unavailable, "OVERLOADED", "too much evidence is read at the same time")
-        .hint("try again in a moment")
 }
 
 /// Replies with what is made as a whole, as fast as its client takes it.
@@ -111,7 +106,7 @@ mod tests {
     const BUNDLE_BYTES: usize = SMALL_BYTES as usize + 1;
 
     async fn place(places: &Places) -> Place {
-        places.take(&"dana".parse().unwrap(), WAIT).await.unwrap()
+        places.enter(&"dana".parse().unwrap(), TOO_MUCH).await.unwrap()
     }
 
     async fn sent(places: &Places, coding: Coding, pace: Pace) -> Response {
@@ -121,11 +116,6 @@ mod tests {
 
     fn bundle() -> Response {
         reply::typed(StatusCode::OK, "application/json", vec![b'a'; BUNDLE_BYTES])
-    }
-
-    #[test]
-    fn whoever_finds_no_place_is_told_when_to_come_again() {
-        assert_eq!(reply::problem(&overloaded()).headers()[header::RETRY_AFTER], "1");
     }
 
     #[tokio::test]
