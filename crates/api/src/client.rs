@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use ureq::typestate::WithBody;
 
 use lockgate_model::{Digest, Limits};
 
@@ -14,6 +15,11 @@ use crate::wire::Stored;
 
 /// The largest reply that is read into memory.
 const REPLY_MAX: u64 = Limits::DEFAULT.bundle_bytes as u64;
+
+/// How often a request is sent to a server that has too much to do.
+const TRIES: usize = 4;
+/// The longest time that is waited between two of them.
+const WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// What to do about a server that does not answer, where nothing better is known: it may be somebody else's.
 const UNREACHABLE_HINT: &str =
@@ -147,15 +153,15 @@ impl Client {
         key: Option<&str>,
     ) -> Result<T, ClientError> {
         let bytes = serde_json::to_vec(body).map_err(|error| ClientError::Protocol(error.to_string()))?;
-        let mut request = self.agent.post(self.url(path)).header("content-type", "application/json");
-        if let Some(token) = &self.token {
-            request = request.header("authorization", format!("Bearer {token}"));
-        }
-        if let Some(key) = key {
-            request = request.header("idempotency-key", key);
-        }
-        let reply = request.send(&bytes[..]).map_err(|error| self.unreachable(&error))?;
-        self.parse(self.check(reply)?)
+        let send = || {
+            let request = self.agent.post(self.url(path)).header("content-type", "application/json");
+            let request = match key {
+                Some(key) => request.header("idempotency-key", key),
+                None => request,
+            };
+            self.authorized(request).send(&bytes[..])
+        };
+        self.parse(self.patiently(send)?)
     }
 
     /// Whether the server has a blob.
@@ -163,11 +169,8 @@ impl Client {
     /// # Errors
     /// [`ClientError`].
     pub fn has_blob(&self, digest: &Digest) -> Result<bool, ClientError> {
-        let mut request = self.agent.head(self.url(&format!("/v1/blobs/{digest}")));
-        if let Some(token) = &self.token {
-            request = request.header("authorization", format!("Bearer {token}"));
-        }
-        let reply = request.call().map_err(|error| self.unreachable(&error))?;
+        let request = self.agent.head(self.url(&format!("/v1/blobs/{digest}")));
+        let reply = self.authorized(request).call().map_err(|error| self.unreachable(&error))?;
         Ok(reply.status().is_success())
     }
 
@@ -181,19 +184,11 @@ impl Client {
         size_bytes: u64,
         declared: Option<&Digest>,
     ) -> Result<Stored, ClientError> {
-        let mut request = self
-            .agent
-            .put(self.url("/v1/blobs"))
-            .header("content-type", "application/octet-stream")
-            .header("content-length", size_bytes.to_string());
-        if let Some(token) = &self.token {
-            request = request.header("authorization", format!("Bearer {token}"));
-        }
+        let mut request = self.put_of("/v1/blobs", size_bytes);
         if let Some(declared) = declared {
             request = request.header("lockgate-digest", declared.to_string());
         }
-        let reply = request.send(ureq::SendBody::from_reader(reader)).map_err(|error| self.unreachable(&error))?;
-        self.parse(self.check(reply)?)
+        self.send_once(request, reader)
     }
 
     /// `PUT` of `size_bytes` bytes from a reader, streamed, with a JSON reply.
@@ -206,16 +201,7 @@ impl Client {
         reader: &mut dyn Read,
         size_bytes: u64,
     ) -> Result<T, ClientError> {
-        let mut request = self
-            .agent
-            .put(self.url(path))
-            .header("content-type", "application/octet-stream")
-            .header("content-length", size_bytes.to_string());
-        if let Some(token) = &self.token {
-            request = request.header("authorization", format!("Bearer {token}"));
-        }
-        let reply = request.send(ureq::SendBody::from_reader(reader)).map_err(|error| self.unreachable(&error))?;
-        self.parse(self.check(reply)?)
+        self.send_once(self.put_of(path, size_bytes), reader)
     }
 
     /// `DELETE` without a reply body.
@@ -223,12 +209,7 @@ impl Client {
     /// # Errors
     /// [`ClientError`].
     pub fn delete(&self, path: &str) -> Result<(), ClientError> {
-        let mut request = self.agent.delete(self.url(path));
-        if let Some(token) = &self.token {
-            request = request.header("authorization", format!("Bearer {token}"));
-        }
-        let reply = request.call().map_err(|error| self.unreachable(&error))?;
-        self.check(reply).map(|_| ())
+        self.delete_reply(path).map(|_| ())
     }
 
     /// `DELETE` with a JSON reply.
@@ -236,21 +217,52 @@ impl Client {
     /// # Errors
     /// [`ClientError`].
     pub fn delete_for<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
-        let mut request = self.agent.delete(self.url(path));
-        if let Some(token) = &self.token {
-            request = request.header("authorization", format!("Bearer {token}"));
-        }
-        let reply = request.call().map_err(|error| self.unreachable(&error))?;
-        self.parse(self.check(reply)?)
+        self.parse(self.delete_reply(path)?)
+    }
+
+    fn delete_reply(&self, path: &str) -> Result<Reply, ClientError> {
+        self.patiently(|| self.authorized(self.agent.delete(self.url(path))).call())
     }
 
     fn get_reply(&self, path: &str) -> Result<Reply, ClientError> {
-        let mut request = self.agent.get(self.url(path));
-        if let Some(token) = &self.token {
-            request = request.header("authorization", format!("Bearer {token}"));
+        self.patiently(|| self.authorized(self.agent.get(self.url(path))).call())
+    }
+
+    fn put_of(&self, path: &str, size_bytes: u64) -> ureq::RequestBuilder<WithBody> {
+        let request = self.agent.put(self.url(path));
+        self.authorized(request)
+            .header("content-type", "application/octet-stream")
+            .header("content-length", size_bytes.to_string())
+    }
+
+    /// What was read once cannot be sent again.
+    fn send_once<T: DeserializeOwned>(
+        &self,
+        request: ureq::RequestBuilder<WithBody>,
+        reader: &mut dyn Read,
+    ) -> Result<T, ClientError> {
+        let reply = request.send(ureq::SendBody::from_reader(reader)).map_err(|error| self.unreachable(&error))?;
+        self.parse(self.check(reply)?)
+    }
+
+    fn authorized<B>(&self, request: ureq::RequestBuilder<B>) -> ureq::RequestBuilder<B> {
+        match &self.token {
+            Some(token) => request.header("authorization", format!("Bearer {token}")),
+            None => request,
         }
-        let reply = request.call().map_err(|error| self.unreachable(&error))?;
-        self.check(reply)
+    }
+
+    /// Sends a request, and again where the server says that it has too much to do: nothing was recorded then.
+    fn patiently(&self, send: impl Fn() -> Result<Reply, ureq::Error>) -> Result<Reply, ClientError> {
+        for _ in 1..TRIES {
+            let reply = send().map_err(|error| self.unreachable(&error))?;
+            let wait = retry_after(&reply);
+            match (self.check(reply), wait) {
+                (Err(ClientError::Problem(problem)), Some(wait)) if problem.code == "OVERLOADED" => pause(wait),
+                (outcome, _) => return outcome,
+            }
+        }
+        self.check(send().map_err(|error| self.unreachable(&error))?)
     }
 
     fn url(&self, path: &str) -> String {
@@ -293,6 +305,17 @@ impl Client {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "the server says how long: there is nothing here to wait for")]
+fn pause(time: Duration) {
+    std::thread::sleep(time);
+}
+
+/// How long the server asks to wait (RFC 9110, 10.2.3), where somebody would wait for it.
+fn retry_after(reply: &Reply) -> Option<Duration> {
+    let text = reply.headers().get("retry-after")?.to_str().ok()?;
+    text.parse().ok().map(Duration::from_secs).filter(|wait| *wait <= WAIT_MAX)
+}
+
 /// Percent-encodes a query value.
 pub fn query_value(text: &str) -> String {
     text.bytes().fold(String::with_capacity(text.len()), |mut out, byte| {
@@ -302,4 +325,63 @@ pub fn query_value(text: &str) -> String {
         }
         out
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    /// What a client makes of these answers, the last of which is given again and again, and how often it asked.
+    fn ask(answers: &[String]) -> (Result<Vec<u8>, ClientError>, usize) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        std::thread::scope(|scope| {
+            let server = scope.spawn(|| {
+                let mut asked = 0;
+                loop {
+                    let (mut stream, _) = listener.accept().unwrap();
+                    // Whoever asks for nothing ends it.
+                    if stream.read(&mut [0; 4096]).unwrap() == 0 {
+                        return asked;
+                    }
+                    stream.write_all(answers[asked.min(answers.len() - 1)].as_bytes()).unwrap();
+                    asked += 1;
+                }
+            });
+            let outcome = Client::new(&format!("http://{address}"), None).get_bytes("/");
+            drop(TcpStream::connect(address).unwrap());
+            (outcome, server.join().unwrap())
+        })
+    }
+
+    fn answer(status: &str, body: &str) -> String {
+        format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len())
+    }
+
+    fn unavailable(code: &str, retry_after: u64) -> String {
+        let problem = Problem::new(ProblemKind::Unavailable, code, "not now", None);
+        let body = serde_json::to_string(&problem).unwrap();
+        answer(&format!("503 Service Unavailable\r\nretry-after: {retry_after}"), &body)
+    }
+
+    #[test]
+    fn a_server_with_too_much_to_do_is_asked_again() {
+        let busy = unavailable("OVERLOADED", 0);
+        let (outcome, asked) = ask(&[busy.clone(), busy.clone(), answer("200 OK", "done")]);
+        assert_eq!((outcome.unwrap(), asked), (b"done".to_vec(), 3));
+        let (outcome, asked) = ask(&[busy]);
+        assert_eq!((outcome.unwrap_err().code(), asked), ("OVERLOADED", TRIES));
+    }
+
+    #[test]
+    fn what_would_take_long_or_change_nothing_is_not_asked_again() {
+        let long = unavailable("OVERLOADED", WAIT_MAX.as_secs() + 1);
+        let (outcome, asked) = ask(&[long]);
+        assert_eq!((outcome.unwrap_err().code(), asked), ("OVERLOADED", 1));
+        let (outcome, asked) = ask(&[unavailable("STORE_FAILED", 0)]);
+        assert_eq!((outcome.unwrap_err().code(), asked), ("STORE_FAILED", 1));
+    }
 }

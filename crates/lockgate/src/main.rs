@@ -7,6 +7,7 @@ mod failure;
 mod hashed_read;
 mod home;
 mod keyring;
+mod receipts;
 mod serve;
 mod server_clock;
 mod terminal;

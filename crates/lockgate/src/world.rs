@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
-use lockgate_api::wire::{Challenge, ChallengeRequest, Logged, ServerInfo, SessionReply, SessionRequest};
+use lockgate_api::wire::{Challenge, ChallengeRequest, ServerInfo, SessionReply, SessionRequest};
 use lockgate_api::{Client, Exit};
 use lockgate_engine::clock::{Clock, Entropy, EntropyError};
 use lockgate_engine::session::{ChallengeDocument, NAMESPACE};
@@ -14,7 +14,6 @@ use lockgate_sign::ssh_signer::SshSigner;
 use serde::{Deserialize, Serialize};
 
 use crate::cli::Global;
-use crate::commands::seen::remember;
 use crate::failure::Failure;
 use crate::home::{Context, Home, read_file, write_file};
 use crate::keyring::{Keyring, known_names, sign};
@@ -328,34 +327,6 @@ impl World {
                 format!("the server speaks for the ledger `{ledger}`, which is not the pinned one"),
             )
             .hint("name the right server with --server, or use another --home for another ledger")),
-        }
-    }
-
-    /// Keeps the checkpoint of an acknowledged write as the newest state of the ledger that this machine has seen: a
-    /// server that answers with less afterwards has lost what it acknowledged. Where nothing is pinned, nothing is kept.
-    ///
-    /// What was written stays written, so that a network which fails here is told and is no failure.
-    ///
-    /// # Errors
-    /// When the checkpoint is not signed by the pinned log key, or contradicts what was seen before.
-    pub fn keep_receipt(&self, logged: Option<&Logged>) -> Result<(), Failure> {
-        let Some(logged) = logged.filter(|_| self.home.trust().exists()) else { return Ok(()) };
-        let trust = self.trust(None)?;
-        let (signed, _) = match trust.open_checkpoint(logged.checkpoint.as_bytes()) {
-            Err(error) if error.code == "WITNESS_QUORUM" => {
-                self.terminal.say(format!("note: the checkpoint of the reply is not kept: {error}"));
-                return Ok(());
-            }
-            opened => opened?,
-        };
-        // Nobody has to be signed in for it: the write may have ended the session that it was made in.
-        let client = self.client()?;
-        match remember(self, &client, &trust, &signed.checkpoint, &logged.checkpoint) {
-            Err(failure) if failure.exit != Exit::Integrity => {
-                self.terminal.say(format!("note: the checkpoint of the reply is not kept: {}", failure.message));
-                Ok(())
-            }
-            kept => kept,
         }
     }
 

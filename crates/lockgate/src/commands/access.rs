@@ -13,9 +13,9 @@ use lockgate_model::{Digest, EnvName, PersonId, ServiceName, UnixMillis};
 use lockgate_policy::Permission;
 use serde_json::json;
 
-use crate::commands::push::logged_line;
 use crate::failure::{Failure, Outcome};
 use crate::keyring::sign;
+use crate::receipts::logged_line;
 use crate::terminal::table;
 use crate::world::World;
 
@@ -124,7 +124,7 @@ pub fn review(world: &World, wants_signature: bool, yes: bool) -> Outcome {
         by: person,
     };
     let reply: Acknowledged<Changed> = client.post("/v1/access-reviews", &request, Some(&world.random_hex()?))?;
-    world.terminal.show(&reply, || {
+    world.acknowledged(&reply, || {
         format!("the access review {} is logged\n{}", Digest::of(&bytes), logged_line(reply.logged.as_ref()))
     })?;
     Ok(Exit::Done)

@@ -11,12 +11,12 @@ use lockgate_policy::{Decision, GateOutcome, decide};
 
 use crate::cli;
 use crate::commands::comparison::against_running;
-use crate::commands::push::logged_line;
 use crate::commands::review::{open_evidence, take_back};
 use crate::commands::seen::fetch_newest;
 use crate::commands::why::{next, outcome_exit, standing};
 use crate::failure::{Failure, Outcome};
 use crate::keyring::sign;
+use crate::receipts::logged_line;
 use crate::world::World;
 
 /// `lockgate approve`.
@@ -100,11 +100,10 @@ fn consent(world: &World, options: &cli::Approve, verdict: Verdict) -> Outcome {
     let reply: Acknowledged<Approved> =
         client.post(&path, &ApprovalRequest { document, signature }, Some(&world.random_hex()?))?;
     let already = approved_already(&facts, &person, &decision.policy);
-    world.terminal.show(&reply, || {
+    world.acknowledged(&reply, || {
         let told = told(&client, &person, &reply.result, already);
         format!("{told}{}", logged_line(reply.logged.as_ref()))
     })?;
-    world.keep_receipt(reply.logged.as_ref())?;
     match verdict {
         Verdict::Approve => Ok(outcome_exit(&reply.result.status)),
         Verdict::Reject => Ok(Exit::Done),

@@ -15,10 +15,10 @@ use lockgate_model::text::visible;
 use lockgate_model::{Digest, EntryIndex, PersonId, ReleaseName, StreamName};
 
 use crate::cli;
-use crate::commands::push::logged_line;
 use crate::commands::why::outcome_exit;
 use crate::failure::{Failure, Outcome};
 use crate::keyring::sign;
+use crate::receipts::logged_line;
 use crate::terminal::{fields, table};
 use crate::world::World;
 
@@ -130,15 +130,15 @@ fn signed(world: &World, origin: &str, event: &BreakGlassOpened, by: &PersonId, 
 
 fn told(world: &World, reply: &Acknowledged<BreakGlassReply>) -> Outcome {
     let result = &reply.result;
-    world.terminal.show(reply, || {
+    world.acknowledged(reply, || {
         let logged = logged_line(reply.logged.as_ref());
         match (&result.promotion, &result.status) {
             (Some(promotion), Some(status)) => format!(
-                "BREAK-GLASS of entry {}: {promotion} is {status}\n{logged}\n  review      lockgate break-glass review {} --finding ...",
+                "BREAK-GLASS of entry {}: {promotion} is {status}\n{logged}  review      lockgate break-glass review {} --finding ...",
                 result.break_glass, result.break_glass
             ),
             _ => format!(
-                "{} of {} people have signed it\n{logged}\n  sign        lockgate break-glass sign {}",
+                "{} of {} people have signed it\n{logged}  sign        lockgate break-glass sign {}",
                 result.signed, result.needed, result.break_glass
             ),
         }
@@ -227,7 +227,7 @@ fn review(world: &World, break_glass: u64, finding: &str) -> Outcome {
         signature: sign(signer.as_ref(), BREAK_GLASS_NAMESPACE, &document)?,
     };
     let reply: Acknowledged<Changed> = client.post("/v1/break-glass/reviews", &request, Some(&world.random_hex()?))?;
-    world.terminal.show(&reply, || {
+    world.acknowledged(&reply, || {
         format!("the break-glass of entry {break_glass} is reviewed\n{}", logged_line(reply.logged.as_ref()))
     })?;
     Ok(Exit::Done)

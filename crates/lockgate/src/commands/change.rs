@@ -23,9 +23,9 @@ use crate::cli;
 use crate::commands::key_life::print_suspects;
 use crate::commands::policy::invalid;
 use crate::commands::policy_backtest::summary_of;
-use crate::commands::push::logged_line;
 use crate::failure::{Failure, Outcome};
 use crate::keyring::sign as sign_with;
+use crate::receipts::logged_line;
 use crate::terminal::table;
 use crate::world::World;
 
@@ -54,20 +54,14 @@ pub fn change(world: &World, options: &cli::Change) -> Outcome {
 /// Prints the reply to a change of governance: that it is done, or who else has to sign it. Then it is pending.
 ///
 /// # Errors
-/// When standard output is closed.
+/// As [`World::acknowledged`].
 pub fn outcome(world: &World, reply: &Acknowledged<Changed>, done: impl FnOnce() -> String) -> Outcome {
-    let told = told(world, reply, done)?;
-    world.keep_receipt(reply.logged.as_ref())?;
-    Ok(told)
-}
-
-fn told(world: &World, reply: &Acknowledged<Changed>, done: impl FnOnce() -> String) -> Outcome {
     let result = &reply.result;
     let (Some(change), Some(missing)) = (result.change, result.missing) else {
-        world.terminal.show(reply, || format!("{}\n{}", done(), logged_line(reply.logged.as_ref())))?;
+        world.acknowledged(reply, || format!("{}\n{}", done(), logged_line(reply.logged.as_ref())))?;
         return Ok(Exit::Done);
     };
-    world.terminal.show(reply, || {
+    world.acknowledged(reply, || {
         let verb = if result.event == "change.signed" { "signed" } else { "proposed" };
         let more = if missing == 1 { "1 more signature".to_owned() } else { format!("{missing} more signatures") };
         let until = result.expires_at.map(|end| format!(" until {end}")).unwrap_or_default();
@@ -277,7 +271,7 @@ fn reject(world: &World, id: ChangeId, reason: &str) -> Outcome {
     let request = ChangeRejectionRequest { reason: reason.to_owned(), signature };
     let path = format!("/v1/changes/{id}/rejection");
     let reply: Acknowledged<Changed> = client.post(&path, &request, Some(&world.random_hex()?))?;
-    world.terminal.show(&reply, || format!("{id} is rejected\n{}", logged_line(reply.logged.as_ref())))?;
+    world.acknowledged(&reply, || format!("{id} is rejected\n{}", logged_line(reply.logged.as_ref())))?;
     Ok(Exit::Done)
 }
 

@@ -11,9 +11,9 @@ use lockgate_policy::{GateKind, PolicySet};
 
 use crate::cli;
 use crate::commands::policy::invalid;
-use crate::commands::push::logged_line;
 use crate::failure::{Failure, Outcome};
 use crate::keyring::sign;
+use crate::receipts::logged_line;
 use crate::terminal::{fields, table};
 use crate::world::World;
 
@@ -80,9 +80,9 @@ fn add(world: &World, event: DelegationGranted, yes: bool) -> Outcome {
         reason: event.reason,
     };
     let reply: Acknowledged<Changed> = client.post("/v1/delegations", &request, Some(&world.random_hex()?))?;
-    world.terminal.show(&reply, || {
+    world.acknowledged(&reply, || {
         format!(
-            "{} may approve instead of {} until {}\n{}\n  end         lockgate delegate end {} --reason ...",
+            "{} may approve instead of {} until {}\n{}  end         lockgate delegate end {} --reason ...",
             request.to,
             request.from,
             request.expires_at,
@@ -161,7 +161,7 @@ fn end(world: &World, delegation: u64, reason: &str) -> Outcome {
         by,
     };
     let reply: Acknowledged<Changed> = client.post("/v1/delegations/ends", &request, Some(&world.random_hex()?))?;
-    world.terminal.show(&reply, || {
+    world.acknowledged(&reply, || {
         format!("the delegation of entry {delegation} has ended\n{}", logged_line(reply.logged.as_ref()))
     })?;
     Ok(Exit::Done)

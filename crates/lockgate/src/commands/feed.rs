@@ -9,8 +9,8 @@ use lockgate_model::facts::FeedKind;
 use lockgate_model::{Limits, PersonId};
 
 use crate::cli;
-use crate::commands::push::logged_line;
 use crate::failure::{Failure, Outcome};
+use crate::receipts::logged_line;
 use crate::terminal::table;
 use crate::world::World;
 
@@ -40,7 +40,7 @@ fn update(world: &World, kind: FeedKind, path: &Path) -> Outcome {
     let client = world.signed_in_as(&recorder(world)?)?;
     let reply: Acknowledged<FeedReply> = client.put(&format!("/v1/feeds/{kind}"), &mut file, facts.len())?;
     let recorded = &reply.result;
-    world.terminal.show(&reply, || {
+    world.acknowledged(&reply, || {
         let word = if recorded.repeated { "was recorded already" } else { "is recorded" };
         format!(
             "the snapshot of {kind} of {} {word}: {} vulnerabilities\n  digest     {}\n{}",

@@ -9,9 +9,9 @@ use lockgate_model::text::visible;
 use lockgate_model::{Digest, EntryIndex};
 
 use crate::cli;
-use crate::commands::push::logged_line;
 use crate::failure::{Failure, Outcome};
 use crate::keyring::sign;
+use crate::receipts::logged_line;
 use crate::terminal::{fields, table};
 use crate::world::World;
 
@@ -70,9 +70,9 @@ pub fn freeze(world: &World, options: &cli::Freeze) -> Outcome {
         signature: event.signature,
     };
     let reply: Acknowledged<Changed> = client.post("/v1/freezes", &request, Some(&world.random_hex()?))?;
-    world.terminal.show(&reply, || {
+    world.acknowledged(&reply, || {
         format!(
-            "FROZEN by {}: nothing is granted but under break-glass, and grants in use are refused\n{}\n  lift        lockgate unfreeze {} --reason ...",
+            "FROZEN by {}: nothing is granted but under break-glass, and grants in use are refused\n{}  lift        lockgate unfreeze {} --reason ...",
             request.by,
             logged_line(reply.logged.as_ref()),
             reply.result.index
@@ -136,7 +136,7 @@ pub fn unfreeze(world: &World, options: &cli::Unfreeze) -> Outcome {
         signature: sign(signer.as_ref(), FREEZE_NAMESPACE, &document)?,
     };
     let reply: Acknowledged<Changed> = client.post("/v1/freezes/lifts", &request, Some(&world.random_hex()?))?;
-    world.terminal.show(&reply, || {
+    world.acknowledged(&reply, || {
         format!("the freeze of entry {} is lifted\n{}", options.freeze, logged_line(reply.logged.as_ref()))
     })?;
     Ok(Exit::Done)

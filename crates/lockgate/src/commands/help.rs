@@ -159,7 +159,7 @@ pub const REASONS: &[(&str, &str)] = &[
     ),
     (
         "INCLUSION_PROOF",
-        "An entry is not proven to be in the ledger that the checkpoint signs. The bundle was changed, or made up.",
+        "An entry is not proven to be in the ledger that the checkpoint signs. The bundle, or the receipt of a write, was changed or made up. Keep it, and run `lockgate audit` where the data is.",
     ),
     (
         "CHECKPOINT_INVALID",

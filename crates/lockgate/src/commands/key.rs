@@ -12,12 +12,12 @@ use lockgate_sign::ssh::SshPublicKey;
 
 use crate::cli::{self, KeyLimits};
 use crate::commands::expiry::{self, Expiry};
-use crate::commands::push::logged_line;
 use crate::commands::up::{enrolment_bytes, generate, limited_enrolment};
 use crate::commands::{change, key_life, passkey};
 use crate::failure::{Failure, Outcome};
 use crate::home::{read_file, write_file};
 use crate::keyring::sign;
+use crate::receipts::logged_line;
 use crate::terminal::{field, fields, table};
 use crate::world::World;
 
@@ -286,9 +286,8 @@ pub fn vouch(
 fn hand_in(world: &World, client: &lockgate_api::Client, request: &NewKey, key: &SshPublicKey) -> Outcome {
     let name = &request.person;
     let reply: Acknowledged<Changed> = client.post("/v1/keys", request, Some(&world.random_hex()?))?;
-    world.terminal.show(&reply, || {
+    world.acknowledged(&reply, || {
         format!("{name} has a further key {}\n{}", key.fingerprint(), logged_line(reply.logged.as_ref()))
     })?;
-    world.keep_receipt(reply.logged.as_ref())?;
     Ok(Exit::Done)
 }

@@ -20,9 +20,9 @@ use lockgate_sign::ssh::SshPublicKey;
 use crate::cli::KeyLimits;
 use crate::commands::change::{confirm, outcome};
 use crate::commands::key::{limits_text, person_row, write_json};
-use crate::commands::push::logged_line;
 use crate::failure::{Failure, Outcome};
 use crate::keyring::sign;
+use crate::receipts::logged_line;
 use crate::terminal::{field, fields, table};
 use crate::world::World;
 
@@ -59,14 +59,13 @@ pub fn rotate(world: &World, path: &Path, limits: &KeyLimits) -> Outcome {
     let reply: Acknowledged<Changed> = client.post("/v1/keys/rotations", &request, Some(&world.random_hex()?))?;
     context.keys.insert(by.clone(), world.keyring.entry(Some(path), new.public_key()));
     world.home.write_context(&context)?;
-    world.terminal.show(&reply, || {
+    world.acknowledged(&reply, || {
         format!(
             "{by} signs with {} now; {replaces} has ended\n{}",
             new.public_key().fingerprint(),
             logged_line(reply.logged.as_ref())
         )
     })?;
-    world.keep_receipt(reply.logged.as_ref())?;
     Ok(Exit::Done)
 }
 

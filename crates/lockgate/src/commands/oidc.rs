@@ -91,7 +91,7 @@ pub fn bind(
         subject: account.subject,
     };
     let reply: Acknowledged<Changed> = client.post("/v1/identities", &request, Some(&world.random_hex()?))?;
-    world.terminal.show(&reply, || {
+    world.acknowledged(&reply, || {
         format!(
             "the account {} at {} is bound to {person}; sign in with `lockgate login --oidc`",
             request.subject, request.issuer
@@ -159,7 +159,7 @@ fn unbind(world: &World, issuer: &str, subject: &str, of: Option<&PersonId>, rea
         by,
     };
     let reply: Acknowledged<Changed> = client.post("/v1/identities/ends", &request, Some(&world.random_hex()?))?;
-    world.terminal.show(&reply, || {
+    world.acknowledged(&reply, || {
         format!("the account {} at {} is not bound to {} any more", request.subject, request.issuer, request.person)
     })?;
     Ok(Exit::Done)

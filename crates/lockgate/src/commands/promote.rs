@@ -6,9 +6,9 @@ use lockgate_api::wire::{
 };
 
 use crate::cli;
-use crate::commands::push::logged_line;
 use crate::commands::why::{blocking, outcome_exit};
 use crate::failure::{Failure, Outcome};
+use crate::receipts::logged_line;
 use crate::world::World;
 
 /// `lockgate promote`.
@@ -58,6 +58,7 @@ fn ask(world: &World, options: &cli::Promote, route: &str) -> Outcome {
         text.push_str(&logged_line(reply.logged.as_ref()));
         text
     })?;
+    world.keep_receipt(reply.logged.as_ref())?;
     // Reaching an earlier environment is not what was asked for.
     match last.environment == options.to {
         true => Ok(outcome_exit(&last.status)),
@@ -77,7 +78,7 @@ pub fn withdraw(world: &World, options: &cli::Withdraw) -> Outcome {
     let path = format!("/v1/promotions/{}/withdrawal", options.promotion);
     let reply: Acknowledged<Withdrawn> =
         client.post(&path, &WithdrawRequest { reason: options.reason.clone() }, Some(&world.random_hex()?))?;
-    world.terminal.show(&reply, || {
+    world.acknowledged(&reply, || {
         format!("{} is {}\n{}", reply.result.promotion, reply.result.status, logged_line(reply.logged.as_ref()))
     })?;
     Ok(Exit::Done)

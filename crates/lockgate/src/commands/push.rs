@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use lockgate_api::wire::{
-    Acknowledged, ArtifactRef, AttestRequest, Attested, Body, EvidenceBody, EvidenceRow, EvidenceSignature, Logged,
+    Acknowledged, ArtifactRef, AttestRequest, Attested, Body, EvidenceBody, EvidenceRow, EvidenceSignature,
     PublishRequest, Published, SourceRef,
 };
 use lockgate_api::{Client, ClientError, Exit};
@@ -26,6 +26,7 @@ use crate::commands::verify::hash_file;
 use crate::failure::{Failure, Outcome};
 use crate::hashed_read::HashedRead;
 use crate::home::read_file;
+use crate::receipts::logged_line;
 use crate::terminal::table;
 use crate::world::World;
 
@@ -61,7 +62,7 @@ pub fn push(world: &World, options: &cli::Push) -> Outcome {
         .post("/v1/releases", &request, Some(&world.random_hex()?))
         .map_err(|error| naming_file(error, &files, &request.evidence))?;
     let published = &reply.result;
-    world.terminal.show(&reply, || {
+    world.acknowledged(&reply, || {
         let word = if published.repeated { "was published already, the same" } else { "is published" };
         let mut text = format!("{} {word}\n", published.release);
         for artifact in &request.artifacts {
@@ -94,7 +95,7 @@ pub fn attest(world: &World, options: &cli::Attest) -> Outcome {
     let reply: Acknowledged<Attested> = client
         .post("/v1/evidence", &request, Some(&world.random_hex()?))
         .map_err(|error| naming_file(error, &files, &request.evidence))?;
-    world.terminal.show(&reply, || {
+    world.acknowledged(&reply, || {
         format!(
             "evidence for {}\n{}{}",
             reply.result.release,
@@ -157,21 +158,6 @@ fn say_unread(world: &World, rows: &[EvidenceRow]) {
              next  docs/evidence.md lists the types that are, which are compared exactly",
             row.digest
         ));
-    }
-}
-
-/// The proof in one line.
-pub fn logged_line(logged: Option<&Logged>) -> String {
-    match logged {
-        Some(logged) => {
-            let size = logged.checkpoint.lines().nth(1).unwrap_or("?");
-            format!(
-                "  logged     entry {} of {size}, with {} proof hashes and a signed checkpoint\n",
-                logged.index,
-                logged.proof.len()
-            )
-        }
-        None => "  logged     nothing new\n".to_owned(),
     }
 }
 

@@ -12,9 +12,9 @@ use lockgate_model::text::visible;
 use lockgate_model::{Digest, PersonId};
 
 use crate::cli;
-use crate::commands::push::logged_line;
 use crate::failure::{Failure, Outcome};
 use crate::keyring::sign;
+use crate::receipts::logged_line;
 use crate::terminal::printable;
 use crate::world::World;
 
@@ -112,7 +112,7 @@ pub fn take_back(
     };
     let path = format!("/v1/promotions/{}/approvals/withdrawal", options.promotion);
     let reply: Acknowledged<TakenBack> = client.post(&path, &request, Some(&world.random_hex()?))?;
-    world.terminal.show(&reply, || {
+    world.acknowledged(&reply, || {
         format!(
             "{person} took back the approval of {}: it is {}\n{}",
             reply.result.promotion,

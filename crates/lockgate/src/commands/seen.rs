@@ -94,8 +94,8 @@ pub fn remember(
 /// Checks that one tree grew from the other: both grew into the server's newest.
 ///
 /// # Errors
-/// `EQUIVOCATION` for what is signed or proven wrongly, `ROLLBACK_DETECTED` where the server's newest is older than one
-/// of them. A network or a server that fails contradicts nothing, and keeps its own failure.
+/// `EQUIVOCATION` for what is signed or proven wrongly, `ROLLBACK_DETECTED` where the server's newest is older than the
+/// newer of them. A network or a server that fails contradicts nothing, and keeps its own failure.
 fn grew(world: &World, client: &Client, trust: &TrustFile, old: &Checkpoint, new: &Checkpoint) -> Result<(), Failure> {
     let alarm = |message: String| equivocation(world, &old.origin, message);
     for one in [old, new] {
@@ -103,8 +103,9 @@ fn grew(world: &World, client: &Client, trust: &TrustFile, old: &Checkpoint, new
         let (signed, _) =
             trust.open_checkpoint(reply.checkpoint.as_bytes()).map_err(|error| alarm(error.to_string()))?;
         let newest = signed.checkpoint;
-        if newest.size < one.size {
-            return Err(rolled_back(world, one, newest.size));
+        // Asked after both were seen.
+        if newest.size < new.size {
+            return Err(rolled_back(world, new, newest.size));
         }
         let path = reply
             .proof

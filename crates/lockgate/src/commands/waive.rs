@@ -11,10 +11,10 @@ use lockgate_model::text::visible;
 use lockgate_model::{Digest, EntryIndex, Limits, UnixMillis, json};
 
 use crate::cli;
-use crate::commands::push::logged_line;
 use crate::failure::{Failure, Outcome};
 use crate::home::{read_file, write_file};
 use crate::keyring::sign;
+use crate::receipts::logged_line;
 use crate::terminal::{field, fields, table};
 use crate::world::World;
 
@@ -86,7 +86,7 @@ fn request(world: &World, asked: WaiverRequested, file: Option<&Path>) -> Outcom
     // It is recorded, whatever becomes of this question.
     let rows: Vec<WaiverRow> = client.get("/v1/waivers").unwrap_or_default();
     let void = rows.into_iter().find(|row| row.request == Some(reply.result.index)).and_then(|row| row.void);
-    world.terminal.show(&reply, || {
+    world.acknowledged(&reply, || {
         format!(
             "entry {0} asks to waive {1} until {2}\n{3}{4}  next       another person runs `lockgate waive grant {0}`",
             reply.result.index,
@@ -221,7 +221,7 @@ fn grant(world: &World, request: &str, yes: bool) -> Outcome {
         ..handed_over(&asked)
     };
     let reply: Acknowledged<Changed> = client.post("/v1/waivers", &body, Some(&world.random_hex()?))?;
-    world.terminal.show(&reply, || {
+    world.acknowledged(&reply, || {
         format!(
             "{} is waived until {}\n{}{}  end        lockgate waive revoke {} --reason ...",
             visible(&asked.finding),
@@ -300,9 +300,9 @@ fn revoke(world: &World, waiver: u64, reason: &str) -> Outcome {
         by,
     };
     let reply: Acknowledged<Changed> = client.post("/v1/waivers/ends", &body, Some(&world.random_hex()?))?;
-    world
-        .terminal
-        .show(&reply, || format!("the waiver of entry {waiver} has ended\n{}", logged_line(reply.logged.as_ref())))?;
+    world.acknowledged(&reply, || {
+        format!("the waiver of entry {waiver} has ended\n{}", logged_line(reply.logged.as_ref()))
+    })?;
     Ok(Exit::Done)
 }
 

@@ -217,8 +217,8 @@ fn a_receipt_is_enough_to_notice_a_rollback() {
     lockgate.stop();
     let yesterday = copy(&lockgate, "yesterday");
     lockgate.start(&[]).exits(0);
-    lockgate.run(&["key", "generate", "second"]).exits(0);
-    lockgate.run(&["key", "add", "sam", "--key", "second", "--as", "sam"]).exits(0);
+    lockgate.push("1.4.8", "trivy.json").exits(0);
+    lockgate.push("1.4.9", "trivy.json").exits(0);
     lockgate.stop();
     let data = lockgate.home().join("data");
     fs::remove_dir_all(&data).unwrap();
@@ -226,6 +226,9 @@ fn a_receipt_is_enough_to_notice_a_rollback() {
     fs::remove_file(lockgate.home().join("high-water")).unwrap();
     lockgate.tampered();
     lockgate.start(&[]).exits(0);
+    // By the next write, too: its receipt is of fewer entries than were seen.
+    let ran = lockgate.push("1.4.9", "trivy.json").refused(9, "ROLLBACK_DETECTED");
+    ran.says("shop/web@1.4.9 is published");
     lockgate.run(&["approve", "P-3", "--as", "sam", "--yes"]).refused(9, "ROLLBACK_DETECTED");
 }
 

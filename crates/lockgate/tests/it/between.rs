@@ -1,5 +1,6 @@
 //! Somebody between the command line and its server: earlier answers come again, or none at all.
 
+use std::fs;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,6 +11,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use lockgate_api::{Problem, ProblemKind};
+use lockgate_model::Digest;
 use serde_json::{Value, json};
 
 use crate::instance::{Instance, Ran, artifact_name};
@@ -178,6 +180,15 @@ fn look(lockgate: &Instance) -> Value {
     verified["ledgerSize"].clone()
 }
 
+/// Publishes from another machine: this one gets no receipt.
+fn push_elsewhere(lockgate: &Instance, version: &str) {
+    let (seen, aside) = (lockgate.home().join("checkpoints"), lockgate.file("aside"));
+    fs::rename(&seen, &aside).unwrap();
+    lockgate.push(version, "trivy.json").exits(0);
+    fs::remove_dir_all(&seen).unwrap();
+    fs::rename(&aside, &seen).unwrap();
+}
+
 fn freeze(lockgate: &Instance) {
     let freeze = ["freeze", "--environment", "production", "--reason", "payments are down", "--yes", "--as", "sam"];
     lockgate.run(&freeze).exits(0);
@@ -247,7 +258,7 @@ fn nobody_approves_what_is_older_than_what_they_saw() {
 fn a_network_that_fails_is_no_equivocation() {
     let lockgate = Instance::granted();
     // More than this machine has seen, so that it asks for a proof.
-    lockgate.push("1.4.9", "trivy.json").exits(0);
+    push_elsewhere(&lockgate, "1.4.9");
     let between = Between::new(&lockgate);
     let check = |reply: Vec<u8>, exit: i32, code: &str| {
         between.only_answers(CONSISTENCY, reply);
@@ -268,7 +279,7 @@ fn a_network_that_fails_is_no_equivocation() {
 fn a_proof_that_does_not_hold_is_the_alarm() {
     let lockgate = Instance::granted();
     // More than this machine has seen, so that it asks for a proof.
-    lockgate.push("1.4.9", "trivy.json").exits(0);
+    push_elsewhere(&lockgate, "1.4.9");
     let between = Between::new(&lockgate);
     let newest = String::from_utf8(lockgate.get("/checkpoint", None).body).unwrap();
     let check = |proof: &str, checkpoint: &str| {
@@ -289,12 +300,43 @@ fn a_proof_that_does_not_hold_is_the_alarm() {
 fn an_earlier_proof_says_nothing_of_what_came_later() {
     let lockgate = Instance::granted();
     // More than this machine has seen, so that it asks for a proof.
-    lockgate.push("1.4.9", "trivy.json").exits(0);
+    push_elsewhere(&lockgate, "1.4.9");
     let between = Between::new(&lockgate);
     between.verify(&lockgate).exits(0);
-    lockgate.push("1.5.0", "trivy.json").exits(0);
+    push_elsewhere(&lockgate, "1.5.0");
     between.replays(CONSISTENCY, ALWAYS);
     between.verify(&lockgate).refused(9, "ROLLBACK_DETECTED");
     between.is_honest();
     between.verify(&lockgate).exits(0);
+}
+
+/// A receipt says which entry was acknowledged, and proves it.
+#[test]
+fn an_acknowledgement_that_proves_nothing_is_the_alarm() {
+    let lockgate = Instance::granted();
+    let between = Between::new(&lockgate);
+    let freeze = || lockgate.run(&["freeze", "--reason", "look", "--yes", "--as", "sam", "--server", &between.url]);
+    freeze().exits(0);
+    let honest = {
+        let passed = between.shared.passed.lock().unwrap();
+        let (_, reply) = passed.iter().rev().find(|(target, _)| target == "/v1/freezes").unwrap();
+        let body = reply.windows(4).position(|window| window == b"\r\n\r\n").unwrap() + 4;
+        serde_json::from_slice::<Value>(&reply[body..]).unwrap()
+    };
+    let answers = |logged: &Value| {
+        let body = json!({ "result": honest["result"], "logged": logged }).to_string();
+        between.only_answers("/v1/freezes", reply("200 OK", &body));
+        freeze()
+    };
+    answers(&honest["logged"]).exits(0);
+    let changed = |name: &str, value: Value| {
+        let mut logged = honest["logged"].clone();
+        logged[name] = value;
+        logged
+    };
+    let index = honest["logged"]["index"].as_u64().unwrap();
+    answers(&changed("index", json!(index - 1))).refused(9, "INCLUSION_PROOF").says("FROZEN by sam");
+    answers(&changed("leaf", json!(Digest::of(b"another").to_string()))).refused(9, "INCLUSION_PROOF");
+    answers(&changed("proof", json!(["bm8="]))).refused(9, "INCLUSION_PROOF");
+    answers(&changed("checkpoint", json!("not a checkpoint"))).refused(2, "LOG_KEY_UNKNOWN");
 }

@@ -74,5 +74,6 @@ fn send(world: &World, bytes: Vec<u8>) -> Result<u64, Failure> {
     let client = world.signed_in_as(&recorder(world)?)?;
     let key = world.random_hex()?;
     let reply: Acknowledged<Changed> = client.post("/v1/drills", &DrillRequest { report }, Some(&key))?;
+    world.keep_receipt(reply.logged.as_ref())?;
     Ok(reply.result.index)
 }
