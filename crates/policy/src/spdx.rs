@@ -1,8 +1,14 @@
 //! SPDX licence expressions (SPDX 2.3, annex D): read with a parser of our own, and judged against lists of a policy.
+//!
+//! Ids are compared without regard to case (annex D.2). Which ids there are is said by the lists of SPDX that are built
+//! in, and never by what an expression looks like.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::LazyLock;
 
+use ::spdx::identifiers;
 use serde::{Deserialize, Deserializer};
 
 use crate::wording::shown;
@@ -11,6 +17,31 @@ use crate::wording::shown;
 const EXPRESSION_MAX_BYTES: usize = 8192;
 /// How deep parentheses may stand in each other.
 const DEPTH_MAX: usize = 32;
+/// Deprecated ids and what SPDX says that they stand for, where that is more than an end such as `+` (`obsoletedBy` and
+/// notes of the SPDX licence list).
+const OBSOLETE: &[(&str, &str)] = &[
+    ("BSD-2-Clause-NetBSD", "BSD-2-Clause"),
+    ("GPL-2.0-with-GCC-exception", "GPL-2.0-only WITH GCC-exception-2.0"),
+    ("GPL-2.0-with-autoconf-exception", "GPL-2.0-only WITH Autoconf-exception-2.0"),
+    ("GPL-2.0-with-bison-exception", "GPL-2.0-only WITH Bison-exception-2.2"),
+    ("GPL-2.0-with-classpath-exception", "GPL-2.0-only WITH Classpath-exception-2.0"),
+    ("GPL-2.0-with-font-exception", "GPL-2.0-only WITH Font-exception-2.0"),
+    ("GPL-3.0-with-GCC-exception", "GPL-3.0-only WITH GCC-exception-3.1"),
+    ("GPL-3.0-with-autoconf-exception", "GPL-3.0-only WITH Autoconf-exception-3.0"),
+    ("Nunit", "zlib-acknowledgement"),
+    ("StandardML-NJ", "SMLNJ"),
+    ("bzip2-1.0.5", "bzip2-1.0.6"),
+    ("eCos-2.0", "GPL-2.0-or-later WITH eCos-exception-2.0"),
+    ("wxWindows", "GPL-2.0-or-later WITH WxWindows-exception-3.1"),
+];
+
+static LICENCES: LazyLock<List> = LazyLock::new(|| {
+    let ids = identifiers::LICENSES.iter().map(|licence| licence.name);
+    // There for parsers, and no licence: it says that nobody says.
+    List::new("licence", ids.filter(|id| *id != "NOASSERTION"))
+});
+static EXCEPTIONS: LazyLock<List> =
+    LazyLock::new(|| List::new("exception", identifiers::EXCEPTIONS.iter().map(|exception| exception.name)));
 
 /// A licence expression.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,16 +54,25 @@ pub enum Expression {
     Or(Vec<Expression>),
 }
 
-/// One licence, with an exception to it where there is one.
+/// One licence, with an exception to it where there is one. A deprecated id is the licence that it stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Licence {
-    /// The id, without `+`, `-only` and `-or-later`.
+    /// The id in lower case, without `+`, `-only` and `-or-later`.
     id: String,
     /// Whether any later version may be chosen too.
     or_later: bool,
-    /// What stands after `WITH`.
+    /// What stands after `WITH`, in lower case.
     exception: Option<String>,
+    /// All of it, as written.
     text: String,
+}
+
+/// A list of ids that SPDX keeps, in the version that is built in.
+pub(crate) struct List {
+    /// What one of its ids is called in a sentence.
+    pub(crate) noun: &'static str,
+    /// The ids by their lower case.
+    ids: BTreeMap<String, &'static str>,
 }
 
 /// Why a text is no licence expression.
@@ -63,44 +103,110 @@ impl Expression {
 }
 
 impl Licence {
-    /// Whether this entry of a list stands for `other`.
+    fn new(word: &str, exception: Option<&str>) -> Self {
+        let text = exception.map_or_else(|| word.to_owned(), |exception| format!("{word} WITH {exception}"));
+        let exception = exception.map(str::to_ascii_lowercase);
+        let lower = word.to_ascii_lowercase();
+        let bare = lower.strip_suffix('+').unwrap_or(&lower);
+        let has_plus = bare.len() < lower.len();
+        let obsolete = OBSOLETE.iter().find(|(old, _)| old.eq_ignore_ascii_case(bare));
+        if let Some(meant) = obsolete.and_then(|(_, meant)| meant.parse::<Self>().ok()) {
+            let (or_later, exception) = (has_plus || meant.or_later, exception.or(meant.exception));
+            return Self { id: meant.id, or_later, exception, text };
+        }
+        let ends = ["-or-later", "-only"];
+        let end = ends.into_iter().find(|end| bare.len() > end.len() && bare.ends_with(end)).unwrap_or("");
+        let id = bare.strip_suffix(end).unwrap_or(bare).to_owned();
+        Self { id, or_later: has_plus || end == "-or-later", exception, text }
+    }
+
+    /// Whether this entry of a list of accepted licences stands for `other`.
     ///
     /// An exception only adds permissions, so that an entry without one stands for the licence with any. Where `other`
     /// may be used under later versions, it is enough that the entry stands for one of them.
     pub fn stands_for(&self, other: &Self) -> bool {
-        (self.exception.is_none() || same(&self.exception, &other.exception)) && self.covers(other)
+        self.allows_exception(other) && self.covers_one(other)
+    }
+
+    /// Whether this entry of a list of denied licences stands for `other`: for the version that `other` names. A later
+    /// one that somebody may choose, and need not, does not count.
+    pub fn denies(&self, other: &Self) -> bool {
+        self.allows_exception(other) && self.covers(other)
     }
 
     /// Whether it names the licence with the very exception.
     pub fn names(&self, other: &Self) -> bool {
-        same(&self.exception, &other.exception) && self.covers(other)
+        self.exception == other.exception && self.covers_one(other)
     }
 
-    /// Whether there is a version that both stand for.
-    fn covers(&self, other: &Self) -> bool {
-        if self.id.eq_ignore_ascii_case(&other.id) {
-            return true;
+    /// Whether both are written alike, in whatever case.
+    pub fn is_written_as(&self, other: &Self) -> bool {
+        self.text.eq_ignore_ascii_case(&other.text)
+    }
+
+    /// Whether its id is on no list because somebody made it for documents of their own: `LicenseRef-`, `DocumentRef-`.
+    pub fn is_reference(&self) -> bool {
+        let lower = self.text.to_ascii_lowercase();
+        ["licenseref-", "documentref-"].into_iter().any(|start| lower.starts_with(start))
+    }
+
+    /// The id or else the exception of it that its list does not have, with that list; nothing where SPDX lists both.
+    pub(crate) fn unlisted(&self) -> Option<(&str, &'static List)> {
+        let (id, exception) = match self.text.split_once(" WITH ") {
+            Some((id, exception)) => (id, Some(exception)),
+            None => (self.text.as_str(), None),
+        };
+        if !LICENCES.has(id.strip_suffix('+').unwrap_or(id)) {
+            return Some((id, LazyLock::force(&LICENCES)));
         }
-        let ((family, version), (other_family, other_version)) = (split(&self.id), split(&other.id));
-        let (Some(version), Some(other_version)) = (version, other_version) else { return false };
-        family.eq_ignore_ascii_case(other_family)
-            && (version == other_version
-                || (self.or_later && other_version >= version)
-                || (other.or_later && version >= other_version))
+        let exception = exception.filter(|exception| !EXCEPTIONS.has(exception))?;
+        Some((exception, LazyLock::force(&EXCEPTIONS)))
     }
 
-    /// The exception after `WITH`.
+    /// The exception after `WITH`, in lower case.
     pub fn exception(&self) -> Option<&str> {
         self.exception.as_deref()
     }
+
+    fn allows_exception(&self, other: &Self) -> bool {
+        self.exception.is_none() || self.exception == other.exception
+    }
+
+    /// Whether it stands for the version that `other` names.
+    fn covers(&self, other: &Self) -> bool {
+        let is_covered =
+            |(version, named): (Vec<u32>, Vec<u32>)| named == version || (self.or_later && named > version);
+        self.id == other.id || versions(self, other).is_some_and(is_covered)
+    }
+
+    /// Whether it stands for a version that `other` may be used under.
+    fn covers_one(&self, other: &Self) -> bool {
+        self.covers(other) || (other.or_later && versions(self, other).is_some_and(|(version, named)| version > named))
+    }
 }
 
-fn same(a: &Option<String>, b: &Option<String>) -> bool {
-    match (a, b) {
-        (Some(a), Some(b)) => a.eq_ignore_ascii_case(b),
-        (None, None) => true,
-        _ => false,
+impl List {
+    fn new(noun: &'static str, ids: impl Iterator<Item = &'static str>) -> Self {
+        Self { noun, ids: ids.map(|id| (id.to_ascii_lowercase(), id)).collect() }
     }
+
+    fn has(&self, id: &str) -> bool {
+        self.ids.contains_key(&id.to_ascii_lowercase())
+    }
+
+    /// The ids, as SPDX spells them.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = &'static str> {
+        self.ids.values().copied()
+    }
+}
+
+/// The versions of two licences of one family.
+fn versions(one: &Licence, other: &Licence) -> Option<(Vec<u32>, Vec<u32>)> {
+    let ((family, version), (other_family, other_version)) = (split(&one.id), split(&other.id));
+    if family != other_family {
+        return None;
+    }
+    Some((version?, other_version?))
 }
 
 /// The name before a licence's version, and the version as numbers: `GPL-2.0` is `GPL` and 2, 0.
@@ -120,11 +226,7 @@ fn split(id: &str) -> (&str, Option<Vec<u32>>) {
 
 impl fmt::Display for Licence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)?;
-        match &self.exception {
-            Some(exception) => write!(f, " WITH {exception}"),
-            None => Ok(()),
-        }
+        f.write_str(&self.text)
     }
 }
 
@@ -244,16 +346,11 @@ impl<'a> Parser<'a> {
         let exception = match self.tokens.next_if_eq(&Token::With) {
             None => None,
             Some(_) => match self.tokens.next() {
-                Some(Token::Word(exception)) if !exception.ends_with('+') => Some(exception.to_owned()),
+                Some(Token::Word(exception)) if !exception.ends_with('+') => Some(exception),
                 _ => return Err("an exception is missing after WITH"),
             },
         };
-        let lower = word.to_ascii_lowercase();
-        let ends = ["+", "-or-later", "-only"];
-        let end = ends.into_iter().find(|end| lower.ends_with(end) && lower.len() > end.len()).unwrap_or("");
-        let id = word.get(..word.len().saturating_sub(end.len())).unwrap_or(word).to_owned();
-        let or_later = matches!(end, "+" | "-or-later");
-        Ok(Expression::Licence(Licence { id, or_later, exception, text: word.to_owned() }))
+        Ok(Expression::Licence(Licence::new(word, exception)))
     }
 }
 
@@ -311,6 +408,74 @@ mod tests {
         check(&["GPL-2.0-only WITH Classpath-exception-2.0"], "GPL-2.0-only", false);
         check(&["GPL-2.0-only WITH Classpath-exception-2.0"], "GPL-2.0 WITH classpath-exception-2.0", true);
         check(&["GPL-2.0-only WITH Classpath-exception-2.0"], "GPL-2.0-only WITH LLVM-exception", false);
+    }
+
+    #[test]
+    fn denies_the_version_that_is_named() {
+        let check = |entry: &str, licence: &str, expected: bool| {
+            let (entry, other): (Licence, Licence) = (entry.parse().unwrap(), licence.parse().unwrap());
+            assert_eq!(entry.denies(&other), expected, "{entry} {licence}");
+        };
+        check("GPL-3.0-only", "GPL-3.0-only", true);
+        check("GPL-3.0-only", "GPL-3.0", true);
+        check("GPL-3.0-only", "GPL-3.0+", true);
+        check("GPL-3.0-only", "GPL-3.0-or-later", true);
+        check("GPL-3.0-only", "GPL-3.0-only+", true);
+        check("GPL-3.0-only", "GPL-2.0-or-later", false);
+        check("GPL-3.0-or-later", "GPL-2.0-or-later", false);
+        check("GPL-3.0-or-later", "GPL-2.0-only", false);
+        check("GPL-2.0-only", "GPL-2.0-or-later", true);
+        check("GPL-2.0-only", "GPL-3.0-only", false);
+        check("GPL-2.0-or-later", "GPL-3.0-only", true);
+        check("GPL-2.0-or-later", "GPL-3.0-or-later", true);
+        check("GPL-2.0-only", "GPL-2.0-or-later WITH Classpath-exception-2.0", true);
+        check("GPL-2.0-only WITH Classpath-exception-2.0", "GPL-2.0-only", false);
+    }
+
+    #[test]
+    fn a_deprecated_id_is_the_licence_that_it_stands_for() {
+        let same = |old: &str, meant: &str| {
+            let (old, meant): (Licence, Licence) = (old.parse().unwrap(), meant.parse().unwrap());
+            assert!(old.unlisted().is_none() && meant.unlisted().is_none(), "{old} {meant}");
+            let parts = |licence: &Licence| (licence.id.clone(), licence.or_later, licence.exception.clone());
+            assert_eq!(parts(&old), parts(&meant), "{old} {meant}");
+        };
+        for (old, meant) in OBSOLETE {
+            same(old, meant);
+            same(&old.to_ascii_uppercase(), meant);
+        }
+        same("GPL-2.0", "GPL-2.0-only");
+        same("GPL-2.0+", "GPL-2.0-or-later");
+        same("GPL-2.0-with-GCC-exception+", "GPL-2.0-or-later WITH GCC-exception-2.0");
+        same("eCos-2.0+", "GPL-2.0+ WITH eCos-exception-2.0");
+        for id in LICENCES.ids().filter(|id| id.contains("-with-")) {
+            assert!(OBSOLETE.iter().any(|(old, _)| *old == id), "{id}");
+        }
+        // A decision shows it as it was written.
+        let licence: Licence = "GPL-2.0-with-GCC-exception+".parse().unwrap();
+        assert_eq!(licence.to_string(), "GPL-2.0-with-GCC-exception+");
+    }
+
+    #[test]
+    fn knows_what_spdx_lists() {
+        let check = |licence: &str, expected: Option<(&str, &str)>| {
+            let licence: Licence = licence.parse().unwrap();
+            assert_eq!(licence.unlisted().map(|(name, list)| (name, list.noun)), expected, "{licence}");
+        };
+        check("MIT", None);
+        check("mit", None);
+        check("Apache-2.0+", None);
+        check("gpl-2.0-OR-LATER", None);
+        check("AGPL-3.0", None);
+        check("GPL-2.0-only with classpath-exception-2.0", None);
+        check("GPLv3", Some(("GPLv3", "licence")));
+        check("MIT-only", Some(("MIT-only", "licence")));
+        check("EUPL-1", Some(("EUPL-1", "licence")));
+        check("NOASSERTION", Some(("NOASSERTION", "licence")));
+        check("none+", Some(("none+", "licence")));
+        check("LicenseRef-ours", Some(("LicenseRef-ours", "licence")));
+        check("MIT WITH Foo", Some(("Foo", "exception")));
+        check("GPLv2 WITH Foo", Some(("GPLv2", "licence")));
     }
 
     #[test]

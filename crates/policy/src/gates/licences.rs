@@ -16,9 +16,9 @@ use crate::spdx::{Expression, Licence};
 use crate::trust::EvidenceKind;
 use crate::wording::{counted, few, named, shown};
 
-/// Demands an SBOM about every artifact whose licences are accepted; the newest one counts, and all that were handed in
-/// together with it. What is denied is denied, whatever is allowed, but for a licence that `allow` names with the very
-/// exception that it has.
+/// Demands an SBOM about every artifact whose licences are accepted and known; the newest one counts, and all that were
+/// handed in together with it. What is denied is denied, whatever is allowed, but for a licence that `allow` names with
+/// the very exception that it has.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LicencesGate {
@@ -28,7 +28,7 @@ pub struct LicencesGate {
     /// Which licences are not accepted.
     #[serde(default)]
     pub deny: Vec<Licence>,
-    /// Whether components without a licence, or with one that is no SPDX expression, are let through.
+    /// Whether components are let through whose licence nobody says, or that is no SPDX expression, or not known.
     #[serde(default)]
     pub allow_unknown: bool,
     /// Whose signature the SBOM needs; empty accepts unsigned ones too.
@@ -41,6 +41,13 @@ impl LicencesGate {
         let mut problems = signer_problems(&self.signed_by, EvidenceKind::Sbom, policy);
         if self.allow.is_empty() && self.deny.is_empty() {
             problems.push(Problem::new("demands nothing: name licences in `allow` or `deny`, such as [\"MIT\"]"));
+        }
+        for licence in self.allow.iter().chain(&self.deny).filter(|licence| !licence.is_reference()) {
+            let Some((name, list)) = licence.unlisted() else { continue };
+            let Problem { message, hint } = Problem::unknown(list.noun, name, "the lists of SPDX", list.ids());
+            let elsewhere = || "write an id of https://spdx.org/licenses, or a `LicenseRef-` of your own".to_owned();
+            let hint = Some(hint.unwrap_or_else(elsewhere));
+            problems.push(Problem { message, hint });
         }
         for licence in self.allow.iter().filter(|licence| !self.accepts(licence)) {
             problems.push(Problem::new(format!("`{licence}` is allowed and denied: remove it from one of both")));
@@ -69,6 +76,9 @@ impl LicencesGate {
                     "make it anew with the licence of every component as an SPDX expression",
                     "--sbom sbom.cdx.json",
                 ),
+                Reason::SbomTooSmall => {
+                    self.demand().anew(ctx, "make it anew from what is really shipped", "--sbom sbom.cdx.json")
+                }
                 _ => self.demand().fix(ctx, reason, "--sbom sbom.cdx.json"),
             },
         )
@@ -92,8 +102,14 @@ impl LicencesGate {
     /// Whether one licence is accepted.
     fn accepts(&self, licence: &Licence) -> bool {
         let named = |entry: &Licence| entry.exception().is_some() && entry.names(licence);
-        let stands = |list: &[Licence]| list.iter().any(|entry| entry.stands_for(licence));
-        self.allow.iter().any(named) || (!stands(&self.deny) && (self.allow.is_empty() || stands(&self.allow)))
+        let is_denied = self.deny.iter().any(|entry| entry.denies(licence));
+        let is_allowed = self.allow.is_empty() || self.allow.iter().any(|entry| entry.stands_for(licence));
+        self.allow.iter().any(named) || (!is_denied && is_allowed)
+    }
+
+    /// Whether one licence is known: SPDX lists it, or it is a reference that a list of this gate names exactly.
+    fn knows(&self, licence: &Licence) -> bool {
+        licence.unlisted().is_none() || self.allow.iter().chain(&self.deny).any(|entry| entry.is_written_as(licence))
     }
 
     fn check(&self, ctx: Context<'_>, artifact: &Artifact, waived: &BTreeSet<&str>) -> Result<Covered, Shortfall> {
@@ -101,33 +117,44 @@ impl LicencesGate {
             Claim::Sbom(sbom) => Some(sbom),
             _ => None,
         })?;
+        if let Some((fact, _)) = boms.iter().find(|(_, sbom)| sbom.components == 0) {
+            let text = format!("SBOM with {}", counted(0, "component"));
+            return Err(Shortfall { reason: Reason::SbomTooSmall, text, evidence: vec![fact.evidence] });
+        }
         let evidence: Vec<Digest> = boms.iter().map(|(fact, _)| fact.evidence).collect();
         let mut unknown = boms.iter().fold(0u64, |sum, (_, sbom)| sum.saturating_add(without_licence(sbom)));
         let mut unreadable: Vec<&LicenceUse> = Vec::new();
+        let mut unlisted: Vec<&LicenceUse> = Vec::new();
         let mut denied: Vec<&LicenceUse> = Vec::new();
         let mut excepted = 0u64;
         for found in boms.iter().flat_map(|(_, sbom)| &sbom.licences) {
             let is_waived = waived.contains(found.expression.as_str());
-            match known(&found.expression) {
+            match told(&found.expression) {
                 _ if is_waived => excepted = excepted.saturating_add(found.components),
                 None => {
                     unknown = unknown.saturating_add(found.components);
                     unreadable.push(found);
                 }
-                Some(expression) if expression.is_satisfied_by(&|licence| self.accepts(licence)) => {}
+                Some(expression) if expression.is_satisfied_by(&|one| self.accepts(one) && self.knows(one)) => {}
+                Some(expression) if expression.is_satisfied_by(&|one| self.accepts(one)) => unlisted.push(found),
                 Some(_) => denied.push(found),
             }
         }
-        let objects_to_unknown = unknown > 0 && !self.allow_unknown;
-        let names = named(unreadable.iter().flat_map(|found| &found.names), unknown);
-        let unknown = format!("{} without a licence that can be read{names}", counted(unknown, "component"));
+        let listed = |uses: &[&LicenceUse]| few(uses.iter().map(|found| described(found)), "; ");
+        let mut short = Vec::new();
         if !denied.is_empty() {
-            let listed = few(denied.iter().map(|found| described(found)), "; ");
-            let text = if objects_to_unknown { format!("{listed}; {unknown}") } else { listed };
-            return Err(Shortfall { reason: Reason::LicenceDenied, text, evidence });
+            short.push(listed(&denied));
         }
-        if objects_to_unknown {
-            return Err(Shortfall { reason: Reason::LicenceUnknown, text: unknown, evidence });
+        if !self.allow_unknown && !unlisted.is_empty() {
+            short.push(format!("{}, which SPDX does not list", listed(&unlisted)));
+        }
+        if !self.allow_unknown && unknown > 0 {
+            let names = named(unreadable.iter().flat_map(|found| &found.names), unknown);
+            short.push(format!("{} without a licence that can be read{names}", counted(unknown, "component")));
+        }
+        if !short.is_empty() {
+            let reason = if denied.is_empty() { Reason::LicenceUnknown } else { Reason::LicenceDenied };
+            return Err(Shortfall { reason, text: short.join("; "), evidence });
         }
         let total = |count: fn(&Sbom) -> u64| boms.iter().fold(0u64, |sum, (_, sbom)| sum.saturating_add(count(sbom)));
         let licences = total(|sbom| u64::try_from(sbom.licences.len()).unwrap_or(u64::MAX));
@@ -147,7 +174,7 @@ fn without_licence(sbom: &Sbom) -> u64 {
 }
 
 /// The expression, unless it says nothing (`NOASSERTION`, `NONE`) or cannot be read.
-fn known(text: &str) -> Option<Expression> {
+fn told(text: &str) -> Option<Expression> {
     match text {
         "NOASSERTION" | "NONE" => None,
         text => text.parse().ok(),
@@ -164,6 +191,7 @@ fn described(found: &LicenceUse) -> String {
 mod tests {
     use super::*;
     use crate::decision::GateOutcome::{Fail, Pass, Waived};
+    use crate::decision::{GateOutcome, GateResult};
     use crate::sample::{check, evidence, on_behalf, sbom, waiver};
     use lockgate_model::facts::Facts;
 
@@ -177,17 +205,14 @@ mod tests {
         Sbom { components: licences.len() as u64, without_licence: Some(0), licences, ..sbom() }
     }
 
+    fn row(fields: &str, claim: Sbom, outcome: GateOutcome, reason: Reason) -> GateResult {
+        let gate = format!("kind = \"licences\"\n{fields}\n");
+        let facts = vec![evidence(1, on_behalf("robot"), Claim::Sbom(claim))];
+        check(&gate, |_, known| known.evidence = facts, outcome, reason)
+    }
+
     #[test]
     fn accepts_what_the_lists_say() {
-        let row = |fields: &str, claim: Sbom, outcome, reason| {
-            let gate = format!("kind = \"licences\"\n{fields}\n");
-            check(
-                &gate,
-                |_, facts| facts.evidence = vec![evidence(1, on_behalf("robot"), Claim::Sbom(claim))],
-                outcome,
-                reason,
-            )
-        };
         let allow = "allow = [\"MIT\", \"Apache-2.0\", \"GPL-2.0-only WITH Classpath-exception-2.0\"]";
         let both = "allow = [\"GPL-2.0-only WITH Classpath-exception-2.0\", \"MIT\"]\ndeny = [\"GPL-2.0-only\"]";
         let deny = "deny = [\"GPL-3.0-or-later\", \"AGPL-3.0-only\"]";
@@ -219,6 +244,88 @@ mod tests {
         assert_eq!(result.found, format!("app.tar.gz: {told}"));
         row(deny, Sbom { without_licence: None, components: 2, ..licences(&["MIT"]) }, Fail, Reason::LicenceUnknown);
         check(&format!("kind = \"licences\"\n{deny}\n"), |_, _| {}, Fail, Reason::SbomMissing);
+    }
+
+    #[test]
+    fn what_spdx_does_not_list_is_unknown() {
+        let deny = "deny = [\"GPL-3.0-only\", \"AGPL-3.0-or-later\", \"LicenseRef-theirs\"]";
+        let lenient = &format!("{deny}\nallow_unknown = true");
+        let unknown = [
+            "GPLv3",
+            "AGPLv3",
+            "UNLICENSED",
+            "(NOASSERTION)",
+            "noassertion",
+            "None",
+            "MIT AND NOASSERTION",
+            "MIT AND (none OR GPL-3.0-only)",
+            "GPLv3 OR GPL-3.0-only",
+            "MIT WITH Foo",
+            "MIT-only",
+            "LicenseRef-GNU-Affero-General-Public-License-v3.0",
+            "DocumentRef-a:LicenseRef-theirs",
+        ];
+        for expression in unknown {
+            row(deny, licences(&[expression]), Fail, Reason::LicenceUnknown);
+            row(lenient, licences(&[expression]), Pass, Reason::Satisfied);
+        }
+        let denied = ["gpl-3.0-ONLY", "GPL-3.0+", "AGPL-3.0", "GPL-3.0-with-GCC-exception", "licenseref-theirs"];
+        for expression in denied.into_iter().chain(["GPLv3 AND GPL-3.0-only", "NONE AND GPL-3.0-only"]) {
+            row(deny, licences(&[expression]), Fail, Reason::LicenceDenied);
+            row(lenient, licences(&[expression]), Fail, Reason::LicenceDenied);
+        }
+        for expression in ["mit", "MIT OR GPLv3", "MIT OR NOASSERTION", "MIT OR LicenseRef-theirs", "Apache-2.0+"] {
+            row(deny, licences(&[expression]), Pass, Reason::Satisfied);
+        }
+        let result = row(deny, licences(&["GPLv3", "NONE", "MIT"]), Fail, Reason::LicenceUnknown);
+        let told = "GPLv3 of left-pad 1.0.0, which SPDX does not list; 1 component without a licence that can be read \
+                    (left-pad 1.0.0)";
+        assert_eq!(result.found, format!("app.tar.gz: {told}"));
+
+        // What may be unknown still has to be allowed.
+        let allow = "allow = [\"MIT\", \"GPL-3.0-only\", \"LicenseRef-ours\"]";
+        let lenient = &format!("{allow}\nallow_unknown = true");
+        for expression in ["GPLv3", "noassertion", "MIT AND NOASSERTION", "LicenseRef-theirs"] {
+            row(allow, licences(&[expression]), Fail, Reason::LicenceDenied);
+            row(lenient, licences(&[expression]), Fail, Reason::LicenceDenied);
+        }
+        for expression in ["GPL-3", "MIT WITH Foo", "LicenseRef-ours+"] {
+            row(allow, licences(&[expression]), Fail, Reason::LicenceUnknown);
+            row(lenient, licences(&[expression]), Pass, Reason::Satisfied);
+        }
+        row(allow, licences(&["LicenseRef-ours", "GPLv3 OR MIT"]), Pass, Reason::Satisfied);
+    }
+
+    #[test]
+    fn deprecated_ids_and_later_versions_are_denied_by_what_they_mean() {
+        let check = |fields: &str, expression: &str, outcome: GateOutcome| {
+            let reason = if outcome == Pass { Reason::Satisfied } else { Reason::LicenceDenied };
+            row(fields, licences(&[expression]), outcome, reason);
+        };
+        let two = "deny = [\"GPL-2.0-only\"]";
+        check(two, "GPL-2.0-with-GCC-exception", Fail);
+        check(two, "gpl-2.0-with-classpath-exception+", Fail);
+        check(two, "eCos-2.0", Fail);
+        check(two, "GPL-2.0+", Fail);
+        check(two, "GPL-3.0-with-GCC-exception", Pass);
+        let excepted = "allow = [\"GPL-2.0-only WITH Classpath-exception-2.0\"]\ndeny = [\"GPL-2.0-only\"]";
+        check(excepted, "GPL-2.0-with-classpath-exception", Pass);
+        check(excepted, "GPL-2.0-with-GCC-exception", Fail);
+        check("deny = [\"GPL-3.0-only\"]", "GPL-2.0-or-later", Pass);
+        check("deny = [\"GPL-3.0-or-later\"]", "GPL-2.0-or-later", Pass);
+        check("deny = [\"GPL-3.0-only\"]", "GPL-3.0-or-later", Fail);
+        check("allow = [\"GPL-2.0-only\"]\ndeny = [\"GPL-3.0-only\"]", "GPL-2.0-or-later", Pass);
+        check("allow = [\"GPL-2.0-or-later\"]\ndeny = [\"GPL-3.0-only\"]", "GPL-3.0-only", Fail);
+        check("allow = [\"GPL-3.0-only\"]", "GPL-2.0-or-later", Pass);
+    }
+
+    #[test]
+    fn an_empty_sbom_proves_nothing() {
+        for fields in ["deny = [\"GPL-3.0-only\"]", "allow = [\"MIT\"]\nallow_unknown = true"] {
+            let result = row(fields, licences(&[]), Fail, Reason::SbomTooSmall);
+            assert_eq!(result.found, "app.tar.gz: SBOM with 0 components");
+            assert!(result.fix.starts_with("make it anew from what is really shipped, then: "), "{}", result.fix);
+        }
     }
 
     #[test]
@@ -255,10 +362,21 @@ mod tests {
         let refused = |fields: &str, part: &str| {
             let gate = crate::sample::gate(&format!("kind = \"licences\"\n{fields}\n"));
             let errors = PolicySet::from_files(crate::sample::files(&gate)).map(|_| ()).unwrap_err();
-            assert!(errors[0].message.contains(part), "{errors:?}");
+            let hint = errors[0].hint.as_deref().unwrap_or_default();
+            assert!(format!("{}; {hint}", errors[0].message).contains(part), "{errors:?}");
         };
         refused("", "demands nothing");
         refused("allow = [\"MIT\"]\ndeny = [\"mit\"]", "allowed and denied");
         refused("allow = [\"MIT OR Apache-2.0\"]", "one licence an entry");
+        refused(
+            "deny = [\"GPLv3\"]",
+            "no licence `GPLv3` in the lists of SPDX; write an id of https://spdx.org/licenses",
+        );
+        refused("deny = [\"AGPL-3.0-or-latter\"]", "; did you mean `AGPL-3.0-or-later`?");
+        refused("allow = [\"MIT\"]\ndeny = [\"GPL-2.0-ony\"]", "; did you mean `GPL-2.0-only`?");
+        refused("allow = [\"noassertion\"]", "no licence `noassertion`");
+        let exception =
+            "no exception `Classpath-exception` in the lists of SPDX; did you mean `Classpath-exception-2.0`?";
+        refused("allow = [\"GPL-2.0-only WITH Classpath-exception\"]", exception);
     }
 }
