@@ -1,8 +1,9 @@
 //! CycloneDX 1.4 to 1.7 in JSON (ECMA-424): what an artifact contains, and what is said of its vulnerabilities.
 //!
-//! `metadata.component` is what the document is about and is not counted; components are, at any depth. What would
-//! make a count or an identity untrue is refused; what Lockgate does not use (hashes, patches, services) is not looked
-//! at. Vulnerabilities count only as VEX: with an `analysis`, and about something that they name.
+//! `metadata.component` is what the document is about and is not counted; components are, at any depth, those inside it
+//! among them. What would make a count, a licence or an identity untrue is refused; what Lockgate does not use (hashes,
+//! patches, services) is not looked at. Vulnerabilities count only as VEX: with an `analysis`, and about something that
+//! they name.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -55,7 +56,14 @@ static DOCUMENT: Shape = Shape::Fields(&[
         Shape::Fields(&[
             ("timestamp", Shape::Whole),
             ("authors", Shape::Each(&Shape::Fields(&[("name", Shape::Whole), ("email", Shape::Whole)]))),
-            ("component", Shape::Fields(&[("bom-ref", Shape::Whole), ("purl", Shape::Whole)])),
+            (
+                "component",
+                Shape::Fields(&[
+                    ("bom-ref", Shape::Whole),
+                    ("purl", Shape::Whole),
+                    ("components", Shape::Stream("component", &COMPONENT)),
+                ]),
+            ),
         ]),
     ),
     ("components", Shape::Stream("component", &COMPONENT)),
@@ -220,17 +228,23 @@ impl Walk<'_> {
     }
 }
 
-/// The licences of a component, as one expression. Of concluded and declared ones the concluded count.
+/// The licences of a component, as one expression. Of concluded and declared ones the concluded count. Where CycloneDX
+/// has one of two fields, both of them are refused: one would hide the other.
 fn licence_of(component: &Object<'_>) -> Result<Option<String>, EvidenceError> {
     let Some(licences) = component.list_or_null("licenses")? else { return Ok(None) };
     let (mut all, mut concluded) = (Vec::new(), Vec::new());
     for choice in licences.objects() {
         let choice = choice?;
         let (text, acknowledgement) = match choice.object("license")? {
+            Some(_) if choice.text_or_empty("expression")?.is_some() => {
+                return Err(choice.fault("has both a `license` and an `expression`: write one of them"));
+            }
             Some(licence) => {
-                let text = match licence.text_or_empty("id")? {
-                    Some(id) => Some(id.to_owned()),
-                    None => licence.text_or_empty("name")?.map(str::to_owned),
+                let text = match (licence.text_or_empty("id")?, licence.text_or_empty("name")?) {
+                    (Some(_), Some(_)) => {
+                        return Err(licence.fault("has both an `id` and a `name`: write one of them"));
+                    }
+                    (id, name) => id.or(name).map(str::to_owned),
                 };
                 (text, licence.text("acknowledgement")?.map(str::to_owned))
             }
@@ -292,10 +306,11 @@ fn completeness(root: &Object<'_>, walk: &Walk<'_>) -> Result<Completeness, Evid
     })
 }
 
-/// The `bom-ref` of `metadata.component`.
+/// The `bom-ref` of `metadata.component`; its components have been handed out.
 fn subject_ref(root: &Object<'_>) -> Result<Option<String>, EvidenceError> {
     let Some(metadata) = root.object("metadata")? else { return Ok(None) };
     let Some(subject) = metadata.object("component")? else { return Ok(None) };
+    subject.list("components")?;
     Ok(subject.text("bom-ref")?.map(str::to_owned))
 }
 
@@ -330,6 +345,21 @@ mod tests {
         let few = Limits { components_per_sbom: 3, ..Limits::DEFAULT };
         assert_eq!(read(&value, &few).unwrap_err().code, "TOO_MANY_COMPONENTS");
         assert_eq!(claim(&json!({"bomFormat": "CycloneDX", "specVersion": "1.4"})).unwrap().components, 0);
+        // What stands inside the subject is in the artifact.
+        value["metadata"]["component"]["components"] = json!([
+            {"type": "library", "name": "e", "licenses": [{"license": {"id": "GPL-3.0-only"}}], "components": [{"type": "file", "name": "f"}]},
+        ]);
+        let read_claim = claim(&value).unwrap();
+        assert_eq!((read_claim.components, read_claim.licences.len()), (6, 1));
+        let bad = |components: Value| {
+            let mut value = value.clone();
+            value["metadata"]["component"]["components"] = components.clone();
+            assert_eq!(claim(&value), Err("EVIDENCE_MALFORMED"), "{components}");
+        };
+        bad(json!({}));
+        bad(json!(null));
+        bad(json!([{"type": "library"}]));
+        bad(json!([{"type": "file", "name": "e", "bom-ref": "x"}, {"type": "file", "name": "f", "bom-ref": "x"}]));
     }
 
     #[test]
@@ -422,9 +452,18 @@ mod tests {
         assert_eq!(expressions, ["ISC", "MIT AND LicenseRef-Own-licence", "MIT OR ISC"]);
         assert_eq!((claim.without_licence, claim.unpinned, claim.without_version), (Some(1), Some(2), 1));
         assert_eq!(claim.unpinned_names, ["b ^2", "c"]);
-        for bad in [json!("MIT"), json!(["MIT"]), json!([{"license": "MIT"}]), json!([{"license": {"id": 1}}])] {
+        for (bad, at) in [
+            (json!("MIT"), "/components/0/licenses"),
+            (json!(["MIT"]), "/components/0/licenses/0"),
+            (json!([{"license": "MIT"}]), "/components/0/licenses/0/license"),
+            (json!([{"license": {"id": 1}}]), "/components/0/licenses/0/license/id"),
+            (json!([{"license": {"id": "MIT"}, "expression": "GPL-3.0-only"}]), "/components/0/licenses/0"),
+            (json!([{"license": {"id": "MIT", "name": "GPL-3.0-only"}}]), "/components/0/licenses/0/license"),
+        ] {
             let value = with(json!([{"type": "library", "name": "a", "licenses": bad}]));
-            assert_eq!(super::read(&value, &Limits::DEFAULT).unwrap_err().code, "EVIDENCE_MALFORMED", "{bad}");
+            let error = super::read(&value, &Limits::DEFAULT).unwrap_err();
+            assert_eq!(error.code, "EVIDENCE_MALFORMED", "{bad}");
+            assert!(error.message.starts_with(&format!("`{at}` ")), "{bad}: {}", error.message);
         }
     }
 }

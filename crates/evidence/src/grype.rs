@@ -65,11 +65,13 @@ fn finding(found: &Object<'_>) -> Result<Finding, EvidenceError> {
         })?,
     };
     let fixes = fixes(&vulnerability)?;
+    let fix_unknown = fixes.iter().all(String::is_empty) && !says_that_there_is_no_fix(&vulnerability)?;
     let mut finding = Finding {
         id: vulnerability.required_text("id")?.to_owned(),
         package: artifact.required_text("name")?.to_owned(),
         version: artifact.text("version")?.unwrap_or_default().to_owned(),
         fixed: fixes.first().filter(|version| !version.is_empty()).cloned(),
+        fix_unknown,
         severity,
         severity_source: vulnerability.text_or_empty("namespace")?.map(str::to_owned),
         purl: artifact.text_or_empty("purl")?.map(str::to_owned),
@@ -142,6 +144,12 @@ fn fixes(vulnerability: &Object<'_>) -> Result<Vec<String>, EvidenceError> {
     versions.texts().map(|version| Ok(version?.to_owned())).collect()
 }
 
+/// Whether `fix.state` says so; where it is `unknown` or absent, or names no version of a fix, nobody knows.
+fn says_that_there_is_no_fix(vulnerability: &Object<'_>) -> Result<bool, EvidenceError> {
+    let Some(fix) = vulnerability.object("fix")? else { return Ok(false) };
+    Ok(matches!(fix.text("state")?, Some("not-fixed" | "wont-fix")))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -201,6 +209,28 @@ mod tests {
                 ("CVE-2026-0002", Severity::Negligible, None, None),
             ]
         );
+    }
+
+    #[test]
+    fn only_the_states_that_say_so_are_no_fix() {
+        let check = |fix: Value, unknown: bool, unfixed: bool| {
+            let mut value = report();
+            value["matches"][0]["vulnerability"]["fix"] = fix.clone();
+            let read = read(&value, &Limits::DEFAULT).unwrap();
+            let first = &read.findings[0];
+            assert_eq!((first.fix_unknown, first.is_unfixed()), (unknown, unfixed), "{fix}");
+        };
+        check(json!({"versions": ["3.0.2"], "state": "fixed"}), false, false);
+        check(json!({"versions": [], "state": "not-fixed"}), false, true);
+        check(json!({"versions": null, "state": "wont-fix"}), false, true);
+        check(json!({"versions": [], "state": "unknown"}), true, false);
+        check(json!({"versions": ["3.0.2"], "state": ""}), true, false);
+        check(json!({"versions": [], "state": "fixed"}), true, false);
+        check(json!({"versions": [""], "state": "fixed"}), true, false);
+        check(json!({"versions": []}), true, false);
+        let mut without = report();
+        without["matches"][0]["vulnerability"].as_object_mut().unwrap().remove("fix");
+        assert!(read(&without, &Limits::DEFAULT).unwrap().findings[0].fix_unknown);
     }
 
     #[test]

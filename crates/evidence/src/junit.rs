@@ -13,6 +13,8 @@ use crate::xml::{self, Attributes, Elements};
 
 /// The longest run whose duration is believed, in seconds: about 31 years.
 const MAX_SECONDS: f64 = 1e9;
+/// What `status` and `result` of a case that failed say, in any case.
+const FAILURES: [&str; 4] = ["failed", "failure", "fail", "error"];
 
 /// Reads a whole report.
 ///
@@ -44,19 +46,24 @@ struct Marks<'a> {
     class_name: &'a str,
     timestamp: Option<&'a str>,
     seconds: Option<&'a str>,
+    failed: bool,
     not_run: bool,
 }
 
 impl<'a> Marks<'a> {
     fn of(attributes: &'a Attributes<'_>) -> Self {
+        let (status, result) = (attributes.get("status"), attributes.get("result"));
+        // Some writers say that a case failed in a word alone, without an element inside.
+        let is_failure = |word: &str| FAILURES.iter().any(|failure| word.trim().eq_ignore_ascii_case(failure));
+        let failed = status.is_some_and(is_failure) || result.is_some_and(is_failure);
         // GoogleTest has no `skipped` element for cases that it left out.
-        let not_run = matches!(attributes.get("status"), Some("notrun" | "disabled"))
-            || attributes.get("result") == Some("suppressed");
+        let not_run = matches!(status, Some("notrun" | "disabled")) || result == Some("suppressed");
         Self {
             name: attributes.get("name").unwrap_or_default(),
             class_name: attributes.get("classname").unwrap_or_default(),
             timestamp: attributes.get("timestamp"),
             seconds: attributes.get("time"),
+            failed,
             not_run,
         }
     }
@@ -187,7 +194,7 @@ impl Elements for Run<'_> {
                 )));
             }
             (Some(Element::Suite { .. }), "testcase") => {
-                Element::Case(Case { name: marks.case_name(), failed: false, skipped: marks.not_run })
+                Element::Case(Case { name: marks.case_name(), failed: marks.failed, skipped: marks.not_run })
             }
             (Some(_), "testsuites" | "testsuite" | "testcase") => {
                 return Err(EvidenceError::malformed(format!("a `{name}` stands where none belongs")));
@@ -242,6 +249,32 @@ mod tests {
         let many = format!("<testsuite>{}</testsuite>", "<testcase name='a'><failure/></testcase>".repeat(30));
         let tests = read(many.as_bytes(), &Limits::DEFAULT).unwrap();
         assert_eq!((tests.failed, tests.failed_names.len()), (30, 20));
+    }
+
+    #[test]
+    fn a_case_may_fail_in_a_word() {
+        for (attributes, expected) in [
+            ("status='failed'", (0, 1, 0)),
+            ("status='FAILED'", (0, 1, 0)),
+            ("result='failed'", (0, 1, 0)),
+            ("result='Error'", (0, 1, 0)),
+            ("status='run' result='failure'", (0, 1, 0)),
+            ("status='notrun' result='fail'", (0, 1, 0)),
+            ("status='run' result='completed'", (1, 0, 0)),
+            ("status='passed'", (1, 0, 0)),
+            ("status='disabled'", (0, 0, 1)),
+            ("result='suppressed'", (0, 0, 1)),
+        ] {
+            let case = format!("<testsuite><testcase name='a' {attributes}/></testsuite>");
+            assert_eq!(code(&case), Ok(expected), "{attributes}");
+        }
+        // It is one failure, whatever else says so, and nothing excuses it.
+        assert_eq!(
+            code("<testsuite><testcase status='failed'><failure/><skipped/></testcase></testsuite>"),
+            Ok((0, 1, 0))
+        );
+        // A suite's own word is not read: its cases say it.
+        assert_eq!(code("<testsuite status='failed'><testcase name='a'/></testsuite>"), Ok((1, 0, 0)));
     }
 
     #[test]

@@ -23,6 +23,7 @@ static REPORT: Shape = Shape::Fields(&[
     ("published", Shape::Whole),
     ("withdrawn", Shape::Whole),
     ("aliases", Shape::Whole),
+    ("upstream", Shape::Whole),
     ("severity", Shape::Whole),
     ("affected", Shape::Whole),
     ("database_specific", Shape::Fields(&[("severity", Shape::Whole)])),
@@ -48,6 +49,7 @@ static RECORD: Shape = Shape::Fields(&[
     ("published", Shape::Whole),
     ("withdrawn", Shape::Whole),
     ("aliases", Shape::Whole),
+    ("upstream", Shape::Whole),
     ("severity", Shape::Whole),
     ("affected", Shape::Whole),
     ("database_specific", Shape::Fields(&[("severity", Shape::Whole)])),
@@ -109,12 +111,10 @@ fn of_package(object: &Object<'_>) -> Result<Vec<Finding>, EvidenceError> {
         finding.package = name.to_owned();
         finding.version = version.to_owned();
         set_fixes(&mut finding, here.iter().flat_map(|one| &one.fixes));
-        finding.purl = here.iter().find_map(|one| one.purl.clone()).or_else(|| purl_of(ecosystem, name));
-        if let Some(purl) = finding.purl.as_mut().filter(|purl| !version.is_empty() && !purl.contains(['@', '?', '#']))
-        {
-            purl.push('@');
-            purl.push_str(version);
-        }
+        let says_unfixed = !here.is_empty() && here.iter().all(|one| one.says_unfixed);
+        finding.fix_unknown = finding.fixed.is_none() && !says_unfixed;
+        let purl = here.iter().find_map(|one| one.purl.clone()).or_else(|| purl_of(ecosystem, name));
+        finding.purl = purl.map(|purl| of_version(&purl, version));
         findings.push(finding);
     }
     if let Some(groups) = object.list_or_null("groups")? {
@@ -164,11 +164,12 @@ fn of_record(record: &Object<'_>) -> Result<Vec<Finding>, EvidenceError> {
         let mut finding = base.clone();
         finding.package.clone_from(&affected.name);
         set_fixes(&mut finding, affected.fixes.iter());
+        finding.fix_unknown = finding.fixed.is_none() && !affected.says_unfixed;
         finding.purl = affected.purl.clone().or_else(|| purl_of(&affected.ecosystem, &affected.name));
         findings.push(finding);
     }
     match findings.is_empty() {
-        true => Ok(vec![base]),
+        true => Ok(vec![Finding { fix_unknown: true, ..base }]),
         false => Ok(findings),
     }
 }
@@ -179,23 +180,35 @@ fn base_of(record: &Object<'_>) -> Result<Finding, EvidenceError> {
         let message = format!("OSV schema `{}` is not read: write version 1", excerpt(version));
         return Err(EvidenceError::new("REPORT_VERSION", message));
     }
-    let mut aliases = Vec::new();
-    if let Some(list) = record.list_or_null("aliases")? {
+    let mut aliases: Vec<String> = Vec::new();
+    let mut seen: BTreeSet<String> = BTreeSet::new();
+    // What a distribution's advisory is about stands under `upstream`, and is no alias there (OSV schema 1.7).
+    for key in ["aliases", "upstream"] {
+        let Some(list) = record.list_or_null(key)? else { continue };
         for alias in list.texts() {
-            aliases.push(alias?.to_owned());
+            let alias = alias?;
+            if seen.insert(alias.to_owned()) {
+                aliases.push(alias.to_owned());
+            }
         }
     }
-    let cvss = highest_score(record)?;
+    let (cvss, ubuntu) = judgements(record)?;
     let word = match record.object_or_null("database_specific")? {
         Some(specific) => specific.any_text("severity")?.and_then(severity::from_word),
         None => None,
     };
     let scored = cvss.as_ref().map(|cvss| cvss::severity_of(cvss.score_tenths));
+    let (severity, source) = match (word, ubuntu, scored) {
+        (Some(word), _, _) => (word, Some("database")),
+        (None, Some(ubuntu), scored) if scored.is_none_or(|scored| ubuntu >= scored) => (ubuntu, Some("ubuntu")),
+        (None, _, Some(scored)) => (scored, Some("cvss")),
+        (None, _, None) => (Severity::default(), None),
+    };
     Ok(Finding {
         id: record.required_text("id")?.to_owned(),
         aliases,
-        severity: word.or(scored).unwrap_or_default(),
-        severity_source: word.map(|_| "database".to_owned()).or_else(|| scored.map(|_| "cvss".to_owned())),
+        severity,
+        severity_source: source.map(str::to_owned),
         cvss,
         disclosed_at: record.moment_or_zero("published")?,
         pointer: Some(record.pointer()),
@@ -203,16 +216,18 @@ fn base_of(record: &Object<'_>) -> Result<Finding, EvidenceError> {
     })
 }
 
-/// The highest score of the vectors of version 3; OSV records have vectors, and not scores.
-fn highest_score(record: &Object<'_>) -> Result<Option<Cvss>, EvidenceError> {
-    let Some(list) = record.list_or_null("severity")? else { return Ok(None) };
-    let mut highest: Option<Cvss> = None;
+/// The highest score of the vectors of version 3, and the worst of Ubuntu's words; OSV records have no scores.
+fn judgements(record: &Object<'_>) -> Result<(Option<Cvss>, Option<Severity>), EvidenceError> {
+    let (mut highest, mut ubuntu): (Option<Cvss>, Option<Severity>) = (None, None);
+    let Some(list) = record.list_or_null("severity")? else { return Ok((highest, ubuntu)) };
     for item in list.objects() {
         let item = item?;
-        let (kind, vector) = (item.required_text("type")?, item.text("score")?);
-        highest = highest.max(cvss::score(None, vector, Some(kind)));
+        match (item.required_text("type")?, item.text("score")?) {
+            ("Ubuntu", score) => ubuntu = ubuntu.max(score.and_then(severity::from_word)),
+            (kind, vector) => highest = highest.max(cvss::score(None, vector, Some(kind))),
+        }
     }
-    Ok(highest)
+    Ok((highest, ubuntu))
 }
 
 fn set_fixes<'a>(finding: &mut Finding, fixes: impl Iterator<Item = &'a String>) {
@@ -233,8 +248,12 @@ fn set_fixes<'a>(finding: &mut Finding, fixes: impl Iterator<Item = &'a String>)
 struct Affected {
     name: String,
     ecosystem: String,
+    /// Without a version: the one that a record names is that of a fix, and not of what was found.
     purl: Option<String>,
     fixes: Vec<String>,
+    /// Whether its ranges of versions have a start and no end. One that ends with the last affected version has a fix
+    /// that nobody names, and a record without such a range says nothing.
+    says_unfixed: bool,
 }
 
 impl Affected {
@@ -245,6 +264,7 @@ impl Affected {
             let affected = affected?;
             let Some(package) = affected.object_or_null("package")? else { continue };
             let mut fixes = Vec::new();
+            let (mut has_start, mut has_end) = (false, false);
             if let Some(ranges) = affected.list_or_null("ranges")? {
                 for range in ranges.objects() {
                     let range = range?;
@@ -253,15 +273,19 @@ impl Affected {
                         continue;
                     }
                     for event in range.required_list("events")?.objects() {
-                        fixes.extend(event?.text_or_empty("fixed")?.map(str::to_owned));
+                        let event = event?;
+                        fixes.extend(event.text_or_empty("fixed")?.map(str::to_owned));
+                        has_start |= event.value("introduced")?.is_some();
+                        has_end |= event.value("last_affected")?.is_some();
                     }
                 }
             }
             read.push(Self {
                 name: package.required_text("name")?.to_owned(),
                 ecosystem: package.text("ecosystem")?.unwrap_or_default().to_owned(),
-                purl: package.text_or_empty("purl")?.and_then(crate::sbom::purl),
+                purl: package.text_or_empty("purl")?.and_then(crate::sbom::purl).map(|purl| of_version(&purl, "")),
                 fixes,
+                says_unfixed: has_start && !has_end,
             });
         }
         Ok(read)
@@ -291,6 +315,33 @@ fn purl_of(ecosystem: &str, name: &str) -> Option<String> {
         _ => return None,
     };
     Some(format!("pkg:{kind}/{}", name.replace('@', "%40")))
+}
+
+/// The same package URL of this version instead of its own; of none where that is empty.
+fn of_version(purl: &str, version: &str) -> String {
+    let end = purl.find(['?', '#']).unwrap_or(purl.len());
+    let (bare, rest) = purl.split_at(end);
+    let package = match bare.rsplit_once('@') {
+        // The `@` of an npm scope may stand unescaped before the name.
+        Some((package, old)) if !old.contains('/') && !package.ends_with('/') => package,
+        _ => bare,
+    };
+    match version.is_empty() {
+        true => format!("{package}{rest}"),
+        false => format!("{package}@{}{rest}", escaped(version)),
+    }
+}
+
+/// A version as a package URL writes it: all but letters, digits and `.-_~:` percent-encoded.
+fn escaped(version: &str) -> String {
+    let mut text = String::new();
+    for byte in version.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'-' | b'_' | b'~' | b':' => text.push(char::from(byte)),
+            other => text.push_str(&format!("%{other:02X}")),
+        }
+    }
+    text
 }
 
 /// What tells the scanner's output from other documents with `results`.
@@ -360,6 +411,112 @@ mod tests {
         assert_eq!(first.pointer.as_deref(), Some("/results/0/packages/0/vulnerabilities/0"));
         assert_eq!((second.severity, second.fixed.as_deref()), (Severity::Critical, None));
         assert_eq!(second.aliases, ["CVE-2026-2"]);
+    }
+
+    /// The one finding of a document.
+    fn only(document: &Value) -> Finding {
+        let mut findings = read(document, &Limits::DEFAULT).unwrap().findings;
+        assert_eq!(findings.len(), 1, "{findings:?}");
+        findings.remove(0)
+    }
+
+    /// A scan of curl 7.81.0-1ubuntu1.10 with one record in the form of Ubuntu's.
+    fn ubuntu(severity: &Value) -> Value {
+        json!({"results": [{"packages": [{
+            "package": {"name": "curl", "version": "7.81.0-1ubuntu1.10", "ecosystem": "Ubuntu:22.04"},
+            "vulnerabilities": [{
+                "schema_version": "1.7.0", "id": "UBUNTU-CVE-2026-1", "modified": "2026-11-20T10:00:00Z",
+                "aliases": ["USN-1"], "upstream": ["CVE-2026-1", "USN-1"], "severity": severity,
+                "affected": [{
+                    "package": {
+                        "name": "curl", "ecosystem": "Ubuntu:22.04:LTS",
+                        "purl": "pkg:deb/ubuntu/curl@7.81.0-1ubuntu1.14?arch=source&distro=jammy",
+                    },
+                    "ranges": [{"type": "ECOSYSTEM", "events": [{"fixed": "7.81.0-1ubuntu1.14"}]}],
+                }],
+            }],
+        }]}]})
+    }
+
+    #[test]
+    fn the_package_is_the_one_that_was_scanned_and_not_its_fix() {
+        let finding = only(&ubuntu(&json!([])));
+        let purl = "pkg:deb/ubuntu/curl@7.81.0-1ubuntu1.10?arch=source&distro=jammy";
+        assert_eq!((finding.purl.as_deref(), finding.fixed.as_deref()), (Some(purl), Some("7.81.0-1ubuntu1.14")));
+        assert_eq!(finding.aliases, ["USN-1", "CVE-2026-1"]);
+        let record = ubuntu(&json!([]))["results"][0]["packages"][0]["vulnerabilities"][0].clone();
+        for document in [record.clone(), json!({"vulns": [record]})] {
+            let finding = only(&document);
+            assert_eq!(finding.purl.as_deref(), Some("pkg:deb/ubuntu/curl?arch=source&distro=jammy"));
+            assert_eq!(finding.aliases, ["USN-1", "CVE-2026-1"]);
+        }
+        for (purl, version, expected) in [
+            ("pkg:npm/a", "1.0.0", "pkg:npm/a@1.0.0"),
+            ("pkg:npm/a@2.0.0", "1.0.0", "pkg:npm/a@1.0.0"),
+            ("pkg:npm/a@2.0.0", "", "pkg:npm/a"),
+            ("pkg:npm/a@", "", "pkg:npm/a"),
+            ("pkg:npm/@s/a", "1.0.0", "pkg:npm/@s/a@1.0.0"),
+            ("pkg:npm/%40s/a@2#dist", "1.0.0", "pkg:npm/%40s/a@1.0.0#dist"),
+            ("pkg:deb/ubuntu/a?arch=x@1", "1:2~rc1+b-0", "pkg:deb/ubuntu/a@1:2~rc1%2Bb-0?arch=x@1"),
+            ("pkg:golang/x/y", "v0/1?", "pkg:golang/x/y@v0%2F1%3F"),
+        ] {
+            assert_eq!(of_version(purl, version), expected, "{purl} {version}");
+        }
+    }
+
+    #[test]
+    fn a_range_of_versions_without_an_end_says_that_there_is_no_fix() {
+        let check = |affected: Value, unknown: bool, unfixed: bool| {
+            let mut scan = ubuntu(&json!([]));
+            let record = &mut scan["results"][0]["packages"][0]["vulnerabilities"][0];
+            match affected.is_null() {
+                true => drop(record.as_object_mut().unwrap().remove("affected")),
+                false => record["affected"] = affected.clone(),
+            }
+            let record = record.clone();
+            for document in [scan, record] {
+                let finding = only(&document);
+                assert_eq!((finding.fix_unknown, finding.is_unfixed()), (unknown, unfixed), "{affected}");
+            }
+        };
+        let of = |ranges: Value| json!([{"package": {"name": "curl", "ecosystem": "Ubuntu"}, "ranges": ranges}]);
+        let events = |kind: &str, events: Value| json!({"type": kind, "events": events});
+        let open = || events("ECOSYSTEM", json!([{"introduced": "0"}]));
+        let commits = || events("GIT", json!([{"introduced": "0"}, {"fixed": "abcdef"}]));
+        check(of(json!([open()])), false, true);
+        check(of(json!([commits(), open()])), false, true);
+        check(of(json!([events("SEMVER", json!([{"introduced": "0"}, {"fixed": "2"}]))])), false, false);
+        check(of(json!([events("SEMVER", json!([{"introduced": "0"}, {"last_affected": "1"}]))])), true, false);
+        check(of(json!([commits()])), true, false);
+        check(of(json!([])), true, false);
+        check(of(json!(null)), true, false);
+        check(json!([]), true, false);
+        check(json!(null), true, false);
+    }
+
+    #[test]
+    fn words_of_ubuntu_rate_a_finding() {
+        let score = |vector: &str| json!({"type": "CVSS_V3", "score": vector});
+        let high = "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:N/I:N/A:H";
+        let word = |word: &str| json!({"type": "Ubuntu", "score": word});
+        for (severity, expected, source) in [
+            (json!([word("critical")]), Severity::Critical, Some("ubuntu")),
+            (json!([word("medium")]), Severity::Medium, Some("ubuntu")),
+            (json!([word("negligible")]), Severity::Negligible, Some("ubuntu")),
+            (json!([word("untriaged")]), Severity::Unknown, None),
+            // The worst counts.
+            (json!([word("low"), score(high)]), Severity::High, Some("cvss")),
+            (json!([score(high), word("critical")]), Severity::Critical, Some("ubuntu")),
+            (json!([{"type": "Other", "score": "critical"}]), Severity::Unknown, None),
+            (json!([]), Severity::Unknown, None),
+        ] {
+            let finding = only(&ubuntu(&severity));
+            assert_eq!((finding.severity, finding.severity_source.as_deref()), (expected, source), "{severity}");
+        }
+        let mut rated = ubuntu(&json!([word("low")]));
+        rated["results"][0]["packages"][0]["vulnerabilities"][0]["database_specific"] = json!({"severity": "HIGH"});
+        let finding = only(&rated);
+        assert_eq!((finding.severity, finding.severity_source.as_deref()), (Severity::High, Some("database")));
     }
 
     #[test]

@@ -102,6 +102,7 @@ mod tests {
         let subject = |name: Option<&str>| Subject {
             name: name.map(str::to_owned),
             sha256: None,
+            others: vec!["sha512".to_owned()],
             git_commit: None,
             source_refs: Vec::new(),
         };

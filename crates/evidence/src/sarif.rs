@@ -1,13 +1,13 @@
 //! SARIF 2.1.0 (OASIS, errata 01): what analysis found.
 //!
-//! A tool is named only when one of its runs came to an end with a list of results: a run without `results`, or whose
-//! invocation says `executionSuccessful: false`, found nothing because it did not look.
+//! A tool is named only when each of its runs came to an end with a list of results: a run without `results`, or whose
+//! invocation says `executionSuccessful: false`, found nothing because it did not look. What it did find counts.
 //!
 //! Logs get large, so results are read one by one, and of each no more is remembered than is needed to give it a level
 //! once the rules are known, which may stand behind it.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use lockgate_model::facts::{AnalysisLevel, AnalysisResult, StaticAnalysis};
 use lockgate_model::{Hasher, Limits};
@@ -81,17 +81,25 @@ pub(crate) fn read<'a>(source: impl Into<Source<'a>>, limits: &Limits) -> Result
     let mut analysis = StaticAnalysis::default();
     let mut counted: Vec<Counted> = Vec::new();
     let mut tools: BTreeMap<usize, String> = BTreeMap::new();
+    let mut unfinished: BTreeSet<String> = BTreeSet::new();
     for (position, run) in runs.objects().enumerate() {
         let run = run?;
-        let Some(tool) = check_run(&run)? else { continue };
+        let (tool, has_results) = check_run(&run)?;
+        if !has_results {
+            unfinished.insert(tool);
+            continue;
+        }
         if let Some(known) = seen.runs.get(&position) {
             known.count(position, &mut analysis, &mut counted);
         }
         if ended_well(&run)? {
             analysis.tools.push(tool.clone());
+        } else {
+            unfinished.insert(tool.clone());
         }
         tools.insert(position, tool);
     }
+    analysis.tools.retain(|tool| !unfinished.contains(tool));
     document.check_items()?;
     counted.sort_unstable();
     analysis.results_left_out =
@@ -101,8 +109,8 @@ pub(crate) fn read<'a>(source: impl Into<Source<'a>>, limits: &Limits) -> Result
     Ok(analysis)
 }
 
-/// Checks a run's own fields. The tool's name, or none for a run without results.
-fn check_run(run: &Object<'_>) -> Result<Option<String>, EvidenceError> {
+/// Checks a run's own fields. The tool's name, and whether there are results.
+fn check_run(run: &Object<'_>) -> Result<(String, bool), EvidenceError> {
     let tool = run.required_object("tool")?;
     let driver = tool.required_object("driver")?;
     let name = driver.required_text("name")?;
@@ -119,10 +127,10 @@ fn check_run(run: &Object<'_>) -> Result<Option<String>, EvidenceError> {
     }
     // Section 3.14.23: absent when the run was for something else, null when it could not start.
     if run.value("results")?.is_none_or(serde_json::Value::is_null) {
-        return Ok(None);
+        return Ok((name.to_owned(), false));
     }
     run.required_list("results")?;
-    Ok(Some(name.to_owned()))
+    Ok((name.to_owned(), true))
 }
 
 /// Whether no invocation says that the tool failed (section 3.20.14).
@@ -480,6 +488,35 @@ mod tests {
         assert!(read(&value, &Limits::DEFAULT).unwrap().tools.is_empty());
         value["runs"][0]["externalPropertyFileReferences"] = json!({"results": [{"itemCount": 5}]});
         assert_eq!(read(&value, &Limits::DEFAULT).unwrap_err().code, "EVIDENCE_MALFORMED");
+    }
+
+    #[test]
+    fn a_tool_with_one_run_that_failed_is_not_named() {
+        let run = |tool: &str, more: Value| {
+            let mut run = json!({"tool": {"driver": {"name": tool}}, "results": [{"level": "error"}]});
+            for (key, value) in more.as_object().unwrap() {
+                run[key] = value.clone();
+            }
+            run
+        };
+        let good = |tool: &str| run(tool, json!({}));
+        let failed = |tool: &str| run(tool, json!({"invocations": [{"executionSuccessful": false}]}));
+        let null = |tool: &str| run(tool, json!({"results": null}));
+        let absent = |tool: &str| json!({"tool": {"driver": {"name": tool}}});
+        for (runs, tools, errors) in [
+            (vec![good("a"), good("b")], vec!["a", "b"], 2),
+            (vec![good("a"), good("a")], vec!["a", "a"], 2),
+            // What was found counts, also where the tool did not come to its end.
+            (vec![good("a"), failed("a"), good("b")], vec!["b"], 3),
+            (vec![failed("a"), good("a")], vec![], 2),
+            (vec![good("a"), null("a")], vec![], 1),
+            (vec![absent("a"), good("a"), good("b")], vec!["b"], 2),
+            (vec![good("a"), null("b")], vec!["a"], 1),
+        ] {
+            let read = read(&json!({"version": "2.1.0", "runs": runs}), &Limits::DEFAULT).unwrap();
+            let found: Vec<&str> = read.tools.iter().map(String::as_str).collect();
+            assert_eq!((found, read.errors), (tools, errors), "{runs:?}");
+        }
     }
 
     #[test]

@@ -210,8 +210,13 @@ mod tests {
 
     #[test]
     fn reads_source_provenance_in_either_spelling() {
-        let subject =
-            Subject { name: None, sha256: None, git_commit: Some(COMMIT.to_owned()), source_refs: Vec::new() };
+        let subject = Subject {
+            name: None,
+            sha256: None,
+            others: vec!["gitCommit".to_owned()],
+            git_commit: Some(COMMIT.to_owned()),
+            source_refs: Vec::new(),
+        };
         for value in [
             json!({"repoUri": "https://git.example/a", "actor": "dana", "branch": "refs/heads/main", "createdOn": "2026-11-20T10:00:00Z", "controls": [{"name": "REVIEW_ENFORCED"}]}),
             json!({"repo_uri": "https://git.example/a", "actor": "dana", "branch": "refs/heads/main", "created_on": "2026-11-20T10:00:00Z", "controls": [{"name": "REVIEW_ENFORCED"}]}),

@@ -3,6 +3,8 @@
 //! in-toto attestation framework, `spec/v1/statement.md`, and its predecessor v0.1. The bytes are those that the
 //! DSSE signature covers; they are parsed once, strictly, and never written again.
 
+use std::collections::BTreeSet;
+
 use lockgate_model::{Digest, Limits};
 use serde_json::Value;
 
@@ -12,6 +14,9 @@ use crate::provenance::is_commit;
 
 /// The predicate type of Lockgate's own statement around a report that came without one.
 pub const REPORT_PREDICATE: &str = "https://lockgate.dev/report/v1";
+
+/// How many algorithms of digests are named in a message.
+const ALGORITHMS_NAMED: usize = 5;
 
 /// Which version of the statement format was used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +44,8 @@ pub struct Subject {
     pub name: Option<String>,
     /// What it is, when the maker used SHA-256.
     pub sha256: Option<Digest>,
+    /// The algorithms of its other digests, such as `sha512`; these are never compared.
+    pub others: Vec<String>,
     /// Which commit it is, when it is one: a full lower-case id.
     pub git_commit: Option<String>,
     /// The full refs that the maker names in its annotations (SLSA source track).
@@ -103,6 +110,17 @@ impl Statement {
             |artifact: &Digest| self.subjects.iter().any(|subject| subject.sha256.as_ref() == Some(artifact));
         artifacts.iter().filter(|artifact| is_subject(artifact)).copied().collect()
     }
+
+    /// Why it can be about no artifact at all, where none of its subjects has a SHA-256; npm's provenance is such a one.
+    pub fn without_sha256(&self) -> Option<String> {
+        if self.subjects.iter().any(|subject| subject.sha256.is_some()) {
+            return None;
+        }
+        let others: BTreeSet<&str> =
+            self.subjects.iter().flat_map(|subject| &subject.others).map(String::as_str).collect();
+        let others: Vec<&str> = others.into_iter().take(ALGORITHMS_NAMED).collect();
+        Some(format!("its subjects name no sha256 digest, only {}: Lockgate compares SHA-256", others.join(", ")))
+    }
 }
 
 fn subjects_of(root: &Object<'_>, limits: &Limits) -> Result<Vec<Subject>, EvidenceError> {
@@ -151,8 +169,9 @@ fn subject_of(subject: &Object<'_>) -> Result<Subject, EvidenceError> {
             Err(_) => return Err(fault(&format!("has `{}` as sha256: write 64 lower-case hex digits", excerpt(hex)))),
         },
     };
+    let others = digests.fields().keys().filter(|name| *name != "sha256").map(|name| excerpt(name)).collect();
     let git_commit = digests.any_text("gitCommit")?.filter(|id| is_commit(id)).map(str::to_owned);
-    Ok(Subject { name, sha256, git_commit, source_refs: source_refs_of(subject)? })
+    Ok(Subject { name, sha256, others, git_commit, source_refs: source_refs_of(subject)? })
 }
 
 /// `annotations.sourceRefs` (SLSA 1.2, source requirements); of another shape, it names none.
@@ -188,6 +207,7 @@ mod tests {
         let subject = Subject {
             name: Some("a".to_owned()),
             sha256: Some(Digest::of(b"a")),
+            others: vec!["sha512".to_owned()],
             git_commit: None,
             source_refs: Vec::new(),
         };
@@ -214,6 +234,21 @@ mod tests {
             statement.about(&[ours, Digest::of(b"b"), Digest::of(b"theirs")]),
             [Digest::of(b"b"), Digest::of(b"theirs")]
         );
+    }
+
+    #[test]
+    fn subjects_without_sha256_are_told() {
+        let two = json!([{"digest": {"sha512": "00"}}, {"digest": {"gitCommit": "00", "sha512": "01"}}]);
+        for (subjects, others) in [
+            (json!([{"digest": {"sha512": "00"}}]), Some("sha512")),
+            (two, Some("gitCommit, sha512")),
+            (json!([{"digest": {"sha512": "00", "sha256": hex("a")}}]), None),
+            (json!([{"digest": {"sha512": "00"}}, {"digest": {"sha256": hex("a")}}]), None),
+        ] {
+            let told = parse(&with(subjects.clone())).unwrap().without_sha256();
+            let text = |others| format!("its subjects name no sha256 digest, only {others}: Lockgate compares SHA-256");
+            assert_eq!(told, others.map(text), "{subjects}");
+        }
     }
 
     #[test]

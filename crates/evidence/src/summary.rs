@@ -131,7 +131,8 @@ mod tests {
 
     fn commit() -> Subject {
         let refs = vec!["refs/heads/main".to_owned()];
-        Subject { name: None, sha256: None, git_commit: Some("a".repeat(40)), source_refs: refs }
+        let others = vec!["gitCommit".to_owned()];
+        Subject { name: None, sha256: None, others, git_commit: Some("a".repeat(40)), source_refs: refs }
     }
 
     #[test]

@@ -148,18 +148,21 @@ fn finding(vulnerability: &Object<'_>) -> Result<Finding, EvidenceError> {
     // Several fixed versions stand in one text, separated by commas.
     let fixes = vulnerability.text("FixedVersion")?.unwrap_or_default().split(',').map(str::trim);
     let fixes: Vec<String> = fixes.filter(|fix| !fix.is_empty()).map(str::to_owned).collect();
+    let word = vulnerability.text("Status")?.unwrap_or_default();
     Ok(Finding {
         id: vulnerability.required_text("VulnerabilityID")?.to_owned(),
         package: vulnerability.required_text("PkgName")?.to_owned(),
         version: vulnerability.text("InstalledVersion")?.unwrap_or_default().to_owned(),
         fixed: fixes.first().cloned(),
+        // Without a fixed version there is none, unless the status says otherwise.
+        fix_unknown: fixes.is_empty() && matches!(word, "fixed" | "unknown"),
         fixed_versions: if fixes.len() > 1 { fixes } else { Vec::new() },
         severity,
         severity_source: vulnerability.text_or_empty("SeveritySource")?.map(str::to_owned),
         cvss: highest_score(vulnerability)?,
         disclosed_at: vulnerability.moment_or_zero("PublishedDate")?,
         purl,
-        vex: status(vulnerability.text("Status")?.unwrap_or_default()),
+        vex: status(word),
         pointer: Some(vulnerability.pointer()),
         ..Finding::default()
     })
@@ -273,6 +276,30 @@ mod tests {
         check("3.0.2", Some("3.0.2"), 0);
         check(", 3.0.2", Some("3.0.2"), 0);
         check("3.0.2,3.1.0", Some("3.0.2"), 2);
+    }
+
+    #[test]
+    fn without_a_fixed_version_there_is_none_unless_the_status_says_otherwise() {
+        let check = |fixed: &str, status: Option<&str>, unknown: bool, unfixed: bool| {
+            let mut value = vulnerability();
+            value["FixedVersion"] = json!(fixed);
+            match status {
+                Some(word) => value["Status"] = json!(word),
+                None => drop(value.as_object_mut().unwrap().remove("Status")),
+            }
+            let read = read(&report(value), &Limits::DEFAULT).unwrap();
+            let [only] = read.findings.as_slice() else { panic!("{read:?}") };
+            assert_eq!((only.fix_unknown, only.is_unfixed()), (unknown, unfixed), "{fixed} {status:?}");
+        };
+        for word in ["affected", "will_not_fix", "fix_deferred", "end_of_life", "under_investigation", "not_affected"] {
+            check("", Some(word), false, true);
+            check("3.0.2", Some(word), false, false);
+        }
+        for word in ["fixed", "unknown"] {
+            check("", Some(word), true, false);
+            check("3.0.2", Some(word), false, false);
+        }
+        check("", None, false, true);
     }
 
     #[test]

@@ -8,8 +8,9 @@ use crate::document::Object;
 use crate::error::EvidenceError;
 use crate::{cvss, grype, severity, trivy};
 
-/// Reads an in-toto predicate (`spec/predicates/vulns_02.md`). It names no packages, so the findings have none. Their
-/// pointers lead into the predicate, as those of every statement do.
+/// Reads an in-toto predicate (`spec/predicates/vulns_02.md`). It names no packages, so the findings have none, and no
+/// fixes, so that nobody knows whether there is one. Their pointers lead into the predicate, as those of every
+/// statement do.
 ///
 /// # Errors
 /// `EVIDENCE_MALFORMED`, `EVIDENCE_TIME`, `TOO_MANY_FINDINGS`, `DUPLICATE_KEY`.
@@ -61,49 +62,58 @@ pub(crate) fn cosign(predicate: &Value, limits: &Limits) -> Result<Vulnerabiliti
     Ok(read)
 }
 
+/// One result, with the worst of its severities; what cannot be understood is unknown, and so is a finding without any.
 fn finding(result: &Object<'_>) -> Result<Finding, EvidenceError> {
-    Ok(Finding {
+    let mut finding = Finding {
         id: result.required_text("id")?.to_owned(),
-        severity: worst(result)?,
-        cvss: highest_score(result)?,
+        fix_unknown: true,
         pointer: Some(result.pointer()),
         ..Finding::default()
-    })
-}
-
-/// The highest score of a method whose name says CVSS.
-fn highest_score(result: &Object<'_>) -> Result<Option<Cvss>, EvidenceError> {
-    let Some(list) = result.list("severity")? else { return Ok(None) };
-    let mut highest: Option<Cvss> = None;
+    };
+    let Some(list) = result.list("severity")? else { return Ok(finding) };
+    let mut worst: Option<(Severity, Option<&str>)> = None;
     for item in list.objects() {
         let item = item?;
         let (method, score) = (item.any_text("method")?, item.value("score")?);
-        if method.is_some_and(|method| method.to_ascii_lowercase().contains("cvss")) {
-            let vector = score.and_then(Value::as_str).filter(|text| text.starts_with("CVSS:"));
-            highest = highest.max(cvss::score(score.and_then(cvss::tenths), vector, method));
+        if !matches!(score, None | Some(Value::Number(_) | Value::String(_))) {
+            return Err(item.fault_at("score", "must be a string or a number"));
         }
+        // A probability says how likely it is exploited, and not how bad that is.
+        if method.is_some_and(|method| method.eq_ignore_ascii_case("epss")) {
+            finding.epss_millionths = finding.epss_millionths.max(score.and_then(probability));
+            continue;
+        }
+        let cvss = cvss_of(method, score);
+        let scored = cvss.as_ref().map(|cvss| cvss::severity_of(cvss.score_tenths));
+        let word = score.and_then(Value::as_str).and_then(severity::from_word);
+        // A number of another method may be a score: it is believed where it makes the finding worse.
+        let feared =
+            || score.and_then(cvss::tenths).map(cvss::severity_of).filter(|feared| *feared > Severity::Unknown);
+        let found = scored.or(word).or_else(feared).unwrap_or_default();
+        if worst.is_none_or(|(known, _)| found > known) {
+            worst = Some((found, method));
+        }
+        finding.cvss = finding.cvss.take().max(cvss);
     }
-    Ok(highest)
+    if let Some((severity, method)) = worst {
+        finding.severity = severity;
+        finding.severity_source = method.map(str::to_owned);
+    }
+    Ok(finding)
 }
 
-/// The worst of the severities given; one that cannot be understood is unknown, and so is a finding without any.
-fn worst(result: &Object<'_>) -> Result<Severity, EvidenceError> {
-    let Some(list) = result.list("severity")? else { return Ok(Severity::Unknown) };
-    let mut worst: Option<Severity> = None;
-    for item in list.objects() {
-        let item = item?;
-        let found = match item.value("score")? {
-            None => Severity::Unknown,
-            Some(Value::Number(number)) => number.as_f64().map_or(Severity::Unknown, severity::from_score),
-            Some(Value::String(text)) => match text.trim().parse::<f64>() {
-                Ok(score) => severity::from_score(score),
-                Err(_) => severity::from_word(text).unwrap_or(Severity::Unknown),
-            },
-            Some(_) => return Err(item.fault_at("score", "must be a string or a number")),
-        };
-        worst = worst.max(Some(found));
-    }
-    Ok(worst.unwrap_or(Severity::Unknown))
+/// The score of a number whose method says CVSS, and of a vector of version 3, which says so itself.
+fn cvss_of(method: Option<&str>, score: Option<&Value>) -> Option<Cvss> {
+    let is_cvss = method.is_some_and(|method| method.to_ascii_lowercase().contains("cvss"));
+    let number = score.filter(|_| is_cvss).and_then(cvss::tenths);
+    let vector = score.and_then(Value::as_str).filter(|text| text.trim_start().starts_with("CVSS:"));
+    cvss::score(number, vector, method)
+}
+
+/// A probability from 0 to 1, as a number or a text, in millionths.
+fn probability(score: &Value) -> Option<u32> {
+    let number = score.as_f64().or_else(|| score.as_str()?.trim().parse().ok());
+    number.and_then(cvss::millionths)
 }
 
 /// `trivy` of `pkg:github/aquasecurity/trivy@0.74.0` or `https://github.com/aquasecurity/trivy`.
@@ -126,26 +136,56 @@ mod tests {
 
     #[test]
     fn reads_in_toto_findings() {
-        let check = |severities: Value, expected: Severity| {
+        let check = |severities: Value, expected: Severity, source: Option<&str>| {
             let read = in_toto(&predicate(json!([{"id": "CVE-2026-0001", "severity": severities}])), &Limits::DEFAULT)
                 .unwrap();
-            assert_eq!(read.findings[0].severity, expected, "{severities}");
+            let finding = &read.findings[0];
+            assert_eq!((finding.severity, finding.severity_source.as_deref()), (expected, source), "{severities}");
+            assert!(finding.fix_unknown && !finding.is_unfixed(), "{severities}");
             assert_eq!((read.scanner.as_str(), read.scanner_version.as_deref()), ("trivy", Some("0.74.0")));
             assert!(read.scanned_at.is_some());
         };
-        check(json!([{"method": "nvd", "score": "medium"}]), Severity::Medium);
-        check(json!([{"method": "cvss_score", "score": "5.2"}, {"method": "nvd", "score": "high"}]), Severity::High);
-        check(json!([{"method": "cvss_score", "score": 9.8}]), Severity::Critical);
-        check(
-            json!([{"method": "cvss", "score": "CVSS:3.1/AV:N/AC:L"}, {"method": "nvd", "score": "low"}]),
-            Severity::Unknown,
-        );
-        check(json!([]), Severity::Unknown);
-        check(json!([{"method": "nvd"}]), Severity::Unknown);
-        let scored = json!([{"id": "CVE-2026-0001", "severity": [{"method": "cvss_score", "score": "5.2"}]}]);
-        let read = in_toto(&predicate(scored), &Limits::DEFAULT).unwrap();
-        assert_eq!(read.findings[0].cvss.as_ref().map(|cvss| cvss.score_tenths), Some(52));
-        assert_eq!(read.findings[0].pointer.as_deref(), Some("/scanner/result/0"));
+        let vector = "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H";
+        check(json!([{"method": "nvd", "score": "medium"}]), Severity::Medium, Some("nvd"));
+        let both = json!([{"method": "cvss_score", "score": "5.2"}, {"method": "nvd", "score": "high"}]);
+        check(both, Severity::High, Some("nvd"));
+        check(json!([{"method": "cvss_score", "score": 9.8}]), Severity::Critical, Some("cvss_score"));
+        check(json!([{"method": "CVSS_V3", "score": "9.8"}]), Severity::Critical, Some("CVSS_V3"));
+        check(json!([{"method": "CVSSv3.1", "score": vector}]), Severity::Critical, Some("CVSSv3.1"));
+        check(json!([{"method": "nvd", "score": vector}]), Severity::Critical, Some("nvd"));
+        let lower = json!([{"method": "nvd", "score": "low"}, {"method": "cvss", "score": vector}]);
+        check(lower, Severity::Critical, Some("cvss"));
+        check(json!([{"method": "nvd", "score": 9.8}]), Severity::Critical, Some("nvd"));
+        // A vector that is not rated, and a small number that may be anything, say nothing.
+        let cut = json!([{"method": "cvss", "score": "CVSS:3.1/AV:N/AC:L"}, {"method": "nvd", "score": "low"}]);
+        check(cut, Severity::Unknown, Some("cvss"));
+        check(json!([{"method": "priority", "score": 2}]), Severity::Unknown, Some("priority"));
+        check(json!([{"score": "2.5"}]), Severity::Unknown, None);
+        check(json!([{"method": "cvss", "score": 10.1}]), Severity::Unknown, Some("cvss"));
+        check(json!([{"method": "epss", "score": "0.97"}]), Severity::Unknown, None);
+        let likely = json!([{"method": "EPSS", "score": 0.97}, {"method": "nvd", "score": "low"}]);
+        check(likely, Severity::Low, Some("nvd"));
+        check(json!([]), Severity::Unknown, None);
+        check(json!([{"method": "nvd"}]), Severity::Unknown, Some("nvd"));
+    }
+
+    #[test]
+    fn scores_and_probabilities_are_told() {
+        let check = |severities: Value, tenths: Option<u8>, epss: Option<u32>| {
+            let result = json!([{"id": "CVE-2026-0001", "severity": severities}]);
+            let read = in_toto(&predicate(result), &Limits::DEFAULT).unwrap();
+            let finding = &read.findings[0];
+            let found = finding.cvss.as_ref().map(|cvss| cvss.score_tenths);
+            assert_eq!((found, finding.epss_millionths), (tenths, epss), "{severities}");
+            assert_eq!(finding.pointer.as_deref(), Some("/scanner/result/0"));
+        };
+        check(json!([{"method": "cvss_score", "score": "5.2"}]), Some(52), None);
+        check(json!([{"method": "cvss", "score": "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:N/I:N/A:H"}]), Some(75), None);
+        check(json!([{"method": "cvss", "score": 7}, {"method": "cvss", "score": 4}]), Some(70), None);
+        check(json!([{"method": "nvd", "score": 9.8}]), None, None);
+        check(json!([{"method": "epss", "score": 0.97}, {"method": "Epss", "score": "0.00043"}]), None, Some(970_000));
+        check(json!([{"method": "epss", "score": 97}]), None, None);
+        check(json!([{"method": "epss"}]), None, None);
     }
 
     #[test]
@@ -160,6 +200,7 @@ mod tests {
         check("/scanner/result/0", json!("CVE-2026-0001"), "EVIDENCE_MALFORMED");
         check("/scanner/result/0/id", json!(""), "EVIDENCE_MALFORMED");
         check("/scanner/result/0/severity", json!("high"), "EVIDENCE_MALFORMED");
+        check("/scanner/result/0/severity", json!([{"method": "epss", "score": true}]), "EVIDENCE_MALFORMED");
         check("/metadata", json!({}), "EVIDENCE_MALFORMED");
         check("/metadata/scanFinishedOn", json!("2026-11-20T09:00:00Z"), "EVIDENCE_TIME");
         check("/metadata/scanFinishedOn", json!("2026-11-20"), "EVIDENCE_TIME");

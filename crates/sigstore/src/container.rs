@@ -56,7 +56,9 @@ pub fn split(bytes: &[u8], limits: &Limits) -> Result<Vec<Item>, Refusal> {
         }
         let value = json::read(document, limits, Numbers::Any).map_err(|error| malformed(error.message))?;
         match take_apart(&value, &mut items, DEPTH) {
-            Err(refusal) if value.get("Base64Signature").is_some() => unread = unread.or(Some(refusal)),
+            Err(refusal) if value.get("Base64Signature").is_some() || is_manifest(&value) => {
+                unread = unread.or(Some(refusal));
+            }
             taken => taken?,
         }
     }
@@ -74,7 +76,7 @@ pub fn split(bytes: &[u8], limits: &Limits) -> Result<Vec<Item>, Refusal> {
 /// no container, so that it is handed in unchanged and refused where it is read.
 ///
 /// # Errors
-/// As [`split`] for a container that holds something else.
+/// As [`split`] for a container that holds something else, and for a file that says where a signature is and holds none.
 pub fn pieces(bytes: &[u8], limits: &Limits) -> Result<Option<Vec<Vec<u8>>>, Refusal> {
     let whole = json::read(bytes, limits, Numbers::Any);
     let single = |value: &Value| Bundle::announces(value) || value.get("payloadType").is_some();
@@ -83,6 +85,7 @@ pub fn pieces(bytes: &[u8], limits: &Limits) -> Result<Option<Vec<Vec<u8>>>, Ref
     }
     let items = match split(bytes, limits) {
         Ok(items) => items,
+        Err(refusal) if whole.as_ref().is_ok_and(points_elsewhere) => return Err(refusal),
         // No container: the reader of what it is says best what is wrong with it.
         Err(_) if whole.is_ok() || !is_lines(bytes, limits) => return Ok(None),
         Err(refusal) => return Err(refusal),
@@ -91,6 +94,20 @@ pub fn pieces(bytes: &[u8], limits: &Limits) -> Result<Option<Vec<Vec<u8>>>, Ref
         Item::Bundle(bytes) | Item::Envelope(bytes) | Item::Image(bytes, _) => bytes,
     };
     Ok(Some(items.into_iter().map(bytes).collect()))
+}
+
+/// Whether a document tells where a signature is to be had: GitHub's answer with an address, or an image's manifest.
+fn points_elsewhere(value: &Value) -> bool {
+    let listed = value.get("attestations").and_then(Value::as_array);
+    let mut all = listed.into_iter().flatten().chain([value]);
+    all.any(|one| one.get("bundle_url").is_some()) || is_manifest(value)
+}
+
+/// Whether it is the manifest of an image, such as the one under which cosign stores a signature in a registry.
+fn is_manifest(value: &Value) -> bool {
+    let media_type = value.get("mediaType").and_then(Value::as_str).unwrap_or_default();
+    value.get("schemaVersion").is_some()
+        && (value.get("layers").is_some() || media_type.starts_with("application/vnd.oci."))
 }
 
 /// Whether the first line is a JSON object of its own.
@@ -142,6 +159,10 @@ fn take_apart(value: &Value, items: &mut Vec<Item>, depth: usize) -> Result<(), 
     } else if has("bundle_url") {
         let detail = "the file names the address of a bundle and does not hold it: download the bundle itself";
         return Err(Refusal::new(Reason::SignatureMissing, detail));
+    } else if is_manifest(value) {
+        let detail = "the file is the manifest of an image and holds no signature: hand in what \
+                      `cosign download signature` or `cosign download attestation` prints";
+        return Err(Refusal::new(Reason::SignatureMissing, detail));
     }
     Ok(())
 }
@@ -182,6 +203,11 @@ mod tests {
 
     fn bundle() -> Value {
         json!({ "mediaType": MEDIA_TYPES[3], "verificationMaterial": {}, "messageSignature": {} })
+    }
+
+    fn manifest() -> Value {
+        let layer = json!({ "mediaType": "application/vnd.dev.cosign.simplesigning.v1+json", "size": 1 });
+        json!({ "schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json", "layers": [layer] })
     }
 
     fn envelope() -> Value {
@@ -242,6 +268,26 @@ mod tests {
         assert_eq!(count("{\n \"not\": json\n}"), Ok(None));
         assert_eq!(count(&format!("{}\nnot json\n", bundle())), Err(Reason::Malformed));
         assert_eq!(count("{}\n{}\n"), Err(Reason::SignatureMissing));
+    }
+
+    #[test]
+    fn what_only_says_where_a_signature_is_is_told_as_such() {
+        let index = json!({ "schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json" });
+        for (value, words) in [
+            (json!({ "attestations": [{ "bundle_url": "https://x.example" }] }), "download the bundle"),
+            (json!({ "attestations": [{ "bundle": null, "bundle_url": "https://x.example" }] }), "download the bundle"),
+            (json!({ "bundle_url": "https://x.example" }), "download the bundle"),
+            (manifest(), "`cosign download signature`"),
+            (index, "`cosign download signature`"),
+        ] {
+            let text = value.to_string();
+            let refusal = pieces(text.as_bytes(), &Limits::DEFAULT).unwrap_err();
+            assert_eq!(refusal.reason, Reason::SignatureMissing, "{text}");
+            assert!(refusal.detail.contains(words), "{text} {refusal}");
+            assert_eq!(split(text.as_bytes(), &Limits::DEFAULT).unwrap_err(), refusal, "{text}");
+        }
+        // Beside a signature it is passed over, as any other line.
+        assert_eq!(kinds(&format!("{}\n{}\n", manifest(), bundle())), Ok("b".to_owned()));
     }
 
     #[test]

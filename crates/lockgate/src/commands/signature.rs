@@ -32,6 +32,8 @@ pub const BUNDLE_BYTES: u64 = 64 * 1024 * 1024;
 const BLOCK_BYTES: usize = 256 * 1024;
 /// What is shown as expected where no signer was asked for.
 const ANYONE: &str = "anyone";
+/// What is said of a file without a signature in it.
+pub const EMPTY: &str = "the file of the signature is empty";
 /// The largest trust root or key file.
 pub const ROOT_BYTES: u64 = lockgate_sigstore::root::ROOT_BYTES;
 
@@ -223,6 +225,9 @@ fn find(options: &SignatureVerify) -> Result<Vec<Found>, Failure> {
         return Ok(detached("openpgp", gpgv::verify(keyring, &options.signature, file)?));
     }
     let bytes = read_file(&options.signature, BUNDLE_BYTES)?;
+    if bytes.trim_ascii().is_empty() {
+        return Ok(detached("nothing", Outcome::refused(Reason::SignatureMissing, EMPTY)));
+    }
     if is_openpgp(&bytes, options) {
         return Err(Failure::usage(
             "KEY_MISSING",
@@ -236,7 +241,7 @@ fn find(options: &SignatureVerify) -> Result<Vec<Found>, Failure> {
     }
     let looks_like_json = text.trim_start().starts_with(['{', '[']);
     if let (false, Some(key)) = (looks_like_json, &options.key) {
-        return Ok(detached("signature", raw(options, &read_key(key)?, text)?));
+        return Ok(detached("signature", raw(options, &read_key(key)?, &bytes)?));
     }
     let items = match split(&bytes, &Limits::DEFAULT) {
         Ok(items) => items,
@@ -272,7 +277,7 @@ fn examine(
         _ => Expected::AnyIdentity,
     };
     let bundle = |bytes: &[u8], subject| match Bundle::parse(bytes, &Limits::DEFAULT) {
-        Ok(bundle) => best(&bundle, subject, expected, roots),
+        Ok(bundle) => comparable(best(&bundle, subject, expected, roots), &bundle),
         Err(refusal) => refusal.into(),
     };
     let found = |what, outcome, detached| Found { what, outcome, detached };
@@ -316,8 +321,24 @@ fn envelope(bytes: &[u8], digest: Digest, key: Option<&PublicKey>) -> Result<Out
         return Err(Refusal::new(Reason::SignatureInvalid, "this key did not sign the envelope"));
     }
     match statement.about(&[digest]).is_empty() {
-        true => Err(Refusal::new(Reason::ArtifactMismatch, "the statement is about other artifacts")),
+        true => {
+            let detail =
+                statement.without_sha256().unwrap_or_else(|| "the statement is about other artifacts".to_owned());
+            Err(Refusal::new(Reason::ArtifactMismatch, detail))
+        }
         false => Ok(signed_by(key)),
+    }
+}
+
+/// The same outcome; a statement that is about nothing with a SHA-256 is not said to be about something else.
+fn comparable(outcome: Outcome, bundle: &Bundle) -> Outcome {
+    if outcome.refusal().is_none_or(|refusal| refusal.reason != Reason::ArtifactMismatch) {
+        return outcome;
+    }
+    let statement = bundle.envelope().and_then(|found| Statement::parse(&found.payload, &Limits::DEFAULT).ok());
+    match statement.and_then(|statement| statement.without_sha256()) {
+        Some(detail) => Outcome::refused(Reason::ArtifactMismatch, detail),
+        None => outcome,
     }
 }
 
@@ -333,9 +354,14 @@ fn signed_by(key: &PublicKey) -> Outcome {
     Outcome::proved(Signed { identity: None, key, level: Level::ManagedKey, time: None, log: Log::Absent })
 }
 
-/// A signature in base64 over the file itself, as `cosign sign-blob --output-signature` writes it.
-fn raw(options: &SignatureVerify, key: &PublicKey, text: &str) -> Result<Outcome, Failure> {
-    let Ok(signature) = STANDARD.decode(text.trim()) else {
+/// A signature over the file itself: in base64, as `cosign sign-blob --output-signature` writes it, or as it is, as
+/// `openssl dgst -sign` does, which is no text.
+fn raw(options: &SignatureVerify, key: &PublicKey, bytes: &[u8]) -> Result<Outcome, Failure> {
+    let decoded = match std::str::from_utf8(bytes) {
+        Ok(text) => STANDARD.decode(text.trim()).ok(),
+        Err(_) => Some(bytes.to_vec()),
+    };
+    let Some(signature) = decoded else {
         return Ok(Outcome::refused(Reason::Malformed, "neither JSON nor base64: no signature that is read here"));
     };
     let file = options.file.as_deref().ok_or_else(needs_file)?;

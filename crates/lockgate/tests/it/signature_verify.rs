@@ -14,6 +14,17 @@ use crate::instance::{Instance, Ran, artifact};
 /// Whom the certificate of the good bundle names, and who vouches for that.
 const IDENTITY: &str = "https://git.example/shop/web/.ci/release.yml@refs/heads/main";
 const ISSUER: &str = "https://token.ci.example";
+/// A key of openssl's, and what it signed with `openssl dgst -sha256 -sign`: the bytes `app`, and a statement like npm's.
+const KEY: &str = "-----BEGIN PUBLIC KEY-----\n\
+    MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEIcfPQ7PiCL9CbGA5GQldlQOA+Vca\n\
+    szHZwhtM2lSJqD64cua+eRdG6UvR5nWIdBOMK90iQ96nXTsarn2Xkc5PTw==\n\
+    -----END PUBLIC KEY-----\n";
+const APP_SIGNATURE: &str =
+    "MEUCIQDVfGyDA9YR47tw4kbVKvuLTekBPS9KfvgXAUn3DZNkYAIgW4x3B0aAbhz0P++Tf4X0aupFFKtYozF9S+/7xMIHTP0=";
+const STATEMENT: &str =
+    r#"{"_type":"https://in-toto.io/Statement/v1","subject":[{"digest":{"sha512":"00"}}],"predicateType":"x"}"#;
+const STATEMENT_SIGNATURE: &str =
+    "MEQCIDzx6kG+ToHXz88e5d4xdRPQS1YzAfATRXgOzLjs8wbrAiA5xo2/e5JT3NWKmJYSj7XXz1d/cAM2zOKQ+ShALJmPgw==";
 const NOTE: &str = "note: nobody was asked for";
 
 /// A working directory with the artifact `app`, and what was signed about it.
@@ -75,6 +86,57 @@ fn what_is_missing_is_named_as_the_option_that_it_is() {
         assert!(openpgp.stderr.contains("OpenPGP"), "{openpgp}");
         assert!(openpgp.stderr.contains("--keyring FILE"), "{openpgp}");
     }
+}
+
+#[test]
+fn a_signature_over_the_file_is_read_as_text_and_as_bytes() {
+    let lockgate = signed();
+    lockgate.write("app", "app");
+    lockgate.write("openssl.pem", KEY);
+    let binary = STANDARD.decode(APP_SIGNATURE).unwrap();
+    let key = ["--key", "openssl.pem"];
+    lockgate.write("app.sig", &binary);
+    lockgate.write("app.b64", format!("{APP_SIGNATURE}\n"));
+    for signature in ["app.sig", "app.b64"] {
+        verify(&lockgate, signature, &key).exits(0).says("managed-key");
+    }
+    let mut changed = binary.clone();
+    *changed.last_mut().unwrap() ^= 1;
+    lockgate.write("changed.sig", changed);
+    verify(&lockgate, "changed.sig", &key).refused(3, "SIGNATURE_INVALID");
+    lockgate.write("words.sig", "no signature");
+    verify(&lockgate, "words.sig", &key).refused(3, "SIGNATURE_MALFORMED");
+    lockgate.write("empty.sig", "");
+    lockgate.write("blank.sig", "\n");
+    let nothing: [(&str, &[&str]); 3] = [("empty.sig", &key), ("empty.sig", &[]), ("blank.sig", &key)];
+    for (signature, more) in nothing {
+        verify(&lockgate, signature, more).refused(3, "SIGNATURE_MISSING").says("is empty");
+    }
+}
+
+#[test]
+fn a_keyring_has_to_be_binary_and_a_signature_to_be_there() {
+    let lockgate = signed();
+    lockgate.write("app.sig", b"\x88\x75\x04\x00\x16");
+    lockgate.write("keys.asc", "\n-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nmDMEAAAA\n");
+    let armoured = verify(&lockgate, "app.sig", &["--keyring", "keys.asc"]).refused(2, "KEY_INVALID");
+    assert!(armoured.stderr.contains("without `-a`"), "{armoured}");
+    lockgate.write("keys.gpg", b"\x98\x33\x04");
+    lockgate.write("empty.sig", "");
+    verify(&lockgate, "empty.sig", &["--keyring", "keys.gpg"]).refused(3, "SIGNATURE_MISSING").says("is empty");
+}
+
+#[test]
+fn a_statement_that_names_no_sha256_is_told_as_such() {
+    let lockgate = signed();
+    lockgate.write("openssl.pem", KEY);
+    let envelope = json!({
+        "payload": STANDARD.encode(STATEMENT), "payloadType": "application/vnd.in-toto+json",
+        "signatures": [{ "sig": STATEMENT_SIGNATURE }],
+    });
+    lockgate.write("npm.json", envelope.to_string());
+    let ran = verify(&lockgate, "npm.json", &["--key", "openssl.pem"]).refused(3, "ARTIFACT_MISMATCH");
+    ran.says("its subjects name no sha256 digest, only sha512: Lockgate compares SHA-256");
 }
 
 #[test]

@@ -1,10 +1,11 @@
 //! Findings: known vulnerabilities in packages, from however many scanners, each told once.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::{EvidenceFact, Finding, Severity, VexStatus};
+use super::{EvidenceFact, Finding, Severity, VexStatement, VexStatus};
 use crate::{Digest, UnixMillis};
 
 /// A score of the Common Vulnerability Scoring System.
@@ -53,8 +54,52 @@ pub struct FindingSource {
 
 impl Finding {
     /// Whether it is about the vulnerability that goes by `id`, under its own or another name.
+    ///
+    /// That is enough for what makes it worse. What excuses it takes [`Finding::is_wholly_about`], or each of its
+    /// [`Finding::parts`].
     pub fn is_about(&self, id: &str) -> bool {
         self.id.eq_ignore_ascii_case(id) || self.aliases.iter().any(|alias| alias.eq_ignore_ascii_case(id))
+    }
+
+    /// Whether `id` is a name of all that it is about. An advisory about several CVEs is known as a whole by its own id
+    /// alone, and a CVE that has others among its aliases by none of its names.
+    pub fn is_wholly_about(&self, id: &str) -> bool {
+        match self.has_several_cves() {
+            true => !is_cve(&self.id) && self.id.eq_ignore_ascii_case(id),
+            false => self.is_about(id),
+        }
+    }
+
+    /// Whether more than one CVE is among its names.
+    pub fn has_several_cves(&self) -> bool {
+        let mut cves = self.cves();
+        cves.next().is_some_and(|first| cves.any(|cve| !cve.eq_ignore_ascii_case(first)))
+    }
+
+    /// What has to be excused for all of it to be: its CVEs, or its own id where no name is a CVE. Never empty.
+    pub fn parts(&self) -> impl Iterator<Item = &str> {
+        let own = self.cves().next().is_none().then_some(self.id.as_str());
+        self.cves().chain(own)
+    }
+
+    /// Whether a statement that is about this finding speaks of `part`, one of its [`Finding::parts`].
+    ///
+    /// One that names CVEs lowers these alone, and any other lowers what it names as a whole. One that does not lower
+    /// speaks of every part, unless it names other CVEs of this finding and not this one.
+    pub fn is_told(&self, part: &str, statement: &VexStatement) -> bool {
+        let names = || std::iter::once(&statement.vulnerability).chain(&statement.aliases);
+        let named = |part: &str| names().any(|name| name.eq_ignore_ascii_case(part));
+        let may_be_whole = || self.cves().next().is_none() || !names().any(|name| is_cve(name));
+        match statement.status.lowers() {
+            _ if named(part) => true,
+            true => may_be_whole() && names().any(|name| self.is_wholly_about(name)),
+            false => !self.cves().any(named),
+        }
+    }
+
+    /// The CVEs among its names, in any case, and so perhaps more than once.
+    fn cves(&self) -> impl Iterator<Item = &str> {
+        self.names().filter(|name| is_cve(name))
     }
 
     /// All of its names, its own first.
@@ -66,6 +111,11 @@ impl Finding {
     pub fn fixes(&self) -> impl Iterator<Item = &str> {
         let more = self.fixed_versions.iter().filter(|version| self.fixed.as_ref() != Some(*version));
         self.fixed.iter().chain(more).map(String::as_str)
+    }
+
+    /// Whether somebody says that there is no fix, and nobody names one. What nobody says is no fix that is missing.
+    pub fn is_unfixed(&self) -> bool {
+        !self.fix_unknown && self.fixes().next().is_none()
     }
 
     /// The same finding with where it was read, unless it says that already.
@@ -100,7 +150,8 @@ pub fn findings_of<'a>(evidence: impl IntoIterator<Item = &'a EvidenceFact>) -> 
 /// or through an alias. An alias joins two names only as long as the names so joined hold at most one CVE, so that an
 /// advisory about several CVEs never makes them one. What is left is the worst that any of them says: the highest
 /// severity and scores, the earliest disclosure, every fix, KEV when one of them says so, and a VEX status that lowers
-/// only when all of them have it. The order of the input does not matter, and merging again changes nothing.
+/// only when all of them have it. Where none names a fix, one that says that there is none is believed. The order of
+/// the input does not matter, and merging again changes nothing.
 pub fn merge(findings: Vec<Finding>) -> Vec<Finding> {
     let mut packages: BTreeMap<String, Vec<Finding>> = BTreeMap::new();
     for finding in findings {
@@ -114,13 +165,51 @@ pub fn merge(findings: Vec<Finding>) -> Vec<Finding> {
 /// What two findings must share to be about the same package.
 ///
 /// The package URL without qualifiers and subpath, in the spelling of the purl specification where case does not
-/// matter; with the finding's version where the URL has none. Without a URL: the package's name and version.
+/// matter; with the finding's version where the URL has none, and with versions of deb, rpm and golang in one spelling
+/// where scanners have two. Without a URL: the package's name and version.
 pub fn package_key(finding: &Finding) -> String {
-    match finding.purl.as_deref().map(bare_purl) {
-        Some((package, Some(version))) => format!("{package}@{version}"),
-        Some((package, None)) => format!("{package}@{}", finding.version),
-        None => format!("{}@{}", finding.package, finding.version),
+    let Some(purl) = finding.purl.as_deref() else {
+        return format!("{}@{}", finding.package, finding.version);
+    };
+    let (package, version) = bare_purl(purl);
+    let version = version.as_deref().unwrap_or(&finding.version);
+    format!("{package}@{}", one_spelling(purl, version))
+}
+
+/// The version of a package URL in the one spelling that tells it from others: of deb and rpm with the epoch in front,
+/// also where it stands in a qualifier, and without one of 0; of golang without the leading `v`.
+pub(super) fn one_spelling<'v>(purl: &str, version: &'v str) -> Cow<'v, str> {
+    if has_epochs(purl) {
+        return match (version.contains(':'), qualifiers(purl).find_map(epoch)) {
+            (false, Some(epoch)) if epoch != "0" => Cow::Owned(format!("{epoch}:{version}")),
+            _ => Cow::Borrowed(version.strip_prefix("0:").unwrap_or(version)),
+        };
     }
+    let number = version.strip_prefix('v').filter(|rest| rest.starts_with(|first: char| first.is_ascii_digit()));
+    Cow::Borrowed(number.filter(|_| is_of(purl, "golang")).unwrap_or(version))
+}
+
+/// Whether versions of this kind of package have epochs.
+pub(super) fn has_epochs(purl: &str) -> bool {
+    is_of(purl, "deb") || is_of(purl, "rpm")
+}
+
+/// The epoch that a qualifier of a package URL is: a number.
+pub(super) fn epoch(qualifier: &str) -> Option<&str> {
+    let number = qualifier.strip_prefix("epoch=")?;
+    (!number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())).then_some(number)
+}
+
+/// The qualifiers of a package URL, such as `arch=amd64`.
+pub(super) fn qualifiers(purl: &str) -> impl Iterator<Item = &str> {
+    let bare = purl.split('#').next().unwrap_or(purl);
+    let text = bare.split_once('?').map(|(_, text)| text).unwrap_or_default();
+    text.split('&').filter(|pair| !pair.is_empty())
+}
+
+fn is_of(purl: &str, kind: &str) -> bool {
+    let rest = purl.strip_prefix("pkg:").unwrap_or(purl);
+    rest.split_once('/').is_some_and(|(its, _)| its.eq_ignore_ascii_case(kind))
 }
 
 /// A package URL without qualifiers and subpath: the package, and the version where it has one.
@@ -279,7 +368,10 @@ fn one(key: &str, mut findings: Vec<Finding>) -> Finding {
     let names: BTreeSet<String> = findings.iter().flat_map(Finding::names).map(str::to_owned).collect();
     let sources: BTreeSet<FindingSource> = findings.iter().flat_map(|finding| finding.sources.clone()).collect();
     let fixes: BTreeSet<String> = findings.iter().flat_map(Finding::fixes).map(str::to_owned).collect();
+    // Who says that there is no fix knows more than who says nothing.
+    let fix_unknown = fixes.is_empty() && findings.iter().all(|finding| finding.fix_unknown);
     let mut merged = findings.into_iter().reduce(worse).unwrap_or_default();
+    merged.fix_unknown = fix_unknown;
     merged.id = names.iter().find(|name| name.eq_ignore_ascii_case(key)).cloned().unwrap_or(merged.id);
     let mut seen = BTreeSet::from([key.to_owned()]);
     merged.aliases = names.into_iter().filter(|name| seen.insert(upper(name))).collect();
@@ -368,6 +460,59 @@ mod tests {
     }
 
     #[test]
+    fn of_several_cves_each_is_a_part() {
+        let check = |id: &str, aliases: &[&str], parts: &[&str], wholly: &[&str]| {
+            let one = finding(id, aliases, "pkg:npm/a@1", Severity::Low);
+            assert_eq!(one.parts().collect::<Vec<_>>(), parts, "{id} {aliases:?}");
+            let names: Vec<&str> = one.names().filter(|name| one.is_wholly_about(name)).collect();
+            assert_eq!(names, wholly, "{id} {aliases:?}");
+            assert!(one.names().all(|name| one.is_about(&name.to_ascii_lowercase())) && !one.is_about("CVE-3"));
+        };
+        check("GHSA-1", &["GHSA-2"], &["GHSA-1"], &["GHSA-1", "GHSA-2"]);
+        check("GHSA-1", &["CVE-1"], &["CVE-1"], &["GHSA-1", "CVE-1"]);
+        check("CVE-1", &["cve-1", "DSA-1"], &["CVE-1", "cve-1"], &["CVE-1", "cve-1", "DSA-1"]);
+        check("ELSA-1", &["CVE-1", "GHSA-1", "CVE-2"], &["CVE-1", "CVE-2"], &["ELSA-1"]);
+        check("CVE-1", &["CVE-2", "DSA-1"], &["CVE-1", "CVE-2"], &[]);
+    }
+
+    #[test]
+    fn a_statement_lowers_the_cves_that_it_names_or_what_it_names_as_a_whole() {
+        use VexStatus::{Affected, NotAffected};
+        let check = |(id, aliases): (&str, &[&str]), (names, status): (&[&str], VexStatus), expected: &[&str]| {
+            let statement = VexStatement {
+                vulnerability: names[0].to_owned(),
+                aliases: names[1..].iter().map(|name| (*name).to_owned()).collect(),
+                products: vec![],
+                subcomponents: vec![],
+                status,
+                justification: None,
+                text: None,
+                stated_at: None,
+                pointer: String::new(),
+            };
+            let one = finding(id, aliases, "pkg:npm/a@1", Severity::Low);
+            let told: Vec<&str> = one.parts().filter(|part| one.is_told(part, &statement)).collect();
+            assert_eq!(told, expected, "{id} {aliases:?}: {names:?} {status:?}");
+        };
+        let several: (&str, &[&str]) = ("ELSA-1", &["CVE-1", "CVE-2", "GHSA-1"]);
+        let both: &[&str] = &["CVE-1", "CVE-2"];
+        check(several, (&["cve-1"], NotAffected), &["CVE-1"]);
+        check(several, (&["CVE-1"], Affected), &["CVE-1"]);
+        check(several, (&["elsa-1"], NotAffected), both);
+        check(several, (&["ELSA-1"], Affected), both);
+        check(several, (&["CVE-1", "ELSA-1"], NotAffected), &["CVE-1"]);
+        check(several, (&["CVE-2", "CVE-1"], NotAffected), both);
+        check(several, (&["GHSA-1"], NotAffected), &[]);
+        check(several, (&["GHSA-1"], Affected), both);
+        let one: (&str, &[&str]) = ("CVE-1", &["DSA-1"]);
+        check(one, (&["DSA-1"], NotAffected), &["CVE-1"]);
+        check(one, (&["OSV-1", "DSA-1"], NotAffected), &["CVE-1"]);
+        check(one, (&["CVE-2", "DSA-1"], NotAffected), &[]);
+        check(one, (&["CVE-2", "DSA-1"], Affected), &["CVE-1"]);
+        check(("GHSA-1", &["GHSA-2"]), (&["CVE-1", "GHSA-2"], NotAffected), &["GHSA-1"]);
+    }
+
+    #[test]
     fn two_scanners_of_one_package_are_two_sources() {
         let trivy = Finding {
             fixed: Some("1.2".to_owned()),
@@ -412,6 +557,22 @@ mod tests {
         check("pkg:npm/a@1", "pkg:npm/a@2", false);
         check("pkg:npm/a@1", "pkg:npm/b@1", false);
         check("pkg:golang/Example.com/a@1", "pkg:golang/example.com/a@1", false);
+        // Trivy writes an epoch as a qualifier, and Grype into the version.
+        let deb = "pkg:deb/debian/bsdutils@2.33.1-0.1?arch=amd64&epoch=1";
+        check(deb, "pkg:deb/debian/bsdutils@1%3A2.33.1-0.1?arch=amd64", true);
+        check(deb, "pkg:deb/debian/bsdutils@1:2.33.1-0.1?epoch=1", true);
+        check(deb, "pkg:deb/debian/bsdutils@2.33.1-0.1?arch=amd64", false);
+        check(deb, "pkg:deb/debian/bsdutils@2%3A2.33.1-0.1", false);
+        check("pkg:rpm/redhat/a@1-2?epoch=1", "pkg:rpm/redhat/a@1%3A1-2", true);
+        check("pkg:rpm/redhat/a@1-2?epoch=0", "pkg:rpm/redhat/a@0%3A1-2", true);
+        check("pkg:rpm/redhat/a@1-2?epoch=0", "pkg:rpm/redhat/a@1-2", true);
+        check("pkg:rpm/redhat/a@1-2?epoch=x", "pkg:rpm/redhat/a@1-2", true);
+        check("pkg:npm/a@1?epoch=1", "pkg:npm/a@1%3A1", false);
+        // Trivy keeps the `v` of a Go module, and osv-scanner does not.
+        check("pkg:golang/golang.org/x/net@v0.7.0", "pkg:golang/golang.org/x/net@0.7.0", true);
+        check("pkg:golang/golang.org/x/net@v0.7.0", "pkg:golang/golang.org/x/net@0.7.1", false);
+        check("pkg:golang/golang.org/x/net@vendored", "pkg:golang/golang.org/x/net@endored", false);
+        check("pkg:npm/a@v1", "pkg:npm/a@1", false);
         let bare = |version: &str| Finding {
             id: "CVE-1".to_owned(),
             package: "a".to_owned(),
@@ -421,14 +582,45 @@ mod tests {
         assert_eq!(merge(vec![bare("1"), bare("1"), bare("2")]).len(), 2);
     }
 
+    #[test]
+    fn no_fix_is_only_what_somebody_says() {
+        let check = |rows: &[(&[&str], bool)], fixes: &[&str], unknown: bool, unfixed: bool| {
+            let of = |(fixes, fix_unknown): &(&[&str], bool)| Finding {
+                fixed_versions: fixes.iter().map(|fix| (*fix).to_owned()).collect(),
+                fix_unknown: *fix_unknown,
+                ..finding("CVE-1", &[], "pkg:npm/a@1", Severity::High)
+            };
+            let merged = merge(rows.iter().map(of).collect());
+            let [only] = merged.as_slice() else { panic!("{merged:?}") };
+            assert_eq!(only.fixes().collect::<Vec<_>>(), fixes, "{rows:?}");
+            assert_eq!((only.fix_unknown, only.is_unfixed()), (unknown, unfixed), "{rows:?}");
+        };
+        check(&[(&["2"], false)], &["2"], false, false);
+        check(&[(&[], false)], &[], false, true);
+        check(&[(&[], true)], &[], true, false);
+        check(&[(&[], true), (&[], true)], &[], true, false);
+        check(&[(&[], true), (&[], false)], &[], false, true);
+        check(&[(&["2"], false), (&[], true)], &["2"], false, false);
+        check(&[(&["2"], false), (&[], false)], &["2"], false, false);
+        check(&[(&["2"], true)], &["2"], false, false);
+        // What was recorded before keeps its bytes and its meaning.
+        let known = finding("CVE-1", &[], "pkg:npm/a@1", Severity::High);
+        let text = serde_json::to_string(&known).unwrap();
+        assert!(!text.contains("fix_unknown"), "{text}");
+        assert_eq!(serde_json::from_str::<Finding>(&text).unwrap(), known);
+        let unknown = Finding { fix_unknown: true, ..known };
+        let text = serde_json::to_string(&unknown).unwrap();
+        assert_eq!(serde_json::from_str::<Finding>(&text).unwrap(), unknown);
+    }
+
     fn any_finding() -> impl Strategy<Value = Finding> {
         let name = || prop::sample::select(vec!["CVE-1", "CVE-2", "cve-1", "GHSA-1", "GHSA-2", "RHSA-1"]);
         let purl = prop::sample::select(vec![None, Some("pkg:npm/a@1"), Some("pkg:npm/a@1?x=y"), Some("pkg:npm/b")]);
         let severity = prop::sample::select(vec![Severity::Low, Severity::Unknown, Severity::Critical]);
         let status = prop::sample::select(vec![None, Some(VexStatus::NotAffected), Some(VexStatus::Affected)]);
-        let rest = (any::<Option<u8>>(), any::<Option<bool>>(), "[a-c]?", any::<bool>());
+        let rest = (any::<Option<u8>>(), any::<Option<bool>>(), "[a-c]?", any::<bool>(), any::<bool>());
         (name(), prop::collection::vec(name(), 0..3), purl, severity, status, rest).prop_map(
-            |(id, aliases, purl, severity, vex, (epss, kev, text, sourced))| {
+            |(id, aliases, purl, severity, vex, (epss, kev, text, fix_unknown, sourced))| {
                 let finding = Finding {
                     id: id.to_owned(),
                     aliases: aliases.into_iter().map(str::to_owned).collect(),
@@ -437,6 +629,7 @@ mod tests {
                     severity,
                     severity_source: Some(text.clone()).filter(|text| !text.is_empty()),
                     fixed: Some(text).filter(|text| !text.is_empty()),
+                    fix_unknown,
                     epss_millionths: epss.map(u32::from),
                     kev: kev.map(|ransomware| Kev { added_at: None, due_at: None, ransomware }),
                     vex,

@@ -4,6 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::findings::{epoch, has_epochs, one_spelling, qualifiers};
 use super::{Finding, bare_purl};
 use crate::{Digest, UnixMillis};
 
@@ -94,9 +95,10 @@ impl VexStatement {
     ///
     /// The vulnerability has to be named, by id or alias. A product is the artifact, by its digest, or the finding's
     /// own package, by package URL: one without a version is about every version, and every qualifier that it has must
-    /// be one of the finding's. Where the statement names subcomponents, one of them has to be the finding's package.
-    /// A product that is the artifact and comes without subcomponents is about all that is in it. Names of other kinds
-    /// match nothing, and a package without a package URL is matched only through the artifact as a whole.
+    /// be one of the finding's, but for an epoch, which may stand in the version. Where the statement names
+    /// subcomponents, one of them has to be the finding's package. A product that is the artifact and comes without
+    /// subcomponents is about all that is in it. Names of other kinds match nothing, and a package without a package
+    /// URL is matched only through the artifact as a whole.
     pub fn is_about(&self, finding: &Finding, artifact: &Digest) -> bool {
         let named = std::iter::once(&self.vulnerability).chain(&self.aliases).any(|name| finding.is_about(name));
         let is_package = |product: &String| finding.purl.as_deref().is_some_and(|purl| purl_matches(product, purl));
@@ -116,15 +118,16 @@ fn purl_matches(stated: &str, found: &str) -> bool {
         return false;
     }
     let ((package, version), (found_package, found_version)) = (bare_purl(stated), bare_purl(found));
-    let qualifiers = |purl: &str| -> Vec<String> {
-        let bare = purl.split('#').next().unwrap_or(purl);
-        let text = bare.split_once('?').map(|(_, text)| text).unwrap_or_default();
-        text.split('&').filter(|pair| !pair.is_empty()).map(str::to_owned).collect()
+    // The same version, though perhaps in another spelling.
+    let is_same = match (&version, &found_version) {
+        (Some(version), Some(found_version)) => one_spelling(stated, version) == one_spelling(found, found_version),
+        _ => false,
     };
-    let theirs = qualifiers(found);
+    let is_in_version = |pair: &str| is_same && has_epochs(stated) && epoch(pair).is_some();
+    let theirs: Vec<&str> = qualifiers(found).collect();
     package == found_package
-        && (version.is_none() || version == found_version)
-        && qualifiers(stated).iter().all(|pair| theirs.contains(pair))
+        && (version.is_none() || version == found_version || is_same)
+        && qualifiers(stated).all(|pair| theirs.contains(&pair) || is_in_version(pair))
 }
 
 /// What these statements say of a finding in an artifact: the latest one that is about it, and of several that are as
@@ -197,6 +200,33 @@ mod tests {
         check(&["pkg:oci/app@1"], &["pkg:deb/debian/openssl@3.0.1"], false);
         let by_alias = statement(&[], &[], VexStatus::Fixed, None);
         assert!(by_alias.is_about(&finding("ghsa-1"), &artifact));
+    }
+
+    #[test]
+    fn a_version_is_the_same_in_every_spelling() {
+        let check = |stated: &str, found: &str, expected: bool| {
+            assert_eq!(purl_matches(stated, found), expected, "{stated} {found}");
+        };
+        let (qualifier, inside) = ("pkg:deb/debian/a@2-1?arch=amd64&epoch=1", "pkg:deb/debian/a@1%3A2-1?arch=amd64");
+        check("pkg:deb/debian/a@1%3A2-1", qualifier, true);
+        check("pkg:deb/debian/a@2-1?epoch=1", qualifier, true);
+        check("pkg:deb/debian/a@2-1?epoch=1", inside, true);
+        check("pkg:deb/debian/a@1:2-1", inside, true);
+        check("pkg:deb/debian/a@2-1?epoch=1&arch=arm64", inside, false);
+        check("pkg:deb/debian/a@2-1?epoch=2", inside, false);
+        check("pkg:deb/debian/a@2-1?epoch=2", qualifier, false);
+        check("pkg:deb/debian/a@2-1?epoch=1", "pkg:deb/debian/a@2-1", false);
+        check("pkg:deb/debian/a@2-1", inside, false);
+        // A statement without the qualifier is about every one, as with any other qualifier.
+        check("pkg:deb/debian/a@2-1", qualifier, true);
+        check("pkg:deb/debian/a", inside, true);
+        check("pkg:deb/debian/a?epoch=1", qualifier, true);
+        check("pkg:rpm/redhat/a@2-1?epoch=0", "pkg:rpm/redhat/a@2-1", true);
+        check("pkg:golang/golang.org/x/net@0.7.0", "pkg:golang/golang.org/x/net@v0.7.0", true);
+        check("pkg:golang/golang.org/x/net@v0.7.0", "pkg:golang/golang.org/x/net@0.7.0", true);
+        check("pkg:golang/golang.org/x/net@v0.7.1", "pkg:golang/golang.org/x/net@0.7.0", false);
+        check("pkg:npm/a@1?epoch=1", "pkg:npm/a@1", false);
+        check("pkg:npm/a@v1", "pkg:npm/a@1", false);
     }
 
     #[test]
