@@ -5,7 +5,9 @@
 
 mod stored;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -22,8 +24,8 @@ use lockgate_tlog::tree::Tree;
 
 use crate::approval::ApprovalPredicate;
 use crate::attestation::outcome_statements;
-use crate::backtest::BacktestReport;
-use crate::bodies::{Bodies, required, with_reader};
+use crate::backtest::{BacktestReport, History};
+use crate::bodies::{Bodies, BodyError, required, with_reader};
 use crate::contents::Contents;
 use crate::entry::{
     ApprovalRecorded, AttestationsIssued, DecisionRecorded, Entry, Event, Leaf, PolicyActivated, StreamPosition,
@@ -104,6 +106,9 @@ pub struct Report {
     pub decisions_replayed: u64,
     /// Of these, how many allowed.
     pub allowed: u64,
+    /// Backtests of policy sets that came out with the same bytes.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub backtests: u64,
     /// Signatures of people and of Lockgate that were verified.
     pub signatures: u64,
     /// Bodies that were read and hashed.
@@ -122,6 +127,10 @@ pub struct Report {
     /// What rested on a key that was found compromised later: no fault of the ledger, but to be looked at again.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub suspects: Vec<Suspect>,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// One discrepancy.
@@ -351,11 +360,21 @@ impl<S: AuditSource> Audit<'_, S> {
         Ok(contents)
     }
 
-    /// Remembers the tree head that a backtest was about; one that does not read was told when it was applied.
+    /// Remembers the tree head that a backtest was about, and makes its report again, as long as that takes; one that
+    /// does not read, or belongs to no change that was made, was told when it was applied.
     fn see_backtest(&mut self, index: EntryIndex, event: &PolicyActivated) {
         let bytes = event.backtest.and_then(|digest| required(self.source, &digest).ok());
-        if let Some(report) = bytes.and_then(|bytes| BacktestReport::from_bytes(&bytes).ok()) {
-            self.seen.push((index, report.tree_size, report.root));
+        let Some(report) = bytes.and_then(|bytes| BacktestReport::from_bytes(&bytes).ok()) else { return };
+        self.seen.push((index, report.tree_size, report.root));
+        let active = self.state.governance().ok().filter(|governance| governance.policy_at == index);
+        let Some(proposed) = active.map(|governance| governance.policy.clone()) else { return };
+        match report.made_again(&Entries(self.source), &proposed, |_, _| {}) {
+            Ok(Some(_)) => self.report.backtests += 1,
+            Ok(None) => {
+                let message = format!("`{}` made the backtest, which this version cannot", visible(&report.engine));
+                self.report.notes.push(Problem { code: "BACKTEST_ENGINE", index: Some(index), message });
+            }
+            Err(error) => self.problem(error.code, Some(index), error.message),
         }
     }
 
@@ -566,6 +585,29 @@ impl<S: AuditSource> Audit<'_, S> {
                 format!("the stored checkpoint counts {} entries, the ledger {size}", signed.checkpoint.size),
             )),
         }
+    }
+}
+
+/// The stored entries, for backtests to be made again.
+struct Entries<'a, S: AuditSource>(&'a S);
+
+impl<S: AuditSource> Bodies for Entries<'_, S> {
+    fn body(&self, digest: &Digest) -> Result<Option<Cow<'_, [u8]>>, BodyError> {
+        self.0.body(digest)
+    }
+
+    fn body_reader(&self, digest: &Digest) -> Result<Option<Box<dyn Read + '_>>, BodyError> {
+        self.0.body_reader(digest)
+    }
+}
+
+impl<S: AuditSource> History for Entries<'_, S> {
+    fn size_and_root(&self) -> Result<(TreeSize, Digest), String> {
+        self.0.head()
+    }
+
+    fn page(&self, first: EntryIndex, most: usize) -> Result<Vec<Vec<u8>>, String> {
+        self.0.leaves(first, most)
     }
 }
 

@@ -3,7 +3,9 @@
 //! The ledger is folded as an audit folds it, with every signature verified on the way. Where a decision is recorded,
 //! the facts of that moment are gathered under the proposed policy set, and decided anew. What comes out differently
 //! is a flip, told with the gates that made it. The report is a document: its digest stands in the change of policy
-//! that it belongs to, and whoever signs that change signs it too.
+//! that it belongs to, and whoever signs that change signs it too. Who has the entries can make it again (`again.rs`).
+
+mod again;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -13,7 +15,7 @@ use lockgate_model::facts::Facts;
 use lockgate_model::{
     Digest, EntryIndex, EnvName, GateName, Limits, PromotionId, ReleaseName, TreeSize, UnixMillis, canonical,
 };
-use lockgate_policy::{Decision, GateOutcome, Outcome, PolicySet, Rule, decide};
+use lockgate_policy::{Decision, GateOutcome, GateResult, Outcome, PolicySet, Rule, decide};
 use lockgate_tlog::hash::{empty_root, leaf_hash};
 use lockgate_tlog::tree::Tree;
 use serde::{Deserialize, Serialize};
@@ -28,8 +30,11 @@ use crate::state::{ApplyError, Slice, State};
 const PAGE: usize = 1024;
 /// How many decisions wait to be made again.
 const QUEUE: usize = 64;
-/// The largest report that a change of policy carries, in bytes.
-pub const BACKTEST_MAX_BYTES: usize = 1024 * 1024;
+/// The largest report that a change of policy carries, in bytes: ten thousand flips, and as a text beside the policy
+/// set less than a request may have.
+pub const BACKTEST_MAX_BYTES: usize = 3 * 1024 * 1024;
+/// The gate that stands for the policy set itself.
+const OWN_GATE: &str = "policy";
 
 /// What a backtest reads; its entries are hashed, and what they say is verified.
 pub trait History: Bodies {
@@ -92,10 +97,27 @@ pub struct BacktestReport {
     pub unchanged: u64,
     /// How many flips there are of each kind, such as `allow to deny`.
     pub totals: BTreeMap<String, u64>,
+    /// What gates of the proposed policy set would have blocked that only warn, in order of name; absent in a report
+    /// from before this was counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub would_block: Option<Vec<WouldBlock>>,
     /// The decisions that came out differently, in ledger order.
     pub flips: Vec<Flip>,
     /// The decisions that could not be made, in ledger order.
     pub errors: Vec<NotDecided>,
+}
+
+/// What a gate would have blocked that only warns, for now or altogether.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WouldBlock {
+    /// Which.
+    pub gate: GateName,
+    /// In how many decisions it warned; at least one.
+    pub decisions: u64,
+    /// From when on it blocks; absent where it never does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enforced_from: Option<UnixMillis>,
 }
 
 /// A decision that comes out differently.
@@ -201,6 +223,11 @@ impl BacktestReport {
         if report.flips.iter().any(|flip| flip.before == flip.after) {
             return Err(invalid("it lists a decision as flipped that came out the same".to_owned()));
         }
+        let warned = report.would_block.as_deref().unwrap_or_default();
+        let counts = |row: &WouldBlock| (1..=report.decisions).contains(&row.decisions);
+        if !warned.is_sorted_by(|a, b| a.gate < b.gate) || !warned.iter().all(counts) {
+            return Err(invalid("it does not count each gate that only warns once, in order of name".to_owned()));
+        }
         match report.totals == totals(&report.flips) {
             true => Ok(report),
             false => Err(invalid("its totals are not those of the flips that it lists".to_owned())),
@@ -252,6 +279,7 @@ pub fn backtest<S: History>(
         decisions: judged.decisions,
         unchanged: judged.unchanged,
         totals: totals(&judged.flips),
+        would_block: Some(judged.warned.into_values().collect()),
         flips: judged.flips,
         errors: judged.errors,
     };
@@ -391,6 +419,7 @@ fn recorded_facts(bodies: &dyn Bodies, digest: &Digest) -> Result<Facts, ApplyEr
 struct Judged {
     decisions: u64,
     unchanged: u64,
+    warned: BTreeMap<GateName, WouldBlock>,
     flips: Vec<Flip>,
     errors: Vec<NotDecided>,
 }
@@ -430,6 +459,7 @@ impl Judged {
                 return;
             }
         };
+        self.warnings(&decision);
         if decision.outcome == event.outcome {
             self.unchanged += 1;
             return;
@@ -444,6 +474,15 @@ impl Judged {
             before: event.outcome,
             after: decision.outcome,
         });
+    }
+
+    /// Counts the gates that only warn; that the policy set itself ends soon is none of them.
+    fn warnings(&mut self, decision: &Decision) {
+        let warns = |gate: &&GateResult| gate.outcome == GateOutcome::Warn && gate.gate.as_str() != OWN_GATE;
+        for gate in decision.gates.iter().filter(warns) {
+            let none = || WouldBlock { gate: gate.gate.clone(), decisions: 0, enforced_from: gate.enforced_from };
+            self.warned.entry(gate.gate.clone()).or_insert_with(none).decisions += 1;
+        }
     }
 }
 
@@ -495,8 +534,8 @@ fn flipped(before: Outcome, lines: &[GateLine], decision: &Decision) -> Vec<Flip
 }
 
 impl Governance {
-    /// Whether a change of policy, recorded at `index`, has the backtest that the active policy set asks for; one that
-    /// is there has to be about this very change.
+    /// Whether a change of policy, recorded at `index`, has the backtest that the active policy set asks for, which is
+    /// one of the whole history; one that is there has to be about this very change. It is not made again here.
     ///
     /// # Errors
     /// `BACKTEST_MISSING`, `BACKTEST_STALE`, `BACKTEST_INVALID`, `BACKTEST_TOO_LARGE`, or that the body cannot be had.
@@ -506,22 +545,23 @@ impl Governance {
         index: EntryIndex,
         bodies: &dyn Bodies,
     ) -> Result<(), ApplyError> {
+        let demanded = self.policy.settings().governance.backtest;
+        let missing = |found: &str| {
+            let what = "the active policy set demands a backtest of the next one, over the whole history";
+            let next = "`lockgate policy backtest DIR --report FILE`, then activate with `--backtest FILE`";
+            ApplyError::new("BACKTEST_MISSING", format!("{what}{found}: {next}"))
+        };
         let Some(digest) = &event.backtest else {
-            return match self.policy.settings().governance.backtest {
-                false => Ok(()),
-                true => Err(ApplyError::new(
-                    "BACKTEST_MISSING",
-                    "the active policy set demands a backtest of the next one: `lockgate policy backtest DIR --report \
-                     FILE`, then activate with `--backtest FILE`"
-                        .to_owned(),
-                )),
-            };
+            return if demanded { Err(missing("")) } else { Ok(()) };
         };
         let report = BacktestReport::from_bytes(&required(bodies, digest)?)?;
         report.check(self.origin(), event.policy, event.previous)?;
-        match report.tree_size.0 <= index.0 {
-            true => Ok(()),
-            false => Err(stale("it counts entries that the ledger does not have")),
+        if report.tree_size.0 > index.0 {
+            return Err(stale("it counts entries that the ledger does not have"));
+        }
+        match demanded && report.first_entry != EntryIndex(0) {
+            true => Err(missing(&format!("; this one begins with entry {}", report.first_entry))),
+            false => Ok(()),
         }
     }
 }
@@ -550,97 +590,5 @@ impl BacktestReport {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn report() -> BacktestReport {
-        BacktestReport {
-            schema: BacktestReport::SCHEMA.to_owned(),
-            ledger: "log.example".to_owned(),
-            base: Digest::of(b"base"),
-            proposed: Digest::of(b"proposed"),
-            engine: Decision::zoned_engine(),
-            first_entry: EntryIndex(0),
-            tree_size: TreeSize(9),
-            root: Digest::of(b"root"),
-            decisions: 3,
-            unchanged: 1,
-            totals: BTreeMap::from([("allow to deny".to_owned(), 1)]),
-            flips: vec![Flip {
-                entry: EntryIndex(4),
-                time: UnixMillis(5),
-                promotion: PromotionId(1),
-                release: "shop/web@1.0.0".parse().unwrap(),
-                environment: "production".parse().unwrap(),
-                before: Outcome::Allow,
-                after: Outcome::Deny,
-                gates: vec![],
-            }],
-            errors: vec![NotDecided {
-                entry: EntryIndex(6),
-                promotion: PromotionId(2),
-                release: "shop/web@1.0.1".parse().unwrap(),
-                environment: "gone".parse().unwrap(),
-                before: Outcome::Pending,
-                code: "ENVIRONMENT_UNKNOWN".to_owned(),
-                message: "none".to_owned(),
-            }],
-        }
-    }
-
-    #[test]
-    fn reports_read_back_and_account_for_everything() {
-        let bytes = report().to_bytes().unwrap();
-        assert_eq!(BacktestReport::from_bytes(&bytes).unwrap(), report());
-        let refused = |report: &BacktestReport| {
-            BacktestReport::from_bytes(&report.to_bytes().unwrap()).map(|_| ()).unwrap_err().code
-        };
-        assert_eq!(refused(&BacktestReport { decisions: 4, ..report() }), "BACKTEST_INVALID");
-        assert_eq!(refused(&BacktestReport { schema: "other".to_owned(), ..report() }), "BACKTEST_INVALID");
-        let totals = |rows: &[(&str, u64)]| {
-            let totals = rows.iter().map(|(kind, count)| ((*kind).to_owned(), *count)).collect();
-            BacktestReport { totals, ..report() }
-        };
-        assert_eq!(totals(&[("allow to deny", 1)]), report());
-        for wrong in [
-            totals(&[]),
-            totals(&[("allow to deny", 2)]),
-            totals(&[("deny to allow", 1)]),
-            totals(&[("allow to deny", 1), ("deny to allow", 0)]),
-        ] {
-            assert_eq!(refused(&wrong), "BACKTEST_INVALID", "{:?}", wrong.totals);
-        }
-        let mut same = BacktestReport { totals: BTreeMap::from([("allow to allow".to_owned(), 1)]), ..report() };
-        same.flips[0].after = Outcome::Allow;
-        assert_eq!(refused(&same), "BACKTEST_INVALID");
-        let spaced = [b" ".as_slice(), &bytes].concat();
-        assert_eq!(BacktestReport::from_bytes(&spaced).unwrap_err().code, "BACKTEST_INVALID");
-        let long = vec![b' '; BACKTEST_MAX_BYTES + 1];
-        assert_eq!(BacktestReport::from_bytes(&long).unwrap_err().code, "BACKTEST_TOO_LARGE");
-    }
-
-    #[test]
-    fn a_report_is_about_one_change() {
-        let check = |ledger: &str, proposed: &[u8], base: &[u8], fits: bool| {
-            let checked = report().check(ledger, Digest::of(proposed), Digest::of(base));
-            assert_eq!(checked.is_ok(), fits, "{ledger}");
-            assert!(fits || checked.unwrap_err().code == "BACKTEST_STALE");
-        };
-        check("log.example", b"proposed", b"base", true);
-        check("other.example", b"proposed", b"base", false);
-        check("log.example", b"other", b"base", false);
-        check("log.example", b"proposed", b"other", false);
-    }
-
-    #[test]
-    fn history_is_looked_at_from_a_point_on() {
-        let check = |since: Since, expected: bool| {
-            assert_eq!(since.includes(EntryIndex(7), UnixMillis(70)), expected, "{since:?}");
-        };
-        check(Since::Start, true);
-        check(Since::Entry(EntryIndex(7)), true);
-        check(Since::Entry(EntryIndex(8)), false);
-        check(Since::Time(UnixMillis(70)), true);
-        check(Since::Time(UnixMillis(71)), false);
-    }
-}
+#[path = "backtest_tests.rs"]
+mod tests;

@@ -9,7 +9,7 @@
 const LIMITS = {
   bundleBytes: 512 * 1024 * 1024, entryBytes: 16 * 1024, jsonDepth: 64, jsonKeys: 10_000, jsonItems: 1_000_000,
   noteBytes: 256 * 1024, noteSignatures: 32, textBytes: 4096, artifacts: 64, evidence: 1000, approvals: 64,
-  countersignatures: 16, armoredBytes: 16 * 1024, feedBytes: 64 * 1024 * 1024, backtestBytes: 1024 * 1024, ticketBytes: 256,
+  countersignatures: 16, armoredBytes: 16 * 1024, feedBytes: 64 * 1024 * 1024, backtestBytes: 3 * 1024 * 1024, ticketBytes: 256,
   nonceBytes: 64, waiverDays: 90, breakGlassPeople: 2,
 };
 const MINUTES_5 = 300_000;
@@ -561,12 +561,15 @@ const flipped = object(
     rule: nullable(object({ file: text, line: integer })),
   },
 );
-const BACKTEST = object({
-  schema: text, ledger: text, base: digest, proposed: digest, engine: text, first_entry: integer, tree_size: integer,
-  root: digest, decisions: integer, unchanged: integer, totals: mapOf(integer),
-  flips: list(object({ ...judged, time: integer, after: judgement, gates: list(flipped) })),
-  errors: list(object({ ...judged, code: text, message: text })),
-});
+const BACKTEST = object(
+  {
+    schema: text, ledger: text, base: digest, proposed: digest, engine: text, first_entry: integer, tree_size: integer,
+    root: digest, decisions: integer, unchanged: integer, totals: mapOf(integer),
+    flips: list(object({ ...judged, time: integer, after: judgement, gates: list(flipped) })),
+    errors: list(object({ ...judged, code: text, message: text })),
+  },
+  { would_block: list(object({ gate: name, decisions: integer }, { enforced_from: integer })) },
+);
 
 // -------------------------------------------------------------------------------------------- keys and signatures
 
@@ -1333,13 +1336,15 @@ export function readToml(source) {
 const UNITS = { s: 1_000, m: 60_000, h: 3_600_000, d: DAY };
 const span = (value) => (/^[0-9]{1,9}[smhd]$/.test(value) ? Number(value.slice(0, -1)) * UNITS[value.slice(-1)] : null);
 
+const isEverything = (pattern) => pattern === '*' || pattern === '**';
+
 // Whether a pattern of the policy set covers a name: `*` within one part, `**` for all that is left.
 export function matches(pattern, subject) {
   const plain = (part) => part !== '' && part !== '.' && part !== '..';
   if (subject.length > 256 || !subject.split('/').every(plain)) {
     return false;
   }
-  if (pattern === '*' || pattern === '**') {
+  if (isEverything(pattern)) {
     return true;
   }
   const [wanted, given] = [pattern.split('/'), subject.split('/')];
@@ -1443,12 +1448,14 @@ function readRules(bytes) {
     },
     passkeys: { user_verification: true, synced: true, ...settings.passkeys },
     person: (account) => aliases.get(account) ?? account,
-    // Without a target the permission is about the whole ledger; a target without an environment is everywhere.
+    // Without a target the permission is about the whole ledger; a target without an environment is everywhere, and one
+    // without a service is every service there.
     // Of somebody who lends some groups, only these count, and nothing that is held by name.
     allows: (account, memberships, permission, target, lent = []) => bindings.some((binding) => {
       const scoped = binding.services !== undefined || binding.environments !== undefined;
       const anywhere = SERVICE_WIDE.includes(permission) || binding.environments === undefined;
-      const place = LEDGER_WIDE.includes(permission) || target === undefined ? !scoped : fits(binding.services, target.service) &&
+      const served = (to) => (to === null ? binding.services?.some(isEverything) ?? true : fits(binding.services, to));
+      const place = LEDGER_WIDE.includes(permission) || target === undefined ? !scoped : served(target.service) &&
         (anywhere || ((target.environment ?? null) !== null && fits(binding.environments, target.environment)));
       const held = binding.groups.some((group) => memberships.includes(group) && (lent.length === 0 || lent.includes(group))) ||
         (lent.length === 0 && binding.people.some((pattern) => matches(pattern, account)));
@@ -2130,8 +2137,16 @@ class Governance {
         told.length !== totals.size || told.some(([kind, count]) => totals.get(kind) !== count)) {
       refuse('BACKTEST_INVALID', 'the totals of the backtest are not those of its flips');
     }
+    const warned = report.would_block ?? [];
+    if (warned.some(({ gate, decisions }, at) =>
+      decisions < 1 || decisions > report.decisions || (at > 0 && warned[at - 1].gate >= gate))) {
+      refuse('BACKTEST_INVALID', 'the backtest does not count each gate that only warns once, in order of name');
+    }
     if (report.ledger !== this.origin || report.proposed !== policy || report.base !== previous || report.tree_size > index) {
       refuse('BACKTEST_STALE', 'the backtest is not of this change');
+    }
+    if (this.rules.backtest && report.first_entry !== 0) {
+      refuse('BACKTEST_MISSING', 'the active policy set demands a backtest of the whole history');
     }
     return undefined;
   }
@@ -2311,7 +2326,7 @@ class Governance {
 
   // Whoever stops more than one service in one environment needs the permission for all of it.
   checkMayFreeze(by, { service: to = null, environment = null }) {
-    this.require(by, 'freeze', to === null ? undefined : { service: to, environment });
+    this.require(by, 'freeze', to === null && environment === null ? undefined : { service: to, environment });
   }
   // The lift that ended a freeze: one that a key signed which turned out to be in someone else's hands does not count.
   liftOf(frozen) {
@@ -3235,9 +3250,11 @@ class Ledger {
     const compared = this.compared(target);
     const about = ({ index, time: recorded, body }) => ({ evidence: body.evidence, index, recorded_at: recorded });
     const other = compared === null ? [] : this.release(compared).evidence;
+    const beside = compared === null ? [] : this.release(compared).manifest.artifacts;
     other.forEach((record) => required(this.bodies, record.body.evidence));
     return {
       time, approvals, running_evidence: listed(other.map(about)), neighbours: this.neighbours(target, time),
+      running_artifacts: beside.length > 1 ? beside : undefined,
       waivers: this.governance.waiversFor(of, request.environment), feeds: listed(this.feedsFor(target)),
       freezes: listed(this.governance.freezesFor(target).map((frozen) => this.governance.freezeFact(frozen))),
       break_glass: this.governance.breakGlassFor(of, request.environment, time),

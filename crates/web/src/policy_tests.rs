@@ -1,4 +1,4 @@
-use super::change::{Backtest, DiffLine, FlipLine, MeaningLine, RightsLine};
+use super::change::{Backtest, DiffLine, FlipLine, MeaningLine, RightsLine, WouldBlockLine};
 use super::checks::{CoverageLine, LintLine, TestLine};
 use super::source::SourceFile;
 use super::trial::Found;
@@ -58,6 +58,10 @@ fn proposed() -> ProposedChange {
             unchanged: 409,
             errors: 0,
             totals: vec![("allow to deny".to_owned(), 3)],
+            would_block: vec![
+                WouldBlockLine { gate: h(), decisions: 10, enforced_from: Some(UnixMillis(NOW.0 + DAY)) },
+                WouldBlockLine { gate: h(), decisions: 7, enforced_from: None },
+            ],
             flips: vec![FlipLine {
                 promotion: "P-3".to_owned(),
                 what: h(),
@@ -200,6 +204,9 @@ fn the_page_says_what_is_demanded_where_that_stands_and_what_is_proposed() {
         "lockgate change sign C-3",
         "lockgate change reject C-3 --reason REASON",
         "412 decisions made again: 409 the same, <strong>3 allow to deny</strong>",
+        "10 would be blocked by <strong>",
+        "</strong> once it enforces, <time",
+        "</strong>, which only warns",
         "7 more lines",
         " ends soon",
         "lockgate waive revoke 40",

@@ -36,8 +36,7 @@ class Emergencies:
     # --- Freezes: {"event", "index", "time", "lifts"}
 
     def _may_freeze(self, by, event):
-        service = event.get("service")
-        self.require(by, "freeze", service, None if service is None else event.get("environment"))
+        self.require(by, "freeze", event.get("service"), event.get("environment"))
 
     def _freeze(self, event, index, time):
         by, environment = event["by"], event.get("environment")

@@ -273,6 +273,7 @@ BACKTEST = shape(
     schema=forms.constant("https://lockgate.dev/backtest/v1"),
     ledger=text, base=digest, proposed=digest, engine=text, first_entry=natural, tree_size=natural, root=digest,
     decisions=natural, unchanged=natural, totals=forms.map_of(text, natural),
+    would_block=Optional(list_of(shape(gate=name, decisions=natural, enforced_from=Optional(natural)))),
     flips=list_of(shape(**_flip, time=natural, after=outcome, gates=list_of(shape(
         gate=name, before=Optional(gate_outcome), after=Optional(gate_outcome), reason=Optional(text),
         rule=Optional(shape(file=text, line=natural)),

@@ -13,7 +13,7 @@ ENROLMENT, POLICY = "key-enrolment.v1@lockgate.dev", "policy-approval.v1@lockgat
 REJECTION, CI_TRUST = "change-rejection.v1@lockgate.dev", "ci-trust.v1@lockgate.dev"
 CHANGE_TTL = 72 * 3_600_000
 COUNTERSIGNATURES_MAX = 16
-BACKTEST_MAX_BYTES = 1 << 20
+BACKTEST_MAX_BYTES = 3 << 20
 
 
 class Key:
@@ -550,9 +550,15 @@ class Governance(Waivers, Emergencies, Outsiders):
             totals[kind] = totals.get(kind, 0) + 1
         if totals != report["totals"]:
             raise Refused("BACKTEST_INVALID", "the totals of the backtest are not those of its flips")
+        warned = report.get("would_block", [])
+        names = [row["gate"] for row in warned]
+        if names != sorted(set(names)) or any(not 1 <= row["decisions"] <= report["decisions"] for row in warned):
+            raise Refused("BACKTEST_INVALID", "the backtest does not count each gate that only warns once, in order")
         about = (report["ledger"], report["proposed"], report["base"])
         if about != (self.origin, event["policy"], event["previous"]) or report["tree_size"] > index:
             raise Refused("BACKTEST_STALE", "the backtest is about something else")
+        if self.policy.backtest and report["first_entry"] != 0:
+            raise Refused("BACKTEST_MISSING", "the policy set demands a backtest of the whole history")
 
     # --- Proposals: {"number", "document", "demand", "expires_at", "signed", "state"}
 

@@ -72,11 +72,14 @@ class Binding:
         self.services, self.environments = _patterns(services), _patterns(environments)
 
     def covers(self, permission, service, environment):
-        """Without a service: for the whole ledger; without an environment: for the service everywhere."""
+        """Without both: for the whole ledger; without either: for all services there, for the service everywhere."""
         if permission not in self.permissions:
             return False
-        if service is None:
+        if service is None and environment is None:
             return self.services is None and self.environments is None
+        if service is None:
+            every_service = self.services is None or _plain in self.services
+            return every_service and _fits(self.environments, environment)
         if environment is None and PERMISSIONS[permission] != "service":
             return self.environments is None and _fits(self.services, service)
         everywhere = environment is None or _fits(self.environments, environment)

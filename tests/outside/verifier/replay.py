@@ -97,6 +97,7 @@ def _facts(state, release, promotion, time):
         "running_evidence": [
             _evidence(record, state.release(compared)) for record in state.release(compared).evidence
         ] if compared is not None else None,
+        "running_artifacts": _several(state.release(compared).manifest["artifacts"]) if compared is not None else None,
         "delegations": governance.delegations_for(service, environment, time),
         "freezes": governance.freezes_for(service, environment),
         "break_glass": governance.break_glass_for(release, environment, time),
@@ -107,6 +108,11 @@ def _facts(state, release, promotion, time):
     }  # fmt: skip
     facts |= {key: value for key, value in optional.items() if value}
     return facts if neighbours is None else facts | {"neighbours": neighbours}
+
+
+def _several(artifacts):
+    """Artifacts that have to be told apart."""
+    return artifacts if len(artifacts) > 1 else None
 
 
 def _person(governance, name, time):

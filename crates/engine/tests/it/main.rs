@@ -7,6 +7,8 @@ mod access;
 #[cfg(test)]
 mod artifact_signatures;
 #[cfg(test)]
+mod backtests;
+#[cfg(test)]
 mod changes;
 #[cfg(test)]
 mod clock;

@@ -197,6 +197,9 @@ fn shown(audited: &Audited, data: &str) -> String {
         "decisions",
         format!("{} came out byte for byte again, {} of them allowed", report.decisions_replayed, report.allowed),
     );
+    if report.backtests > 0 {
+        line("backtests", format!("{} came out byte for byte again", report.backtests));
+    }
     line("signatures", format!("{} verified", report.signatures));
     line("bodies", format!("{} read and hashed, and {} artifacts", report.bodies, report.artifacts));
     line("anchors", format!("{} kept checkpoints agree", report.anchors));

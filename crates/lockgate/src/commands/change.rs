@@ -22,7 +22,7 @@ use serde_json::json;
 use crate::cli;
 use crate::commands::key_life::print_suspects;
 use crate::commands::policy::invalid;
-use crate::commands::policy_backtest::summary_of;
+use crate::commands::policy_backtest::{checked_summary, summary_of};
 use crate::failure::{Failure, Outcome};
 use crate::keyring::sign as sign_with;
 use crate::receipts::logged_line;
@@ -150,7 +150,7 @@ struct Rebuilt {
 }
 
 impl Rebuilt {
-    fn text(&self, client: &Client, purpose: Purpose) -> Result<String, Failure> {
+    fn text(&self, world: &World, client: &Client, purpose: Purpose) -> Result<String, Failure> {
         let mut text = render(&self.event, &self.document);
         let signed: Vec<&str> = self.reply.row.signed_by.iter().map(lockgate_model::PersonId::as_str).collect();
         text.push_str(&format!("  signed by   {}\n  ledger      {}\n", signed.join(", "), self.origin));
@@ -160,16 +160,22 @@ impl Rebuilt {
                 return Err(mismatch("the server sent another policy set than the one that is to be signed"));
             }
             let next = PolicySet::from_document(document.as_bytes()).map_err(|errors| invalid(&errors))?;
-            if let Some(digest) = event.backtest {
-                text.push_str(&backtest_summary(client, digest, event, &self.origin)?);
-            }
             let change = self.reply.row.change;
             let whole = format!("`lockgate --output json change show {change}` has the whole policy set");
-            match (differences(client, event.previous, &next, &whole)?, purpose) {
-                (Some(differs), _) => text.push_str(&differs),
-                (None, Purpose::Look) => text.push_str(STALE),
+            let differs = match (differences(client, event.previous, &next, &whole)?, purpose) {
+                (Some(differs), _) => differs,
+                (None, Purpose::Look) => STALE.to_owned(),
                 (None, Purpose::Sign) => return Err(unsignable(&self.reply.row)),
+            };
+            if let Some(digest) = event.backtest {
+                let report = backtest_of(client, digest, event, &self.origin)?;
+                let summary = match purpose {
+                    Purpose::Look => summary_of(&report),
+                    Purpose::Sign => checked_summary(world, client, &report, &next)?,
+                };
+                text.push_str(&backtest_lines(&summary));
             }
+            text.push_str(&differs);
         }
         Ok(text)
     }
@@ -217,7 +223,7 @@ fn stale(next: &str) -> Failure {
 fn show(world: &World, id: ChangeId) -> Outcome {
     let client = world.signed_in()?;
     let rebuilt = rebuild(world, &client, id)?;
-    let text = rebuilt.text(&client, Purpose::Look)?;
+    let text = rebuilt.text(world, &client, Purpose::Look)?;
     let row = &rebuilt.reply.row;
     let mut shown = json!({
         "change": row, "event": rebuilt.event, "document": rebuilt.reply.document,
@@ -244,7 +250,7 @@ fn sign(world: &World, id: ChangeId, yes: bool) -> Outcome {
     let person = world.person()?;
     let client = world.signed_in_as(&person)?;
     let rebuilt = rebuild(world, &client, id)?;
-    world.terminal.say(format!("You are about to sign {id}:\n{}", rebuilt.text(&client, Purpose::Sign)?));
+    world.terminal.say(format!("You are about to sign {id}:\n{}", rebuilt.text(world, &client, Purpose::Sign)?));
     if !yes && !world.terminal.confirm("Sign this with your key?")? {
         return Err(Failure::new(Exit::Failed, "NOT_CONFIRMED", "nothing was signed"));
     }
@@ -275,20 +281,25 @@ fn reject(world: &World, id: ChangeId, reason: &str) -> Outcome {
     Ok(Exit::Done)
 }
 
-/// What the backtest of a policy set says, which whoever signs the change signs too.
-fn backtest_summary(client: &Client, digest: Digest, event: &PolicyActivated, origin: &str) -> Result<String, Failure> {
+/// The backtest of a policy set, which whoever signs the change signs too.
+fn backtest_of(
+    client: &Client,
+    digest: Digest,
+    event: &PolicyActivated,
+    origin: &str,
+) -> Result<BacktestReport, Failure> {
     let bytes = client.get_bytes(&format!("/v1/blobs/{digest}"))?;
     if Digest::of(&bytes) != digest {
         return Err(mismatch("the server sent another backtest than the one that is to be signed"));
     }
     let report = BacktestReport::from_bytes(&bytes)?;
     report.check(origin, event.policy, event.previous)?;
-    Ok(backtest_lines(&report))
+    Ok(report)
 }
 
-/// The same of a backtest that is at hand, indented as what is shown before a signature.
-pub fn backtest_lines(report: &BacktestReport) -> String {
-    summary_of(report).lines().map(|line| format!("              {line}\n")).collect()
+/// What a backtest says, indented as what is shown before a signature.
+pub fn backtest_lines(summary: &str) -> String {
+    summary.lines().map(|line| format!("              {line}\n")).collect()
 }
 
 /// Which lines change by a policy set that is not proposed yet. The active set is compared by the digest that the

@@ -244,8 +244,11 @@ fn activate(world: &World, dir: &Path, reason: &str, backtest: Option<&Path>, ye
         countersigned: Vec::new(),
     };
     let signed = event.demand(&info.origin)?.document;
-    let tested = report.as_ref().map(backtest_lines).unwrap_or_default();
     let differs = policy_differences(&client, previous, &set)?;
+    let tested = match &report {
+        Some(report) => backtest_lines(&policy_backtest::checked_summary(world, &client, report, &set)?),
+        None => String::new(),
+    };
     let more = format!("  ledger      {}\n{tested}{differs}", info.origin);
     confirm_with(world, &Event::PolicyActivated(event), &signed, &more, yes)?;
     let signer = world.keyring.signer(&world.context()?, &person, None)?;

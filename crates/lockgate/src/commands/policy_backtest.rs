@@ -2,7 +2,7 @@
 //!
 //! Entries and bodies come from the server's tiles and blobs, or from a data directory. Neither is believed: the
 //! entries have to have the root of a checkpoint that a pinned key signed, every signature is verified on the way, and
-//! bodies are hashed.
+//! bodies are hashed. The same is done again with a report that somebody is about to sign.
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -11,19 +11,23 @@ use std::sync::Arc;
 use lockgate_api::{Client, Exit};
 use lockgate_engine::audit::StoreSource;
 use lockgate_ledger::backtest::{
-    BACKTEST_MAX_BYTES, BacktestReport, Backtested, Flip, FlippedGate, History, Since, backtest as decide_again,
+    BACKTEST_MAX_BYTES, BacktestReport, Backtested, Flip, FlippedGate, History, Since, WouldBlock,
+    backtest as decide_again,
 };
 use lockgate_ledger::bodies::{Bodies, BodyError};
 use lockgate_ledger::{ApplyError, TrustFile};
+use lockgate_model::text::visible;
 use lockgate_model::{Digest, EntryIndex, Limits, TreeSize};
 use lockgate_policy::PolicySet;
 use lockgate_store::LedgerStore as _;
 use lockgate_store_local::{LocalStore, Options};
+use lockgate_tlog::checkpoint::Checkpoint;
 use lockgate_tlog::tile::{EntryBundleId, TILE_WIDTH, decode_bundle, width_at};
 use serde_json::json;
 
 use crate::cli::{self, SinceArg};
 use crate::commands::policy::read_policy;
+use crate::commands::seen::grew;
 use crate::failure::{Failure, Outcome};
 use crate::home::write_file;
 use crate::world::World;
@@ -32,6 +36,9 @@ use crate::world::World;
 const SHOWN_MAX: usize = 50;
 /// The most flips that are shown to whoever signs a change.
 const SUMMARY_MAX: usize = 10;
+/// What keeps a report from being made again and says nothing against it: bytes that cannot be had, such as of services
+/// that the signer may not read.
+const UNREAD: [&str; 4] = ["BODY_MISSING", "BODY_UNREADABLE", "ENTRY_MISSING", "ENTRY_UNREADABLE"];
 
 /// `lockgate policy backtest`: exit 0 also where decisions flip, because that may be what is wanted.
 ///
@@ -60,6 +67,11 @@ pub fn backtest(world: &World, options: &cli::Backtest) -> Outcome {
         trust.check_governance(&done.governance, done.genesis)?;
     }
     let report = &done.report;
+    if report.first_entry.0 >= report.tree_size.0 {
+        let message = format!("the ledger has {} entries, and none from there on", report.tree_size);
+        return Err(Failure::usage("BACKTEST_EMPTY", message)
+            .hint("name an earlier entry or a longer time with --since, or leave it out to look at all of it"));
+    }
     let bytes = report.to_bytes()?;
     let digest = Digest::of(&bytes);
     if let Some(path) = &options.report {
@@ -87,10 +99,8 @@ fn of_data(world: &World, data: &Path, proposed: &Arc<PolicySet>, since: Since) 
 
 fn of_server(world: &World, trust: &TrustFile, proposed: &Arc<PolicySet>, since: Since) -> Result<Backtested, Failure> {
     let client = world.signed_in()?;
-    let (signed, _) = trust.open_checkpoint(&client.get_bytes("/checkpoint")?)?;
-    let (size, root) = (signed.checkpoint.size, signed.checkpoint.root);
-    let bar = world.terminal.progress("deciding again", size.0, false);
-    let source = ServerSource { client, size, root };
+    let source = ServerSource::of(&client, trust)?;
+    let bar = world.terminal.progress("deciding again", source.newest.size.0, false);
     let done = decide_again(&source, proposed, since, |read, _| bar.set_position(read));
     bar.finish_and_clear();
     done.map_err(|error: ApplyError| match error.code {
@@ -100,14 +110,63 @@ fn of_server(world: &World, trust: &TrustFile, proposed: &Arc<PolicySet>, since:
     })
 }
 
-/// A server's tiles and blobs, up to a checkpoint that has been verified.
-struct ServerSource {
-    client: Client,
-    size: TreeSize,
-    root: Digest,
+/// What a report says, for whoever is about to sign the change that carries it: it is made again here first, and where
+/// that cannot be done, the last line says why.
+///
+/// # Errors
+/// `BACKTEST_DIFFERS` where something else comes out, or what does not verify.
+pub fn checked_summary(
+    world: &World,
+    client: &Client,
+    report: &BacktestReport,
+    proposed: &PolicySet,
+) -> Result<String, Failure> {
+    let not_made = |why: &str| format!("{}not made again here: {}\n", summary_of(report), visible(why));
+    if !world.home.trust().exists() {
+        return Ok(not_made("nothing is pinned to verify the ledger with"));
+    }
+    let trust = world.trust(None)?;
+    let source = match ServerSource::of(client, &trust) {
+        // What the witnesses have not seen yet says nothing against the report either.
+        Err(failure) if failure.code == "WITNESS_QUORUM" => return Ok(not_made(&failure.message)),
+        opened => opened?,
+    };
+    let bar = world.terminal.progress("deciding again", report.tree_size.0, false);
+    let made = report.made_again(&source, &Arc::new(proposed.clone()), |read, _| bar.set_position(read));
+    bar.finish_and_clear();
+    let done = match made {
+        Ok(Some(done)) => done,
+        Ok(None) => return Ok(not_made(&format!("`{}` made it, which this version cannot", report.engine))),
+        Err(error) if UNREAD.contains(&error.code) => {
+            return Ok(not_made(&format!("it takes bytes that cannot be read from here: {}", error.message)));
+        }
+        Err(error) if error.code == "BACKTEST_DIFFERS" => {
+            return Err(Failure::from(error).hint("nothing was signed; ask whoever made the report"));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    // These entries are the beginning of the pinned ledger.
+    trust.check_governance(&done.governance, done.genesis)?;
+    let origin = report.ledger.clone();
+    grew(world, client, &trust, &Checkpoint { origin, size: report.tree_size, root: report.root }, &source.newest)?;
+    let (first, all) = (report.tree_size, source.newest.size);
+    Ok(format!("{}made again here, from the first {first} of {all} entries\n", summary_of(&done.report)))
 }
 
-impl Bodies for ServerSource {
+/// A server's tiles and blobs, up to a checkpoint that has been verified.
+struct ServerSource<'a> {
+    client: &'a Client,
+    newest: Checkpoint,
+}
+
+impl<'a> ServerSource<'a> {
+    fn of(client: &'a Client, trust: &TrustFile) -> Result<Self, Failure> {
+        let (signed, _) = trust.open_checkpoint(&client.get_bytes("/checkpoint")?)?;
+        Ok(Self { client, newest: signed.checkpoint })
+    }
+}
+
+impl Bodies for ServerSource<'_> {
     fn body(&self, digest: &Digest) -> Result<Option<Cow<'_, [u8]>>, BodyError> {
         let bytes = match self.client.get_bytes(&format!("/v1/blobs/{digest}")) {
             Ok(bytes) => bytes,
@@ -122,15 +181,15 @@ impl Bodies for ServerSource {
     }
 }
 
-impl History for ServerSource {
+impl History for ServerSource<'_> {
     fn size_and_root(&self) -> Result<(TreeSize, Digest), String> {
-        Ok((self.size, self.root))
+        Ok((self.newest.size, self.newest.root))
     }
 
     fn page(&self, first: EntryIndex, most: usize) -> Result<Vec<Vec<u8>>, String> {
         let width = u64::from(TILE_WIDTH);
         let (index, skip) = (first.0 / width, first.0 % width);
-        let there = width_at(self.size, 0, index).ok_or_else(|| format!("no tile holds entry {first}"))?;
+        let there = width_at(self.newest.size, 0, index).ok_or_else(|| format!("no tile holds entry {first}"))?;
         let id = EntryBundleId::new(index, there).map_err(|error| error.to_string())?;
         let bytes = self.client.get_bytes(&format!("/{}", id.path())).map_err(|error| error.to_string())?;
         let entries = decode_bundle(&bytes, &Limits::DEFAULT).map_err(|error| error.to_string())?;
@@ -145,6 +204,7 @@ fn text(report: &BacktestReport, digest: Digest) -> String {
         report.proposed,
         counts(report)
     );
+    text.push_str(&would_block(report, SHOWN_MAX));
     for flip in report.flips.iter().take(SHOWN_MAX) {
         text.push_str(&format!("\n{}\n", headline(flip)));
         for gate in &flip.gates {
@@ -179,6 +239,21 @@ fn counts(report: &BacktestReport) -> String {
     format!("{}; entries {} to {}", parts.join(", "), report.first_entry, report.tree_size)
 }
 
+/// What gates would have blocked that only warn: a line for each of the first `most` of them.
+fn would_block(report: &BacktestReport, most: usize) -> String {
+    let rows = report.would_block.as_deref().unwrap_or_default();
+    let line = |row: &WouldBlock| match row.enforced_from {
+        Some(start) => format!("{} would be blocked by `{}` once it enforces, {start}\n", row.decisions, row.gate),
+        None => format!("{} would be blocked by `{}`, which only warns\n", row.decisions, row.gate),
+    };
+    let mut text: String = rows.iter().take(most).map(line).collect();
+    let more = rows.len().saturating_sub(most);
+    if more > 0 {
+        text.push_str(&format!("and {more} more gates only warn\n"));
+    }
+    text
+}
+
 fn headline(flip: &Flip) -> String {
     format!(
         "{} -> {}  {} {} into {} (entry {}, {})",
@@ -196,6 +271,7 @@ fn gate_line(gate: &FlippedGate) -> String {
 /// A report in a few lines, for whoever signs the change that carries it.
 pub fn summary_of(report: &BacktestReport) -> String {
     let mut text = format!("{} decided again: {}\n", decisions(report.decisions), counts(report));
+    text.push_str(&would_block(report, SUMMARY_MAX));
     for flip in report.flips.iter().take(SUMMARY_MAX) {
         let gates: Vec<String> = flip.gates.iter().map(|gate| gate.gate.to_string()).collect();
         text.push_str(&format!("{} by {}\n", headline(flip), gates.join(", ")));

@@ -96,7 +96,13 @@ pub fn remember(
 /// # Errors
 /// `EQUIVOCATION` for what is signed or proven wrongly, `ROLLBACK_DETECTED` where the server's newest is older than the
 /// newer of them. A network or a server that fails contradicts nothing, and keeps its own failure.
-fn grew(world: &World, client: &Client, trust: &TrustFile, old: &Checkpoint, new: &Checkpoint) -> Result<(), Failure> {
+pub fn grew(
+    world: &World,
+    client: &Client,
+    trust: &TrustFile,
+    old: &Checkpoint,
+    new: &Checkpoint,
+) -> Result<(), Failure> {
     let alarm = |message: String| equivocation(world, &old.origin, message);
     for one in [old, new] {
         let reply: ConsistencyReply = client.get(&format!("/v1/consistency?from={}", one.size))?;

@@ -3,9 +3,20 @@
 use std::fs;
 use std::path::PathBuf;
 
+use lockgate_ledger::entry::PolicyActivated;
+use lockgate_ledger::governance::POLICY_NAMESPACE;
+use lockgate_model::{Digest, EntryIndex, canonical};
+use lockgate_policy::PolicySet;
+use lockgate_sign::ssh_signer::{FileSigner, SshSigner as _};
+use serde_json::{Value, json};
+
 use crate::instance::{Instance, text};
 
 const QUORUM: &str = "[governance]\nquorum = 2\n";
+const STRICTER: (&str, &str, &str) = ("gates/approvals.toml", "at_least = 1", "at_least = 2");
+/// A gate that nothing meets, and that does not block yet.
+const ANNOUNCED: &str = "[[gate]]\nname = \"announced\"\nkind = \"tests\"\nenvironments = [\"production\"]\n\
+                         min_passed = 1000\nenforce_from = \"2099-01-01\"\n";
 const SHORTER: (&str, &str, &str) = ("policy.toml", "approval_ttl = \"72h\"", "approval_ttl = \"24h\"");
 
 /// A gate that never applies.
@@ -115,15 +126,16 @@ fn the_history_is_decided_again() {
     );
     assert!(report["decisions"].as_u64().unwrap() >= 4, "{report}");
     // One that takes two approvals would not have let it in.
-    lockgate.policy("stricter", &[("gates/approvals.toml", "at_least = 1", "at_least = 2")]);
+    lockgate.policy("stricter", &[STRICTER]);
     let ran = lockgate.run(&["policy", "backtest", "stricter", "--report", "report.json"]).exits(0);
     let ran = ran.says("allow -> pending").says("approvals: pass -> pending");
     let report: serde_json::Value = serde_json::from_slice(&fs::read(lockgate.file("report.json")).unwrap()).unwrap();
     assert_eq!(report["totals"]["allow to pending"].as_u64(), Some(1), "{ran}");
     // From an entry on, and from a moment on.
     let entries = lockgate.entries().to_string();
-    let none = lockgate.json(&["policy", "backtest", "stricter", "--since", &entries], 0);
-    assert_eq!(none["report"]["decisions"].as_u64(), Some(0));
+    let beyond = lockgate.run(&["policy", "backtest", "stricter", "--since", &entries, "--report", "none.json"]);
+    beyond.refused(2, "BACKTEST_EMPTY");
+    assert!(!lockgate.file("none.json").exists(), "nothing was looked at, and nothing is written");
     let all = lockgate.json(&["policy", "backtest", "stricter", "--since", "30d"], 0);
     assert_eq!(all["report"]["decisions"], report["decisions"]);
     lockgate.run(&["policy", "backtest", "stricter", "--since", "yesterday"]).exits(2);
@@ -150,36 +162,106 @@ fn a_policy_set_can_demand_a_backtest_of_the_next_one() {
     activate("other", &["--backtest", "next.json"]).refused(7, "BACKTEST_STALE");
     lockgate.write("spaced.json", [b" ".to_vec(), fs::read(lockgate.file("next.json")).unwrap()].concat());
     activate("next", &["--backtest", "spaced.json"]).refused(2, "BACKTEST_INVALID");
-    activate("next", &["--backtest", "next.json"]).exits(0).says("is active");
+    lockgate.write("forged.json", forged(&lockgate, "next.json"));
+    activate("next", &["--backtest", "forged.json"]).refused(9, "BACKTEST_DIFFERS");
+    lockgate.run(&["policy", "backtest", "next", "--report", "part.json", "--since", "5"]).exits(0);
+    activate("next", &["--backtest", "part.json"]).refused(3, "BACKTEST_MISSING");
+    activate("next", &["--backtest", "next.json"]).exits(0).says("made again here").says("is active");
     // The same report is good for this change alone.
     activate("next", &["--backtest", "next.json"]).refused(7, "BACKTEST_STALE");
     lockgate.run(&["explain", "BACKTEST_STALE"]).exits(0);
 }
 
-#[test]
-fn who_signs_a_change_of_policy_sees_its_backtest() {
+/// A report that reads, in which nothing was decided.
+fn forged(lockgate: &Instance, report: &str) -> Vec<u8> {
+    let mut forged: Value = serde_json::from_slice(&fs::read(lockgate.file(report)).unwrap()).unwrap();
+    for (field, value) in [("decisions", json!(0)), ("unchanged", json!(0)), ("totals", json!({}))] {
+        forged[field] = value;
+    }
+    for field in ["flips", "errors", "would_block"] {
+        forged[field] = json!([]);
+    }
+    canonical::to_vec(&forged).unwrap()
+}
+
+/// A ledger with a grant whose changes of policy take sam and kim.
+fn two_owners() -> Instance {
     let lockgate = Instance::granted();
     lockgate.run(&["key", "generate", "kim.key"]).exits(0);
     lockgate.run(&["key", "enrol", "kim", "--group", "owners", "--key", "kim.key", "--file", "kim.json"]).exits(0);
     lockgate.run(&["invite", "kim.json", "--as", "sam", "--yes"]).exits(0);
-    lockgate.policy("stricter", &[("gates/approvals.toml", "at_least = 1", "at_least = 2")]);
-    lockgate.run(&["policy", "backtest", "stricter", "--report", "report.json"]).exits(0);
-    let activate = [
-        "policy",
-        "activate",
-        "stricter",
-        "--reason",
-        "two of us",
-        "--backtest",
-        "report.json",
-        "--yes",
-        "--as",
-        "sam",
-    ];
-    lockgate.run(&activate).exits(5).says("lockgate change sign C-1");
+    lockgate
+}
+
+#[test]
+fn who_signs_a_change_of_policy_sees_its_backtest() {
+    let lockgate = two_owners();
+    lockgate.policy("stricter", &[STRICTER]);
+    lockgate.write("stricter/gates/announced.toml", ANNOUNCED);
+    let blocked = "would be blocked by `announced` once it enforces, 2099-01-01";
+    lockgate.run(&["policy", "backtest", "stricter", "--report", "report.json"]).exits(0).says(blocked);
+    let activate =
+        ["policy", "activate", "stricter", "--reason", "more", "--backtest", "report.json", "--yes", "--as", "sam"];
+    lockgate.run(&activate).exits(5).says("lockgate change sign C-1").says("made again here");
     let shown = lockgate.run(&["change", "show", "C-1", "--as", "kim"]).exits(0);
-    shown.says("backtest").says("decided again").says("allow -> pending").says("by approvals");
-    lockgate.run(&["change", "sign", "C-1", "--as", "kim", "--yes"]).exits(0);
+    shown.says("backtest").says("decided again").says("allow -> pending").says("by approvals").says(blocked);
+    let signed = lockgate.run(&["change", "sign", "C-1", "--as", "kim", "--yes"]).exits(0);
+    signed.says(blocked).says("made again here");
+}
+
+#[test]
+fn who_has_nothing_to_verify_with_is_told_that_a_backtest_was_not_made_again() {
+    let lockgate = two_owners();
+    lockgate.policy("stricter", &[STRICTER]);
+    lockgate.run(&["policy", "backtest", "stricter", "--report", "report.json"]).exits(0);
+    fs::rename(lockgate.home().join("trust.json"), lockgate.file("trust.json")).unwrap();
+    let activate =
+        ["policy", "activate", "stricter", "--reason", "more", "--backtest", "report.json", "--yes", "--as", "sam"];
+    lockgate.run(&activate).exits(5).says("not made again here: nothing is pinned");
+    fs::rename(lockgate.file("trust.json"), lockgate.home().join("trust.json")).unwrap();
+    lockgate.run(&["change", "sign", "C-1", "--as", "kim", "--yes"]).exits(0).says("made again here, from");
+}
+
+/// What sam signs by hand is proposed as it is; kim's command makes the report again, and signs nothing.
+#[test]
+fn nobody_signs_a_backtest_that_says_something_else() {
+    let lockgate = two_owners();
+    lockgate.policy("stricter", &[STRICTER]);
+    lockgate.run(&["policy", "backtest", "stricter", "--report", "report.json"]).exits(0);
+    let forged = forged(&lockgate, "report.json");
+    let mut files = PolicySet::starter("starter").unwrap();
+    files.retain(|path, _| !path.starts_with("tests/"));
+    let (path, from, to) = STRICTER;
+    let approvals = files.get_mut(path).unwrap();
+    *approvals = approvals.replace(from, to);
+    let set = PolicySet::from_files(files).unwrap();
+    let info = lockgate.get("/v1/server", None).json();
+    let event = PolicyActivated {
+        policy: set.digest(),
+        previous: text(&info["policy"]).parse().unwrap(),
+        previous_at: EntryIndex(info["policy_at"].as_u64().unwrap()),
+        reason: "more".to_owned(),
+        by: "sam".parse().unwrap(),
+        signature: String::new(),
+        countersigned: Vec::new(),
+        backtest: Some(Digest::of(&forged)),
+    };
+    let document = event.demand(&text(&info["origin"])).unwrap().document;
+    let signature = FileSigner::load(&lockgate.key("sam")).unwrap().sign(POLICY_NAMESPACE, &document).unwrap();
+    let body = json!({
+        "document": String::from_utf8(set.document()).unwrap(),
+        "previous": info["policy"],
+        "previous_at": info["policy_at"],
+        "reason": "more",
+        "by": "sam",
+        "signature": signature.to_armored(),
+        "backtest": String::from_utf8(forged).unwrap(),
+    });
+    let reply = lockgate.post("/v1/policy", Some(&lockgate.token("sam")), &body);
+    assert!(reply.status < 300, "{reply:?}");
+    lockgate.run(&["change", "show", "C-1", "--as", "kim"]).exits(0).says("0 decisions decided again");
+    lockgate.run(&["change", "sign", "C-1", "--as", "kim", "--yes"]).refused(9, "BACKTEST_DIFFERS");
+    lockgate.run(&["change", "list", "--as", "kim"]).exits(0).says("needs you: lockgate change sign C-1");
 }
 
 #[test]

@@ -32,6 +32,7 @@ pub async fn find(call: Call) -> Result<Response, Fault> {
             left_out: answer.left_out,
             cut: answer.cut,
             partial: answer.partial,
+            unknown_key: answer.unknown_key,
             entries: engine.published().head.size.0,
         })
     })

@@ -80,10 +80,23 @@ pub struct Backtest {
     pub errors: usize,
     /// How many flips there are of each kind, such as `allow to deny`.
     pub totals: Vec<(String, u64)>,
+    /// What gates would have blocked that only warn.
+    pub would_block: Vec<WouldBlockLine>,
     /// The flips that are shown.
     pub flips: Vec<FlipLine>,
     /// How many flips more there are, or are about what the person may not read.
     pub more: usize,
+}
+
+/// What a gate would have blocked that only warns.
+#[derive(Debug, Clone)]
+pub struct WouldBlockLine {
+    /// The gate.
+    pub gate: String,
+    /// How many decisions.
+    pub decisions: u64,
+    /// From when on it blocks; absent where it never does.
+    pub enforced_from: Option<UnixMillis>,
 }
 
 /// A decision that would have come out differently.
@@ -141,7 +154,7 @@ fn proposed(change: &ProposedChange, rights: &Rights, person: &PersonId, now: Un
             }
             (meaning(change))
             (lines(change))
-            (backtest(id.to_string().as_str(), change.backtest.as_ref()))
+            (backtest(id.to_string().as_str(), change.backtest.as_ref(), now))
             @if change.row.signed_by.contains(person) {
                 p.quiet { "You signed it; somebody else signs too." }
             } @else if rights.may("policy") {
@@ -235,7 +248,7 @@ fn lines(change: &ProposedChange) -> Markup {
     }
 }
 
-fn backtest(id: &str, backtest: Option<&Backtest>) -> Markup {
+fn backtest(id: &str, backtest: Option<&Backtest>, now: UnixMillis) -> Markup {
     let Some(report) = backtest else {
         return html! { p.quiet { "No backtest is signed with it." } };
     };
@@ -246,6 +259,16 @@ fn backtest(id: &str, backtest: Option<&Backtest>) -> Markup {
             @for (kind, count) in &report.totals { ", " strong { (count) " " (visible(kind)) } }
             @if report.errors > 0 { ", " (report.errors) " could not be made" }
             ". " a href={ "/v1/blobs/" (report.digest) } download={ "backtest-" (id) ".json" } { "The report" }
+        }
+        @if !report.would_block.is_empty() {
+            ul.plain {
+                @for line in &report.would_block {
+                    li {
+                        (line.decisions) " would be blocked by " strong { (visible(&line.gate)) }
+                        @if let Some(start) = line.enforced_from { " once it enforces, " (until(start, now)) } @else { ", which only warns" }
+                    }
+                }
+            }
         }
         @if !report.flips.is_empty() {
             details {

@@ -3,7 +3,7 @@
 use lockgate_engine::whereabouts::Query;
 use lockgate_ledger::access_log::AccessEntry;
 use lockgate_ledger::access_review::AccessReview;
-use lockgate_ledger::backtest::BacktestReport;
+use lockgate_ledger::backtest::{BacktestReport, WouldBlock};
 use lockgate_ledger::change::{draft_bytes, read_draft};
 use lockgate_ledger::drill::DrillReport;
 use lockgate_ledger::{ApprovalDocument, Bundle, Leaf, Manifest, TrustFile, bundle};
@@ -89,6 +89,7 @@ fn documents(story: &Story) -> Result<Vec<Target>> {
         decisions: 2,
         unchanged: 2,
         totals: std::collections::BTreeMap::new(),
+        would_block: Some(vec![WouldBlock { gate: "announced".parse()?, decisions: 2, enforced_from: None }]),
         flips: Vec::new(),
         errors: Vec::new(),
     };

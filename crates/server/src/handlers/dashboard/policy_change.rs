@@ -5,14 +5,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use lockgate_engine::authorise::may_read;
 use lockgate_engine::change::{self as changing, ChangeView};
 use lockgate_engine::{Engine, Fault};
-use lockgate_ledger::backtest::{BacktestReport, Flip};
+use lockgate_ledger::backtest::{BacktestReport, Flip, WouldBlock};
 use lockgate_ledger::change::read_draft;
 use lockgate_ledger::{Event, Governance};
 use lockgate_model::{Digest, GroupName, PersonId, UnixMillis};
 use lockgate_policy::{
     Changed, FieldChange, ItemChange, Object, PolicyDiff, PolicySet, RightsChange, line_changes, policy_diff,
 };
-use lockgate_web::policy::change::{Backtest, DiffLine, FlipLine, MeaningLine, ProposedChange, RightsLine};
+use lockgate_web::policy::change::{
+    Backtest, DiffLine, FlipLine, MeaningLine, ProposedChange, RightsLine, WouldBlockLine,
+};
 use serde_json::Value;
 
 use crate::handlers::changes;
@@ -23,7 +25,7 @@ const CHANGES: usize = 10;
 const LINES: usize = 400;
 /// How many roles, groups and people are shown whose rights differ.
 const RIGHTS: usize = 100;
-/// How many flips of a backtest are shown.
+/// How many flips of a backtest are shown, and how many gates that only warn.
 const FLIPS: usize = 50;
 
 /// The changes of the policy set that wait for signatures, newest first.
@@ -159,8 +161,13 @@ fn backtest(
         errors: report.errors.len(),
         more: report.flips.len().saturating_sub(flips.len()),
         totals: report.totals.into_iter().collect(),
+        would_block: report.would_block.iter().flatten().take(FLIPS).map(would_block_line).collect(),
         flips,
     }))
+}
+
+fn would_block_line(row: &WouldBlock) -> WouldBlockLine {
+    WouldBlockLine { gate: row.gate.to_string(), decisions: row.decisions, enforced_from: row.enforced_from }
 }
 
 fn flip_line(flip: &Flip) -> FlipLine {
