@@ -2,6 +2,7 @@
 
 use lockgate_ledger::approval::{Anchor, Approval, ApprovalDocument, describes};
 use lockgate_ledger::entry::{ApprovalRecorded, CloseCause};
+use lockgate_ledger::governance::VerdictRight;
 use lockgate_ledger::release::{PromotionState, ReleaseState};
 use lockgate_ledger::{Actor, Event, Governance};
 use lockgate_model::facts::{Facts, Verdict};
@@ -88,8 +89,8 @@ fn record(
     };
     let target = Object::Target(&release.name.service, &asked.request.environment);
     let (service, environment) = (&release.name.service, &asked.request.environment);
-    let lent = event.verdict == Verdict::Approve
-        && governance.lends_approval(&event.approver, service, environment, staging.time());
+    let right = governance.verdict_right(&event.approver, event.verdict, service, environment, staging.time());
+    let lent = right == Ok(VerdictRight::Lent);
     if !lent {
         authorise::hide_promotion(&governance, &event.approver, permission, (service, environment), event.promotion)?;
     }

@@ -282,6 +282,9 @@ fn check_statement(envelope: &Envelope) -> Result<(Vec<Digest>, &'static str, Te
     if let Claim::Malformed { reason } = &claim {
         return Err(Fault::invalid("EVIDENCE_MALFORMED", format!("the predicate does not read: {reason}")));
     }
+    if let Some(why) = statement.without_sha256() {
+        return Err(Fault::new(Kind::Denied, "SUBJECT_MISMATCH", format!("this evidence is about no artifact: {why}")));
+    }
     let subjects = statement.subjects.iter().filter_map(|subject| subject.sha256).collect();
     Ok((subjects, EvidenceKind::word_of(&claim), Terms::of(&claim, &components)))
 }

@@ -64,7 +64,8 @@ pub fn check(
     if let Some(unknown) = unknown {
         hide(governance, principal, action, object, unknown)?;
     }
-    authorise(governance, principal, action, object).map(|_| ()).map_err(|refusal| refused(principal, object, &refusal))
+    let refused = |refusal: Refusal| refused(governance, principal, object, &refusal);
+    authorise(governance, principal, action, object).map(|_| ()).map_err(refused)
 }
 
 /// The first half of [`check`], for verbs that have more to say to whoever may read: `unknown` for everyone else.
@@ -161,9 +162,11 @@ pub fn last_uses(store: &dyn Store, person: &PersonId) -> Result<Vec<(Permission
     Ok(rows.iter().filter_map(row).collect())
 }
 
-fn refused(principal: &PersonId, object: Object<'_>, refusal: &Refusal) -> Fault {
+fn refused(governance: &Governance, principal: &PersonId, object: Object<'_>, refusal: &Refusal) -> Fault {
+    let has_it_for_less = || authorise(governance, principal, refusal.needed, Object::Anywhere).is_ok();
     let place = match object {
-        Object::Anywhere | Object::Ledger => String::new(),
+        Object::Ledger | Object::Environment(_) if has_it_for_less() => " for all of this".to_owned(),
+        Object::Anywhere | Object::Ledger | Object::Environment(_) => String::new(),
         Object::Service(service) => format!(" for {service}"),
         Object::Target(service, environment) => format!(" for {service} in {environment}"),
     };

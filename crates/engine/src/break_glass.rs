@@ -17,6 +17,7 @@ use crate::promote::request;
 use crate::reader;
 use crate::sequencer::Submission;
 use crate::staging::Staging;
+use crate::where_index;
 
 /// Opens a break-glass, signed by whoever is signed in; asks for the promotion where nobody has, and decides under it
 /// where one person is enough.
@@ -42,10 +43,11 @@ pub fn open(by: &PersonId, event: BreakGlassOpened) -> Result<Submission, Fault>
                 format!("{} has another manifest than the one that was signed", event.release),
             ));
         }
-        let by = event.by.clone();
+        let (by, event) = (event.by.clone(), Event::BreakGlassOpened(event));
         let index = staging
-            .append(Actor::Subject { id: by.clone() }, &[], Event::BreakGlassOpened(event))
+            .append(Actor::Subject { id: by.clone() }, &[], event.clone())
             .map_err(|fault| naming_reviewer(fault, &["BREAK_GLASS_UNREVIEWED"]))?;
+        where_index::remember_exception(staging, &event, index)?;
         outcome(staging, inner, &by, index, "break-glass.opened", index)
     }))
 }
@@ -59,9 +61,10 @@ pub fn sign(by: &PersonId, event: BreakGlassSigned) -> Result<Submission, Fault>
         return Err(not_you(&event.by, by));
     }
     Ok(Submission::new(move |staging, inner| {
-        let (by, opened) = (event.by.clone(), event.break_glass);
+        let (by, opened, event) = (event.by.clone(), event.break_glass, Event::BreakGlassSigned(event));
         remember(staging, &by, Permission::BreakGlass);
-        let index = staging.append(Actor::Subject { id: by.clone() }, &[], Event::BreakGlassSigned(event))?;
+        let index = staging.append(Actor::Subject { id: by.clone() }, &[], event.clone())?;
+        where_index::remember_exception(staging, &event, index)?;
         outcome(staging, inner, &by, opened, "break-glass.signed", index)
     }))
 }

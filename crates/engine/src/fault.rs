@@ -106,6 +106,7 @@ impl From<ApplyError> for Fault {
             | "STANDING_SAME"
             | "REVOCATION_UNDERCUT" => Kind::Conflict,
             "BACKTEST_STALE" => Kind::Conflict,
+            "BACKTEST_DIFFERS" => Kind::Integrity,
             "BACKTEST_MISSING" => Kind::Denied,
             "BACKTEST_TOO_LARGE" => Kind::TooLarge,
             "QUORUM_GOVERNANCE" | "CHANGE_UNSIGNED" | "KEY_EXPIRED" | "KEY_SCOPE" | "PERSON_SUSPENDED" => Kind::Denied,

@@ -22,7 +22,7 @@ pub fn activate(by: &PersonId, document: Vec<u8>, event: PolicyActivated) -> Res
 ///
 /// # Errors
 /// As [`activate`]; the ledger refuses a backtest that is missing, unreadable or of another policy set:
-/// `BACKTEST_MISSING`, `BACKTEST_INVALID`, `BACKTEST_STALE`.
+/// `BACKTEST_MISSING`, `BACKTEST_INVALID`, `BACKTEST_STALE`. It is not made again here: whoever signs does that.
 pub fn activate_with(
     by: &PersonId,
     document: Vec<u8>,

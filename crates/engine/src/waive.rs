@@ -18,6 +18,7 @@ use crate::fault::{Fault, Kind};
 use crate::recordable;
 use crate::sequencer::Submission;
 use crate::staging::Staging;
+use crate::where_index;
 
 /// Records a request for a waiver; nothing is excepted by it.
 ///
@@ -53,8 +54,10 @@ pub fn waive(by: &PersonId, event: WaiverGranted) -> Result<Submission, Fault> {
         let target = Object::Target(&event.service, &event.environment);
         permit(staging, &event.granted_by, Permission::Waive, target, None)?;
         let actor = Actor::Subject { id: event.granted_by.clone() };
-        let index = staging.append(actor, &[], Event::WaiverGranted(event))?;
+        let event = Event::WaiverGranted(event);
+        let index = staging.append(actor, &[], event.clone())?;
         lockgate_failpoint::point("waive.granted");
+        where_index::remember_exception(staging, &event, index)?;
         Ok(json!({ "event": "waiver.granted", "index": index }))
     });
     Ok(submission.deciding(move |staging| concerned(staging, &service, &environment)))

@@ -21,6 +21,7 @@ use lockgate_model::{Digest, EntryIndex, Limits, ReleaseName, SignerName, Stream
 use lockgate_policy::{EvidenceKind, PolicySet, Proof, TrustedSigner};
 use lockgate_sign::PublicKey;
 use lockgate_sign::dsse::Envelope;
+use lockgate_sign::ssh::SshSignature;
 use lockgate_sigstore::outcome::{Level, Log};
 use lockgate_sigstore::{Outcome, Reason, Signed};
 use lockgate_store::{Batch, Head, Projection, Store};
@@ -39,7 +40,7 @@ pub const STATE: &str = "where-state";
 /// The key of that row.
 const STATE_KEY: &str = "version";
 /// The version of this index; rows of another one are made again.
-const VERSION: &str = "5";
+const VERSION: &str = "6";
 /// What stands between the version and the number of entries that are done, while the rows are made again.
 const UP_TO: &str = " up to ";
 /// What a row about evidence starts with that names too much to be indexed as a whole.
@@ -366,6 +367,51 @@ fn approval_rows(event: &ApprovalRecorded, index: EntryIndex) -> Vec<(String, Ve
         .collect()
 }
 
+/// Remembers who let a release past its gates, by key and by person: who signed a break-glass, asked for a waiver, or
+/// granted one.
+///
+/// # Errors
+/// `LEDGER_EMPTY`.
+pub fn remember_exception(staging: &mut Staging<'_>, event: &Event, index: EntryIndex) -> Result<(), Fault> {
+    let rows = exception_rows(staging.governance()?, event, index);
+    stage(staging, rows);
+    Ok(())
+}
+
+/// Their `via` is `<environment>/<entry>`. A waiver that names no release, but all or an artifact, has no rows.
+fn exception_rows(governance: &Governance, event: &Event, index: EntryIndex) -> Vec<(String, Vec<u8>)> {
+    let (kind, release, environment, signed) = match event {
+        Event::BreakGlassOpened(event) => {
+            let what = format!("opened a break-glass into {}", event.environment);
+            ("break-glass", &event.release, &event.environment, vec![(&event.by, &event.signature, what)])
+        }
+        Event::BreakGlassSigned(event) => {
+            let Ok(opened) = governance.break_glass(event.break_glass) else { return Vec::new() };
+            let (release, environment) = (&opened.event.release, &opened.event.environment);
+            let what = format!("signed the break-glass of entry {} into {environment}", opened.index);
+            ("break-glass", release, environment, vec![(&event.by, &event.signature, what)])
+        }
+        Event::WaiverGranted(event) => {
+            let Some(release) = &event.release else { return Vec::new() };
+            let finding = cut(&event.finding, DETAIL_MAX);
+            let what = |verb: &str| format!("{verb} a waiver of {finding} in {}", event.environment);
+            let asked = (&event.asked_by, &event.asked_signature, what("asked for"));
+            let granted = (&event.granted_by, &event.granted_signature, what("granted"));
+            ("waiver", release, &event.environment, vec![asked, granted])
+        }
+        _ => return Vec::new(),
+    };
+    let via = format!("{environment}/{index}");
+    let mut rows = Vec::new();
+    for (by, signature, what) in signed {
+        let Ok(signature) = SshSignature::parse_armored(signature) else { continue };
+        let key = signature.public_key().fingerprint();
+        let detail = clean(&format!("{by} {what} with {key}"));
+        rows.extend([key.as_str(), by.as_str()].map(|term| row(&key_term(term), release, &via, kind, &detail)));
+    }
+    rows
+}
+
 /// What a rebuild did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Rebuilt {
@@ -533,7 +579,7 @@ fn rows_of(store: &dyn Store, governance: &Governance, index: EntryIndex, entry:
             };
             Given { rows, word }
         }
-        _ => Given::default(),
+        event => exception_rows(governance, event, index).into(),
     }
 }
 

@@ -10,11 +10,13 @@ use std::fmt;
 use std::str::FromStr;
 
 use lockgate_ledger::bodies::required;
-use lockgate_ledger::{Event, Manifest};
+use lockgate_ledger::{Event, Governance, Manifest};
 use lockgate_model::facts::{Artifact, bare_purl};
 use lockgate_model::{
     Digest, EnvName, Limits, PersonId, PromotionId, ReleaseName, ServiceName, StreamName, UnixMillis,
 };
+use lockgate_policy::TrustedSigner;
+use lockgate_sign::PublicKey;
 use lockgate_store::Store;
 
 use crate::bodies::StoreBodies;
@@ -206,6 +208,8 @@ pub struct Answer {
     pub cut: bool,
     /// Releases with evidence that is not indexed as a whole; only where that matters to what was asked.
     pub partial: Vec<ReleaseName>,
+    /// Whether a key or name was asked for that belongs to no person, machine or signer of the policy set.
+    pub unknown_key: bool,
 }
 
 /// A row of the index that the asker may read.
@@ -234,7 +238,7 @@ pub fn find(engine: &Engine, principal: &PersonId, question: &Question) -> Resul
     }
     let mut found: Vec<(Found, Vec<Spell>)> = Vec::new();
     for row in rows.iter().filter_map(|(key, value)| parse(key, value)) {
-        if !sight.service(&row.release.service) || !is_approval_readable(&mut sight, &row)? {
+        if !sight.service(&row.release.service) || !is_readable(&mut sight, &row)? {
             continue;
         }
         let runs = places.runs(&mut sight, &row.release, question.environment.as_ref())?;
@@ -246,6 +250,10 @@ pub fn find(engine: &Engine, principal: &PersonId, question: &Question) -> Resul
         let newest = b.release.version.cmp(&a.release.version);
         a_runs.is_empty().cmp(&b_runs.is_empty()).then(a.release.service.cmp(&b.release.service)).then(newest)
     });
+    let unknown_key = match &question.query {
+        Query::Key(key) => found.is_empty() && is_unknown_key(&governance, &clean(key)),
+        _ => false,
+    };
     let most = question.most.clamp(1, ROWS_MAX);
     let left_out = found.len().saturating_sub(most) as u64;
     found.truncate(most);
@@ -254,7 +262,7 @@ pub fn find(engine: &Engine, principal: &PersonId, question: &Question) -> Resul
         true => partial(store, &mut sight)?,
         false => Vec::new(),
     };
-    Ok(Answer { hits, left_out, cut, partial })
+    Ok(Answer { hits, left_out, cut, partial, unknown_key })
 }
 
 /// The releases of services that somebody may read, whose build is known by something that begins so: a commit, a run,
@@ -292,9 +300,29 @@ fn built_within(
     Ok(releases)
 }
 
-/// An approval is readable with its promotion's target.
-fn is_approval_readable(sight: &mut Sight<'_>, row: &Found) -> Result<bool, Fault> {
-    promotion_of(&row.via).map_or(Ok(true), |promotion| sight.promotion(promotion))
+/// Whether this is neither a person, a machine or a signer of the policy set by name, nor a key of theirs. Identities
+/// in certificates are not looked up: a policy set has patterns for them.
+fn is_unknown_key(governance: &Governance, key: &str) -> bool {
+    let policy = &governance.policy;
+    let is_identity = key.contains('@') || key.contains("://");
+    let is_person = |id: PersonId| governance.person(policy.aliases().person(&id)).is_some();
+    let is_signers = |signer: &TrustedSigner| {
+        let is_key = |own: &PublicKey| own.keyid_ssh() == key || Digest::of(own.spki_der()).to_string() == key;
+        signer.name.as_str() == key || signer.proof.key().is_some_and(is_key)
+    };
+    !is_identity
+        && !key.parse().is_ok_and(is_person)
+        && governance.owner_of_key(key).is_none()
+        && !policy.signers().iter().any(is_signers)
+}
+
+/// An approval is readable with its promotion's target, a break-glass or a waiver with its own.
+fn is_readable(sight: &mut Sight<'_>, row: &Found) -> Result<bool, Fault> {
+    let Some((place, _)) = row.via.split_once('/') else { return Ok(true) };
+    match place.parse::<EnvName>() {
+        Ok(environment) => Ok(sight.target(&row.release.service, &environment)),
+        Err(_) => place.parse::<PromotionId>().map_or(Ok(false), |promotion| sight.promotion(promotion)),
+    }
 }
 
 fn promotion_of(via: &str) -> Option<PromotionId> {

@@ -335,12 +335,13 @@ impl Governance {
     }
 }
 
-/// The object that a freeze is about: the ledger as a whole, unless it names a service.
+/// The object that a freeze is about: all that it stops.
 pub fn freeze_object<'a>(service: Option<&'a ServiceName>, environment: Option<&'a EnvName>) -> Object<'a> {
     match (service, environment) {
         (Some(service), Some(environment)) => Object::Target(service, environment),
         (Some(service), None) => Object::Service(service),
-        (None, _) => Object::Ledger,
+        (None, Some(environment)) => Object::Environment(environment),
+        (None, None) => Object::Ledger,
     }
 }
 

@@ -45,6 +45,7 @@ use crate::waiver::Waivers;
 pub use keys::{Ended, Key, KeyEnd, Person, Suspension};
 pub use proposals::{Change, ChangeSignature, ChangeStatus};
 pub(crate) use quorum::{Signed, Vouched, Vouching};
+pub use rights::VerdictRight;
 
 /// The SSHSIG namespace of enrolments, further keys and revocations.
 pub const ENROLMENT_NAMESPACE: &str = "key-enrolment.v1@lockgate.dev";

@@ -17,6 +17,8 @@ pub enum Object<'a> {
     Anywhere,
     /// The ledger as a whole: people, keys, the policy set.
     Ledger,
+    /// Every service in an environment.
+    Environment(&'a EnvName),
     /// A service, its releases and their evidence.
     Service(&'a ServiceName),
     /// A service in an environment.
@@ -27,7 +29,7 @@ impl<'a> Object<'a> {
     /// The service, if it is about one.
     pub fn service(self) -> Option<&'a ServiceName> {
         match self {
-            Self::Anywhere | Self::Ledger => None,
+            Self::Anywhere | Self::Ledger | Self::Environment(_) => None,
             Self::Service(service) | Self::Target(service, _) => Some(service),
         }
     }

@@ -69,6 +69,7 @@ fn a_binding_reaches_as_far_as_its_scope() {
         check(person, of, Approve, Object::Target(&deep, &production), false);
         check(person, of, Approve, Object::Anywhere, true);
         check(person, of, Approve, Object::Ledger, false);
+        check(person, of, Approve, Object::Environment(&production), false);
         check(person, of, Approve, Object::Service(&web), false);
     }
     // A release lies in no environment: who sees the target sees the release.
@@ -83,7 +84,26 @@ fn a_binding_reaches_as_far_as_its_scope() {
     // Roles of groups reach everywhere, as before.
     check("dana", &["developers"], Push, Object::Service(&other), true);
     check("ines", &["security"], Approve, Object::Target(&other, &staging), true);
+    check("ines", &["security"], Approve, Object::Environment(&staging), true);
     check("pia", &["owners"], Audit, Object::Ledger, true);
+}
+
+#[test]
+fn an_environment_is_covered_by_what_is_held_there_for_every_service() {
+    let (production, staging): (EnvName, EnvName) = ("production".parse().unwrap(), "staging".parse().unwrap());
+    let check = |scope: &str, expected: [bool; 3]| {
+        let role = "[role.oncall]\npermissions = [\"read\", \"freeze\"]\n";
+        let policy = load(&format!("{role}[[bindings]]\nrole = \"oncall\"\npeople = [\"otto\"]\n{scope}\n"));
+        let objects = [Object::Environment(&production), Object::Environment(&staging), Object::Ledger];
+        let found = objects.map(|object| may(&policy, "otto", &[], Permission::Freeze, object));
+        assert_eq!(found, expected, "{scope}");
+    };
+    check("", [true, true, true]);
+    check("environments = [\"production\"]", [true, false, false]);
+    check("environments = [\"prod*\"]\nservices = [\"shop/*\", \"**\"]", [true, false, false]);
+    check("services = [\"*\"]", [true, true, false]);
+    check("services = [\"shop/**\"]", [false, false, false]);
+    check("environments = [\"production\"]\nservices = [\"shop/*\", \"bank/*\"]", [false, false, false]);
 }
 
 #[test]

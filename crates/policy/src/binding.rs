@@ -68,8 +68,9 @@ impl Binding {
 
     /// Whether it permits this on this object.
     ///
-    /// An act on the ledger as a whole takes a binding without a scope. Releases and evidence lie in no environment:
-    /// for what is done to them, an environment scope does not matter.
+    /// An act on the ledger as a whole takes a binding without a scope, one on an environment a binding there for every
+    /// service. Releases and evidence lie in no environment: for what is done to them, an environment scope does not
+    /// matter.
     pub fn covers(&self, permission: Permission, object: Object<'_>) -> bool {
         let matches = |patterns: &Option<Vec<Pattern>>, name: &str| {
             patterns.as_ref().is_none_or(|patterns| patterns.iter().any(|pattern| pattern.matches(name)))
@@ -77,6 +78,11 @@ impl Binding {
         let fits = match object {
             Object::Anywhere => true,
             Object::Ledger => !self.is_scoped(),
+            Object::Environment(environment) => {
+                let every_service =
+                    self.services.as_ref().is_none_or(|patterns| patterns.iter().any(Pattern::is_everything));
+                every_service && matches(&self.environments, environment.as_str())
+            }
             Object::Service(service) => {
                 let no_environment = permission.reach() == Reach::Service || self.environments.is_none();
                 no_environment && matches(&self.services, service.as_str())

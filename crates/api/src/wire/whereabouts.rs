@@ -25,6 +25,9 @@ pub struct WhereReply {
     /// Releases with evidence that is not indexed as a whole: they may belong here too.
     #[schemars(with = "Vec<String>")]
     pub partial: Vec<ReleaseName>,
+    /// Whether a key or name was asked for that belongs to no person, machine or signer of the policy set.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unknown_key: bool,
     /// How many entries the ledger has.
     pub entries: u64,
 }

@@ -7,7 +7,7 @@ use lockgate_engine::approve::{Approve, approve};
 use lockgate_engine::attest::{Evidence, Form, attest, check};
 use lockgate_engine::bodies::{StoreBodies, Upload};
 use lockgate_engine::{
-    Clock as _, Fault, Submission, approvers, comparison, consent, delegate, reader, scheduler, take_back, why,
+    Clock as _, Fault, Submission, access, approvers, comparison, consent, delegate, reader, scheduler, take_back, why,
 };
 use lockgate_ledger::approval::{NAMESPACE, Replaced, WaiverLine};
 use lockgate_ledger::bodies::BodyError;
@@ -21,6 +21,7 @@ use lockgate_ledger::withdrawal::{ApprovalWithdrawn, WITHDRAWAL_NAMESPACE, Withd
 use lockgate_ledger::{Actor, ApprovalDocument, Bodies, ClaimCache, Event};
 use lockgate_model::facts::{PromotionKind, SubjectKind, Verdict};
 use lockgate_model::{Digest, EntryIndex, PromotionId, Span, UnixMillis};
+use lockgate_policy::Permission;
 use lockgate_sign::ssh_signer::SshSigner as _;
 
 use crate::world::{World, key_of, person};
@@ -563,6 +564,21 @@ fn a_lender_and_a_delegate_are_one_person() {
     assert_eq!(approve_as("kim"), "pending");
     assert_eq!(approve_as("sam"), "pending");
     assert_eq!(approve_as("ines"), "granted");
+}
+
+#[test]
+fn a_right_of_ones_own_is_used_before_a_lent_one() {
+    let world = World::starter();
+    world.enrol("ines", SubjectKind::Person, &["approvers"]);
+    world.enrol("kim", SubjectKind::Person, &["developers"]);
+    let promotion = pending(&world);
+    for (name, own) in [("ines", true), ("kim", false)] {
+        let event = delegation(&world, "sam", name, "1d");
+        world.engine().run(delegate::grant(&person("sam"), event).unwrap()).unwrap();
+        hand_in(&world, name, signed(&world, promotion, name, |_| ())).unwrap();
+        let uses = access::of_person(world.engine(), &person(name)).unwrap().uses;
+        assert_eq!(uses.contains_key(&Permission::Approve), own, "{name}");
+    }
 }
 
 /// The starter policy set with one more line in its approvals gate.

@@ -9,6 +9,15 @@ use super::Governance;
 use crate::approval::ApprovalPredicate;
 use crate::state::ApplyError;
 
+/// By which right somebody says yes or no to a promotion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum VerdictRight {
+    /// By a role of their own.
+    Own,
+    /// By the right to approve that another person lent them.
+    Lent,
+}
+
 impl Governance {
     /// Whether the active policy set lets this person do something to an object.
     ///
@@ -46,20 +55,37 @@ impl Governance {
         }
     }
 
-    /// Whether an approver may say yes, by their own or by a lent right, or no, to what they signed, at a moment of
-    /// ledger time.
+    /// By which right somebody may say yes or no to a promotion of a service into an environment, at a moment of ledger
+    /// time: their own, and only where they have none, one that was lent to them.
+    ///
+    /// # Errors
+    /// `NOT_PERMITTED`.
+    pub fn verdict_right(
+        &self,
+        by: &PersonId,
+        verdict: Verdict,
+        service: &ServiceName,
+        environment: &EnvName,
+        time: UnixMillis,
+    ) -> Result<VerdictRight, ApplyError> {
+        let permission = match verdict {
+            Verdict::Approve => Permission::Approve,
+            Verdict::Reject => Permission::Reject,
+        };
+        let is_lent = || verdict == Verdict::Approve && self.lends_approval(by, service, environment, time);
+        match self.require_for(by, permission, service, environment) {
+            Ok(()) => Ok(VerdictRight::Own),
+            Err(_) if is_lent() => Ok(VerdictRight::Lent),
+            Err(refusal) => Err(refusal),
+        }
+    }
+
+    /// Whether an approver may say what they signed, by whichever right, at a moment of ledger time.
     ///
     /// # Errors
     /// `NOT_PERMITTED`.
     pub(crate) fn require_verdict(&self, signed: &ApprovalPredicate, time: UnixMillis) -> Result<(), ApplyError> {
         let (service, environment) = (&signed.release.service, &signed.environment);
-        if signed.verdict == Verdict::Approve && self.lends_approval(&signed.approver, service, environment, time) {
-            return Ok(());
-        }
-        let permission = match signed.verdict {
-            Verdict::Approve => Permission::Approve,
-            Verdict::Reject => Permission::Reject,
-        };
-        self.require_for(&signed.approver, permission, service, environment)
+        self.verdict_right(&signed.approver, signed.verdict, service, environment, time).map(|_| ())
     }
 }

@@ -34,6 +34,9 @@ pub fn find(world: &World, options: &cli::Where) -> Outcome {
 }
 
 fn shown(reply: &WhereReply) -> String {
+    if reply.unknown_key {
+        return format!("{} is no person, machine or signer of the policy set, and no key of theirs", reply.query);
+    }
     if reply.rows.is_empty() {
         return format!("nothing that you may read has {}", reply.query);
     }

@@ -95,6 +95,8 @@ fn findings_keys_digests_and_builders_are_found() {
     let key = text(&lockgate.json(&["why", "P-3"], 0)["approvals"][0]["key"]);
     assert_eq!(find(&lockgate, &format!("key:{key}")).len(), 1);
     assert!(find(&lockgate, "key:dana").is_empty());
+    lockgate.run(&["where", "key:dana"]).exits(0).says("nothing that you may read has key:dana");
+    lockgate.run(&["where", "key:dan"]).exits(0).says("key:dan is no person, machine or signer");
     let digest = Digest::of(&artifact("1.4.2")).to_string();
     let bytes = find(&lockgate, &digest);
     assert_eq!((text(&bytes[0]["kind"]), bytes.len()), ("artifact".to_owned(), 1));
