@@ -6,8 +6,8 @@ use std::sync::Mutex;
 use lockgate_evidence::report::{self, Format};
 use lockgate_evidence::statement::Statement;
 use lockgate_model::facts::{
-    ApprovalFact, Binding, Claim, EvidenceFact, Facts, Origin, PersonFact, PromotionFacts, ReleaseFacts, SignatureFact,
-    SubjectKind, feed_names,
+    ApprovalFact, Artifact, Binding, Claim, EvidenceFact, Facts, Origin, PersonFact, PromotionFacts, ReleaseFacts,
+    SignatureFact, SubjectKind, feed_names,
 };
 use lockgate_model::{
     Digest, EnvName, Limits, PersonId, PromotionId, ReleaseName, ServiceName, SignerName, UnixMillis,
@@ -85,9 +85,11 @@ pub fn facts_for(
     let artifacts = release.manifest.artifact_digests();
     let evidence = evidence_facts(release, governance, bodies, cache)?;
     let running = state.running(&asked.request.environment, &name.service).cloned();
-    let running_evidence = match compared(state, &asked.request.environment, &name.service)? {
-        Some(compared) => evidence_facts(state.release(compared)?, governance, bodies, cache)?,
-        None => Vec::new(),
+    let compared = compared(state, &asked.request.environment, &name.service)?;
+    let compared = compared.map(|compared| state.release(compared)).transpose()?;
+    let (running_evidence, running_artifacts) = match compared {
+        Some(compared) => (evidence_facts(compared, governance, bodies, cache)?, several_artifacts(compared)),
+        None => (Vec::new(), Vec::new()),
     };
     let neighbours_since = governance.policy.neighbours_since(&asked.request.environment, &name.service);
     let neighbours = neighbours_since.map(|span| {
@@ -113,6 +115,7 @@ pub fn facts_for(
         evidence,
         running,
         running_evidence,
+        running_artifacts,
         neighbours,
         certified: release.certified(),
         approvals,
@@ -165,6 +168,12 @@ fn evidence_facts(
         evidence_fact(record, &artifacts, &governance.policy, governance.policy_digest, bodies, cache)
     };
     release.evidence.iter().map(fact).collect()
+}
+
+/// The artifacts of a release that has several; one alone needs no telling apart.
+fn several_artifacts(release: &ReleaseState) -> Vec<Artifact> {
+    let artifacts = &release.manifest.artifacts;
+    if artifacts.len() > 1 { artifacts.clone() } else { Vec::new() }
 }
 
 /// Everyone enrolled; whoever has no key that counts at that time can be asked for nothing.

@@ -62,6 +62,10 @@ pub struct Facts {
     /// Verified evidence about the artifacts of the release that runs, in ledger order; only where a gate compares.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub running_evidence: Vec<EvidenceFact>,
+    /// The artifacts of the release that runs, in the manifest's order; only where a gate compares, and where there are
+    /// several: one alone needs no telling apart.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub running_artifacts: Vec<Artifact>,
     /// What the target runs of other services, by service; absent where no gate asks, so that nobody takes what was not
     /// gathered for nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -450,6 +454,9 @@ pub struct Finding {
     /// Every fixed version, where there are several.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fixed_versions: Vec<String>,
+    /// That the report does not say whether there is a fix; false where it names one or says that there is none.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub fix_unknown: bool,
     /// Whose judgement the severity is, such as `nvd` or `debian`, where the report says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub severity_source: Option<String>,

@@ -1,6 +1,6 @@
 //! Aliases: which accounts and names belong to one person, so that duties are kept apart by person and not by account.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use lockgate_model::PersonId;
 use serde::Deserialize;
@@ -21,6 +21,8 @@ const NAME_CHARS: usize = 320;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Aliases {
     by_name: BTreeMap<String, PersonId>,
+    /// The same by names in lower case: of several that differ by case alone, everyone who has one.
+    by_lower: BTreeMap<String, BTreeSet<PersonId>>,
 }
 
 #[derive(Deserialize)]
@@ -42,6 +44,11 @@ impl Aliases {
     /// The person behind a name that evidence gives, compared as a whole text: case and spaces count.
     pub fn named(&self, name: &str) -> Option<&PersonId> {
         self.by_name.get(name)
+    }
+
+    /// Everyone behind a name that evidence gives, compared as a whole text and without regard to case.
+    pub(crate) fn in_any_case(&self, name: &str) -> impl Iterator<Item = &PersonId> {
+        self.by_lower.get(&name.to_lowercase()).into_iter().flatten()
     }
 
     /// Reads all aliases.
@@ -86,7 +93,11 @@ impl Aliases {
                 errors.push(source.error(Some(line), message, None));
             }
         }
-        if errors.is_empty() { Ok(Self { by_name }) } else { Err(errors) }
+        let mut by_lower: BTreeMap<String, BTreeSet<PersonId>> = BTreeMap::new();
+        for (name, person) in &by_name {
+            by_lower.entry(name.to_lowercase()).or_default().insert(person.clone());
+        }
+        if errors.is_empty() { Ok(Self { by_name, by_lower }) } else { Err(errors) }
     }
 }
 
@@ -114,6 +125,8 @@ mod tests {
         check("github:1234", None);
         check("DANA@example.com", None);
         check("dana", None);
+        let in_any_case = aliases.in_any_case("DANA doe <D@x>").map(PersonId::as_str);
+        assert_eq!(in_any_case.collect::<Vec<_>>(), ["dana"]);
         let person = |name: &str| aliases.person(&name.parse().unwrap()).to_string();
         assert_eq!(person("dana-bot"), "dana");
         assert_eq!(person("sam2"), "sam");

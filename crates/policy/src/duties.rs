@@ -1,8 +1,8 @@
 //! Duties: who had which part in a release, by person and not by account.
 //!
-//! The only place where parts are told apart. A person is the same person under every key, every alias of
-//! `aliases.toml` and every machine account that is written there. Evidence that nobody trusts counts here too: to be
-//! named wrongly costs an approver, and not an approval.
+//! The only place where parts are told apart, and where names of evidence are compared. A person is the same person
+//! under every key, every alias of `aliases.toml` and every machine account that is written there. Evidence that nobody
+//! trusts counts here too: to be named wrongly costs an approver, and not an approval.
 
 use std::collections::BTreeSet;
 
@@ -72,10 +72,8 @@ pub(crate) struct Duties<'a> {
     requester: &'a PersonId,
     publisher: Option<&'a PersonId>,
     publisher_is_machine: bool,
-    /// People whom evidence names by one of their aliases.
-    authors: BTreeSet<&'a PersonId>,
-    /// Names in evidence, in lower case, with the local part of mail addresses besides.
-    named: BTreeSet<String>,
+    /// Whom evidence names as an author, by every name of [`names_of`].
+    authors: BTreeSet<String>,
     handed_in: BTreeSet<&'a PersonId>,
     deployers: BTreeSet<&'a PersonId>,
 }
@@ -112,7 +110,6 @@ impl<'a> Duties<'a> {
             publisher: None,
             publisher_is_machine: facts.people.get(publisher).map(|known| known.kind) == Some(SubjectKind::Machine),
             authors: BTreeSet::new(),
-            named: BTreeSet::new(),
             handed_in: BTreeSet::new(),
             deployers: BTreeSet::new(),
         };
@@ -122,7 +119,7 @@ impl<'a> Duties<'a> {
                 Claim::Source(record) => record.authors.as_slice(),
                 _ => &[],
             };
-            authors.iter().for_each(|author| duties.add_author(author));
+            duties.authors.extend(authors.iter().flat_map(|author| names_of(policy, author)));
             if let Origin::OnBehalf { by } = &fact.origin {
                 duties.handed_in.insert(person(by));
             }
@@ -162,8 +159,7 @@ impl<'a> Duties<'a> {
             Part::Requester => person == self.requester && !lockgate_failpoint::planted("self-approval-allowed"),
             Part::Author => {
                 self.publisher == Some(person)
-                    || self.authors.contains(person)
-                    || [person, account].iter().any(|name| self.named.contains(name.as_str()))
+                    || [person, account].iter().any(|name| self.authors.contains(name.as_str()))
             }
             Part::Builder => {
                 (self.publisher_is_machine && self.publisher == Some(person)) || self.handed_in.contains(person)
@@ -171,20 +167,25 @@ impl<'a> Duties<'a> {
             Part::Deployer => self.deployers.contains(person),
         }
     }
+}
 
-    /// Takes a name that evidence gives: as a whole, the address in it, and what stands before its `@`. Aliases are
-    /// compared exactly, names of people without regard to case.
-    fn add_author(&mut self, author: &str) {
-        let trimmed = author.trim();
-        let address = trimmed.rsplit_once('<').map_or(trimmed, |(_, address)| address.trim_end_matches('>'));
-        let local = address.split_once('@').map(|(local, _)| local);
-        for name in [Some(author), Some(trimmed), Some(address), local].into_iter().flatten() {
-            if let Some(person) = self.policy.aliases().named(name) {
-                self.authors.insert(person);
-            }
-            self.named.insert(name.to_lowercase());
+/// Every name under which a name that evidence gives may mean somebody, in lower case: the whole of it, the address in
+/// it, what stands before its `@`, and the person who has any of these as an alias. Empty where it names nobody.
+///
+/// The one rule by which names of evidence are compared: two that share one of these are taken for one person's.
+pub(crate) fn names_of(policy: &PolicySet, name: &str) -> BTreeSet<String> {
+    let trimmed = name.trim();
+    let address = trimmed.rsplit_once('<').map_or(trimmed, |(_, address)| address.trim_end_matches('>').trim());
+    let local = address.split_once('@').map(|(local, _)| local);
+    let mut names = BTreeSet::new();
+    for name in [Some(name), Some(trimmed), Some(address), local].into_iter().flatten() {
+        if name.trim().is_empty() {
+            continue;
         }
+        names.extend(policy.aliases().in_any_case(name).map(ToString::to_string));
+        names.insert(name.to_lowercase());
     }
+    names
 }
 
 #[cfg(test)]

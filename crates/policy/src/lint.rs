@@ -1,17 +1,17 @@
 //! Lints: what a policy set may say, and probably does not mean. They are shown by `policy check` and refuse nothing
 //! by themselves; with `--strict`, warnings do.
 
+mod holes;
+mod unsatisfiable;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use lockgate_model::facts::Facts;
 use lockgate_model::{PersonId, UnixMillis};
 use serde::{Deserialize, Serialize};
 
 use crate::access::Object;
 use crate::binding::Binding;
-use crate::decide::decide;
-use crate::decision::{Decision, GateOutcome};
 use crate::environment::Environment;
 use crate::gate::{Enforcement, Gate};
 use crate::gates::GateKind;
@@ -19,16 +19,19 @@ use crate::pattern::Pattern;
 use crate::people::Group;
 use crate::permission::Permission;
 use crate::policy_set::PolicySet;
-use crate::policy_test::{PolicyTest, run_tests};
+use crate::policy_test::run_tests;
 use crate::settings::Settings;
-use crate::test_coverage::{coverage, is_objection};
-use crate::trust::{EvidenceKind, TrustedSigner};
+use crate::test_coverage::coverage;
+use crate::trust::TrustedSigner;
 use crate::trusted_identity::Proof;
+use crate::wording::all_of;
 
 /// The most parts of a service's name.
 const SERVICE_PARTS_MAX: usize = 4;
-/// The kinds of gates that look at who made evidence, and not at what it says.
-const ABOUT_PEOPLE: [&str; 2] = ["approvals", "risk"];
+/// Refs of branches, for whether a pattern is about them.
+const BRANCHES: [&str; 3] = ["refs/heads/main", "refs/heads/1/head", "refs/heads/1/merge"];
+/// Refs of changes that somebody proposes, under names that forges give.
+const PROPOSALS: [&str; 3] = ["refs/pull/1/head", "refs/pull/1/merge", "refs/merge-requests/1/head"];
 
 /// How much a lint matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -97,22 +100,25 @@ lints! {
     PERSON_UNKNOWN = "LINT_PERSON_UNKNOWN", Warning: "A binding names somebody who is not enrolled: whoever is enrolled under that name later holds the role at once.";
     ROLE_UNUSED = "LINT_ROLE_UNUSED", Note: "Nobody holds the role. Bind it, give it to a group, or remove it.";
     GATE_UNREACHABLE = "LINT_GATE_UNREACHABLE", Warning: "No service can have a name that the gate's `services` match, so it never applies. Names are in lower case, in up to four parts joined by `/`.";
-    GATE_UNSATISFIABLE = "LINT_GATE_UNSATISFIABLE", Warning: "The gate wants a signature on reports of a kind that no signed statement carries, so it always objects. Leave `signed_by` out, or demand a named check that is signed.";
+    GATE_UNSATISFIABLE = "LINT_GATE_UNSATISFIABLE", Warning: "Nothing can pass the gate, or nothing from some moment on: what it demands cannot be there (a signature on reports that no signed statement carries, more people than are enrolled), comes too late (`not_before` after the last approval has ended), leads back to where the release stands (`certified_in`), or is denied at all times (windows without a gap). The message says which, and the hint what to change.";
+    WINDOW_ENDS = "LINT_WINDOW_ENDS", Warning: "No window in which the gate lets something in comes again, so that it closes for good at the end of the last one, and denies everything from then on. Give a window a `repeat`, or name the times that are denied instead.";
     SIGNATURE_PARTIAL = "LINT_SIGNATURE_PARTIAL", Note: "The gate asks for the signatures of some artifacts alone, by their names, and whoever publishes a release gives its artifacts their names: what is published under another name needs no signature. Leave `artifacts` out where every artifact can be signed.";
+    REFS_BROAD = "LINT_REFS_BROAD", Warning: "A pattern over refs matches branches and pull requests alike, so that what anybody proposes counts as merged. Name branches and tags, such as `refs/heads/main` or `refs/tags/v*`.";
+    SEVERITY_GAP = "LINT_SEVERITY_GAP", Warning: "The gate blocks a severity and lets a worse one through: `block` names each severity by itself, not the least one. Add the worse ones, here or in another gate about vulnerabilities that applies wherever this one does.";
     GATE_REDUNDANT = "LINT_GATE_REDUNDANT", Note: "Another gate demands the same wherever this one applies. Remove one of both.";
     GATE_NEVER_ENFORCED = "LINT_GATE_NEVER_ENFORCED", Warning: "The gate begins to block on a day on which the policy set is over already. Move `enforce_from` or `expires_at`.";
     ENVIRONMENT_UNREACHABLE = "LINT_ENVIRONMENT_UNREACHABLE", Warning: "Nobody holds a role that may ask for a promotion into the environment, so its gates are never asked.";
     ENVIRONMENT_WITHOUT_GATES = "LINT_ENVIRONMENT_WITHOUT_GATES", Warning: "No gate applies in the environment, so everything is denied there: an environment that demands nothing lets nothing in.";
     ENVIRONMENT_ONLY_WARNS = "LINT_ENVIRONMENT_ONLY_WARNS", Warning: "Every gate of the environment only warns, so everything is let in. Let at least one gate block.";
-    DENY_IF_EVIDENCE = "LINT_DENY_IF_EVIDENCE", Warning: "The gate objects to what a test hands in, and passes as soon as nothing is handed in. Whoever wants it to pass keeps the evidence back. Let it demand the evidence first, and then look into it.";
+    DENY_IF_EVIDENCE = "LINT_DENY_IF_EVIDENCE", Warning: "The gate objects to what a test hands in, and passes as soon as nothing is handed in, or nothing of one kind. Whoever wants it to pass keeps that back. Let it demand the evidence first (a Rego gate by `needs`), and then look into it.";
     TESTS_MISSING = "LINT_TESTS_MISSING", Note: "The policy set has no tests, so nothing shows what it lets in and what it denies. Put some beside it, in `tests/*.toml`.";
     GATE_UNTESTED = "LINT_GATE_UNTESTED", Note: "No test shows the gate objecting, so a mistake in it would go unseen. `lockgate policy test` prints what is covered.";
     EXPIRED = "LINT_POLICY_EXPIRED", Warning: "The policy set is over: where it is active, everything is denied. Move `expires_at`.";
     EXPIRES_SOON = "LINT_POLICY_EXPIRES_SOON", Note: "The policy set is over soon, and everything is denied from then on. Review it, and move `expires_at`.";
 }
 
-/// Every lint of a policy set, in the order of files and lines. Whether a name in `people` is enrolled is only asked
-/// where `people` is given.
+/// Every lint of a policy set, in the order of files and lines. Whether those whom it names are enrolled, and as many as
+/// it wants approvals of, is only asked where `people`, all who are enrolled, are given.
 pub fn lints(policy: &PolicySet, people: Option<&BTreeSet<PersonId>>) -> Vec<Lint> {
     let files = files(policy);
     let mut lints: Vec<Lint> = policy.bindings().iter().flat_map(|binding| of_binding(binding, people)).collect();
@@ -121,6 +127,7 @@ pub fn lints(policy: &PolicySet, people: Option<&BTreeSet<PersonId>>) -> Vec<Lin
     lints.extend(of_environments(policy));
     for (at, gate) in policy.gates().iter().enumerate() {
         lints.extend(of_gate(policy, gate, at));
+        lints.extend(unsatisfiable::of_gate(policy, gate, people));
     }
     lints.extend(of_tests(policy));
     lints.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
@@ -263,11 +270,6 @@ fn of_gate(policy: &PolicySet, gate: &Gate, at: usize) -> Vec<Lint> {
         let hint = "write names in lower case, in up to four parts joined by `/`";
         lints.push(at_gate(GATE_UNREACHABLE, gate, message, hint));
     }
-    if let Some(kind) = never_signed(&gate.kind) {
-        let message = format!("always objects: it wants {kind} signed, and no signed statement of {kind} is read");
-        let hint = "leave `signed_by` out, or demand a named check that is signed";
-        lints.push(at_gate(GATE_UNSATISFIABLE, gate, &message, hint));
-    }
     if let GateKind::Signature(config) = &gate.kind
         && !config.artifacts.is_empty()
     {
@@ -279,6 +281,8 @@ fn of_gate(policy: &PolicySet, gate: &Gate, at: usize) -> Vec<Lint> {
             "leave `artifacts` out where every artifact can be signed",
         ));
     }
+    lints.extend(broad_refs(gate));
+    lints.extend(severity_gap(policy, gate));
     let end = policy.settings().expires_at;
     if let (Enforcement::From(start), Some(end)) = (gate.enforcement, end)
         && start >= end
@@ -298,25 +302,41 @@ fn of_gate(policy: &PolicySet, gate: &Gate, at: usize) -> Vec<Lint> {
     lints
 }
 
-/// The kind of evidence that a gate wants signed and that only plain reports carry (docs/evidence.md, predicates).
-fn never_signed(kind: &GateKind) -> Option<EvidenceKind> {
-    let plain = |kind: &&EvidenceKind| matches!(kind, EvidenceKind::Coverage | EvidenceKind::Secrets);
-    match kind {
-        GateKind::Coverage(config) if !config.signed_by.is_empty() => Some(EvidenceKind::Coverage),
-        GateKind::Secrets(config) if !config.signed_by.is_empty() => Some(EvidenceKind::Secrets),
-        GateKind::Rego(config) if !config.signed_by.is_empty() => config.needs.iter().find(plain).copied(),
-        _ => None,
-    }
+/// The patterns of a gate that are about branches, and let through what is only proposed as well.
+fn broad_refs(gate: &Gate) -> Vec<Lint> {
+    let refs = match &gate.kind {
+        GateKind::Provenance(config) => config.source_refs.as_slice(),
+        GateKind::Source(config) => config.refs.as_slice(),
+        _ => &[],
+    };
+    let is_about = |pattern: &Pattern, refs: &[&str]| refs.iter().any(|one| pattern.matches(one));
+    let broad = refs.iter().filter(|pattern| is_about(pattern, &BRANCHES) && is_about(pattern, &PROPOSALS));
+    let hint = "name branches and tags, such as `refs/heads/main` or `refs/tags/v*`";
+    let told = |pattern: &Pattern| format!("accepts pull requests as it does branches: `{pattern}` matches both");
+    broad.map(|pattern| at_gate(REFS_BROAD, gate, &told(pattern), hint)).collect()
+}
+
+/// That a gate blocks a severity, and neither it nor another that applies wherever it does blocks a worse one.
+fn severity_gap(policy: &PolicySet, gate: &Gate) -> Option<Lint> {
+    let GateKind::Vulnerabilities(config) = &gate.kind else { return None };
+    let passed = config.passed_over(|severity| {
+        let blocks = |other: &Gate| matches!(&other.kind, GateKind::Vulnerabilities(one) if one.is_blocked(severity));
+        policy.gates().iter().any(|other| applies_as_much(other, gate) && blocks(other))
+    });
+    let message = format!("lets {} through, and blocks what is less bad", all_of(&passed));
+    (!passed.is_empty()).then(|| at_gate(SEVERITY_GAP, gate, &message, "add it to `block`"))
 }
 
 /// Whether one gate demands the same as another wherever that one applies, and blocks as much.
 fn says_as_much(one: &Gate, other: &Gate) -> bool {
+    one.kind == other.kind && applies_as_much(one, other)
+}
+
+/// Whether one gate applies wherever another does, and blocks as much.
+fn applies_as_much(one: &Gate, other: &Gate) -> bool {
     let blocks = one.enforcement == Enforcement::Always || one.enforcement == other.enforcement;
     let services = one.services.is_none() || one.services == other.services;
-    blocks
-        && services
-        && one.kind == other.kind
-        && other.environments.iter().all(|environment| one.environments.contains(environment))
+    blocks && services && other.environments.iter().all(|environment| one.environments.contains(environment))
 }
 
 /// Whether a service can have a name that a pattern matches (`a-z 0-9 . _ -`, in up to four parts).
@@ -336,35 +356,18 @@ fn of_tests(policy: &PolicySet) -> Vec<Lint> {
     let mut lints = Vec::new();
     let results = run_tests(policy);
     let covered = coverage(policy, &results);
-    let mut without: Vec<(&PolicyTest, &Decision, Decision)> = Vec::new();
-    for (test, result) in policy.tests().iter().zip(&results) {
-        let facts = test.facts(policy);
-        if !facts.evidence.is_empty() {
-            let bare = decide(policy, &Facts { evidence: Vec::new(), ..facts });
-            without.push((test, &result.decision, bare));
-        }
-    }
+    let holes = holes::holes(policy, &results);
     for (gate, seen) in policy.gates().iter().zip(&covered.gates) {
         if seen.objects.is_empty() {
             let hint = "add a test in which it fails, waits or warns, and name it in `gates`";
             lints.push(at_gate(GATE_UNTESTED, gate, "is not seen objecting by any test", hint));
         }
-        let kept_back = without.iter().find(|(_, with, bare)| {
-            outcome_of(with, gate).is_some_and(is_objection) && outcome_of(bare, gate) == Some(GateOutcome::Pass)
-        });
-        if let Some((test, ..)) = kept_back
-            && !ABOUT_PEOPLE.contains(&gate.kind.name())
-        {
-            let message = format!("objects to the evidence of the test `{}`, and passes when there is none", test.name);
-            let hint = "demand that the evidence is there before looking into it";
-            lints.push(at_gate(DENY_IF_EVIDENCE, gate, &message, hint));
+        if let Some(hole) = holes.get(&gate.name) {
+            let hint = "demand that the evidence is there before looking into it: a Rego gate does so by `needs`";
+            lints.push(at_gate(DENY_IF_EVIDENCE, gate, &hole.message(), hint));
         }
     }
     lints
-}
-
-fn outcome_of(decision: &Decision, gate: &Gate) -> Option<GateOutcome> {
-    decision.gates.iter().find(|found| found.gate == gate.name).map(|found| found.outcome)
 }
 
 #[cfg(test)]

@@ -73,10 +73,16 @@ pub fn run_tests(policy: &PolicySet) -> Vec<TestResult> {
 impl PolicyTest {
     /// Reads the tests of one file, in the order in which they are written.
     pub(crate) fn read_file(source: SourceFile<'_>) -> Result<Vec<Self>, Vec<PolicyError>> {
-        let mut tests = Vec::new();
+        let mut tests: Vec<Self> = Vec::new();
         let mut errors = Vec::new();
         for entry in source.tables("test")? {
             match read_test(source, entry) {
+                Ok(test) if tests.iter().any(|other| other.name == test.name) => errors.push(PolicyError {
+                    file: test.rule.file,
+                    line: Some(test.rule.line),
+                    message: format!("another test of this file is named `{}` too", test.name),
+                    hint: Some("give each its own name: results and differences are told by it".to_owned()),
+                }),
                 Ok(test) => tests.push(test),
                 Err(more) => errors.extend(more),
             }

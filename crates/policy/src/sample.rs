@@ -137,6 +137,7 @@ pub(crate) fn facts() -> Facts {
         evidence: vec![],
         running: None,
         running_evidence: vec![],
+        running_artifacts: vec![],
         neighbours: None,
         freezes: vec![],
         break_glass: None,

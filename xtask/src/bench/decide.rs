@@ -142,6 +142,7 @@ pub fn facts() -> Result<Facts> {
         evidence: evidence(artifact)?,
         running: None,
         running_evidence: Vec::new(),
+        running_artifacts: Vec::new(),
         neighbours: None,
         freezes: Vec::new(),
         break_glass: None,

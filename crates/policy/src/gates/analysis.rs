@@ -1,12 +1,13 @@
 //! The `analysis` gate: static or dynamic analysis ran, and found nothing that matters, or nothing that is new.
 
-use std::collections::BTreeSet;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 
-use lockgate_model::facts::{AnalysisLevel, Artifact, Claim, EvidenceFact, StaticAnalysis};
+use lockgate_model::facts::{AnalysisLevel, AnalysisResult, Artifact, Claim, EvidenceFact, StaticAnalysis};
 use lockgate_model::{SignerName, Span};
 use serde::Deserialize;
 
-use super::coverage::{Covered, Demand, Shortfall, every_artifact, together_by};
+use super::coverage::{Covered, Demand, Shortfall, every_artifact, fix_baseline, together_by};
 use super::waivers::waived;
 use super::{Assessment, Context, Problem, is_fresh, signer_problems};
 use crate::explain::Reason;
@@ -32,7 +33,7 @@ pub struct AnalysisGate {
     /// How many notes are let through; any number where it is left out.
     #[serde(default)]
     pub max_notes: Option<u64>,
-    /// Whether only results count that the release that runs does not have.
+    /// Whether only results count that the release that runs does not have as often, at that level or a higher one.
     #[serde(default)]
     pub new_only: bool,
     /// How old a report may be, by when it was recorded.
@@ -44,6 +45,13 @@ pub struct AnalysisGate {
 }
 
 type Report<'a> = (&'a EvidenceFact, &'a StaticAnalysis);
+
+/// How often what runs has a result, by tool, fingerprint and level.
+///
+/// Several results may have one fingerprint, such as those of one rule and message in one file. Each of what runs makes
+/// one result known that has its level or a lower one.
+#[derive(Debug, Default)]
+struct Known<'a>(BTreeMap<(&'a str, &'a str, AnalysisLevel), u64>);
 
 /// How many results there are of each level.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -83,7 +91,7 @@ impl AnalysisGate {
                     ctx.push_next(""),
                     ctx.groups_that_may(Permission::Waive)
                 ),
-                Reason::BaselineMissing => ctx.attest_running("--sarif report.sarif"),
+                Reason::BaselineMissing => fix_baseline(ctx, ctx.attest_running("--sarif report.sarif")),
                 Reason::AnalysisStale => self.demand().anew(ctx, "run the tool again", "--sarif report.sarif"),
                 _ => self.demand().fix(ctx, reason, "--sarif report.sarif"),
             },
@@ -101,7 +109,10 @@ impl AnalysisGate {
     }
 
     fn counts(&self, analysis: &StaticAnalysis) -> bool {
-        self.tools.is_empty() || analysis.tools.iter().any(|tool| self.tools.contains(tool))
+        match self.tools.is_empty() {
+            true => !analysis.tools.is_empty(),
+            false => analysis.tools.iter().any(|tool| self.tools.contains(tool)),
+        }
     }
 
     /// Of each set of tools the newest reports.
@@ -111,7 +122,12 @@ impl AnalysisGate {
     }
 
     fn check(&self, ctx: Context<'_>, artifact: &Artifact, waived: &BTreeSet<&str>) -> Result<Covered, Shortfall> {
-        let reports = self.newest(self.demand().counted(ctx, artifact, analysis)?);
+        let all = self.demand().counted(ctx, artifact, analysis)?;
+        if let Some(fact) = unfinished(&all) {
+            let text = "a report in which no tool ran to its end".to_owned();
+            return Err(Shortfall { reason: Reason::AnalysisMissing, text, evidence: vec![fact.evidence] });
+        }
+        let reports = self.newest(all);
         let evidence: Vec<_> = reports.iter().map(|(fact, _)| fact.evidence).collect();
         let silent = |tool: &&String| !reports.iter().any(|(_, analysis)| analysis.tools.contains(tool));
         let missing: Vec<&String> = self.tools.iter().filter(silent).collect();
@@ -124,23 +140,21 @@ impl AnalysisGate {
             let text = format!("a report of {}, {old} old", fact.recorded_at);
             return Err(Shortfall { reason: Reason::AnalysisStale, text, evidence });
         }
-        let known = self.known(ctx)?;
+        let mut results: Vec<&AnalysisResult> = reports.iter().flat_map(|(_, report)| &report.results).collect();
+        if self.new_only {
+            results = self.known(ctx, artifact)?.without_known(results);
+        }
         let mut counts = Counts::default();
+        reports.iter().for_each(|(_, report)| counts.add_unlisted(report));
         let mut excepted = 0u64;
         let mut named = Vec::new();
-        for (_, report) in &reports {
-            counts.add_unlisted(report);
-            for result in &report.results {
-                if known.contains(&(result.tool.as_str(), result.fingerprint.as_str())) {
-                    continue;
-                }
-                if waived.contains(result.fingerprint.as_str()) {
-                    excepted = excepted.saturating_add(1);
-                    continue;
-                }
-                counts.add(result.level, 1);
-                named.push(result);
+        for result in results {
+            if waived.contains(result.fingerprint.as_str()) {
+                excepted = excepted.saturating_add(1);
+                continue;
             }
+            counts.add(result.level, 1);
+            named.push(result);
         }
         let text = counts.worded(if self.new_only { "new " } else { "" });
         if self.is_over(counts) {
@@ -163,14 +177,16 @@ impl AnalysisGate {
         }
     }
 
-    /// What the release that runs has too: tools and fingerprints.
-    fn known<'a>(&self, ctx: Context<'a>) -> Result<BTreeSet<(&'a str, &'a str)>, Shortfall> {
-        if !self.new_only {
-            return Ok(BTreeSet::new());
+    /// The results of what runs; none where nothing runs.
+    fn known<'a>(&self, ctx: Context<'a>, artifact: &Artifact) -> Result<Known<'a>, Shortfall> {
+        let baseline = self.newest(self.demand().baseline(ctx, artifact, analysis)?.unwrap_or_default());
+        let mut known = Known::default();
+        for result in baseline.into_iter().flat_map(|(_, report)| &report.results) {
+            let place = (result.tool.as_str(), result.fingerprint.as_str(), result.level);
+            let count = known.0.entry(place).or_default();
+            *count = count.saturating_add(1);
         }
-        let baseline = self.newest(self.demand().baseline(ctx, analysis)?.unwrap_or_default());
-        let results = baseline.into_iter().flat_map(|(_, report)| &report.results);
-        Ok(results.map(|result| (result.tool.as_str(), result.fingerprint.as_str())).collect())
+        Ok(known)
     }
 
     fn is_over(&self, counts: Counts) -> bool {
@@ -184,6 +200,24 @@ fn analysis(claim: &Claim) -> Option<&StaticAnalysis> {
     match claim {
         Claim::StaticAnalysis(analysis) => Some(analysis),
         _ => None,
+    }
+}
+
+impl<'a> Known<'a> {
+    /// The results that are new, worst first: a worse one is looked for first, because fewer can make it known.
+    fn without_known(mut self, mut results: Vec<&'a AnalysisResult>) -> Vec<&'a AnalysisResult> {
+        results.sort_by_key(|result| Reverse(result.level));
+        results.retain(|&result| !self.take(result));
+        results
+    }
+
+    /// Whether one is left that makes this result known; it is used up.
+    fn take(&mut self, result: &'a AnalysisResult) -> bool {
+        let (tool, fingerprint) = (result.tool.as_str(), result.fingerprint.as_str());
+        let as_bad = (tool, fingerprint, result.level)..=(tool, fingerprint, AnalysisLevel::Error);
+        let Some((_, left)) = self.0.range_mut(as_bad).find(|(_, left)| **left > 0) else { return false };
+        *left = left.saturating_sub(1);
+        true
     }
 }
 
@@ -218,6 +252,15 @@ impl Counts {
         let warnings = counted(self.warnings, &format!("{new}warning"));
         format!("{errors}, {warnings}, {}", counted(self.notes, &format!("{new}note")))
     }
+}
+
+/// The newest report, where no tool ran to its end in it.
+fn unfinished<'a>(reports: &[Report<'a>]) -> Option<&'a EvidenceFact> {
+    let newest = reports.iter().map(|(fact, _)| fact.recorded_at).max();
+    reports
+        .iter()
+        .find(|(fact, report)| report.tools.is_empty() && Some(fact.recorded_at) == newest)
+        .map(|(fact, _)| *fact)
 }
 
 #[cfg(test)]
@@ -292,6 +335,23 @@ mod tests {
     }
 
     #[test]
+    fn a_report_in_which_no_tool_ran_to_its_end_is_none() {
+        let row = |reports: &[&[&str]], outcome, reason| {
+            let of = |(index, tools): (u64, &&[&str])| {
+                let tools = tools.iter().map(|tool| (*tool).to_owned()).collect();
+                let report = StaticAnalysis { tools, ..report("semgrep", &[]) };
+                EvidenceFact { recorded_at: UnixMillis(index), ..fact(index, report) }
+            };
+            let facts: Vec<EvidenceFact> = (1u64..).zip(reports).map(of).collect();
+            check("kind = \"analysis\"\n", |_, known| known.evidence = facts, outcome, reason)
+        };
+        let result = row(&[&[]], Fail, Reason::AnalysisMissing);
+        assert_eq!(result.found, "app.tar.gz: a report in which no tool ran to its end");
+        row(&[&["semgrep"], &[]], Fail, Reason::AnalysisMissing);
+        row(&[&[], &["semgrep"]], Pass, Reason::Satisfied);
+    }
+
+    #[test]
     fn only_new_results_may_count() {
         use AnalysisLevel::Error;
         let row = |ours: &[(AnalysisLevel, &str)], theirs: Option<Vec<EvidenceFact>>, outcome, reason| {
@@ -318,16 +378,55 @@ mod tests {
     }
 
     #[test]
+    fn a_result_of_what_runs_makes_one_known_that_is_no_worse() {
+        use AnalysisLevel::{Error, Note, Warning};
+        let row = |before: &[AnalysisLevel], now: &[AnalysisLevel], new: [u64; 3]| {
+            let of = |index: u64, levels: &[AnalysisLevel]| {
+                let results: Vec<_> = levels.iter().map(|level| (*level, "f1")).collect();
+                fact(index, report("gosec", &results))
+            };
+            let change = |_: &PolicySet, facts: &mut Facts| {
+                facts.evidence = vec![of(2, now)];
+                facts.running = Some(running("1.4.1"));
+                facts.running_evidence = vec![of(1, before)];
+            };
+            let (outcome, reason) = match new {
+                [0, 0, 0] => (Pass, Reason::Satisfied),
+                _ => (Fail, Reason::AnalysisFindings),
+            };
+            let fields = "kind = \"analysis\"\nnew_only = true\nmax_warnings = 0\nmax_notes = 0\n";
+            let result = check(fields, change, outcome, reason);
+            let [errors, warnings, notes] = new;
+            let expected = Counts { errors, warnings, notes }.worded("new ");
+            assert!(result.found.starts_with(&format!("app.tar.gz: {expected}")), "{}", result.found);
+        };
+        row(&[Error, Error], &[Error, Error], [0, 0, 0]);
+        row(&[Error, Error], &[Error], [0, 0, 0]);
+        row(&[Error], &[Error, Error, Error], [2, 0, 0]);
+        row(&[Note], &[Error], [1, 0, 0]);
+        row(&[Note], &[Error; 7], [7, 0, 0]);
+        row(&[Note], &[Error, Note], [1, 0, 0]);
+        row(&[Error], &[Warning], [0, 0, 0]);
+        row(&[Error, Warning], &[Warning, Note], [0, 0, 0]);
+        row(&[Error, Warning], &[Warning, Warning, Warning], [0, 1, 0]);
+        // The worst come first, in whatever order they are listed.
+        row(&[Error], &[Note, Error], [0, 0, 1]);
+        row(&[Warning, Error], &[Note, Error, Warning], [0, 0, 1]);
+    }
+
+    #[test]
     fn a_waiver_is_for_one_fingerprint() {
         let row = |fingerprint: &str, outcome, reason| {
             let waiver = waiver("g", fingerprint);
             let change = |_: &PolicySet, facts: &mut Facts| {
-                facts.evidence = vec![fact(1, report("semgrep", &[(AnalysisLevel::Error, "f1")]))];
+                // Every result of that fingerprint.
+                facts.evidence = vec![fact(1, report("semgrep", &[(AnalysisLevel::Error, "f1"); 2]))];
                 facts.waivers = vec![waiver];
             };
-            check("kind = \"analysis\"\n", change, outcome, reason);
+            check("kind = \"analysis\"\n", change, outcome, reason)
         };
-        row("f1", Waived, Reason::Waived);
+        let result = row("f1", Waived, Reason::Waived);
+        assert!(result.found.ends_with(", 2 results waived"), "{}", result.found);
         row("f2", Fail, Reason::AnalysisFindings);
     }
 }

@@ -247,6 +247,14 @@ impl ApprovalsGate {
         self.window.map(|window| ctx.facts.promotion.requested_at.plus(window))
     }
 
+    /// How long after the request the last approval ends that can be given, where `approval_ttl` is how long one lasts;
+    /// none where one can be given at any time.
+    pub(crate) fn counts_until(&self, approval_ttl: Span) -> Option<Span> {
+        let longest = Span::from_secs(approval_ttl.secs().saturating_add(TTL_TOLERANCE.secs()));
+        let lasts = self.max_age.map_or(longest, |age| age.min(longest));
+        self.window.map(|window| Span::from_secs(window.secs().saturating_add(lasts.secs())))
+    }
+
     fn needed(&self, ctx: Context<'_>, wanted: u64, duties: &Duties<'_>) -> String {
         let mut needed = counted(wanted, "approval");
         let groups: Vec<&GroupName> = self.approving_groups().into_iter().collect();

@@ -6,7 +6,7 @@ use lockgate_model::SignerName;
 use lockgate_model::facts::{Artifact, Claim, Configuration, EvidenceFact};
 use serde::Deserialize;
 
-use super::coverage::{Covered, Demand, Shortfall, every_artifact};
+use super::coverage::{Covered, Demand, Shortfall, every_artifact, fix_baseline};
 use super::waivers::waived;
 use super::{Assessment, Context, Problem, signer_problems};
 use crate::explain::Reason;
@@ -21,7 +21,8 @@ use crate::wording::{all_of, few};
 pub struct ConfigurationGate {
     /// Which configurations, by name.
     pub names: Vec<String>,
-    /// Whether they have to be those of the release that runs; a waiver of the name lets a change through.
+    /// Whether they have to be those of the release that runs, of the artifact of the same name; a waiver of the
+    /// configuration's name lets a change through.
     #[serde(default)]
     pub unchanged: bool,
     /// Whose signature it needs; empty accepts unsigned reports too.
@@ -59,7 +60,7 @@ impl ConfigurationGate {
                 "promote with the configuration that runs, or ask {} for a waiver of each name that changes",
                 ctx.groups_that_may(Permission::Waive)
             ),
-            Reason::BaselineMissing => ctx.attest_running_report("configuration.json"),
+            Reason::BaselineMissing => fix_baseline(ctx, ctx.attest_running_report("configuration.json")),
             _ => self.demand().fix(ctx, reason, "--report configuration.json"),
         })
     }
@@ -67,7 +68,7 @@ impl ConfigurationGate {
     fn check(&self, ctx: Context<'_>, artifact: &Artifact, waived: &BTreeSet<&str>) -> Result<Covered, Shortfall> {
         let ours = self.demand().counted(ctx, artifact, configuration)?;
         let theirs = match self.unchanged {
-            true => self.demand().baseline(ctx, configuration)?,
+            true => self.demand().baseline(ctx, artifact, configuration)?,
             false => None,
         };
         let mut evidence = Vec::new();

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lockgate_model::facts::{Artifact, Claim, EvidenceFact, SignatureFact};
-use lockgate_model::{Digest, SignerName, UnixMillis};
+use lockgate_model::facts::{Artifact, Claim, EvidenceFact, Facts, SignatureFact};
+use lockgate_model::{Digest, ReleaseName, SignerName, UnixMillis};
 
 use super::ending::{self, next_step};
 use super::mistyped::mistyped;
@@ -182,30 +182,98 @@ pub(super) fn together_by<'a, T, K: Ord>(claims: Vec<Counted<'a, T>>, key: impl 
 }
 
 impl Demand<'_> {
-    /// The claims about the release that runs that count, in ledger order; `None` where nothing runs to compare with.
+    /// The claims about what an artifact is compared with that count, in ledger order; `None` where nothing runs to
+    /// compare with. See [`Counterpart`].
     ///
     /// Where something runs and nothing is known about it, there is nothing to compare with either, and that is a
     /// shortfall: what nobody reported is not better than anything.
     pub(super) fn baseline<'a, T: 'a>(
         &self,
         ctx: Context<'a>,
+        artifact: &Artifact,
         pick: impl Fn(&'a Claim) -> Option<&'a T>,
     ) -> Result<Option<Vec<Counted<'a, T>>>, Shortfall> {
         let Some(running) = &ctx.facts.running else { return Ok(None) };
+        let counterpart = Counterpart::of(artifact, ctx.facts);
         let counted: Vec<Counted<'a, T>> = ctx
             .facts
             .running_evidence
             .iter()
+            .filter(|fact| counterpart.is_meant_by(fact))
             .filter(|fact| ctx.standing(fact, self.kind, self.signed_by) == Standing::Counts)
             .filter_map(|fact| Some((fact, pick(&fact.claim)?)))
             .collect();
-        match counted.is_empty() {
-            false => Ok(Some(counted)),
-            true => {
-                let text = format!("no {} about {}, which runs now, to compare with", self.noun, running.release);
-                Err(Shortfall { reason: Reason::BaselineMissing, text, evidence: Vec::new() })
+        if !counted.is_empty() {
+            return Ok(Some(counted));
+        }
+        let missing = match counterpart {
+            Counterpart::Release => format!("no {} about {}", self.noun, running.release),
+            Counterpart::Artifact(one) => format!("no {} about {} of {}", self.noun, shown(&one.name), running.release),
+            Counterpart::Nothing => format!("no single artifact of that name in {}", running.release),
+        };
+        let text = format!("{missing}, which runs now, to compare with");
+        Err(Shortfall { reason: Reason::BaselineMissing, text, evidence: Vec::new() })
+    }
+}
+
+/// What of the release that runs an artifact is compared with.
+///
+/// That of its name, or the only one where there is one alone; the versions that names carry make no difference. Where
+/// none has that name, or several do, there is nothing to compare with: another artifact's evidence says nothing about
+/// this one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Counterpart<'a> {
+    /// All that is known about the release: the facts tell no artifacts of it apart.
+    Release,
+    /// One artifact.
+    Artifact(&'a Artifact),
+    /// No artifact.
+    Nothing,
+}
+
+impl<'a> Counterpart<'a> {
+    fn of(artifact: &Artifact, facts: &'a Facts) -> Self {
+        match facts.running_artifacts.as_slice() {
+            [] => Self::Release,
+            [only] => Self::Artifact(only),
+            several => {
+                let ours = unversioned(&artifact.name, &facts.release.name);
+                let is_namesake = |one: &&Artifact| {
+                    facts.running.as_ref().is_some_and(|running| unversioned(&one.name, &running.release) == ours)
+                };
+                let mut namesakes = several.iter().filter(is_namesake);
+                match (namesakes.next(), namesakes.next()) {
+                    (Some(one), None) => Self::Artifact(one),
+                    _ => Self::Nothing,
+                }
             }
         }
+    }
+
+    fn is_meant_by(self, fact: &EvidenceFact) -> bool {
+        match self {
+            Self::Release => true,
+            Self::Artifact(one) => fact.artifacts.contains(&one.digest),
+            Self::Nothing => false,
+        }
+    }
+}
+
+/// A name without the version of its release: `web.tgz` of 1.4.2 and `web-1.4.2.tgz` stay apart.
+fn unversioned(name: &str, release: &ReleaseName) -> String {
+    name.replace(&release.version.to_string(), "*")
+}
+
+/// What mends that there is nothing to compare with; `attest` hands in what is missing about the release that runs.
+pub(super) fn fix_baseline(ctx: Context<'_>, attest: String) -> String {
+    let artifacts = &ctx.facts.release.artifacts;
+    let unmatched = artifacts.iter().any(|artifact| Counterpart::of(artifact, ctx.facts) == Counterpart::Nothing);
+    match &ctx.facts.running {
+        Some(running) if unmatched => {
+            let next = ctx.push_next("");
+            format!("give each artifact a name that one artifact of {} has, then: {next}", running.release)
+        }
+        _ => attest,
     }
 }
 
@@ -294,5 +362,107 @@ impl Assessment {
                 Self { outcome: GateOutcome::Fail, reason, needed, found: text, evidence, who: who(), fix: fix(reason) }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::PolicySet;
+    use crate::decision::GateOutcome::{Fail, Pass};
+    use crate::decision::GateResult;
+    use crate::sample::{check, evidence, on_behalf, running};
+
+    /// Compares `app.tar.gz`, of which `ours` is known, with artifacts of what runs, each with what is known of it.
+    fn compare(gate: &str, ours: &Value, theirs: &[(&str, Option<&Value>)], reason: Reason) -> GateResult {
+        let known = |index: u64, artifact: Digest, claim: &Value| EvidenceFact {
+            artifacts: vec![artifact],
+            ..evidence(index, on_behalf("robot"), serde_json::from_value(claim.clone()).unwrap())
+        };
+        let change = |_: &PolicySet, facts: &mut Facts| {
+            facts.evidence = vec![known(9, facts.release.artifacts[0].digest, ours)];
+            facts.running = Some(running("1.4.1"));
+            for (index, (name, claim)) in (1u64..).zip(theirs) {
+                let digest = Digest::of(&index.to_be_bytes());
+                facts.running_artifacts.push(Artifact { digest, name: (*name).to_owned(), size_bytes: 1 });
+                facts.running_evidence.extend(claim.map(|claim| known(index, digest, claim)));
+            }
+        };
+        check(gate, change, if reason == Reason::Satisfied { Pass } else { Fail }, reason)
+    }
+
+    fn configuration(text: &str) -> Value {
+        json!({ "kind": "configuration", "name": "app", "digest": Digest::of(text.as_bytes()) })
+    }
+
+    #[test]
+    fn versions_in_names_make_no_difference() {
+        let release = |text: &str| text.parse::<ReleaseName>().unwrap();
+        let same = |old: &str, new: &str| {
+            unversioned(old, &release("shop/web@1.4.1")) == unversioned(new, &release("shop/web@1.4.2"))
+        };
+        assert!(same("web-1.4.1.tgz", "web-1.4.2.tgz") && same("web.tgz", "web.tgz"));
+        assert!(!same("web-1.4.1.tgz", "worker-1.4.2.tgz") && !same("web-1.4.1.tgz", "web.tgz"));
+        assert!(!same("web-1.4.2.tgz", "web-1.4.2.tgz"), "another version than its release's is a part of the name");
+    }
+
+    #[test]
+    fn an_artifact_is_compared_with_that_of_its_name_or_the_only_one() {
+        let gate = "kind = \"configuration\"\nnames = [\"app\"]\nunchanged = true\n";
+        let (same, other) = (configuration("a"), configuration("b"));
+        let row = |theirs: &[(&str, Option<&Value>)], reason| compare(gate, &same, theirs, reason);
+        let (same, other) = (Some(&same), Some(&other));
+        let (changed, missing) = (Reason::ConfigurationChanged, Reason::BaselineMissing);
+        row(&[("app.tar.gz", same), ("worker", other)], Reason::Satisfied);
+        row(&[("worker", same), ("app.tar.gz", other)], changed);
+        row(&[("worker", same)], Reason::Satisfied);
+        row(&[("worker", other)], changed);
+        // Where it is not known which one, or nothing is known of that one, nothing else is taken for it.
+        let result = row(&[("app.tar.gz", None), ("worker", same)], missing);
+        let about = "app.tar.gz: no configuration about app.tar.gz of shop/web@1.4.1, which runs now, to compare with";
+        assert_eq!(result.found, about);
+        assert!(result.fix.starts_with("lockgate attest shop/web@1.4.1 "), "{}", result.fix);
+        for theirs in [["web", "worker"], ["app.tar.gz", "app.tar.gz"]] {
+            let result = row(&theirs.map(|name| (name, same)), missing);
+            let none = "app.tar.gz: no single artifact of that name in shop/web@1.4.1, which runs now, to compare with";
+            assert_eq!(result.found, none);
+            let fix = "give each artifact a name that one artifact of shop/web@1.4.1 has, then: lockgate push ";
+            assert!(result.fix.starts_with(fix), "{}", result.fix);
+        }
+    }
+
+    #[test]
+    fn every_kind_that_compares_looks_at_that_artifact_alone() {
+        let speed = |value: u64| {
+            let metric = json!({ "name": "p95", "unit": "us", "value": value, "better": "lower" });
+            json!({ "kind": "performance", "format": "k6", "metrics": [metric], "missed_thresholds": [] })
+        };
+        let lines = |share: u64| {
+            json!({
+                "kind": "coverage", "format": "lcov", "files": 1, "lines_covered": share, "lines_valid": 10_000,
+                "line_basis_points": share, "branches_covered": 0, "branches_valid": 0,
+            })
+        };
+        let errors = |fingerprints: &[&str]| {
+            let result =
+                |print: &&str| json!({ "tool": "gosec", "level": "error", "fingerprint": print, "pointer": "" });
+            json!({
+                "kind": "static-analysis", "tools": ["gosec"], "errors": fingerprints.len(), "warnings": 0, "notes": 0,
+                "suppressed": 0, "results": fingerprints.iter().map(result).collect::<Vec<_>>(),
+            })
+        };
+        let row = |gate: &str, ours: &Value, better: &Value, reason| {
+            let gate = format!("{gate}\n");
+            compare(&gate, ours, &[("app.tar.gz", Some(ours)), ("worker", Some(better))], Reason::Satisfied);
+            compare(&gate, ours, &[("app.tar.gz", Some(better)), ("worker", Some(ours))], reason);
+        };
+        let budget = "kind = \"performance\"\nbudget = { p95 = { unit = \"us\", max_worse = \"10%\" } }";
+        row(budget, &speed(100), &speed(50), Reason::PerformanceWorse);
+        row("kind = \"coverage\"\nmax_drop = \"1%\"", &lines(8000), &lines(9000), Reason::CoverageDropped);
+        row("kind = \"analysis\"\nnew_only = true", &errors(&["f1"]), &errors(&[]), Reason::AnalysisFindings);
+        let unchanged = "kind = \"configuration\"\nnames = [\"app\"]\nunchanged = true";
+        row(unchanged, &configuration("a"), &configuration("b"), Reason::ConfigurationChanged);
     }
 }

@@ -7,7 +7,7 @@ use lockgate_model::facts::{Artifact, Better, Claim, EvidenceFact, Metric, Perfo
 use lockgate_model::{SignerName, Span};
 use serde::Deserialize;
 
-use super::coverage::{Covered, Demand, Shortfall, every_artifact, together, together_by};
+use super::coverage::{Covered, Demand, Shortfall, every_artifact, fix_baseline, together, together_by};
 use super::{Assessment, Context, Problem, is_fresh, is_from_future, signer_problems};
 use crate::explain::Reason;
 use crate::permission::Permission;
@@ -47,7 +47,7 @@ pub struct Budget {
     /// The smallest value.
     #[serde(default)]
     pub min: Option<u64>,
-    /// By which share it may be worse than what runs.
+    /// By which share it may be worse than what runs, artifact by artifact.
     #[serde(default)]
     pub max_worse: Option<Share>,
 }
@@ -95,7 +95,7 @@ impl PerformanceGate {
             Reason::PerformanceOver | Reason::PerformanceWorse => {
                 format!("make it faster or smaller, then: {}", ctx.push_next(""))
             }
-            Reason::BaselineMissing => ctx.attest_running_report("performance.json"),
+            Reason::BaselineMissing => fix_baseline(ctx, ctx.attest_running_report("performance.json")),
             Reason::PerformanceStale => self.demand().anew(ctx, "measure it again", "--report performance.json"),
             _ => self.demand().fix(ctx, reason, "--report performance.json"),
         })
@@ -134,7 +134,7 @@ impl PerformanceGate {
             return short(Reason::PerformanceOver, format!("missed {listed}"), fact);
         }
         let baseline = match self.compares() {
-            true => self.demand().baseline(ctx, performance)?,
+            true => self.demand().baseline(ctx, artifact, performance)?,
             false => None,
         };
         let mut evidence = Vec::new();
@@ -207,10 +207,23 @@ impl Budget {
             return Err((Reason::BaselineMissing, format!("{text}, and was not measured in that unit for what runs")));
         };
         let text = format!("{text}, {} for what runs", before.value);
+        // Who turns the direction around would make a setback an improvement.
+        if metric.better != before.better {
+            let (now, then) = (word(metric.better), word(before.better));
+            let text = format!("{text}, and the reports disagree about what is better: {now} now, {then} then");
+            return Err((Reason::PerformanceWorse, text));
+        }
         match is_worse(metric, before.value, most) {
             true => Err((Reason::PerformanceWorse, text)),
             false => Ok(text),
         }
+    }
+}
+
+const fn word(better: Better) -> &'static str {
+    match better {
+        Better::Lower => "lower",
+        Better::Higher => "higher",
     }
 }
 
@@ -230,8 +243,8 @@ mod tests {
     use super::*;
     use crate::decision::GateOutcome::{Fail, Pass};
     use crate::sample::{TIME, check, evidence, on_behalf, running};
-    use lockgate_model::UnixMillis;
     use lockgate_model::facts::Facts;
+    use lockgate_model::{Digest, UnixMillis};
 
     fn report(value: u64, better: Better, missed: &[&str]) -> Claim {
         let metric = Metric { name: "p95".to_owned(), unit: "us".to_owned(), value, better };
@@ -270,6 +283,12 @@ mod tests {
         row(worse, of(1051), runs(1000, Lower), Fail, Reason::PerformanceWorse);
         row(worse, report(950, Higher, &[]), runs(1000, Higher), Pass, Reason::Satisfied);
         row(worse, report(949, Higher, &[]), runs(1000, Higher), Fail, Reason::PerformanceWorse);
+        // The direction is the same on both sides, or nothing is said of better and worse.
+        let result = row(worse, report(5000, Higher, &[]), runs(100, Lower), Fail, Reason::PerformanceWorse);
+        let disagree = "100 for what runs, and the reports disagree about what is better: higher now, lower then";
+        assert_eq!(result.found, format!("app.tar.gz: p95 is 5000 us, {disagree}"));
+        row(worse, of(1000), runs(1000, Higher), Fail, Reason::PerformanceWorse);
+        row(worse, report(1, Higher, &[]), None, Pass, Reason::Satisfied);
         row(worse, of(1051), None, Pass, Reason::Satisfied);
         row(worse, of(1051), Some(None), Fail, Reason::BaselineMissing);
         row("", of(1), None, Pass, Reason::Satisfied);
@@ -329,6 +348,36 @@ mod tests {
         );
         assert!(result.found.ends_with(", 30 hours ago"), "{}", result.found);
         assert!(result.fix.starts_with("measure it again, then: lockgate attest "), "{}", result.fix);
+    }
+
+    #[test]
+    fn an_artifact_is_compared_with_its_own_measurements() {
+        let named = |name: &str, version: &str| Artifact {
+            digest: Digest::of(format!("{name} {version}").as_bytes()),
+            name: name.to_owned(),
+            size_bytes: 1,
+        };
+        let about = |index, artifact: &Artifact, value| EvidenceFact {
+            artifacts: vec![artifact.digest],
+            ..evidence(index, on_behalf("robot"), report(value, Better::Lower, &[]))
+        };
+        let row = |web: u64, worker: u64, outcome, reason| {
+            let change = |_: &PolicySet, facts: &mut Facts| {
+                let [ours, theirs] =
+                    ["1.4.2", "1.4.1"].map(|version| [named("web", version), named("worker", version)]);
+                facts.evidence = vec![about(3, &ours[0], web), about(4, &ours[1], worker)];
+                facts.release.artifacts = ours.to_vec();
+                facts.running = Some(running("1.4.1"));
+                facts.running_evidence = vec![about(1, &theirs[0], 100), about(2, &theirs[1], 10_000)];
+                facts.running_artifacts = theirs.to_vec();
+            };
+            let worse = "budget = { p95 = { unit = \"us\", max_worse = \"10%\" } }";
+            check(&format!("kind = \"performance\"\n{worse}\n"), change, outcome, reason)
+        };
+        row(110, 11_000, Pass, Reason::Satisfied);
+        let result = row(5000, 10_000, Fail, Reason::PerformanceWorse);
+        assert_eq!(result.found, "web: p95 is 5000 us, 100 for what runs");
+        row(110, 11_001, Fail, Reason::PerformanceWorse);
     }
 
     #[test]

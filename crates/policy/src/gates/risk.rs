@@ -1,12 +1,16 @@
-//! Risk: a score from declared factors, which raises the number of approvals.
+//! Risk: a score from declared factors, which raises the number of approvals. What nobody reported is not taken for
+//! good.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lockgate_model::facts::{Claim, Origin, PromotionKind, Severity};
+use lockgate_model::Digest;
+use lockgate_model::facts::{Claim, EvidenceFact, Origin, PromotionKind, Severity};
 use serde::Deserialize;
 
-use super::{Context, Problem};
+use super::{Context, Problem, Standing};
 use crate::environment::Risk;
+use crate::trust::EvidenceKind;
+use crate::wording::{few, shown};
 
 /// What makes a promotion risky, and how many approvals it then takes.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -40,9 +44,9 @@ pub enum RiskFactor {
     Rollback,
     /// A waiver for this service and environment is in force.
     Waivers,
-    /// A test run reports skipped tests.
+    /// A test run reports skipped tests, or none counts for an artifact.
     SkippedTests,
-    /// A scan reports a finding of high or critical severity.
+    /// A scan reports a finding of unknown, high or critical severity, or none counts for an artifact.
     SevereFindings,
     /// Some evidence was handed in unsigned.
     UnsignedEvidence,
@@ -67,7 +71,6 @@ impl RiskFactor {
 
     fn holds(self, ctx: Context<'_>) -> bool {
         let facts = ctx.facts;
-        let any = |holds: fn(&Claim) -> bool| facts.evidence.iter().any(|fact| holds(&fact.claim));
         match self {
             Self::FirstRelease => facts.running.is_none(),
             Self::MajorVersion => facts.running.as_ref().is_some_and(|running| {
@@ -75,15 +78,62 @@ impl RiskFactor {
             }),
             Self::Rollback => facts.promotion.kind == PromotionKind::Rollback,
             Self::Waivers => facts.waivers.iter().any(|waiver| facts.time < waiver.expires_at),
-            Self::SkippedTests => any(|claim| matches!(claim, Claim::Tests(tests) if tests.skipped > 0)),
-            Self::SevereFindings => any(|claim| match claim {
-                Claim::Vulnerabilities(scan) => scan.findings.iter().any(|finding| finding.severity >= Severity::High),
-                _ => false,
-            }),
+            Self::SkippedTests => skips(ctx) || self.unreported(ctx).is_some(),
+            Self::SevereFindings => worst(ctx) >= Some(Severity::Unknown) || self.unreported(ctx).is_some(),
             Self::UnsignedEvidence => facts.evidence.iter().any(|fact| matches!(fact.origin, Origin::OnBehalf { .. })),
             Self::HighRiskEnvironment => ctx.environment.risk == Risk::High,
         }
     }
+
+    /// Why it holds, where that is not what its name says.
+    fn why(self, ctx: Context<'_>) -> Option<String> {
+        let plain = match self {
+            Self::SkippedTests => skips(ctx),
+            Self::SevereFindings => worst(ctx) >= Some(Severity::High),
+            _ => true,
+        };
+        if plain {
+            return None;
+        }
+        let why = self.unreported(ctx).unwrap_or_else(|| "a finding of unknown severity".to_owned());
+        Some(format!("{why}: counts as {}", self.as_str()))
+    }
+
+    /// Which report is missing that could show that it does not hold; none where one counts for every artifact.
+    fn unreported(self, ctx: Context<'_>) -> Option<String> {
+        let (kind, noun) = match self {
+            Self::SkippedTests => (EvidenceKind::Tests, "test run"),
+            Self::SevereFindings => (EvidenceKind::Vulnerabilities, "scan"),
+            _ => return None,
+        };
+        let counts = |fact: &&EvidenceFact| {
+            fact.claim.kind() == kind.as_str() && ctx.standing(fact, kind, &[]) == Standing::Counts
+        };
+        let about: BTreeSet<&Digest> =
+            ctx.facts.evidence.iter().filter(counts).flat_map(|fact| &fact.artifacts).collect();
+        let artifacts = ctx.facts.release.artifacts.iter();
+        let without =
+            artifacts.filter(|artifact| !about.contains(&artifact.digest)).map(|artifact| shown(&artifact.name));
+        match (about.is_empty(), few(without, ", ")) {
+            (true, _) => Some(format!("no {noun}")),
+            (false, named) if named.is_empty() => None,
+            (false, named) => Some(format!("no {noun} of {named}")),
+        }
+    }
+}
+
+/// Whether any test run reports skipped tests.
+fn skips(ctx: Context<'_>) -> bool {
+    ctx.facts.evidence.iter().any(|fact| matches!(&fact.claim, Claim::Tests(tests) if tests.skipped > 0))
+}
+
+/// The worst severity that any scan reports.
+fn worst(ctx: Context<'_>) -> Option<Severity> {
+    let scans = ctx.facts.evidence.iter().filter_map(|fact| match &fact.claim {
+        Claim::Vulnerabilities(scan) => Some(scan),
+        _ => None,
+    });
+    scans.flat_map(|scan| &scan.findings).map(|finding| finding.severity).max()
 }
 
 /// The number before the first dot of a semantic version.
@@ -131,14 +181,17 @@ impl RiskRule {
         self.raise.iter().filter(|raise| raise.from <= score).map(|raise| raise.approvals).max().unwrap_or(0)
     }
 
-    /// The score as a demand says it, such as `risk score 5 (major-version 3, waivers 2)`.
+    /// The score as a demand says it, such as `risk score 5 (major-version 3, severe-findings 2; no scan: counts as
+    /// severe-findings)`.
     pub(super) fn worded(&self, ctx: Context<'_>) -> String {
         let (score, holding) = self.score(ctx);
         let factors: Vec<String> =
             holding.iter().map(|(factor, points)| format!("{} {points}", factor.as_str())).collect();
+        let why: String =
+            holding.iter().filter_map(|(factor, _)| factor.why(ctx)).map(|why| format!("; {why}")).collect();
         match factors.is_empty() {
             true => format!("risk score {score}"),
-            false => format!("risk score {score} ({})", factors.join(", ")),
+            false => format!("risk score {score} ({}{why})", factors.join(", ")),
         }
     }
 }
@@ -148,8 +201,10 @@ mod tests {
     use crate::PolicySet;
     use crate::decision::GateOutcome::{Pass, Pending};
     use crate::explain::Reason;
-    use crate::sample::{approval, check, running, waiver};
-    use lockgate_model::facts::Facts;
+    use crate::sample::{
+        approval, check, evidence, finding, on_behalf, other_artifact, running, scan, signed, tests, waiver,
+    };
+    use lockgate_model::facts::{Claim, EvidenceFact, Facts, Origin, Severity, Tests};
 
     const GATE: &str = "kind = \"approvals\"\ngroups = [\"approvers\"]\nexclude = [\"requester\"]\n[gate.risk]\n\
         factors = { major-version = 3, waivers = 2, high-risk-environment = 1 }\n\
@@ -172,6 +227,52 @@ mod tests {
         row("1.4.1", true, &["sam", "ines"], Pass, Reason::Satisfied);
         row("0.9.0", true, &["sam", "ines"], Pending, Reason::QuorumNotMet);
         row("0.9.0", false, &["sam", "ines"], Pass, Reason::Satisfied);
+    }
+
+    #[test]
+    fn what_nobody_reported_is_not_taken_for_good() {
+        let gate = GATE.replace("major-version = 3, waivers = 2", "skipped-tests = 3, severe-findings = 3");
+        let row = |facts: Vec<EvidenceFact>, two: bool, count: &str, score: &str| {
+            let change = |_: &PolicySet, known: &mut Facts| {
+                known.evidence = facts;
+                known.release.artifacts.extend(two.then(other_artifact));
+            };
+            let result = check(&gate, change, Pending, Reason::QuorumNotMet);
+            assert!(result.needed.starts_with(&format!("{count} by group approvers,")), "{}", result.needed);
+            assert!(result.needed.ends_with(&format!(", risk score {score}")), "{score}: {}", result.needed);
+        };
+        let run = |skipped| evidence(1, on_behalf("robot"), Claim::Tests(Tests { skipped, ..tests() }));
+        let scanned = |origin: Origin, severities: &[Severity]| {
+            let findings = severities.iter().map(|severity| finding("CVE-1", *severity)).collect();
+            evidence(2, origin, Claim::Vulnerabilities(scan("trivy", findings)))
+        };
+        let by = |severities: &[Severity]| scanned(on_behalf("robot"), severities);
+        const CLEAN: &str = "1 (high-risk-environment 1)";
+        const NO_SCAN: &str = "4 (severe-findings 3, high-risk-environment 1; no scan: counts as severe-findings)";
+        const SEVERE: &str = "4 (severe-findings 3, high-risk-environment 1)";
+        row(vec![run(0), by(&[])], false, "1 approval", CLEAN);
+        row(vec![run(0), by(&[Severity::Medium])], false, "1 approval", CLEAN);
+        row(vec![run(0), by(&[Severity::Critical])], false, "2 approvals", SEVERE);
+        row(vec![run(0), by(&[Severity::High, Severity::Unknown])], false, "2 approvals", SEVERE);
+        let unknown = "4 (severe-findings 3, high-risk-environment 1; \
+            a finding of unknown severity: counts as severe-findings)";
+        row(vec![run(0), by(&[Severity::Unknown; 3])], false, "2 approvals", unknown);
+        row(vec![run(1), by(&[])], false, "2 approvals", "4 (skipped-tests 3, high-risk-environment 1)");
+        // No report, one that nobody who is believed signed, or one that could not be read.
+        row(vec![run(0)], false, "2 approvals", NO_SCAN);
+        row(vec![run(0), scanned(signed(&[]), &[])], false, "2 approvals", NO_SCAN);
+        row(vec![run(0), scanned(signed(&["ci"]), &[])], false, "2 approvals", NO_SCAN);
+        row(vec![run(0), scanned(signed(&["scanner"]), &[])], false, "1 approval", CLEAN);
+        let broken = evidence(2, on_behalf("robot"), Claim::Malformed { reason: "broken".to_owned() });
+        row(vec![run(0), broken], false, "2 approvals", NO_SCAN);
+        let no_run = "4 (skipped-tests 3, high-risk-environment 1; no test run: counts as skipped-tests)";
+        row(vec![by(&[])], false, "2 approvals", no_run);
+        let neither = "7 (skipped-tests 3, severe-findings 3, high-risk-environment 1; \
+            no test run: counts as skipped-tests; no scan: counts as severe-findings)";
+        row(vec![], false, "3 approvals", neither);
+        // About one of two artifacts.
+        let one = neither.replace("run:", "run of other.tar.gz:").replace("scan:", "scan of other.tar.gz:");
+        row(vec![run(0), by(&[])], true, "3 approvals", &one);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use super::coverage::{Covered, Demand, Shortfall, every_artifact};
 use super::{Assessment, Context, Problem, Standing, signer_problems};
+use crate::duties::names_of;
 use crate::explain::Reason;
 use crate::pattern::Pattern;
 use crate::permission::Permission;
@@ -34,7 +35,8 @@ pub struct SourceGate {
     /// Whether the ref has to be protected; it has to where it is left out.
     #[serde(default = "yes")]
     pub protected: bool,
-    /// How many people besides the authors have to have reviewed it; 1 where it is left out.
+    /// How many people besides the authors have to have reviewed it; 1 where it is left out. Where no author is known,
+    /// nobody has.
     #[serde(default = "one")]
     pub reviewers: u64,
     /// Which SLSA source level a verification summary by one of `level_signed_by` has to give it.
@@ -133,7 +135,7 @@ impl SourceGate {
     }
 
     fn check(&self, ctx: Context<'_>, artifact: &Artifact) -> Result<Covered, Shortfall> {
-        let (commits, mut evidence) = built_commits(ctx, artifact);
+        let Built { commits, authors, mut evidence } = built_from(ctx, artifact);
         if commits.is_empty() {
             let text = "no signed provenance that says from which commit it was built".to_owned();
             return Err(Shortfall { reason: Reason::ProvenanceMissing, text, evidence });
@@ -166,11 +168,20 @@ impl SourceGate {
             let text = format!("source from {source_ref} of {repository}, which is not said to be protected");
             return shortfall(Reason::RefUnprotected, text, evidence);
         }
-        let reviewers = independent(ctx, record);
+        let who = |name: &String| names_of(ctx.policy, name);
+        let mut by_name: BTreeSet<String> = record.authors.iter().flat_map(who).collect();
+        if by_name.is_empty() {
+            // Provenance names who began the build: a reviewer, mostly, who merged it. Better than nobody.
+            by_name.extend(authors.into_iter().flat_map(who));
+        }
+        let authors = by_name;
+        let has_author = !authors.is_empty();
+        let reviewers = independent(ctx, record, authors);
         if u64::try_from(reviewers.len()).unwrap_or(u64::MAX) < self.reviewers {
-            let by = match reviewers.is_empty() {
-                true => "nobody besides its authors".to_owned(),
-                false => few(reviewers.iter().map(|name| shown(name)), ", "),
+            let by = match (reviewers.is_empty(), has_author) {
+                (false, _) => few(reviewers.iter().map(|name| shown(name)), ", "),
+                (true, true) => "nobody besides its authors".to_owned(),
+                (true, false) => "nobody who is known not to have written it: no author is named".to_owned(),
             };
             return shortfall(Reason::ReviewMissing, format!("reviewed by {by}"), evidence);
         }
@@ -215,43 +226,55 @@ impl SourceGate {
     }
 }
 
-/// The commits that signed provenance names, and where.
-fn built_commits<'a>(ctx: Context<'a>, artifact: &Artifact) -> (BTreeSet<&'a String>, Vec<lockgate_model::Digest>) {
-    let mut commits = BTreeSet::new();
-    let mut evidence = Vec::new();
+/// What signed provenance says of the source.
+#[derive(Debug, Default)]
+struct Built<'a> {
+    commits: BTreeSet<&'a String>,
+    authors: BTreeSet<&'a String>,
+    /// Where it names a commit.
+    evidence: Vec<lockgate_model::Digest>,
+}
+
+fn built_from<'a>(ctx: Context<'a>, artifact: &Artifact) -> Built<'a> {
+    let mut built = Built::default();
     for fact in ctx.about(artifact.digest) {
         let Claim::Provenance(claim) = &fact.claim else { continue };
         let signed = matches!(fact.origin, Origin::Signed { .. })
             && ctx.standing(fact, EvidenceKind::Provenance, &[]) == Standing::Counts;
-        if let Some(commit) = claim.source_commit.as_ref().filter(|_| signed) {
-            commits.insert(commit);
-            evidence.push(fact.evidence);
+        if !signed {
+            continue;
+        }
+        built.authors.extend(&claim.authors);
+        if let Some(commit) = &claim.source_commit {
+            built.commits.insert(commit);
+            built.evidence.push(fact.evidence);
         }
     }
-    (commits, evidence)
+    built
 }
 
-/// The reviewers who are none of the authors: by the person behind a name where `aliases.toml` knows one, and by the
-/// name without regard to case otherwise.
-fn independent<'a>(ctx: Context<'_>, record: &'a SourceRecord) -> Vec<&'a str> {
-    let who = |name: &str| match ctx.policy.aliases().named(name) {
-        Some(person) => person.to_string(),
-        None => name.trim().to_lowercase(),
+/// The reviewers who are none of the authors, each person once, by every name of [`names_of`]. None where no author is
+/// known: nobody can tell then that they are others.
+fn independent<'a>(ctx: Context<'_>, record: &'a SourceRecord, authors: BTreeSet<String>) -> Vec<&'a str> {
+    if authors.is_empty() {
+        return Vec::new();
+    }
+    let mut seen = authors;
+    let is_new = |name: &&str| {
+        let names = names_of(ctx.policy, name);
+        let is_new = !names.is_empty() && names.is_disjoint(&seen);
+        seen.extend(names);
+        is_new
     };
-    let mut seen: BTreeSet<String> = record.authors.iter().map(|name| who(name)).collect();
-    record
-        .reviewers
-        .iter()
-        .map(String::as_str)
-        .filter(|name| !name.trim().is_empty() && seen.insert(who(name)))
-        .collect()
+    record.reviewers.iter().map(String::as_str).filter(is_new).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::decide;
     use crate::decision::GateOutcome::{Fail, Pass};
-    use crate::sample::{check, evidence, on_behalf, provenance, signed};
+    use crate::sample::{check, evidence, facts, files, gate, on_behalf, provenance, signed};
     use lockgate_model::facts::{Provenance, VerificationSummary};
 
     const GATE: &str = r#"
@@ -317,6 +340,53 @@ refs = ["refs/heads/main"]
     }
 
     #[test]
+    fn nobody_reviews_what_they_wrote_under_another_name() {
+        const ALIASES: &str =
+            "[[aliases]]\nperson = \"dan\"\nnames = [\"dana@example.com\", \"github:12345\", \"DD\"]\n";
+        let row = |wanted: u64, built_by: &[&str], authors: &[&str], reviewers: &[&str], expected: Reason| {
+            let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<String>>();
+            let claim = Provenance { source_commit: Some(COMMIT.to_owned()), authors: owned(built_by), ..provenance() };
+            let record = SourceRecord { authors: owned(authors), reviewers: owned(reviewers), ..record() };
+            let mut facts = facts();
+            facts.evidence = vec![
+                evidence(1, signed(&["ci"]), Claim::Provenance(claim)),
+                evidence(2, signed(&["ci"]), Claim::Source(record)),
+            ];
+            let mut files = files(&gate(&format!("{GATE}reviewers = {wanted}\n")));
+            files.insert("aliases.toml".to_owned(), ALIASES.to_owned());
+            let policy = PolicySet::from_files(files).unwrap_or_else(|errors| panic!("{errors:#?}"));
+            let result = decide(&policy, &facts).gates.remove(0);
+            assert_eq!(result.reason, expected.as_str(), "{built_by:?} {authors:?} {reviewers:?}: {}", result.found);
+            result.found
+        };
+        let (missing, met) = (Reason::ReviewMissing, Reason::Satisfied);
+        row(1, &[], &["Dana Doe <dana@example.com>"], &["dana@example.com"], missing);
+        row(1, &[], &["dana@example.com"], &["Dana Doe < Dana@Example.com >"], missing);
+        row(1, &[], &["Dana Doe <dana@example.com>"], &["dana"], missing);
+        row(1, &[], &["dana"], &["DANA@any.example"], missing);
+        // By alias, in whatever case evidence writes it.
+        row(1, &[], &["GitHub:12345"], &["D <DANA@example.com>"], missing);
+        row(1, &[], &["Dana@Example.com"], &["dan"], missing);
+        row(1, &[], &["dd"], &["Dan"], missing);
+        // One person under two names is one reviewer.
+        row(2, &[], &["kim"], &["sam@example.com", "Sam <sam@example.com>"], missing);
+        row(2, &[], &["kim"], &["github:12345", "dan"], missing);
+        row(2, &[], &["kim"], &["sam@example.com", "ines@example.com"], met);
+        // Where the record names none, who began the build counts as one, and not beside its authors: reviewers merge.
+        row(1, &["dana"], &[], &["dana@example.com"], missing);
+        row(1, &["dana"], &["kim"], &["dana"], met);
+        row(1, &["dana"], &[], &["sam"], met);
+        let found = row(1, &[], &[], &["sam"], missing);
+        assert!(found.ends_with("nobody who is known not to have written it: no author is named"), "{found}");
+        row(1, &[" "], &[""], &["sam"], missing);
+        row(0, &[], &[], &["sam"], met);
+        // Others who are named alike in part.
+        row(1, &[], &["dana@example.com"], &["danae@example.com"], met);
+        row(1, &[], &["@kim"], &["@sam"], met);
+        row(1, &[], &["kim"], &["", " "], missing);
+    }
+
+    #[test]
     fn only_what_is_signed_counts() {
         let row = |facts: Vec<EvidenceFact>, reason| check(GATE, |_, known| known.evidence = facts, Fail, reason);
         row(vec![], Reason::ProvenanceMissing);
@@ -325,6 +395,11 @@ refs = ["refs/heads/main"]
         row(vec![built(), evidence(2, signed(&["scanner"]), Claim::Source(record()))], Reason::SignerUntrusted);
         let unsigned = EvidenceFact { origin: on_behalf("robot"), ..built() };
         row(vec![unsigned, evidence(2, signed(&["ci"]), Claim::Source(record()))], Reason::ProvenanceMissing);
+        // Nor does unsigned provenance name an author.
+        let claim = Provenance { authors: vec!["kim".to_owned()], ..provenance() };
+        let named = evidence(3, on_behalf("robot"), Claim::Provenance(claim));
+        let record = Claim::Source(SourceRecord { authors: vec![], ..record() });
+        row(vec![built(), evidence(2, signed(&["ci"]), record), named], Reason::ReviewMissing);
     }
 
     #[test]

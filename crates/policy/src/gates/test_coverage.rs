@@ -4,7 +4,7 @@ use lockgate_model::facts::{Artifact, Claim, Coverage};
 use lockgate_model::{Digest, SignerName, Span};
 use serde::Deserialize;
 
-use super::coverage::{Counted, Covered, Demand, Shortfall, every_artifact, together};
+use super::coverage::{Counted, Covered, Demand, Shortfall, every_artifact, fix_baseline, together};
 use super::{Assessment, Context, Problem, is_fresh, is_from_future, signer_problems};
 use crate::explain::Reason;
 use crate::permission::Permission;
@@ -24,7 +24,7 @@ pub struct TestCoverageGate {
     /// Which share of the branches has to be taken.
     #[serde(default)]
     pub min_branches: Option<Share>,
-    /// By how many points the covered lines may be fewer than those of the release that runs.
+    /// By how many points the covered lines may be fewer than those of the release that runs, artifact by artifact.
     #[serde(default)]
     pub max_drop: Option<Share>,
     /// How old the report may be, by its own time or else by when it was recorded.
@@ -71,7 +71,7 @@ impl TestCoverageGate {
             Reason::CoverageLow | Reason::CoverageDropped => {
                 format!("test more of it, then: {}", ctx.push_next(""))
             }
-            Reason::BaselineMissing => ctx.attest_running_report("coverage.xml"),
+            Reason::BaselineMissing => fix_baseline(ctx, ctx.attest_running_report("coverage.xml")),
             Reason::CoverageStale => self.demand().anew(ctx, "measure it again", "--report coverage.xml"),
             _ => self.demand().fix(ctx, reason, "--report coverage.xml"),
         })
@@ -96,7 +96,7 @@ impl TestCoverageGate {
         }
         let text = few(texts, "; ");
         let Some(most) = self.max_drop else { return Ok(Covered { text, evidence, waived: false }) };
-        let Some(baseline) = self.demand().baseline(ctx, coverage)? else {
+        let Some(baseline) = self.demand().baseline(ctx, artifact, coverage)? else {
             return Ok(Covered { text: format!("{text}; nothing runs to compare with"), evidence, waived: false });
         };
         let (lines, before) = (lines_of(&reports), lines_of(&together(baseline)));

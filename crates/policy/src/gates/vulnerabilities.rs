@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Display};
 
 use lockgate_model::facts::{
-    Artifact, Claim, EvidenceFact, FeedKind, Finding, Severity, VexStatement, Vulnerabilities, findings_of, vex_for,
+    Artifact, Claim, EvidenceFact, FeedKind, Finding, Origin, Severity, VexStatement, Vulnerabilities, findings_of,
+    vex_for,
 };
 use lockgate_model::{Digest, SignerName, Span, UnixMillis};
 use serde::Deserialize;
@@ -14,7 +15,7 @@ use serde::Deserialize;
 use super::coverage::{Covered, Demand, Shortfall, every_artifact, together_by};
 use super::remedy::{self, Remedy};
 use super::waivers::{self, waived};
-use super::{Assessment, Context, Problem, Standing, feeds, is_fresh, is_from_future, signer_problems};
+use super::{Assessment, Context, Problem, Standing, ending, feeds, is_fresh, is_from_future, signer_problems};
 use crate::explain::Reason;
 use crate::permission::Permission;
 use crate::policy_set::PolicySet;
@@ -22,8 +23,8 @@ use crate::share::Share;
 use crate::trust::EvidenceKind;
 use crate::wording::{age, counted, few, one_of, shown};
 
-/// Demands a scan of every artifact; of each scanner the newest one counts, with all that were handed in together with it,
-/// and what any of them blocks is blocked.
+/// Demands a scan of every artifact; of each scanner the newest one counts, signed ones and plain reports each by
+/// themselves, with all that were handed in together with it, and what any of them blocks is blocked.
 ///
 /// Where several scanners looked, the same vulnerability of the same package counts once, with the worst that any of
 /// them says.
@@ -32,7 +33,7 @@ use crate::wording::{age, counted, few, one_of, shown};
 pub struct VulnerabilitiesGate {
     /// Which severities block. `unknown` is blocked as well wherever `high` or `medium` is.
     pub block: BTreeSet<Severity>,
-    /// Whether findings without a fixed version are let through.
+    /// Whether findings of which a report says that there is no fix are let through, where none names one.
     #[serde(default)]
     pub fix_available_only: bool,
     /// For how long after its disclosure a finding of some severity is let through; none without a known disclosure.
@@ -193,9 +194,10 @@ impl VulnerabilitiesGate {
         let (lowered, blocked): (Vec<&Finding>, Vec<&Finding>) = all
             .iter()
             .filter(|finding| self.blocks(finding, now))
-            .partition(|finding| statements.lower(finding, artifact));
-        let (excepted, open): (Vec<&Finding>, Vec<&Finding>) =
-            blocked.iter().copied().partition(|finding| self.is_waived(ctx, finding, waived));
+            .partition(|finding| finding.parts().all(|part| statements.lower(finding, part, artifact)));
+        let (excepted, open): (Vec<&Finding>, Vec<&Finding>) = blocked.iter().copied().partition(|finding| {
+            self.is_waived(ctx, finding, waived, |part| statements.lower(finding, part, artifact))
+        });
         // Also of a scan that counts for nothing below: whoever mends one artifact mends all.
         still_open.extend(open.iter().copied().cloned());
         let moment = |(fact, scan): &Scan<'_>| scan.scanned_at.unwrap_or(fact.recorded_at);
@@ -203,12 +205,15 @@ impl VulnerabilitiesGate {
             let text = format!("a scan that says it is of {}, after it was recorded", moment(scan));
             return Err(Shortfall { reason: Reason::EvidenceFromFuture, text, evidence });
         }
-        if !lowered.is_empty() {
+        let is_lowered_in_part =
+            |finding: &&Finding| finding.parts().any(|part| statements.lower(finding, part, artifact));
+        if !lowered.is_empty() || excepted.iter().any(is_lowered_in_part) {
             evidence.extend(statements.evidence());
         }
         if !open.is_empty() {
             let listed = few(open.iter().map(|finding| self.described(finding)), "; ");
-            let text = format!("{}: {listed}", counted(number(open.len()), "blocked finding"));
+            let uncounted = self.uncounted_vex(ctx, artifact, &open);
+            let text = format!("{}: {listed}{uncounted}", counted(number(open.len()), "blocked finding"));
             let ended = |finding: &&Finding| waivers::ended(ctx, artifact, finding, self.ends_waivers(ctx, finding));
             let reason = open.iter().find_map(ended).unwrap_or(Reason::VulnerabilitiesFound);
             return Err(Shortfall { reason, text, evidence });
@@ -237,37 +242,90 @@ impl VulnerabilitiesGate {
         Ok(Covered { text: format!("{scanners}: {all}, none blocked{vex}"), evidence, waived: false })
     }
 
-    /// The newest scans of each scanner, by their place in the ledger; never empty.
+    /// The newest scans of each scanner, by their place in the ledger; never empty. Signed and unsigned ones do not
+    /// replace one another: a statement may say less than the scanner's own report.
     fn newest_scans<'a>(&self, ctx: Context<'a>, artifact: &Artifact) -> Result<Vec<Scan<'a>>, Shortfall> {
         let scans = self.demand().counted(ctx, artifact, |claim| match claim {
             Claim::Vulnerabilities(scan) => Some(scan),
             _ => None,
         })?;
-        Ok(together_by(scans, |scan| scan.scanner.as_str()))
+        let (signed, plain): (Vec<Scan<'a>>, Vec<Scan<'a>>) =
+            scans.into_iter().partition(|(fact, _)| matches!(fact.origin, Origin::Signed { .. }));
+        let mut newest = together_by(plain, |scan| scan.scanner.as_str());
+        newest.extend(together_by(signed, |scan| scan.scanner.as_str()));
+        newest.sort_by(|(_, one), (_, other)| one.scanner.cmp(&other.scanner));
+        Ok(newest)
     }
 
-    /// What those say whose VEX is honoured.
+    /// What those say whose VEX is honoured; what comes from the future is not believed.
     fn statements<'a>(&self, ctx: Context<'a>, artifact: &Artifact) -> Statements<'a> {
         let mut found = Statements { facts: Vec::new() };
         if self.vex_signed_by.is_empty() {
             return found;
         }
         for fact in ctx.about(artifact.digest) {
-            let statements = match &fact.claim {
-                Claim::Vex(vex) => vex.statements.as_slice(),
-                Claim::Sbom(sbom) => sbom.vex.as_slice(),
-                _ => continue,
-            };
+            let Some(statements) = vex_of(fact) else { continue };
             if ctx.standing(fact, EvidenceKind::Vex, &self.vex_signed_by) == Standing::Counts {
-                found.facts.push((fact, statements));
+                let now = ctx.facts.time;
+                let believed = statements.iter().filter(|one| !is_from_future(one.stated_at, fact, now)).collect();
+                found.facts.push((fact, believed));
             }
         }
         found
     }
 
-    fn is_blocked(&self, severity: Severity) -> bool {
+    /// Why VEX that would lower what is open does not, as the end of a sentence; empty where there is none.
+    fn uncounted_vex(&self, ctx: Context<'_>, artifact: &Artifact, open: &[&Finding]) -> String {
+        if self.vex_signed_by.is_empty() {
+            return String::new();
+        }
+        let names: BTreeSet<String> =
+            open.iter().copied().flat_map(Finding::names).map(str::to_ascii_uppercase).collect();
+        let mut told: BTreeSet<&str> = BTreeSet::new();
+        let (mut is_unsigned, mut is_elsewhere, mut untrusted) = (false, false, Vec::new());
+        for fact in ctx.about(artifact.digest) {
+            let Some(statements) = vex_of(fact) else { continue };
+            let standing = ctx.standing(fact, EvidenceKind::Vex, &self.vex_signed_by);
+            let lowering = statements.iter().filter(|one| one.status.lowers());
+            let named: Vec<&str> = lowering
+                .filter_map(|one| {
+                    let mut all = std::iter::once(&one.vulnerability).chain(&one.aliases);
+                    let name = all.find(|name| names.contains(&name.to_ascii_uppercase()))?;
+                    let is_about = || open.iter().any(|finding| one.is_about(finding, &artifact.digest));
+                    (standing != Standing::Counts || !is_about()).then_some(name.as_str())
+                })
+                .collect();
+            match standing {
+                _ if named.is_empty() => {}
+                Standing::Counts => is_elsewhere = true,
+                Standing::Unsigned => is_unsigned = true,
+                Standing::Untrusted => untrusted.push(fact),
+            }
+            told.extend(named);
+        }
+        if told.is_empty() {
+            return String::new();
+        }
+        let ended = (!untrusted.is_empty())
+            .then(|| ending::shortfall(ctx, EvidenceKind::Vex, &self.vex_signed_by, "one", &untrusted).text);
+        let unsigned = is_unsigned.then(|| "one without a signature".to_owned());
+        let elsewhere = is_elsewhere.then(|| "one about another product".to_owned());
+        let why = [ended, unsigned, elsewhere].into_iter().flatten();
+        format!("; VEX about {} does not count: {}", few(told.into_iter().map(shown), ", "), few(why, ", "))
+    }
+
+    /// Whether a severity blocks.
+    pub(crate) fn is_blocked(&self, severity: Severity) -> bool {
         let worse = || self.block.contains(&Severity::High) || self.block.contains(&Severity::Medium);
         self.block.contains(&severity) || (severity == Severity::Unknown && worse())
+    }
+
+    /// The severities, worst first, that are worse than one in `block` and that `blocks` says to be let through.
+    pub(crate) fn passed_over(&self, blocks: impl Fn(Severity) -> bool) -> Vec<&'static str> {
+        use Severity::{Critical, High, Low, Medium, Unknown};
+        let least = self.block.first().copied();
+        let worse = [Critical, High, Unknown, Medium, Low].into_iter().filter(|severity| Some(*severity) > least);
+        worse.filter(|severity| !blocks(*severity)).map(severity_word).collect()
     }
 
     fn blocks(&self, finding: &Finding, now: UnixMillis) -> bool {
@@ -275,7 +333,7 @@ impl VulnerabilitiesGate {
             return true;
         }
         let by_severity = self.is_blocked(finding.severity) && !self.is_in_leeway(finding, now);
-        (by_severity || self.is_likely(finding)) && !(self.fix_available_only && finding.fixes().next().is_none())
+        (by_severity || self.is_likely(finding)) && !(self.fix_available_only && finding.is_unfixed())
     }
 
     fn is_exploited(&self, finding: &Finding) -> bool {
@@ -302,49 +360,35 @@ impl VulnerabilitiesGate {
         (self.waivers_end_with_kev || waivers::end_with_kev(ctx)) && finding.kev.is_some()
     }
 
-    fn is_waived(&self, ctx: Context<'_>, finding: &Finding, waived: &BTreeSet<&str>) -> bool {
-        !self.ends_waivers(ctx, finding) && waived.iter().any(|id| finding.is_about(id))
+    /// Whether waivers except all of a finding, but for the parts of which `lowers` says that VEX lowers them.
+    fn is_waived(
+        &self,
+        ctx: Context<'_>,
+        finding: &Finding,
+        waived: &BTreeSet<&str>,
+        lowers: impl Fn(&str) -> bool,
+    ) -> bool {
+        let excepts = |part: &str| waived.iter().any(|id| id.eq_ignore_ascii_case(part) || finding.is_wholly_about(id));
+        !self.ends_waivers(ctx, finding)
+            && waived.iter().any(|id| finding.is_about(id))
+            && finding.parts().all(|part| excepts(part) || lowers(part))
     }
 
-    /// A line about each finding, and the command that comes after.
+    /// What may be done about each finding, and the command that comes after.
     fn remedies_text(&self, ctx: Context<'_>, open: &[Finding]) -> String {
         let vex_by = (!self.vex_signed_by.is_empty()).then(|| one_of(&self.vex_signed_by));
         let waiver_by = ctx.groups_that_may(Permission::Waive);
-        let lines = open.iter().map(|finding| {
-            // What can never count is no way out.
-            let waiver_by = (!self.ends_waivers(ctx, finding)).then_some(waiver_by.as_str());
-            remedy::line(&self.remedies, finding, vex_by.as_deref(), waiver_by)
-        });
-        format!("{}\nthen: {}", few(lines, "\n"), ctx.push_next(""))
+        // What can never count is no way out.
+        let waivable = |finding: &Finding| (!self.ends_waivers(ctx, finding)).then_some(waiver_by.as_str());
+        let findings = open.iter().map(|finding| (finding, waivable(finding)));
+        let lines = remedy::lines(&self.remedies, findings, vex_by.as_deref(), ctx.facts.promotion.id);
+        format!("{lines}\nthen: {}", ctx.push_next(""))
     }
 
-    /// What to upgrade: the first few packages with a newer fixed version. Where there is none, in which versions they are
-    /// fixed, or a waiver of what can be waived.
+    /// What to upgrade, or else to do, and the command that comes after.
     fn upgrade_text(&self, ctx: Context<'_>, open: &[Finding]) -> String {
-        let fixable = open.iter().filter_map(|finding| Some((finding.package.as_str(), remedy::upgrade_to(finding)?)));
-        let upgrades: BTreeSet<(&str, &str)> = fixable.collect();
-        if !upgrades.is_empty() {
-            let told = upgrades.into_iter().map(|(package, fixed)| {
-                fmt::from_fn(move |text| write!(text, "{} to {}", shown(package), shown(fixed)))
-            });
-            return format!("upgrade {}, then: {}", few(told, ", "), ctx.push_next(""));
-        }
-        let fixed = open.iter().filter(|finding| finding.fixes().next().is_some());
-        let fixed: BTreeSet<String> =
-            fixed.map(|finding| format!("{} is {}", shown(&finding.package), remedy::fixed_in(finding))).collect();
-        if !fixed.is_empty() {
-            return format!("take a version without it: {}, then: {}", few(fixed, "; "), ctx.push_next(""));
-        }
-        let ended = open.iter().filter(|finding| self.ends_waivers(ctx, finding)).count();
-        let who = ctx.groups_that_may(Permission::Waive);
-        match (ended, ended == open.len()) {
-            (0, _) => format!("no fix is known: replace the package, or ask {who} for a waiver of each finding"),
-            (_, true) => format!("no fix is known: replace the package, then: {}", ctx.push_next("")),
-            (_, false) => format!(
-                "no fix is known: replace the package, or ask {who} for a waiver of each finding that is not known to be \
-                 exploited"
-            ),
-        }
+        let findings = open.iter().map(|finding| (finding, self.ends_waivers(ctx, finding)));
+        remedy::upgrades(findings, &ctx.groups_that_may(Permission::Waive), &ctx.push_next(""))
     }
 
     /// A finding in a list, which is not put into words before it is shown.
@@ -356,7 +400,12 @@ impl VulnerabilitiesGate {
             match (remedy::upgrade_to(finding), finding.fixes().next()) {
                 (Some(fixed), _) => write!(text, "fixed in {}", shown(fixed))?,
                 (None, Some(_)) => text.write_str(&remedy::fixed_in(finding))?,
+                (None, None) if finding.fix_unknown => text.write_str("fix unknown")?,
                 (None, None) => text.write_str("no fix")?,
+            }
+            if finding.has_several_cves() {
+                // What a waiver or VEX has to be about that does not name the advisory itself.
+                write!(text, ", about {}", few(finding.parts().map(shown), " and "))?;
             }
             if self.is_exploited(finding) {
                 text.write_str(", known to be exploited")?;
@@ -375,17 +424,28 @@ impl VulnerabilitiesGate {
 
 /// VEX statements that are honoured, with the evidence that they stand in.
 struct Statements<'a> {
-    facts: Vec<(&'a EvidenceFact, &'a [VexStatement])>,
+    facts: Vec<(&'a EvidenceFact, Vec<&'a VexStatement>)>,
 }
 
 impl Statements<'_> {
-    fn lower(&self, finding: &Finding, artifact: &Artifact) -> bool {
-        let all = self.facts.iter().flat_map(|(_, statements)| statements.iter());
-        vex_for(all, finding, &artifact.digest).is_some_and(|statement| statement.status.lowers())
+    /// Whether the last word on one part of a finding lowers it.
+    fn lower(&self, finding: &Finding, part: &str, artifact: &Artifact) -> bool {
+        let all = self.facts.iter().flat_map(|(_, statements)| statements.iter().copied());
+        let told = all.filter(|statement| finding.is_told(part, statement));
+        vex_for(told, finding, &artifact.digest).is_some_and(|statement| statement.status.lowers())
     }
 
     fn evidence(&self) -> impl Iterator<Item = Digest> + '_ {
         self.facts.iter().map(|(fact, _)| fact.evidence)
+    }
+}
+
+/// What evidence says of whether vulnerabilities matter; `None` where it is of a kind that says nothing of that.
+fn vex_of(fact: &EvidenceFact) -> Option<&[VexStatement]> {
+    match &fact.claim {
+        Claim::Vex(vex) => Some(vex.statements.as_slice()),
+        Claim::Sbom(sbom) => Some(sbom.vex.as_slice()),
+        _ => None,
     }
 }
 

@@ -3,8 +3,8 @@
 use super::*;
 use crate::decision::GateOutcome::{self, Fail, Pass, Waived};
 use crate::decision::GateResult;
-use crate::sample::{TIME, check, evidence, finding, on_behalf, scan, signed, waiver};
-use lockgate_model::facts::{Facts, Kev, Origin, Vex, VexStatus, WaiverFact};
+use crate::sample::{TIME, check, evidence, feed, finding, on_behalf, scan, signed, waiver};
+use lockgate_model::facts::{Facts, FeedFact, Kev, Origin, Vex, VexStatus, WaiverFact};
 
 const GATE: &str = "kind = \"vulnerabilities\"\nblock = [\"critical\", \"high\"]\n";
 const DAY: u64 = 86_400_000;
@@ -40,6 +40,57 @@ fn blocks_by_severity_fix_and_leeway() {
     row(leeway, with(High, None, Some(TIME.0 + 1)), Fail, Reason::VulnerabilitiesFound);
     row(leeway, with(High, None, None), Fail, Reason::VulnerabilitiesFound);
     row(leeway, with(Critical, None, Some(TIME.0)), Fail, Reason::VulnerabilitiesFound);
+}
+
+#[test]
+fn what_nobody_says_is_no_missing_fix() {
+    let of = |fixed: Option<&str>, fix_unknown| {
+        vec![Finding { fixed: fixed.map(str::to_owned), fix_unknown, ..finding("CVE-1", Severity::Critical) }]
+    };
+    let (only, found) = ("fix_available_only = true", Reason::VulnerabilitiesFound);
+    row(only, of(None, false), Pass, Reason::Satisfied);
+    row(only, of(Some("2.0.1"), false), Fail, found);
+    for more in [only, ""] {
+        let result = row(more, of(None, true), Fail, found);
+        assert!(result.found.ends_with("CVE-1 in example 2.0.0 (critical, fix unknown)"), "{}", result.found);
+    }
+    let result = row("", of(None, false), Fail, found);
+    assert!(result.found.ends_with("(critical, no fix)"), "{}", result.found);
+    row("epss = \"10%\"\nfix_available_only = true", of(None, true), Fail, found);
+    // Of two scanners one that says that there is none is believed, unless the other one names a fix.
+    let two = |one: Vec<Finding>, other: Vec<Finding>, outcome, reason| {
+        let of = |index, scanner: &str, findings| {
+            evidence(index, on_behalf("robot"), Claim::Vulnerabilities(scan(scanner, findings)))
+        };
+        let facts = vec![of(1, "grype", one), of(2, "trivy", other)];
+        check(&format!("{GATE}{only}\n"), |_, known| known.evidence = facts, outcome, reason);
+    };
+    two(of(None, true), of(None, true), Fail, found);
+    two(of(None, true), of(None, false), Pass, Reason::Satisfied);
+    two(of(None, true), of(Some("2.0.1"), false), Fail, found);
+    two(of(None, false), of(Some("2.0.1"), false), Fail, found);
+}
+
+/// A signed statement may say less than the report of the same scanner.
+#[test]
+fn signed_and_plain_scans_do_not_replace_one_another() {
+    let of = |index: u64, origin: Origin, findings| EvidenceFact {
+        recorded_at: UnixMillis(TIME.0 - 60_000 + index * 1000),
+        ..evidence(index, origin, Claim::Vulnerabilities(scan("trivy", findings)))
+    };
+    let bad = || vec![finding("CVE-1", Severity::Critical)];
+    let (plain, by_scanner) = (|| on_behalf("robot"), || signed(&["scanner"]));
+    let (found, satisfied) = (Reason::VulnerabilitiesFound, Reason::Satisfied);
+    let rows = [
+        ("", vec![of(1, plain(), bad()), of(2, by_scanner(), vec![])], Fail, found),
+        ("", vec![of(1, by_scanner(), bad()), of(2, plain(), vec![])], Fail, found),
+        ("", vec![of(1, plain(), bad()), of(2, by_scanner(), vec![]), of(3, plain(), vec![])], Pass, satisfied),
+        ("", vec![of(1, by_scanner(), bad()), of(2, by_scanner(), vec![])], Pass, satisfied),
+        ("signed_by = [\"scanner\"]", vec![of(1, plain(), bad()), of(2, by_scanner(), vec![])], Pass, satisfied),
+    ];
+    for (more, facts, outcome, reason) in rows {
+        check(&format!("{GATE}{more}\n"), |_, known| known.evidence = facts, outcome, reason);
+    }
 }
 
 #[test]
@@ -151,9 +202,8 @@ fn what_is_exploited_or_likely_to_be_blocks_whatever_its_severity() {
     row("epss = \"10%\"", vec![low()], Pass, Reason::Satisfied);
 }
 
-#[test]
-fn vex_is_honoured_from_named_signers_alone() {
-    let statement = |id: &str, status| VexStatement {
+fn statement(id: &str, status: VexStatus) -> VexStatement {
+    VexStatement {
         vulnerability: id.to_owned(),
         aliases: vec![],
         products: vec![],
@@ -163,11 +213,24 @@ fn vex_is_honoured_from_named_signers_alone() {
         text: None,
         stated_at: None,
         pointer: String::new(),
-    };
+    }
+}
+
+fn stated(at: u64, id: &str, status: VexStatus) -> VexStatement {
+    VexStatement { stated_at: Some(UnixMillis(at)), ..statement(id, status) }
+}
+
+/// A scan with one finding, and VEX by somebody.
+fn scan_and_vex(found: Finding, origin: Origin, statements: Vec<VexStatement>) -> Vec<EvidenceFact> {
+    let vex = Vex { format: "openvex".to_owned(), statements, ..Vex::default() };
+    let scan = Claim::Vulnerabilities(scan("trivy", vec![found]));
+    vec![evidence(1, on_behalf("robot"), scan), evidence(2, origin, Claim::Vex(vex))]
+}
+
+#[test]
+fn vex_is_honoured_from_named_signers_alone() {
     let check_vex = |more: &str, origin: Origin, statement: VexStatement, outcome, reason| {
-        let vex = Vex { format: "openvex".to_owned(), statements: vec![statement], ..Vex::default() };
-        let scan = Claim::Vulnerabilities(scan("trivy", vec![finding("CVE-1", Severity::Critical)]));
-        let facts = vec![evidence(1, on_behalf("robot"), scan), evidence(2, origin, Claim::Vex(vex))];
+        let facts = scan_and_vex(finding("CVE-1", Severity::Critical), origin, vec![statement]);
         check(&format!("{GATE}{more}\n"), |_, known: &mut Facts| known.evidence = facts, outcome, reason)
     };
     use VexStatus::{Affected, Fixed, NotAffected, UnderInvestigation};
@@ -184,6 +247,128 @@ fn vex_is_honoured_from_named_signers_alone() {
     check_vex(by, signed(&["scanner"]), statement("CVE-2", NotAffected), Fail, found);
     check_vex(by, signed(&["scanner"]), statement("CVE-1", Affected), Fail, found);
     check_vex(by, signed(&["scanner"]), statement("CVE-1", UnderInvestigation), Fail, found);
+}
+
+#[test]
+fn vex_that_does_not_count_is_told_with_the_reason() {
+    use VexStatus::{Affected, NotAffected};
+    let own = || statement("CVE-1", NotAffected);
+    let other = || VexStatement { products: vec!["pkg:deb/debian/zlib".to_owned()], ..own() };
+    let by = "vex_signed_by = [\"scanner\"]";
+    let row = |more: &str, vex: Vec<(Origin, VexStatement)>, expected: &str| {
+        let mut facts = scan_and_vex(finding("CVE-1", Severity::Critical), signed(&["scanner"]), vec![]);
+        facts.extend(vex.into_iter().zip(3..).map(|((origin, statement), index)| {
+            let vex = Vex { format: "openvex".to_owned(), statements: vec![statement], ..Vex::default() };
+            evidence(index, origin, Claim::Vex(vex))
+        }));
+        let gate = format!("{GATE}{more}\n");
+        let result = check(&gate, |_, known| known.evidence = facts, Fail, Reason::VulnerabilitiesFound);
+        let open = "app.tar.gz: 1 blocked finding: CVE-1 in example 2.0.0 (critical, no fix)";
+        assert_eq!(result.found, format!("{open}{expected}"));
+    };
+    let (unsigned, untrusted) = ("one without a signature", "one signed by no signer that is trusted for it here");
+    let (robot, ci, scanner) = (|| on_behalf("robot"), || signed(&["ci"]), || signed(&["scanner"]));
+    let told = |why: &[&str]| format!("; VEX about CVE-1 does not count: {}", why.join(", "));
+    row(by, vec![(robot(), own())], &told(&[unsigned]));
+    row(by, vec![(ci(), own())], &told(&[untrusted]));
+    row(by, vec![(signed(&[]), own())], &told(&[untrusted]));
+    row(by, vec![(scanner(), other())], &told(&["one about another product"]));
+    let all = vec![(scanner(), other()), (robot(), own()), (ci(), own()), (robot(), own())];
+    row(by, all, &told(&[untrusted, unsigned, "one about another product"]));
+    let aliased = VexStatement { aliases: vec!["cve-1".to_owned()], ..statement("GHSA-1", NotAffected) };
+    row(by, vec![(robot(), aliased)], "; VEX about cve-1 does not count: one without a signature");
+    // What would lower nothing, what is about something else, and VEX where nobody's is honoured.
+    row(by, vec![(robot(), statement("CVE-1", Affected))], "");
+    row(by, vec![(robot(), statement("CVE-2", NotAffected))], "");
+    row(by, vec![(scanner(), statement("CVE-1", Affected))], "");
+    row("", vec![(robot(), own())], "");
+}
+
+#[test]
+fn vex_from_the_future_is_not_believed() {
+    let row = |statements: Vec<VexStatement>, outcome, reason| {
+        let facts = scan_and_vex(finding("CVE-1", Severity::Critical), signed(&["scanner"]), statements);
+        let gate = format!("{GATE}vex_signed_by = [\"scanner\"]\n");
+        check(&gate, |_, known: &mut Facts| known.evidence = facts, outcome, reason);
+    };
+    use VexStatus::{Affected, NotAffected};
+    let of = |after: u64, status| stated(TIME.0 + after, "CVE-1", status);
+    let (tolerance, found) = (300_000, Reason::VulnerabilitiesFound);
+    row(vec![of(0, Affected), of(3650 * DAY, NotAffected)], Fail, found);
+    row(vec![of(0, NotAffected), of(3650 * DAY, Affected)], Pass, Reason::Satisfied);
+    row(vec![of(tolerance, NotAffected)], Pass, Reason::Satisfied);
+    row(vec![of(tolerance + 1, NotAffected)], Fail, found);
+}
+
+/// A finding of some names, the first its own, under waivers of these names and these words of VEX, by time.
+fn check_excused(
+    names: &[&str],
+    waived: &[&str],
+    vex: &[(u64, &str, VexStatus)],
+    outcome: GateOutcome,
+    reason: Reason,
+) -> GateResult {
+    let aliases = names[1..].iter().map(|name| (*name).to_owned()).collect();
+    let found = Finding { aliases, ..finding(names[0], Severity::Critical) };
+    let statements = vex.iter().map(|(at, id, status)| stated(*at, id, *status)).collect();
+    let change = |_: &PolicySet, facts: &mut Facts| {
+        facts.evidence = scan_and_vex(found, signed(&["scanner"]), statements);
+        facts.waivers = waived.iter().map(|id| waiver("g", id)).collect();
+    };
+    check(&format!("{GATE}vex_signed_by = [\"scanner\"]\n"), change, outcome, reason)
+}
+
+#[test]
+fn an_advisory_about_several_cves_is_excused_as_a_whole_or_for_each() {
+    use VexStatus::{Affected, Fixed, NotAffected, UnderInvestigation};
+    const ELSA: &[&str] = &["ELSA-1", "CVE-1", "CVE-2", "GHSA-1"];
+    let (found, satisfied) = (Reason::VulnerabilitiesFound, Reason::Satisfied);
+    let result = check_excused(ELSA, &["CVE-1"], &[], Fail, found);
+    assert!(result.found.ends_with("ELSA-1 in example 2.0.0 (critical, no fix, about CVE-1 and CVE-2)"), "{result:#?}");
+    check_excused(ELSA, &["CVE-2"], &[], Fail, found);
+    check_excused(ELSA, &["GHSA-1"], &[], Fail, found);
+    check_excused(ELSA, &["GHSA-1", "CVE-1"], &[], Fail, found);
+    check_excused(ELSA, &["cve-1", "CVE-2"], &[], Waived, Reason::Waived);
+    check_excused(ELSA, &["elsa-1"], &[], Waived, Reason::Waived);
+    check_excused(ELSA, &[], &[(1, "CVE-1", NotAffected)], Fail, found);
+    check_excused(ELSA, &[], &[(2, "CVE-1", NotAffected), (1, "CVE-2", Affected)], Fail, found);
+    check_excused(ELSA, &[], &[(2, "CVE-1", NotAffected), (1, "CVE-2", UnderInvestigation)], Fail, found);
+    check_excused(ELSA, &[], &[(2, "CVE-1", NotAffected), (1, "CVE-2", Fixed)], Pass, satisfied);
+    check_excused(ELSA, &[], &[(1, "ELSA-1", NotAffected)], Pass, satisfied);
+    check_excused(ELSA, &[], &[(1, "ELSA-1", NotAffected), (2, "CVE-2", Affected)], Fail, found);
+    check_excused(ELSA, &[], &[(2, "ELSA-1", NotAffected), (1, "CVE-2", Affected)], Pass, satisfied);
+    check_excused(ELSA, &[], &[(1, "GHSA-1", NotAffected)], Fail, found);
+    check_excused(ELSA, &[], &[(1, "ELSA-1", NotAffected), (2, "GHSA-1", Affected)], Fail, found);
+    // Some by a waiver, and some by VEX.
+    let result = check_excused(ELSA, &["CVE-1"], &[(1, "CVE-2", NotAffected)], Waived, Reason::Waived);
+    assert_eq!(result.evidence.len(), 2);
+    check_excused(ELSA, &["CVE-1"], &[(1, "CVE-1", NotAffected)], Fail, found);
+    check_excused(ELSA, &["CVE-1"], &[(1, "CVE-2", Affected)], Fail, found);
+    // Nor is a CVE with another one among its names a name of both.
+    check_excused(&["CVE-1", "CVE-2"], &["CVE-1"], &[], Fail, found);
+    check_excused(&["CVE-1", "CVE-2"], &["CVE-1", "CVE-2"], &[], Waived, Reason::Waived);
+    check_excused(&["CVE-1", "CVE-2"], &[], &[(1, "CVE-1", NotAffected)], Fail, found);
+    // Of one CVE, every name is a name of it.
+    check_excused(&["GHSA-1", "CVE-1", "cve-1"], &["CVE-1"], &[], Waived, Reason::Waived);
+    check_excused(&["CVE-1", "GHSA-1"], &[], &[(1, "GHSA-1", NotAffected)], Pass, satisfied);
+}
+
+#[test]
+fn what_makes_an_advisory_worse_counts_under_any_name() {
+    let row = |more: &str, outcome, reason| {
+        let change = |_: &PolicySet, facts: &mut Facts| {
+            let aliases = vec!["CVE-1".to_owned(), "CVE-2".to_owned()];
+            let found = Finding { aliases, ..finding("ELSA-1", Severity::High) };
+            facts.evidence = scan_and_vex(found, signed(&["scanner"]), vec![]);
+            facts.waivers = vec![waiver("g", "ELSA-1")];
+            let kev = Kev { added_at: None, due_at: None, ransomware: false };
+            facts.feeds = vec![FeedFact { kev: BTreeMap::from([("CVE-2".to_owned(), kev)]), ..feed(FeedKind::Kev) }];
+        };
+        check(&format!("{GATE}{more}\n"), change, outcome, reason)
+    };
+    let result = row("kev = true", Waived, Reason::Waived);
+    assert!(result.found.contains("known to be exploited"), "{}", result.found);
+    row("waivers_end_with_kev = true", Fail, Reason::WaiverEndedKev);
 }
 
 /// What a report says of itself lowers nothing, whoever signed it.

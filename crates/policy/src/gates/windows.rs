@@ -9,12 +9,12 @@ use crate::decision::GateOutcome;
 use crate::explain::Reason;
 use crate::permission::Permission;
 use crate::time_zone::Zone;
-use crate::window::{Interval, Window};
+use crate::window::{Effect, Interval, Window};
 use crate::wording::shown;
 
 /// The most windows of one gate.
 const WINDOWS_MAX: usize = 100;
-/// How often windows may follow on each other before the search for an end is given up.
+/// How many windows may follow on each other before the search for an end is given up.
 const STEPS_MAX: usize = 1000;
 
 /// Demands a time inside one of `allow`, where there are any, and outside all of `deny`.
@@ -68,6 +68,24 @@ enum Standing<'a> {
     Open(Option<&'a Window>),
 }
 
+/// When it opens or closes next, as far as the search goes.
+#[derive(Debug, Clone, Copy)]
+enum Change {
+    At(UnixMillis),
+    /// Where the search ended: then, later, or never.
+    NotBefore(UnixMillis),
+    Never,
+}
+
+impl Change {
+    fn known(self) -> Option<UnixMillis> {
+        match self {
+            Self::At(moment) => Some(moment),
+            Self::NotBefore(_) | Self::Never => None,
+        }
+    }
+}
+
 impl WindowsGate {
     pub(super) fn problems(&self) -> Vec<Problem> {
         let all = || self.allow.iter().chain(&self.deny);
@@ -88,7 +106,10 @@ impl WindowsGate {
             Standing::Denied(window, _) => (false, Some(window.reason.clone())),
             Standing::Outside => (false, None),
         };
-        let change = |open: bool, from: UnixMillis| if open { self.next_close(from) } else { self.next_open(from) };
+        let change = |open: bool, from: UnixMillis| {
+            let change = if open { self.next_close(from) } else { self.next_open(from) };
+            change.known()
+        };
         let changes_at = change(open, now);
         let changes_back_at = changes_at.and_then(|at| change(!open, at));
         WindowState { open, reason, changes_at, changes_back_at }
@@ -96,12 +117,12 @@ impl WindowsGate {
 
     /// The first `most` stretches of its windows that touch the time from `from` until before `to`, in order.
     pub fn stretches(&self, from: UnixMillis, to: UnixMillis, most: usize) -> Vec<Stretch> {
-        let windows = self.allow.iter().map(|window| (true, window));
-        let windows = windows.chain(self.deny.iter().map(|window| (false, window)));
+        let windows = self.allow.iter().map(|window| (Effect::Allows, window));
+        let windows = windows.chain(self.deny.iter().map(|window| (Effect::Denies, window)));
         let mut found: Vec<(Interval, bool, &Window)> = Vec::new();
-        for (allows, window) in windows {
-            let intervals = window.between(&self.time_zone, from, to).into_iter();
-            found.extend(intervals.map(|interval| (interval, allows, window)));
+        for (effect, window) in windows {
+            let intervals = window.between(&self.time_zone, effect, from, to).into_iter();
+            found.extend(intervals.map(|interval| (interval, effect == Effect::Allows, window)));
         }
         found.sort_by_key(|(interval, allows, _)| (interval.start, interval.end, *allows));
         found.truncate(most);
@@ -122,15 +143,16 @@ impl WindowsGate {
     pub(super) fn assess(&self, ctx: Context<'_>) -> Assessment {
         let now = ctx.facts.time;
         let needed = self.needed();
-        if self.spare_rollbacks && ctx.facts.promotion.kind == PromotionKind::Rollback {
-            return Assessment::passed(needed, "a rollback, which comes at any time".to_owned());
+        if is_spared(self.spare_rollbacks, ctx) {
+            return Assessment::passed(needed, SPARED.to_owned());
         }
         let found = match self.standing(now) {
             Standing::Open(window) => {
                 let why = window.map(|window| format!(" ({})", shown(&window.reason))).unwrap_or_default();
                 let until = match self.next_close(now) {
-                    Some(close) => format!(" until {}", self.time_zone.shown(close)),
-                    None => ", with no end in sight".to_owned(),
+                    Change::At(close) => format!(" until {}", self.time_zone.shown(close)),
+                    Change::NotBefore(moment) => format!(" at least until {}", self.time_zone.shown(moment)),
+                    Change::Never => ", with no end in sight".to_owned(),
                 };
                 return Assessment::passed(needed, format!("open{until}{why}"));
             }
@@ -143,8 +165,18 @@ impl WindowsGate {
             Standing::Outside => "outside every window that is allowed".to_owned(),
         };
         match self.next_open(now) {
-            Some(open) => self.closed(ctx, needed, &found, open),
-            None => Assessment {
+            Change::At(open) => {
+                let close = match self.next_close(open) {
+                    Change::At(close) => format!(", and closes again {}", self.time_zone.shown(close)),
+                    Change::NotBefore(_) | Change::Never => String::new(),
+                };
+                closed(ctx, needed, format!("{found}; opens {}{close}", self.time_zone.shown(open)), open)
+            }
+            Change::NotBefore(moment) => {
+                let found = format!("{found}; opens not before {}", self.time_zone.shown(moment));
+                closed(ctx, needed, found, moment)
+            }
+            Change::Never => Assessment {
                 outcome: GateOutcome::Fail,
                 reason: Reason::WindowClosed,
                 needed,
@@ -159,22 +191,6 @@ impl WindowsGate {
         }
     }
 
-    fn closed(&self, ctx: Context<'_>, needed: String, found: &str, open: UnixMillis) -> Assessment {
-        let close = match self.next_close(open) {
-            Some(close) => format!(", and closes again {}", self.time_zone.shown(close)),
-            None => String::new(),
-        };
-        Assessment {
-            outcome: GateOutcome::Pending,
-            reason: Reason::WindowClosed,
-            needed,
-            found: format!("{found}; opens {}{close}", self.time_zone.shown(open)),
-            evidence: Vec::new(),
-            who: "nobody: it takes time".to_owned(),
-            fix: format!("wait until {open}, then: lockgate why {}", ctx.facts.promotion.id),
-        }
-    }
-
     fn needed(&self) -> String {
         let zone = &self.time_zone;
         match (self.allow.len(), self.deny.len()) {
@@ -185,12 +201,12 @@ impl WindowsGate {
     }
 
     fn standing(&self, now: UnixMillis) -> Standing<'_> {
-        let covering = |window: &'_ Window| window.covering(&self.time_zone, now);
-        let denied = self.deny.iter().filter_map(|window| Some((window, covering(window)?)));
+        let covering = |window: &'_ Window, effect: Effect| window.covering(&self.time_zone, effect, now);
+        let denied = self.deny.iter().filter_map(|window| Some((window, covering(window, Effect::Denies)?)));
         if let Some((window, interval)) = denied.max_by_key(|(_, interval)| interval.end) {
             return Standing::Denied(window, interval);
         }
-        match self.allow.iter().find(|window| covering(window).is_some()) {
+        match self.allow.iter().find(|window| covering(window, Effect::Allows).is_some()) {
             Some(window) => Standing::Open(Some(window)),
             None if self.allow.is_empty() => Standing::Open(None),
             None => Standing::Outside,
@@ -198,40 +214,65 @@ impl WindowsGate {
     }
 
     /// The first moment that is open, from a closed one on.
-    fn next_open(&self, from: UnixMillis) -> Option<UnixMillis> {
+    fn next_open(&self, from: UnixMillis) -> Change {
         let mut moment = from;
         for _ in 0..STEPS_MAX {
             match self.standing(moment) {
-                Standing::Open(_) => return Some(moment),
+                Standing::Open(_) => return Change::At(moment),
                 Standing::Denied(_, interval) => moment = interval.end,
-                Standing::Outside => {
-                    let starts = self.allow.iter().filter_map(|window| window.next_after(&self.time_zone, moment));
-                    moment = starts.map(|interval| interval.start).min()?;
-                }
+                Standing::Outside => match self.next_start(&self.allow, Effect::Allows, moment) {
+                    Some(start) => moment = start,
+                    None => return Change::Never,
+                },
             }
         }
-        None
+        Change::NotBefore(moment)
     }
 
-    /// The first moment that is closed, from an open one on; nothing where there is none, or it is too far away.
-    fn next_close(&self, from: UnixMillis) -> Option<UnixMillis> {
-        let denied = self.deny.iter().filter_map(|window| window.next_after(&self.time_zone, from));
-        let denied = denied.map(|interval| interval.start).min();
-        let mut end = None;
+    /// The first moment that is closed, from an open one on.
+    fn next_close(&self, from: UnixMillis) -> Change {
+        let denied = self.next_start(&self.deny, Effect::Denies, from);
+        if self.allow.is_empty() {
+            return denied.map_or(Change::Never, Change::At);
+        }
         let mut moment = from;
         for _ in 0..STEPS_MAX {
-            let covering = self.allow.iter().filter_map(|window| window.covering(&self.time_zone, moment));
-            let Some(last) = covering.map(|interval| interval.end).max() else { break };
-            end = Some(last);
-            if denied.is_some_and(|denied| denied <= last) {
-                break;
+            let allowing = self.allow.iter();
+            let allowing = allowing.filter_map(|window| window.covering(&self.time_zone, Effect::Allows, moment));
+            let last = allowing.map(|interval| interval.end).max();
+            match (last, denied) {
+                (None, _) => return Change::At(moment),
+                (Some(last), Some(denied)) if denied <= last => return Change::At(denied),
+                (Some(last), _) => moment = last,
             }
-            moment = last;
         }
-        match (denied, end) {
-            (Some(denied), Some(end)) => Some(denied.min(end)),
-            (denied, end) => denied.or(end),
-        }
+        Change::NotBefore(moment)
+    }
+
+    /// When one of some windows starts next after a moment.
+    fn next_start(&self, windows: &[Window], effect: Effect, from: UnixMillis) -> Option<UnixMillis> {
+        let next = |window: &Window| window.next_after(&self.time_zone, effect, from);
+        windows.iter().filter_map(next).map(|interval| interval.start).min()
+    }
+}
+
+/// What a gate finds that spares rollbacks, and is asked about one.
+pub(super) const SPARED: &str = "a rollback, which comes at any time";
+
+/// Whether a gate lets this promotion in at any time, as a rollback.
+pub(super) fn is_spared(spare_rollbacks: bool, ctx: Context<'_>) -> bool {
+    spare_rollbacks && ctx.facts.promotion.kind == PromotionKind::Rollback
+}
+
+fn closed(ctx: Context<'_>, needed: String, found: String, wait_until: UnixMillis) -> Assessment {
+    Assessment {
+        outcome: GateOutcome::Pending,
+        reason: Reason::WindowClosed,
+        needed,
+        found,
+        evidence: Vec::new(),
+        who: "nobody: it takes time".to_owned(),
+        fix: format!("wait until {wait_until}, then: lockgate why {}", ctx.facts.promotion.id),
     }
 }
 
@@ -344,6 +385,51 @@ reason = "the Christmas freeze"
         let gate = "kind = \"windows\"\n[[gate.allow]]\nstart = \"2026-06-05T00:00\"\nend = \"2026-06-06T00:00\"\nreason = \"launch\"\n";
         let result = row(gate, "2026-06-06T00:00:00Z", PromotionKind::Promotion, Fail);
         assert!(result.found.ends_with("it never opens again"), "{}", result.found);
+    }
+
+    #[test]
+    fn where_the_search_ends_nothing_is_sure() {
+        let gate = |side: &str, repeat: &str| {
+            format!(
+                "kind = \"windows\"\n[[gate.{side}]]\nstart = \"2026-01-01T00:00\"\nend = \"2026-01-02T00:00\"\n\
+                 repeat = \"{repeat}\"\nreason = \"all day\"\n"
+            )
+        };
+        let check = |side: &str, repeat: &str, outcome: GateOutcome, expected: &str| {
+            let found = row(&gate(side, repeat), "2026-01-01T10:00:00Z", PromotionKind::Promotion, outcome).found;
+            assert!(found.contains(expected), "{side} {repeat}: {found}");
+        };
+        check("deny", "FREQ=DAILY;COUNT=3", Pending, "; opens 2026-01-04T00:00:00Z");
+        check("deny", "FREQ=DAILY;COUNT=2000", Pending, "; opens not before 2028-09-27T00:00:00Z");
+        check("deny", "FREQ=DAILY", Pending, "; opens not before 2028-09-27T00:00:00Z");
+        check("allow", "FREQ=DAILY;COUNT=3", Pass, "open until 2026-01-04T00:00:00Z (all day)");
+        check("allow", "FREQ=DAILY", Pass, "open at least until 2028-09-27T00:00:00Z (all day)");
+        // Pages name no moment that nobody knows.
+        for side in ["allow", "deny"] {
+            let set = crate::sample::policy(&crate::sample::gate(&gate(side, "FREQ=DAILY")));
+            let crate::GateKind::Windows(gate) = &set.gates()[0].kind else { panic!("no windows") };
+            let state = gate.state_at(crate::sample::TIME);
+            assert_eq!((state.changes_at, state.changes_back_at), (None, None), "{side}");
+        }
+    }
+
+    /// A-55: at the minute when clocks skip an hour, or show it twice.
+    #[test]
+    fn no_change_of_the_clocks_opens_what_is_denied() {
+        let check = |start: &str, end: &str, time: &str, outcome: GateOutcome| {
+            let gate = format!(
+                "kind = \"windows\"\ntime_zone = \"Europe/Berlin\"\n[[gate.deny]]\nstart = \"2026-01-01T{start}\"\n\
+                 end = \"2026-01-01T{end}\"\nrepeat = \"FREQ=DAILY\"\nreason = \"backup\"\n"
+            );
+            row(&gate, time, PromotionKind::Promotion, outcome);
+        };
+        check("02:30", "03:30", "2026-03-29T00:59:59.999Z", Pass);
+        check("02:30", "03:30", "2026-03-29T01:00:00Z", Pending);
+        check("02:30", "03:30", "2026-03-29T01:15:00Z", Pending);
+        check("02:30", "03:30", "2026-03-29T01:30:00Z", Pass);
+        check("01:30", "02:30", "2026-10-25T00:15:00Z", Pending);
+        check("01:30", "02:30", "2026-10-25T01:15:00Z", Pending);
+        check("01:30", "02:30", "2026-10-25T01:30:00Z", Pass);
     }
 
     #[test]

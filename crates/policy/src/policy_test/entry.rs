@@ -9,6 +9,7 @@ use serde::Deserialize;
 use crate::decision::{GateOutcome, Outcome};
 use crate::moment::Moment;
 use crate::share::Share;
+use crate::wording::shown;
 
 /// One `[[test]]` table.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -39,6 +40,9 @@ pub(super) struct TestEntry {
     /// How long ago what runs was let in; long ago where it is left out.
     #[serde(default)]
     pub(super) running_for: Option<Span>,
+    /// The names of its artifacts, where evidence is about some of them; they are not told apart where it is left out.
+    #[serde(default)]
+    pub(super) running_artifacts: Vec<String>,
     /// What other services run there, and how long ago each was let in.
     #[serde(default)]
     pub(super) neighbours: BTreeMap<ServiceName, Span>,
@@ -353,6 +357,9 @@ pub(super) struct ClaimEntry {
     pub(super) claim: Claim,
     #[serde(default)]
     pub(super) of_running: bool,
+    /// Which of `running_artifacts` it is about; all where it is left out.
+    #[serde(default)]
+    pub(super) artifact: Option<String>,
     #[serde(default)]
     pub(super) age: Option<Span>,
     #[serde(default)]
@@ -423,7 +430,11 @@ impl TestEntry {
         if severe.max() > Some(FINDINGS_MAX) || results.max() > Some(FINDINGS_MAX) {
             return Some(format!("more than {FINDINGS_MAX} findings of one severity"));
         }
-        None
+        let about = self.claims.iter().filter_map(|claim| Some((claim.of_running, claim.artifact.as_ref()?)));
+        let mut unknown = about.filter(|(of_running, name)| !of_running || !self.running_artifacts.contains(name));
+        unknown.next().map(|(_, name)| {
+            format!("a claim about `{}`, which is none of `running_artifacts` with `of_running`", shown(name))
+        })
     }
 }
 

@@ -57,7 +57,8 @@ impl Example {
             promotion: self.promotion(),
             release: self.release_facts(),
             evidence: self.evidence(policy),
-            running_evidence: if running.is_some() { self.numbered(self.said_before()) } else { Vec::new() },
+            running_evidence: if running.is_some() { self.evidence_before() } else { Vec::new() },
+            running_artifacts: if running.is_some() { self.artifacts_before() } else { Vec::new() },
             running,
             neighbours: Some(neighbours.collect()),
             freezes: entry.freeze.iter().map(|freeze| frozen(freeze, now)).collect(),
@@ -104,6 +105,11 @@ impl Example {
         let manifest = Digest::of(release.to_string().as_bytes());
         let since = self.entry.running_for.map_or(UnixMillis(0), |age| ago(self.now(), age));
         Some(Running { release, manifest, since, promotion: EARLIER })
+    }
+
+    fn artifacts_before(&self) -> Vec<Artifact> {
+        let artifact = |name: &String| Artifact { digest: artifact_before(name), name: name.clone(), size_bytes: 1 };
+        self.entry.running_artifacts.iter().map(artifact).collect()
     }
 
     fn neighbour(&self, service: &ServiceName, age: Span) -> Running {
@@ -153,6 +159,23 @@ impl Example {
                 claim: Claim::Unknown { predicate_type: ARTIFACT_SIGNATURE.to_owned() },
                 signature: Some(Box::new(entry.proof(policy, self.now()))),
             });
+        }
+        facts
+    }
+
+    /// Everything that is known about the release that runs: about all of its artifacts, where a claim names none.
+    fn evidence_before(&self) -> Vec<EvidenceFact> {
+        let mut facts = self.numbered(self.said_before());
+        let all: Vec<Digest> = self.entry.running_artifacts.iter().map(|name| artifact_before(name)).collect();
+        if !all.is_empty() {
+            facts.iter_mut().for_each(|fact| fact.artifacts.clone_from(&all));
+        }
+        // The claims come last.
+        let claims = self.entry.claims.iter().filter(|one| one.of_running);
+        for (fact, claim) in facts.iter_mut().rev().zip(claims.rev()) {
+            if let Some(name) = &claim.artifact {
+                fact.artifacts = vec![artifact_before(name)];
+            }
         }
         facts
     }
@@ -230,6 +253,11 @@ fn artifact() -> Digest {
     Digest::of(b"artifact of a policy test")
 }
 
+/// An artifact of the release that runs.
+fn artifact_before(name: &str) -> Digest {
+    Digest::of(format!("{name} of what runs in a policy test").as_bytes())
+}
+
 fn checked(name: &str, outcome: CheckOutcome) -> Claim {
     Claim::Check(NamedCheck {
         name: name.to_owned(),
@@ -292,5 +320,61 @@ fn frozen(entry: &FreezeEntry, now: UnixMillis) -> FreezeFact {
         since: ago(now, Span::from_secs(60)),
         until: None,
         spares_rollbacks: entry.spares_rollbacks,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::policy_test::run_tests;
+    use crate::sample::{files, gate};
+    use crate::{PolicyError, PolicySet};
+
+    /// A test of `p95` = 110, whose release has an artifact called `artifact`, and a gate that lets it be 10% worse.
+    fn with(fields: &str) -> Result<PolicySet, Vec<PolicyError>> {
+        let budget = "budget = { p95 = { unit = \"us\", max_worse = \"10%\" } }";
+        let mut files = files(&gate(&format!("kind = \"performance\"\n{budget}\n")));
+        let test = "[[test]]\nname = \"t\"\nenvironment = \"production\"\nexpect = \"allow\"\nrunning = \"1.4.1\"";
+        files.insert("tests/a.toml".to_owned(), format!("{test}\n{fields}\n"));
+        PolicySet::from_files(files)
+    }
+
+    fn measured(artifact: &str, value: u64) -> String {
+        let metric = format!("{{ name = \"p95\", unit = \"us\", value = {value}, better = \"lower\" }}");
+        let claim =
+            format!("{{ kind = \"performance\", format = \"k6\", metrics = [{metric}], missed_thresholds = [] }}");
+        format!("{{ of_running = true, {artifact}claim = {claim} }}")
+    }
+
+    #[test]
+    fn a_claim_can_be_about_one_artifact_of_what_runs() {
+        let now = "performance = { metrics = { p95 = { value = 110, unit = \"us\" } } }";
+        let row = |names: &str, claims: &[(&str, u64)], reason: &str| {
+            let claims: Vec<String> = claims.iter().map(|(artifact, value)| measured(artifact, *value)).collect();
+            let set = with(&format!("{now}\nrunning_artifacts = [{names}]\nclaims = [{}]", claims.join(", "))).unwrap();
+            let result = run_tests(&set).remove(0);
+            assert!(result.detail.contains(reason), "{names}: {}", result.detail);
+        };
+        let (own, worker) = ("artifact = \"artifact\", ", "artifact = \"worker\", ");
+        let names = "\"artifact\", \"worker\"";
+        row(names, &[(own, 100), (worker, 10)], "SATISFIED");
+        row(names, &[(own, 10), (worker, 100)], "PERFORMANCE_WORSE");
+        row(names, &[(worker, 100)], "BASELINE_MISSING");
+        // About all of them, and as without any of them the newest counts.
+        row(names, &[(worker, 10), ("", 100)], "SATISFIED");
+        row("", &[("", 10), ("", 100)], "SATISFIED");
+        row("", &[("", 100), ("", 10)], "PERFORMANCE_WORSE");
+        row("\"worker\"", &[(worker, 10)], "PERFORMANCE_WORSE");
+        row("\"worker\", \"web\"", &[("", 100)], "BASELINE_MISSING");
+    }
+
+    #[test]
+    fn a_claim_about_an_artifact_that_is_not_there_is_refused() {
+        let row = |fields: &str| {
+            let errors = with(fields).map(|_| ()).unwrap_err();
+            assert!(errors[0].message.contains("a claim about `worker`"), "{errors:?}");
+        };
+        row(&format!("claims = [{}]", measured("artifact = \"worker\", ", 1)));
+        let own = measured("artifact = \"worker\", ", 1).replace("of_running = true", "of_running = false");
+        row(&format!("running_artifacts = [\"worker\"]\nclaims = [{own}]"));
     }
 }

@@ -78,7 +78,7 @@ pub(super) enum Cost {
     Join,
     /// `replace`: as often the new text as the old one may occur.
     Replace,
-    /// `sprintf`: what it is given, in fields of bounded width.
+    /// `sprintf`: what it is given, and the bounded width of each field.
     Format,
     /// `numbers.range`: every number between two.
     Range,
@@ -221,7 +221,7 @@ fn bytes_of(cost: Cost, arguments: &[Value]) -> Option<u64> {
             Some(given.saturating_add(times.saturating_mul(text(2))))
         }
         Cost::Format => match arguments.first() {
-            Some(Value::String(format)) if has_wide_field(format) => None,
+            Some(Value::String(format)) => Some(given.saturating_add(widths(format)?)),
             _ => Some(given),
         },
         Cost::Range => {
@@ -264,20 +264,30 @@ fn size_of(values: &[Value]) -> u64 {
     size
 }
 
-/// Whether a format of `sprintf` has a field whose width takes more than three digits.
-fn has_wide_field(format: &str) -> bool {
-    let mut digits: Option<usize> = None;
+/// How many characters the fields of a format of `sprintf` are filled up to, at most; `None` where one takes more than
+/// three digits.
+fn widths(format: &str) -> Option<u64> {
+    // The digits of the field that is read, and what they say.
+    let mut field: Option<(usize, u64)> = None;
+    let mut sum: u64 = 0;
     for character in format.chars() {
-        digits = match digits {
-            None if character == '%' => Some(0),
-            Some(count) if character == '.' || character.is_numeric() => Some(count.saturating_add(1)),
-            _ => None,
+        field = match field {
+            None if character == '%' => Some((0, 0)),
+            Some((digits, width)) if character == '.' || character.is_numeric() => {
+                let width = character.to_digit(10).map_or(width, |digit| width.saturating_mul(10) + u64::from(digit));
+                if digits >= WIDTH_DIGITS {
+                    return None;
+                }
+                Some((digits + 1, width))
+            }
+            Some((_, width)) => {
+                sum = sum.saturating_add(width);
+                None
+            }
+            None => None,
         };
-        if digits.is_some_and(|count| count > WIDTH_DIGITS) {
-            return true;
-        }
     }
-    false
+    Some(sum)
 }
 
 fn length(length: usize) -> u64 {
@@ -308,7 +318,8 @@ mod tests {
         check(Cost::Join, &["\"--\"", "[\"a\", \"b\"]"], Some(18 + 16 + 17 + 17 + 4));
         check(Cost::Replace, &["\"aaaa\"", "\"\"", "\"xyz\""], Some(20 + 16 + 19 + 5 * 3));
         check(Cost::Replace, &["\"aaaa\"", "\"aa\"", "\"xyz\""], Some(20 + 18 + 19 + 3 * 3));
-        check(Cost::Format, &["\"%d of %03d\"", "[1, 2]"], Some(26 + 48));
+        check(Cost::Format, &["\"%d of %03d\"", "[1, 2]"], Some(26 + 48 + 3));
+        check(Cost::Format, &["\"%999d%999d\"", "[1, 2]"], Some(26 + 48 + 2 * 999));
         check(Cost::Format, &["\"20260 %%20260\"", "[]"], Some(13 + 16 + 16));
         check(Cost::Format, &["\"%09999d\"", "[1]"], None);
         check(Cost::Range, &["1", "10"], Some(160));
