@@ -47,6 +47,8 @@ pub struct ControlReport {
 pub struct ControlSection {
     /// Its name, in the policy author's words.
     pub control: String,
+    /// How its gates did.
+    pub state: ControlState,
     /// The gates of the active policy set that answer to it.
     pub gates_now: Vec<GateName>,
     /// What each gate that answered to it came to, in ledger order.
@@ -68,8 +70,9 @@ pub struct ControlLine {
     pub environment: EnvName,
     /// What came of all gates together.
     pub decided: Outcome,
-    /// Whether people let it past the gates in an emergency.
-    pub break_glass: bool,
+    /// The break-glass by which people let it past the gates in an emergency.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub break_glass: Option<ControlBreakGlass>,
     /// The decision document.
     pub decision: Digest,
     /// The facts document.
@@ -121,12 +124,26 @@ pub struct ControlWaiver {
     pub entry: EntryIndex,
 }
 
+/// One break-glass.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ControlBreakGlass {
+    /// Where it was opened.
+    pub entry: EntryIndex,
+    /// The ticket or incident.
+    pub ticket: String,
+    /// Who signed it, in ledger order.
+    pub signed_by: Vec<PersonId>,
+    /// Who reviewed it since.
+    pub reviewed_by: Vec<PersonId>,
+}
+
 /// How the gates of a control did, where a release was let in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum ControlState {
     /// Each of them passed, every time.
     Satisfied,
-    /// Each passed or was waived by two people, and one was waived.
+    /// Each passed or was waived, and one was waived.
     Waived,
     /// A release was let in although one of them objected, or on an approval that counts no more.
     NotSatisfied,
@@ -139,19 +156,44 @@ impl ControlReport {
     pub const SCHEMA: &'static str = "https://lockgate.dev/control-report/v1";
 }
 
-impl ControlSection {
-    /// How its gates did. What was denied or waits is no fault: a gate that denies does its work.
-    pub fn state(&self) -> ControlState {
-        let mut state = ControlState::NotAssessed;
-        for line in self.lines.iter().filter(|line| line.decided == Outcome::Allow) {
+impl ControlState {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Satisfied => "satisfied",
+            Self::Waived => "waived",
+            Self::NotSatisfied => "not-satisfied",
+            Self::NotAssessed => "not-assessed",
+        }
+    }
+
+    /// How gates did. What was denied or waits is no fault: a gate that denies does its work.
+    pub fn of<'a>(lines: impl IntoIterator<Item = &'a ControlLine>) -> Self {
+        let mut state = Self::NotAssessed;
+        for line in lines.into_iter().filter(|line| line.decided == Outcome::Allow) {
             match (line.outcome, line.suspect) {
-                (GateOutcome::Pass, false) if state == ControlState::NotAssessed => state = ControlState::Satisfied,
+                (GateOutcome::Pass, false) if state == Self::NotAssessed => state = Self::Satisfied,
                 (GateOutcome::Pass, false) => {}
-                (GateOutcome::Waived, false) => state = ControlState::Waived,
-                _ => return ControlState::NotSatisfied,
+                (GateOutcome::Waived, false) => state = Self::Waived,
+                _ => return Self::NotSatisfied,
             }
         }
         state
+    }
+}
+
+impl ControlReport {
+    /// How many decisions came under a control.
+    pub fn decisions_under_controls(&self) -> usize {
+        let lines = self.controls.iter().flat_map(|section| &section.lines);
+        lines.map(|line| line.entry).collect::<BTreeSet<_>>().len()
+    }
+}
+
+impl ControlSection {
+    /// A control with what its gates came to.
+    pub fn new(control: String, gates_now: Vec<GateName>, lines: Vec<ControlLine>) -> Self {
+        Self { control, state: ControlState::of(&lines), gates_now, lines }
     }
 }
 
@@ -163,6 +205,7 @@ pub struct Controls {
     decisions: u64,
     lines: BTreeMap<String, Vec<ControlLine>>,
     without: BTreeSet<GateName>,
+    opened: BTreeMap<EntryIndex, ControlBreakGlass>,
 }
 
 impl Controls {
@@ -174,6 +217,7 @@ impl Controls {
     /// Is told an entry, with the decision that was run again for it.
     pub fn observe(&mut self, index: EntryIndex, entry: &Entry, decided: Option<&Deliberation>) {
         self.until = Some(entry.time);
+        self.observe_break_glass(index, &entry.event);
         let (Event::DecisionRecorded(event), Some(decided)) = (&entry.event, decided) else { return };
         if self.since.is_some_and(|since| entry.time < since) {
             return;
@@ -184,9 +228,28 @@ impl Controls {
                 self.without.insert(gate.gate.clone());
             }
             for control in &gate.controls {
-                let line = line(index, entry.time, event, decided, gate);
+                let mut line = line(index, entry.time, event, decided, gate);
+                line.break_glass = event.break_glass.and_then(|opened| self.opened.get(&opened)).cloned();
                 self.lines.entry(control.clone()).or_default().push(line);
             }
+        }
+    }
+
+    fn observe_break_glass(&mut self, index: EntryIndex, event: &Event) {
+        let (opened, by, is_review) = match event {
+            Event::BreakGlassOpened(event) => {
+                let (ticket, signed_by) = (event.ticket.clone(), vec![event.by.clone()]);
+                let opened = ControlBreakGlass { entry: index, ticket, signed_by, reviewed_by: Vec::new() };
+                self.opened.insert(index, opened);
+                return;
+            }
+            Event::BreakGlassSigned(event) => (event.break_glass, &event.by, false),
+            Event::BreakGlassReviewed(event) => (event.break_glass, &event.by, true),
+            _ => return,
+        };
+        if let Some(opened) = self.opened.get_mut(&opened) {
+            let people = if is_review { &mut opened.reviewed_by } else { &mut opened.signed_by };
+            people.push(by.clone());
         }
     }
 
@@ -208,11 +271,15 @@ impl Controls {
         let doubtful: BTreeSet<EntryIndex> = suspects.iter().map(|suspect| suspect.index).collect();
         let section = |(control, mut lines): (String, Vec<ControlLine>)| {
             for line in &mut lines {
+                // With what was signed and reviewed since.
+                if let Some(opened) = line.break_glass.as_ref().and_then(|broken| self.opened.get(&broken.entry)) {
+                    line.break_glass = Some(opened.clone());
+                }
                 line.suspect = doubtful.contains(&line.entry)
                     || line.approvers.iter().any(|approval| doubtful.contains(&approval.entry));
             }
             let gates_now = now.get(&control).cloned().unwrap_or_default();
-            ControlSection { control, gates_now, lines }
+            ControlSection::new(control, gates_now, lines)
         };
         ControlReport {
             schema: ControlReport::SCHEMA,
@@ -246,7 +313,7 @@ fn line(
         release: event.release.clone(),
         environment: event.environment.clone(),
         decided: event.outcome,
-        break_glass: event.break_glass.is_some(),
+        break_glass: None,
         decision: event.decision,
         facts: event.facts,
         policy: event.policy,
@@ -283,7 +350,7 @@ mod tests {
             release: "shop/web@1.0.0".parse().unwrap(),
             environment: "production".parse().unwrap(),
             decided,
-            break_glass: false,
+            break_glass: None,
             decision: Digest::of(b"d"),
             facts: Digest::of(b"f"),
             policy: Digest::of(b"p"),
@@ -302,9 +369,9 @@ mod tests {
     fn only_what_was_let_in_can_be_wrong() {
         use GateOutcome::{Fail, Pass, Waived, Warn};
         let check = |lines: &[(Outcome, GateOutcome, bool)], expected: ControlState| {
-            let lines = lines.iter().map(|(decided, outcome, suspect)| one(*decided, *outcome, *suspect)).collect();
-            let section = ControlSection { control: "c".to_owned(), gates_now: Vec::new(), lines };
-            assert_eq!(section.state(), expected, "{section:?}");
+            let lines: Vec<ControlLine> =
+                lines.iter().map(|(decided, outcome, suspect)| one(*decided, *outcome, *suspect)).collect();
+            assert_eq!(ControlState::of(&lines), expected, "{lines:?}");
         };
         check(&[], ControlState::NotAssessed);
         check(&[(Outcome::Deny, Fail, false)], ControlState::NotAssessed);

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use lockgate_api::Exit;
 use lockgate_api::csv::{quoted, row};
 use lockgate_engine::reader;
-use lockgate_ledger::controls::{ControlLine, ControlReport, ControlState, Controls};
+use lockgate_ledger::controls::{ControlLine, ControlReport, ControlSection, ControlState, Controls};
 use lockgate_store_local::{LocalStore, Options};
 
 use crate::cli::{self, ExportFormat};
@@ -84,9 +84,10 @@ fn unknown(wanted: &str, hint: &str) -> Failure {
 }
 
 fn told(report: &ControlReport) -> String {
-    let of = |wanted: ControlState| report.controls.iter().filter(|section| section.state() == wanted).count();
+    let of = |wanted: ControlState| report.controls.iter().filter(|section| section.state == wanted).count();
     format!(
-        "{} decisions under {} controls: {} satisfied, {} with waivers, {} not satisfied, {} not assessed",
+        "{} of {} decisions came under {} controls: {} satisfied, {} with waivers, {} not satisfied, {} not assessed",
+        report.decisions_under_controls(),
         report.decisions,
         report.controls.len(),
         of(ControlState::Satisfied),
@@ -96,7 +97,7 @@ fn told(report: &ControlReport) -> String {
     )
 }
 
-const COLUMNS: [&str; 18] = [
+const COLUMNS: [&str; 19] = [
     "control",
     "gate",
     "outcome",
@@ -115,6 +116,7 @@ const COLUMNS: [&str; 18] = [
     "policy",
     "evidence",
     "approvers_and_waivers",
+    "control_state",
 ];
 
 /// One line for each gate of each decision (RFC 4180), and one without a decision for a control that has none.
@@ -122,19 +124,20 @@ fn csv(report: &ControlReport) -> String {
     let mut text = format!("{}\r\n", COLUMNS.join(","));
     for section in &report.controls {
         for line in &section.lines {
-            text.push_str(&row(&cells(&section.control, line)));
+            text.push_str(&row(&cells(section, line)));
         }
         if section.lines.is_empty() {
             let gates: Vec<&str> = section.gates_now.iter().map(lockgate_model::GateName::as_str).collect();
             let mut cells = vec![quoted(&section.control), quoted(&gates.join(" ")), "not-assessed".to_owned()];
-            cells.resize(COLUMNS.len(), String::new());
+            cells.resize(COLUMNS.len() - 1, String::new());
+            cells.push(section.state.as_str().to_owned());
             let _ = write!(text, "{}\r\n", cells.join(","));
         }
     }
     text
 }
 
-fn cells(control: &str, line: &ControlLine) -> [String; 18] {
+fn cells(section: &ControlSection, line: &ControlLine) -> [String; 19] {
     let evidence: Vec<String> = line.evidence.iter().map(ToString::to_string).collect();
     let approvers =
         line.approvers.iter().map(|one| format!("{} approved with {} (entry {})", one.person, one.key, one.entry));
@@ -144,13 +147,13 @@ fn cells(control: &str, line: &ControlLine) -> [String; 18] {
     });
     let people: Vec<String> = approvers.chain(waivers).collect();
     [
-        control.to_owned(),
+        section.control.clone(),
         line.gate.to_string(),
         line.outcome.to_string(),
         line.reason.clone(),
         line.found.clone(),
         line.decided.to_string(),
-        line.break_glass.to_string(),
+        oscal::break_glass_text(line),
         line.suspect.to_string(),
         line.promotion.to_string(),
         line.release.to_string(),
@@ -162,5 +165,6 @@ fn cells(control: &str, line: &ControlLine) -> [String; 18] {
         line.policy.to_string(),
         evidence.join(" "),
         people.join("; "),
+        section.state.as_str().to_owned(),
     ]
 }

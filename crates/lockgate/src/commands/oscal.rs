@@ -3,34 +3,60 @@
 //! Ids are derived from the ledger and the place in the report, so that the same ledger gives the same document. What
 //! gates cannot see is said in the remarks: a document like this is a part of an assessment, and not all of it.
 
+use std::collections::BTreeMap;
+
 use lockgate_ledger::controls::{ControlLine, ControlReport, ControlSection, ControlState};
-use lockgate_model::{Digest, UnixMillis};
+use lockgate_model::{Digest, PersonId, UnixMillis};
 use serde_json::{Value, json};
 
 /// The version of the format.
 const VERSION: &str = "1.1.2";
 /// The namespace of Lockgate's own properties.
 const NS: &str = "https://lockgate.dev/oscal";
-/// The families of NIST SP 800-53, revision 5, the catalogue that is published in OSCAL.
-const FAMILIES: [&str; 20] = [
-    "ac", "at", "au", "ca", "cm", "cp", "ia", "ir", "ma", "mp", "pe", "pl", "pm", "ps", "pt", "ra", "sa", "sc", "si",
-    "sr",
+/// The families of NIST SP 800-53, release 5.2.0, the catalogue that is published in OSCAL, with their last controls.
+const FAMILIES: [(&str, u16); 20] = [
+    ("ac", 25),
+    ("at", 6),
+    ("au", 16),
+    ("ca", 9),
+    ("cm", 14),
+    ("cp", 13),
+    ("ia", 13),
+    ("ir", 10),
+    ("ma", 7),
+    ("mp", 8),
+    ("pe", 23),
+    ("pl", 11),
+    ("pm", 32),
+    ("ps", 9),
+    ("pt", 8),
+    ("ra", 10),
+    ("sa", 24),
+    ("sc", 51),
+    ("si", 23),
+    ("sr", 12),
 ];
 const SCOPE: &str = "Only what release gates decided is covered: which evidence there was, who approved, what was \
                      waived, and what was let in. Whether a control is met as a whole takes more than that.";
 
-/// The id of a control in the OSCAL catalogue of NIST SP 800-53, such as `cm-3.2` for `NIST 800-53 CM-3(2)`.
+/// The id of a control in the OSCAL catalogue of NIST SP 800-53, such as `cm-3.2` for `NIST 800-53 CM-03(02)`.
 ///
-/// None for controls of other frameworks, which publish no OSCAL catalogue.
+/// None for what is no control there, and for other frameworks, which publish no OSCAL catalogue.
 pub fn catalogue_id(control: &str) -> Option<String> {
     let last = control.rsplit([' ', ':', '/']).next()?.to_ascii_lowercase();
     let (family, rest) = last.split_once('-')?;
+    let (_, last) = FAMILIES.iter().find(|(name, _)| *name == family)?;
     let plain = rest.replace('(', ".").replace(')', "");
-    let is_number = |part: &str| (1..=3).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit());
-    let numbers: Vec<&str> = plain.split('.').collect();
-    let known =
-        FAMILIES.contains(&family) && (1..=2).contains(&numbers.len()) && numbers.iter().all(|part| is_number(part));
-    known.then(|| format!("{family}-{plain}"))
+    let number = |part: &str| {
+        let digits = (1..=3).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit());
+        digits.then(|| part.parse::<u16>().ok())?.filter(|number| *number > 0)
+    };
+    let numbers: Vec<u16> = plain.split('.').map(number).collect::<Option<_>>()?;
+    match numbers.as_slice() {
+        [control] if control <= last => Some(format!("{family}-{control}")),
+        [control, enhancement] if control <= last => Some(format!("{family}-{control}.{enhancement}")),
+        _ => None,
+    }
 }
 
 /// The id by which the document names a control: of the catalogue, else its name as an OSCAL token.
@@ -86,11 +112,14 @@ pub fn assessment_results(report: &ControlReport) -> Value {
     let root = report.root.map(|root| root.to_string()).unwrap_or_default();
     let id = |kind: &str, key: &str| uuid(&[report.ledger.as_str(), root.as_str(), kind, key]);
     let (results, policy) = (id("result", "all"), id("resource", "policy"));
-    let (mut observations, mut findings) = (Vec::new(), Vec::new());
+    // Two names of one control are one finding.
+    let mut by_id: BTreeMap<String, Vec<&ControlSection>> = BTreeMap::new();
+    let mut observations = Vec::new();
     for section in &report.controls {
         observations.extend(section.lines.iter().map(|line| observation(&id, section, line)));
-        findings.extend(finding(&id, section));
+        by_id.entry(control_id(&section.control)).or_default().push(section);
     }
+    let findings: Vec<Value> = by_id.iter().filter_map(|(control, sections)| finding(&id, control, sections)).collect();
     let mut result = json!({
         "uuid": results,
         "title": "Decisions of release gates, by control",
@@ -153,7 +182,7 @@ fn remarks(report: &ControlReport) -> String {
     let unassessed: Vec<&str> = report
         .controls
         .iter()
-        .filter(|section| section.state() == ControlState::NotAssessed)
+        .filter(|section| section.state == ControlState::NotAssessed)
         .map(|section| section.control.as_str())
         .collect();
     if !unassessed.is_empty() {
@@ -194,7 +223,7 @@ fn observation(id: &dyn Fn(&str, &str) -> String, section: &ControlSection, line
         prop("environment", line.environment.as_str()),
         prop("ledger-entry", &line.entry.to_string()),
         prop("policy-set", &line.policy.to_string()),
-        prop("break-glass", if line.break_glass { "yes" } else { "no" }),
+        prop("break-glass", &break_glass_text(line)),
         prop("suspect", if line.suspect { "yes" } else { "no" }),
     ];
     props.extend(
@@ -230,14 +259,28 @@ fn observation(id: &dyn Fn(&str, &str) -> String, section: &ControlSection, line
     })
 }
 
-fn finding(id: &dyn Fn(&str, &str) -> String, section: &ControlSection) -> Option<Value> {
-    let (state, reason, remarks) = match section.state() {
+/// Who broke the glass for a line, and who reviewed it; `no` where nobody did.
+pub fn break_glass_text(line: &ControlLine) -> String {
+    let names = |people: &[PersonId]| people.iter().map(PersonId::as_str).collect::<Vec<_>>().join(" and ");
+    match &line.break_glass {
+        None => "no".to_owned(),
+        Some(broken) => {
+            let reviewed = match broken.reviewed_by.is_empty() {
+                true => "not reviewed".to_owned(),
+                false => format!("reviewed by {}", names(&broken.reviewed_by)),
+            };
+            format!("entry {} by {} for {}, {reviewed}", broken.entry, names(&broken.signed_by), broken.ticket)
+        }
+    }
+}
+
+fn finding(id: &dyn Fn(&str, &str) -> String, control: &str, sections: &[&ControlSection]) -> Option<Value> {
+    let lines = || sections.iter().flat_map(|section| section.lines.iter().map(move |line| (*section, line)));
+    let (state, reason, remarks) = match ControlState::of(lines().map(|(_, line)| line)) {
         ControlState::Satisfied => ("satisfied", "pass", "Each gate passed wherever a release was let in."),
-        ControlState::Waived => (
-            "satisfied",
-            "other",
-            "Where a release was let in, each gate passed or was waived by two people; see the waivers.",
-        ),
+        ControlState::Waived => {
+            ("satisfied", "other", "Where a release was let in, each gate passed or was waived; see the waivers.")
+        }
         ControlState::NotSatisfied => {
             let remarks =
                 "A release was let in although a gate objected, or on a signature that was found compromised later.";
@@ -245,16 +288,14 @@ fn finding(id: &dyn Fn(&str, &str) -> String, section: &ControlSection) -> Optio
         }
         ControlState::NotAssessed => return None,
     };
-    let control = control_id(&section.control);
-    let related: Vec<Value> = section
-        .lines
-        .iter()
-        .map(|line| json!({ "observation-uuid": id("observation", &key_of(section, line)) }))
+    let related: Vec<Value> = lines()
+        .map(|(section, line)| json!({ "observation-uuid": id("observation", &key_of(section, line)) }))
         .collect();
+    let names = text(&sections.iter().map(|section| section.control.as_str()).collect::<Vec<_>>().join(", "));
     Some(json!({
-        "uuid": id("finding", &section.control),
-        "title": text(&section.control),
-        "description": format!("What release gates did under {}.", text(&section.control)),
+        "uuid": id("finding", control),
+        "title": names,
+        "description": format!("What release gates did under {names}."),
         "target": {
             "type": "statement-id",
             "target-id": format!("{control}_smt"),
@@ -281,6 +322,10 @@ mod tests {
         check("NIST-800-53 CM-3(2)", "cm-3.2", true);
         check("nist-800-53:sr-4", "sr-4", true);
         check("AC-6.1", "ac-6.1", true);
+        check("RA-05", "ra-5", true);
+        check("CM-03(02)", "cm-3.2", true);
+        check("CM-999", "cm-999", false);
+        check("CM-0", "cm-0", false);
         check("SOC2 CC8.1", "soc2-cc8.1", false);
         check("ISO27001 A.8.32", "iso27001-a.8.32", false);
         check("PCI-DSS 6.5.1", "pci-dss-6.5.1", false);
@@ -309,7 +354,7 @@ mod tests {
             since: None,
             until: UnixMillis(1_767_225_600_000),
             decisions: 0,
-            controls: vec![ControlSection { control: "SOC2 CC8.1".to_owned(), gates_now: vec![], lines: vec![] }],
+            controls: vec![ControlSection::new("SOC2 CC8.1".to_owned(), vec![], vec![])],
             gates_without_controls: vec![],
         };
         let document = assessment_results(&report);

@@ -1,6 +1,6 @@
 //! The document against what NIST's JSON Schema of OSCAL 1.1.2 for assessment results demands of the fields that are used.
 
-use lockgate_ledger::controls::{ControlApproval, ControlWaiver};
+use lockgate_ledger::controls::{ControlApproval, ControlBreakGlass, ControlWaiver};
 use lockgate_model::{EntryIndex, PromotionId};
 use lockgate_policy::{GateOutcome, Outcome};
 
@@ -101,7 +101,12 @@ fn line(entry: u64, decided: Outcome, outcome: GateOutcome) -> ControlLine {
         release: "shop/web@1.0.0".parse().unwrap(),
         environment: "production".parse().unwrap(),
         decided,
-        break_glass: true,
+        break_glass: Some(ControlBreakGlass {
+            entry: EntryIndex(3),
+            ticket: "INC-9\n".to_owned(),
+            signed_by: vec!["sam".parse().unwrap(), "alice".parse().unwrap()],
+            reviewed_by: Vec::new(),
+        }),
         decision: Digest::of(b"decision"),
         facts: Digest::of(b"facts"),
         policy: Digest::of(b"policy"),
@@ -143,10 +148,8 @@ fn report(controls: Vec<ControlSection>) -> ControlReport {
 
 #[test]
 fn every_field_has_the_form_of_the_schema() {
-    let section = |control: &str, lines: Vec<ControlLine>| ControlSection {
-        control: control.to_owned(),
-        gates_now: vec!["tests".parse().unwrap()],
-        lines,
+    let section = |control: &str, lines: Vec<ControlLine>| {
+        ControlSection::new(control.to_owned(), vec!["tests".parse().unwrap()], lines)
     };
     let check = |controls: Vec<ControlSection>, findings: usize| {
         let document = assessment_results(&report(controls));
@@ -165,12 +168,31 @@ fn every_field_has_the_form_of_the_schema() {
     check(
         vec![
             section("NIST 800-53 CM-3(2)", vec![line(4, allow, GateOutcome::Pass), line(5, deny, GateOutcome::Fail)]),
+            section("RA-5", vec![line(4, allow, GateOutcome::Pass)]),
+            section("NIST 800-53 RA-05", vec![line(4, allow, GateOutcome::Overridden)]),
             section("8.32", vec![line(4, allow, GateOutcome::Waived)]),
             section("Übung 7", vec![line(4, allow, GateOutcome::Overridden)]),
             section(" ", vec![line(5, deny, GateOutcome::Fail)]),
         ],
-        3,
+        4,
     );
+}
+
+#[test]
+fn two_names_of_one_control_are_one_finding_of_the_worst_state() {
+    let section = |control: &str, outcome| {
+        ControlSection::new(control.to_owned(), vec![], vec![line(4, Outcome::Allow, outcome)])
+    };
+    let sections = vec![section("RA-5", GateOutcome::Pass), section("NIST 800-53 RA-05", GateOutcome::Overridden)];
+    let document = assessment_results(&report(sections));
+    let result = &document["assessment-results"]["results"][0];
+    let finding = &result["findings"][0];
+    assert_eq!(finding["target"]["target-id"], "ra-5_smt");
+    assert_eq!(finding["target"]["status"]["state"], "not-satisfied");
+    assert_eq!(finding["related-observations"].as_array().unwrap().len(), 2);
+    let props = result["observations"][0]["props"].as_array().unwrap();
+    let broken = props.iter().find(|prop| prop["name"] == "break-glass").unwrap();
+    assert_eq!(broken["value"], "entry 3 by sam and alice for INC-9 , not reviewed");
 }
 
 #[test]
