@@ -32,6 +32,11 @@ impl Failure {
         Self::new(Exit::Usage, code, message)
     }
 
+    /// A proof that does not hold: nothing that it says counts.
+    pub fn unproven(error: ApplyError) -> Self {
+        Self::new(Exit::Denied, error.code, error.message)
+    }
+
     /// With what to do next.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {

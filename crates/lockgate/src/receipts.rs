@@ -60,7 +60,7 @@ impl World {
                 self.terminal.say(format!("note: the checkpoint of the reply is not kept: {error}"));
                 return Ok(());
             }
-            opened => opened?,
+            opened => opened.map_err(|error| Failure::new(Exit::Integrity, error.code, error.message))?,
         };
         check_inclusion(logged, &signed.checkpoint)?;
         // Nobody has to be signed in for it: the write may have ended the session that it was made in.

@@ -70,7 +70,7 @@ pub const STEPS: &[Step] = &[
         "freeze.ordered",
         1,
     ),
-    step(&["unfreeze", "@freeze.ordered", "--reason", "it is over", "--as", "sam"], 0, "freeze.lifted", 1),
+    step(&["unfreeze", "@freeze.ordered", "--reason", "it is over", "--yes", "--as", "sam"], 0, "freeze.lifted", 1),
     step(&["feed", "update", "--kind", "kev", "--file", "kev.json", "--as", "sam"], 0, "feed.recorded", 1),
     step(&["key", "add", "sam", "--key", "extra.key", "--as", "sam"], 0, "key.added", 1),
     step(

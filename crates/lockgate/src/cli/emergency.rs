@@ -50,6 +50,9 @@ pub struct Unfreeze {
     /// Why
     #[arg(long)]
     pub reason: String,
+    /// Do not ask; for scripts
+    #[arg(long, short = 'y')]
+    pub yes: bool,
 }
 
 /// `break-glass`.
@@ -103,5 +106,8 @@ pub enum BreakGlassAct {
         /// What the review found
         #[arg(long)]
         finding: String,
+        /// Do not ask; for scripts
+        #[arg(long, short = 'y')]
+        yes: bool,
     },
 }

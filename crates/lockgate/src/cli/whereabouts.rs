@@ -37,7 +37,8 @@ pub struct Diff {
     /// To what runs in this environment
     #[arg(long, value_name = "ENVIRONMENT", requires = "from")]
     pub to: Option<EnvName>,
-    /// Tell the gates that come out differently there [default: the environment of --from]
+    /// Tell the gates that come out differently there [default: the last one where
+    /// the first release runs; of --from and --to the later one]
     #[arg(long, alias = "env", value_name = "ENVIRONMENT")]
     pub environment: Option<EnvName>,
     /// Print it as Markdown, for a change ticket, whatever `--output` says

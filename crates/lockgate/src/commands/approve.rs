@@ -49,7 +49,7 @@ fn consent(world: &World, options: &cli::Approve, verdict: Verdict) -> Outcome {
     let trust = world.trust(None)?;
     let (bytes, verified) = fetch_newest(world, &client, &trust, || {
         let bytes = client.get_bytes(&format!("/v1/promotions/{}/bundle", options.promotion))?;
-        let verified = bundle::open(&bytes, &trust, &mut Vec::new())?;
+        let verified = bundle::open(&bytes, &trust, &mut Vec::new()).map_err(Failure::unproven)?;
         if verified.promotion != options.promotion {
             let message = "the server sent the proof of another promotion";
             return Err(Failure::new(Exit::Integrity, "BUNDLE_MISMATCH", message));

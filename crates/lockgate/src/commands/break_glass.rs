@@ -30,7 +30,7 @@ pub fn break_glass(world: &World, options: &cli::BreakGlass) -> Outcome {
     match &options.act {
         Some(cli::BreakGlassAct::List { all }) => list(world, *all),
         Some(cli::BreakGlassAct::Sign { break_glass, yes }) => countersign(world, *break_glass, *yes),
-        Some(cli::BreakGlassAct::Review { break_glass, finding }) => review(world, *break_glass, finding),
+        Some(cli::BreakGlassAct::Review { break_glass, finding, yes }) => review(world, *break_glass, finding, *yes),
         None => open(world, options),
     }
 }
@@ -207,7 +207,7 @@ fn state(row: &BreakGlassRow) -> String {
     }
 }
 
-fn review(world: &World, break_glass: u64, finding: &str) -> Outcome {
+fn review(world: &World, break_glass: u64, finding: &str, yes: bool) -> Outcome {
     let by = world.person()?;
     let client = world.signed_in_as(&by)?;
     let info: ServerInfo = client.get("/v1/server")?;
@@ -219,6 +219,32 @@ fn review(world: &World, break_glass: u64, finding: &str) -> Outcome {
         signature: String::new(),
     };
     let document = document_bytes(&BreakGlassReviewDocument::new(&info.origin, &event))?;
+    let rows: Vec<BreakGlassRow> = client.get("/v1/break-glass")?;
+    let what = match rows.iter().find(|row| row.break_glass == break_glass) {
+        Some(row) => format!(
+            "{} into {}, signed by {}, {}: {} ({})",
+            row.release,
+            row.environment,
+            names(&row.signed_by),
+            state(row),
+            row.reason,
+            row.ticket
+        ),
+        None => "not among those that you may read".to_owned(),
+    };
+    world.terminal.say(format!(
+        "You are about to sign the review of a break-glass, which ends its alarm:\n{}",
+        fields(&[
+            ("entry", &break_glass),
+            ("break-glass", &what),
+            ("finding", &event.finding),
+            ("ledger", &info.origin),
+            ("code", &code_words(&Digest::of(&document))),
+        ])
+    ));
+    if !yes && !world.terminal.confirm("Sign this?")? {
+        return Err(Failure::new(Exit::Failed, "NOT_CONFIRMED", "nothing was signed"));
+    }
     let signer = world.keyring.signer(&world.context()?, &event.by, None)?;
     let request = BreakGlassReviewRequest {
         break_glass,

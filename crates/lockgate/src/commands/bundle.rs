@@ -60,7 +60,7 @@ pub fn bundle(world: &World, options: &cli::Bundle) -> Outcome {
 
 /// What a bundle proves of its promotion, under what is pinned here: where it stands, in a word.
 fn proven(world: &World, promotion: PromotionId, bytes: &[u8]) -> Result<&'static str, Failure> {
-    let verified = bundles::open(bytes, &world.trust(None)?, &mut Vec::new())?;
+    let verified = bundles::open(bytes, &world.trust(None)?, &mut Vec::new()).map_err(Failure::unproven)?;
     Ok(verified.release.promotion(promotion)?.status().as_str())
 }
 
@@ -68,8 +68,7 @@ fn open(world: &World, file: &Path, trust: Option<&Path>) -> Result<(Bundle, Tru
     let trust = world.trust(trust)?;
     let bytes = read_file(file, Limits::DEFAULT.bundle_bytes as u64)?;
     let mut checks = Vec::new();
-    let verified = bundles::open(&bytes, &trust, &mut checks)
-        .map_err(|error| Failure::new(Exit::Denied, error.code, error.message))?;
+    let verified = bundles::open(&bytes, &trust, &mut checks).map_err(Failure::unproven)?;
     Ok((Bundle::from_bytes(&bytes)?, trust, Verified { checks, ..verified }))
 }
 

@@ -36,7 +36,7 @@ pub fn against_running(
             return Ok(None);
         }
     };
-    let other = bundle::open(&bytes, trust, &mut Vec::new())?;
+    let other = bundle::open(&bytes, trust, &mut Vec::new()).map_err(Failure::unproven)?;
     let same = other.release.name == running.release && other.release.manifest_digest == running.manifest;
     if !same || other.checkpoint_size < verified.checkpoint_size {
         let message = "the server sent the proof of another release than the one that runs there";

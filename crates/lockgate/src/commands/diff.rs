@@ -23,10 +23,9 @@ const BETWEEN: &str = "between what two environments run: lockgate diff shop/web
 /// `RELEASE_UNKNOWN`, `ENVIRONMENT_UNKNOWN`, `NOTHING_RUNS`, or a name that is none.
 pub fn diff(world: &World, options: &cli::Diff) -> Outcome {
     let client = world.signed_in()?;
-    let (from, to) = releases(&client, options)?;
+    let (from, to, there) = releases(&client, options)?;
     let mut query = format!("from={}&to={}", query_value(&from.to_string()), query_value(&to.to_string()));
-    // What the second release would come to where the first one runs.
-    if let Some(environment) = options.environment.as_ref().or(options.from.as_ref()) {
+    if let Some(environment) = options.environment.as_ref().or(there.as_ref()) {
         query.push_str(&format!("&environment={}", query_value(environment.as_str())));
     }
     let reply: DiffReply = client.get(&format!("/v1/diff?{query}"))?;
@@ -37,7 +36,12 @@ pub fn diff(world: &World, options: &cli::Diff) -> Outcome {
     Ok(Exit::Done)
 }
 
-fn releases(client: &Client, options: &cli::Diff) -> Result<(ReleaseName, ReleaseName), Failure> {
+/// The two releases, and where the gates are asked if nothing else is said: the last environment where the first one
+/// runs, or the later one of the two that are named.
+fn releases(client: &Client, options: &cli::Diff) -> Result<(ReleaseName, ReleaseName, Option<EnvName>), Failure> {
+    let status_of = |service: &ServiceName| -> Result<StatusReply, Failure> {
+        Ok(client.get(&format!("/v1/status?service={}", query_value(service.as_str())))?)
+    };
     let parse = |text: &str| {
         text.parse::<ReleaseName>().map_err(|error| Failure::usage("RELEASE_INVALID", error.to_string()).hint(BETWEEN))
     };
@@ -47,11 +51,19 @@ fn releases(client: &Client, options: &cli::Diff) -> Result<(ReleaseName, Releas
                 "with --from and --to, name the service alone: lockgate diff shop/web --from production --to staging",
             )
         })?;
-        let status: StatusReply = client.get(&format!("/v1/status?service={}", query_value(service.as_str())))?;
-        return Ok((running(&status, &service, from)?, running(&status, &service, to)?));
+        let status = status_of(&service)?;
+        let (first, second) = (running(&status, &service, from)?, running(&status, &service, to)?);
+        let later = status.environments.iter().rev().find(|name| [from, to].contains(name)).cloned();
+        return Ok((first, second, later));
     }
     match &options.second {
-        Some(second) => Ok((parse(&options.first)?, parse(second)?)),
+        Some(second) => {
+            let (first, second) = (parse(&options.first)?, parse(second)?);
+            let status = status_of(&first.service)?;
+            let runs = |name: &&EnvName| running(&status, &first.service, name).is_ok_and(|release| release == first);
+            let there = status.environments.iter().rev().find(runs).cloned();
+            Ok((first, second, there))
+        }
         None => Err(Failure::usage("RELEASE_MISSING", "a diff needs two releases, or a service with --from and --to")
             .hint(BETWEEN)),
     }
@@ -183,7 +195,9 @@ fn supposed(reply: &DiffReply) -> String {
 }
 
 fn gates(reply: &DiffReply) -> String {
-    let Some(environment) = &reply.environment else { return String::new() };
+    let Some(environment) = &reply.environment else {
+        return format!("  gates were not asked: {} runs nowhere, and no --environment is named\n", reply.from);
+    };
     if reply.gates.is_empty() {
         return format!("  every gate of {environment} comes out the same\n");
     }

@@ -128,6 +128,24 @@ pub fn unfreeze(world: &World, options: &cli::Unfreeze) -> Outcome {
         signature: String::new(),
     };
     let document = document_bytes(&FreezeLiftDocument::new(&info.origin, &event))?;
+    let rows: Vec<FreezeRow> = client.get("/v1/freezes")?;
+    let what = match rows.iter().find(|row| row.freeze == options.freeze) {
+        Some(row) => format!("{} by {}: {} ({})", row.what, row.by, row.reason, state(row)),
+        None => "not among the freezes that you may read".to_owned(),
+    };
+    world.terminal.say(format!(
+        "You are about to lift a freeze:\n{}",
+        fields(&[
+            ("entry", &options.freeze),
+            ("freeze", &what),
+            ("reason", &event.reason),
+            ("ledger", &info.origin),
+            ("code", &code_words(&Digest::of(&document))),
+        ])
+    ));
+    if !options.yes && !world.terminal.confirm("Sign this?")? {
+        return Err(Failure::new(Exit::Failed, "NOT_CONFIRMED", "nothing was signed"));
+    }
     let signer = world.keyring.signer(&world.context()?, &event.by, None)?;
     let request = FreezeLift {
         freeze: options.freeze,

@@ -333,7 +333,19 @@ pub const REASONS: &[(&str, &str)] = &[
     ),
     (
         "BACKTEST_MISSING",
-        "The active policy set has `[governance] backtest = true`: a change of policy carries the report of a backtest, whose digest everyone signs. Run `lockgate policy backtest DIR --report FILE`, then activate with `--backtest FILE`.",
+        "The active policy set has `[governance] backtest = true`: a change of policy carries the report of a backtest of the whole history, whose digest everyone signs. Run `lockgate policy backtest DIR --report FILE` without `--since`, then activate with `--backtest FILE`.",
+    ),
+    (
+        "BACKTEST_DIFFERS",
+        "The report of a backtest was made again from the same entries, and something else came out: it does not say what the policy set would have decided. Sign nothing, and ask who made it; a report that `lockgate policy backtest` wrote comes out the same everywhere. If an audit says it, the change was made with that report, and whoever signed it was shown something untrue.",
+    ),
+    (
+        "BACKTEST_EMPTY",
+        "Nothing was decided again, because the ledger has no entry from there on. Name an earlier entry or a longer time with `--since`, or leave it out to look at the whole history.",
+    ),
+    (
+        "BACKTEST_ENGINE",
+        "Another version of Lockgate made the backtest of a policy set. It is a remark of the audit: this version cannot decide by those rules, so that it did not make the report again. An audit by the version of that time does.",
     ),
     (
         "BACKTEST_STALE",
@@ -345,7 +357,7 @@ pub const REASONS: &[(&str, &str)] = &[
     ),
     (
         "BACKTEST_TOO_LARGE",
-        "A change of policy carries a backtest of at most 1 MiB. Look at less of the history with `--since`; whoever signs sees from where on.",
+        "A change of policy carries a backtest of at most 3 MiB, which is some ten thousand decisions that come out differently. Look at less of the history with `--since`; whoever signs sees from where on. Where the active policy set demands all of it, change the set in smaller steps.",
     ),
     (
         "POLICY_DOUBTFUL",

@@ -103,6 +103,7 @@ pub fn attest(world: &World, options: &cli::Attest) -> Outcome {
             logged_line(reply.logged.as_ref())
         )
     })?;
+    say_repeated(world, &reply.result.evidence);
     say_unread(world, &reply.result.evidence);
     Ok(Exit::Done)
 }
@@ -148,6 +149,17 @@ fn signature_text(signature: &EvidenceSignature) -> String {
         other => other,
     };
     format!("{word} ({code})")
+}
+
+/// Says which reports were there already: they do not become newer by being handed in again.
+fn say_repeated(world: &World, rows: &[EvidenceRow]) {
+    for row in rows.iter().filter(|row| row.repeated) {
+        world.terminal.say(format!(
+            "note: {} was handed in before, and counts as of then: the same bytes are recorded once\n  \
+             next  where a newer report is needed, let the tool write one that says something new, such as its time",
+            row.digest
+        ));
+    }
 }
 
 /// Says which statements were taken and will never count: whoever hands one in mostly thinks that it does.

@@ -338,5 +338,5 @@ fn an_acknowledgement_that_proves_nothing_is_the_alarm() {
     answers(&changed("index", json!(index - 1))).refused(9, "INCLUSION_PROOF").says("FROZEN by sam");
     answers(&changed("leaf", json!(Digest::of(b"another").to_string()))).refused(9, "INCLUSION_PROOF");
     answers(&changed("proof", json!(["bm8="]))).refused(9, "INCLUSION_PROOF");
-    answers(&changed("checkpoint", json!("not a checkpoint"))).refused(2, "LOG_KEY_UNKNOWN");
+    answers(&changed("checkpoint", json!("not a checkpoint"))).refused(9, "LOG_KEY_UNKNOWN");
 }

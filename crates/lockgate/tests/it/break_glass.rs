@@ -88,7 +88,7 @@ fn two_people_let_a_release_past_the_gates_and_a_third_reviews_it() {
     lockgate.run(&next).refused(7, "BREAK_GLASS_UNREVIEWED");
 
     let review = |name: &str| {
-        lockgate.run(&["break-glass", "review", &entry, "--finding", "a waiver would have done", "--as", name])
+        lockgate.run(&["break-glass", "review", &entry, "--finding", "a waiver would have done", "--yes", "--as", name])
     };
     for name in ["sam", "eve"] {
         review(name).refused(3, "SOD_SELF");
@@ -152,7 +152,7 @@ fn alone_one_person_is_enough_and_cannot_review_it() {
     let entry = made["result"]["break_glass"].as_u64().unwrap().to_string();
     // What nobody can do yet is told with who could.
     let enrol = "lockgate key enrol";
-    let review = ["break-glass", "review", &entry, "--finding", "fine", "--as", "sam"];
+    let review = ["break-glass", "review", &entry, "--finding", "fine", "--yes", "--as", "sam"];
     lockgate.run(&review).refused(3, "SOD_SELF").says(enrol);
     let again = [&OPEN[..], &["--as", "sam"]].concat();
     lockgate.run(&again).refused(7, "BREAK_GLASS_UNREVIEWED").says(enrol);

@@ -27,10 +27,10 @@ fn a_freeze_stops_grants_in_use_and_new_ones() {
     lockgate.push("1.5.0", "trivy.json").exits(0);
     lockgate.promote("1.5.0").exits(3).says("FROZEN").says("payments are down");
 
-    lockgate.run(&["unfreeze", &entry, "--reason", "it is over", "--as", "dana"]).refused(4, "NOT_PERMITTED");
-    lockgate.run(&["unfreeze", "1", "--reason", "it is over", "--as", "sam"]).refused(6, "FREEZE_UNKNOWN");
-    lockgate.run(&["unfreeze", &entry, "--reason", "it is over", "--as", "sam"]).exits(0).says("is lifted");
-    lockgate.run(&["unfreeze", &entry, "--reason", "it is over", "--as", "sam"]).refused(7, "FREEZE_OVER");
+    lockgate.run(&["unfreeze", &entry, "--reason", "it is over", "--yes", "--as", "dana"]).refused(4, "NOT_PERMITTED");
+    lockgate.run(&["unfreeze", "1", "--reason", "it is over", "--yes", "--as", "sam"]).refused(6, "FREEZE_UNKNOWN");
+    lockgate.run(&["unfreeze", &entry, "--reason", "it is over", "--yes", "--as", "sam"]).exits(0).says("is lifted");
+    lockgate.run(&["unfreeze", &entry, "--reason", "it is over", "--yes", "--as", "sam"]).refused(7, "FREEZE_OVER");
     lockgate.run(&["freeze", "list", "--all"]).exits(0).says("lifted by sam");
     lockgate.verify("1.4.2", &[]).exits(0);
     lockgate.run(&["bundle", "get", "P-3", "--file", "lifted.lockgate"]).exits(0);

@@ -54,7 +54,9 @@ fn findings_components_and_gates_are_compared() {
     let back = lockgate.json(&["diff", "shop/web@1.5.0", "shop/web@1.4.2"], 0);
     assert_eq!((&back["findings_fixed"], &back["gates"]), (&diff["findings_added"], &json!([])));
     assert_eq!(back["supposed"], json!(null));
-    lockgate.run(&releases).exits(0).says("FINDING").says("4.2.7").says("size");
+    // Asked where the first one runs, if nothing else is said.
+    lockgate.run(&releases).exits(0).says("FINDING").says("4.2.7").says("size").says("GATE IN PRODUCTION");
+    lockgate.run(&["diff", "shop/web@1.5.0", "shop/web@1.4.2"]).exits(0).says("gates were not asked");
     let entries = lockgate.entries();
     lockgate.run(&[&releases[..], &["--environment", "nowhere"]].concat()).refused(6, "ENVIRONMENT_UNKNOWN");
     assert_eq!(lockgate.entries(), entries);

@@ -119,7 +119,7 @@ impl Story<'_> {
         let entry = frozen.first().ok_or_else(|| failed("nothing is frozen"))?.freeze.to_string();
         self.step(
             "The incident is over.",
-            &["unfreeze", &entry, "--reason", "found and mended", "--as", "sam"],
+            &["unfreeze", &entry, "--reason", "found and mended", "--yes", "--as", "sam"],
             Exit::Done,
             "is lifted",
         )?;

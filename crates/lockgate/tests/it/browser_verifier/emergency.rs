@@ -92,11 +92,11 @@ fn the_browser_knows_break_glass_and_freezes() {
     let lockgate = denied();
     let entry = break_glass(&lockgate);
     agree(&mut browser, &lockgate, "P-3", None);
-    lockgate.run(&["break-glass", "review", &entry, "--finding", "it was right", "--as", "ada"]).exits(0);
+    lockgate.run(&["break-glass", "review", &entry, "--finding", "it was right", "--yes", "--as", "ada"]).exits(0);
     agree(&mut browser, &lockgate, "P-3", None);
     let frozen = freeze(&lockgate);
     agree(&mut browser, &lockgate, "P-3", Some("FROZEN"));
-    lockgate.run(&["unfreeze", &frozen, "--reason", "over", "--as", "eve"]).exits(0);
+    lockgate.run(&["unfreeze", &frozen, "--reason", "over", "--yes", "--as", "eve"]).exits(0);
     agree(&mut browser, &lockgate, "P-3", None);
     // A lift by a stolen key lifts nothing, and a break-glass that one signed is suspect.
     let people = lockgate.get("/v1/people", Some(&lockgate.token("sam"))).json();
@@ -109,7 +109,7 @@ fn the_browser_knows_break_glass_and_freezes() {
     };
     end(&frozen);
     agree(&mut browser, &lockgate, "P-3", Some("FROZEN"));
-    lockgate.run(&["unfreeze", &frozen, "--reason", "over", "--as", "sam"]).exits(0);
+    lockgate.run(&["unfreeze", &frozen, "--reason", "over", "--yes", "--as", "sam"]).exits(0);
     agree(&mut browser, &lockgate, "P-3", None);
     end(&entry);
     agree(&mut browser, &lockgate, "P-3", Some("SUSPECT_KEY"));
@@ -182,9 +182,9 @@ pub fn eventful() -> Instance {
     lockgate.write("kev.json", kev.to_string());
     lockgate.run(&["feed", "update", "--kind", "kev", "--file", "kev.json", "--as", "sam"]).exits(0);
     let opened = break_glass(&lockgate);
-    lockgate.run(&["break-glass", "review", &opened, "--finding", "it was right", "--as", "ada"]).exits(0);
+    lockgate.run(&["break-glass", "review", &opened, "--finding", "it was right", "--yes", "--as", "ada"]).exits(0);
     let frozen = freeze(&lockgate);
-    lockgate.run(&["unfreeze", &frozen, "--reason", "over", "--as", "sam"]).exits(0);
+    lockgate.run(&["unfreeze", &frozen, "--reason", "over", "--yes", "--as", "sam"]).exits(0);
     lockgate
 }
 
