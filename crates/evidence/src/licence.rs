@@ -1,5 +1,7 @@
 //! Licences as bills of materials write them, made into one SPDX licence expression a component.
 
+use std::collections::BTreeSet;
+
 /// Text of a licence field that names no licence.
 const NONE: [&str; 3] = ["", "NOASSERTION", "NONE"];
 
@@ -9,13 +11,14 @@ const NONE: [&str; 3] = ["", "NOASSERTION", "NONE"];
 /// only a name, and becomes `LicenseRef-<the name>`. None when no text names a licence.
 pub(crate) fn all_of<'a>(texts: impl IntoIterator<Item = &'a str>) -> Option<String> {
     let mut parts: Vec<String> = Vec::new();
+    let mut seen = BTreeSet::new();
     for text in texts {
         let text = text.trim();
         if NONE.contains(&text) {
             continue;
         }
         let part = if is_expression(text) { text.to_owned() } else { named(text) };
-        if !parts.contains(&part) {
+        if seen.insert(part.clone()) {
             parts.push(part);
         }
     }

@@ -2,6 +2,8 @@
 //!
 //! SLSA `spec/build-provenance.md` (v1) and its section on migrating from v0.2; the older form is mapped to the newer.
 
+use std::collections::BTreeSet;
+
 use lockgate_model::facts::Provenance;
 use serde_json::Value;
 
@@ -220,8 +222,9 @@ fn common(mut values: impl Iterator<Item = Option<String>>) -> Option<String> {
 /// started the run, which names pushers, committers and authors. GitLab's name `GITLAB_USER_*` and `CI_COMMIT_AUTHOR`.
 fn authors_in(parameters: &Object<'_>) -> Result<Vec<String>, EvidenceError> {
     let mut authors: Vec<String> = Vec::new();
+    let mut seen = BTreeSet::new();
     let mut add = |name: &str| {
-        if !name.is_empty() && !authors.iter().any(|known| known == name) {
+        if !name.is_empty() && seen.insert(name.to_owned()) {
             authors.push(name.to_owned());
         }
     };

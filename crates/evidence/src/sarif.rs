@@ -1,7 +1,8 @@
 //! SARIF 2.1.0 (OASIS, errata 01): what analysis found.
 //!
-//! A tool is named only when each of its runs came to an end with a list of results: a run without `results`, or whose
-//! invocation says `executionSuccessful: false`, found nothing because it did not look. What it did find counts.
+//! A tool is named in `tools` only when each of its runs came to an end with a list of results. A run without
+//! `results`, or whose invocation says `executionSuccessful: false`, found nothing because it did not look: its tool is
+//! named in `unfinished`. What it did find counts.
 //!
 //! Logs get large, so results are read one by one, and of each no more is remembered than is needed to give it a level
 //! once the rules are known, which may stand behind it.
@@ -81,6 +82,7 @@ pub(crate) fn read<'a>(source: impl Into<Source<'a>>, limits: &Limits) -> Result
     let mut analysis = StaticAnalysis::default();
     let mut counted: Vec<Counted> = Vec::new();
     let mut tools: BTreeMap<usize, String> = BTreeMap::new();
+    let mut finished: BTreeSet<String> = BTreeSet::new();
     let mut unfinished: BTreeSet<String> = BTreeSet::new();
     for (position, run) in runs.objects().enumerate() {
         let run = run?;
@@ -93,13 +95,14 @@ pub(crate) fn read<'a>(source: impl Into<Source<'a>>, limits: &Limits) -> Result
             known.count(position, &mut analysis, &mut counted);
         }
         if ended_well(&run)? {
-            analysis.tools.push(tool.clone());
+            finished.insert(tool.clone());
         } else {
             unfinished.insert(tool.clone());
         }
         tools.insert(position, tool);
     }
-    analysis.tools.retain(|tool| !unfinished.contains(tool));
+    analysis.tools = finished.difference(&unfinished).cloned().collect();
+    analysis.unfinished = unfinished.into_iter().collect();
     document.check_items()?;
     counted.sort_unstable();
     analysis.results_left_out =
@@ -477,7 +480,8 @@ mod tests {
         let check = |key: &str, replacement: Value, tools: usize| {
             let mut value = log(json!([]));
             value["runs"][0][key] = replacement.clone();
-            assert_eq!(read(&value, &Limits::DEFAULT).unwrap().tools.len(), tools, "{key} {replacement}");
+            let read = read(&value, &Limits::DEFAULT).unwrap();
+            assert_eq!((read.tools.len(), read.unfinished.len()), (tools, 1 - tools), "{key} {replacement}");
         };
         check("results", json!([]), 1);
         check("results", json!(null), 0);
@@ -485,7 +489,11 @@ mod tests {
         check("invocations", json!([{"executionSuccessful": true}, {"executionSuccessful": false}]), 0);
         let mut value = log(json!([]));
         value["runs"][0].as_object_mut().unwrap().remove("results");
-        assert!(read(&value, &Limits::DEFAULT).unwrap().tools.is_empty());
+        let absent = read(&value, &Limits::DEFAULT).unwrap();
+        assert!(absent.tools.is_empty());
+        assert_eq!(absent.unfinished, ["lint"]);
+        let none = read(&json!({"version": "2.1.0", "runs": []}), &Limits::DEFAULT).unwrap();
+        assert!(none.tools.is_empty() && none.unfinished.is_empty());
         value["runs"][0]["externalPropertyFileReferences"] = json!({"results": [{"itemCount": 5}]});
         assert_eq!(read(&value, &Limits::DEFAULT).unwrap_err().code, "EVIDENCE_MALFORMED");
     }
@@ -503,20 +511,33 @@ mod tests {
         let failed = |tool: &str| run(tool, json!({"invocations": [{"executionSuccessful": false}]}));
         let null = |tool: &str| run(tool, json!({"results": null}));
         let absent = |tool: &str| json!({"tool": {"driver": {"name": tool}}});
-        for (runs, tools, errors) in [
-            (vec![good("a"), good("b")], vec!["a", "b"], 2),
-            (vec![good("a"), good("a")], vec!["a", "a"], 2),
+        for (runs, tools, unfinished, errors) in [
+            (vec![good("a"), good("b")], "a b", "", 2),
+            // In order, and each once.
+            (vec![good("b"), good("a")], "a b", "", 2),
+            (vec![good("a"), good("a")], "a", "", 2),
             // What was found counts, also where the tool did not come to its end.
-            (vec![good("a"), failed("a"), good("b")], vec!["b"], 3),
-            (vec![failed("a"), good("a")], vec![], 2),
-            (vec![good("a"), null("a")], vec![], 1),
-            (vec![absent("a"), good("a"), good("b")], vec!["b"], 2),
-            (vec![good("a"), null("b")], vec!["a"], 1),
+            (vec![good("a"), failed("a"), good("b")], "b", "a", 3),
+            (vec![failed("a"), good("a")], "", "a", 2),
+            (vec![good("a"), null("a")], "", "a", 1),
+            (vec![absent("a"), good("a"), good("b")], "b", "a", 2),
+            (vec![good("a"), null("b")], "a", "b", 1),
+            (vec![failed("b"), null("a"), failed("b"), good("c")], "c", "a b", 3),
         ] {
             let read = read(&json!({"version": "2.1.0", "runs": runs}), &Limits::DEFAULT).unwrap();
-            let found: Vec<&str> = read.tools.iter().map(String::as_str).collect();
-            assert_eq!((found, read.errors), (tools, errors), "{runs:?}");
+            let named = (read.tools.join(" "), read.unfinished.join(" "));
+            assert_eq!((named.0.as_str(), named.1.as_str(), read.errors), (tools, unfinished, errors), "{runs:?}");
         }
+    }
+
+    #[test]
+    fn nothing_is_said_of_unfinished_tools_where_there_are_none() {
+        let said = |runs: Value| {
+            let read = read(&json!({"version": "2.1.0", "runs": runs}), &Limits::DEFAULT).unwrap();
+            serde_json::to_value(&read).unwrap().get("unfinished").cloned()
+        };
+        assert_eq!(said(json!([{"tool": {"driver": {"name": "a"}}, "results": []}])), None);
+        assert_eq!(said(json!([{"tool": {"driver": {"name": "a"}}}])), Some(json!(["a"])));
     }
 
     #[test]

@@ -188,6 +188,21 @@ pub fn write_file(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Failure> {
     fs::File::open(parent).and_then(|directory| directory.sync_all()).map_err(fail)
 }
 
+/// Waits until no other command holds the directory of a file, and holds it until the lock is dropped. The lock is a file
+/// beside the directory, and says nothing.
+///
+/// # Errors
+/// When it cannot be made or locked.
+pub fn lock_directory_of(path: &Path) -> Result<fs::File, Failure> {
+    let directory = path.parent().unwrap_or(Path::new("."));
+    let lock = directory.with_extension("lock");
+    let fail = |error: std::io::Error| Failure::file(&lock, &error);
+    make_directory(directory, 0o700).map_err(fail)?;
+    let file = fs::OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&lock).map_err(fail)?;
+    file.lock().map_err(fail)?;
+    Ok(file)
+}
+
 /// Makes a directory and those above it that are missing, and flushes the name of each one that it makes.
 ///
 /// A name that was not flushed can be lost in a power cut, and with it all that lies below, however well that was flushed

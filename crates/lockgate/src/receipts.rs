@@ -38,9 +38,10 @@ impl World {
         reply: &Acknowledged<T>,
         text: impl FnOnce() -> String,
     ) -> Result<(), Failure> {
-        // First what was done: it stays done, whatever becomes of its receipt.
+        // What was done stays done, whatever becomes of its receipt, and is told first.
+        let kept = self.keep_receipt(reply.logged.as_ref());
         self.terminal.show(reply, text)?;
-        self.keep_receipt(reply.logged.as_ref())
+        kept
     }
 
     /// Checks the receipt of a write, and keeps its checkpoint as the newest state of the ledger that this machine has
@@ -54,6 +55,14 @@ impl World {
     /// seen before.
     pub fn keep_receipt(&self, logged: Option<&Logged>) -> Result<(), Failure> {
         let Some(logged) = logged.filter(|_| self.home.trust().exists()) else { return Ok(()) };
+        self.check_and_remember(logged).map_err(|failure| {
+            let message =
+                format!("it is recorded in entry {}, and its receipt is not right: {}", logged.index, failure.message);
+            Failure { message, ..failure }
+        })
+    }
+
+    fn check_and_remember(&self, logged: &Logged) -> Result<(), Failure> {
         let trust = self.trust(None)?;
         let (signed, _) = match trust.open_checkpoint(logged.checkpoint.as_bytes()) {
             Err(error) if error.code == "WITNESS_QUORUM" => {

@@ -507,6 +507,9 @@ pub enum Severity {
 pub struct StaticAnalysis {
     /// The tools' names, in order.
     pub tools: Vec<String>,
+    /// The tools of which a run did not come to its end, in order; none of them is in `tools`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unfinished: Vec<String>,
     /// Results of level `error`.
     pub errors: u64,
     /// Results of level `warning`.

@@ -72,7 +72,7 @@ pub(crate) struct Duties<'a> {
     requester: &'a PersonId,
     publisher: Option<&'a PersonId>,
     publisher_is_machine: bool,
-    /// Whom evidence names as an author, by every name of [`names_of`].
+    /// Whom evidence names as an author, by every `wide` name of [`names_of`]: accounts have no `@`.
     authors: BTreeSet<String>,
     handed_in: BTreeSet<&'a PersonId>,
     deployers: BTreeSet<&'a PersonId>,
@@ -119,7 +119,7 @@ impl<'a> Duties<'a> {
                 Claim::Source(record) => record.authors.as_slice(),
                 _ => &[],
             };
-            duties.authors.extend(authors.iter().flat_map(|author| names_of(policy, author)));
+            duties.authors.extend(authors.iter().flat_map(|author| names_of(policy, author).wide));
             if let Origin::OnBehalf { by } = &fact.origin {
                 duties.handed_in.insert(person(by));
             }
@@ -169,23 +169,90 @@ impl<'a> Duties<'a> {
     }
 }
 
-/// Every name under which a name that evidence gives may mean somebody, in lower case: the whole of it, the address in
-/// it, what stands before its `@`, and the person who has any of these as an alias. Empty where it names nobody.
+/// Under which names a name that evidence gives may mean somebody, in lower case.
+#[derive(Debug, Default)]
+pub(crate) struct Names {
+    /// What names one person alone: the whole of it, the address in it, the forge's account in that, and the people who
+    /// have any of these as an alias.
+    pub(crate) exact: BTreeSet<String>,
+    /// These, and what stands before the `@`, with the people who have that as an alias.
+    pub(crate) wide: BTreeSet<String>,
+}
+
+impl Names {
+    /// Whether it names nobody.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.wide.is_empty()
+    }
+
+    /// Adds somebody else's names: then [`may_be`](Self::may_be) tells whether it may be any of them.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.exact.extend(other.exact);
+        self.wide.extend(other.wide);
+    }
+
+    /// Whether both may name one person. What stands before the `@` is compared with whole names and never with what
+    /// stands before another one: `me@alice.example` may be `me`, and is not `me@bob.example`.
+    pub(crate) fn may_be(&self, other: &Self) -> bool {
+        !self.exact.is_disjoint(&other.wide) || !self.wide.is_disjoint(&other.exact)
+    }
+}
+
+/// Every name under which a name that evidence gives may mean somebody; none where it names nobody.
 ///
-/// The one rule by which names of evidence are compared: two that share one of these are taken for one person's.
-pub(crate) fn names_of(policy: &PolicySet, name: &str) -> BTreeSet<String> {
+/// The one rule by which names of evidence are compared: with each other by [`Names::may_be`], and with accounts, which
+/// have no `@`, by `wide`.
+pub(crate) fn names_of(policy: &PolicySet, name: &str) -> Names {
+    let add = |names: &mut BTreeSet<String>, name: &str| {
+        if !name.trim().is_empty() {
+            names.extend(policy.aliases().in_any_case(name).map(ToString::to_string));
+            names.insert(name.to_lowercase());
+        }
+    };
     let trimmed = name.trim();
     let address = trimmed.rsplit_once('<').map_or(trimmed, |(_, address)| address.trim_end_matches('>').trim());
-    let local = address.split_once('@').map(|(local, _)| local);
-    let mut names = BTreeSet::new();
-    for name in [Some(name), Some(trimmed), Some(address), local].into_iter().flatten() {
-        if name.trim().is_empty() {
-            continue;
-        }
-        names.extend(policy.aliases().in_any_case(name).map(ToString::to_string));
-        names.insert(name.to_lowercase());
+    let mut names = Names::default();
+    for name in [name, trimmed, address] {
+        add(&mut names.exact, name);
     }
+    if let Some((local, domain)) = address.split_once('@') {
+        add(&mut names.wide, local);
+        if let Some(private) = PrivateAddress::of(local, domain) {
+            if let Some(id) = private.id {
+                add(&mut names.exact, &format!("{}:{id}", private.forge));
+            }
+            if !private.login.trim().is_empty() {
+                // A forge gives out the same address with the number and, of old, without it.
+                add(&mut names.exact, &format!("{}@{domain}", private.login));
+                add(&mut names.wide, private.login);
+            }
+        }
+    }
+    names.wide.extend(names.exact.iter().cloned());
     names
+}
+
+/// The address that a forge gives to those who keep theirs to themselves: `<id>+<login>@users.noreply.github.com`, and
+/// `<id>-<login>@users.noreply.gitlab.com`.
+struct PrivateAddress<'a> {
+    forge: &'static str,
+    /// The account's number, where the address has it.
+    id: Option<&'a str>,
+    login: &'a str,
+}
+
+impl<'a> PrivateAddress<'a> {
+    fn of(local: &'a str, domain: &str) -> Option<Self> {
+        let is_id = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        let (forge, parts) = match domain.to_ascii_lowercase().as_str() {
+            "users.noreply.github.com" => ("github", local.split_once('+')),
+            // A login may have a `-` of its own, and no `+`.
+            "users.noreply.gitlab.com" => ("gitlab", local.split_once('-').filter(|(id, _)| is_id(id))),
+            _ => return None,
+        };
+        let (id, login) = parts.map_or((None, local), |(id, login)| (Some(id), login));
+        Some(Self { forge, id: id.filter(|id| is_id(id)), login })
+    }
 }
 
 #[cfg(test)]

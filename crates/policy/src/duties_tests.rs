@@ -56,8 +56,62 @@ fn aliases_are_whole_names_in_any_case() {
     {
         check(author, Some(Part::Author));
     }
-    for author in ["github:1234", "github:123456", "samuel doe <s2@x>", "samantha", "ines@example.com"] {
+    // A forge's private address has the login and the number of the account.
+    for author in [
+        "Samuel <1234567+sam@users.noreply.github.com>",
+        "1234567+SAM@Users.Noreply.GitHub.com",
+        "sam@users.noreply.github.com",
+        "12345+renamed@users.noreply.github.com",
+        "Samuel <1234567-sam@users.noreply.gitlab.com>",
+        "sam@users.noreply.gitlab.com",
+    ] {
+        check(author, Some(Part::Author));
+    }
+    for author in ["github:1234", "github:123456", "samuel doe <s2@x>", "samantha", "ines@example.com"]
+        .into_iter()
+        .chain(["1234567+ines@users.noreply.github.com", "12345-ines@users.noreply.gitlab.com"])
+        .chain(["1234567+sam@other.example", "not-sam@users.noreply.gitlab.com"])
+    {
         check(author, None);
+    }
+}
+
+#[test]
+fn names_may_be_one_persons() {
+    let policy = policy(ALIASES);
+    let check = |one: &str, other: &str, expected: bool| {
+        let (first, second) = (names_of(&policy, one), names_of(&policy, other));
+        assert_eq!(first.may_be(&second), expected, "{one} {other}");
+        assert_eq!(second.may_be(&first), expected, "{other} {one}");
+    };
+    for (one, other) in [
+        ("me", "Me <me@alice.example>"),
+        ("me@alice.example", "Other Name <ME@Alice.example>"),
+        ("1234567+me@users.noreply.github.com", "me"),
+        ("1234567+me@users.noreply.github.com", "github:1234567"),
+        ("1234567+me@users.noreply.github.com", "1234567+before@users.noreply.github.com"),
+        ("1234567+me@users.noreply.github.com", "me@users.noreply.github.com"),
+        ("7-me-too@users.noreply.gitlab.com", "me-too"),
+        ("7-me-too@users.noreply.gitlab.com", "gitlab:7"),
+        ("me-too@users.noreply.gitlab.com", "me-too"),
+        // By aliases of what stands before the `@`, too.
+        ("sam2@any.example", "sam"),
+        ("sam@example.com", "12345+me@users.noreply.github.com"),
+    ] {
+        check(one, other, true);
+    }
+    for (one, other) in [
+        ("me@alice.example", "me@bob.example"),
+        ("me@alice.example", "1234567+me@users.noreply.github.com"),
+        ("7+me@users.noreply.github.com", "7-me@users.noreply.gitlab.com"),
+        ("7+me@users.noreply.github.com", "gitlab:7"),
+        ("7+@users.noreply.github.com", "8+@users.noreply.github.com"),
+        ("me-too@users.noreply.gitlab.com", "too"),
+        ("me", "men@alice.example"),
+        ("", ""),
+        (" ", "me"),
+    ] {
+        check(one, other, false);
     }
 }
 

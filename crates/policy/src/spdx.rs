@@ -139,9 +139,12 @@ impl Licence {
         self.exception == other.exception && self.covers_one(other)
     }
 
-    /// Whether both are written alike, in whatever case.
+    /// Whether both are written alike, in whatever case; an entry `LicenseRef-Expat` also stands for the bare `Expat`,
+    /// which SPDX does not list.
     pub fn is_written_as(&self, other: &Self) -> bool {
-        self.text.eq_ignore_ascii_case(&other.text)
+        let (entry, other_text) = (self.text.to_ascii_lowercase(), other.text.to_ascii_lowercase());
+        let is_bare = || entry.strip_prefix("licenseref-") == Some(other_text.as_str()) && other.unlisted().is_some();
+        entry == other_text || is_bare()
     }
 
     /// Whether its id is on no list because somebody made it for documents of their own: `LicenseRef-`, `DocumentRef-`.

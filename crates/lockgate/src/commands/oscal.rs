@@ -117,9 +117,12 @@ pub fn assessment_results(report: &ControlReport) -> Value {
     let mut observations = Vec::new();
     for section in &report.controls {
         observations.extend(section.lines.iter().map(|line| observation(&id, section, line)));
-        by_id.entry(control_id(&section.control)).or_default().push(section);
+        by_id
+            .entry(catalogue_id(&section.control).unwrap_or_else(|| section.control.clone()))
+            .or_default()
+            .push(section);
     }
-    let findings: Vec<Value> = by_id.iter().filter_map(|(control, sections)| finding(&id, control, sections)).collect();
+    let findings: Vec<Value> = by_id.values().filter_map(|sections| finding(&id, sections)).collect();
     let mut result = json!({
         "uuid": results,
         "title": "Decisions of release gates, by control",
@@ -274,7 +277,8 @@ pub fn break_glass_text(line: &ControlLine) -> String {
     }
 }
 
-fn finding(id: &dyn Fn(&str, &str) -> String, control: &str, sections: &[&ControlSection]) -> Option<Value> {
+fn finding(id: &dyn Fn(&str, &str) -> String, sections: &[&ControlSection]) -> Option<Value> {
+    let control = control_id(&sections.first()?.control);
     let lines = || sections.iter().flat_map(|section| section.lines.iter().map(move |line| (*section, line)));
     let (state, reason, remarks) = match ControlState::of(lines().map(|(_, line)| line)) {
         ControlState::Satisfied => ("satisfied", "pass", "Each gate passed wherever a release was let in."),
@@ -293,7 +297,7 @@ fn finding(id: &dyn Fn(&str, &str) -> String, control: &str, sections: &[&Contro
         .collect();
     let names = text(&sections.iter().map(|section| section.control.as_str()).collect::<Vec<_>>().join(", "));
     Some(json!({
-        "uuid": id("finding", control),
+        "uuid": id("finding", &sections.iter().map(|section| section.control.as_str()).collect::<Vec<_>>().join("\n")),
         "title": names,
         "description": format!("What release gates did under {names}."),
         "target": {

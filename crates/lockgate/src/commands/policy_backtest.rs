@@ -15,9 +15,9 @@ use lockgate_ledger::backtest::{
     backtest as decide_again,
 };
 use lockgate_ledger::bodies::{Bodies, BodyError};
-use lockgate_ledger::{ApplyError, TrustFile};
+use lockgate_ledger::{ApplyError, Leaf, TrustFile};
 use lockgate_model::text::visible;
-use lockgate_model::{Digest, EntryIndex, Limits, TreeSize};
+use lockgate_model::{Digest, EntryIndex, Limits, Span, TreeSize};
 use lockgate_policy::PolicySet;
 use lockgate_store::LedgerStore as _;
 use lockgate_store_local::{LocalStore, Options};
@@ -34,6 +34,8 @@ use crate::world::World;
 
 /// The most flips that are printed; the report has them all.
 const SHOWN_MAX: usize = 50;
+/// How long what a report leaves out may have happened before it is signed.
+const BACKTEST_AGE: Span = Span::from_secs(7 * 86_400);
 /// The most flips that are shown to whoever signs a change.
 const SUMMARY_MAX: usize = 10;
 /// What keeps a report from being made again and says nothing against it: bytes that cannot be had, such as of services
@@ -71,6 +73,11 @@ pub fn backtest(world: &World, options: &cli::Backtest) -> Outcome {
         let message = format!("the ledger has {} entries, and none from there on", report.tree_size);
         return Err(Failure::usage("BACKTEST_EMPTY", message)
             .hint("name an earlier entry or a longer time with --since, or leave it out to look at all of it"));
+    }
+    if let Some(error) = report.errors.iter().find(|error| UNREAD.contains(&error.code.as_str())) {
+        let message = format!("what decision {} rests on cannot be read: {}", error.entry, error.message);
+        return Err(Failure::new(Exit::Unavailable, "BODY_UNREADABLE", message)
+            .hint("nobody could make this report again; try again, or use --data DIR on the server's machine"));
     }
     let bytes = report.to_bytes()?;
     let digest = Digest::of(&bytes);
@@ -136,7 +143,11 @@ pub fn checked_summary(
     bar.finish_and_clear();
     let done = match made {
         Ok(Some(done)) => done,
-        Ok(None) => return Ok(not_made(&format!("`{}` made it, which this version cannot", report.engine))),
+        Ok(None) => {
+            let why = format!("`{}` made the backtest, which this version cannot make again", report.engine);
+            return Err(Failure::new(Exit::Conflict, "BACKTEST_STALE", why)
+                .hint("nothing was signed; ask for a new change with a backtest of this version"));
+        }
         Err(error) if UNREAD.contains(&error.code) => {
             return Ok(not_made(&format!("it takes bytes that cannot be read from here: {}", error.message)));
         }
@@ -149,8 +160,31 @@ pub fn checked_summary(
     trust.check_governance(&done.governance, done.genesis)?;
     let origin = report.ledger.clone();
     grew(world, client, &trust, &Checkpoint { origin, size: report.tree_size, root: report.root }, &source.newest)?;
+    check_recent(world, report, &source)?;
     let (first, all) = (report.tree_size, source.newest.size);
     Ok(format!("{}made again here, from the first {first} of {all} entries\n", summary_of(&done.report)))
+}
+
+/// Whether a report leaves out no more than what happened lately: one of long ago is of another history.
+fn check_recent(world: &World, report: &BacktestReport, source: &ServerSource<'_>) -> Result<(), Failure> {
+    if report.tree_size >= source.newest.size {
+        return Ok(());
+    }
+    let leaves = source
+        .page(EntryIndex(report.tree_size.0), usize::from(TILE_WIDTH))
+        .map_err(|why| Failure::new(Exit::Unavailable, "ENTRY_UNREADABLE", why))?;
+    let left_out = leaves.iter().find_map(|leaf| match Leaf::decode(leaf, &Limits::DEFAULT) {
+        Ok(Leaf::Entry(entry)) => Some(entry.time),
+        _ => None,
+    });
+    match left_out.filter(|time| world.now().since(*time) > BACKTEST_AGE) {
+        None => Ok(()),
+        Some(time) => {
+            let why = format!("the backtest leaves out what happened since {time}");
+            Err(Failure::new(Exit::Conflict, "BACKTEST_STALE", why)
+                .hint("nothing was signed; ask for a new change, with a backtest of today"))
+        }
+    }
 }
 
 /// A server's tiles and blobs, up to a checkpoint that has been verified.

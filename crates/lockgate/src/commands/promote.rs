@@ -35,6 +35,8 @@ fn ask(world: &World, options: &cli::Promote, route: &str) -> Outcome {
         reason: options.reason.clone(),
     };
     let reply: Acknowledged<Promoted> = client.post(route, &request, Some(&world.random_hex()?))?;
+    // Kept before anything else is asked, and told after what was done.
+    let kept = world.keep_receipt(reply.logged.as_ref());
     let last = reply
         .result
         .promotions
@@ -58,7 +60,7 @@ fn ask(world: &World, options: &cli::Promote, route: &str) -> Outcome {
         text.push_str(&logged_line(reply.logged.as_ref()));
         text
     })?;
-    world.keep_receipt(reply.logged.as_ref())?;
+    kept?;
     // Reaching an earlier environment is not what was asked for.
     match last.environment == options.to {
         true => Ok(outcome_exit(&last.status)),

@@ -1,5 +1,7 @@
 //! Seen: the newest state of each ledger that this machine knows, and what is older or contradicts it.
 
+use std::path::Path;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use lockgate_api::wire::ConsistencyReply;
@@ -10,7 +12,7 @@ use lockgate_tlog::checkpoint::Checkpoint;
 use lockgate_tlog::proof::verify_consistency;
 
 use crate::failure::Failure;
-use crate::home::write_file;
+use crate::home::{lock_directory_of, write_file};
 use crate::serve::read_checkpoint;
 use crate::world::World;
 
@@ -74,21 +76,28 @@ pub fn remember(
     text: &str,
 ) -> Result<(), Failure> {
     let path = world.home.checkpoint(&now.origin);
-    let Some(seen) = read_checkpoint(&path)? else {
-        return write_file(&path, text.as_bytes(), 0o600);
-    };
+    let Some(seen) = read_checkpoint(&path)? else { return keep(&path, now, text) };
     if seen.size == now.size && seen.root != now.root {
         let message = format!("the ledger shows another root for {} entries than it showed before", now.size);
         return Err(equivocation(world, &now.origin, message));
     }
     if seen.size == now.size || seen.size == TreeSize(0) {
-        return write_file(&path, text.as_bytes(), 0o600);
+        return keep(&path, now, text);
     }
     if seen.size > now.size {
         return grew(world, client, trust, now, &seen);
     }
     grew(world, client, trust, &seen, now)?;
-    write_file(&path, text.as_bytes(), 0o600)
+    keep(&path, now, text)
+}
+
+/// Keeps a checkpoint, unless another command has kept a newer one meanwhile: what was seen never becomes less.
+fn keep(path: &Path, now: &Checkpoint, text: &str) -> Result<(), Failure> {
+    let _lock = lock_directory_of(path)?;
+    match read_checkpoint(path)? {
+        Some(kept) if kept.size > now.size => Ok(()),
+        _ => write_file(path, text.as_bytes(), 0o600),
+    }
 }
 
 /// Checks that one tree grew from the other: both grew into the server's newest.

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 use serde::{Deserialize, Serialize};
 
@@ -87,13 +88,22 @@ impl Finding {
     /// One that names CVEs lowers these alone, and any other lowers what it names as a whole. One that does not lower
     /// speaks of every part, unless it names other CVEs of this finding and not this one.
     pub fn is_told(&self, part: &str, statement: &VexStatement) -> bool {
-        let names = || std::iter::once(&statement.vulnerability).chain(&statement.aliases);
-        let named = |part: &str| names().any(|name| name.eq_ignore_ascii_case(part));
-        let may_be_whole = || self.cves().next().is_none() || !names().any(|name| is_cve(name));
-        match statement.status.lowers() {
-            _ if named(part) => true,
-            true => may_be_whole() && names().any(|name| self.is_wholly_about(name)),
-            false => !self.cves().any(named),
+        let named = |part: &str| statement.names().any(|name| name.eq_ignore_ascii_case(part));
+        let shared: Vec<&str> = self.names().filter(|name| named(name)).collect();
+        named(part) || self.is_told_whole(&shared, statement.status, statement.names_cves())
+    }
+
+    /// Whether a statement speaks of every part of this finding, and not only of those that it names: see
+    /// [`Finding::is_told`].
+    ///
+    /// `shared` are the names of this finding that the statement has, too, and `names_cves` says that it names any CVE.
+    pub fn is_told_whole(&self, shared: &[&str], status: VexStatus, names_cves: bool) -> bool {
+        let is_whole = |name: &&str| !is_cve(name) && self.id.eq_ignore_ascii_case(name);
+        match status.lowers() {
+            true if names_cves && self.cves().next().is_some() => false,
+            true if self.has_several_cves() => shared.iter().any(is_whole),
+            true => !shared.is_empty(),
+            false => !shared.iter().any(|name| is_cve(name)),
         }
     }
 
@@ -258,7 +268,7 @@ fn percent_decoded(text: &str) -> String {
     String::from_utf8(bytes).unwrap_or_else(|_| text.to_owned())
 }
 
-fn is_cve(name: &str) -> bool {
+pub(super) fn is_cve(name: &str) -> bool {
     name.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("CVE-"))
 }
 
@@ -271,8 +281,14 @@ fn names_of(finding: &Finding) -> BTreeSet<String> {
     finding.names().map(upper).collect()
 }
 
+/// The CVEs among names in upper case; these stand together, so that no other name is looked at.
 fn cves(names: &BTreeSet<String>) -> impl Iterator<Item = &String> {
-    names.iter().filter(|name| is_cve(name))
+    let from: (Bound<&str>, Bound<&str>) = (Bound::Included("CVE-"), Bound::Unbounded);
+    names.range::<str, _>(from).take_while(|name| is_cve(name))
+}
+
+fn has_several(names: &BTreeSet<String>) -> bool {
+    cves(names).nth(1).is_some()
 }
 
 /// Groups of names that aliases join, where they may.
@@ -285,17 +301,25 @@ struct Names {
 }
 
 impl Names {
+    /// Moves these names and the groups that they are in to the largest of these groups, so that no name moves often.
     fn join(&mut self, names: BTreeSet<String>) {
         let old: BTreeSet<usize> = names.iter().filter_map(|name| self.group.get(name).copied()).collect();
-        let mut joined = names;
-        for at in old {
-            if let Some(members) = self.members.get_mut(at) {
-                joined.append(members);
+        let size = |at: &usize| self.members.get(*at).map_or(0, BTreeSet::len);
+        let largest = old.iter().copied().max_by_key(size);
+        let at = largest.unwrap_or(self.members.len());
+        if largest.is_none() {
+            self.members.push(BTreeSet::new());
+        }
+        let mut moved = names;
+        for other in old.into_iter().filter(|other| *other != at) {
+            moved.extend(self.members.get_mut(other).map(std::mem::take).unwrap_or_default());
+        }
+        let Some(joined) = self.members.get_mut(at) else { return };
+        for name in moved {
+            if self.group.insert(name.clone(), at) != Some(at) {
+                joined.insert(name);
             }
         }
-        let at = self.members.len();
-        self.group.extend(joined.iter().map(|name| (name.clone(), at)));
-        self.members.push(joined);
     }
 
     fn of(&self, name: &str) -> Option<&BTreeSet<String>> {
@@ -309,7 +333,7 @@ fn merge_package(findings: Vec<Finding>) -> Vec<Finding> {
     for finding in &findings {
         let own = upper(&finding.id);
         let mut all = names_of(finding);
-        if cves(&all).count() > 1 {
+        if has_several(&all) {
             all.retain(|name| !is_cve(name) || *name == own);
         }
         names.join(all);
@@ -326,13 +350,13 @@ fn vulnerability_key(finding: &Finding, names: &Names) -> String {
     let own = upper(&finding.id);
     let all = names_of(finding);
     // A CVE is itself; an advisory about several of them is none of them.
-    if is_cve(&own) || cves(&all).count() > 1 {
+    if is_cve(&own) || has_several(&all) {
         return own;
     }
     let by_itself = || cves(&all).next().cloned().unwrap_or_else(|| own.clone());
     match names.of(&own) {
         // Aliases that join several CVEs join nothing.
-        Some(joined) if cves(joined).count() > 1 => by_itself(),
+        Some(joined) if has_several(joined) => by_itself(),
         Some(joined) => cves(joined).next().or_else(|| joined.first()).cloned().unwrap_or_else(by_itself),
         None => by_itself(),
     }

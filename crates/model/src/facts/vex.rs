@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::findings::{epoch, has_epochs, one_spelling, qualifiers};
+use super::findings::{epoch, has_epochs, is_cve, one_spelling, qualifiers};
 use super::{Finding, bare_purl};
 use crate::{Digest, UnixMillis};
 
@@ -91,6 +91,16 @@ impl VexStatus {
 }
 
 impl VexStatement {
+    /// All names of the vulnerability, the first one first.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(self.vulnerability.as_str()).chain(self.aliases.iter().map(String::as_str))
+    }
+
+    /// Whether a CVE is among these names.
+    pub fn names_cves(&self) -> bool {
+        self.names().any(is_cve)
+    }
+
     /// Whether it is about a finding in an artifact.
     ///
     /// The vulnerability has to be named, by id or alias. A product is the artifact, by its digest, or the finding's
@@ -100,16 +110,23 @@ impl VexStatement {
     /// subcomponents is about all that is in it. Names of other kinds match nothing, and a package without a package
     /// URL is matched only through the artifact as a whole.
     pub fn is_about(&self, finding: &Finding, artifact: &Digest) -> bool {
-        let named = std::iter::once(&self.vulnerability).chain(&self.aliases).any(|name| finding.is_about(name));
-        let is_package = |product: &String| finding.purl.as_deref().is_some_and(|purl| purl_matches(product, purl));
-        let digest = artifact.to_string();
-        let is_artifact = self.products.is_empty() || self.products.contains(&digest);
-        named
-            && match self.subcomponents.is_empty() {
-                true => is_artifact || self.products.iter().any(is_package),
-                false => is_artifact && self.subcomponents.iter().any(is_package),
-            }
+        self.names().any(|name| finding.is_about(name)) && self.is_about_product(finding, artifact)
     }
+
+    /// What [`VexStatement::is_about`] says of a finding whose vulnerability is known to be named.
+    pub fn is_about_product(&self, finding: &Finding, artifact: &Digest) -> bool {
+        let is_package = |product: &String| finding.purl.as_deref().is_some_and(|purl| purl_matches(product, purl));
+        let is_artifact = self.products.is_empty() || self.products.iter().any(|product| is_digest(product, artifact));
+        match self.subcomponents.is_empty() {
+            true => is_artifact || self.products.iter().any(is_package),
+            false => is_artifact && self.subcomponents.iter().any(is_package),
+        }
+    }
+}
+
+/// Whether a product in a statement is this digest, which is written in one way alone.
+fn is_digest(product: &str, digest: &Digest) -> bool {
+    product.strip_prefix("sha256:").and_then(|hex| Digest::from_hex(hex).ok()) == Some(*digest)
 }
 
 /// Whether a package URL in a statement stands for the package with the URL `found`.

@@ -4,10 +4,10 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use lockgate_model::facts::{AnalysisLevel, AnalysisResult, Artifact, Claim, EvidenceFact, StaticAnalysis};
-use lockgate_model::{SignerName, Span};
+use lockgate_model::{SignerName, Span, UnixMillis};
 use serde::Deserialize;
 
-use super::coverage::{Covered, Demand, Shortfall, every_artifact, fix_baseline, together_by};
+use super::coverage::{Covered, Demand, Shortfall, every_artifact, together_by};
 use super::waivers::waived;
 use super::{Assessment, Context, Problem, is_fresh, signer_problems};
 use crate::explain::Reason;
@@ -91,7 +91,7 @@ impl AnalysisGate {
                     ctx.push_next(""),
                     ctx.groups_that_may(Permission::Waive)
                 ),
-                Reason::BaselineMissing => fix_baseline(ctx, ctx.attest_running("--sarif report.sarif")),
+                Reason::BaselineMissing => ctx.attest_running("--sarif report.sarif"),
                 Reason::AnalysisStale => self.demand().anew(ctx, "run the tool again", "--sarif report.sarif"),
                 _ => self.demand().fix(ctx, reason, "--sarif report.sarif"),
             },
@@ -121,11 +121,47 @@ impl AnalysisGate {
         together_by(reports, |analysis| analysis.tools.as_slice())
     }
 
+    /// What is missing because a tool that is asked about did not run to its end in its newest report, or, where any
+    /// tool will do, because the newest report of all is of no run. Where nothing is, and any will do, a report has
+    /// `tools`: the newest one names a tool, and that one ended.
+    fn unfinished(&self, reports: &[Report<'_>]) -> Option<Shortfall> {
+        let short = |text, evidence| Some(Shortfall { reason: Reason::AnalysisMissing, text, evidence });
+        if self.tools.is_empty()
+            && let Some(fact) = without_runs(reports)
+        {
+            return short("a report in which no tool ran to its end".to_owned(), vec![fact.evidence]);
+        }
+        let mut newest: BTreeMap<&str, UnixMillis> = BTreeMap::new();
+        for (fact, report) in reports {
+            for tool in report.tools.iter().chain(&report.unfinished) {
+                let time = newest.entry(tool.as_str()).or_insert(fact.recorded_at);
+                *time = fact.recorded_at.max(*time);
+            }
+        }
+        let asked = |tool: &String| self.tools.is_empty() || self.tools.contains(tool);
+        let mut tools: BTreeSet<&str> = BTreeSet::new();
+        let mut evidence = Vec::new();
+        for (fact, report) in reports {
+            let last = |tool: &str| newest.get(tool) == Some(&fact.recorded_at);
+            let mut here = report.unfinished.iter().filter(|tool| asked(tool) && last(tool)).peekable();
+            if here.peek().is_some() {
+                evidence.push(fact.evidence);
+            }
+            tools.extend(here.map(String::as_str));
+        }
+        let whose = match tools.len() {
+            0 => return None,
+            1 => "its",
+            _ => "their",
+        };
+        let named = few(tools.iter().map(|tool| shown(tool)), ", ");
+        short(format!("{named} did not run to {whose} end"), evidence)
+    }
+
     fn check(&self, ctx: Context<'_>, artifact: &Artifact, waived: &BTreeSet<&str>) -> Result<Covered, Shortfall> {
         let all = self.demand().counted(ctx, artifact, analysis)?;
-        if let Some(fact) = unfinished(&all) {
-            let text = "a report in which no tool ran to its end".to_owned();
-            return Err(Shortfall { reason: Reason::AnalysisMissing, text, evidence: vec![fact.evidence] });
+        if let Some(shortfall) = self.unfinished(&all) {
+            return Err(shortfall);
         }
         let reports = self.newest(all);
         let evidence: Vec<_> = reports.iter().map(|(fact, _)| fact.evidence).collect();
@@ -254,13 +290,11 @@ impl Counts {
     }
 }
 
-/// The newest report, where no tool ran to its end in it.
-fn unfinished<'a>(reports: &[Report<'a>]) -> Option<&'a EvidenceFact> {
+/// The newest report, where it names no tool at all.
+fn without_runs<'a>(reports: &[Report<'a>]) -> Option<&'a EvidenceFact> {
     let newest = reports.iter().map(|(fact, _)| fact.recorded_at).max();
-    reports
-        .iter()
-        .find(|(fact, report)| report.tools.is_empty() && Some(fact.recorded_at) == newest)
-        .map(|(fact, _)| *fact)
+    let is_empty = |report: &StaticAnalysis| report.tools.is_empty() && report.unfinished.is_empty();
+    reports.iter().find(|(fact, report)| is_empty(report) && Some(fact.recorded_at) == newest).map(|(fact, _)| *fact)
 }
 
 #[cfg(test)]
@@ -268,7 +302,6 @@ mod tests {
     use super::*;
     use crate::decision::GateOutcome::{Fail, Pass, Waived};
     use crate::sample::{TIME, check, evidence, on_behalf, running, waiver};
-    use lockgate_model::UnixMillis;
     use lockgate_model::facts::{AnalysisResult, Facts};
 
     fn report(tool: &str, results: &[(AnalysisLevel, &str)]) -> StaticAnalysis {
@@ -349,6 +382,61 @@ mod tests {
         assert_eq!(result.found, "app.tar.gz: a report in which no tool ran to its end");
         row(&[&["semgrep"], &[]], Fail, Reason::AnalysisMissing);
         row(&[&[], &["semgrep"]], Pass, Reason::Satisfied);
+    }
+
+    #[test]
+    fn the_newest_report_of_a_tool_says_whether_it_ran_to_its_end() {
+        // Of each report when it was recorded, the tools, and those that did not run to their end.
+        type Row<'a> = (u64, &'a [&'a str], &'a [&'a str]);
+        let row = |fields: &str, reports: &[Row<'_>], missing: Option<&str>| {
+            let owned = |tools: &[&str]| tools.iter().map(|tool| (*tool).to_owned()).collect::<Vec<String>>();
+            let of = |(index, (time, tools, unfinished)): (u64, &Row<'_>)| {
+                let (tools, unfinished) = (owned(tools), owned(unfinished));
+                let report = StaticAnalysis { tools, unfinished, ..report("semgrep", &[]) };
+                EvidenceFact { recorded_at: UnixMillis(*time), ..fact(index, report) }
+            };
+            let facts: Vec<EvidenceFact> = (1u64..).zip(reports).map(of).collect();
+            let (outcome, reason) = match missing {
+                None => (Pass, Reason::Satisfied),
+                Some(_) => (Fail, Reason::AnalysisMissing),
+            };
+            let fields = format!("kind = \"analysis\"\n{fields}\n");
+            let result = check(&fields, |_, known| known.evidence = facts, outcome, reason);
+            if let Some(text) = missing {
+                assert_eq!(result.found, format!("app.tar.gz: {text}"), "{reports:?}");
+            }
+        };
+        let semgrep = "tools = [\"semgrep\"]";
+        let (semgrep_failed, zap_failed) = (Some("semgrep did not run to its end"), Some("zap did not run to its end"));
+        // Another tool's failure is nothing to a gate that names tools, and is to one that does not.
+        let other: &[Row<'_>] = &[(1, &["semgrep"], &[]), (2, &[], &["zap"])];
+        row(semgrep, other, None);
+        row("", other, zap_failed);
+        // Another tool's good report hides no failure.
+        let hidden: &[Row<'_>] = &[(1, &["semgrep"], &[]), (2, &[], &["semgrep"]), (3, &["zap"], &[])];
+        row(semgrep, hidden, semgrep_failed);
+        row("", hidden, semgrep_failed);
+        row("tools = [\"zap\"]", hidden, None);
+        // A log of two runs, one of which failed.
+        let log: &[Row<'_>] = &[(1, &["semgrep"], &["zap"])];
+        row(semgrep, log, None);
+        row("", log, zap_failed);
+        row("tools = [\"semgrep\", \"zap\"]", log, zap_failed);
+        // A tool that ran again mends it, in whatever order the reports are listed.
+        row("", &[(1, &["semgrep"], &["zap"]), (2, &["zap"], &[])], None);
+        row(semgrep, &[(2, &["semgrep"], &[]), (1, &[], &["semgrep"])], None);
+        row(semgrep, &[(2, &[], &["semgrep"]), (1, &["semgrep"], &[])], semgrep_failed);
+        // Of reports that were handed in together, none hides a failure.
+        row(semgrep, &[(1, &["semgrep"], &[]), (1, &[], &["semgrep"])], semgrep_failed);
+        row(semgrep, &[(1, &[], &["semgrep"]), (1, &["semgrep"], &[])], semgrep_failed);
+        row("", &[(1, &[], &["zap"]), (2, &[], &["semgrep"])], Some("semgrep, zap did not run to their end"));
+        // No run at all.
+        let none = Some("a report in which no tool ran to its end");
+        row("", &[(1, &["semgrep"], &[]), (2, &[], &[])], none);
+        row("", &[(1, &[], &["semgrep"]), (2, &[], &[])], none);
+        row("", &[(1, &[], &[]), (2, &[], &["semgrep"])], semgrep_failed);
+        row(semgrep, &[(1, &["semgrep"], &[]), (2, &[], &[])], None);
+        row(semgrep, &[(1, &[], &[])], Some("no analysis report by semgrep"));
     }
 
     #[test]

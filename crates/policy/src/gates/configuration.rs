@@ -6,7 +6,7 @@ use lockgate_model::SignerName;
 use lockgate_model::facts::{Artifact, Claim, Configuration, EvidenceFact};
 use serde::Deserialize;
 
-use super::coverage::{Covered, Demand, Shortfall, every_artifact, fix_baseline};
+use super::coverage::{Covered, Demand, Shortfall, every_artifact};
 use super::waivers::waived;
 use super::{Assessment, Context, Problem, signer_problems};
 use crate::explain::Reason;
@@ -60,7 +60,7 @@ impl ConfigurationGate {
                 "promote with the configuration that runs, or ask {} for a waiver of each name that changes",
                 ctx.groups_that_may(Permission::Waive)
             ),
-            Reason::BaselineMissing => fix_baseline(ctx, ctx.attest_running_report("configuration.json")),
+            Reason::BaselineMissing => ctx.attest_running_report("configuration.json"),
             _ => self.demand().fix(ctx, reason, "--report configuration.json"),
         })
     }

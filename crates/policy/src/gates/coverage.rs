@@ -209,7 +209,6 @@ impl Demand<'_> {
         let missing = match counterpart {
             Counterpart::Release => format!("no {} about {}", self.noun, running.release),
             Counterpart::Artifact(one) => format!("no {} about {} of {}", self.noun, shown(&one.name), running.release),
-            Counterpart::Nothing => format!("no single artifact of that name in {}", running.release),
         };
         let text = format!("{missing}, which runs now, to compare with");
         Err(Shortfall { reason: Reason::BaselineMissing, text, evidence: Vec::new() })
@@ -219,16 +218,13 @@ impl Demand<'_> {
 /// What of the release that runs an artifact is compared with.
 ///
 /// That of its name, or the only one where there is one alone; the versions that names carry make no difference. Where
-/// none has that name, or several do, there is nothing to compare with: another artifact's evidence says nothing about
-/// this one.
+/// none has that name, or several do, all of them: an artifact gets no easier way in by a new name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Counterpart<'a> {
-    /// All that is known about the release: the facts tell no artifacts of it apart.
+    /// All that is known about the release.
     Release,
     /// One artifact.
     Artifact(&'a Artifact),
-    /// No artifact.
-    Nothing,
 }
 
 impl<'a> Counterpart<'a> {
@@ -244,7 +240,7 @@ impl<'a> Counterpart<'a> {
                 let mut namesakes = several.iter().filter(is_namesake);
                 match (namesakes.next(), namesakes.next()) {
                     (Some(one), None) => Self::Artifact(one),
-                    _ => Self::Nothing,
+                    _ => Self::Release,
                 }
             }
         }
@@ -254,7 +250,6 @@ impl<'a> Counterpart<'a> {
         match self {
             Self::Release => true,
             Self::Artifact(one) => fact.artifacts.contains(&one.digest),
-            Self::Nothing => false,
         }
     }
 }
@@ -262,19 +257,6 @@ impl<'a> Counterpart<'a> {
 /// A name without the version of its release: `web.tgz` of 1.4.2 and `web-1.4.2.tgz` stay apart.
 fn unversioned(name: &str, release: &ReleaseName) -> String {
     name.replace(&release.version.to_string(), "*")
-}
-
-/// What mends that there is nothing to compare with; `attest` hands in what is missing about the release that runs.
-pub(super) fn fix_baseline(ctx: Context<'_>, attest: String) -> String {
-    let artifacts = &ctx.facts.release.artifacts;
-    let unmatched = artifacts.iter().any(|artifact| Counterpart::of(artifact, ctx.facts) == Counterpart::Nothing);
-    match &ctx.facts.running {
-        Some(running) if unmatched => {
-            let next = ctx.push_next("");
-            format!("give each artifact a name that one artifact of {} has, then: {next}", running.release)
-        }
-        _ => attest,
-    }
 }
 
 /// What was found about the signatures of evidence that nobody trusted signed: how their verification ended, and for
@@ -424,12 +406,11 @@ mod tests {
         let about = "app.tar.gz: no configuration about app.tar.gz of shop/web@1.4.1, which runs now, to compare with";
         assert_eq!(result.found, about);
         assert!(result.fix.starts_with("lockgate attest shop/web@1.4.1 "), "{}", result.fix);
+        // A name that nothing there has, or several have, is compared with all: it is no easier way in.
         for theirs in [["web", "worker"], ["app.tar.gz", "app.tar.gz"]] {
-            let result = row(&theirs.map(|name| (name, same)), missing);
-            let none = "app.tar.gz: no single artifact of that name in shop/web@1.4.1, which runs now, to compare with";
-            assert_eq!(result.found, none);
-            let fix = "give each artifact a name that one artifact of shop/web@1.4.1 has, then: lockgate push ";
-            assert!(result.fix.starts_with(fix), "{}", result.fix);
+            row(&theirs.map(|name| (name, same)), Reason::Satisfied);
+            row(&theirs.map(|name| (name, other)), changed);
+            row(&theirs.map(|name| (name, None)), missing);
         }
     }
 

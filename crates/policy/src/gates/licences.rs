@@ -28,6 +28,9 @@ pub struct LicencesGate {
     /// Which licences are not accepted.
     #[serde(default)]
     pub deny: Vec<Licence>,
+    /// Licences beyond the lists of SPDX that are known, each as a `LicenseRef-`; accepted as the other lists say.
+    #[serde(default)]
+    pub known: Vec<Licence>,
     /// Whether components are let through whose licence nobody says, or that is no SPDX expression, or not known.
     #[serde(default)]
     pub allow_unknown: bool,
@@ -41,6 +44,11 @@ impl LicencesGate {
         let mut problems = signer_problems(&self.signed_by, EvidenceKind::Sbom, policy);
         if self.allow.is_empty() && self.deny.is_empty() {
             problems.push(Problem::new("demands nothing: name licences in `allow` or `deny`, such as [\"MIT\"]"));
+        }
+        for licence in self.known.iter().filter(|licence| !licence.is_reference()) {
+            let message = format!("`{licence}` in `known` is no `LicenseRef-`: licences of SPDX are known already");
+            let hint = Some(format!("write `LicenseRef-{licence}`, which stands for the bare name too"));
+            problems.push(Problem { message, hint });
         }
         for licence in self.allow.iter().chain(&self.deny).filter(|licence| !licence.is_reference()) {
             let Some((name, list)) = licence.unlisted() else { continue };
@@ -71,11 +79,17 @@ impl LicencesGate {
                     ctx.push_next(""),
                     ctx.groups_that_may(Permission::Waive)
                 ),
-                Reason::LicenceUnknown => self.demand().anew(
-                    ctx,
-                    "make it anew with the licence of every component as an SPDX expression",
-                    "--sbom sbom.cdx.json",
-                ),
+                Reason::LicenceUnknown => {
+                    self.demand().anew(
+                        ctx,
+                        "make it anew with the licence of every component as an SPDX expression",
+                        "--sbom sbom.cdx.json",
+                    ) + &format!(
+                        "\nor name what SPDX does not list in `known` at {}, or ask {} for a waiver of the licence expression",
+                        ctx.gate.rule,
+                        ctx.groups_that_may(Permission::Waive)
+                    )
+                }
                 Reason::SbomTooSmall => {
                     self.demand().anew(ctx, "make it anew from what is really shipped", "--sbom sbom.cdx.json")
                 }
@@ -102,14 +116,16 @@ impl LicencesGate {
     /// Whether one licence is accepted.
     fn accepts(&self, licence: &Licence) -> bool {
         let named = |entry: &Licence| entry.exception().is_some() && entry.names(licence);
-        let is_denied = self.deny.iter().any(|entry| entry.denies(licence));
-        let is_allowed = self.allow.is_empty() || self.allow.iter().any(|entry| entry.stands_for(licence));
+        let is_denied = self.deny.iter().any(|entry| entry.denies(licence) || entry.is_written_as(licence));
+        let allows = |entry: &Licence| entry.stands_for(licence) || entry.is_written_as(licence);
+        let is_allowed = self.allow.is_empty() || self.allow.iter().any(allows);
         self.allow.iter().any(named) || (!is_denied && is_allowed)
     }
 
-    /// Whether one licence is known: SPDX lists it, or it is a reference that a list of this gate names exactly.
+    /// Whether one licence is known: SPDX lists it, or a list of this gate names it as a `LicenseRef-`.
     fn knows(&self, licence: &Licence) -> bool {
-        licence.unlisted().is_none() || self.allow.iter().chain(&self.deny).any(|entry| entry.is_written_as(licence))
+        let mut named = self.allow.iter().chain(&self.deny).chain(&self.known);
+        licence.unlisted().is_none() || named.any(|entry| entry.is_written_as(licence))
     }
 
     fn check(&self, ctx: Context<'_>, artifact: &Artifact, waived: &BTreeSet<&str>) -> Result<Covered, Shortfall> {
@@ -209,6 +225,20 @@ mod tests {
         let gate = format!("kind = \"licences\"\n{fields}\n");
         let facts = vec![evidence(1, on_behalf("robot"), Claim::Sbom(claim))];
         check(&gate, |_, known| known.evidence = facts, outcome, reason)
+    }
+
+    #[test]
+    fn what_spdx_does_not_list_can_be_named() {
+        let deny = "deny = [\"GPL-3.0-only\"]";
+        let known = "deny = [\"GPL-3.0-only\"]\nknown = [\"LicenseRef-Expat\", \"LicenseRef-public-domain\"]";
+        let result = row(deny, licences(&["Expat"]), Fail, Reason::LicenceUnknown);
+        assert!(result.fix.contains("`known` at ") && result.fix.contains("for a waiver"), "{}", result.fix);
+        row(known, licences(&["Expat", "LicenseRef-Public-Domain AND MIT"]), Pass, Reason::Satisfied);
+        row(known, licences(&["UNLICENSED"]), Fail, Reason::LicenceUnknown);
+        row("allow = [\"LicenseRef-Expat\"]", licences(&["expat"]), Pass, Reason::Satisfied);
+        row("deny = [\"LicenseRef-Expat\"]", licences(&["expat"]), Fail, Reason::LicenceDenied);
+        // A reference never stands for what SPDX lists.
+        row("allow = [\"LicenseRef-MIT\"]", licences(&["MIT"]), Fail, Reason::LicenceDenied);
     }
 
     #[test]
@@ -375,6 +405,7 @@ mod tests {
         refused("deny = [\"AGPL-3.0-or-latter\"]", "; did you mean `AGPL-3.0-or-later`?");
         refused("allow = [\"MIT\"]\ndeny = [\"GPL-2.0-ony\"]", "; did you mean `GPL-2.0-only`?");
         refused("allow = [\"noassertion\"]", "no licence `noassertion`");
+        refused("known = [\"Expat\"]\nallow = [\"MIT\"]", "`Expat` in `known` is no `LicenseRef-`");
         let exception =
             "no exception `Classpath-exception` in the lists of SPDX; did you mean `Classpath-exception-2.0`?";
         refused("allow = [\"GPL-2.0-only WITH Classpath-exception\"]", exception);

@@ -7,7 +7,7 @@ use lockgate_model::facts::{Artifact, Better, Claim, EvidenceFact, Metric, Perfo
 use lockgate_model::{SignerName, Span};
 use serde::Deserialize;
 
-use super::coverage::{Covered, Demand, Shortfall, every_artifact, fix_baseline, together, together_by};
+use super::coverage::{Covered, Demand, Shortfall, every_artifact, together, together_by};
 use super::{Assessment, Context, Problem, is_fresh, is_from_future, signer_problems};
 use crate::explain::Reason;
 use crate::permission::Permission;
@@ -95,7 +95,7 @@ impl PerformanceGate {
             Reason::PerformanceOver | Reason::PerformanceWorse => {
                 format!("make it faster or smaller, then: {}", ctx.push_next(""))
             }
-            Reason::BaselineMissing => fix_baseline(ctx, ctx.attest_running_report("performance.json")),
+            Reason::BaselineMissing => ctx.attest_running_report("performance.json"),
             Reason::PerformanceStale => self.demand().anew(ctx, "measure it again", "--report performance.json"),
             _ => self.demand().fix(ctx, reason, "--report performance.json"),
         })

@@ -1,7 +1,7 @@
 //! The `source` gate: the commit that was built lies on a protected branch of an accepted repository, and others than
 //! its authors have reviewed it (SLSA source track).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use lockgate_model::SignerName;
 use lockgate_model::facts::{Artifact, Claim, EvidenceFact, Origin, SourceRecord};
@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::coverage::{Covered, Demand, Shortfall, every_artifact};
 use super::{Assessment, Context, Problem, Standing, signer_problems};
-use crate::duties::names_of;
+use crate::duties::{Names, names_of};
 use crate::explain::Reason;
 use crate::pattern::Pattern;
 use crate::permission::Permission;
@@ -168,15 +168,19 @@ impl SourceGate {
             let text = format!("source from {source_ref} of {repository}, which is not said to be protected");
             return shortfall(Reason::RefUnprotected, text, evidence);
         }
-        let who = |name: &String| names_of(ctx.policy, name);
-        let mut by_name: BTreeSet<String> = record.authors.iter().flat_map(who).collect();
+        let mut by_name = Names::default();
+        for name in &record.authors {
+            by_name.add(names_of(ctx.policy, name));
+        }
         if by_name.is_empty() {
             // Provenance names who began the build: a reviewer, mostly, who merged it. Better than nobody.
-            by_name.extend(authors.into_iter().flat_map(who));
+            for name in authors {
+                by_name.add(names_of(ctx.policy, name));
+            }
         }
         let authors = by_name;
         let has_author = !authors.is_empty();
-        let reviewers = independent(ctx, record, authors);
+        let reviewers = independent(ctx, record, &authors);
         if u64::try_from(reviewers.len()).unwrap_or(u64::MAX) < self.reviewers {
             let by = match (reviewers.is_empty(), has_author) {
                 (false, _) => few(reviewers.iter().map(|name| shown(name)), ", "),
@@ -253,20 +257,56 @@ fn built_from<'a>(ctx: Context<'a>, artifact: &Artifact) -> Built<'a> {
     built
 }
 
-/// The reviewers who are none of the authors, each person once, by every name of [`names_of`]. None where no author is
-/// known: nobody can tell then that they are others.
-fn independent<'a>(ctx: Context<'_>, record: &'a SourceRecord, authors: BTreeSet<String>) -> Vec<&'a str> {
+/// The reviewers who are none of the authors, in whatever order the record has them: those who may be each other count
+/// once, as the first of them. None where no author is known: nobody can tell then that they are others.
+fn independent<'a>(ctx: Context<'_>, record: &'a SourceRecord, authors: &Names) -> Vec<&'a str> {
     if authors.is_empty() {
         return Vec::new();
     }
-    let mut seen = authors;
-    let is_new = |name: &&str| {
-        let names = names_of(ctx.policy, name);
-        let is_new = !names.is_empty() && names.is_disjoint(&seen);
-        seen.extend(names);
-        is_new
-    };
-    record.reviewers.iter().map(String::as_str).filter(is_new).collect()
+    let named = record.reviewers.iter().map(|name| (name.as_str(), names_of(ctx.policy, name)));
+    let named: Vec<(&str, Names)> = named.filter(|(_, names)| !names.is_empty()).collect();
+    // Whoever may be an author is none of the others under any other name that is surely theirs.
+    let exact: Vec<BTreeSet<&str>> =
+        named.iter().map(|(_, names)| names.exact.iter().map(String::as_str).collect()).collect();
+    let people = first_of_group(&exact);
+    let with_person = || named.iter().zip(&people);
+    let may_be_author = |((_, names), person): (&(&str, Names), &usize)| names.may_be(authors).then_some(*person);
+    let barred: BTreeSet<usize> = with_person().filter_map(may_be_author).collect();
+    let others: Vec<&(&str, Names)> =
+        with_person().filter(|(_, person)| !barred.contains(*person)).map(|(named, _)| named).collect();
+    // Two may be each other where one has a name that is surely the other's.
+    let sure: BTreeSet<&str> = others.iter().flat_map(|(_, names)| names.exact.iter().map(String::as_str)).collect();
+    let shared: Vec<BTreeSet<&str>> = others
+        .iter()
+        .map(|(_, names)| names.wide.iter().map(String::as_str).filter(|name| sure.contains(name)).collect())
+        .collect();
+    let firsts = first_of_group(&shared).into_iter().enumerate();
+    firsts.zip(&others).filter(|((at, first), _)| at == first).map(|(_, (name, _))| *name).collect()
+}
+
+/// Of each set, which is the first in its group; sets that share a name are in one group, directly or through others.
+fn first_of_group(sets: &[BTreeSet<&str>]) -> Vec<usize> {
+    let mut holders: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    for (at, names) in sets.iter().enumerate() {
+        for name in names {
+            holders.entry(*name).or_default().push(at);
+        }
+    }
+    let mut firsts: BTreeMap<usize, usize> = BTreeMap::new();
+    for first in 0..sets.len() {
+        let mut open = vec![first];
+        while let Some(at) = open.pop() {
+            if firsts.contains_key(&at) {
+                continue;
+            }
+            firsts.insert(at, first);
+            // Each name is followed once.
+            for name in sets.get(at).into_iter().flatten() {
+                open.extend(holders.remove(name).into_iter().flatten());
+            }
+        }
+    }
+    firsts.into_values().collect()
 }
 
 #[cfg(test)]
@@ -372,6 +412,36 @@ refs = ["refs/heads/main"]
         row(2, &[], &["kim"], &["sam@example.com", "Sam <sam@example.com>"], missing);
         row(2, &[], &["kim"], &["github:12345", "dan"], missing);
         row(2, &[], &["kim"], &["sam@example.com", "ines@example.com"], met);
+        // A forge's private address has the login and the number of the account.
+        const PRIVATE: &str = "Dana <1234567+dana@users.noreply.github.com>";
+        row(1, &[], &[PRIVATE], &["dana"], missing);
+        row(1, &[], &["dana"], &[PRIVATE], missing);
+        row(1, &[], &[PRIVATE], &["github:1234567"], missing);
+        row(1, &[], &[PRIVATE], &["dana@users.noreply.github.com"], missing);
+        row(1, &[], &["12345+sam@users.noreply.github.com"], &["dan"], missing);
+        row(1, &[], &["Dana <1234567-dana@users.noreply.gitlab.com>"], &["dana"], missing);
+        row(1, &[], &["Dana <1234567-dana@users.noreply.gitlab.com>"], &["gitlab:1234567"], missing);
+        row(1, &[], &[PRIVATE], &["sam"], met);
+        row(1, &[], &[PRIVATE], &["1234568+sam@users.noreply.github.com"], met);
+        row(1, &[], &[PRIVATE], &["dana@other.example"], met);
+        // Addresses of different domains are different people's, whatever stands before the `@`.
+        row(1, &[], &["me@alice.example"], &["me@bob.example"], met);
+        row(1, &[], &["me@alice.example"], &["me"], missing);
+        row(2, &[], &["kim"], &["me@alice.example", "me@bob.example"], met);
+        // Whoever may be two others counts once with them, in any order; whoever may be an author counts for nobody.
+        for reviewers in [
+            ["me", "me@alice.example", "me@bob.example"],
+            ["me@alice.example", "me", "me@bob.example"],
+            ["me@bob.example", "me@alice.example", "me"],
+        ] {
+            row(1, &[], &["kim"], &reviewers, met);
+            row(2, &[], &["kim"], &reviewers, missing);
+            row(1, &[], &["me@alice.example"], &reviewers, met);
+            row(2, &[], &["me@alice.example"], &reviewers, missing);
+        }
+        // Nor does the same person under another name.
+        row(1, &[], &["dana"], &[PRIVATE, "github:1234567"], missing);
+        row(1, &[], &["dana"], &["github:1234567", PRIVATE], missing);
         // Where the record names none, who began the build counts as one, and not beside its authors: reviewers merge.
         row(1, &["dana"], &[], &["dana@example.com"], missing);
         row(1, &["dana"], &["kim"], &["dana"], met);

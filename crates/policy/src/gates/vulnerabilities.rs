@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Display};
 
 use lockgate_model::facts::{
-    Artifact, Claim, EvidenceFact, FeedKind, Finding, Origin, Severity, VexStatement, Vulnerabilities, findings_of,
-    vex_for,
+    Artifact, Claim, EvidenceFact, FeedKind, Finding, Origin, Severity, VexStatement, VexStatus, Vulnerabilities,
+    findings_of,
 };
 use lockgate_model::{Digest, SignerName, Span, UnixMillis};
 use serde::Deserialize;
@@ -191,13 +191,15 @@ impl VulnerabilitiesGate {
         let statements = self.statements(ctx, artifact);
         let mut evidence: Vec<Digest> = scans.iter().map(|(fact, _)| fact.evidence).collect();
         let all = findings(ctx, scans);
-        let (lowered, blocked): (Vec<&Finding>, Vec<&Finding>) = all
+        let (lowered, blocked): (Vec<Judged<'_>>, Vec<Judged<'_>>) = all
             .iter()
             .filter(|finding| self.blocks(finding, now))
-            .partition(|finding| finding.parts().all(|part| statements.lower(finding, part, artifact)));
-        let (excepted, open): (Vec<&Finding>, Vec<&Finding>) = blocked.iter().copied().partition(|finding| {
-            self.is_waived(ctx, finding, waived, |part| statements.lower(finding, part, artifact))
-        });
+            .map(|finding| (finding, statements.lowered(finding, artifact)))
+            .partition(|(finding, lowered)| finding.parts().all(|part| lowered.contains(part)));
+        let (excepted, open): (Vec<&Judged<'_>>, Vec<&Judged<'_>>) = blocked
+            .iter()
+            .partition(|(finding, lowered)| self.is_waived(ctx, finding, waived, |part| lowered.contains(part)));
+        let open: Vec<&Finding> = open.into_iter().map(|(finding, _)| *finding).collect();
         // Also of a scan that counts for nothing below: whoever mends one artifact mends all.
         still_open.extend(open.iter().copied().cloned());
         let moment = |(fact, scan): &Scan<'_>| scan.scanned_at.unwrap_or(fact.recorded_at);
@@ -205,10 +207,8 @@ impl VulnerabilitiesGate {
             let text = format!("a scan that says it is of {}, after it was recorded", moment(scan));
             return Err(Shortfall { reason: Reason::EvidenceFromFuture, text, evidence });
         }
-        let is_lowered_in_part =
-            |finding: &&Finding| finding.parts().any(|part| statements.lower(finding, part, artifact));
-        if !lowered.is_empty() || excepted.iter().any(is_lowered_in_part) {
-            evidence.extend(statements.evidence());
+        if !lowered.is_empty() || excepted.iter().any(|(_, lowered)| !lowered.is_empty()) {
+            evidence.extend(&statements.evidence);
         }
         if !open.is_empty() {
             let listed = few(open.iter().map(|finding| self.described(finding)), "; ");
@@ -234,7 +234,7 @@ impl VulnerabilitiesGate {
             false => format!(", {} that VEX says does not matter", counted(number(lowered.len()), "finding")),
         };
         if !excepted.is_empty() {
-            let listed = few(blocked.iter().map(|finding| self.described(finding)), "; ");
+            let listed = few(blocked.iter().map(|(finding, _)| self.described(finding)), "; ");
             let text = format!("{scanners}: {} waived: {listed}{vex}", counted(number(excepted.len()), "finding"));
             return Ok(Covered { text, evidence, waived: true });
         }
@@ -257,18 +257,48 @@ impl VulnerabilitiesGate {
         Ok(newest)
     }
 
-    /// What those say whose VEX is honoured; what comes from the future is not believed.
+    /// What those say whose VEX is honoured. What lowers and comes from the future is not believed; what does not lower
+    /// and does is the newest that was said when it was recorded, so that no fast clock loses a warning.
     fn statements<'a>(&self, ctx: Context<'a>, artifact: &Artifact) -> Statements<'a> {
-        let mut found = Statements { facts: Vec::new() };
+        let mut found = Statements::default();
         if self.vex_signed_by.is_empty() {
             return found;
         }
+        // By when it was recorded, the latest time that is believed.
+        let mut latest: BTreeMap<UnixMillis, UnixMillis> = BTreeMap::new();
+        let mut warnings = Vec::new();
         for fact in ctx.about(artifact.digest) {
             let Some(statements) = vex_of(fact) else { continue };
-            if ctx.standing(fact, EvidenceKind::Vex, &self.vex_signed_by) == Standing::Counts {
-                let now = ctx.facts.time;
-                let believed = statements.iter().filter(|one| !is_from_future(one.stated_at, fact, now)).collect();
-                found.facts.push((fact, believed));
+            if ctx.standing(fact, EvidenceKind::Vex, &self.vex_signed_by) != Standing::Counts {
+                continue;
+            }
+            found.evidence.push(fact.evidence);
+            let newest = latest.entry(fact.recorded_at).or_insert(fact.recorded_at);
+            let mut warns = false;
+            for one in statements {
+                match (is_from_future(one.stated_at, fact, ctx.facts.time), one.status.lowers()) {
+                    (true, true) => {}
+                    (true, false) => warns = true,
+                    (false, _) => {
+                        *newest = one.stated_at.map_or(*newest, |at| at.max(*newest));
+                        found.add(one, one.stated_at);
+                    }
+                }
+            }
+            if warns {
+                warnings.push((fact, statements));
+            }
+        }
+        let mut newest = UnixMillis(0);
+        for at in latest.values_mut() {
+            newest = newest.max(*at);
+            *at = newest;
+        }
+        for (fact, statements) in warnings {
+            let then = latest.get(&fact.recorded_at).copied().unwrap_or(fact.recorded_at);
+            let is_late = |one: &&VexStatement| is_from_future(one.stated_at, fact, ctx.facts.time);
+            for one in statements.iter().filter(is_late).filter(|one| !one.status.lowers()) {
+                found.add(one, Some(then));
             }
         }
         found
@@ -279,8 +309,13 @@ impl VulnerabilitiesGate {
         if self.vex_signed_by.is_empty() {
             return String::new();
         }
-        let names: BTreeSet<String> =
-            open.iter().copied().flat_map(Finding::names).map(str::to_ascii_uppercase).collect();
+        let mut by_name: BTreeMap<String, Vec<&Finding>> = BTreeMap::new();
+        for finding in open {
+            for name in finding.names() {
+                by_name.entry(name.to_ascii_uppercase()).or_default().push(*finding);
+            }
+        }
+        let under = |name: &str| by_name.get(&name.to_ascii_uppercase());
         let mut told: BTreeSet<&str> = BTreeSet::new();
         let (mut is_unsigned, mut is_elsewhere, mut untrusted) = (false, false, Vec::new());
         for fact in ctx.about(artifact.digest) {
@@ -289,10 +324,10 @@ impl VulnerabilitiesGate {
             let lowering = statements.iter().filter(|one| one.status.lowers());
             let named: Vec<&str> = lowering
                 .filter_map(|one| {
-                    let mut all = std::iter::once(&one.vulnerability).chain(&one.aliases);
-                    let name = all.find(|name| names.contains(&name.to_ascii_uppercase()))?;
-                    let is_about = || open.iter().any(|finding| one.is_about(finding, &artifact.digest));
-                    (standing != Standing::Counts || !is_about()).then_some(name.as_str())
+                    let name = one.names().find(|name| under(name).is_some())?;
+                    let mut all = one.names().filter_map(under).flatten();
+                    let mut is_about = || all.any(|finding| one.is_about_product(finding, &artifact.digest));
+                    (standing != Standing::Counts || !is_about()).then_some(name)
                 })
                 .collect();
             match standing {
@@ -422,21 +457,66 @@ impl VulnerabilitiesGate {
     }
 }
 
-/// VEX statements that are honoured, with the evidence that they stand in.
+/// A finding, and which of its parts VEX lowers.
+type Judged<'f> = (&'f Finding, BTreeSet<&'f str>);
+
+/// What a statement says and when: the latest one counts, and of several that are as late the worst.
+type Word = (Option<UnixMillis>, VexStatus);
+
+/// VEX statements that are honoured, by the names of their vulnerabilities.
+#[derive(Default)]
 struct Statements<'a> {
-    facts: Vec<(&'a EvidenceFact, Vec<&'a VexStatement>)>,
+    /// The evidence that they stand in.
+    evidence: Vec<Digest>,
+    /// Each with when it was said, and whether it names a CVE.
+    all: Vec<(&'a VexStatement, Option<UnixMillis>, bool)>,
+    /// The places of those with a name, in upper case.
+    by_name: BTreeMap<String, Vec<usize>>,
 }
 
-impl Statements<'_> {
-    /// Whether the last word on one part of a finding lowers it.
-    fn lower(&self, finding: &Finding, part: &str, artifact: &Artifact) -> bool {
-        let all = self.facts.iter().flat_map(|(_, statements)| statements.iter().copied());
-        let told = all.filter(|statement| finding.is_told(part, statement));
-        vex_for(told, finding, &artifact.digest).is_some_and(|statement| statement.status.lowers())
+impl<'a> Statements<'a> {
+    fn add(&mut self, statement: &'a VexStatement, stated_at: Option<UnixMillis>) {
+        let place = self.all.len();
+        for name in statement.names() {
+            let places = self.by_name.entry(name.to_ascii_uppercase()).or_default();
+            if places.last() != Some(&place) {
+                places.push(place);
+            }
+        }
+        self.all.push((statement, stated_at, statement.names_cves()));
     }
 
-    fn evidence(&self) -> impl Iterator<Item = Digest> + '_ {
-        self.facts.iter().map(|(fact, _)| fact.evidence)
+    /// The parts of a finding that the last word on them lowers.
+    fn lowered<'f>(&self, finding: &'f Finding, artifact: &Artifact) -> BTreeSet<&'f str> {
+        if self.all.is_empty() {
+            return BTreeSet::new();
+        }
+        // The names that each statement shares with the finding.
+        let mut shared: BTreeMap<usize, Vec<&'f str>> = BTreeMap::new();
+        for name in finding.names() {
+            for place in self.by_name.get(&name.to_ascii_uppercase()).into_iter().flatten() {
+                shared.entry(*place).or_default().push(name);
+            }
+        }
+        let mut of_all: Option<Word> = None;
+        let mut of_one: BTreeMap<&'f str, Word> = BTreeMap::new();
+        for (place, names) in shared {
+            let Some((statement, stated_at, names_cves)) = self.all.get(place) else { continue };
+            if !statement.is_about_product(finding, &artifact.digest) {
+                continue;
+            }
+            let word = (*stated_at, statement.status);
+            if finding.is_told_whole(&names, statement.status, *names_cves) {
+                of_all = of_all.max(Some(word));
+                continue;
+            }
+            for name in names {
+                let last = of_one.entry(name).or_insert(word);
+                *last = word.max(*last);
+            }
+        }
+        let last = |part: &str| of_all.max(of_one.get(part).copied());
+        finding.parts().filter(|part| last(part).is_some_and(|(_, status)| status.lowers())).collect()
     }
 }
 

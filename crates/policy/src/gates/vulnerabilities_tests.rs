@@ -291,13 +291,28 @@ fn vex_from_the_future_is_not_believed() {
         let gate = format!("{GATE}vex_signed_by = [\"scanner\"]\n");
         check(&gate, |_, known: &mut Facts| known.evidence = facts, outcome, reason);
     };
-    use VexStatus::{Affected, NotAffected};
+    use VexStatus::{Affected, NotAffected, UnderInvestigation};
     let of = |after: u64, status| stated(TIME.0 + after, "CVE-1", status);
     let (tolerance, found) = (300_000, Reason::VulnerabilitiesFound);
     row(vec![of(0, Affected), of(3650 * DAY, NotAffected)], Fail, found);
-    row(vec![of(0, NotAffected), of(3650 * DAY, Affected)], Pass, Reason::Satisfied);
+    // A warning is not lost, and counts as the newest when it was recorded.
+    row(vec![of(0, NotAffected), of(3650 * DAY, Affected)], Fail, found);
+    row(vec![of(0, NotAffected), of(3650 * DAY, UnderInvestigation)], Fail, found);
+    row(vec![of(tolerance + 1, Affected), of(tolerance, NotAffected)], Fail, found);
     row(vec![of(tolerance, NotAffected)], Pass, Reason::Satisfied);
     row(vec![of(tolerance + 1, NotAffected)], Fail, found);
+    // What is said after it was recorded is newer.
+    let later = |at: u64, outcome, reason| {
+        let one = finding("CVE-1", Severity::Critical);
+        let mut facts = scan_and_vex(one.clone(), signed(&["scanner"]), vec![of(3650 * DAY, Affected)]);
+        facts[1].recorded_at = UnixMillis(TIME.0 - DAY);
+        let vex = scan_and_vex(one, signed(&["scanner"]), vec![stated(at, "CVE-1", NotAffected)]).remove(1);
+        facts.push(EvidenceFact { evidence: Digest::of(b"later"), index: lockgate_model::EntryIndex(3), ..vex });
+        let gate = format!("{GATE}vex_signed_by = [\"scanner\"]\n");
+        check(&gate, |_, known: &mut Facts| known.evidence = facts, outcome, reason);
+    };
+    later(TIME.0, Pass, Reason::Satisfied);
+    later(TIME.0 - DAY, Fail, found);
 }
 
 /// A finding of some names, the first its own, under waivers of these names and these words of VEX, by time.

@@ -52,7 +52,7 @@ pub fn record(world: &World, options: &cli::Drill, report: &DrillReport) -> (Rec
         return (not_recorded(digest, why.to_owned()), None);
     }
     match send(world, bytes) {
-        Ok(index) => (Recording { digest, recorded: Some(index), not_recorded: None }, None),
+        Ok((index, kept)) => (Recording { digest, recorded: Some(index), not_recorded: None }, kept.err()),
         Err(failure) => {
             let recording = not_recorded(digest, format!("{} ({})", failure.message, failure.code));
             (recording, options.record.then_some(failure))
@@ -68,12 +68,12 @@ fn knows_server(world: &World) -> bool {
     world.global.server.is_some() || world.context().is_ok_and(|context| context.server.is_some())
 }
 
-fn send(world: &World, bytes: Vec<u8>) -> Result<u64, Failure> {
+/// The entry, and what became of its receipt.
+fn send(world: &World, bytes: Vec<u8>) -> Result<(u64, Result<(), Failure>), Failure> {
     let report = String::from_utf8(bytes)
         .map_err(|error| Failure::new(lockgate_api::Exit::Bug, "DRILL_INVALID", error.to_string()))?;
     let client = world.signed_in_as(&recorder(world)?)?;
     let key = world.random_hex()?;
     let reply: Acknowledged<Changed> = client.post("/v1/drills", &DrillRequest { report }, Some(&key))?;
-    world.keep_receipt(reply.logged.as_ref())?;
-    Ok(reply.result.index)
+    Ok((reply.result.index, world.keep_receipt(reply.logged.as_ref())))
 }
