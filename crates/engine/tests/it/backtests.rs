@@ -113,12 +113,24 @@ fn an_audit_makes_every_report_again() {
     check(Since::Entry(EntryIndex(1_000)), |report| BacktestReport { first_entry: EntryIndex(0), ..report }, differs);
     let shorter: Change = |report| BacktestReport { tree_size: TreeSize(report.tree_size.0 - 1), ..report };
     check(Since::Start, shorter, forked);
-    // From before it was counted what only warns; by another version of the time zone database, and by other rules.
+    // From before it was counted what only warns, and by another version of the time zone database.
     check(Since::Start, |report| BacktestReport { would_block: None, ..report }, fine);
     check(Since::Start, |report| BacktestReport { engine: format!("{}+tzdb-1999z", Decision::ENGINE), ..report }, fine);
     check(Since::Start, |report| BacktestReport { engine: Decision::ENGINE.to_owned(), ..report }, differs);
-    let other: Change = |report| BacktestReport { engine: "lockgate-decide/0".to_owned(), ..report };
-    check(Since::Start, other, (&[], &["BACKTEST_ENGINE"], 0));
+}
+
+/// Nobody could say of such a report whether it is right.
+#[test]
+fn a_report_that_nobody_can_make_again_is_not_taken() {
+    let world = granted();
+    let next = changed(&[TWO], "");
+    let given = report(&world, &next, Since::Start);
+    let stale = |report: BacktestReport| {
+        let fault = activate(&world, &next, Some(&report)).unwrap_err();
+        assert_eq!(fault.code, "BACKTEST_STALE", "{}", fault.message);
+    };
+    stale(BacktestReport { engine: "lockgate-decide/0".to_owned(), ..given.clone() });
+    activate(&world, &next, Some(&given)).unwrap();
 }
 
 #[test]
