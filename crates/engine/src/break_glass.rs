@@ -149,7 +149,7 @@ pub struct BreakGlassView {
 /// What the store says.
 pub fn list(engine: &Engine, principal: &PersonId) -> Result<Vec<BreakGlassView>, Fault> {
     let governance = engine.governance()?;
-    let now = engine.inner().now().max(engine.published().time);
+    let now = engine.time();
     let mut views = Vec::new();
     for opened in governance.break_glasses().iter().rev() {
         let target = Object::Target(&opened.event.release.service, &opened.event.environment);

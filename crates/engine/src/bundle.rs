@@ -162,7 +162,7 @@ impl<'a> Gathering<'a> {
     fn neighbours(&self, last: &DecisionRecorded, policy: &PolicySet) -> Result<Vec<EntryIndex>, Fault> {
         let span = policy.neighbours_since(&last.environment, &self.name.service);
         let Some(span) = span.filter(|_| last.outcome != Outcome::Allow) else { return Ok(Vec::new()) };
-        let now = self.engine.inner().now().max(self.engine.published().time);
+        let now = self.engine.time();
         let since = UnixMillis(now.0.saturating_sub(span.millis()));
         let beside = reader::grants_since(self.engine.store(), &last.environment, since)?;
         let indices = beside.into_values().map(|(position, _)| position.index);
@@ -296,7 +296,7 @@ pub fn find_grant(
                 Some(running) if running.release == event.release => {
                     let release = reader::release(store, &governance, &event.release)?;
                     if let Some(asked) = release.as_ref().and_then(|known| known.promotions.get(&running.promotion)) {
-                        let now = engine.inner().now().max(engine.published().time);
+                        let now = engine.time();
                         governance.check_not_frozen(service, environment, asked, now)?;
                     }
                     return Ok(running.promotion);

@@ -129,7 +129,7 @@ fn may_see(governance: &Governance, reader: &PersonId, view: &ChangeView) -> boo
 
 pub(crate) fn view(engine: &Engine, change: &Change, with_policy: bool) -> Result<ChangeView, Fault> {
     let governance = engine.governance()?;
-    let now = engine.inner().now().max(engine.published().time);
+    let now = engine.time();
     let bodies = StoreBodies(engine.store());
     let draft = required(&bodies, &change.draft)?.into_owned();
     let event = read_draft(&draft)?;

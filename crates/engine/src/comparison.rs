@@ -82,7 +82,7 @@ pub fn check(engine: &Engine, caller: &PersonId, document: &[u8]) -> Result<(), 
         return Ok(());
     }
     let governance = engine.governance()?;
-    let now = engine.inner().now().max(engine.published().time);
+    let now = engine.time();
     if !may_sign_or_read(&governance, caller, &predicate, now) {
         return Err(promotion_unknown(predicate.promotion));
     }

@@ -68,7 +68,7 @@ pub fn offer(engine: &Engine, promotion: PromotionId, review: Review) -> Result<
     let governance = state.governance()?;
     // Read after the slice, so that the request stands in the tree that is named.
     let head = engine.published().head;
-    let now = engine.inner().now().max(engine.published().time);
+    let now = engine.time();
     let expires_at = now.plus(governance.policy.settings().approval_ttl);
     let anchor = Anchor { size: head.size, root: head.root };
     let document = document_for(&state, promotion, Consent { approver, verdict, comment, expires_at, anchor })?;

@@ -121,7 +121,7 @@ fn suppose(
     environment: &EnvName,
 ) -> Result<Decision, Fault> {
     let (store, governance) = (engine.store(), engine.governance()?);
-    let now = engine.inner().clock.now().max(engine.published().time);
+    let now = engine.time();
     // No promotion has this number: they count from 1.
     let promotion = PromotionId(0);
     let asked = PromotionRequested {

@@ -175,7 +175,7 @@ pub fn page(
     most: usize,
 ) -> Result<Page, Fault> {
     let governance = engine.governance()?;
-    let now = engine.inner().now().max(engine.published().time);
+    let now = engine.time();
     let environments: Vec<EnvName> =
         governance.policy.environments().iter().map(|environment| environment.name.clone()).collect();
     if let Some(wanted) = &filter.environment {

@@ -266,6 +266,11 @@ impl Engine {
         self.inner.published()
     }
 
+    /// The time of what is shown or judged now: the clock's, and never before the newest entry.
+    pub fn time(&self) -> UnixMillis {
+        self.inner.now().max(self.published().time)
+    }
+
     /// The governance state.
     ///
     /// # Errors

@@ -20,6 +20,6 @@ pub fn facts(engine: &Engine, promotion: PromotionId) -> Result<Vec<u8>, Fault> 
     if let (false, Some(last)) = (asked.status().is_open(), asked.decisions.last()) {
         return Ok(required(&bodies, &last.event.facts)?.into_owned());
     }
-    let now = engine.inner().clock.now().max(engine.published().time);
+    let now = engine.time();
     Ok(deliberate(&state, promotion, now, &bodies, &engine.inner().claims)?.facts_bytes)
 }

@@ -64,7 +64,7 @@ pub fn promotions(
     most: usize,
 ) -> Result<(Vec<Waiting>, Option<PromotionId>), Fault> {
     let governance = engine.governance()?;
-    let now = engine.inner().now().max(engine.published().time);
+    let now = engine.time();
     let candidates = candidates(engine, &governance, person, now)?;
     let mut rest = candidates.into_iter().filter(|id| after.is_none_or(|after| *id > after)).peekable();
     let (mut found, mut looked) = (Vec::new(), 0);
@@ -84,7 +84,7 @@ pub fn promotions(
 /// What the store says.
 pub fn promotion(engine: &Engine, person: &PersonId, id: PromotionId) -> Result<Option<Waiting>, Fault> {
     let governance = engine.governance()?;
-    let now = engine.inner().now().max(engine.published().time);
+    let now = engine.time();
     match candidates(engine, &governance, person, now)?.binary_search(&id) {
         Ok(_) => waiting(engine, person, id, now),
         Err(_) => Ok(None),
@@ -97,7 +97,7 @@ pub fn promotion(engine: &Engine, person: &PersonId, id: PromotionId) -> Result<
 /// What the store says.
 pub fn changes(engine: &Engine, person: &PersonId) -> Result<Vec<ChangeView>, Fault> {
     let governance = engine.governance()?;
-    let now = engine.inner().now().max(engine.published().time);
+    let now = engine.time();
     let open = governance.changes().iter().rev().filter(|change| change.status_at(now) == "open");
     open.filter(|one| governance.could_sign(person, one))
         .take(CHANGES_MAX)
@@ -111,7 +111,7 @@ pub fn changes(engine: &Engine, person: &PersonId) -> Result<Vec<ChangeView>, Fa
 /// What the store says.
 pub fn waivers(engine: &Engine, person: &PersonId) -> Result<Vec<Waiver>, Fault> {
     let governance = engine.governance()?;
-    let now = engine.inner().now().max(engine.published().time);
+    let now = engine.time();
     if governance.person(person).is_none_or(|known| known.kind != SubjectKind::Person) {
         return Ok(Vec::new());
     }
@@ -132,7 +132,7 @@ pub fn waivers(engine: &Engine, person: &PersonId) -> Result<Vec<Waiver>, Fault>
 /// `LEDGER_EMPTY`.
 pub fn break_glasses(engine: &Engine, person: &PersonId) -> Result<Vec<EntryIndex>, Fault> {
     let governance = engine.governance()?;
-    let now = engine.inner().now().max(engine.published().time);
+    let now = engine.time();
     if governance.person(person).is_none_or(|known| known.kind != SubjectKind::Person) {
         return Ok(Vec::new());
     }

@@ -182,7 +182,7 @@ pub fn page(
     most: usize,
 ) -> Result<Page, Fault> {
     let governance = engine.governance()?;
-    let now = engine.inner().now().max(engine.published().time);
+    let now = engine.time();
     let columns = columns(&governance, filter)?;
     let reader = Reader { governance: &governance, principal, now };
     let found = open(engine, &reader, filter.wanted == Some(Wanted::Mine))?;

@@ -127,7 +127,7 @@ pub fn gather(engine: &Engine, since: UnixMillis) -> Result<Gathered, Fault> {
     let environments = governance.policy.environments();
     let gates = governance.policy.gates().iter();
     let causes = gates.map(|gate| (gate.name.to_string(), Cause::of(&gate.kind))).collect();
-    let until = engine.inner().now().max(engine.published().time);
+    let until = engine.time();
     let gathered = Gathered { since, until, covered_from: since, complete: true, entries: 0, promotions: Vec::new() };
     let mut gatherer = Gatherer { engine, causes, gathered, denials: 0 };
     // Each environment has its share, so that a busy one does not hide the others.

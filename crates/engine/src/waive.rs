@@ -85,14 +85,14 @@ pub fn revoke(by: &PersonId, event: WaiverRevoked) -> Result<Submission, Fault> 
 
 /// Every waiver and request that somebody may read, newest first, each with the reason code why it does not count although
 /// it was granted and has not ended: whoever granted it is suspended, the policy set allows it no longer, or its
-/// vulnerability is exploited. A request that
-/// waits is judged as if it were granted now. A snapshot of the KEV catalogue that is damaged hides no waiver.
+/// vulnerability is exploited. A request that waits is judged as if it were granted now. A snapshot of the KEV catalogue
+/// that is damaged hides no waiver.
 ///
 /// # Errors
 /// `LEDGER_EMPTY`.
 pub fn waivers_for(engine: &Engine, principal: &PersonId) -> Result<Vec<(Waiver, Option<&'static str>)>, Fault> {
     let governance = engine.governance()?;
-    let now = engine.inner().now().max(engine.published().time);
+    let now = engine.time();
     let granted_at = |known: &Waiver| match &known.granted {
         Some(granted) => Some(granted.time),
         None => known.is_waiting(now).then_some(now),

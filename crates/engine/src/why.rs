@@ -102,7 +102,7 @@ pub fn why(engine: &Engine, promotion: PromotionId) -> Result<PromotionView, Fau
             (recorded(engine, &last.event.decision)?, last.time, Some(last.index), evidence, last.event.feeds.clone())
         }
         _ => {
-            let now = engine.inner().clock.now().max(engine.published().time);
+            let now = engine.time();
             let deliberation =
                 deliberate(&state, promotion, now, &StoreBodies(engine.store()), &engine.inner().claims)?;
             let same = asked.decisions.last().filter(|last| last.event.outcome == deliberation.decision.outcome);

@@ -38,7 +38,7 @@ pub fn predicate(
     json!({
         "verifier": { "id": settings.verifier_id, "version": { "lockgate": env!("CARGO_PKG_VERSION") } },
         "timeVerified": time.rfc3339_secs(),
-        "resourceUri": resource_uri(&settings.resource_uri, event),
+        "resourceUri": settings.resource_for(&event.release.service, &event.environment),
         "policy": { "uri": format!("https://{origin}/v1/blobs/{}", event.policy), "digest": { "sha256": event.policy.hex() } },
         "inputAttestations": evidence.iter().map(attestation).collect::<Vec<_>>(),
         "verificationResult": result,
@@ -52,10 +52,6 @@ pub fn promoted_level(environment: &str) -> String {
     let upper: String =
         environment.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect();
     format!("LOCKGATE_PROMOTED_{upper}")
-}
-
-fn resource_uri(template: &str, event: &DecisionRecorded) -> String {
-    template.replace("{service}", event.release.service.as_str()).replace("{environment}", event.environment.as_str())
 }
 
 /// The whole statement.

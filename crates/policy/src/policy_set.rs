@@ -253,11 +253,6 @@ impl PolicySet {
         path
     }
 
-    /// The groups that answer for an environment; none if it is unknown.
-    pub fn owners_of(&self, name: &EnvName) -> &[GroupName] {
-        self.environment(name).map(|environment| environment.owners.as_slice()).unwrap_or_default()
-    }
-
     /// All gates, in the order of file and line.
     pub fn gates(&self) -> &[Gate] {
         &self.gates

@@ -32,8 +32,9 @@ fn paths_lead_through_all_that_comes_before() {
     check("dev", "dev");
     check("production", "dev staging production");
     check("moon", "");
-    assert_eq!(set.owners_of(&"production".parse().unwrap()), ["owners".parse::<GroupName>().unwrap()]);
-    assert!(set.owners_of(&"moon".parse().unwrap()).is_empty());
+    let production = set.environment(&"production".parse().unwrap()).unwrap();
+    assert_eq!(production.owners, ["owners".parse::<GroupName>().unwrap()]);
+    assert!(set.environment(&"moon".parse().unwrap()).is_none());
 }
 
 #[test]

@@ -56,7 +56,7 @@ impl Standings {
     /// What the store says.
     pub fn of(&self, engine: &Engine, person: &PersonId) -> Result<Standing, Fault> {
         let mut standing = self.counted(engine, person)?;
-        let (governance, now) = (engine.governance()?, engine.inner().now().max(engine.published().time));
+        let (governance, now) = (engine.governance()?, engine.time());
         // Told at once and never from memory: what is frozen is frozen now.
         let mut alarms = emergencies(&governance, person, now);
         alarms.append(&mut standing.alarms);

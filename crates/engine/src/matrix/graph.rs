@@ -69,7 +69,7 @@ type Everywhere = BTreeMap<EnvName, BTreeMap<ServiceName, Version>>;
 /// What the store says.
 pub fn graph(engine: &Engine, principal: &PersonId) -> Result<Graph, Fault> {
     let governance = engine.governance()?;
-    let now = engine.inner().now().max(engine.published().time);
+    let now = engine.time();
     let reader = Reader { governance: &governance, principal, now };
     let policy = &governance.policy;
     let found = open(engine, &reader, false)?;

@@ -24,7 +24,7 @@ pub async fn list(call: Call) -> Result<Response, Fault> {
 /// the page shows.
 pub fn delegations_reply(engine: &Engine, reader: &PersonId) -> Result<Vec<DelegationRow>, Fault> {
     let governance = engine.governance()?;
-    let now = engine.inner().now().max(engine.published().time);
+    let now = engine.time();
     let shown = |known: &&Delegation| {
         let event = &known.event;
         // No service named means all of them, and one of those is the reader's.
@@ -44,7 +44,7 @@ pub fn delegations_reply(engine: &Engine, reader: &PersonId) -> Result<Vec<Deleg
 /// The delegations in force from and to somebody, newest first.
 pub fn delegations_of(engine: &Engine, person: &PersonId) -> Result<Vec<DelegationRow>, Fault> {
     let governance = engine.governance()?;
-    let now = engine.inner().now().max(engine.published().time);
+    let now = engine.time();
     let aliases = governance.policy.aliases();
     let same = |name: &PersonId| aliases.person(name) == aliases.person(person);
     let theirs =

@@ -26,7 +26,7 @@ pub async fn freezes(call: Call) -> Result<Response, Fault> {
 /// The freezes that somebody may know of, newest first; one that names no service is for everyone.
 pub fn freeze_rows(engine: &Engine, person: &PersonId) -> Result<Vec<FreezeRow>, Fault> {
     let governance = engine.governance()?;
-    let now = engine.inner().now().max(engine.published().time);
+    let now = engine.time();
     let readable = |known: &&Freeze| {
         let service = known.event.service.as_ref();
         service.is_none_or(|service| may_read(&governance, person, Object::Service(service)))

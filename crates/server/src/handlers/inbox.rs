@@ -47,7 +47,7 @@ pub fn inbox_reply(engine: &Engine, person: &PersonId, after: Option<PromotionId
         lent: found.lent.iter().map(lent).collect(),
     };
     let changes: Vec<ChangeRow> = waiting::changes(engine, person)?.iter().map(row).collect();
-    let now = engine.inner().now().max(engine.published().time);
+    let now = engine.time();
     let asked =
         waiting::waivers(engine, person)?.into_iter().filter_map(|known| waivers::row(known, None, now)).collect();
     let mut suspects: Vec<SuspectRow> = suspects_reply(engine, person, None)?;
@@ -75,7 +75,7 @@ pub async fn snooze(call: Call) -> Result<Response, Fault> {
     let request: SnoozeRequest = call.body()?;
     let (engine, person) = (call.engine().clone(), call.person()?);
     let ends = heavy(move || end_of(&engine, &person, subject)).await?;
-    let now = now(call.engine());
+    let now = call.engine().time();
     let mut snoozes = kept(&call, now)?;
     snoozes.snooze(subject, request.lasts, ends, now);
     keep(&call, &snoozes)
@@ -84,7 +84,7 @@ pub async fn snooze(call: Call) -> Result<Response, Fault> {
 /// `DELETE /v1/inbox/snoozes/{id}`: also of what is in the inbox no more.
 pub async fn wake(call: Call) -> Result<Response, Fault> {
     let subject: Subject = call.part("id")?;
-    let mut snoozes = kept(&call, now(call.engine()))?;
+    let mut snoozes = kept(&call, call.engine().time())?;
     snoozes.wake(subject);
     keep(&call, &snoozes)
 }
@@ -100,10 +100,6 @@ fn keep(call: &Call, snoozes: &Snoozes) -> Result<Response, Fault> {
     let mut response = reply::typed(StatusCode::OK, "application/json", "{}");
     cookie::set_snoozed(&mut response, &call.app.front.hosts, &call.headers, &snoozes.value())?;
     Ok(response)
-}
-
-fn now(engine: &Engine) -> UnixMillis {
-    engine.inner().now().max(engine.published().time)
 }
 
 /// When a line of somebody's inbox ends by itself.

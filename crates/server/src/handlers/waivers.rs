@@ -18,7 +18,7 @@ pub async fn list(call: Call) -> Result<Response, Fault> {
 
 /// The waivers that somebody may know of, newest first: what the API gives, and what the page shows.
 pub fn waivers_reply(engine: &Engine, person: &PersonId) -> Result<Vec<WaiverRow>, Fault> {
-    let now = engine.inner().now().max(engine.published().time);
+    let now = engine.time();
     let known = waive::waivers_for(engine, person)?;
     Ok(known.into_iter().filter_map(|(known, void)| row(known, void, now)).collect())
 }

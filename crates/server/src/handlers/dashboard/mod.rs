@@ -69,7 +69,7 @@ fn shell(app: &App, person: &PersonId) -> Result<Shell, Fault> {
 /// says so; the controls that a page offers are a courtesy, and every request is authorised again.
 fn rights(engine: &Engine, person: &PersonId, service: &ServiceName, environment: &EnvName) -> Result<Rights, Fault> {
     let governance = engine.governance()?;
-    let now = engine.inner().now().max(engine.published().time);
+    let now = engine.time();
     let mut rights = Rights::default();
     for permission in Permission::ALL {
         let object = object_of(*permission, service, environment);
