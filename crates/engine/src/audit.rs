@@ -40,14 +40,8 @@ impl History for StoreSource<'_> {
 }
 
 impl AuditSource for StoreSource<'_> {
-    fn head(&self) -> Result<(TreeSize, Digest), String> {
-        self.0.head().map(|head| (head.size, head.root)).map_err(text)
-    }
     fn checkpoint(&self) -> Result<Option<Vec<u8>>, String> {
         self.0.checkpoint().map_err(text)
-    }
-    fn leaves(&self, first: EntryIndex, most: usize) -> Result<Vec<Vec<u8>>, String> {
-        self.0.entries(first, most).map_err(text)
     }
     fn tile(&self, level: u8, index: u64) -> Result<Option<Vec<u8>>, String> {
         self.0.tile(level, index).map_err(text)

@@ -312,7 +312,7 @@ pub fn audit<S: AuditSource>(source: &S, key: Option<&VerifierKey>, mut anchors:
     let mut walk = Walk::default();
     // Read before the head: the log may grow while it is audited.
     let checkpoint = source.checkpoint();
-    let (size, root) = match source.head() {
+    let (size, root) = match source.size_and_root() {
         Ok(head) => head,
         Err(error) => {
             walk.problem("HEAD_UNREADABLE", None, error);
@@ -331,7 +331,7 @@ pub fn audit<S: AuditSource>(source: &S, key: Option<&VerifierKey>, mut anchors:
     walk.check_anchors(&mut anchors);
     while walk.report.entries < size.0 && walk.report.problems.len() < MAX_PROBLEMS {
         let first = EntryIndex(walk.report.entries);
-        let page = match source.leaves(first, PAGE) {
+        let page = match source.page(first, PAGE) {
             Ok(page) if !page.is_empty() => page,
             Ok(_) => {
                 walk.problem(

@@ -5,9 +5,7 @@
 
 mod stored;
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::io::Read;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -25,7 +23,7 @@ use lockgate_tlog::tree::Tree;
 use crate::approval::ApprovalPredicate;
 use crate::attestation::outcome_statements;
 use crate::backtest::{BacktestReport, History};
-use crate::bodies::{Bodies, BodyError, required, with_reader};
+use crate::bodies::{required, with_reader};
 use crate::contents::Contents;
 use crate::entry::{
     ApprovalRecorded, AttestationsIssued, DecisionRecorded, Entry, Event, Leaf, PolicyActivated, StreamPosition,
@@ -45,22 +43,12 @@ const PAGE: usize = 1024;
 const MAX_PROBLEMS: usize = 100;
 
 /// What an audit reads. Nothing that it returns is believed.
-pub trait AuditSource: Bodies {
-    /// The stored head: size and root.
-    ///
-    /// # Errors
-    /// A text for people.
-    fn head(&self) -> Result<(TreeSize, Digest), String>;
+pub trait AuditSource: History {
     /// The stored checkpoint.
     ///
     /// # Errors
     /// A text for people.
     fn checkpoint(&self) -> Result<Option<Vec<u8>>, String>;
-    /// Up to `most` leaves from `first` on.
-    ///
-    /// # Errors
-    /// A text for people.
-    fn leaves(&self, first: EntryIndex, most: usize) -> Result<Vec<Vec<u8>>, String>;
     /// A stored tile.
     ///
     /// # Errors
@@ -215,7 +203,7 @@ pub fn audit_with<S: AuditSource>(
         contents: BTreeMap::new(),
         observe,
     };
-    let (size, root) = match source.head() {
+    let (size, root) = match source.size_and_root() {
         Ok(head) => head,
         Err(error) => {
             audit.problem("HEAD_UNREADABLE", None, error);
@@ -227,7 +215,7 @@ pub fn audit_with<S: AuditSource>(
     audit.check_anchors();
     while audit.report.entries < size.0 && audit.report.problems.len() < MAX_PROBLEMS {
         let first = EntryIndex(audit.report.entries);
-        let leaves = match source.leaves(first, PAGE) {
+        let leaves = match source.page(first, PAGE) {
             Ok(leaves) if !leaves.is_empty() => leaves,
             Ok(_) => {
                 audit.problem(
@@ -368,7 +356,7 @@ impl<S: AuditSource> Audit<'_, S> {
         self.seen.push((index, report.tree_size, report.root));
         let active = self.state.governance().ok().filter(|governance| governance.policy_at == index);
         let Some(proposed) = active.map(|governance| governance.policy.clone()) else { return };
-        match report.made_again(&Entries(self.source), &proposed, |_, _| {}) {
+        match report.made_again(self.source, &proposed, |_, _| {}) {
             Ok(Some(_)) => self.report.backtests += 1,
             Ok(None) => {
                 let message = format!("`{}` made the backtest, which this version cannot", visible(&report.engine));
@@ -585,29 +573,6 @@ impl<S: AuditSource> Audit<'_, S> {
                 format!("the stored checkpoint counts {} entries, the ledger {size}", signed.checkpoint.size),
             )),
         }
-    }
-}
-
-/// The stored entries, for backtests to be made again.
-struct Entries<'a, S: AuditSource>(&'a S);
-
-impl<S: AuditSource> Bodies for Entries<'_, S> {
-    fn body(&self, digest: &Digest) -> Result<Option<Cow<'_, [u8]>>, BodyError> {
-        self.0.body(digest)
-    }
-
-    fn body_reader(&self, digest: &Digest) -> Result<Option<Box<dyn Read + '_>>, BodyError> {
-        self.0.body_reader(digest)
-    }
-}
-
-impl<S: AuditSource> History for Entries<'_, S> {
-    fn size_and_root(&self) -> Result<(TreeSize, Digest), String> {
-        self.0.head()
-    }
-
-    fn page(&self, first: EntryIndex, most: usize) -> Result<Vec<Vec<u8>>, String> {
-        self.0.leaves(first, most)
     }
 }
 

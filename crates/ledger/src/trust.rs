@@ -102,22 +102,36 @@ impl TrustFile {
     /// # Errors
     /// `LOG_KEY_UNKNOWN`, `CHECKPOINT_INVALID` or `WITNESS_QUORUM`.
     pub fn open_checkpoint(&self, bytes: &[u8]) -> Result<(SignedCheckpoint, VerifierKey), ApplyError> {
+        let (signed, key) = self.open_unwitnessed(bytes)?;
+        self.check_witnesses(&signed)?;
+        Ok((signed, key))
+    }
+
+    /// Opens a checkpoint that a pinned log key signed, whoever else has seen it.
+    ///
+    /// # Errors
+    /// `LOG_KEY_UNKNOWN` or `CHECKPOINT_INVALID`.
+    pub fn open_unwitnessed(&self, bytes: &[u8]) -> Result<(SignedCheckpoint, VerifierKey), ApplyError> {
         let policy = self.policy()?;
         let origin = std::str::from_utf8(bytes).ok().and_then(|text| text.lines().next()).unwrap_or_default();
         let mut last =
             ApplyError::new("LOG_KEY_UNKNOWN", format!("no pinned log key is named `{}`", origin.escape_debug()));
         for log in policy.logs().iter().filter(|log| log.vkey.name() == origin) {
             match SignedCheckpoint::open(bytes, &log.vkey, &Limits::DEFAULT) {
-                Ok(signed) => {
-                    policy
-                        .quorum_met(&signed.note)
-                        .map_err(|error| ApplyError::new("WITNESS_QUORUM", error.to_string()))?;
-                    return Ok((signed, log.vkey.clone()));
-                }
+                Ok(signed) => return Ok((signed, log.vkey.clone())),
                 Err(error) => last = ApplyError::new("CHECKPOINT_INVALID", error.to_string()),
             }
         }
         Err(last)
+    }
+
+    /// Whether the witnesses that the policy asks for have signed a checkpoint.
+    ///
+    /// # Errors
+    /// `WITNESS_QUORUM`.
+    pub fn check_witnesses(&self, signed: &SignedCheckpoint) -> Result<(), ApplyError> {
+        let met = self.policy()?.quorum_met(&signed.note);
+        met.map(|_| ()).map_err(|error| ApplyError::new("WITNESS_QUORUM", error.to_string()))
     }
 
     /// Checks that this governance grew from the pinned first entry and the pinned first owner.

@@ -40,7 +40,7 @@ pub use reports::{
 };
 pub use schema::schema;
 pub use signature::{ARTIFACT_SIGNATURE, SignatureClass, SignatureFact};
-pub use vex::{Vex, VexStatement, VexStatus, vex_for};
+pub use vex::{Vex, VexStatement, VexStatus};
 
 /// Everything that one decision may know.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]

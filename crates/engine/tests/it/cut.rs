@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use lockgate_engine::audit::StoreSource;
 use lockgate_ledger::audit::{AuditSource, audit};
+use lockgate_ledger::backtest::History;
 use lockgate_ledger::bodies::{Bodies, BodyError};
 use lockgate_ledger::entry::StreamPosition;
 use lockgate_ledger::{Event, Leaf};
@@ -31,19 +32,22 @@ impl Bodies for Cut<'_> {
     }
 }
 
-impl AuditSource for Cut<'_> {
-    fn head(&self) -> Result<(TreeSize, Digest), String> {
+impl History for Cut<'_> {
+    fn size_and_root(&self) -> Result<(TreeSize, Digest), String> {
         let mut tree = Tree::empty();
         for leaf in &self.leaves {
             tree.append(lockgate_tlog::hash::leaf_hash(leaf));
         }
         Ok((TreeSize(self.size()), tree.root()))
     }
+    fn page(&self, first: EntryIndex, most: usize) -> Result<Vec<Vec<u8>>, String> {
+        Ok(self.leaves.iter().skip(first.0 as usize).take(most).cloned().collect())
+    }
+}
+
+impl AuditSource for Cut<'_> {
     fn checkpoint(&self) -> Result<Option<Vec<u8>>, String> {
         Ok(None)
-    }
-    fn leaves(&self, first: EntryIndex, most: usize) -> Result<Vec<Vec<u8>>, String> {
-        Ok(self.leaves.iter().skip(first.0 as usize).take(most).cloned().collect())
     }
     fn tile(&self, level: u8, index: u64) -> Result<Option<Vec<u8>>, String> {
         let hashes = |tile: Vec<u8>| tile.into_iter().take(self.leaves.len() * 32).collect();

@@ -6,7 +6,7 @@ use std::ops::Bound;
 
 use serde::{Deserialize, Serialize};
 
-use super::{EvidenceFact, Finding, Severity, VexStatement, VexStatus};
+use super::{EvidenceFact, Finding, Severity, VexStatus};
 use crate::{Digest, UnixMillis};
 
 /// A score of the Common Vulnerability Scoring System.
@@ -83,18 +83,9 @@ impl Finding {
         self.cves().chain(own)
     }
 
-    /// Whether a statement that is about this finding speaks of `part`, one of its [`Finding::parts`].
-    ///
-    /// One that names CVEs lowers these alone, and any other lowers what it names as a whole. One that does not lower
-    /// speaks of every part, unless it names other CVEs of this finding and not this one.
-    pub fn is_told(&self, part: &str, statement: &VexStatement) -> bool {
-        let named = |part: &str| statement.names().any(|name| name.eq_ignore_ascii_case(part));
-        let shared: Vec<&str> = self.names().filter(|name| named(name)).collect();
-        named(part) || self.is_told_whole(&shared, statement.status, statement.names_cves())
-    }
-
-    /// Whether a statement speaks of every part of this finding, and not only of those that it names: see
-    /// [`Finding::is_told`].
+    /// Whether a statement about this finding speaks of each of its [`Finding::parts`], and not only of those that it
+    /// names. One that names CVEs lowers these alone, and any other lowers what it names as a whole; one that does not
+    /// lower speaks of every part, unless it names CVEs of this finding.
     ///
     /// `shared` are the names of this finding that the statement has, too, and `names_cves` says that it names any CVE.
     pub fn is_told_whole(&self, shared: &[&str], status: VexStatus, names_cves: bool) -> bool {
@@ -438,6 +429,7 @@ fn worse(ours: Finding, theirs: Finding) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::facts::VexStatement;
     use proptest::prelude::*;
 
     fn finding(id: &str, aliases: &[&str], purl: &str, severity: Severity) -> Finding {
@@ -515,7 +507,10 @@ mod tests {
                 pointer: String::new(),
             };
             let one = finding(id, aliases, "pkg:npm/a@1", Severity::Low);
-            let told: Vec<&str> = one.parts().filter(|part| one.is_told(part, &statement)).collect();
+            let is_named = |part: &&str| statement.names().any(|name| name.eq_ignore_ascii_case(part));
+            let shared: Vec<&str> = one.names().filter(is_named).collect();
+            let is_whole = one.is_told_whole(&shared, status, statement.names_cves());
+            let told: Vec<&str> = one.parts().filter(|part| is_whole || is_named(part)).collect();
             assert_eq!(told, expected, "{id} {aliases:?}: {names:?} {status:?}");
         };
         let several: (&str, &[&str]) = ("ELSA-1", &["CVE-1", "CVE-2", "GHSA-1"]);

@@ -147,17 +147,6 @@ fn purl_matches(stated: &str, found: &str) -> bool {
         && qualifiers(stated).all(|pair| theirs.contains(&pair) || is_in_version(pair))
 }
 
-/// What these statements say of a finding in an artifact: the latest one that is about it, and of several that are as
-/// late the worst. A statement without a time is older than any with one.
-pub fn vex_for<'a>(
-    statements: impl IntoIterator<Item = &'a VexStatement>,
-    finding: &Finding,
-    artifact: &Digest,
-) -> Option<&'a VexStatement> {
-    let about = statements.into_iter().filter(|statement| statement.is_about(finding, artifact));
-    about.max_by_key(|statement| (statement.stated_at, statement.status))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -244,21 +233,5 @@ mod tests {
         check("pkg:golang/golang.org/x/net@v0.7.1", "pkg:golang/golang.org/x/net@0.7.0", false);
         check("pkg:npm/a@1?epoch=1", "pkg:npm/a@1", false);
         check("pkg:npm/a@v1", "pkg:npm/a@1", false);
-    }
-
-    #[test]
-    fn the_latest_counts_and_then_the_worst() {
-        use VexStatus::{Affected, Fixed, NotAffected};
-        let check = |statements: &[VexStatement], expected: VexStatus| {
-            let found = vex_for(statements, &finding("CVE-2026-1"), &Digest::of(b"app")).map(|found| found.status);
-            assert_eq!(found, Some(expected), "{statements:?}");
-        };
-        let of = |status, at| statement(&[], &[], status, at);
-        check(&[of(NotAffected, Some(2)), of(Affected, Some(1))], NotAffected);
-        check(&[of(NotAffected, Some(1)), of(Affected, Some(2))], Affected);
-        check(&[of(Affected, Some(1)), of(NotAffected, Some(1))], Affected);
-        check(&[of(Fixed, Some(1)), of(Affected, None)], Fixed);
-        check(&[of(Fixed, None), of(NotAffected, None)], Fixed);
-        assert!(vex_for(&[], &finding("CVE-2026-1"), &Digest::of(b"app")).is_none());
     }
 }

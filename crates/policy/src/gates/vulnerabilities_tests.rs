@@ -228,6 +228,28 @@ fn scan_and_vex(found: Finding, origin: Origin, statements: Vec<VexStatement>) -
 }
 
 #[test]
+fn the_last_word_counts_and_then_the_worst() {
+    use VexStatus::{Affected, Fixed, NotAffected};
+    let gate = format!("{GATE}vex_signed_by = [\"scanner\"]\n");
+    let row = |statements: [(VexStatus, Option<u64>); 2], outcome, reason| {
+        let one = |(status, at): (VexStatus, Option<u64>)| VexStatement {
+            stated_at: at.map(UnixMillis),
+            ..statement("CVE-1", status)
+        };
+        let statements = statements.map(one).to_vec();
+        let facts = scan_and_vex(finding("CVE-1", Severity::Critical), signed(&["scanner"]), statements);
+        check(&gate, |_, known: &mut Facts| known.evidence = facts, outcome, reason);
+    };
+    let (satisfied, found) = (Reason::Satisfied, Reason::VulnerabilitiesFound);
+    row([(NotAffected, Some(2)), (Affected, Some(1))], Pass, satisfied);
+    row([(NotAffected, Some(1)), (Affected, Some(2))], Fail, found);
+    row([(Affected, Some(1)), (NotAffected, Some(1))], Fail, found);
+    // One without a time is older than any with one.
+    row([(Fixed, Some(1)), (Affected, None)], Pass, satisfied);
+    row([(Affected, None), (Fixed, None)], Fail, found);
+}
+
+#[test]
 fn vex_is_honoured_from_named_signers_alone() {
     let check_vex = |more: &str, origin: Origin, statement: VexStatement, outcome, reason| {
         let facts = scan_and_vex(finding("CVE-1", Severity::Critical), origin, vec![statement]);

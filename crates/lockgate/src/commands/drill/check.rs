@@ -9,6 +9,7 @@ use std::io::Read;
 use lockgate_api::Exit;
 use lockgate_engine::audit::StoreSource;
 use lockgate_ledger::audit::{AuditSource, Problem, audit};
+use lockgate_ledger::backtest::History;
 use lockgate_ledger::bodies::{Bodies, BodyError};
 use lockgate_ledger::bundle::verify;
 use lockgate_ledger::entry::StreamPosition;
@@ -125,18 +126,21 @@ impl Bodies for Source<'_> {
     }
 }
 
-impl AuditSource for Source<'_> {
-    fn head(&self) -> Result<(TreeSize, Digest), String> {
-        self.store.head()
+impl History for Source<'_> {
+    fn size_and_root(&self) -> Result<(TreeSize, Digest), String> {
+        self.store.size_and_root()
     }
+    fn page(&self, first: EntryIndex, most: usize) -> Result<Vec<Vec<u8>>, String> {
+        self.store.page(first, most)
+    }
+}
+
+impl AuditSource for Source<'_> {
     fn checkpoint(&self) -> Result<Option<Vec<u8>>, String> {
         match self.checkpoint {
             Some(shown) => Ok(Some(shown.to_vec())),
             None => self.store.checkpoint(),
         }
-    }
-    fn leaves(&self, first: EntryIndex, most: usize) -> Result<Vec<Vec<u8>>, String> {
-        self.store.leaves(first, most)
     }
     fn tile(&self, level: u8, index: u64) -> Result<Option<Vec<u8>>, String> {
         self.store.tile(level, index)
