@@ -6,6 +6,7 @@
 //! journals and the store are compared, without asking the server, and the whole ledger is audited.
 
 mod arena;
+mod caller;
 pub mod journal;
 pub mod verdict;
 mod writer;
@@ -226,6 +227,7 @@ fn close(
     }
     println!("kills            {kills}");
     println!("acknowledgements {}", verdict.acknowledgements);
+    println!("of approvals     {}", verdict.approvals);
     println!("unknown outcomes {} (each repeated until known)", tally.unknown);
     println!("slowest restart  {} ms", slowest.as_millis());
     println!("lost             {}", verdict.lost.len());

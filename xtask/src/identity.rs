@@ -40,6 +40,14 @@ impl Identity {
         Ok(Self { person: name.parse()?, signer })
     }
 
+    /// Signs bytes for an SSHSIG namespace; armored.
+    ///
+    /// # Errors
+    /// When the key does not sign.
+    pub fn sign(&self, namespace: &str, bytes: &[u8]) -> Result<String> {
+        Ok(self.signer.sign(namespace, bytes)?.to_armored())
+    }
+
     /// Signs in and returns the token.
     ///
     /// # Errors
@@ -54,13 +62,8 @@ impl Identity {
             "challenge": challenge.challenge,
         });
         let document = canonical::to_vec(&document).map_err(|error| ClientError::Protocol(error.to_string()))?;
-        let signature =
-            self.signer.sign(NAMESPACE, &document).map_err(|error| ClientError::Protocol(error.to_string()))?;
-        let request = SessionRequest {
-            person: self.person.clone(),
-            challenge: challenge.challenge,
-            signature: signature.to_armored(),
-        };
+        let signature = self.sign(NAMESPACE, &document).map_err(|error| ClientError::Protocol(error.to_string()))?;
+        let request = SessionRequest { person: self.person.clone(), challenge: challenge.challenge, signature };
         let session: SessionReply = client.post("/v1/sessions", &request, None)?;
         Ok(session.token)
     }

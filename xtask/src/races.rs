@@ -246,8 +246,8 @@ impl Racer {
             None => format!("own-{}-{turn}", self.number),
         };
         match request.send(&self.client, &key) {
-            Ok(reply) => match (reply.promotion.as_ref(), reply.logged.as_ref()) {
-                (Some((promotion, status)), Some(logged)) if status == "granted" => Ok(match logged.repeated {
+            Ok(reply) => match (reply.granted(), reply.logged.as_ref()) {
+                (Some(promotion), Some(logged)) => Ok(match logged.repeated {
                     true => Told::Repeated(promotion.0),
                     false => Told::Granted(promotion.0),
                 }),

@@ -3,8 +3,8 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use lockgate_api::wire::{
-    Acknowledged, ArtifactRef, AttestRequest, Attested, Body, EvidenceBody, Logged, PromoteRequest, Promoted,
-    PublishRequest, Published, Stored,
+    Acknowledged, ApprovalRequest, Approved, ArtifactRef, AttestRequest, Attested, Body, EvidenceBody, Logged,
+    PromoteRequest, Promoted, PublishRequest, Published, Stored,
 };
 use lockgate_api::{Client, ClientError};
 use lockgate_model::{Digest, PromotionId, ReleaseName};
@@ -20,6 +20,8 @@ pub enum Request {
     Attest(AttestRequest),
     /// Ask that it be let into an environment.
     Promote(PromoteRequest),
+    /// Hand in a signed approval of a promotion.
+    Approve(PromotionId, ApprovalRequest),
 }
 
 /// What the server answered; only what is compared or journaled.
@@ -27,10 +29,22 @@ pub enum Request {
 pub struct Reply {
     /// The receipt, if something had to be appended.
     pub logged: Option<Logged>,
-    /// The digest of the recorded evidence.
-    pub evidence: Option<Digest>,
-    /// The last promotion and its status.
-    pub promotion: Option<(PromotionId, String)>,
+    /// The digest of what was recorded: of the evidence, or of an approval's document.
+    pub recorded: Option<Digest>,
+    /// Every promotion and its status, on the way up.
+    pub promotions: Vec<(PromotionId, String)>,
+}
+
+impl Reply {
+    /// The last promotion, where it has been granted.
+    pub fn granted(&self) -> Option<PromotionId> {
+        self.last_with("granted")
+    }
+
+    /// The last promotion, where it has this status.
+    pub fn last_with(&self, wanted: &str) -> Option<PromotionId> {
+        self.promotions.last().filter(|(_, status)| status == wanted).map(|(promotion, _)| *promotion)
+    }
 }
 
 impl Request {
@@ -52,6 +66,13 @@ impl Request {
         Self::attest_all(release, &[report])
     }
 
+    /// Records a report about a release in whatever format it is.
+    pub fn attest_any(release: &ReleaseName, report: &[u8]) -> Self {
+        let body =
+            EvidenceBody { body: Body::Inline(STANDARD.encode(report)), signed: false, format: None, expect: None };
+        Self::Attest(AttestRequest { release: release.clone(), evidence: vec![body] })
+    }
+
     /// Records JUnit reports about a release.
     pub fn attest_all<R: AsRef<[u8]>>(release: &ReleaseName, reports: &[R]) -> Self {
         let body = |report: &R| EvidenceBody {
@@ -68,8 +89,16 @@ impl Request {
     /// # Errors
     /// Never: `dev` is an environment name.
     pub fn promote(release: &ReleaseName) -> Result<Self> {
+        Self::promote_to(release, "dev")
+    }
+
+    /// Asks that a release be let into an environment, and into those before it.
+    ///
+    /// # Errors
+    /// When that is no environment's name.
+    pub fn promote_to(release: &ReleaseName, environment: &str) -> Result<Self> {
         let reason = "measured by xtask".to_owned();
-        Ok(Self::Promote(PromoteRequest { release: release.clone(), environment: "dev".parse()?, reason }))
+        Ok(Self::Promote(PromoteRequest { release: release.clone(), environment: environment.parse()?, reason }))
     }
 
     /// Sends it under an idempotency key.
@@ -80,18 +109,23 @@ impl Request {
         match self {
             Self::Publish(request) => {
                 let reply: Acknowledged<Published> = client.post("/v1/releases", request, Some(key))?;
-                Ok(Reply { logged: reply.logged, evidence: None, promotion: None })
+                Ok(Reply { logged: reply.logged, recorded: None, promotions: Vec::new() })
             }
             Self::Attest(request) => {
                 let reply: Acknowledged<Attested> = client.post("/v1/evidence", request, Some(key))?;
-                let evidence = reply.result.evidence.first().map(|row| row.digest);
-                Ok(Reply { logged: reply.logged, evidence, promotion: None })
+                let recorded = reply.result.evidence.first().map(|row| row.digest);
+                Ok(Reply { logged: reply.logged, recorded, promotions: Vec::new() })
             }
             Self::Promote(request) => {
                 let reply: Acknowledged<Promoted> = client.post("/v1/promotions", request, Some(key))?;
-                let last = reply.result.promotions.into_iter().next_back();
-                let promotion = last.map(|row| (row.promotion, row.status));
-                Ok(Reply { logged: reply.logged, evidence: None, promotion })
+                let promotions = reply.result.promotions.into_iter().map(|row| (row.promotion, row.status)).collect();
+                Ok(Reply { logged: reply.logged, recorded: None, promotions })
+            }
+            Self::Approve(promotion, request) => {
+                let path = format!("/v1/promotions/{promotion}/approvals");
+                let reply: Acknowledged<Approved> = client.post(&path, request, Some(key))?;
+                let promotions = vec![(reply.result.promotion, reply.result.status)];
+                Ok(Reply { logged: reply.logged, recorded: Some(reply.result.document), promotions })
             }
         }
     }

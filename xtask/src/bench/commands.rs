@@ -114,11 +114,9 @@ fn bundle(url: &str, home: &Path, bytes: &[u8]) -> Result<Vec<u8>> {
     Request::publish(&release, &stored).send(&client, "bench-small-publish")?;
     Request::attest(&release, &junit("small")).send(&client, "bench-small-attest")?;
     let reply = Request::promote(&release)?.send(&client, "bench-small-promote")?;
-    match reply.promotion {
-        Some((promotion, status)) if status == "granted" => {
-            client.get_bytes(&format!("/v1/promotions/{promotion}/bundle")).during("fetch the bundle")
-        }
-        other => Err(Failure::new(format!("the small release was not granted: {other:?}"))),
+    match reply.granted() {
+        Some(promotion) => client.get_bytes(&format!("/v1/promotions/{promotion}/bundle")).during("fetch the bundle"),
+        None => Err(Failure::new(format!("the small release was not granted: {reply:?}"))),
     }
 }
 

@@ -75,9 +75,9 @@ fn promote_one(appender: &Appender<'_>, client: &Client, phase: u32, number: usi
     Request::attest(&release, &junit(&format!("promote {release}"))).send(client, &format!("attest-{release}"))?;
     let request = Request::promote(&release)?;
     let (millis, reply) = clock(|| Ok(request.send(client, &format!("promote-{release}"))?))?;
-    match reply.promotion {
-        Some((promotion, status)) if status == "granted" => Ok((millis, promotion)),
-        other => Err(Failure::new(format!("{release} was not granted: {other:?}"))),
+    match reply.granted() {
+        Some(promotion) => Ok((millis, promotion)),
+        None => Err(Failure::new(format!("{release} was not granted: {reply:?}"))),
     }
 }
 

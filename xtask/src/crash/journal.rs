@@ -31,8 +31,10 @@ pub enum What {
     Published(ReleaseName),
     /// Evidence is recorded.
     Attested(Digest),
-    /// A promotion is asked for and decided.
-    Promoted(ReleaseName, PromotionId),
+    /// Promotions are asked for and decided, on the way up.
+    Promoted(Vec<PromotionId>),
+    /// An approval of a promotion is recorded by the digest of its document, and the promotion granted.
+    Approved(PromotionId, Digest),
 }
 
 /// The journal of one writer.
@@ -88,8 +90,9 @@ mod tests {
         let release: ReleaseName = "crash/w0@1.0.1".parse().unwrap();
         let acks = [
             Ack { key: "a".to_owned(), what: What::Blob(Digest::of(b"x")), entry: None },
-            Ack { key: "b".to_owned(), what: What::Published(release.clone()), entry },
-            Ack { key: "c".to_owned(), what: What::Promoted(release, PromotionId(3)), entry },
+            Ack { key: "b".to_owned(), what: What::Published(release), entry },
+            Ack { key: "c".to_owned(), what: What::Promoted(vec![PromotionId(3)]), entry },
+            Ack { key: "d".to_owned(), what: What::Approved(PromotionId(3), Digest::of(b"d")), entry },
         ];
         let mut journal = Journal::create(scratch.path(), 0).unwrap();
         for ack in &acks {

@@ -5,7 +5,8 @@ use std::io;
 use std::path::Path;
 
 use lockgate_ledger::{Event, Leaf};
-use lockgate_model::{Digest, EntryIndex, Limits, PromotionId, ReleaseName};
+use lockgate_model::{Digest, EntryIndex, EnvName, Limits, PromotionId, ReleaseName};
+use lockgate_policy::Outcome;
 use lockgate_store::{BlobStore, LedgerStore as _};
 use lockgate_store_local::{LocalStore, Options};
 use lockgate_tlog::leaf_hash;
@@ -23,6 +24,8 @@ const SERVICES: &str = "crash/";
 pub struct Verdict {
     /// How many acknowledgements there are.
     pub acknowledgements: usize,
+    /// How many of them are approvals.
+    pub approvals: usize,
     /// Acknowledged and not there, or not the same.
     pub lost: Vec<String>,
     /// There twice.
@@ -38,13 +41,18 @@ impl Verdict {
     }
 }
 
+/// What is promoted where to.
+type Place = (ReleaseName, EnvName);
+
 /// What the ledger holds of the writers' doing.
 #[derive(Debug, Default)]
 struct Held {
     leaves: Vec<Digest>,
     published: HashMap<ReleaseName, usize>,
     attested: HashMap<Digest, usize>,
-    promoted: HashMap<ReleaseName, Vec<PromotionId>>,
+    promoted: HashMap<PromotionId, Vec<Place>>,
+    approved: HashMap<PromotionId, Vec<Digest>>,
+    granted: HashMap<PromotionId, usize>,
 }
 
 /// Compares what was acknowledged with what the store in `data` holds.
@@ -93,7 +101,14 @@ impl Held {
                 *self.attested.entry(event.evidence).or_default() += 1;
             }
             Event::PromotionRequested(event) if is_ours(&event.release) => {
-                self.promoted.entry(event.release.clone()).or_default().push(event.promotion);
+                let place = (event.release.clone(), event.environment.clone());
+                self.promoted.entry(event.promotion).or_default().push(place);
+            }
+            Event::ApprovalRecorded(event) if is_ours(&event.release) => {
+                self.approved.entry(event.promotion).or_default().push(event.document);
+            }
+            Event::DecisionRecorded(event) if is_ours(&event.release) && event.outcome == Outcome::Allow => {
+                *self.granted.entry(event.promotion).or_default() += 1;
             }
             _ => {}
         }
@@ -105,7 +120,8 @@ fn is_ours(release: &ReleaseName) -> bool {
 }
 
 fn compare(held: &Held, acks: &[Ack]) -> Verdict {
-    let mut verdict = Verdict { acknowledgements: acks.len(), ..Verdict::default() };
+    let approvals = acks.iter().filter(|ack| matches!(ack.what, What::Approved(..))).count();
+    let mut verdict = Verdict { acknowledgements: acks.len(), approvals, ..Verdict::default() };
     let mut places: HashMap<&Digest, usize> = HashMap::new();
     for leaf in &held.leaves {
         *places.entry(leaf).or_default() += 1;
@@ -132,7 +148,10 @@ fn compare(held: &Held, acks: &[Ack]) -> Verdict {
             What::Blob(_) => true,
             What::Published(release) => held.published.contains_key(release),
             What::Attested(digest) => held.attested.contains_key(digest),
-            What::Promoted(release, id) => held.promoted.get(release).is_some_and(|ids| ids.contains(id)),
+            What::Promoted(ids) => ids.iter().all(|id| held.promoted.contains_key(id)),
+            What::Approved(id, document) => {
+                held.granted.contains_key(id) && held.approved.get(id).is_some_and(|held| held.contains(document))
+            }
         };
         if !applied {
             verdict.lost.push(format!("`{key}` was acknowledged and left nothing: {:?}", ack.what));
@@ -142,10 +161,11 @@ fn compare(held: &Held, acks: &[Ack]) -> Verdict {
     verdict
 }
 
-/// Every release, report and promotion of the writers is asked for once, so each may stand once; and each is repeated
-/// until it is acknowledged, so none may stand without.
+/// Every release, report, promotion and approval of the writers is asked for once, so each may stand once; and each is
+/// repeated until it is acknowledged, so none may stand without.
 fn doubled_and_unanswered(held: &Held, acks: &[Ack], verdict: &mut Verdict) {
-    let (mut published, mut attested, mut promoted) = (HashSet::new(), HashSet::new(), HashSet::new());
+    let (mut published, mut attested) = (HashSet::new(), HashSet::new());
+    let (mut promoted, mut approved) = (HashSet::<&PromotionId>::new(), HashSet::<&PromotionId>::new());
     for ack in acks {
         match &ack.what {
             What::Blob(_) => {}
@@ -155,8 +175,9 @@ fn doubled_and_unanswered(held: &Held, acks: &[Ack], verdict: &mut Verdict) {
             What::Attested(digest) => {
                 attested.insert(digest);
             }
-            What::Promoted(release, _) => {
-                promoted.insert(release);
+            What::Promoted(ids) => promoted.extend(ids),
+            What::Approved(id, _) => {
+                approved.insert(id);
             }
         }
     }
@@ -164,17 +185,25 @@ fn doubled_and_unanswered(held: &Held, acks: &[Ack], verdict: &mut Verdict) {
         held.published.iter().map(|(name, count)| (format!("the release {name}"), *count, published.contains(name)));
     let reports =
         held.attested.iter().map(|(digest, count)| (format!("the report {digest}"), *count, attested.contains(digest)));
-    let promotions = held
-        .promoted
-        .iter()
-        .map(|(name, ids)| (format!("the promotion of {name}"), ids.len(), promoted.contains(name)));
-    for (what, count, answered) in releases.chain(reports).chain(promotions) {
+    let promotions =
+        held.promoted.iter().map(|(id, places)| (format!("the promotion {id}"), places.len(), promoted.contains(id)));
+    let approvals =
+        held.approved.iter().map(|(id, all)| (format!("the approval of {id}"), all.len(), approved.contains(id)));
+    for (what, count, answered) in releases.chain(reports).chain(promotions).chain(approvals) {
         if count > 1 {
             verdict.duplicated.push(format!("{what} stands {count} times"));
         }
         if !answered {
             verdict.unanswered.push(format!("{what} stands, and nobody was told"));
         }
+    }
+    let mut places: HashMap<&Place, usize> = HashMap::new();
+    held.promoted.values().flatten().for_each(|place| *places.entry(place).or_default() += 1);
+    for ((release, environment), count) in places.into_iter().filter(|(_, count)| *count > 1) {
+        verdict.duplicated.push(format!("{release} was let into {environment} by {count} promotions"));
+    }
+    for (id, count) in held.granted.iter().filter(|(_, count)| **count > 1) {
+        verdict.duplicated.push(format!("{id} was granted {count} times"));
     }
 }
 
@@ -199,11 +228,17 @@ mod tests {
 
     fn held() -> Held {
         Held {
-            leaves: vec![Digest::of(b"0"), Digest::of(b"1"), Digest::of(b"2"), Digest::of(b"3")],
+            leaves: (0..5).map(|number: u8| Digest::of(&[b'0' + number])).collect(),
             published: HashMap::from([(release(), 1)]),
             attested: HashMap::from([(Digest::of(b"report"), 1)]),
-            promoted: HashMap::from([(release(), vec![PromotionId(1)])]),
+            promoted: HashMap::from([(PromotionId(1), vec![place()])]),
+            approved: HashMap::from([(PromotionId(1), vec![Digest::of(b"consent")])]),
+            granted: HashMap::from([(PromotionId(1), 1)]),
         }
+    }
+
+    fn place() -> Place {
+        (release(), "production".parse().unwrap())
     }
 
     fn acks() -> Vec<Ack> {
@@ -215,7 +250,8 @@ mod tests {
         vec![
             ack("p", What::Published(release()), 1, b"1"),
             ack("a", What::Attested(Digest::of(b"report")), 2, b"2"),
-            ack("g", What::Promoted(release(), PromotionId(1)), 3, b"3"),
+            ack("g", What::Promoted(vec![PromotionId(1)]), 3, b"3"),
+            ack("c", What::Approved(PromotionId(1), Digest::of(b"consent")), 4, b"4"),
         ]
     }
 
@@ -235,16 +271,30 @@ mod tests {
         let mut held = held();
         held.leaves.truncate(3);
         held.promoted.clear();
-        check(&held, &acks(), 2, 0, 0);
-        held.leaves[1] = Digest::of(b"other");
         check(&held, &acks(), 3, 0, 0);
+        held.leaves[1] = Digest::of(b"other");
+        check(&held, &acks(), 4, 0, 0);
+    }
+
+    #[test]
+    fn an_approval_is_lost_with_its_document_and_with_its_grant() {
+        let mut other = held();
+        other.approved.insert(PromotionId(1), vec![Digest::of(b"another consent")]);
+        check(&other, &acks(), 1, 0, 0);
+        let mut other = held();
+        other.granted.clear();
+        check(&other, &acks(), 1, 0, 0);
     }
 
     #[test]
     fn what_stands_twice_is_found() {
         let mut twice = held();
         twice.published.insert(release(), 2);
-        twice.promoted.insert(release(), vec![PromotionId(1), PromotionId(2)]);
+        twice.promoted.insert(PromotionId(2), vec![place()]);
+        check(&twice, &acks(), 0, 2, 1);
+        let mut twice = held();
+        twice.approved.get_mut(&PromotionId(1)).unwrap().push(Digest::of(b"consent"));
+        twice.granted.insert(PromotionId(1), 2);
         check(&twice, &acks(), 0, 2, 0);
         let mut twice = held();
         twice.leaves.push(Digest::of(b"2"));
@@ -257,6 +307,6 @@ mod tests {
     #[test]
     fn what_nobody_was_told_is_found() {
         let told: Vec<Ack> = acks().into_iter().take(1).collect();
-        check(&held(), &told, 0, 0, 2);
+        check(&held(), &told, 0, 0, 3);
     }
 }

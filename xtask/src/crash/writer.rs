@@ -1,14 +1,16 @@
-//! A writer: publishes, attests and promotes releases of its own, and writes down what is acknowledged.
+//! A writer: publishes, attests and promotes releases of its own, has some of them approved for production, and writes
+//! down what is acknowledged.
 
-use lockgate_api::problem::ProblemKind;
-use lockgate_api::{Client, ClientError};
-use lockgate_model::{Digest, ReleaseName};
+use lockgate_api::wire::{ApprovalRequest, SignableDocument};
+use lockgate_model::{Digest, PromotionId, ReleaseName};
+use serde_json::json;
 
 use super::Ground;
 use super::arena::Arena;
+use super::caller::Caller;
 use super::journal::{Ack, Journal, What};
 use crate::failure::{Failure, Result};
-use crate::identity::{self, Identity};
+use crate::identity;
 use crate::random::Random;
 use crate::receipt;
 use crate::requests::{Reply, Request, junit, upload};
@@ -19,8 +21,8 @@ const ARTIFACT_BYTES: u64 = 4 * 1024;
 const DOUBLINGS: u64 = 8;
 /// How many reports a release gets.
 const REPORTS: (u64, u64) = (1, 3);
-/// How often one request is sent before the writer gives up.
-const TRIES: usize = 2000;
+/// Every how many releases one goes up to production.
+const RISES: u64 = 4;
 
 /// What a writer did.
 #[derive(Debug, Default)]
@@ -39,13 +41,20 @@ impl Tally {
     }
 }
 
+/// In whose name a request is sent.
+#[derive(Debug, Clone, Copy)]
+enum By {
+    Own,
+    Approver,
+}
+
 /// One writer.
 pub struct Writer<'a> {
     ground: &'a Ground,
     arena: &'a Arena,
     number: u64,
-    identity: Identity,
-    client: Client,
+    own: Caller<'a>,
+    approver: Caller<'a>,
     journal: Journal,
     random: Random,
     sent: u64,
@@ -64,8 +73,8 @@ impl<'a> Writer<'a> {
             ground,
             arena,
             number,
-            identity: Identity::load(&ground.home, name)?,
-            client: Client::new(&ground.url, None),
+            own: Caller::open(ground, arena, name)?,
+            approver: Caller::open(ground, arena, identity::APPROVER)?,
             journal: Journal::create(&ground.journals, number)?,
             random: Random::new(ground.seed ^ (number + 1).wrapping_mul(0x0001_0000_0001)),
             sent: 0,
@@ -83,96 +92,105 @@ impl<'a> Writer<'a> {
             made += 1;
             let release: ReleaseName = format!("crash/w{}@1.0.{made}", self.number).parse()?;
             self.make(&release)?;
+            match u64::is_multiple_of(made, RISES) {
+                true => self.rise(&release)?,
+                false => self.promote(&release)?,
+            }
         }
         Ok(self.tally)
     }
 
-    /// One release: bytes, publication, reports, promotion into dev.
+    /// One release: bytes, publication, reports of tests.
     fn make(&mut self, release: &ReleaseName) -> Result<()> {
         // As many small ones as large ones.
         let base = ARTIFACT_BYTES << self.random.between(0, DOUBLINGS - 1);
         let size = self.random.between(base, base * 2);
         let bytes = self.random.bytes(usize::try_from(size)?);
         let key = self.next_key();
-        let (stored, _) = self.until_known(|client| upload(client, &bytes))?;
+        let (stored, was_unknown) = self.own.until_known(|client| upload(client, &bytes))?;
+        self.tally.unknown += usize::from(was_unknown);
         if stored.digest != Digest::of(&bytes) {
             return Err(Failure::new(format!("the server stored {} for other bytes", stored.digest)));
         }
         self.write_down(Ack { key, what: What::Blob(stored.digest), entry: None })?;
-        self.record(&Request::publish(release, &stored), |_| Some(What::Published(release.clone())))?;
+        self.record(By::Own, &Request::publish(release, &stored), |_| Some(What::Published(release.clone())))?;
         for _ in 0..self.random.between(REPORTS.0, REPORTS.1) {
             let report = junit(&format!("{release} {}", self.sent));
-            let digest = Digest::of(report.as_bytes());
-            let what = |reply: &Reply| (reply.evidence == Some(digest)).then_some(What::Attested(digest));
-            self.record(&Request::attest(release, &report), what)?;
+            self.attest(&Request::attest(release, &report), report.as_bytes())?;
+        }
+        Ok(())
+    }
+
+    /// The promotion into dev, which nobody has to approve.
+    fn promote(&mut self, release: &ReleaseName) -> Result<()> {
+        let what = |reply: &Reply| Some(What::Promoted(vec![reply.granted()?]));
+        self.record(By::Own, &Request::promote(release)?, what).map(|_| ())
+    }
+
+    /// The way up to production in one request: what its gates demand, three promotions, and an approval of the last.
+    fn rise(&mut self, release: &ReleaseName) -> Result<()> {
+        for report in [sbom(release), scan(release)] {
+            let report = serde_json::to_vec(&report)?;
+            self.attest(&Request::attest_any(release, &report), &report)?;
         }
         let what = |reply: &Reply| {
-            let (promotion, status) = reply.promotion.as_ref()?;
-            (status == "granted").then(|| What::Promoted(release.clone(), *promotion))
+            reply.last_with("pending")?;
+            (reply.promotions.len() == 3).then(|| What::Promoted(reply.promotions.iter().map(|(id, _)| *id).collect()))
         };
-        self.record(&Request::promote(release)?, what)
+        let reply = self.record(By::Own, &Request::promote_to(release, "production")?, what)?;
+        match reply.last_with("pending") {
+            Some(promotion) => self.approve(promotion),
+            None => Err(Failure::new(format!("{release} is not pending: {reply:?}"))),
+        }
+    }
+
+    /// An approval that is signed once, and handed in until that is known.
+    fn approve(&mut self, promotion: PromotionId) -> Result<()> {
+        let path = format!("/v1/promotions/{promotion}/document");
+        let (offer, _) = self.approver.until_known(|client| client.get::<SignableDocument>(&path))?;
+        let signature = self.approver.identity().sign(&offer.namespace, offer.document.as_bytes())?;
+        let digest = Digest::of(offer.document.as_bytes());
+        let request = Request::Approve(promotion, ApprovalRequest { document: offer.document, signature });
+        let what = |reply: &Reply| {
+            let same = reply.granted() == Some(promotion) && reply.recorded == Some(digest);
+            same.then_some(What::Approved(promotion, digest))
+        };
+        self.record(By::Approver, &request, what).map(|_| ())
+    }
+
+    fn attest(&mut self, request: &Request, report: &[u8]) -> Result<()> {
+        let digest = Digest::of(report);
+        let what = |reply: &Reply| (reply.recorded == Some(digest)).then_some(What::Attested(digest));
+        self.record(By::Own, request, what).map(|_| ())
     }
 
     /// Sends a request until its outcome is known, checks it, and writes it down.
-    fn record(&mut self, request: &Request, what: impl Fn(&Reply) -> Option<What>) -> Result<()> {
+    fn record(&mut self, by: By, request: &Request, what: impl Fn(&Reply) -> Option<What>) -> Result<Reply> {
         let key = self.next_key();
-        let (reply, was_unknown) = self.until_known(|client| request.send(client, &key))?;
+        let caller = match by {
+            By::Own => &mut self.own,
+            By::Approver => &mut self.approver,
+        };
+        let (reply, was_unknown) = caller.until_known(|client| request.send(client, &key))?;
         let Some(logged) = reply.logged.clone() else {
             return Err(Failure::new(format!("`{key}` was acknowledged without an entry")));
         };
         receipt::check(&self.ground.log_key, &logged)?;
         if was_unknown {
-            let (again, _) = self.until_known(|client| request.send(client, &key))?;
+            self.tally.unknown += 1;
+            let (again, _) = caller.until_known(|client| request.send(client, &key))?;
             let entry = again.logged.as_ref().map(|again| (again.index, again.leaf, again.repeated));
             let same = entry == Some((logged.index, logged.leaf, true))
-                && (&again.evidence, &again.promotion) == (&reply.evidence, &reply.promotion);
+                && (&again.recorded, &again.promotions) == (&reply.recorded, &reply.promotions);
             if !same {
                 return Err(Failure::new(format!("the outcome of `{key}` changed from {reply:?} to {again:?}")));
             }
         }
         match what(&reply) {
-            Some(what) => self.write_down(Ack { key, what, entry: Some((logged.index, logged.leaf)) }),
-            None => Err(Failure::new(format!("`{key}` was answered with something else: {reply:?}"))),
+            Some(what) => self.write_down(Ack { key, what, entry: Some((logged.index, logged.leaf)) })?,
+            None => return Err(Failure::new(format!("`{key}` was answered with something else: {reply:?}"))),
         }
-    }
-
-    /// Calls until there is an answer; says too whether an earlier call may have been applied unseen.
-    fn until_known<T>(&mut self, call: impl Fn(&Client) -> std::result::Result<T, ClientError>) -> Result<(T, bool)> {
-        let mut unknown = false;
-        for _ in 0..TRIES {
-            let error = match call(&self.client) {
-                Ok(value) => {
-                    self.tally.unknown += usize::from(unknown);
-                    return Ok((value, unknown));
-                }
-                Err(error) => error,
-            };
-            match &error {
-                ClientError::Problem(problem) if problem.kind == ProblemKind::Unauthenticated => self.sign_in()?,
-                ClientError::Problem(problem) if problem.kind != ProblemKind::Unavailable => {
-                    return Err(Failure::new(format!("refused with {}: {}", problem.code, problem.detail)));
-                }
-                ClientError::Problem(_) | ClientError::Unreachable { .. } | ClientError::Protocol(_) => {
-                    unknown = true;
-                    self.arena.wait_to_repeat()?;
-                }
-            }
-        }
-        Err(Failure::new(format!("no answer after {TRIES} tries")))
-    }
-
-    fn sign_in(&mut self) -> Result<()> {
-        for _ in 0..TRIES {
-            match self.identity.sign_in(&self.client) {
-                Ok(token) => {
-                    self.client.sign_in_with(token);
-                    return Ok(());
-                }
-                // A challenge does not outlive the server that made it, so a refusal can come from a restart.
-                Err(_) => self.arena.wait_to_repeat()?,
-            }
-        }
-        Err(Failure::new(format!("no sign-in after {TRIES} tries")))
+        Ok(reply)
     }
 
     fn next_key(&mut self) -> String {
@@ -185,4 +203,26 @@ impl<'a> Writer<'a> {
         self.tally.acknowledged += 1;
         Ok(())
     }
+}
+
+/// A CycloneDX SBOM of one component, for one release.
+fn sbom(release: &ReleaseName) -> serde_json::Value {
+    json!({
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.6",
+        "version": 1,
+        "metadata": { "component": { "type": "application", "name": release.to_string() } },
+        "components": [{ "type": "library", "name": "a", "version": "1.0.0", "purl": "pkg:cargo/a@1.0.0" }],
+    })
+}
+
+/// A Trivy report for one release, which looked at one target and found nothing.
+fn scan(release: &ReleaseName) -> serde_json::Value {
+    json!({
+        "SchemaVersion": 2,
+        "Trivy": { "Version": "0.74.0" },
+        "ArtifactName": release.to_string(),
+        "ArtifactType": "filesystem",
+        "Results": [{ "Target": "Cargo.lock", "Class": "lang-pkgs", "Type": "cargo" }],
+    })
 }

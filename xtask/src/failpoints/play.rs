@@ -171,12 +171,9 @@ impl<'a> Play<'a> {
         self.record(&Request::publish(&release, &stored), |_| Some(What::Published(release.clone())))?;
         let report = junit("story");
         let digest = Digest::of(report.as_bytes());
-        let attested = |reply: &Reply| (reply.evidence == Some(digest)).then_some(What::Attested(digest));
+        let attested = |reply: &Reply| (reply.recorded == Some(digest)).then_some(What::Attested(digest));
         self.record(&Request::attest(&release, &report), attested)?;
-        self.record(&Request::promote(&release)?, |reply| {
-            let (promotion, status) = reply.promotion.as_ref()?;
-            (status == "granted").then(|| What::Promoted(release.clone(), *promotion))
-        })
+        self.record(&Request::promote(&release)?, |reply| Some(What::Promoted(vec![reply.granted()?])))
     }
 
     /// Sends a request until its outcome is known, checks it, and writes it down.
