@@ -3,7 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use lockgate_api::wire::{Challenge, ChallengeRequest, ServerInfo, SessionReply, SessionRequest};
+use lockgate_api::wire::{
+    ApprovalRequest, Challenge, ChallengeRequest, ServerInfo, SessionReply, SessionRequest, SignableDocument,
+};
 use lockgate_api::{Client, ClientError};
 use lockgate_model::{PersonId, canonical};
 use lockgate_sign::ssh_signer::{FileSigner, SshSigner as _};
@@ -44,8 +46,17 @@ impl Identity {
     ///
     /// # Errors
     /// When the key does not sign.
-    pub fn sign(&self, namespace: &str, bytes: &[u8]) -> Result<String> {
+    fn sign(&self, namespace: &str, bytes: &[u8]) -> Result<String> {
         Ok(self.signer.sign(namespace, bytes)?.to_armored())
+    }
+
+    /// Signs what the server offers to be signed about a promotion.
+    ///
+    /// # Errors
+    /// When the key does not sign.
+    pub fn approve(&self, offer: SignableDocument) -> Result<ApprovalRequest> {
+        let signature = self.sign(&offer.namespace, offer.document.as_bytes())?;
+        Ok(ApprovalRequest { document: offer.document, signature })
     }
 
     /// Signs in and returns the token.

@@ -3,8 +3,10 @@
 //!
 //! Each place, a service in an environment, is a register: a promotion sets what runs there, unless that runs already, and
 //! anyone reads it. Clients share idempotency keys, too. What they saw is checked without looking at the ledger; then
-//! the ledger is audited. Beside them others read the event stream, and hang up again and again.
+//! the ledger is audited. Beside them others read the event stream, and hang up again and again. Then many clients end
+//! the same promotions in different ways.
 
+mod ending;
 mod order;
 mod stream;
 
@@ -19,13 +21,14 @@ use lockgate_api::wire::StatusReply;
 use lockgate_api::{Client, ClientError};
 use lockgate_model::ReleaseName;
 
+use self::ending::{Enders, Endings};
 use self::order::{Asked, Operation, Told, check};
 use self::stream::Reading;
 use crate::crash::clock_seed;
 use crate::deadline::wait_until;
 use crate::failpoints::remains;
 use crate::failure::{During as _, Failure, Result};
-use crate::identity::Identity;
+use crate::identity::{self, Identity};
 use crate::random::Random;
 use crate::requests::{Request, junit, upload};
 use crate::scratch::Scratch;
@@ -61,6 +64,9 @@ pub struct Arguments {
     /// How many read the event stream meanwhile, and hang up at random
     #[arg(long, value_name = "N", default_value_t = 4)]
     readers: u64,
+    /// How many promotions 64 clients approve, reject and take back at the same moment, one after the other
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    endings: u64,
     /// Repeat the choices of an earlier run, not their timing [default: from the clock]
     #[arg(long, value_name = "S")]
     seed: Option<u64>,
@@ -98,10 +104,15 @@ fn run_in(scratch: &Path, binary: &Path, arguments: &Arguments, seed: u64) -> Re
         Identity::load(&home, name)?.sign_in(&Client::new(&url, None)).during(format!("sign in as {name}"))
     };
     let (ci, dana) = (token_of("ci")?, token_of("dana")?);
+    let enders = Enders {
+        requester: &Client::new(&url, Some(dana.clone())),
+        approver: &Client::new(&url, Some(token_of(identity::APPROVER)?)),
+        key: &Identity::load(&home, identity::APPROVER)?,
+    };
     publish(&Client::new(&url, Some(ci.clone())))?;
     let began = Instant::now();
     let until = AtomicU64::new(u64::MAX);
-    let (histories, readings) = thread::scope(|scope| {
+    let (histories, took, endings, readings) = thread::scope(|scope| {
         let readers: Vec<_> = (0..arguments.readers)
             .map(|number| {
                 let client = Client::new(&url, Some(dana.clone()));
@@ -110,9 +121,14 @@ fn run_in(scratch: &Path, binary: &Path, arguments: &Arguments, seed: u64) -> Re
             })
             .collect();
         let histories = race(&url, &ci, arguments, seed, began);
+        let took = began.elapsed();
+        let endings = match &histories {
+            Ok(_) => enders.race(arguments.endings, &mut Random::new(seed.rotate_left(32))),
+            Err(_) => Ok(Endings::default()),
+        };
         let size = stream::size_of(&Client::new(&url, Some(ci.clone())));
         // Where the clients failed, nobody has to read to the end.
-        let end = if histories.is_ok() { size.as_ref().copied().unwrap_or_default() } else { 0 };
+        let end = if histories.is_ok() && endings.is_ok() { size.as_ref().copied().unwrap_or_default() } else { 0 };
         until.store(end, Ordering::SeqCst);
         let ended = wait_until("the end of the event stream's readers", READ_LIMIT, READ_STEP, || {
             Ok(readers.iter().all(|reader| reader.is_finished()).then_some(()))
@@ -124,9 +140,8 @@ fn run_in(scratch: &Path, binary: &Path, arguments: &Arguments, seed: u64) -> Re
         }
         let read = readers.into_iter().map(|one| one.join().unwrap_or_else(|_| Err(Failure::new("a reader panicked"))));
         let readings = read.collect::<Result<Vec<Reading>>>();
-        size.and(Ok((histories?, readings?)))
+        size.and(Ok((histories?, took, endings?, readings?)))
     })?;
-    let took = began.elapsed();
     server.stop()?;
     let counts = judge(histories.concat())?;
     println!(
@@ -134,6 +149,7 @@ fn run_in(scratch: &Path, binary: &Path, arguments: &Arguments, seed: u64) -> Re
         took.as_secs_f64(),
         arguments.clients.max(1)
     );
+    println!("{endings}");
     println!("{}", judge_readings(&home, &readings)?);
     match remains::audit(binary, &home)? {
         None => Ok(()),

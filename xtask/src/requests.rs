@@ -4,10 +4,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use lockgate_api::wire::{
     Acknowledged, ApprovalRequest, Approved, ArtifactRef, AttestRequest, Attested, Body, EvidenceBody, Logged,
-    PromoteRequest, Promoted, PublishRequest, Published, Stored,
+    PromoteRequest, Promoted, PublishRequest, Published, SignableDocument, Stored, WithdrawRequest, Withdrawn,
 };
 use lockgate_api::{Client, ClientError};
+use lockgate_model::facts::Verdict;
 use lockgate_model::{Digest, PromotionId, ReleaseName};
+use serde_json::json;
 
 use crate::failure::Result;
 
@@ -20,8 +22,10 @@ pub enum Request {
     Attest(AttestRequest),
     /// Ask that it be let into an environment.
     Promote(PromoteRequest),
-    /// Hand in a signed approval of a promotion.
+    /// Hand in a signed approval or rejection of a promotion.
     Approve(PromotionId, ApprovalRequest),
+    /// Take a promotion back.
+    Withdraw(PromotionId),
 }
 
 /// What the server answered; only what is compared or journaled.
@@ -67,7 +71,7 @@ impl Request {
     }
 
     /// Records a report about a release in whatever format it is.
-    pub fn attest_any(release: &ReleaseName, report: &[u8]) -> Self {
+    pub fn attest_any(release: &ReleaseName, report: &str) -> Self {
         let body =
             EvidenceBody { body: Body::Inline(STANDARD.encode(report)), signed: false, format: None, expect: None };
         Self::Attest(AttestRequest { release: release.clone(), evidence: vec![body] })
@@ -127,6 +131,13 @@ impl Request {
                 let promotions = vec![(reply.result.promotion, reply.result.status)];
                 Ok(Reply { logged: reply.logged, recorded: Some(reply.result.document), promotions })
             }
+            Self::Withdraw(promotion) => {
+                let path = format!("/v1/promotions/{promotion}/withdrawal");
+                let request = WithdrawRequest { reason: "raced by xtask".to_owned() };
+                let reply: Acknowledged<Withdrawn> = client.post(&path, &request, Some(key))?;
+                let promotions = vec![(reply.result.promotion, reply.result.status)];
+                Ok(Reply { logged: reply.logged, recorded: None, promotions })
+            }
         }
     }
 }
@@ -141,10 +152,50 @@ pub fn upload(client: &Client, bytes: &[u8]) -> std::result::Result<Stored, Clie
     client.upload(&mut reader, bytes.len() as u64, Some(&digest))
 }
 
+/// What somebody would sign to approve or reject a promotion.
+///
+/// # Errors
+/// What the client says.
+pub fn approval_document(
+    client: &Client,
+    promotion: PromotionId,
+    verdict: Verdict,
+) -> std::result::Result<SignableDocument, ClientError> {
+    let verdict = match verdict {
+        Verdict::Approve => "approve",
+        Verdict::Reject => "reject",
+    };
+    client.get(&format!("/v1/promotions/{promotion}/document?verdict={verdict}"))
+}
+
 /// A small JUnit report of one passed test; another name makes it another report.
 pub fn junit(name: &str) -> String {
     format!(
         "<testsuites><testsuite name=\"xtask\"><testcase classname=\"xtask\" name=\"{name}\" time=\"0.001\"/>\
          </testsuite></testsuites>"
     )
+}
+
+/// A CycloneDX SBOM of one component, for one release.
+pub fn sbom(release: &ReleaseName) -> String {
+    let document = json!({
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.6",
+        "version": 1,
+        "metadata": { "component": { "type": "application", "name": release.to_string() } },
+        "components": [{ "type": "library", "name": "a", "version": "1.0.0", "purl": "pkg:cargo/a@1.0.0" }],
+    });
+    document.to_string()
+}
+
+/// A Trivy report for one release, which looked at one target and found nothing.
+pub fn scan(release: &ReleaseName) -> String {
+    let document = json!({
+        "SchemaVersion": 2,
+        "Trivy": { "Version": "0.74.0" },
+        "ArtifactName": release.to_string(),
+        "ArtifactType": "filesystem",
+        "Results": [{ "Target": "Cargo.lock", "Class": "lang-pkgs", "Type": "cargo" }],
+    });
+    document.to_string()
 }

@@ -260,9 +260,7 @@ pub fn document_for(state: &State, promotion: PromotionId, consent: Consent) -> 
     })?;
     let release = state.release(name)?;
     let asked = release.promotion(promotion)?;
-    if !asked.status().is_open() {
-        return Err(ApplyError::new("PROMOTION_CLOSED", format!("{promotion} is {} already", asked.status().as_str())));
-    }
+    asked.check_open()?;
     if consent.comment.as_ref().is_some_and(|comment| comment.len() > Limits::DEFAULT.text_bytes) {
         return Err(ApplyError::new(
             "TEXT_TOO_LONG",
@@ -583,10 +581,12 @@ impl Approval {
     /// Checks that the document still says what the promotion is about: used when an approval is handed in.
     ///
     /// # Errors
-    /// `APPROVAL_TARGET`, `APPROVAL_DIGEST`, `REVIEW_TIME`, `APPROVAL_STALE`, `APPROVAL_EXPIRED`.
+    /// `PROMOTION_CLOSED`, `APPROVAL_TARGET`, `APPROVAL_DIGEST`, `REVIEW_TIME`, `APPROVAL_STALE`, `APPROVAL_EXPIRED`.
     pub fn check_current(&self, state: &State, promotion: &PromotionState, now: UnixMillis) -> Result<(), ApplyError> {
         let predicate = &self.predicate;
         let request = &promotion.request;
+        // First: once it is granted, what runs in the target has changed as well.
+        promotion.check_open()?;
         self.check_binding(state.release(&request.release)?, promotion)?;
         self.check_review(promotion, now)?;
         let governance = state.governance()?;

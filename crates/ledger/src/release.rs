@@ -152,6 +152,18 @@ impl PromotionStatus {
 }
 
 impl PromotionState {
+    /// Checks that it has not ended.
+    ///
+    /// # Errors
+    /// `PROMOTION_CLOSED`.
+    pub fn check_open(&self) -> Result<(), ApplyError> {
+        let (id, status) = (self.request.promotion, self.status());
+        match status.is_open() {
+            true => Ok(()),
+            false => Err(ApplyError::new("PROMOTION_CLOSED", format!("{id} is {} already", status.as_str()))),
+        }
+    }
+
     /// Where it stands.
     pub fn status(&self) -> PromotionStatus {
         if self.grant.is_some() {
@@ -236,12 +248,8 @@ impl ReleaseState {
             .promotions
             .get_mut(&id)
             .ok_or_else(|| ApplyError::new("PROMOTION_UNKNOWN", format!("{id} is not a promotion of {name}")))?;
-        match promotion.status().is_open() {
-            true => Ok(promotion),
-            false => {
-                Err(ApplyError::new("PROMOTION_CLOSED", format!("{id} is {} already", promotion.status().as_str())))
-            }
-        }
+        promotion.check_open()?;
+        Ok(promotion)
     }
 
     pub(crate) fn request(

@@ -1,9 +1,8 @@
 //! A writer: publishes, attests and promotes releases of its own, has some of them approved for production, and writes
 //! down what is acknowledged.
 
-use lockgate_api::wire::{ApprovalRequest, SignableDocument};
+use lockgate_model::facts::Verdict;
 use lockgate_model::{Digest, PromotionId, ReleaseName};
-use serde_json::json;
 
 use super::Ground;
 use super::arena::Arena;
@@ -13,7 +12,7 @@ use crate::failure::{Failure, Result};
 use crate::identity;
 use crate::random::Random;
 use crate::receipt;
-use crate::requests::{Reply, Request, junit, upload};
+use crate::requests::{Reply, Request, approval_document, junit, sbom, scan, upload};
 
 /// The smallest artifact, in bytes.
 const ARTIFACT_BYTES: u64 = 4 * 1024;
@@ -130,8 +129,7 @@ impl<'a> Writer<'a> {
     /// The way up to production in one request: what its gates demand, three promotions, and an approval of the last.
     fn rise(&mut self, release: &ReleaseName) -> Result<()> {
         for report in [sbom(release), scan(release)] {
-            let report = serde_json::to_vec(&report)?;
-            self.attest(&Request::attest_any(release, &report), &report)?;
+            self.attest(&Request::attest_any(release, &report), report.as_bytes())?;
         }
         let what = |reply: &Reply| {
             reply.last_with("pending")?;
@@ -146,11 +144,9 @@ impl<'a> Writer<'a> {
 
     /// An approval that is signed once, and handed in until that is known.
     fn approve(&mut self, promotion: PromotionId) -> Result<()> {
-        let path = format!("/v1/promotions/{promotion}/document");
-        let (offer, _) = self.approver.until_known(|client| client.get::<SignableDocument>(&path))?;
-        let signature = self.approver.identity().sign(&offer.namespace, offer.document.as_bytes())?;
+        let (offer, _) = self.approver.until_known(|client| approval_document(client, promotion, Verdict::Approve))?;
         let digest = Digest::of(offer.document.as_bytes());
-        let request = Request::Approve(promotion, ApprovalRequest { document: offer.document, signature });
+        let request = Request::Approve(promotion, self.approver.identity().approve(offer)?);
         let what = |reply: &Reply| {
             let same = reply.granted() == Some(promotion) && reply.recorded == Some(digest);
             same.then_some(What::Approved(promotion, digest))
@@ -203,26 +199,4 @@ impl<'a> Writer<'a> {
         self.tally.acknowledged += 1;
         Ok(())
     }
-}
-
-/// A CycloneDX SBOM of one component, for one release.
-fn sbom(release: &ReleaseName) -> serde_json::Value {
-    json!({
-        "bomFormat": "CycloneDX",
-        "specVersion": "1.6",
-        "version": 1,
-        "metadata": { "component": { "type": "application", "name": release.to_string() } },
-        "components": [{ "type": "library", "name": "a", "version": "1.0.0", "purl": "pkg:cargo/a@1.0.0" }],
-    })
-}
-
-/// A Trivy report for one release, which looked at one target and found nothing.
-fn scan(release: &ReleaseName) -> serde_json::Value {
-    json!({
-        "SchemaVersion": 2,
-        "Trivy": { "Version": "0.74.0" },
-        "ArtifactName": release.to_string(),
-        "ArtifactType": "filesystem",
-        "Results": [{ "Target": "Cargo.lock", "Class": "lang-pkgs", "Type": "cargo" }],
-    })
 }

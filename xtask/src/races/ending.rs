@@ -1,0 +1,265 @@
+//! Endings: many clients approve, reject and take back one promotion at the same moment.
+//!
+//! Whatever the order, one of them ends it. All others have to be told that it is over, or, under the key of the one that
+//! did, the same once more; and what it has become is what that one did.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Barrier;
+use std::thread;
+
+use lockgate_api::wire::{ApprovalRequest, PromotionReply};
+use lockgate_api::{Client, ClientError};
+use lockgate_model::facts::Verdict;
+use lockgate_model::{PromotionId, ReleaseName};
+
+use crate::failure::{During as _, Failure, Result};
+use crate::identity::Identity;
+use crate::random::Random;
+use crate::requests::{Request, approval_document, junit, sbom, scan, upload};
+
+/// How many clients end the same promotion.
+const CLIENTS: u64 = 64;
+/// How many keys the clients of one act share with each other, beside those that are their own.
+const SHARED: u64 = 3;
+/// Of a hundred clients, how many use a key that others use.
+const SHARERS: u64 = 40;
+
+/// What ends a promotion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Act {
+    /// The approval that it waited for.
+    Approve,
+    /// A rejection.
+    Reject,
+    /// Its requester takes it back.
+    Withdraw,
+}
+
+impl Act {
+    const ALL: [Self; 3] = [Self::Approve, Self::Reject, Self::Withdraw];
+
+    /// What the promotion is afterwards.
+    const fn status(self) -> &'static str {
+        match self {
+            Self::Approve => "granted",
+            Self::Reject => "rejected",
+            Self::Withdraw => "withdrawn",
+        }
+    }
+}
+
+/// What one client was told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Told {
+    /// It is done, at this entry, and the promotion is this now.
+    Done { entry: u64, repeated: bool, status: String },
+    /// It is refused with this reason.
+    Refused(String),
+}
+
+/// What one client did under which key.
+#[derive(Debug, Clone)]
+pub struct Tried {
+    /// What it tried.
+    pub act: Act,
+    /// Its idempotency key.
+    pub key: String,
+    /// What it was told.
+    pub told: Told,
+}
+
+/// How the rounds ended.
+#[derive(Debug, Default)]
+pub struct Endings {
+    rounds: u64,
+    by: [u64; Act::ALL.len()],
+    repeated: u64,
+    refused: u64,
+}
+
+impl fmt::Display for Endings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { rounds, by: [approved, rejected, withdrawn], repeated, refused } = self;
+        write!(
+            f,
+            "{rounds} promotions, each ended by {CLIENTS} clients at once: {approved} approved, {rejected} rejected, \
+             {withdrawn} withdrawn, each once; {repeated} were told so again, {refused} that it was over"
+        )
+    }
+}
+
+/// Those who may end a promotion of this demo.
+pub struct Enders<'a> {
+    /// Who publishes it, asks for it and takes it back, signed in.
+    pub requester: &'a Client,
+    /// Who approves or rejects, signed in.
+    pub approver: &'a Client,
+    /// With which key.
+    pub key: &'a Identity,
+}
+
+impl Enders<'_> {
+    /// Lets so many promotions be ended by many at once.
+    ///
+    /// # Errors
+    /// When one is ended twice or not at all, or somebody is told what cannot be.
+    pub fn race(&self, rounds: u64, random: &mut Random) -> Result<Endings> {
+        let mut endings = Endings { rounds, ..Endings::default() };
+        for round in 0..rounds {
+            let promotion = self.ask(&format!("race/ending@1.0.{round}").parse()?)?;
+            let tried = self.end(promotion, round, random)?;
+            let now: PromotionReply = self.requester.get(&format!("/v1/promotions/{promotion}"))?;
+            let act = judge(&tried, &now.status).during(format!("the end of {promotion}"))?;
+            let signed = usize::from(act != Act::Withdraw);
+            if now.approvals.len() != signed {
+                let found = now.approvals.len();
+                return Err(Failure::new(format!("{promotion} is {} by {found} signatures", now.status)));
+            }
+            for (count, one) in endings.by.iter_mut().zip(Act::ALL) {
+                *count += u64::from(one == act);
+            }
+            let refused = tried.iter().filter(|one| matches!(one.told, Told::Refused(_))).count() as u64;
+            endings.refused += refused;
+            endings.repeated += CLIENTS - refused - 1;
+        }
+        Ok(endings)
+    }
+
+    /// A release whose promotion into production waits for an approval alone.
+    fn ask(&self, release: &ReleaseName) -> Result<PromotionId> {
+        let stored = upload(self.requester, release.to_string().as_bytes())?;
+        Request::publish(release, &stored).send(self.requester, &format!("publish-{release}"))?;
+        for (number, report) in [junit(&release.to_string()), sbom(release), scan(release)].iter().enumerate() {
+            Request::attest_any(release, report).send(self.requester, &format!("attest-{release}-{number}"))?;
+        }
+        let reply = Request::promote_to(release, "production")?.send(self.requester, &format!("promote-{release}"))?;
+        reply.last_with("pending").ok_or_else(|| Failure::new(format!("{release} does not wait: {reply:?}")))
+    }
+
+    fn end(&self, promotion: PromotionId, round: u64, random: &mut Random) -> Result<Vec<Tried>> {
+        let signed = |verdict| -> Result<ApprovalRequest> {
+            self.key.approve(approval_document(self.approver, promotion, verdict)?)
+        };
+        let (approval, rejection) = (signed(Verdict::Approve)?, signed(Verdict::Reject)?);
+        let start = Barrier::new(usize::try_from(CLIENTS)?);
+        let start = &start;
+        // An approval takes longest, as its gates are decided: in some rounds it has fewer rivals, or none.
+        let acts = match round % 4 {
+            0 => &Act::ALL[..],
+            1 => &[Act::Approve, Act::Reject],
+            2 => &[Act::Approve, Act::Withdraw],
+            _ => &[Act::Approve],
+        };
+        thread::scope(|scope| {
+            let all = acts.iter().cycle().zip(0..CLIENTS).map(|(act, number)| {
+                let act = *act;
+                let key = match random.between(1, 100) <= SHARERS {
+                    true => format!("end-{round}-{act:?}-{}", random.between(1, SHARED)),
+                    false => format!("end-{round}-own-{number}"),
+                };
+                let (client, request) = match act {
+                    Act::Approve => (self.approver, Request::Approve(promotion, approval.clone())),
+                    Act::Reject => (self.approver, Request::Approve(promotion, rejection.clone())),
+                    Act::Withdraw => (self.requester, Request::Withdraw(promotion)),
+                };
+                scope.spawn(move || {
+                    start.wait();
+                    tell(act, key, &request, client)
+                })
+            });
+            let all: Vec<_> = all.collect();
+            all.into_iter().map(|one| one.join().unwrap_or_else(|_| Err(Failure::new("a client panicked")))).collect()
+        })
+    }
+}
+
+fn tell(act: Act, key: String, request: &Request, client: &Client) -> Result<Tried> {
+    let told = match request.send(client, &key) {
+        Ok(reply) => match (reply.logged, reply.promotions.into_iter().next_back()) {
+            (Some(logged), Some((_, status))) => Told::Done { entry: logged.index, repeated: logged.repeated, status },
+            _ => return Err(Failure::new(format!("`{key}` was acknowledged without an entry"))),
+        },
+        Err(ClientError::Problem(problem)) => Told::Refused(problem.code.to_string()),
+        Err(error) => return Err(Failure::new(format!("`{key}` was not answered: {error}"))),
+    };
+    Ok(Tried { act, key, told })
+}
+
+/// Who ended it, where what all were told fits some order in which they came.
+fn judge(tried: &[Tried], status: &str) -> Result<Act> {
+    let firsts: Vec<(&Tried, u64)> = tried
+        .iter()
+        .filter_map(|one| match &one.told {
+            Told::Done { entry, repeated: false, .. } => Some((one, *entry)),
+            Told::Done { .. } | Told::Refused(_) => None,
+        })
+        .collect();
+    let &[(first, at)] = firsts.as_slice() else {
+        return Err(Failure::new(format!("{} clients ended it: {firsts:?}", firsts.len())));
+    };
+    if first.act.status() != status {
+        return Err(Failure::new(format!("it is {status}, and ended by {first:?}")));
+    }
+    let unfit = tried.iter().find(|one| match &one.told {
+        Told::Done { entry, status, .. } => *entry != at || one.key != first.key || status != first.act.status(),
+        // Under the key of the one that did it everybody is told what it was told.
+        Told::Refused(code) => one.key == first.key || !OVER.contains(&code.as_str()),
+    });
+    match unfit {
+        None => Ok(first.act),
+        Some(one) => {
+            let codes: BTreeSet<_> = tried.iter().map(|one| format!("{:?}", one.told)).collect();
+            Err(Failure::new(format!("after {first:?} nobody is told {one:?}; all that was told: {codes:?}")))
+        }
+    }
+}
+
+/// What somebody is told who comes too late.
+const OVER: [&str; 2] = ["PROMOTION_CLOSED", "APPROVAL_REPLAYED"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tried(act: Act, key: &str, told: Told) -> Tried {
+        Tried { act, key: key.to_owned(), told }
+    }
+
+    fn done(entry: u64, repeated: bool, status: &str) -> Told {
+        Told::Done { entry, repeated, status: status.to_owned() }
+    }
+
+    fn over() -> Told {
+        Told::Refused("PROMOTION_CLOSED".to_owned())
+    }
+
+    #[test]
+    fn one_client_ends_it_and_all_others_are_told() {
+        let told = [
+            tried(Act::Reject, "a", over()),
+            tried(Act::Approve, "b", done(7, true, "granted")),
+            tried(Act::Approve, "b", done(7, false, "granted")),
+            tried(Act::Approve, "c", Told::Refused("APPROVAL_REPLAYED".to_owned())),
+        ];
+        assert_eq!(judge(&told, "granted").unwrap(), Act::Approve);
+        assert!(judge(&told, "rejected").is_err());
+    }
+
+    #[test]
+    fn what_no_order_tells_is_found() {
+        let won = tried(Act::Approve, "b", done(7, false, "granted"));
+        let wrong = [
+            tried(Act::Reject, "a", done(8, false, "rejected")),
+            tried(Act::Reject, "a", done(7, true, "granted")),
+            tried(Act::Approve, "b", done(8, true, "granted")),
+            tried(Act::Approve, "b", done(7, true, "pending")),
+            tried(Act::Approve, "b", over()),
+            tried(Act::Withdraw, "c", Told::Refused("STORE_FAILED".to_owned())),
+        ];
+        for one in wrong {
+            assert!(judge(&[won.clone(), one.clone()], "granted").is_err(), "{one:?}");
+        }
+        assert!(judge(&[tried(Act::Reject, "a", over())], "pending").is_err());
+    }
+}
