@@ -16,6 +16,7 @@ mod large;
 mod limits;
 mod machine;
 mod parse;
+mod peers;
 mod pictures;
 mod push;
 mod rego;
@@ -53,6 +54,8 @@ use crate::scratch::Scratch;
 use crate::server::Server;
 use crate::workspace::{self, Profile};
 
+/// How large the file is that commands verify, in bytes.
+const FILE_BYTES: usize = 10 * 1024;
 /// At how many entries the small ledger's latencies are measured.
 const SMALL_LEDGER: u64 = 1000;
 
@@ -83,6 +86,8 @@ enum What {
     Web,
     /// The same, and how soon a server on that ledger restarts, and what it holds in memory.
     Large,
+    /// What other programs of this machine need for the same work.
+    Peers,
 }
 
 /// A part of the bench.
@@ -175,6 +180,11 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         return again_in_release();
     }
     let sizes = Sizes::of(arguments);
+    if arguments.what == Some(What::Peers) {
+        let text = peers::run(peers_extent(&sizes), &command_line(arguments))?.to_markdown();
+        println!("{text}");
+        return results::write(&text);
+    }
     if let Some(what) = arguments.what {
         let extent = large_extent(arguments, &sizes);
         return large::run(what == What::Large, extent, &command_line(arguments), arguments.screens.as_deref());
@@ -189,6 +199,11 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         Some(_) => Ok(()),
         None => results::write(&text),
     }
+}
+
+fn peers_extent(sizes: &Sizes) -> peers::Extent {
+    let Sizes { rounds, commands, file_bytes, append_window, .. } = *sizes;
+    peers::Extent { rounds, commands, file_bytes, window: append_window }
 }
 
 fn large_extent(arguments: &Arguments, sizes: &Sizes) -> large::Extent {
@@ -218,6 +233,7 @@ fn command_line(arguments: &Arguments) -> String {
         None => "",
         Some(What::Web) => " web",
         Some(What::Large) => " large",
+        Some(What::Peers) => " peers",
     };
     format!("cargo xtask bench{what}{quick}{entries}")
 }
@@ -301,7 +317,7 @@ impl Bench {
         let push = Push::measure(&self.binary, &home, &server, &self.folder, &self.sizes)?;
         rows.extend(push.rows(self.sizes.file_bytes));
         say("commands");
-        let commands = Commands::prepare(&self.binary, &home, server.url(), &self.folder)?;
+        let commands = Commands::prepare(&self.binary, &home, server.url(), &self.folder, FILE_BYTES)?;
         server.stop()?;
         rows.extend(commands.measure(self.sizes.commands)?);
         rows.push(Row::at_most("idle server, resident memory", mib(idle_kib), mib(idle_kib), 40.0, "40 MiB", "MiB"));
@@ -317,7 +333,7 @@ impl Bench {
         let log_key: VerifierKey = info.log_key.parse().during("the log's key")?;
         let [name, _] = identity::NAMES;
         let token = Identity::load(&home, name)?.sign_in(&Client::new(server.url(), None))?;
-        let appender = Appender { url: server.url(), token: &token, log_key: &log_key };
+        let appender = Appender { url: server.url(), token: &token, log_key: &log_key, clients: CLIENTS };
         say("a small ledger");
         appender.run(1, &Until::Entries(SMALL_LEDGER))?;
         let small = Latencies::measure(&appender, 2, self.sizes.latencies)?;

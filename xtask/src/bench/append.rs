@@ -13,7 +13,7 @@ use crate::failure::{Failure, Result};
 use crate::receipt;
 use crate::requests::{Request, junit, upload};
 
-/// How many clients append at the same time, each to a release of its own.
+/// How many clients append at the same time, each to a release of its own, where nothing else is said.
 pub const CLIENTS: usize = 64;
 /// After how many reports a client goes on with a new release: real releases do not have thousands.
 const REPORTS_PER_RELEASE: u64 = 200;
@@ -29,6 +29,8 @@ pub struct Appender<'a> {
     pub token: &'a str,
     /// What receipts are verified with.
     pub log_key: &'a VerifierKey,
+    /// How many clients append at the same time.
+    pub clients: usize,
 }
 
 /// When it ends.
@@ -81,11 +83,11 @@ impl Appender<'_> {
     /// # Errors
     /// When the server refuses, or a receipt does not verify.
     pub fn run(&self, phase: u32, until: &Until) -> Result<Appended> {
-        let run =
-            Run { appender: *self, phase, until: *until, start: Barrier::new(CLIENTS + 1), entries: AtomicU64::new(0) };
+        let (start, entries) = (Barrier::new(self.clients + 1), AtomicU64::new(0));
+        let run = Run { appender: *self, phase, until: *until, start, entries };
         let run = &run;
         let (latencies, elapsed) = thread::scope(|scope| {
-            let clients: Vec<_> = (0..CLIENTS).map(|number| scope.spawn(move || run.client(number))).collect();
+            let clients: Vec<_> = (0..self.clients).map(|number| scope.spawn(move || run.client(number))).collect();
             run.start.wait();
             let started = Instant::now();
             let join = |client: thread::ScopedJoinHandle<'_, Result<Vec<f64>>>| {

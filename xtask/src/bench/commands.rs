@@ -1,15 +1,13 @@
 //! Commands: what whole processes cost, beside the cheapest process and a well-known verifier.
 
-use std::fs::{self, File, Permissions};
-use std::io::Write as _;
-use std::os::unix::fs::PermissionsExt as _;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use lockgate_model::ReleaseName;
-use lockgate_sign::ssh_signer::{FileSigner, SshSigner as _};
 
+use super::peers::verifiers;
 use super::report::Row;
 use super::samples::median;
 use crate::failure::{During as _, Failure, Result};
@@ -17,48 +15,38 @@ use crate::identity;
 use crate::random::Random;
 use crate::requests::{Request, junit, upload};
 
-/// How large the verified file is, in bytes.
-const FILE_BYTES: usize = 10 * 1024;
-/// The SSHSIG namespace and name of the signature that `ssh-keygen` checks.
-const NAMESPACE: &str = "file";
-const SIGNER: &str = "bench";
-
-/// A small file with a bundle of Lockgate's and a signature of SSH's.
+/// A file with a bundle of Lockgate's.
 #[derive(Debug)]
 pub struct Commands {
     binary: PathBuf,
     home: PathBuf,
     file: PathBuf,
     bundle: PathBuf,
-    allowed_signers: PathBuf,
-    signature: PathBuf,
+    service: String,
 }
 
 impl Commands {
-    /// Publishes a small file, has it let into dev, and fetches the proof; and signs it with an SSH key.
+    /// Publishes a file of so many bytes, has it let into dev, and fetches the proof.
     ///
     /// # Errors
     /// When the server refuses, or does not grant it.
-    pub fn prepare(binary: &Path, home: &Path, url: &str, folder: &Path) -> Result<Self> {
-        let bytes = Random::new(9).bytes(FILE_BYTES);
-        let path = |name: &str| folder.join(name);
+    pub fn prepare(binary: &Path, home: &Path, url: &str, folder: &Path, size: usize) -> Result<Self> {
+        let bytes = Random::new(9).bytes(size);
         let commands = Self {
             binary: binary.to_owned(),
             home: home.to_owned(),
-            file: path("small.bin"),
-            bundle: path("small.bundle.json"),
-            allowed_signers: path("allowed_signers"),
-            signature: path("small.bin.sig"),
+            file: folder.join(format!("verified-{size}.bin")),
+            bundle: folder.join(format!("verified-{size}.bundle.json")),
+            service: format!("bench/verified-{size}"),
         };
         fs::write(&commands.file, &bytes)?;
-        fs::write(&commands.bundle, bundle(url, home, &bytes)?)?;
-        let signer = FileSigner::generate_ed25519(SIGNER)?;
-        fs::write(&commands.allowed_signers, format!("{SIGNER} {}\n", signer.public_key()))?;
-        // `ssh-keygen` reads nothing that others may write.
-        fs::set_permissions(&commands.allowed_signers, Permissions::from_mode(0o600))?;
-        let signature = signer.sign(NAMESPACE, &bytes)?.to_armored();
-        File::create(&commands.signature)?.write_all(signature.as_bytes())?;
+        fs::write(&commands.bundle, bundle(url, home, &commands.service, &bytes)?)?;
         Ok(commands)
+    }
+
+    /// The file.
+    pub fn file(&self) -> &Path {
+        &self.file
     }
 
     /// Runs each command once a round and compares the medians.
@@ -66,11 +54,13 @@ impl Commands {
     /// # Errors
     /// When one of them fails.
     pub fn measure(&self, rounds: usize) -> Result<Vec<Row>> {
+        let folder = self.file.parent().unwrap_or(&self.file);
+        let ssh_keygen = verifiers::ssh_keygen(folder, &self.file)?;
         let mut samples: [Vec<f64>; 4] = Default::default();
         for round in 0..=rounds {
             let times = [
                 time_ms(&mut Command::new("true"))?,
-                time_ms(&mut self.ssh_keygen()?)?,
+                time_ms(&mut ssh_keygen.command()?)?,
                 time_ms(&mut self.verify())?,
                 time_ms(Command::new(&self.binary).arg("--version").env("LOCKGATE_HOME", &self.home))?,
             ];
@@ -90,33 +80,27 @@ impl Commands {
         ])
     }
 
-    fn verify(&self) -> Command {
+    /// Verifies the file with the bundle, offline.
+    pub fn verify(&self) -> Command {
         let mut command = Command::new(&self.binary);
-        command.arg("verify").arg(&self.file).args(["--service", "bench/small", "--env", "dev", "--bundle"]);
+        command.arg("verify").arg(&self.file).args(["--service", &self.service, "--env", "dev", "--bundle"]);
         command.arg(&self.bundle).env("LOCKGATE_HOME", &self.home);
         command
-    }
-
-    fn ssh_keygen(&self) -> Result<Command> {
-        let mut command = Command::new("ssh-keygen");
-        command.args(["-Y", "verify", "-I", SIGNER, "-n", NAMESPACE, "-f"]).arg(&self.allowed_signers);
-        command.arg("-s").arg(&self.signature).stdin(File::open(&self.file)?);
-        Ok(command)
     }
 }
 
 /// The bundle of a grant of these bytes into dev.
-fn bundle(url: &str, home: &Path, bytes: &[u8]) -> Result<Vec<u8>> {
+fn bundle(url: &str, home: &Path, service: &str, bytes: &[u8]) -> Result<Vec<u8>> {
     let [name, _] = identity::NAMES;
     let client = identity::client_as(url, home, name)?;
-    let release: ReleaseName = "bench/small@1.0.0".parse()?;
+    let release: ReleaseName = format!("{service}@1.0.0").parse()?;
     let stored = upload(&client, bytes)?;
-    Request::publish(&release, &stored).send(&client, "bench-small-publish")?;
-    Request::attest(&release, &junit("small")).send(&client, "bench-small-attest")?;
-    let reply = Request::promote(&release)?.send(&client, "bench-small-promote")?;
+    Request::publish(&release, &stored).send(&client, &format!("{service}-publish"))?;
+    Request::attest(&release, &junit(service)).send(&client, &format!("{service}-attest"))?;
+    let reply = Request::promote(&release)?.send(&client, &format!("{service}-promote"))?;
     match reply.granted() {
         Some(promotion) => client.get_bytes(&format!("/v1/promotions/{promotion}/bundle")).during("fetch the bundle"),
-        None => Err(Failure::new(format!("the small release was not granted: {reply:?}"))),
+        None => Err(Failure::new(format!("{release} was not granted: {reply:?}"))),
     }
 }
 

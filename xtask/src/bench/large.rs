@@ -17,7 +17,7 @@ use lockgate_model::ReleaseName;
 use lockgate_policy::PolicySet;
 use lockgate_sign::note::VerifierKey;
 
-use super::append::Appender;
+use super::append::{Appender, CLIENTS};
 use super::report::{Report, Row};
 use super::{machine, pictures, restart, results, web};
 use crate::failure::{During as _, Failure, Result};
@@ -118,7 +118,7 @@ impl Large {
         let [name, _] = identity::NAMES;
         let token = Identity::load(&home, name)?.sign_in(&Client::new(server.url(), None))?;
         let log_key = log_key(&server)?;
-        let appender = Appender { url: server.url(), token: &token, log_key: &log_key };
+        let appender = Appender { url: server.url(), token: &token, log_key: &log_key, clients: CLIENTS };
         let started = Instant::now();
         fill(&appender, extent.services)?;
         let services_took = started.elapsed();

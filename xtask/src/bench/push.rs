@@ -76,14 +76,22 @@ impl Push {
     }
 }
 
-fn push_once(binary: &Path, home: &Path, input: &Path, round: u64, bytes: u64) -> Result<f64> {
+/// Pushes a file as a new version of a service, as a whole process, MiB/s.
+///
+/// # Errors
+/// When it fails.
+pub fn push_once(binary: &Path, home: &Path, input: &Path, round: u64, bytes: u64) -> Result<f64> {
     let mut command = Command::new(binary);
     command.arg("push").arg(input).args(["--service", "bench/large", "--version", &format!("1.0.{round}")]);
     let millis = time_ms(command.env("LOCKGATE_HOME", home))?;
     Ok(bytes as f64 / (1 << 20) as f64 / (millis / 1000.0))
 }
 
-fn make_input(path: &Path, bytes: u64) -> Result<()> {
+/// Makes a file of this size.
+///
+/// # Errors
+/// When the disk fails.
+pub fn make_input(path: &Path, bytes: u64) -> Result<()> {
     let mut file = File::create(path).during("make the file to push")?;
     let mut random = Random::new(8);
     let mut block = vec![0; BLOCK];
@@ -95,7 +103,10 @@ fn make_input(path: &Path, bytes: u64) -> Result<()> {
 }
 
 /// Changes the first bytes, so that the server has never seen the file.
-fn make_different(path: &Path, round: u64) -> Result<()> {
+///
+/// # Errors
+/// When the disk fails.
+pub fn make_different(path: &Path, round: u64) -> Result<()> {
     let mut file = OpenOptions::new().write(true).open(path)?;
     file.write_all(&round.to_le_bytes())?;
     Ok(file.sync_all()?)

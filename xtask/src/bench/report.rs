@@ -18,7 +18,8 @@ pub struct Report {
 pub struct Row {
     what: String,
     goal: Option<Goal>,
-    measured: f64,
+    /// Absent where nothing could be measured.
+    measured: Option<f64>,
     unit: &'static str,
 }
 
@@ -32,23 +33,31 @@ struct Goal {
 impl Row {
     /// A figure without a goal: a limit, or context.
     pub fn figure(what: &str, measured: f64, unit: &'static str) -> Self {
-        Self { what: what.to_owned(), goal: None, measured, unit }
+        Self { what: what.to_owned(), goal: None, measured: Some(measured), unit }
+    }
+
+    /// A peer that is not installed here.
+    pub fn absent(what: &str) -> Self {
+        Self { what: what.to_owned(), goal: None, measured: None, unit: "" }
     }
 
     /// A figure whose `judged` value has to be at least `least`; `goal` says that in words.
     pub fn at_least(what: &str, judged: f64, measured: f64, least: f64, goal: &str, unit: &'static str) -> Self {
         let goal = Goal { text: format!("≥ {goal}"), ratio: judged, met: judged >= least };
-        Self { what: what.to_owned(), goal: Some(goal), measured, unit }
+        Self { what: what.to_owned(), goal: Some(goal), measured: Some(measured), unit }
     }
 
     /// A figure whose `judged` value has to be at most `most`; `goal` says that in words.
     pub fn at_most(what: &str, judged: f64, measured: f64, most: f64, goal: &str, unit: &'static str) -> Self {
         let goal = Goal { text: format!("≤ {goal}"), ratio: judged, met: judged <= most };
-        Self { what: what.to_owned(), goal: Some(goal), measured, unit }
+        Self { what: what.to_owned(), goal: Some(goal), measured: Some(measured), unit }
     }
 
     fn to_markdown(&self) -> String {
-        let measured = format!("{} {}", shown(self.measured), self.unit);
+        let measured = match self.measured {
+            Some(measured) => format!("{} {}", shown(measured), self.unit),
+            None => "not installed".to_owned(),
+        };
         match &self.goal {
             None => format!("| {} | | {measured} | | |", self.what),
             Some(goal) => {

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::append::Appender;
+use super::append::{Appender, CLIENTS};
 use super::large::{Extent, Large, service};
 use super::report::Row;
 use super::samples::{median, quantile};
@@ -38,7 +38,7 @@ pub fn measure(large: Large) -> Result<Vec<Row>> {
     let (writer, reader, log_key) = (large.sign_in(machine)?, large.sign_in(person)?, large.log_key()?);
     let Large { binary, home, mut server, entries, extent, .. } = large;
     let (url, address) = (server.url().to_owned(), server.address().to_owned());
-    let appender = Appender { url: &url, token: &writer, log_key: &log_key };
+    let appender = Appender { url: &url, token: &writer, log_key: &log_key, clients: CLIENTS };
     let mut rows = Vec::new();
     for end in [End::Stopped, End::Killed] {
         let mut seconds = Vec::new();

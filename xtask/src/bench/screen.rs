@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use lockgate_model::ReleaseName;
 use serde_json::Value;
 
-use super::append::Appender;
+use super::append::{Appender, CLIENTS};
 use super::browser::{Browser, long_task};
 use super::large::{Large, service};
 use super::report::Row;
@@ -117,7 +117,7 @@ pub fn measure(large: &Large, writer: &str, reader: &str, folder: &Path) -> Resu
     let version = browser.version()?;
     let log_key = large.log_key()?;
     let site = large.server.url().trim_end_matches('/').to_owned();
-    let appender = Appender { url: large.server.url(), token: writer, log_key: &log_key };
+    let appender = Appender { url: large.server.url(), token: writer, log_key: &log_key, clients: CLIENTS };
     let mut screen = Screen { browser: &mut browser, site, session: reader, seen: Seen::default() };
     let turns = large.extent.turns;
     let mut rows = screen.visits(turns)?;
