@@ -132,11 +132,13 @@ fn choose(arguments: &Arguments, seed: u64) -> Result<Vec<&'static Point>> {
 fn run_in(scratch: &Path, binary: PathBuf, chosen: &[&'static Point], most: u64) -> Result<()> {
     let stage = Stage::set(binary, scratch)?;
     let first = first_passes(&stage)?;
+    let rechecked = recheck_passes(&stage)?;
     let reference = reference(&stage)?;
     let mut rows = Vec::with_capacity(chosen.len());
     for point in chosen {
         let passes = match point.when {
             When::First => first.get(point.name),
+            When::Recheck => rechecked.get(point.name),
             When::Start | When::Request | When::Tick | When::Stop => reference.passes.get(point.name),
         };
         let row = try_point(&stage, point, passes.copied().unwrap_or_default(), most, &reference);
@@ -191,6 +193,7 @@ struct Played {
 fn play(stage: &Stage, point: &Point, fault: &Fault, reference: &Reference) -> Result<Played> {
     match point.when {
         When::First => first_start(stage, fault),
+        When::Recheck => recheck(stage, fault),
         When::Start | When::Request | When::Tick | When::Stop => {
             let mut play = Play::begin(stage, fault)?;
             play.perform()?;
@@ -238,6 +241,45 @@ fn first_start(stage: &Stage, fault: &Fault) -> Result<Played> {
     server.stop()?;
     let mut problems = remains::leftovers(&home)?;
     problems.extend(remains::audit(&stage.binary, &home)?);
+    Ok(Played { fired, unknown: 0, problems })
+}
+
+/// Which places a recheck of both logs passes how often.
+fn recheck_passes(stage: &Stage) -> Result<BTreeMap<String, u64>> {
+    stage.fresh()?;
+    stage.suspect()?;
+    let output = stage.doctor(&Fault::trace())?;
+    match output.status.success() {
+        true => Ok(passes_of(&String::from_utf8_lossy(&output.stderr))),
+        false => Err(Failure::new(format!("a recheck fails without any fault: {output:?}"))),
+    }
+}
+
+/// Kills a recheck of both logs, and rechecks again; until then no server starts where a mark is left.
+fn recheck(stage: &Stage, fault: &Fault) -> Result<Played> {
+    stage.fresh()?;
+    stage.suspect()?;
+    let output = stage.doctor(fault)?;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let fired = fault.mark.as_ref().is_some_and(|mark| said.contains(mark.as_str()));
+    let mut problems = Vec::new();
+    if stage.is_suspect() && Server::serve(&stage.binary, &stage.home(), &stage.address).is_ok() {
+        problems.push("a server started beside a mark of a failed flush".to_owned());
+    }
+    let again = stage.doctor(&Fault::none())?;
+    if !again.status.success() {
+        problems.push(format!("a second recheck failed: {}", String::from_utf8_lossy(&again.stderr)));
+    }
+    if stage.is_suspect() {
+        problems.push("a mark is left after a recheck that ended".to_owned());
+    }
+    let before = remains::events(&stage.template())?;
+    Server::serve(&stage.binary, &stage.home(), &stage.address)?.stop()?;
+    if remains::events(&stage.home())? != before {
+        problems.push("the ledger holds something else than before".to_owned());
+    }
+    problems.extend(remains::leftovers(&stage.home())?);
+    problems.extend(remains::audit(&stage.binary, &stage.home())?);
     Ok(Played { fired, unknown: 0, problems })
 }
 

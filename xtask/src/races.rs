@@ -4,11 +4,13 @@
 //! Each place, a service in an environment, is a register: a promotion sets what runs there, unless that runs already, and
 //! anyone reads it. Clients share idempotency keys, too. What they saw is checked without looking at the ledger; then
 //! the ledger is audited. Beside them others read the event stream, and hang up again and again. Then many clients end
-//! the same promotions in different ways.
+//! the same promotions in different ways, and evidence turns bad while somebody approves.
 
 mod ending;
 mod order;
+mod people;
 mod stream;
+mod turning;
 
 use std::fs;
 use std::path::Path;
@@ -21,14 +23,16 @@ use lockgate_api::wire::StatusReply;
 use lockgate_api::{Client, ClientError};
 use lockgate_model::ReleaseName;
 
-use self::ending::{Enders, Endings};
+use self::ending::Endings;
 use self::order::{Asked, Operation, Told, check};
+use self::people::People;
 use self::stream::Reading;
+use self::turning::Turns;
 use crate::crash::clock_seed;
 use crate::deadline::wait_until;
 use crate::failpoints::remains;
 use crate::failure::{During as _, Failure, Result};
-use crate::identity::{self, Identity};
+use crate::identity::Identity;
 use crate::random::Random;
 use crate::requests::{Request, junit, upload};
 use crate::scratch::Scratch;
@@ -67,6 +71,9 @@ pub struct Arguments {
     /// How many promotions 64 clients approve, reject and take back at the same moment, one after the other
     #[arg(long, value_name = "N", default_value_t = 20)]
     endings: u64,
+    /// How many promotions are approved while a scan that finds something arrives
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    turns: u64,
     /// Repeat the choices of an earlier run, not their timing [default: from the clock]
     #[arg(long, value_name = "S")]
     seed: Option<u64>,
@@ -104,15 +111,11 @@ fn run_in(scratch: &Path, binary: &Path, arguments: &Arguments, seed: u64) -> Re
         Identity::load(&home, name)?.sign_in(&Client::new(&url, None)).during(format!("sign in as {name}"))
     };
     let (ci, dana) = (token_of("ci")?, token_of("dana")?);
-    let enders = Enders {
-        requester: &Client::new(&url, Some(dana.clone())),
-        approver: &Client::new(&url, Some(token_of(identity::APPROVER)?)),
-        key: &Identity::load(&home, identity::APPROVER)?,
-    };
+    let people = People::sign_in(&url, &home)?;
     publish(&Client::new(&url, Some(ci.clone())))?;
     let began = Instant::now();
     let until = AtomicU64::new(u64::MAX);
-    let (histories, took, endings, readings) = thread::scope(|scope| {
+    let (histories, took, single, readings) = thread::scope(|scope| {
         let readers: Vec<_> = (0..arguments.readers)
             .map(|number| {
                 let client = Client::new(&url, Some(dana.clone()));
@@ -122,13 +125,13 @@ fn run_in(scratch: &Path, binary: &Path, arguments: &Arguments, seed: u64) -> Re
             .collect();
         let histories = race(&url, &ci, arguments, seed, began);
         let took = began.elapsed();
-        let endings = match &histories {
-            Ok(_) => enders.race(arguments.endings, &mut Random::new(seed.rotate_left(32))),
-            Err(_) => Ok(Endings::default()),
+        let single = match &histories {
+            Ok(_) => end_and_turn(&people, arguments, &mut Random::new(seed.rotate_left(32))),
+            Err(_) => Ok(Default::default()),
         };
         let size = stream::size_of(&Client::new(&url, Some(ci.clone())));
         // Where the clients failed, nobody has to read to the end.
-        let end = if histories.is_ok() && endings.is_ok() { size.as_ref().copied().unwrap_or_default() } else { 0 };
+        let end = if histories.is_ok() && single.is_ok() { size.as_ref().copied().unwrap_or_default() } else { 0 };
         until.store(end, Ordering::SeqCst);
         let ended = wait_until("the end of the event stream's readers", READ_LIMIT, READ_STEP, || {
             Ok(readers.iter().all(|reader| reader.is_finished()).then_some(()))
@@ -140,7 +143,7 @@ fn run_in(scratch: &Path, binary: &Path, arguments: &Arguments, seed: u64) -> Re
         }
         let read = readers.into_iter().map(|one| one.join().unwrap_or_else(|_| Err(Failure::new("a reader panicked"))));
         let readings = read.collect::<Result<Vec<Reading>>>();
-        size.and(Ok((histories?, took, endings?, readings?)))
+        size.and(Ok((histories?, took, single?, readings?)))
     })?;
     server.stop()?;
     let counts = judge(histories.concat())?;
@@ -149,12 +152,18 @@ fn run_in(scratch: &Path, binary: &Path, arguments: &Arguments, seed: u64) -> Re
         took.as_secs_f64(),
         arguments.clients.max(1)
     );
-    println!("{endings}");
+    let (endings, turns) = single;
+    println!("{endings}\n{turns}");
     println!("{}", judge_readings(&home, &readings)?);
     match remains::audit(binary, &home)? {
         None => Ok(()),
         Some(problem) => Err(Failure::new(problem)),
     }
+}
+
+/// The races about single promotions.
+fn end_and_turn(people: &People, arguments: &Arguments, random: &mut Random) -> Result<(Endings, Turns)> {
+    Ok((ending::race(people, arguments.endings, random)?, turning::race(people, arguments.turns, random)?))
 }
 
 /// Lets the clients race to their end.

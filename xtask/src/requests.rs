@@ -9,7 +9,7 @@ use lockgate_api::wire::{
 use lockgate_api::{Client, ClientError};
 use lockgate_model::facts::Verdict;
 use lockgate_model::{Digest, PromotionId, ReleaseName};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::failure::Result;
 
@@ -190,12 +190,29 @@ pub fn sbom(release: &ReleaseName) -> String {
 
 /// A Trivy report for one release, which looked at one target and found nothing.
 pub fn scan(release: &ReleaseName) -> String {
+    trivy(release, &[])
+}
+
+/// A Trivy report for one release, which found something critical that an upgrade would mend.
+pub fn critical_scan(release: &ReleaseName) -> String {
+    let finding = json!({
+        "VulnerabilityID": "CVE-2099-10001",
+        "PkgName": "a",
+        "InstalledVersion": "1.0.0",
+        "FixedVersion": "1.0.1",
+        "Status": "fixed",
+        "Severity": "CRITICAL",
+    });
+    trivy(release, &[finding])
+}
+
+fn trivy(release: &ReleaseName, findings: &[Value]) -> String {
     let document = json!({
         "SchemaVersion": 2,
         "Trivy": { "Version": "0.74.0" },
         "ArtifactName": release.to_string(),
         "ArtifactType": "filesystem",
-        "Results": [{ "Target": "Cargo.lock", "Class": "lang-pkgs", "Type": "cargo" }],
+        "Results": [{ "Target": "Cargo.lock", "Class": "lang-pkgs", "Type": "cargo", "Vulnerabilities": findings }],
     });
     document.to_string()
 }

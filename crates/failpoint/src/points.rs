@@ -26,6 +26,8 @@ pub enum When {
     Tick,
     /// When the server is told to stop.
     Stop,
+    /// When both logs are rechecked after a failed flush.
+    Recheck,
 }
 
 impl When {
@@ -38,6 +40,7 @@ impl When {
             Self::Request => "request",
             Self::Tick => "tick",
             Self::Stop => "stop",
+            Self::Recheck => "recheck",
         }
     }
 }
@@ -50,7 +53,7 @@ const fn failing(when: When, name: &'static str, says: &'static str) -> Point {
     Point { name, when, fails: true, says }
 }
 
-use When::{First, Request, Start, Stop, Tick};
+use When::{First, Recheck, Request, Start, Stop, Tick};
 
 /// Every failpoint; `cargo xtask tidy` compares it with the calls in the source.
 pub const POINTS: &[Point] = &[
@@ -136,6 +139,15 @@ pub const POINTS: &[Point] = &[
     at(Stop, "stop.done", "a server that has stopped, all but its process"),
     at(Stop, "wal.before-copy", "a write-ahead log that is not copied into the database"),
     at(Stop, "wal.copied", "a write-ahead log that was copied"),
+    at(Recheck, "recheck.begun", "nothing new, and the mark"),
+    at(Recheck, "recheck.copied", "a copy of the database under another name, perhaps not on the disk"),
+    at(Recheck, "recheck.flushed", "a whole copy of the database under another name"),
+    at(Recheck, "recheck.whole", "the same, named as whole, beside the database"),
+    at(Recheck, "recheck.log-removed", "the same, and the database without its write-ahead log"),
+    at(Recheck, "recheck.in-place", "the copy in the place of the database; its name may not be on the disk"),
+    at(Recheck, "recheck.directory-changed", "an empty file in a directory"),
+    at(Recheck, "recheck.blobs-flushed", "everything written anew, and the mark"),
+    at(Recheck, "recheck.unmarked", "no mark; that may not be on the disk"),
 ];
 
 #[cfg(test)]

@@ -53,6 +53,7 @@ impl Recheck {
     /// again; `Schema`, `Corrupt`, `ReadOnly`, `Io`. After any of them the mark is there as before.
     pub fn rewrite(&self, reserve_bytes: u64) -> Result<()> {
         finish(&self.dir)?;
+        lockgate_failpoint::point("recheck.begun");
         let (database, partial, whole) = (self.dir.join("ledger.db"), self.dir.join(PARTIAL), self.dir.join(WHOLE));
         let size = [database.clone(), self.dir.join("ledger.db-wal")]
             .iter()
@@ -61,10 +62,13 @@ impl Recheck {
         remove_if_there(&partial)?;
         room::check(&self.dir, size)?;
         copy_database(&database, &partial)?;
+        lockgate_failpoint::point("recheck.copied");
         let file = File::open(&partial).map_err(|error| fault::file("open", &partial, &error))?;
         file.sync_all().map_err(|error| fault::flush(&partial, &error))?;
+        lockgate_failpoint::point("recheck.flushed");
         rename(&partial, &whole)?;
         sync_dir(&self.dir)?;
+        lockgate_failpoint::point("recheck.whole");
         // Crash before this: the old database, and the mark. After: the copy takes its place, at the latest when it is
         // opened, and nothing has been written to either since.
         finish(&self.dir)?;
@@ -72,6 +76,7 @@ impl Recheck {
         if blobs.is_dir() {
             change_below(&blobs)?;
         }
+        lockgate_failpoint::point("recheck.blobs-flushed");
         change(&self.dir)
     }
 
@@ -81,6 +86,7 @@ impl Recheck {
     /// `ReadOnly`, `Io`, `Fatal`.
     pub fn clear(self) -> Result<()> {
         remove_if_there(&suspect::path(&self.dir))?;
+        lockgate_failpoint::point("recheck.unmarked");
         sync_dir(&self.dir)
     }
 }
@@ -99,7 +105,9 @@ pub(crate) fn finish(dir: &Path) -> Result<()> {
         remove_if_there(&dir.join(name))?;
     }
     sync_dir(dir)?;
+    lockgate_failpoint::point("recheck.log-removed");
     rename(&whole, &dir.join("ledger.db"))?;
+    lockgate_failpoint::point("recheck.in-place");
     sync_dir(dir)
 }
 
@@ -118,6 +126,7 @@ fn change_below(dir: &Path) -> Result<()> {
 fn change(dir: &Path) -> Result<()> {
     let touch = dir.join(TOUCH);
     File::create(&touch).map_err(|error| fault::file("make", &touch, &error))?;
+    lockgate_failpoint::point("recheck.directory-changed");
     remove_if_there(&touch)?;
     sync_dir(dir)
 }

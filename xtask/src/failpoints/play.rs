@@ -44,6 +44,11 @@ impl Fault {
         Self { variable: "trace".to_owned(), mark: None, kills: false }
     }
 
+    /// Nothing happens.
+    pub fn none() -> Self {
+        Self { variable: String::new(), mark: None, kills: false }
+    }
+
     /// Kills the server at the n-th pass of a place.
     pub fn kill(name: &str, nth: u64) -> Self {
         Self { variable: format!("{name}:kill@{nth}"), mark: Some(format!("failpoint {name} kills")), kills: true }

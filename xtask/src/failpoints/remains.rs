@@ -12,6 +12,8 @@ use lockgate_store_local::{LocalStore, Options};
 
 use crate::failure::{During as _, Failure, Result};
 
+/// What a recheck makes beside a database and in directories, and takes away again.
+const RECHECKS: [&str; 3] = ["ledger.db.rewriting", "ledger.db.rewritten", ".recheck"];
 /// How many entries are read at a time.
 const PAGE: usize = 512;
 
@@ -66,7 +68,7 @@ fn look(folder: &Path, is_temporary: bool, found: &mut Vec<String>) -> Result<()
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if path.is_dir() {
             look(&path, is_temporary || name == "tmp", found)?;
-        } else if is_temporary || name.ends_with(".tmp") {
+        } else if is_temporary || name.ends_with(".tmp") || RECHECKS.contains(&name.as_str()) {
             found.push(format!("the temporary file `{}` is left", path.display()));
         }
     }
@@ -103,7 +105,8 @@ mod tests {
         assert_eq!(leftovers(home).unwrap(), Vec::<String>::new());
         fs::write(home.join("data/access/tmp/7-0"), "x").unwrap();
         fs::write(home.join("keys/.begun.7.tmp"), "x").unwrap();
-        assert_eq!(leftovers(home).unwrap().len(), 2);
+        fs::write(home.join("data/ledger.db.rewriting"), "x").unwrap();
+        assert_eq!(leftovers(home).unwrap().len(), 3);
     }
 
     #[test]

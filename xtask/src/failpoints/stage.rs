@@ -11,6 +11,7 @@ use lockgate_policy::PolicySet;
 use lockgate_sign::note::VerifierKey;
 use lockgate_sign::ssh_signer::{FileSigner, SshSigner as _};
 
+use super::play::Fault;
 use crate::failure::{During as _, Failure, Result};
 use crate::server::{Server, log_file};
 use crate::workspace;
@@ -74,7 +75,8 @@ impl Stage {
         self.scratch.join("journals")
     }
 
-    fn template(&self) -> PathBuf {
+    /// The home as it is before each play.
+    pub fn template(&self) -> PathBuf {
         self.scratch.join("template")
     }
 
@@ -122,15 +124,49 @@ impl Stage {
         }
     }
 
+    /// Marks both logs as a failed flush does.
+    ///
+    /// # Errors
+    /// When the marks cannot be written.
+    pub fn suspect(&self) -> Result<()> {
+        let boot =
+            fs::read_to_string("/proc/sys/kernel/random/boot_id").during("read which start of the host this is")?;
+        self.marks().iter().try_for_each(|mark| fs::write(mark, boot.trim()).during("mark a log"))
+    }
+
+    /// Whether one of the logs is marked.
+    pub fn is_suspect(&self) -> bool {
+        self.marks().iter().any(|mark| mark.exists())
+    }
+
+    fn marks(&self) -> [PathBuf; 2] {
+        let data = self.home().join("data");
+        [data.join("access").join("SUSPECT"), data.join("SUSPECT")]
+    }
+
+    /// Rechecks both logs, with a fault.
+    ///
+    /// # Errors
+    /// When the program does not start.
+    pub fn doctor(&self, fault: &Fault) -> Result<Output> {
+        let mut command = self.command(&["doctor", "--recheck"]);
+        command.env("LOCKGATE_FAULT", &fault.variable);
+        command.output().during("start a recheck")
+    }
+
     /// Runs a command of the program to its end, as one of the demo's people would.
     ///
     /// # Errors
     /// When it does not start.
     pub fn lockgate<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Result<Output> {
+        self.command(arguments).output().during(format!("start `{}`", self.binary.display()))
+    }
+
+    fn command<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Command {
         let mut command = Command::new(&self.binary);
         command.args(arguments).env("LOCKGATE_HOME", self.home()).env_remove("LOCKGATE_FAULT");
         command.env_remove("SSH_AUTH_SOCK").current_dir(self.scratch.join("work")).stdin(Stdio::null());
-        command.output().during(format!("start `{}`", self.binary.display()))
+        command
     }
 
     fn expect(&self, arguments: &[&str]) -> Result<()> {

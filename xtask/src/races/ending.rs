@@ -8,15 +8,14 @@ use std::fmt;
 use std::sync::Barrier;
 use std::thread;
 
-use lockgate_api::wire::{ApprovalRequest, PromotionReply};
 use lockgate_api::{Client, ClientError};
+use lockgate_model::PromotionId;
 use lockgate_model::facts::Verdict;
-use lockgate_model::{PromotionId, ReleaseName};
 
+use super::people::People;
 use crate::failure::{During as _, Failure, Result};
-use crate::identity::Identity;
 use crate::random::Random;
-use crate::requests::{Request, approval_document, junit, sbom, scan, upload};
+use crate::requests::Request;
 
 /// How many clients end the same promotion.
 const CLIENTS: u64 = 64;
@@ -89,89 +88,64 @@ impl fmt::Display for Endings {
     }
 }
 
-/// Those who may end a promotion of this demo.
-pub struct Enders<'a> {
-    /// Who publishes it, asks for it and takes it back, signed in.
-    pub requester: &'a Client,
-    /// Who approves or rejects, signed in.
-    pub approver: &'a Client,
-    /// With which key.
-    pub key: &'a Identity,
+/// Lets so many promotions be ended by many at once.
+///
+/// # Errors
+/// When one is ended twice or not at all, or somebody is told what cannot be.
+pub fn race(people: &People, rounds: u64, random: &mut Random) -> Result<Endings> {
+    let mut endings = Endings { rounds, ..Endings::default() };
+    for round in 0..rounds {
+        let promotion = people.ask(&format!("race/ending@1.0.{round}").parse()?)?;
+        let tried = end(people, promotion, round, random)?;
+        let now = people.look(promotion)?;
+        let act = judge(&tried, &now.status).during(format!("the end of {promotion}"))?;
+        let signed = usize::from(act != Act::Withdraw);
+        if now.approvals.len() != signed {
+            let found = now.approvals.len();
+            return Err(Failure::new(format!("{promotion} is {} by {found} signatures", now.status)));
+        }
+        for (count, one) in endings.by.iter_mut().zip(Act::ALL) {
+            *count += u64::from(one == act);
+        }
+        let refused = tried.iter().filter(|one| matches!(one.told, Told::Refused(_))).count() as u64;
+        endings.refused += refused;
+        endings.repeated += CLIENTS - refused - 1;
+    }
+    Ok(endings)
 }
 
-impl Enders<'_> {
-    /// Lets so many promotions be ended by many at once.
-    ///
-    /// # Errors
-    /// When one is ended twice or not at all, or somebody is told what cannot be.
-    pub fn race(&self, rounds: u64, random: &mut Random) -> Result<Endings> {
-        let mut endings = Endings { rounds, ..Endings::default() };
-        for round in 0..rounds {
-            let promotion = self.ask(&format!("race/ending@1.0.{round}").parse()?)?;
-            let tried = self.end(promotion, round, random)?;
-            let now: PromotionReply = self.requester.get(&format!("/v1/promotions/{promotion}"))?;
-            let act = judge(&tried, &now.status).during(format!("the end of {promotion}"))?;
-            let signed = usize::from(act != Act::Withdraw);
-            if now.approvals.len() != signed {
-                let found = now.approvals.len();
-                return Err(Failure::new(format!("{promotion} is {} by {found} signatures", now.status)));
-            }
-            for (count, one) in endings.by.iter_mut().zip(Act::ALL) {
-                *count += u64::from(one == act);
-            }
-            let refused = tried.iter().filter(|one| matches!(one.told, Told::Refused(_))).count() as u64;
-            endings.refused += refused;
-            endings.repeated += CLIENTS - refused - 1;
-        }
-        Ok(endings)
-    }
-
-    /// A release whose promotion into production waits for an approval alone.
-    fn ask(&self, release: &ReleaseName) -> Result<PromotionId> {
-        let stored = upload(self.requester, release.to_string().as_bytes())?;
-        Request::publish(release, &stored).send(self.requester, &format!("publish-{release}"))?;
-        for (number, report) in [junit(&release.to_string()), sbom(release), scan(release)].iter().enumerate() {
-            Request::attest_any(release, report).send(self.requester, &format!("attest-{release}-{number}"))?;
-        }
-        let reply = Request::promote_to(release, "production")?.send(self.requester, &format!("promote-{release}"))?;
-        reply.last_with("pending").ok_or_else(|| Failure::new(format!("{release} does not wait: {reply:?}")))
-    }
-
-    fn end(&self, promotion: PromotionId, round: u64, random: &mut Random) -> Result<Vec<Tried>> {
-        let signed = |verdict| -> Result<ApprovalRequest> {
-            self.key.approve(approval_document(self.approver, promotion, verdict)?)
-        };
-        let (approval, rejection) = (signed(Verdict::Approve)?, signed(Verdict::Reject)?);
-        let start = Barrier::new(usize::try_from(CLIENTS)?);
-        let start = &start;
-        // An approval takes longest, as its gates are decided: in some rounds it has fewer rivals, or none.
-        let acts = match round % 4 {
-            0 => &Act::ALL[..],
-            1 => &[Act::Approve, Act::Reject],
-            2 => &[Act::Approve, Act::Withdraw],
-            _ => &[Act::Approve],
-        };
-        thread::scope(|scope| {
-            let all = acts.iter().cycle().zip(0..CLIENTS).map(|(act, number)| {
-                let act = *act;
-                let key = match random.between(1, 100) <= SHARERS {
-                    true => format!("end-{round}-{act:?}-{}", random.between(1, SHARED)),
-                    false => format!("end-{round}-own-{number}"),
-                };
-                let (client, request) = match act {
-                    Act::Approve => (self.approver, Request::Approve(promotion, approval.clone())),
-                    Act::Reject => (self.approver, Request::Approve(promotion, rejection.clone())),
-                    Act::Withdraw => (self.requester, Request::Withdraw(promotion)),
-                };
-                scope.spawn(move || {
-                    start.wait();
-                    tell(act, key, &request, client)
-                })
-            });
-            let all: Vec<_> = all.collect();
-            all.into_iter().map(|one| one.join().unwrap_or_else(|_| Err(Failure::new("a client panicked")))).collect()
-        })
-    }
+fn end(people: &People, promotion: PromotionId, round: u64, random: &mut Random) -> Result<Vec<Tried>> {
+    let approval = people.sign(promotion, Verdict::Approve)?;
+    let rejection = people.sign(promotion, Verdict::Reject)?;
+    let start = Barrier::new(usize::try_from(CLIENTS)?);
+    let start = &start;
+    // An approval takes longest, as its gates are decided: in some rounds it has fewer rivals, or none.
+    let acts = match round % 4 {
+        0 => &Act::ALL[..],
+        1 => &[Act::Approve, Act::Reject],
+        2 => &[Act::Approve, Act::Withdraw],
+        _ => &[Act::Approve],
+    };
+    thread::scope(|scope| {
+        let all = acts.iter().cycle().zip(0..CLIENTS).map(|(act, number)| {
+            let act = *act;
+            let key = match random.between(1, 100) <= SHARERS {
+                true => format!("end-{round}-{act:?}-{}", random.between(1, SHARED)),
+                false => format!("end-{round}-own-{number}"),
+            };
+            let (client, request) = match act {
+                Act::Approve => (&people.approver, Request::Approve(promotion, approval.clone())),
+                Act::Reject => (&people.approver, Request::Approve(promotion, rejection.clone())),
+                Act::Withdraw => (&people.requester, Request::Withdraw(promotion)),
+            };
+            scope.spawn(move || {
+                start.wait();
+                tell(act, key, &request, client)
+            })
+        });
+        let all: Vec<_> = all.collect();
+        all.into_iter().map(|one| one.join().unwrap_or_else(|_| Err(Failure::new("a client panicked")))).collect()
+    })
 }
 
 fn tell(act: Act, key: String, request: &Request, client: &Client) -> Result<Tried> {
