@@ -1,9 +1,10 @@
 //! Recurrences: on which days something happens again, in a part of RFC 5545 (section 3.3.10).
 //!
-//! Read are `FREQ` of `DAILY`, `WEEKLY`, `MONTHLY` and `YEARLY`, `INTERVAL`, `BYDAY`, `UNTIL` and `COUNT`. Every other
-//! part is refused, because leaving it out would change the days. Weeks start on Monday.
+//! Read are `FREQ` of `DAILY`, `WEEKLY`, `MONTHLY` and `YEARLY`, `INTERVAL`, `BYMONTH`, `BYMONTHDAY`, `BYDAY`, `BYSETPOS`,
+//! `WKST`, `UNTIL` and `COUNT`. Every other part is refused, because leaving it out would change the days.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use jiff::SignedDuration;
@@ -17,8 +18,8 @@ const RULE_MAX_BYTES: usize = 256;
 const INTERVAL_MAX: i64 = 1000;
 /// The largest `COUNT`: all days before the wanted one are counted each time.
 const COUNT_MAX: u32 = 10_000;
-/// How many periods without any day are passed before the rule counts as over.
-const EMPTY_MAX: u32 = 500;
+/// How many periods without any day are passed before the rule counts as over. Every 365 days, each February takes 1,350.
+const EMPTY_MAX: u32 = 4000;
 
 /// A rule by which a day comes again.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +27,13 @@ pub struct Recurrence {
     text: String,
     frequency: Frequency,
     interval: i64,
+    months: Vec<i8>,
+    /// Days of a month: 1 is its first, -1 its last.
+    month_days: Vec<i8>,
     days: Vec<RuleDay>,
+    /// Which of the days of a period: 1 is the first, -1 the last; all where there is none.
+    positions: Vec<i16>,
+    week_start: Weekday,
     until: Option<Until>,
     count: Option<u32>,
 }
@@ -107,40 +114,78 @@ impl Recurrence {
                 if wanted { vec![day] } else { Vec::new() }
             }
             Frequency::Weekly => {
-                let back = i64::from(first.weekday().to_monday_zero_offset());
-                let monday = plus_days(first, steps.checked_mul(7)?.checked_sub(back)?)?;
+                let into = |weekday: Weekday| i64::from(weekday.since(self.week_start));
+                let start = plus_days(first, steps.checked_mul(7)?.checked_sub(into(first.weekday()))?)?;
                 match self.days.is_empty() {
-                    true => vec![plus_days(monday, back)?],
-                    false => self
-                        .days
-                        .iter()
-                        .filter_map(|day| plus_days(monday, i64::from(day.weekday.to_monday_zero_offset())))
-                        .collect(),
+                    true => vec![plus_days(start, into(first.weekday()))?],
+                    false => self.days.iter().filter_map(|day| plus_days(start, into(day.weekday))).collect(),
                 }
             }
             Frequency::Monthly => {
                 let months = i64::from(first.month()) - 1 + steps;
                 let year = i16::try_from(i64::from(first.year()) + months.div_euclid(12)).ok()?;
                 let month = i8::try_from(months.rem_euclid(12) + 1).ok()?;
-                let start = Date::new(year, month, 1).ok()?;
-                match self.days.is_empty() {
-                    true => Date::new(year, month, first.day()).ok().into_iter().collect(),
-                    false => self.weekdays_between(start, start.last_of_month()),
-                }
+                self.of_months(Date::new(year, month, 1).ok()?, &[month], first)
             }
             Frequency::Yearly => {
                 let year = i16::try_from(i64::from(first.year()) + steps).ok()?;
-                let start = Date::new(year, 1, 1).ok()?;
-                match self.days.is_empty() {
-                    true => Date::new(year, first.month(), first.day()).ok().into_iter().collect(),
-                    false => self.weekdays_between(start, start.last_of_year()),
-                }
+                let months = match (self.months.as_slice(), self.month_days.is_empty(), self.days.is_empty()) {
+                    ([], true, true) => &[first.month()],
+                    ([], _, _) => ALL_MONTHS.as_slice(),
+                    (months, _, _) => months,
+                };
+                self.of_months(Date::new(year, 1, 1).ok()?, months, first)
             }
         };
-        days.retain(|day| *day >= first);
+        days.retain(|day| self.months.is_empty() || self.months.contains(&day.month()));
         days.sort();
         days.dedup();
+        if !self.positions.is_empty() {
+            days = self.at_positions(&days);
+        }
+        days.retain(|day| *day >= first);
         Some(days)
+    }
+
+    /// The days in these months of the year of `start`: by their numbers, by their weekdays, or by both; by the number
+    /// of `first` where the rule says neither.
+    fn of_months(&self, start: Date, months: &[i8], first: Date) -> Vec<Date> {
+        let starts = || months.iter().filter_map(|month| Date::new(start.year(), *month, 1).ok());
+        let by_weekday = || -> Vec<Date> {
+            // The second Monday of a year, unless the rule is about months.
+            match self.frequency == Frequency::Yearly && self.months.is_empty() {
+                true => self.weekdays_between(start, start.last_of_year()),
+                false => starts().flat_map(|start| self.weekdays_between(start, start.last_of_month())).collect(),
+            }
+        };
+        let by_number = |wanted: &[i8]| -> Vec<Date> {
+            let days = |start: Date| wanted.iter().filter_map(move |day| day_of_month(start, *day)).collect::<Vec<_>>();
+            starts().flat_map(days).collect()
+        };
+        match (self.month_days.is_empty(), self.days.is_empty()) {
+            (true, true) => by_number(&[first.day()]),
+            (true, false) => by_weekday(),
+            (false, true) => by_number(&self.month_days),
+            (false, false) => {
+                let wanted = by_number(&self.month_days);
+                by_weekday().into_iter().filter(|day| wanted.contains(day)).collect()
+            }
+        }
+    }
+
+    /// The wanted ones of a period's days, which are in order.
+    fn at_positions(&self, days: &[Date]) -> Vec<Date> {
+        let at = |position: i16| -> Option<Date> {
+            let steps = usize::from(position.unsigned_abs()).checked_sub(1)?;
+            match position > 0 {
+                true => days.get(steps).copied(),
+                false => days.iter().rev().nth(steps).copied(),
+            }
+        };
+        let mut found: Vec<Date> = self.positions.iter().filter_map(|position| at(*position)).collect();
+        found.sort();
+        found.dedup();
+        found
     }
 
     /// The days of `BYDAY` within a month or a year.
@@ -163,6 +208,14 @@ impl Recurrence {
         }
         days
     }
+}
+
+const ALL_MONTHS: [i8; 12] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12];
+
+/// A day of the month that begins at `start`; nothing where it has no such day.
+fn day_of_month(start: Date, day: i8) -> Option<Date> {
+    let day = if day < 0 { start.days_in_month().checked_add(day)?.checked_add(1)? } else { day };
+    Date::new(start.year(), start.month(), day).ok()
 }
 
 /// The days of a recurrence.
@@ -238,7 +291,11 @@ impl FromStr for Recurrence {
 struct Parts {
     frequency: Option<Frequency>,
     interval: Option<i64>,
+    months: Option<Vec<i8>>,
+    month_days: Option<Vec<i8>>,
     days: Option<Vec<RuleDay>>,
+    positions: Option<Vec<i16>>,
+    week_start: Option<Weekday>,
     until: Option<Until>,
     count: Option<u32>,
 }
@@ -275,26 +332,84 @@ impl Parts {
                 let days = days.ok_or_else(|| wrong("days such as MO,TU or 1MO,-1FR"))?;
                 once(&mut self.days, days).ok_or_else(twice)
             }
-            _ => Err(format!("`{name}` is not read: use FREQ, INTERVAL, BYDAY, UNTIL and COUNT")),
+            "BYMONTH" => {
+                let months = numbers(value, 1..=12).ok_or_else(|| wrong("months such as 1,12"))?;
+                once(&mut self.months, months).ok_or_else(twice)
+            }
+            "BYMONTHDAY" => {
+                let days: Option<Vec<i8>> = numbers(value, -31..=31).filter(|days| !days.contains(&0));
+                let days = days.ok_or_else(|| wrong("days of a month such as 1,15 or -1"))?;
+                once(&mut self.month_days, days).ok_or_else(twice)
+            }
+            "BYSETPOS" => {
+                let positions: Option<Vec<i16>> = numbers(value, -366..=366).filter(|all| !all.contains(&0));
+                let positions = positions.ok_or_else(|| wrong("positions such as 1 or -1"))?;
+                once(&mut self.positions, positions).ok_or_else(twice)
+            }
+            "WKST" => {
+                let day = read_day(value).filter(|day| day.nth == 0).ok_or_else(|| wrong("a day such as MO"))?;
+                once(&mut self.week_start, day.weekday).ok_or_else(twice)
+            }
+            _ => Err(format!(
+                "`{name}` is not read: use FREQ, INTERVAL, BYMONTH, BYMONTHDAY, BYDAY, BYSETPOS, WKST, UNTIL and COUNT"
+            )),
         }
     }
 
     fn finish(self, text: &str) -> Result<Recurrence, String> {
         let frequency = self.frequency.ok_or("`FREQ` is missing: write one such as `FREQ=WEEKLY`")?;
         let days = self.days.unwrap_or_default();
+        let months = self.months.unwrap_or_default();
+        let month_days = self.month_days.unwrap_or_default();
+        let positions = self.positions.unwrap_or_default();
         if self.until.is_some() && self.count.is_some() {
             return Err("`UNTIL` and `COUNT` cannot both be there".to_owned());
         }
-        let numbered = days.iter().any(|day| day.nth != 0);
-        if numbered && matches!(frequency, Frequency::Daily | Frequency::Weekly) {
+        let of_days = matches!(frequency, Frequency::Daily | Frequency::Weekly);
+        if of_days && days.iter().any(|day| day.nth != 0) {
             return Err("days with a number, such as 1MO, go with MONTHLY and YEARLY alone".to_owned());
         }
-        if frequency == Frequency::Monthly && days.iter().any(|day| day.nth.unsigned_abs() > 5) {
+        if of_days && !month_days.is_empty() {
+            return Err("`BYMONTHDAY` goes with MONTHLY and YEARLY alone".to_owned());
+        }
+        let of_a_month = frequency == Frequency::Monthly || !months.is_empty();
+        if of_a_month && days.iter().any(|day| day.nth.unsigned_abs() > 5) {
             return Err("no month has more than five of a weekday".to_owned());
         }
-        let interval = self.interval.unwrap_or(1);
-        Ok(Recurrence { text: text.to_owned(), frequency, interval, days, until: self.until, count: self.count })
+        let longest = months.iter().map(|month| longest_month(*month)).max().unwrap_or(31);
+        if !month_days.is_empty() && month_days.iter().all(|day| day.unsigned_abs() > longest) {
+            return Err("none of these months has such a day".to_owned());
+        }
+        if !positions.is_empty() && days.is_empty() && months.is_empty() && month_days.is_empty() {
+            return Err("`BYSETPOS` goes with `BYDAY`, `BYMONTHDAY` or `BYMONTH`".to_owned());
+        }
+        Ok(Recurrence {
+            text: text.to_owned(),
+            frequency,
+            interval: self.interval.unwrap_or(1),
+            months,
+            month_days,
+            days,
+            positions,
+            week_start: self.week_start.unwrap_or(Weekday::Monday),
+            until: self.until,
+            count: self.count,
+        })
     }
+}
+
+/// How many days a month has at most.
+const fn longest_month(month: i8) -> u8 {
+    match month {
+        2 => 29,
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    }
+}
+
+/// A list of numbers within a range; some may have a sign.
+fn numbers<T: FromStr + PartialOrd>(text: &str, range: RangeInclusive<T>) -> Option<Vec<T>> {
+    text.split(',').map(|one| one.parse().ok().filter(|one| range.contains(one))).collect()
 }
 
 fn once<T>(slot: &mut Option<T>, value: T) -> Option<()> {
@@ -381,6 +496,26 @@ mod tests {
         check("FREQ=YEARLY", "2024-02-29", "2025-01-01", "2028-02-29 2032-02-29");
         check("FREQ=YEARLY;BYDAY=-1SU", "2026-12-27", first, "2026-12-27 2027-12-26");
         check("FREQ=YEARLY;BYDAY=20MO", "1997-05-19", "1997-05-19", "1997-05-19 1998-05-18 1999-05-17");
+        check("FREQ=MONTHLY;BYMONTHDAY=1,15", first, first, "2026-01-15 2026-02-01 2026-02-15");
+        check("FREQ=MONTHLY;BYMONTHDAY=-1", first, first, "2026-01-31 2026-02-28 2026-03-31");
+        check("FREQ=MONTHLY;BYMONTHDAY=31", first, first, "2026-01-31 2026-03-31 2026-05-31");
+        check("FREQ=MONTHLY;BYMONTHDAY=13;BYDAY=FR", first, first, "2026-02-13 2026-03-13 2026-11-13");
+        check("FREQ=MONTHLY;BYDAY=MO,TU,WE,TH,FR;BYSETPOS=-1", first, first, "2026-01-30 2026-02-27 2026-03-31");
+        check("FREQ=MONTHLY;BYDAY=MO,TU;BYSETPOS=1,2", first, "2026-02-01", "2026-02-02 2026-02-03 2026-03-02");
+        check("FREQ=DAILY;BYMONTH=12", first, first, "2026-12-01 2026-12-02");
+        check("FREQ=WEEKLY;BYMONTH=12,1;BYDAY=FR", first, "2026-01-30", "2026-01-30 2026-12-04");
+        check("FREQ=YEARLY;BYMONTH=11;BYDAY=4TH", first, first, "2026-11-26 2027-11-25");
+        check("FREQ=YEARLY;BYMONTH=12;BYMONTHDAY=24,31", first, first, "2026-12-24 2026-12-31 2027-12-24");
+        check("FREQ=YEARLY;BYMONTH=3,6", "2026-01-31", first, "2026-03-31 2027-03-31");
+        check("FREQ=YEARLY;BYMONTHDAY=31", first, "2026-04-01", "2026-05-31 2026-07-31");
+        check("FREQ=YEARLY;BYDAY=MO;BYMONTHDAY=1", first, first, "2026-06-01 2027-02-01");
+        check("FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=29", first, "2095-01-01", "2096-02-29 2104-02-29");
+        check("FREQ=DAILY;INTERVAL=365;BYMONTH=2", "2026-01-31", "2026-01-31", "3416-02-29 3417-02-28");
+        // The example of RFC 5545 for what the week's first day changes.
+        check("FREQ=WEEKLY;INTERVAL=2;BYDAY=TU,SU;WKST=MO", "1997-08-05", first, "2026-01-13 2026-01-18 2026-01-27");
+        let (monday, sunday) = ("1997-08-05 1997-08-10 1997-08-19", "1997-08-05 1997-08-17 1997-08-19");
+        check("FREQ=WEEKLY;INTERVAL=2;COUNT=4;BYDAY=TU,SU;WKST=MO", "1997-08-05", "1997-08-05", monday);
+        check("FREQ=WEEKLY;INTERVAL=2;COUNT=4;BYDAY=TU,SU;WKST=SU", "1997-08-05", "1997-08-05", sunday);
         check("rrule:freq=daily;count=3", first, "2026-01-07", "2026-01-07");
         // Far from its first day, what is not counted is not walked through either.
         check("FREQ=DAILY", "1990-01-01", "2400-02-29", "2400-02-29 2400-03-01");
@@ -408,6 +543,18 @@ mod tests {
         check("INTERVAL=2", "`FREQ` is missing");
         check("FREQ=HOURLY", "DAILY, WEEKLY");
         check("FREQ=DAILY;BYHOUR=9", "`BYHOUR` is not read");
+        check("FREQ=MONTHLY;BYWEEKNO=1", "`BYWEEKNO` is not read");
+        check("FREQ=DAILY;BYMONTHDAY=1", "MONTHLY and YEARLY alone");
+        check("FREQ=MONTHLY;BYMONTHDAY=0", "1,15 or -1");
+        check("FREQ=MONTHLY;BYMONTHDAY=32", "1,15 or -1");
+        check("FREQ=YEARLY;BYMONTH=13", "1,12");
+        check("FREQ=YEARLY;BYMONTH=", "1,12");
+        check("FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30", "none of these months");
+        check("FREQ=YEARLY;BYMONTH=2,4;BYMONTHDAY=-31", "none of these months");
+        check("FREQ=YEARLY;BYMONTH=2;BYDAY=6MO", "more than five");
+        check("FREQ=MONTHLY;BYSETPOS=1", "goes with");
+        check("FREQ=MONTHLY;BYDAY=MO;BYSETPOS=0", "1 or -1");
+        check("FREQ=WEEKLY;WKST=1MO", "a day such as MO");
         check("FREQ=DAILY;FREQ=DAILY", "twice");
         check("FREQ=DAILY;INTERVAL=0", "1 to 1000");
         check("FREQ=DAILY;COUNT=10001", "1 to 10000");

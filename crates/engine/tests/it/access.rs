@@ -270,7 +270,7 @@ fn the_last_use_is_known_and_what_lies_idle_is_marked() {
     assert_eq!(review(world.engine()).unwrap().unused, []);
     // A refused verb leaves no use behind.
     let late = lockgate_engine::approve::approve(person("sam"), late).unwrap();
-    assert_eq!(world.engine().run(late).unwrap_err().code, "APPROVAL_STALE");
+    assert_eq!(world.engine().run(late).unwrap_err().code, "PROMOTION_CLOSED");
     assert_eq!(used("sam", Permission::Approve), Some(first));
 
     world.wait("91d");

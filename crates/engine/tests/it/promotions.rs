@@ -78,7 +78,7 @@ fn an_approval_is_void_once_something_else_runs_in_the_target() {
     let (other, _) = world.promote("shop/web@0.9.0", "production").unwrap();
     world.approve(other, "sam").unwrap();
     let again = lockgate_engine::approve::approve(crate::world::person("sam"), early).unwrap();
-    assert_eq!(world.engine().run(again).unwrap_err().code, "APPROVAL_STALE");
+    assert_eq!(world.engine().run(again).unwrap_err().code, "PROMOTION_CLOSED");
     let (second, _) = world.promote("shop/web@1.0.0", "production").unwrap();
     world.approve(second, "sam").unwrap();
     assert_eq!(world.status(second), "granted");
