@@ -8,7 +8,7 @@ mod registry;
 pub mod verifiers;
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use lockgate_api::Client;
@@ -87,10 +87,11 @@ fn versions() -> Vec<String> {
     said.collect()
 }
 
-/// Whether a program can be started by its name.
+/// Whether a program can be started by its name; whatever it makes of the question.
 fn is_installed(program: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+    let mut command = Command::new(program);
+    command.arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok()
 }
 
 struct Place<'a> {
