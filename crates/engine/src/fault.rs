@@ -33,6 +33,198 @@ pub enum Kind {
     Bug,
 }
 
+/// What sort of fault a reason of the ledger is; every reason stands in one list.
+const KINDS: [(Kind, &[&str]); 9] = [
+    (
+        Kind::Invalid,
+        &[
+            "ACTOR_MISSING",
+            "ANCHOR_UNPROVEN",
+            "APPROVAL_CHANGES",
+            "ATTESTATION_INVALID",
+            "ATTESTATION_KEY_UNKNOWN",
+            "BACKTEST_FAILED",
+            "BACKTEST_INVALID",
+            "BREAK_GLASS_EXPIRY",
+            "BREAK_GLASS_SCOPE",
+            "BREAK_GLASS_TICKET",
+            "BUNDLE_INCOMPLETE",
+            "BUNDLE_INVALID",
+            "CHANGE_INVALID",
+            "CHECKPOINT_INVALID",
+            "CHECKPOINT_MISSING",
+            "CHECKPOINT_UNREADABLE",
+            "CLOCK_BEHIND",
+            "DECISION_MISSING",
+            "DECISION_TARGET",
+            "DELEGATION_EXPIRY",
+            "DELEGATION_SCOPE",
+            "DIGEST_NOT_GRANTED",
+            "DOCUMENT_INVALID",
+            "DRILL_INVALID",
+            "ENTRY_INVALID",
+            "ENTRY_MISSING",
+            "ENTRY_SCHEMA",
+            "ENTRY_UNREADABLE",
+            "ENVIRONMENT_MISMATCH",
+            "ENVIRONMENT_UNKNOWN",
+            "FEED_FUTURE",
+            "FEED_MALFORMED",
+            "FREEZE_EXPIRY",
+            "FREEZE_SCOPE",
+            "GENESIS_MISMATCH",
+            "GENESIS_MISSING",
+            "GOVERNANCE_GAP",
+            "GRANT_EXPIRED",
+            "GRANT_SUPERSEDED",
+            "GROUP_UNKNOWN",
+            "IDENTITY_INVALID",
+            "INCLUSION_PROOF",
+            "LEDGER_EXISTS",
+            "LOG_ENTRY_MISMATCH",
+            "LOG_KEY_UNKNOWN",
+            "MANIFEST_INVALID",
+            "MANIFEST_MISMATCH",
+            "NOT_GRANTED",
+            "POLICY_INVALID",
+            "PROMOTION_EXISTS",
+            "PROMOTION_NUMBER",
+            "REASON_MISSING",
+            "ROLLBACK_DETECTED",
+            "ROLLBACK_NEVER_RAN",
+            "ROOT_KEY_UNKNOWN",
+            "ROOT_MISMATCH",
+            "SERVICE_MISMATCH",
+            "SIGNATURE_MALFORMED",
+            "SPONSOR_INVALID",
+            "SUSPECT_KEY",
+            "TEXT_TOO_LONG",
+            "TRUST_INVALID",
+            "WAIVER_EXPIRY",
+            "WAIVER_SCOPE",
+            "WAIVER_TICKET",
+            "WAIVER_TOO_LONG",
+            "WITNESS_QUORUM",
+        ],
+    ),
+    (
+        Kind::TooLarge,
+        &["BACKTEST_TOO_LARGE", "FEED_TOO_LARGE", "TOO_MANY_APPROVALS", "TOO_MANY_ATTESTATIONS", "TOO_MANY_SIGNATURES"],
+    ),
+    (Kind::NotPermitted, &["NOT_PERMITTED", "SETUP_CODE_WRONG"]),
+    (
+        Kind::Denied,
+        &[
+            "APPROVAL_DIGEST",
+            "APPROVAL_EXPIRED",
+            "APPROVAL_TARGET",
+            "BACKTEST_MISSING",
+            "CHANGE_UNSIGNED",
+            "DELEGATION_SELF",
+            "DOCUMENT_MISMATCH",
+            "FROZEN",
+            "KEY_EXPIRED",
+            "KEY_MISMATCH",
+            "KEY_REVOKED",
+            "KEY_SCOPE",
+            "KEY_UNKNOWN",
+            "PERSON_SUSPENDED",
+            "QUORUM_GOVERNANCE",
+            "REVIEW_TARGET",
+            "REVIEW_TIME",
+            "SIGNATURE_INVALID",
+            "SOD_ROBOT",
+            "SOD_SELF",
+            "WAIVER_GATE",
+            "WAIVER_MISMATCH",
+        ],
+    ),
+    (
+        Kind::NotFound,
+        &[
+            "BREAK_GLASS_UNKNOWN",
+            "CHANGE_UNKNOWN",
+            "CI_TRUST_UNKNOWN",
+            "DELEGATION_UNKNOWN",
+            "FREEZE_UNKNOWN",
+            "GATE_UNKNOWN",
+            "IDENTITY_UNKNOWN",
+            "PERSON_UNKNOWN",
+            "PROMOTION_UNKNOWN",
+            "RELEASE_UNKNOWN",
+            "WAIVER_UNKNOWN",
+        ],
+    ),
+    (
+        Kind::Conflict,
+        &[
+            "APPROVAL_REPLAYED",
+            "APPROVAL_STALE",
+            "APPROVAL_UNKNOWN",
+            "BACKTEST_STALE",
+            "BREAK_GLASS_OVER",
+            "BREAK_GLASS_REPLAYED",
+            "BREAK_GLASS_REVIEWED",
+            "BREAK_GLASS_UNREVIEWED",
+            "BREAK_GLASS_UNSIGNED",
+            "CHANGE_CLOSED",
+            "CHANGE_EXPIRED",
+            "CHANGE_OPEN",
+            "CHANGE_SIGNED",
+            "CI_TRUST_EXISTS",
+            "CI_TRUST_KEYS",
+            "CI_TRUST_LIMIT",
+            "CI_TRUST_REPLAYED",
+            "DELEGATION_OVER",
+            "DELEGATION_REPLAYED",
+            "FEED_KNOWN",
+            "FEED_OLDER",
+            "FREEZE_OVER",
+            "FREEZE_REPLAYED",
+            "KEY_ALREADY_BOUND",
+            "PERSON_EXISTS",
+            "POLICY_STALE",
+            "PROMOTION_CLOSED",
+            "PROMOTION_OPEN",
+            "RELEASE_EXISTS",
+            "REVIEW_STALE",
+            "REVOCATION_UNDERCUT",
+            "SETUP_DONE",
+            "STANDING_SAME",
+            "STANDING_STALE",
+            "WAIVER_OVER",
+            "WAIVER_REPLAYED",
+            "WAIVER_REQUEST",
+        ],
+    ),
+    (Kind::Unavailable, &["LEDGER_EMPTY", "SETUP_NEEDED"]),
+    (
+        Kind::Integrity,
+        &["BACKTEST_DIFFERS", "BODY_MISSING", "BODY_UNREADABLE", "DIGEST_MISMATCH", "FEED_MISMATCH", "STREAM_BROKEN"],
+    ),
+    (
+        Kind::Bug,
+        &[
+            "CHANGE_NUMBER",
+            "DECISION_INVALID",
+            "FACTS_INVALID",
+            "GRANT_UNFOUNDED",
+            "SIGNING_FAILED",
+            "STREAM_MISSING",
+            "TIME_BACKWARDS",
+        ],
+    ),
+];
+
+/// What sort of fault a reason is; a reason that no list has is of an input, or of a passkey's signature.
+fn kind_of(code: &str) -> Kind {
+    let listed = KINDS.iter().find(|(_, codes)| codes.contains(&code)).map(|(kind, _)| *kind);
+    match code.starts_with("WEBAUTHN_") {
+        true => Kind::Denied,
+        false => listed.unwrap_or(Kind::Invalid),
+    }
+}
+
 /// A fault: a message for the caller, and context for the operator that never leaves the server.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{message}")]
@@ -77,56 +269,7 @@ impl Fault {
 
 impl From<ApplyError> for Fault {
     fn from(error: ApplyError) -> Self {
-        let kind = match error.code {
-            "PROMOTION_UNKNOWN" | "RELEASE_UNKNOWN" | "PERSON_UNKNOWN" | "IDENTITY_UNKNOWN" => Kind::NotFound,
-            "RELEASE_EXISTS" | "PROMOTION_OPEN" | "PROMOTION_CLOSED" | "PERSON_EXISTS" | "KEY_ALREADY_BOUND"
-            | "POLICY_STALE" | "REVIEW_STALE" | "APPROVAL_STALE" | "APPROVAL_REPLAYED" | "SETUP_DONE" => Kind::Conflict,
-            "APPROVAL_UNKNOWN" | "DELEGATION_OVER" | "DELEGATION_REPLAYED" => Kind::Conflict,
-            "REVIEW_TIME" | "DELEGATION_SELF" => Kind::Denied,
-            "CHANGE_UNKNOWN" | "DELEGATION_UNKNOWN" => Kind::NotFound,
-            "GATE_UNKNOWN" | "WAIVER_UNKNOWN" => Kind::NotFound,
-            "WAIVER_OVER" | "WAIVER_REPLAYED" | "WAIVER_REQUEST" | "FEED_OLDER" | "FEED_KNOWN" => Kind::Conflict,
-            "WAIVER_GATE" | "WAIVER_MISMATCH" => Kind::Denied,
-            "FEED_TOO_LARGE" => Kind::TooLarge,
-            "FEED_MISMATCH" => Kind::Integrity,
-            "FREEZE_UNKNOWN" | "BREAK_GLASS_UNKNOWN" => Kind::NotFound,
-            "FREEZE_OVER"
-            | "FREEZE_REPLAYED"
-            | "BREAK_GLASS_OVER"
-            | "BREAK_GLASS_REPLAYED"
-            | "BREAK_GLASS_REVIEWED"
-            | "BREAK_GLASS_UNREVIEWED"
-            | "BREAK_GLASS_UNSIGNED" => Kind::Conflict,
-            "FROZEN" => Kind::Denied,
-            "CHANGE_OPEN"
-            | "CHANGE_CLOSED"
-            | "CHANGE_EXPIRED"
-            | "CHANGE_SIGNED"
-            | "STANDING_STALE"
-            | "STANDING_SAME"
-            | "REVOCATION_UNDERCUT" => Kind::Conflict,
-            "BACKTEST_STALE" => Kind::Conflict,
-            "BACKTEST_DIFFERS" => Kind::Integrity,
-            "BACKTEST_MISSING" => Kind::Denied,
-            "BACKTEST_TOO_LARGE" => Kind::TooLarge,
-            "QUORUM_GOVERNANCE" | "CHANGE_UNSIGNED" | "KEY_EXPIRED" | "KEY_SCOPE" | "PERSON_SUSPENDED" => Kind::Denied,
-            "TOO_MANY_SIGNATURES" => Kind::TooLarge,
-            "CHANGE_NUMBER" => Kind::Bug,
-            "CI_TRUST_UNKNOWN" => Kind::NotFound,
-            "CI_TRUST_EXISTS" | "CI_TRUST_REPLAYED" | "CI_TRUST_KEYS" | "CI_TRUST_LIMIT" => Kind::Conflict,
-            "NOT_PERMITTED" | "SETUP_CODE_WRONG" => Kind::NotPermitted,
-            "SIGNATURE_INVALID" | "KEY_UNKNOWN" | "KEY_REVOKED" | "KEY_MISMATCH" | "APPROVAL_TARGET"
-            | "REVIEW_TARGET" | "APPROVAL_DIGEST" | "APPROVAL_EXPIRED" | "SOD_SELF" | "SOD_ROBOT"
-            | "DOCUMENT_MISMATCH" => Kind::Denied,
-            code if code.starts_with("WEBAUTHN_") => Kind::Denied,
-            "DIGEST_MISMATCH" | "BODY_MISSING" | "BODY_UNREADABLE" | "STREAM_BROKEN" => Kind::Integrity,
-            "TOO_MANY_APPROVALS" | "TOO_MANY_ATTESTATIONS" => Kind::TooLarge,
-            "LEDGER_EMPTY" | "SETUP_NEEDED" => Kind::Unavailable,
-            "TIME_BACKWARDS" | "STREAM_MISSING" | "GRANT_UNFOUNDED" | "SIGNING_FAILED" | "FACTS_INVALID"
-            | "DECISION_INVALID" => Kind::Bug,
-            _ => Kind::Invalid,
-        };
-        Self::new(kind, error.code, error.message)
+        Self::new(kind_of(error.code), error.code, error.message)
     }
 }
 
@@ -153,5 +296,39 @@ impl From<StoreError> for Fault {
         };
         let hint = (code == "STORE_CORRUPT").then(|| "run `lockgate audit` on the data directory".to_owned());
         Self { context: Some(error.to_string()), hint, ..Self::new(kind, code, message) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+
+    /// The reasons that the source of the ledger gives by name.
+    fn given(folder: &Path, found: &mut BTreeSet<String>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                given(&path, found);
+                continue;
+            }
+            let text = fs::read_to_string(&path).unwrap();
+            let calls = text.split("ApplyError::new(").skip(1).filter_map(|rest| rest.trim_start().strip_prefix('"'));
+            found.extend(calls.filter_map(|rest| rest.split_once('"')).map(|(code, _)| code.to_owned()));
+        }
+    }
+
+    #[test]
+    fn every_reason_of_the_ledger_is_of_one_kind() {
+        let mut found = BTreeSet::new();
+        given(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../ledger/src"), &mut found);
+        assert!(found.len() > 100, "{}", found.len());
+        let listed = |code: &str| KINDS.iter().filter(|(_, codes)| codes.contains(&code)).count();
+        let wrong: Vec<_> = found.iter().filter(|code| !code.starts_with("WEBAUTHN_") && listed(code) != 1).collect();
+        assert!(wrong.is_empty(), "say in KINDS what these are: {wrong:?}");
+        assert_eq!(kind_of("WEBAUTHN_ORIGIN"), Kind::Denied);
     }
 }
