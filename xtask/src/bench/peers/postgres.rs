@@ -16,6 +16,8 @@ const ACCOUNT: &str = "postgres";
 /// How long a start and a stop may take.
 const LIMIT: Duration = Duration::from_secs(60);
 const STEP: Duration = Duration::from_millis(50);
+/// How long `pgbench` runs at least: on a busy machine many clients need some seconds to connect.
+const LEAST: Duration = Duration::from_secs(5);
 /// The table and what one transaction does.
 const TABLE: &str = "CREATE TABLE entry (id bigserial PRIMARY KEY, body text NOT NULL)";
 const INSERT: &str = "INSERT INTO entry (body) VALUES (repeat('x', 400));\n";
@@ -66,7 +68,7 @@ impl Postgres {
         let mut command = as_account("pgbench", &self.folder);
         command.args(["-n", "-M", "prepared", "-f", "insert.sql", "-h"]).arg(&self.folder);
         command.args(["-c", &clients.to_string(), "-j", &clients.min(2).to_string()]);
-        command.args(["-T", &window.as_secs().max(1).to_string(), "postgres"]);
+        command.args(["-T", &window.max(LEAST).as_secs().to_string(), "postgres"]);
         let said = finish(&mut command)?;
         let rate = said.lines().find_map(|line| line.strip_prefix("tps = ")?.split_whitespace().next()?.parse().ok());
         rate.ok_or_else(|| Failure::new(format!("`pgbench` says no rate: {said}")))
