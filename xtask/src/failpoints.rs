@@ -11,6 +11,7 @@ mod play;
 pub mod remains;
 mod stage;
 mod story;
+mod victim;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -20,8 +21,9 @@ use std::time::Duration;
 use clap::Args;
 use lockgate_failpoint::{POINTS, Point, When};
 
-use self::play::{Fault, Play, Reference};
+use self::play::{Play, Reference};
 use self::stage::Stage;
+use self::victim::Fault;
 use crate::crash::clock_seed;
 use crate::failure::{During as _, Failure, Result};
 use crate::random::Random;

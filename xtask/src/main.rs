@@ -3,6 +3,7 @@
 
 mod attacks;
 mod bench;
+mod caller;
 mod ci;
 mod codegen;
 mod crash;

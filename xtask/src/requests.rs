@@ -72,17 +72,19 @@ impl Request {
 
     /// Records a report about a release in whatever format it is.
     pub fn attest_any(release: &ReleaseName, report: &str) -> Self {
-        let body =
-            EvidenceBody { body: Body::Inline(STANDARD.encode(report)), signed: false, format: None, expect: None };
-        Self::Attest(AttestRequest { release: release.clone(), evidence: vec![body] })
+        Self::attest_as(release, &[report], None)
     }
 
     /// Records JUnit reports about a release.
     pub fn attest_all<R: AsRef<[u8]>>(release: &ReleaseName, reports: &[R]) -> Self {
+        Self::attest_as(release, reports, Some("junit"))
+    }
+
+    fn attest_as<R: AsRef<[u8]>>(release: &ReleaseName, reports: &[R], format: Option<&str>) -> Self {
         let body = |report: &R| EvidenceBody {
             body: Body::Inline(STANDARD.encode(report)),
             signed: false,
-            format: Some("junit".to_owned()),
+            format: format.map(ToOwned::to_owned),
             expect: None,
         };
         Self::Attest(AttestRequest { release: release.clone(), evidence: reports.iter().map(body).collect() })

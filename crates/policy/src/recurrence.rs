@@ -18,8 +18,7 @@ const RULE_MAX_BYTES: usize = 256;
 const INTERVAL_MAX: i64 = 1000;
 /// The largest `COUNT`: all days before the wanted one are counted each time.
 const COUNT_MAX: u32 = 10_000;
-/// How many periods without any day are passed before the rule counts as over. Every 365 days, each February takes 1,350.
-const EMPTY_MAX: u32 = 4000;
+const ALL_MONTHS: [i8; 12] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12];
 
 /// A rule by which a day comes again.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +43,18 @@ enum Frequency {
     Weekly,
     Monthly,
     Yearly,
+}
+
+impl Frequency {
+    /// How many periods without any day are passed before a rule counts as over: the calendar comes again after 400 years.
+    const fn empty_max(self) -> u32 {
+        match self {
+            // Days and weeks are left out by their months alone: a rule of every 365 days takes 1,350 to the next February.
+            Self::Daily | Self::Weekly => 4000,
+            Self::Monthly => 4800,
+            Self::Yearly => 400,
+        }
+    }
 }
 
 /// One day of `BYDAY`: `MO`, or with a number the first, second or last (`-1`) of its month or year.
@@ -210,8 +221,6 @@ impl Recurrence {
     }
 }
 
-const ALL_MONTHS: [i8; 12] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12];
-
 /// A day of the month that begins at `start`; nothing where it has no such day.
 fn day_of_month(start: Date, day: i8) -> Option<Date> {
     let day = if day < 0 { start.days_in_month().checked_add(day)?.checked_add(1)? } else { day };
@@ -245,7 +254,7 @@ impl Iterator for Days<'_> {
                     return Some(day);
                 }
             }
-            if self.empty >= EMPTY_MAX {
+            if self.empty >= self.rule.frequency.empty_max() {
                 return None;
             }
             let days = self.rule.of_period(self.first, self.period)?;

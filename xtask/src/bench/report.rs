@@ -105,6 +105,7 @@ mod tests {
         check(Row::at_least("a", 0.5, 10.0, 0.5, "0.5 × b", "/s"), "| a | ≥ 0.5 × b | 10.0 /s | 0.50 | yes |");
         check(Row::at_least("a", 0.49, 10.0, 0.5, "0.5 × b", "/s"), "| a | ≥ 0.5 × b | 10.0 /s | 0.49 | **no** |");
         check(Row::at_most("a", 2.0, 2.0, 1.0, "1 ms", "ms"), "| a | ≤ 1 ms | 2.00 ms | 2.00 | **no** |");
+        check(Row::absent("a"), "| a | | not installed | | |");
         // What could not be measured meets no goal.
         check(Row::at_most("a", f64::NAN, 1.0, 1.0, "1 ms", "ms"), "| a | ≤ 1 ms | 1.00 ms | NaN | **no** |");
     }

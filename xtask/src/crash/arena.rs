@@ -3,6 +3,10 @@
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use lockgate_api::ClientError;
+use lockgate_api::problem::ProblemKind;
+
+use crate::caller::Recovery;
 use crate::failure::{Failure, Result};
 
 /// What a writer says that was stopped at once.
@@ -88,6 +92,24 @@ impl Arena {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Recovery for &Arena {
+    fn request_failed(&mut self, error: &ClientError) -> Result<()> {
+        match error {
+            ClientError::Problem(problem) if problem.kind != ProblemKind::Unavailable => {
+                Err(Failure::new(format!("refused with {}: {}", problem.code, problem.detail)))
+            }
+            ClientError::Problem(_) | ClientError::Unreachable { .. } | ClientError::Protocol(_) => {
+                self.wait_to_repeat()
+            }
+        }
+    }
+
+    fn sign_in_failed(&mut self, _: &ClientError) -> Result<()> {
+        // A challenge does not outlive the server that made it, so a refusal can come from a restart.
+        self.wait_to_repeat()
     }
 }
 

@@ -1,17 +1,17 @@
 //! A writer: publishes, attests and promotes releases of its own, has some of them approved for production, and writes
 //! down what is acknowledged.
 
+use lockgate_api::Client;
 use lockgate_model::facts::Verdict;
 use lockgate_model::{Digest, PromotionId, ReleaseName};
 
 use super::Ground;
 use super::arena::Arena;
-use super::caller::Caller;
 use super::journal::{Ack, Journal, What};
+use crate::caller::{Caller, Settled};
 use crate::failure::{Failure, Result};
 use crate::identity;
 use crate::random::Random;
-use crate::receipt;
 use crate::requests::{Reply, Request, approval_document, junit, sbom, scan, upload};
 
 /// The smallest artifact, in bytes.
@@ -20,6 +20,8 @@ const ARTIFACT_BYTES: u64 = 4 * 1024;
 const DOUBLINGS: u64 = 8;
 /// How many reports a release gets.
 const REPORTS: (u64, u64) = (1, 3);
+/// How often one request is sent before the writer gives up.
+const TRIES: usize = 2000;
 /// Every how many releases one goes up to production.
 const RISES: u64 = 4;
 
@@ -52,8 +54,8 @@ pub struct Writer<'a> {
     ground: &'a Ground,
     arena: &'a Arena,
     number: u64,
-    own: Caller<'a>,
-    approver: Caller<'a>,
+    own: Caller,
+    approver: Caller,
     journal: Journal,
     random: Random,
     sent: u64,
@@ -72,8 +74,8 @@ impl<'a> Writer<'a> {
             ground,
             arena,
             number,
-            own: Caller::open(ground, arena, name)?,
-            approver: Caller::open(ground, arena, identity::APPROVER)?,
+            own: Caller::open(&ground.url, &ground.home, name, TRIES)?,
+            approver: Caller::open(&ground.url, &ground.home, identity::APPROVER, TRIES)?,
             journal: Journal::create(&ground.journals, number)?,
             random: Random::new(ground.seed ^ (number + 1).wrapping_mul(0x0001_0000_0001)),
             sent: 0,
@@ -106,7 +108,7 @@ impl<'a> Writer<'a> {
         let size = self.random.between(base, base * 2);
         let bytes = self.random.bytes(usize::try_from(size)?);
         let key = self.next_key();
-        let (stored, was_unknown) = self.own.until_known(|client| upload(client, &bytes))?;
+        let (stored, was_unknown) = self.own.until_known(&mut self.arena, |client| upload(client, &bytes))?;
         self.tally.unknown += usize::from(was_unknown);
         if stored.digest != Digest::of(&bytes) {
             return Err(Failure::new(format!("the server stored {} for other bytes", stored.digest)));
@@ -144,7 +146,8 @@ impl<'a> Writer<'a> {
 
     /// An approval that is signed once, and handed in until that is known.
     fn approve(&mut self, promotion: PromotionId) -> Result<()> {
-        let (offer, _) = self.approver.until_known(|client| approval_document(client, promotion, Verdict::Approve))?;
+        let ask = |client: &Client| approval_document(client, promotion, Verdict::Approve);
+        let (offer, _) = self.approver.until_known(&mut self.arena, ask)?;
         let digest = Digest::of(offer.document.as_bytes());
         let request = Request::Approve(promotion, self.approver.identity().approve(offer)?);
         let what = |reply: &Reply| {
@@ -167,21 +170,9 @@ impl<'a> Writer<'a> {
             By::Own => &mut self.own,
             By::Approver => &mut self.approver,
         };
-        let (reply, was_unknown) = caller.until_known(|client| request.send(client, &key))?;
-        let Some(logged) = reply.logged.clone() else {
-            return Err(Failure::new(format!("`{key}` was acknowledged without an entry")));
-        };
-        receipt::check(&self.ground.log_key, &logged)?;
-        if was_unknown {
-            self.tally.unknown += 1;
-            let (again, _) = caller.until_known(|client| request.send(client, &key))?;
-            let entry = again.logged.as_ref().map(|again| (again.index, again.leaf, again.repeated));
-            let same = entry == Some((logged.index, logged.leaf, true))
-                && (&again.recorded, &again.promotions) == (&reply.recorded, &reply.promotions);
-            if !same {
-                return Err(Failure::new(format!("the outcome of `{key}` changed from {reply:?} to {again:?}")));
-            }
-        }
+        let Settled { reply, logged, was_unknown } =
+            caller.settle(&mut self.arena, request, &key, &self.ground.log_key)?;
+        self.tally.unknown += usize::from(was_unknown);
         match what(&reply) {
             Some(what) => self.write_down(Ack { key, what, entry: Some((logged.index, logged.leaf)) })?,
             None => return Err(Failure::new(format!("`{key}` was answered with something else: {reply:?}"))),

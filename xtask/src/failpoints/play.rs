@@ -3,62 +3,23 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use lockgate_api::problem::ProblemKind;
-use lockgate_api::{Client, ClientError};
 use lockgate_model::{Digest, ReleaseName};
 
 use super::remains;
 use super::stage::Stage;
 use super::story::{STEPS, Step};
+use super::victim::{Fault, Victim, serve};
+use crate::caller::{Caller, Settled};
 use crate::crash::journal::{self, Ack, Journal, What};
 use crate::crash::verdict;
 use crate::deadline::wait_until;
 use crate::failure::{Failure, Result};
-use crate::identity::Identity;
-use crate::receipt;
 use crate::requests::{Reply, Request, junit, upload};
-use crate::server::Server;
 
 /// How often one request is sent before the play gives up.
 const TRIES: usize = 6;
-/// How often a start in the same place is tried: the port may be taken for a moment.
-const STARTS: usize = 5;
-/// How long a process may take to be gone.
-const END_LIMIT: Duration = Duration::from_secs(20);
 /// How often something is looked at.
-const STEP: Duration = Duration::from_millis(5);
-
-/// What the server is told to do, and the words by which its log says that it did.
-#[derive(Debug)]
-pub struct Fault {
-    /// The value of `LOCKGATE_FAULT`.
-    pub variable: String,
-    /// Absent where nothing happens.
-    pub mark: Option<String>,
-    kills: bool,
-}
-
-impl Fault {
-    /// Only tells which places are passed.
-    pub fn trace() -> Self {
-        Self { variable: "trace".to_owned(), mark: None, kills: false }
-    }
-
-    /// Nothing happens.
-    pub fn none() -> Self {
-        Self { variable: String::new(), mark: None, kills: false }
-    }
-
-    /// Kills the server at the n-th pass of a place.
-    pub fn kill(name: &str, nth: u64) -> Self {
-        Self { variable: format!("{name}:kill@{nth}"), mark: Some(format!("failpoint {name} kills")), kills: true }
-    }
-
-    /// Lets the step behind a place fail at its n-th pass.
-    pub fn error(name: &str, nth: u64) -> Self {
-        Self { variable: format!("{name}:error@{nth}"), mark: Some(format!("failpoint {name} fails")), kills: false }
-    }
-}
+const STEP: Duration = Duration::from_millis(50);
 
 /// What a play without a fault comes to.
 #[derive(Debug, Default)]
@@ -84,17 +45,11 @@ pub struct Ended {
 
 /// A play that is on.
 pub struct Play<'a> {
-    stage: &'a Stage,
-    fault: &'a Fault,
-    server: Server,
-    /// Whether the planned kill has been seen; every other end of the server is a problem.
-    killed: bool,
-    identity: Identity,
-    client: Client,
+    victim: Victim<'a>,
+    caller: Caller,
     journal: Journal,
     sent: u64,
     unknown: usize,
-    problems: Vec<String>,
 }
 
 impl<'a> Play<'a> {
@@ -104,23 +59,10 @@ impl<'a> Play<'a> {
     /// When the server does not start for another reason.
     pub fn begin(stage: &'a Stage, fault: &'a Fault) -> Result<Self> {
         stage.fresh()?;
-        let (server, killed) = match serve(stage, &fault.variable, fault.mark.as_deref()) {
-            Ok(server) => (server, false),
-            Err(_) if has_fired(stage, fault) => (serve(stage, "", None)?, true),
-            Err(failure) => return Err(failure),
-        };
-        Ok(Self {
-            stage,
-            fault,
-            killed,
-            identity: Identity::load(&stage.home(), "ci")?,
-            client: Client::new(server.url(), None),
-            journal: Journal::create(&stage.journals(), 0)?,
-            server,
-            sent: 0,
-            unknown: 0,
-            problems: Vec::new(),
-        })
+        let victim = Victim::start(stage, fault)?;
+        let caller = Caller::open(victim.url(), &stage.home(), "ci", TRIES)?;
+        let journal = Journal::create(&stage.journals(), 0)?;
+        Ok(Self { victim, caller, journal, sent: 0, unknown: 0 })
     }
 
     /// Plays the story: first over HTTP, then with the program's own commands.
@@ -128,7 +70,7 @@ impl<'a> Play<'a> {
     /// # Errors
     /// When something is refused, or stays without an answer.
     pub fn perform(&mut self) -> Result<()> {
-        self.sign_in()?;
+        self.caller.sign_in(&mut self.victim)?;
         self.requests()?;
         STEPS.iter().try_for_each(|step| self.step(step))
     }
@@ -138,9 +80,9 @@ impl<'a> Play<'a> {
     /// # Errors
     /// When that takes too long.
     pub fn wait_for(&mut self, words: &str, limit: Duration) -> Result<()> {
-        let stage = self.stage;
-        wait_until(&format!("`{words}`"), limit, STEP * 10, || Ok(stage.log().contains(words).then_some(())))?;
-        self.recover()?;
+        let stage = self.victim.stage;
+        wait_until(&format!("`{words}`"), limit, STEP, || Ok(stage.log().contains(words).then_some(())))?;
+        self.victim.recover()?;
         Ok(())
     }
 
@@ -149,7 +91,9 @@ impl<'a> Play<'a> {
     /// # Errors
     /// When the server does not start again, or what is left cannot be read.
     pub fn close(self, reference: Option<&Reference>) -> Result<Ended> {
-        let Self { stage, fault, server, mut problems, unknown, .. } = self;
+        let Self { victim, unknown, .. } = self;
+        let fired = victim.has_fired();
+        let Victim { stage, server, mut problems, .. } = victim;
         let home = stage.home();
         server.stop()?;
         // What a kill on the way out left is read by the next start.
@@ -163,13 +107,14 @@ impl<'a> Play<'a> {
         }
         problems.extend(remains::leftovers(&home)?);
         problems.extend(remains::audit(&stage.binary, &home)?);
-        Ok(Ended { fired: has_fired(stage, fault), unknown, problems, events })
+        Ok(Ended { fired, unknown, problems, events })
     }
 
     /// An upload, a release, a report and a promotion, each under an idempotency key and with its receipt checked.
     fn requests(&mut self) -> Result<()> {
         let release: ReleaseName = "crash/story@1.0.0".parse()?;
-        let (stored, _) = self.until_known(|client| upload(client, b"the bytes of a story"))?;
+        let (stored, _) =
+            self.caller.until_known(&mut self.victim, |client| upload(client, b"the bytes of a story"))?;
         self.sent += 1;
         let key = format!("upload-{}", self.sent);
         self.journal.append(&Ack { key, what: What::Blob(stored.digest), entry: None })?;
@@ -185,55 +130,13 @@ impl<'a> Play<'a> {
     fn record(&mut self, request: &Request, what: impl Fn(&Reply) -> Option<What>) -> Result<()> {
         self.sent += 1;
         let key = format!("story-{}", self.sent);
-        let (reply, was_unknown) = self.until_known(|client| request.send(client, &key))?;
-        let Some(logged) = reply.logged.clone() else {
-            return Err(Failure::new(format!("`{key}` was acknowledged without an entry")));
-        };
-        receipt::check(&self.stage.log_key, &logged)?;
-        if was_unknown {
-            self.unknown += 1;
-            let (again, _) = self.until_known(|client| request.send(client, &key))?;
-            let entry = again.logged.as_ref().map(|again| (again.index, again.leaf, again.repeated));
-            if entry != Some((logged.index, logged.leaf, true)) {
-                self.problems.push(format!("the outcome of `{key}` changed from {reply:?} to {again:?}"));
-            }
-        }
+        let log_key = &self.victim.stage.log_key;
+        let Settled { reply, logged, was_unknown } = self.caller.settle(&mut self.victim, request, &key, log_key)?;
+        self.unknown += usize::from(was_unknown);
         match what(&reply) {
             Some(what) => self.journal.append(&Ack { key, what, entry: Some((logged.index, logged.leaf)) }),
             None => Err(Failure::new(format!("`{key}` was answered with something else: {reply:?}"))),
         }
-    }
-
-    /// Calls until there is an answer; says too whether an earlier call may have been applied unseen.
-    fn until_known<T>(&mut self, call: impl Fn(&Client) -> std::result::Result<T, ClientError>) -> Result<(T, bool)> {
-        let mut unknown = false;
-        for _ in 0..TRIES {
-            let error = match call(&self.client) {
-                Ok(value) => return Ok((value, unknown)),
-                Err(error) => error,
-            };
-            match &error {
-                ClientError::Problem(problem) if problem.kind == ProblemKind::Unauthenticated => self.sign_in()?,
-                _ => {
-                    unknown = true;
-                    self.recover_or(&error.to_string())?;
-                }
-            }
-        }
-        Err(Failure::new(format!("no answer after {TRIES} tries")))
-    }
-
-    fn sign_in(&mut self) -> Result<()> {
-        for _ in 0..TRIES {
-            match self.identity.sign_in(&self.client) {
-                Ok(token) => {
-                    self.client.sign_in_with(token);
-                    return Ok(());
-                }
-                Err(error) => self.recover_or(&error.to_string())?,
-            }
-        }
-        Err(Failure::new(format!("no sign-in after {TRIES} tries")))
     }
 
     /// Gives one command until it is acknowledged, or the ledger shows that it was applied unseen.
@@ -241,19 +144,21 @@ impl<'a> Play<'a> {
         let before = self.count(step.event)?;
         let arguments = self.arguments(step)?;
         for _ in 0..TRIES {
-            let output = self.stage.lockgate(&arguments)?;
+            let output = self.victim.stage.lockgate(&arguments)?;
             let acknowledged = output.status.code() == Some(step.exit);
             if !acknowledged {
                 let said = String::from_utf8_lossy(&output.stderr).into_owned();
                 let text = format!("`lockgate {}` ended with {}: {said}", arguments.join(" "), output.status);
-                self.recover_or(&text)?;
+                self.victim.recover_or(&text)?;
             }
             let found = self.count(step.event)?.saturating_sub(before);
             match (acknowledged, found) {
                 (true, found) if found == step.count => return Ok(()),
                 (true, found) => {
                     let (event, count) = (step.event, step.count);
-                    self.problems.push(format!("{found} of `{event}` after an acknowledgement, and not {count}"));
+                    self.victim
+                        .problems
+                        .push(format!("{found} of `{event}` after an acknowledgement, and not {count}"));
                     return Ok(());
                 }
                 // Applied, and nobody was told.
@@ -264,7 +169,9 @@ impl<'a> Play<'a> {
                 (false, 0) => {}
                 (false, found) => {
                     let (event, count) = (step.event, step.count);
-                    self.problems.push(format!("{found} of `{event}` after a fault, and neither none nor {count}"));
+                    self.victim
+                        .problems
+                        .push(format!("{found} of `{event}` after a fault, and neither none nor {count}"));
                 }
             }
         }
@@ -272,10 +179,10 @@ impl<'a> Play<'a> {
     }
 
     fn arguments(&self, step: &Step) -> Result<Vec<String>> {
-        let events = remains::events(&self.stage.home())?;
+        let events = remains::events(&self.victim.stage.home())?;
         let word = |word: &&'static str| match word.strip_prefix('@') {
             None => Ok((*word).to_owned()),
-            Some("key") => Ok(self.stage.extra_key.clone()),
+            Some("key") => Ok(self.victim.stage.extra_key.clone()),
             Some(event) => {
                 let newest = events.iter().rev().find(|(_, name)| *name == event);
                 newest
@@ -287,54 +194,6 @@ impl<'a> Play<'a> {
     }
 
     fn count(&self, event: &str) -> Result<usize> {
-        Ok(remains::events(&self.stage.home())?.iter().filter(|(_, name)| *name == event).count())
+        Ok(remains::events(&self.victim.stage.home())?.iter().filter(|(_, name)| *name == event).count())
     }
-
-    /// After something failed: the server was killed as planned and is started again, or the planned failure came
-    /// about; else it failed for a reason of its own.
-    fn recover_or(&mut self, text: &str) -> Result<()> {
-        match self.recover()? || has_fired(self.stage, self.fault) {
-            true => Ok(()),
-            false => Err(Failure::new(format!("it failed without a fault: {text}"))),
-        }
-    }
-
-    /// Starts the server again, without a fault, where it has ended.
-    fn recover(&mut self) -> Result<bool> {
-        let fired = has_fired(self.stage, self.fault);
-        if self.fault.kills && fired && !self.killed {
-            // The log is written before the process ends.
-            let server = &mut self.server;
-            wait_until("the end of the killed server", END_LIMIT, STEP, || Ok(server.has_ended()?.then_some(())))?;
-        }
-        if !self.server.has_ended()? {
-            return Ok(false);
-        }
-        if !(self.fault.kills && fired && !self.killed) {
-            self.problems.push("the server ended by itself".to_owned());
-        }
-        self.killed = true;
-        self.server = serve(self.stage, "", None)?;
-        Ok(true)
-    }
-}
-
-/// Starts the server in its place; where its log holds the words of `mark`, it ended as planned and is not tried again.
-fn serve(stage: &Stage, fault: &str, mark: Option<&str>) -> Result<Server> {
-    let place = ["serve", "--listen", stage.address.as_str()];
-    let rates = ["--signed-in-rate", "1000000", "--anonymous-rate", "1000000"];
-    let arguments = [place.as_slice(), rates.as_slice()].concat();
-    let start = || Server::start(&stage.binary, &stage.home(), &arguments, &[("LOCKGATE_FAULT", fault)]);
-    let mut outcome = start();
-    for _ in 1..STARTS {
-        if outcome.is_ok() || mark.is_some_and(|mark| stage.log().contains(mark)) {
-            break;
-        }
-        outcome = start();
-    }
-    outcome
-}
-
-fn has_fired(stage: &Stage, fault: &Fault) -> bool {
-    fault.mark.as_ref().is_some_and(|mark| stage.log().contains(mark.as_str()))
 }

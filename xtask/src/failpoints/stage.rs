@@ -11,7 +11,7 @@ use lockgate_policy::PolicySet;
 use lockgate_sign::note::VerifierKey;
 use lockgate_sign::ssh_signer::{FileSigner, SshSigner as _};
 
-use super::play::Fault;
+use super::victim::Fault;
 use crate::failure::{During as _, Failure, Result};
 use crate::server::{Server, log_file};
 use crate::workspace;

@@ -23,10 +23,12 @@ const CLIENTS: u64 = 64;
 const SHARED: u64 = 3;
 /// Of a hundred clients, how many use a key that others use.
 const SHARERS: u64 = 40;
+/// What somebody is told who comes too late.
+const OVER: &str = "PROMOTION_CLOSED";
 
 /// What ends a promotion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Act {
+enum Act {
     /// The approval that it waited for.
     Approve,
     /// A rejection.
@@ -50,7 +52,7 @@ impl Act {
 
 /// What one client was told.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Told {
+enum Told {
     /// It is done, at this entry, and the promotion is this now.
     Done { entry: u64, repeated: bool, status: String },
     /// It is refused with this reason.
@@ -59,13 +61,13 @@ pub enum Told {
 
 /// What one client did under which key.
 #[derive(Debug, Clone)]
-pub struct Tried {
+struct Tried {
     /// What it tried.
-    pub act: Act,
+    act: Act,
     /// Its idempotency key.
-    pub key: String,
+    key: String,
     /// What it was told.
-    pub told: Told,
+    told: Told,
 }
 
 /// How the rounds ended.
@@ -178,7 +180,7 @@ fn judge(tried: &[Tried], status: &str) -> Result<Act> {
     let unfit = tried.iter().find(|one| match &one.told {
         Told::Done { entry, status, .. } => *entry != at || one.key != first.key || status != first.act.status(),
         // Under the key of the one that did it everybody is told what it was told.
-        Told::Refused(code) => one.key == first.key || !OVER.contains(&code.as_str()),
+        Told::Refused(code) => one.key == first.key || code != OVER,
     });
     match unfit {
         None => Ok(first.act),
@@ -188,9 +190,6 @@ fn judge(tried: &[Tried], status: &str) -> Result<Act> {
         }
     }
 }
-
-/// What somebody is told who comes too late.
-const OVER: [&str; 2] = ["PROMOTION_CLOSED", "APPROVAL_REPLAYED"];
 
 #[cfg(test)]
 mod tests {
@@ -205,7 +204,7 @@ mod tests {
     }
 
     fn over() -> Told {
-        Told::Refused("PROMOTION_CLOSED".to_owned())
+        Told::Refused(OVER.to_owned())
     }
 
     #[test]
@@ -214,7 +213,7 @@ mod tests {
             tried(Act::Reject, "a", over()),
             tried(Act::Approve, "b", done(7, true, "granted")),
             tried(Act::Approve, "b", done(7, false, "granted")),
-            tried(Act::Approve, "c", Told::Refused("APPROVAL_REPLAYED".to_owned())),
+            tried(Act::Approve, "c", over()),
         ];
         assert_eq!(judge(&told, "granted").unwrap(), Act::Approve);
         assert!(judge(&told, "rejected").is_err());
@@ -230,6 +229,7 @@ mod tests {
             tried(Act::Approve, "b", done(7, true, "pending")),
             tried(Act::Approve, "b", over()),
             tried(Act::Withdraw, "c", Told::Refused("STORE_FAILED".to_owned())),
+            tried(Act::Approve, "c", Told::Refused("APPROVAL_STALE".to_owned())),
         ];
         for one in wrong {
             assert!(judge(&[won.clone(), one.clone()], "granted").is_err(), "{one:?}");

@@ -1,4 +1,4 @@
-//! The registry: Debian's `docker-registry`, with its files in a folder, as its own page recommends for one machine.
+//! The registry: Debian's `docker-registry`, with its files in a folder of this machine.
 
 use std::fs;
 use std::net::TcpListener;

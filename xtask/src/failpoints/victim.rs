@@ -1,0 +1,155 @@
+//! The victim: the server of one play, which is killed as planned and started again.
+
+use std::time::Duration;
+
+use lockgate_api::ClientError;
+
+use super::stage::Stage;
+use crate::caller::Recovery;
+use crate::deadline::wait_until;
+use crate::failure::{Failure, Result};
+use crate::server::Server;
+
+/// How often a start in the same place is tried: the port may be taken for a moment.
+const STARTS: usize = 5;
+/// How long a process may take to be gone.
+const END_LIMIT: Duration = Duration::from_secs(20);
+/// How often something is looked at.
+const STEP: Duration = Duration::from_millis(5);
+
+/// What the server is told to do, and the words by which its log says that it did.
+#[derive(Debug)]
+pub struct Fault {
+    /// The value of `LOCKGATE_FAULT`.
+    pub variable: String,
+    /// Absent where nothing happens.
+    pub mark: Option<String>,
+    kills: bool,
+}
+
+impl Fault {
+    /// Only tells which places are passed.
+    pub fn trace() -> Self {
+        Self { variable: "trace".to_owned(), mark: None, kills: false }
+    }
+
+    /// Nothing happens.
+    pub fn none() -> Self {
+        Self { variable: String::new(), mark: None, kills: false }
+    }
+
+    /// Kills the server at the n-th pass of a place.
+    pub fn kill(name: &str, nth: u64) -> Self {
+        Self { variable: format!("{name}:kill@{nth}"), mark: Some(format!("failpoint {name} kills")), kills: true }
+    }
+
+    /// Lets the step behind a place fail at its n-th pass.
+    pub fn error(name: &str, nth: u64) -> Self {
+        Self { variable: format!("{name}:error@{nth}"), mark: Some(format!("failpoint {name} fails")), kills: false }
+    }
+}
+
+/// A server with a fault.
+pub struct Victim<'a> {
+    /// Where it lives.
+    pub stage: &'a Stage,
+    fault: &'a Fault,
+    /// The process that runs now.
+    pub server: Server,
+    /// Whether the planned kill has been seen; every other end of the server is a problem.
+    killed: bool,
+    /// Everything that is wrong, in words.
+    pub problems: Vec<String>,
+}
+
+impl<'a> Victim<'a> {
+    /// Starts a server with its fault; where that kills the start, starts it again without.
+    ///
+    /// # Errors
+    /// When it does not start for another reason.
+    pub fn start(stage: &'a Stage, fault: &'a Fault) -> Result<Self> {
+        let (server, killed) = match serve(stage, &fault.variable, fault.mark.as_deref()) {
+            Ok(server) => (server, false),
+            Err(_) if has_fired(stage, fault) => (serve(stage, "", None)?, true),
+            Err(failure) => return Err(failure),
+        };
+        Ok(Self { stage, fault, server, killed, problems: Vec::new() })
+    }
+
+    /// Its URL, the same after each start.
+    pub fn url(&self) -> &str {
+        self.server.url()
+    }
+
+    /// Whether the fault has come about.
+    pub fn has_fired(&self) -> bool {
+        has_fired(self.stage, self.fault)
+    }
+
+    /// After something failed: the server was killed as planned and is started again, or the planned failure came
+    /// about; else it failed for a reason of its own.
+    ///
+    /// # Errors
+    /// That reason, or that the server does not start again.
+    pub fn recover_or(&mut self, text: &str) -> Result<()> {
+        match self.recover()? || self.has_fired() {
+            true => Ok(()),
+            false => Err(Failure::new(format!("it failed without a fault: {text}"))),
+        }
+    }
+
+    /// Starts the server again, without a fault, where it has ended; whether it had.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn recover(&mut self) -> Result<bool> {
+        let fired = self.has_fired();
+        if self.fault.kills && fired && !self.killed {
+            // The log is written before the process ends.
+            let server = &mut self.server;
+            wait_until("the end of the killed server", END_LIMIT, STEP, || Ok(server.has_ended()?.then_some(())))?;
+        }
+        if !self.server.has_ended()? {
+            return Ok(false);
+        }
+        if !(self.fault.kills && fired && !self.killed) {
+            self.problems.push("the server ended by itself".to_owned());
+        }
+        self.killed = true;
+        self.server = serve(self.stage, "", None)?;
+        Ok(true)
+    }
+}
+
+impl Recovery for Victim<'_> {
+    fn request_failed(&mut self, error: &ClientError) -> Result<()> {
+        self.recover_or(&error.to_string())
+    }
+
+    fn sign_in_failed(&mut self, error: &ClientError) -> Result<()> {
+        self.recover_or(&error.to_string())
+    }
+}
+
+/// Starts the server in its place; where its log holds the words of `mark`, it ended as planned and is not tried again.
+///
+/// # Errors
+/// When it does not start.
+pub fn serve(stage: &Stage, fault: &str, mark: Option<&str>) -> Result<Server> {
+    let place = ["serve", "--listen", stage.address.as_str()];
+    let rates = ["--signed-in-rate", "1000000", "--anonymous-rate", "1000000"];
+    let arguments = [place.as_slice(), rates.as_slice()].concat();
+    let start = || Server::start(&stage.binary, &stage.home(), &arguments, &[("LOCKGATE_FAULT", fault)]);
+    let mut outcome = start();
+    for _ in 1..STARTS {
+        if outcome.is_ok() || mark.is_some_and(|mark| stage.log().contains(mark)) {
+            break;
+        }
+        outcome = start();
+    }
+    outcome
+}
+
+fn has_fired(stage: &Stage, fault: &Fault) -> bool {
+    fault.mark.as_ref().is_some_and(|mark| stage.log().contains(mark.as_str()))
+}
