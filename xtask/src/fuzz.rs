@@ -1,10 +1,12 @@
 //! `fuzz`: every reader of bytes from outside, or a whole server, on inputs that nobody wrote.
 //!
 //! Known inputs are changed by chance, and read; what a reader has never answered before is kept and changed further.
-//! That is all the guidance there is: which branches an input takes can only be measured with a compiler that is not
-//! stable. `docs/fuzzing.md` says what this finds, and what it does not.
+//! With `--guided`, libFuzzer keeps what takes a branch that nothing took before. `docs/fuzzing.md` says what both find,
+//! and what they do not.
 
 mod corpus;
+mod guided;
+mod judge;
 mod outcome;
 mod record;
 mod run;
@@ -21,7 +23,9 @@ use std::time::Duration;
 
 use clap::Args;
 
-use self::record::Record;
+pub use self::guided::Guide;
+use self::guided::Guided;
+use self::record::{Record, Way};
 use self::run::{Plan, Tally};
 use self::targets::Target;
 use self::turns::Turns;
@@ -43,16 +47,19 @@ pub struct Arguments {
     /// For how long each target is run
     #[arg(long, value_name = "N", default_value_t = 10)]
     seconds: u64,
-    /// Run each target until its record, fuzz/record.json, has as many seconds of a processor without a finding
+    /// Run each target until its record, fuzz/record.json, has as many seconds of a processor in this way without a finding
     #[arg(long, value_name = "N", conflicts_with_all = ["seconds", "trace"])]
     up_to: Option<u64>,
+    /// Let libFuzzer choose inputs by the branches that they take: builds a program of its own, with a C++ compiler
+    #[arg(long, conflicts_with = "trace")]
+    guided: bool,
     /// How many targets are run at the same time [default: as many as there are processors]
     #[arg(long, value_name = "N")]
     jobs: Option<NonZero<usize>>,
     /// What the inputs follow from
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
-    /// Write inputs with an answer that is new to fuzz/corpus
+    /// Write inputs with an answer, or a branch, that is new to fuzz/corpus
     #[arg(long)]
     save: bool,
     /// Write each input to fuzz/findings before it is read: for a reader that takes the process with it
@@ -92,12 +99,12 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let processors = thread::available_parallelism().map_or(1, NonZero::get);
     let jobs = arguments.jobs.map_or(processors, NonZero::get).min(chosen.len()).max(1);
     // Who shares a processor with others waits for them, too.
-    let patience = run::PATIENCE * u32::try_from(jobs.div_ceil(processors))?;
+    let patience = judge::PATIENCE * u32::try_from(jobs.div_ceil(processors))?;
     let plan = Plan { seed, window, patience, save: arguments.save, trace: arguments.trace };
     let count = chosen.len() + usize::from(http);
     let (mut record, turns) = match arguments.up_to {
         Some(seconds) => {
-            let record = Record::load()?;
+            let record = Record::load(if arguments.guided { Way::Guided } else { Way::Chance })?;
             let turns = Turns::up_to(Duration::from_secs(seconds), &chosen, &record);
             println!("{count} targets up to {seconds} s each in {}, {jobs} at a time", record::FILE);
             (Some(record), turns)
@@ -107,8 +114,15 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             (None, Turns::once(&chosen, window))
         }
     };
-    run::quiet_panics();
-    let findings = all_of(&chosen, plan, jobs, &turns, record.as_mut());
+    let guided = arguments.guided.then(Guided::build).transpose()?;
+    judge::quiet_panics();
+    let findings = match &guided {
+        Some(guided) => {
+            let one = |target: &Target, plan: Plan, _: &Watch| guided.run(target, plan);
+            all_of(&Crew { targets: &chosen, plan, jobs, turns: &turns, one: &one }, record.as_mut())
+        }
+        None => all_of(&Crew { targets: &chosen, plan, jobs, turns: &turns, one: &run::run }, record.as_mut()),
+    };
     // What is the matter with the command itself is printed as always.
     drop(std::panic::take_hook());
     let mut findings = findings?;
@@ -128,28 +142,34 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 /// The target that is no reader but a server with all its routes; by itself, after the others.
 fn knock(seed: u64, window: Duration) -> Result<Vec<String>> {
     let Malformed { requests, answers, findings } = faults::malformed(seed, window)?;
-    said(HTTP, requests as u64, answers, "", findings.len());
+    said(HTTP, requests as u64, &format!("{answers:>3} answers"), findings.len());
     Ok(findings.iter().map(|finding| format!("{HTTP}: {finding}")).collect())
 }
 
-fn said(name: &str, inputs: u64, answers: usize, more: &str, findings: usize) {
-    println!("{name:24} {inputs:>9} inputs, {answers:>3} answers{more}, {findings} findings");
+fn said(name: &str, inputs: u64, more: &str, findings: usize) {
+    println!("{name:24} {inputs:>9} inputs, {more}, {findings} findings");
+}
+
+/// What runs one target for a time.
+type One<'a> = dyn Fn(&Target, Plan, &Watch) -> Result<Tally> + Sync + 'a;
+
+/// Threads that take turns with targets.
+struct Crew<'a> {
+    targets: &'a [Target],
+    plan: Plan,
+    jobs: usize,
+    turns: &'a Turns,
+    one: &'a One<'a>,
 }
 
 /// Runs every target, so many at a time; returns every finding.
-fn all_of(
-    targets: &[Target],
-    plan: Plan,
-    jobs: usize,
-    turns: &Turns,
-    mut record: Option<&mut Record>,
-) -> Result<Vec<String>> {
-    let watches: Vec<Watch> = (0..jobs).map(|_| Watch::default()).collect();
+fn all_of(crew: &Crew<'_>, mut record: Option<&mut Record>) -> Result<Vec<String>> {
+    let watches: Vec<Watch> = (0..crew.jobs).map(|_| Watch::default()).collect();
     let (sender, receiver) = channel();
     thread::scope(|scope| -> Result<Vec<String>> {
         for watch in &watches {
             let sender = sender.clone();
-            scope.spawn(move || work(targets, plan, turns, watch, &sender));
+            scope.spawn(move || crew.work(watch, &sender));
         }
         drop(sender);
         let mut findings = Vec::new();
@@ -166,28 +186,36 @@ fn all_of(
 /// What a thread says about one target.
 type Said<'a> = (&'a str, Result<Tally>);
 
-fn work<'a>(targets: &'a [Target], plan: Plan, turns: &Turns, watch: &Watch, sender: &Sender<Said<'a>>) {
-    while let Some(turn) = turns.next() {
-        let Some(target) = targets.get(turn.target) else { return };
-        let plan = Plan { seed: plan.seed.wrapping_add(turn.offset), window: turn.window, ..plan };
-        let tally = run::run(target, plan, watch);
-        if let Ok(tally) = &tally {
-            turns.ended(turn, tally);
-        }
-        if sender.send((target.name.as_str(), tally)).is_err() {
-            return;
+impl<'a> Crew<'a> {
+    fn work(&self, watch: &Watch, sender: &Sender<Said<'a>>) {
+        while let Some(turn) = self.turns.next() {
+            let Some(target) = self.targets.get(turn.target) else { return };
+            let plan = Plan { seed: self.plan.seed.wrapping_add(turn.offset), window: turn.window, ..self.plan };
+            let tally = (self.one)(target, plan, watch);
+            if let Ok(tally) = &tally {
+                self.turns.ended(turn, tally);
+            }
+            if sender.send((target.name.as_str(), tally)).is_err() {
+                return;
+            }
         }
     }
 }
 
 fn shown(name: &str, tally: Result<Tally>, record: Option<&mut Record>) -> Result<Vec<String>> {
     let tally = tally?;
-    let mut more = if tally.kept > 0 { format!(", {} kept", tally.kept) } else { String::new() };
+    let mut more = match tally.branches {
+        0 => format!("{:>3} answers", tally.answers),
+        branches => format!("{branches:>5} branches"),
+    };
+    if tally.kept > 0 {
+        more += &format!(", {} kept", tally.kept);
+    }
     if let Some(record) = record {
         let row = record.add(name, &tally)?;
         more += &format!(", {} s and {} inputs in all", row.millis / 1000, row.inputs);
     }
-    said(name, tally.inputs, tally.classes, &more, tally.findings.len());
+    said(name, tally.inputs, &more, tally.findings.len());
     Ok(tally.findings)
 }
 

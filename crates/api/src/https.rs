@@ -1,9 +1,14 @@
 //! HTTPS: the one way in which this program asks other servers, with one TLS stack and the machine's own roots.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ureq::config::Config;
+use ureq::http::Uri;
 use ureq::tls::{RootCerts, TlsConfig, TlsProvider};
+use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 
 use crate::client::query_value;
 
@@ -21,12 +26,39 @@ pub fn tls() -> TlsConfig {
         .build()
 }
 
+/// Whether a machine may be asked: the host as the address names it, and one of the addresses that it resolved to.
+pub type MayAsk = fn(host: &str, address: IpAddr) -> bool;
+
 /// Asks other servers small questions: no redirect is followed, nothing takes longer than five seconds, and no reply is
 /// longer than 256 KiB.
 ///
-/// It asks whatever address it is given; which addresses are acceptable is the caller's business.
+/// Which addresses are acceptable is the caller's business.
 pub struct Https {
     agent: ureq::Agent,
+}
+
+/// Resolves names, and refuses one of which any address may not be asked. What it gives is what is connected to, so that
+/// a name that resolves to something else a moment later gains nothing.
+#[derive(Debug)]
+struct Checked {
+    resolver: DefaultResolver,
+    may_ask: MayAsk,
+}
+
+/// A name that resolves to where nobody may be asked.
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` resolves to {1}, which is never asked")]
+struct NeverAsked(String, IpAddr);
+
+impl Resolver for Checked {
+    fn resolve(&self, uri: &Uri, config: &Config, timeout: NextTimeout) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        let found = self.resolver.resolve(uri, config, timeout)?;
+        let host = uri.host().unwrap_or_default();
+        match found.iter().find(|address| !(self.may_ask)(host, address.ip())) {
+            Some(address) => Err(ureq::Error::Other(NeverAsked(host.to_owned(), address.ip()).into())),
+            None => Ok(found),
+        }
+    }
 }
 
 /// Why there is no whole reply.
@@ -35,8 +67,13 @@ pub struct Https {
 pub struct HttpsError(String);
 
 impl Https {
-    /// A way to ask.
+    /// A way to ask whatever machine is named.
     pub fn new() -> Self {
+        Self::asking(|_, _| true)
+    }
+
+    /// A way to ask machines that may be asked, judged by the addresses that their names resolve to.
+    pub fn asking(may_ask: MayAsk) -> Self {
         let config = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
@@ -45,7 +82,8 @@ impl Https {
             .timeout_global(Some(TIMEOUT))
             .user_agent(concat!("lockgate/", env!("CARGO_PKG_VERSION")))
             .build();
-        Self { agent: config.into() }
+        let resolver = Checked { resolver: DefaultResolver::default(), may_ask };
+        Self { agent: ureq::Agent::with_parts(config, DefaultConnector::default(), resolver) }
     }
 
     /// `GET`; `authorization` is the value of that header.
@@ -137,6 +175,21 @@ mod tests {
         assert_eq!(Https::new().get(&url, Some("Bearer x")).unwrap().0, 302);
         assert!(asked.join().unwrap().to_lowercase().contains("authorization: bearer x"));
         assert!(trap.accept().is_err(), "the redirect was followed");
+    }
+
+    #[test]
+    fn a_machine_that_may_not_be_asked_is_not_connected_to() {
+        let trap = TcpListener::bind("127.0.0.1:0").unwrap();
+        trap.set_nonblocking(true).unwrap();
+        let port = trap.local_addr().unwrap().port();
+        // The last three are spellings of 127.0.0.1 that resolvers of names understand.
+        for host in ["127.0.0.1", "localhost", "2130706433", "0x7f.1", "017700000001"] {
+            let refused =
+                Https::asking(|_, address| !address.is_loopback()).get(&format!("http://{host}:{port}/"), None);
+            let error = refused.unwrap_err().to_string();
+            assert!(error.contains(&format!("`{host}` resolves to ")), "{error}");
+        }
+        assert!(trap.accept().is_err(), "it was connected to");
     }
 
     #[test]

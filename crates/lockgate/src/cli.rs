@@ -573,7 +573,7 @@ pub enum Access {
         #[arg(long)]
         service: Option<ServiceName>,
         /// In this environment
-        #[arg(long, alias = "env")]
+        #[arg(long = "env", alias = "environment", value_name = "ENVIRONMENT")]
         environment: Option<EnvName>,
     },
     /// Who may do what, and what has lain idle for 90 days

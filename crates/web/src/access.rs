@@ -93,7 +93,7 @@ impl Asked {
 
     fn command(&self) -> String {
         let mut text = format!("lockgate access who {}", argument(&self.permission));
-        for (flag, value) in [("--service", &self.service), ("--environment", &self.environment)] {
+        for (flag, value) in [("--service", &self.service), ("--env", &self.environment)] {
             if !value.is_empty() {
                 text.push_str(&format!(" {flag} {}", argument(value)));
             }

@@ -112,7 +112,7 @@ fn who_may_is_answered_for_the_one_who_was_asked_about() {
         "Who may approve for shop/web in production",
         "<option value=\"approve\" selected>",
         "<option value=\"production\" selected>",
-        "lockgate access who approve --service shop/web --environment production",
+        "lockgate access who approve --service shop/web --env production",
         "/keys#delegations-title",
     ];
     check(&of(&["sam", "tess"]), &asked("sam"), &auditor(), &everywhere, &["sam may not"]);

@@ -44,7 +44,7 @@ pub fn content(diff: &DiffReply, environments: &[EnvName]) -> Markup {
 }
 
 fn cli(diff: &DiffReply) -> String {
-    let environment = diff.environment.as_ref().map(|name| format!(" --environment {name}")).unwrap_or_default();
+    let environment = diff.environment.as_ref().map(|name| format!(" --env {name}")).unwrap_or_default();
     format!("lockgate diff {} {}{environment}", diff.from, diff.to)
 }
 
@@ -435,9 +435,6 @@ mod tests {
         assert!(!text.contains("<b>") && !text.contains("<i>") && !text.contains("&amp;environment="), "{text}");
         let there = DiffReply { environment: Some("production".parse().unwrap()), ..diff };
         let text = content(&there, &[]).into_string();
-        assert!(
-            text.contains("&amp;environment=production") && text.contains("1.5.0 --environment production"),
-            "{text}"
-        );
+        assert!(text.contains("&amp;environment=production") && text.contains("1.5.0 --env production"), "{text}");
     }
 }

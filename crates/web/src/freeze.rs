@@ -154,7 +154,7 @@ fn freezes(view: &FreezeView, filter: Filter, rights: &Rights, now: UnixMillis) 
             @if view.freezes.is_empty() {
                 div.empty {
                     p { @if filter.all { "There is none." } @else { "None is in force." } }
-                    pre { code { "lockgate freeze --environment ENVIRONMENT --reason REASON" } }
+                    pre { code { "lockgate freeze --env ENVIRONMENT --reason REASON" } }
                 }
             } @else {
                 div.scroll { table {
@@ -169,7 +169,7 @@ fn freezes(view: &FreezeView, filter: Filter, rights: &Rights, now: UnixMillis) 
             h3 { "Freeze" }
             (order(&view.environments, rights))
             (command("cli-freeze-all", "lockgate freeze --reason REASON"))
-            (command("cli-freeze", "lockgate freeze --service SERVICE --environment ENVIRONMENT --until 2h --spare-rollbacks --reason REASON"))
+            (command("cli-freeze", "lockgate freeze --service SERVICE --env ENVIRONMENT --until 2h --spare-rollbacks --reason REASON"))
             (command("cli-freezes", "lockgate freeze list --all"))
         }
     }
@@ -559,9 +559,7 @@ mod tests {
         };
         let person: PersonId = "dana".parse().unwrap();
         let text = content(&view, Filter::default(), &rights(&[]), &person, UnixMillis(0)).into_string();
-        for wanted in
-            ["None is in force.", "lockgate freeze --environment", "kind = \"windows\"", "Nothing on this page"]
-        {
+        for wanted in ["None is in force.", "lockgate freeze --env", "kind = \"windows\"", "Nothing on this page"] {
             assert!(text.replace("&quot;", "\"").contains(wanted), "{wanted}: {text}");
         }
     }

@@ -64,12 +64,7 @@ pub const STEPS: &[Step] = &[
     ),
     step(&["waive", "grant", "@waiver.requested", "--as", "sam", "--yes"], 0, "waiver.granted", 1),
     step(&["approve", "P-4", "--as", "sam", "--yes"], 0, "approval.recorded", 1),
-    step(
-        &["freeze", "--environment", "production", "--reason", "an incident", "--yes", "--as", "sam"],
-        0,
-        "freeze.ordered",
-        1,
-    ),
+    step(&["freeze", "--env", "production", "--reason", "an incident", "--yes", "--as", "sam"], 0, "freeze.ordered", 1),
     step(&["unfreeze", "@freeze.ordered", "--reason", "it is over", "--yes", "--as", "sam"], 0, "freeze.lifted", 1),
     step(&["feed", "update", "--kind", "kev", "--file", "kev.json", "--as", "sam"], 0, "feed.recorded", 1),
     step(&["key", "add", "sam", "--key", "extra.key", "--as", "sam"], 0, "key.added", 1),

@@ -14,6 +14,8 @@ const CORPUS: &str = "fuzz/corpus";
 const FINDINGS: &str = "fuzz/findings";
 /// How many bytes of inputs are kept for one target: all of them together stay below 5 MiB.
 const TARGET_BYTES: u64 = 48 * 1024;
+/// How many inputs are kept of those that were chosen all at once.
+const REPLACED_MAX: usize = 64;
 /// The longest input that is kept, in bytes.
 const KEPT_BYTES: usize = 4 * 1024;
 
@@ -30,7 +32,7 @@ impl Corpus {
     /// # Errors
     /// When the folder is there and cannot be read.
     pub fn load(target: &str) -> Result<(Self, Vec<Vec<u8>>)> {
-        let folder = workspace::root().join(CORPUS).join(target);
+        let folder = path(target);
         let mut paths = Vec::new();
         if folder.is_dir() {
             for entry in fs::read_dir(&folder).during(format!("read `{}`", folder.display()))? {
@@ -58,6 +60,40 @@ impl Corpus {
     }
 }
 
+/// Where the kept inputs of a target are; made when it is not there.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn folder(target: &str) -> Result<PathBuf> {
+    let folder = path(target);
+    fs::create_dir_all(&folder).during(format!("make `{}`", folder.display()))?;
+    Ok(folder)
+}
+
+/// Keeps these inputs of a target and no others, the first ones, as far as there is room; says how many it keeps.
+///
+/// # Errors
+/// When one cannot be removed or written.
+pub fn replace(target: &str, inputs: impl Iterator<Item = Vec<u8>>) -> Result<usize> {
+    let folder = folder(target)?;
+    fs::remove_dir_all(&folder).during(format!("empty `{}`", folder.display()))?;
+    let mut corpus = Corpus { folder, bytes: 0 };
+    let mut kept = 0;
+    for input in inputs {
+        kept += usize::from(kept < REPLACED_MAX && corpus.keep(&input)?);
+    }
+    Ok(kept)
+}
+
+/// How the path of a target's findings begins, for whoever writes them itself; their folder is made.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn finding_prefix(target: &str) -> Result<String> {
+    fs::create_dir_all(workspace::root().join(FINDINGS)).during(format!("make `{FINDINGS}`"))?;
+    Ok(format!("{FINDINGS}/{target}-"))
+}
+
 /// Writes a finding, and says where.
 ///
 /// # Errors
@@ -76,7 +112,12 @@ pub fn trace(target: &str, input: &[u8]) -> Result<()> {
     write(&workspace::root().join(FINDINGS).join(format!("{target}-last")), input)
 }
 
-fn short(input: &[u8]) -> String {
+fn path(target: &str) -> PathBuf {
+    workspace::root().join(CORPUS).join(target)
+}
+
+/// The name of an input's file: the beginning of its digest.
+pub fn short(input: &[u8]) -> String {
     Digest::of(input).hex().chars().take(16).collect()
 }
 

@@ -11,6 +11,34 @@ use super::outcome::Outcome;
 use super::samples::Samples;
 use super::story::Story;
 use crate::failure::Result;
+use crate::mutation;
+
+/// How many words of its samples a target's mutations know.
+const WORDS_MAX: usize = 400;
+/// Words that no sample may have, and that fields of many documents are called.
+const FIELDS: &[&str] = &[
+    "schema",
+    "notes",
+    "source",
+    "code",
+    "session",
+    "suspended",
+    "expires_at",
+    "environments",
+    "services",
+    "last_used",
+    "before",
+    "after",
+    "reason",
+    "rule",
+    "governance",
+    "comment",
+    "countersigned",
+    "url",
+    "id",
+    "name",
+    "version",
+];
 
 /// What reads the bytes of one target.
 type Reader = Box<dyn Fn(&[u8]) -> Outcome + Send + Sync>;
@@ -34,6 +62,13 @@ impl Target {
     pub fn read(&self, input: &[u8]) -> Outcome {
         (self.read)(input)
     }
+}
+
+/// The words that mutations of these inputs know: those of the inputs, and names of fields.
+pub fn words(inputs: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    let mut known: Vec<Vec<u8>> = FIELDS.iter().map(|field| field.as_bytes().to_vec()).collect();
+    known.extend(mutation::words(inputs, WORDS_MAX));
+    known
 }
 
 /// Every target, in the order of the rooms.

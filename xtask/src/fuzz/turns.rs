@@ -77,6 +77,7 @@ impl Turn {
 mod tests {
     use super::*;
     use crate::fuzz::outcome::Outcome;
+    use crate::fuzz::record::Way;
 
     fn seconds(seconds: u64) -> Duration {
         Duration::from_secs(seconds)
@@ -96,7 +97,7 @@ mod tests {
     #[test]
     fn turns_go_on_until_the_record_is_long_enough() {
         let scratch = crate::scratch::Scratch::new("fuzz-turns").unwrap();
-        let mut record = Record::load_from(scratch.path().join("record.json")).unwrap();
+        let mut record = Record::load_from(scratch.path().join("record.json"), Way::Chance).unwrap();
         let tally = |time: u64, findings: &[&str]| Tally {
             inputs: 10,
             time: seconds(time),

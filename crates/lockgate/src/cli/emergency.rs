@@ -14,7 +14,7 @@ pub struct Freeze {
     #[arg(long)]
     pub service: Option<ServiceName>,
     /// Only this environment [default: all]
-    #[arg(long, alias = "env")]
+    #[arg(long = "env", alias = "environment", value_name = "ENVIRONMENT")]
     pub environment: Option<EnvName>,
     /// Why
     #[arg(long)]

@@ -15,7 +15,7 @@ pub struct Where {
     #[arg(long, value_name = "TIME")]
     pub at: Option<UnixMillis>,
     /// Only what runs, or ran then, in this environment
-    #[arg(long, alias = "env", value_name = "ENVIRONMENT")]
+    #[arg(long = "env", alias = "environment", value_name = "ENVIRONMENT")]
     pub environment: Option<EnvName>,
     /// How many rows
     #[arg(long, default_value = "200", value_parser = super::count)]
@@ -39,7 +39,7 @@ pub struct Diff {
     pub to: Option<EnvName>,
     /// Tell the gates that come out differently there [default: the last one where
     /// the first release runs; of --from and --to the later one]
-    #[arg(long, alias = "env", value_name = "ENVIRONMENT")]
+    #[arg(long = "env", alias = "environment", value_name = "ENVIRONMENT")]
     pub environment: Option<EnvName>,
     /// Print it as Markdown, for a change ticket, whatever `--output` says
     #[arg(long)]

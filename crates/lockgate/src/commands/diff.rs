@@ -196,7 +196,7 @@ fn supposed(reply: &DiffReply) -> String {
 
 fn gates(reply: &DiffReply) -> String {
     let Some(environment) = &reply.environment else {
-        return format!("  gates were not asked: {} runs nowhere, and no --environment is named\n", reply.from);
+        return format!("  gates were not asked: {} runs nowhere, and no --env is named\n", reply.from);
     };
     if reply.gates.is_empty() {
         return format!("  every gate of {environment} comes out the same\n");

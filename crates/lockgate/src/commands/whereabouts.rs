@@ -87,10 +87,7 @@ fn notes(reply: &WhereReply) -> Vec<String> {
     let mut notes = Vec::new();
     if reply.left_out > 0 || reply.cut {
         let more = if reply.cut { "and more" } else { "in all" };
-        notes.push(format!(
-            "note: {} rows are left out, {more}: ask for a version, or with --environment",
-            reply.left_out
-        ));
+        notes.push(format!("note: {} rows are left out, {more}: ask for a version, or with --env", reply.left_out));
     }
     if !reply.partial.is_empty() {
         let named: Vec<String> = reply.partial.iter().take(PARTIAL_NAMED).map(ToString::to_string).collect();

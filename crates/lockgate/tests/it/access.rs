@@ -46,7 +46,7 @@ fn access_says_what_where_and_why() {
     assert_eq!(written.lines().nth(at), Some("[[bindings]]"), "{file}:{line}");
     lockgate.run(&["access", "show"]).exits(0).says("shop/*").says("never");
     lockgate.run(&["access", "show", "nobody"]).refused(6, "PERSON_UNKNOWN");
-    lockgate.run(&["access", "who", "approve", "--service", "shop/web", "--environment", "production"]).says("sam");
+    lockgate.run(&["access", "who", "approve", "--service", "shop/web", "--env", "production"]).says("sam");
     let who = lockgate.json(&["access", "who", "push", "--service", "bank/api"], 0);
     let names: Vec<String> = who["holders"].as_array().unwrap().iter().map(|row| text(&row["person"])).collect();
     assert_eq!(names, ["ci"]);

@@ -190,7 +190,7 @@ fn push_elsewhere(lockgate: &Instance, version: &str) {
 }
 
 fn freeze(lockgate: &Instance) {
-    let freeze = ["freeze", "--environment", "production", "--reason", "payments are down", "--yes", "--as", "sam"];
+    let freeze = ["freeze", "--env", "production", "--reason", "payments are down", "--yes", "--as", "sam"];
     lockgate.run(&freeze).exits(0);
 }
 

@@ -401,8 +401,7 @@ fn hostile_text_is_shown_as_text() {
     let asked = ask(&format!("{HOSTILE}{}", "A".repeat(4096 - HOSTILE.len())));
     let promotions = asked.json()["result"]["promotions"].as_array().unwrap().clone();
     let promotion = text(&promotions.last().unwrap()["promotion"]);
-    let freeze =
-        ["freeze", "--service", "shop/web", "--environment", "dev", "--reason", HOSTILE, "--yes", "--as", "sam"];
+    let freeze = ["freeze", "--service", "shop/web", "--env", "dev", "--reason", HOSTILE, "--yes", "--as", "sam"];
     lockgate.run(&freeze).exits(0);
 
     browser.meddle(WATCH);

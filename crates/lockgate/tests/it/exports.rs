@@ -40,7 +40,7 @@ fn the_timeline_is_exported_with_its_filters() {
 fn a_comparison_is_pasted_into_a_ticket() {
     let lockgate = Instance::granted();
     lockgate.push("1.5.0", "trivy-critical.json").exits(0);
-    let releases = ["diff", "shop/web@1.4.2", "shop/web@1.5.0", "--environment", "production"];
+    let releases = ["diff", "shop/web@1.4.2", "shop/web@1.5.0", "--env", "production"];
     let printed = lockgate.run(&[&releases[..], &["--markdown"]].concat()).exits(0).stdout;
     for wanted in ["## `shop/web@1.4.2` → `shop/web@1.5.0`", "### Gates of `production`", "| new | `CVE-"] {
         assert!(printed.contains(wanted), "{wanted}: {printed}");

@@ -9,8 +9,8 @@ fn a_freeze_stops_grants_in_use_and_new_ones() {
     lockgate.verify("1.4.2", &[]).exits(0);
     lockgate.run(&["freeze", "list"]).exits(0).says("nothing is frozen");
 
-    let freeze = ["freeze", "--environment", "production", "--reason", "payments are down", "--yes"];
-    lockgate.run(&["freeze", "--environment", "production", "--yes"]).refused(2, "REASON_MISSING");
+    let freeze = ["freeze", "--env", "production", "--reason", "payments are down", "--yes"];
+    lockgate.run(&["freeze", "--env", "production", "--yes"]).refused(2, "REASON_MISSING");
     lockgate.run(&[&freeze[..], &["--as", "dana"]].concat()).refused(4, "NOT_PERMITTED");
     let made = lockgate.json(&[&freeze[..], &["--as", "sam"]].concat(), 0);
     let entry = made["result"]["index"].as_u64().unwrap().to_string();
@@ -43,9 +43,9 @@ fn another_environment_is_not_frozen_and_a_typo_freezes_nothing() {
     let freeze = |scope: &[&str]| {
         lockgate.run(&[&["freeze"][..], scope, &["--reason", "incident", "--yes", "--as", "sam"]].concat())
     };
-    freeze(&["--environment", "prodution"]).refused(6, "ENVIRONMENT_UNKNOWN").says("dev, staging, production");
+    freeze(&["--env", "prodution"]).refused(6, "ENVIRONMENT_UNKNOWN").says("dev, staging, production");
     freeze(&["--service", "shop/wep"]).refused(6, "SERVICE_UNKNOWN");
-    freeze(&["--environment", "staging"]).exits(0);
+    freeze(&["--env", "staging"]).exits(0);
     lockgate.verify("1.4.2", &[]).exits(0);
     freeze(&["--service", "shop/web"]).exits(0);
     lockgate.verify("1.4.2", &[]).refused(3, "FROZEN");

@@ -19,7 +19,7 @@ fn two() -> Instance {
 fn findings_components_and_gates_are_compared() {
     let lockgate = two();
     let releases = ["diff", "shop/web@1.4.2", "shop/web@1.5.0"];
-    let diff = lockgate.json(&[&releases[..], &["--environment", "production"]].concat(), 0);
+    let diff = lockgate.json(&[&releases[..], &["--env", "production"]].concat(), 0);
     let added = diff["findings_added"].as_array().unwrap();
     assert!(!added.is_empty() && added.iter().any(|finding| finding["severity"] == "critical"), "{diff}");
     assert_eq!(diff["findings_fixed"], json!([]));
@@ -58,7 +58,7 @@ fn findings_components_and_gates_are_compared() {
     lockgate.run(&releases).exits(0).says("FINDING").says("4.2.7").says("size").says("GATE IN PRODUCTION");
     lockgate.run(&["diff", "shop/web@1.5.0", "shop/web@1.4.2"]).exits(0).says("gates were not asked");
     let entries = lockgate.entries();
-    lockgate.run(&[&releases[..], &["--environment", "nowhere"]].concat()).refused(6, "ENVIRONMENT_UNKNOWN");
+    lockgate.run(&[&releases[..], &["--env", "nowhere"]].concat()).refused(6, "ENVIRONMENT_UNKNOWN");
     assert_eq!(lockgate.entries(), entries);
 }
 

@@ -587,7 +587,7 @@ fn an_access_review_is_signed_on_its_page_and_only_as_the_page_shows_it() {
 #[test]
 fn forms_that_sign_are_there_for_those_who_may_and_say_who_may_to_others() {
     let lockgate = Instance::granted();
-    lockgate.run(&["freeze", "--environment", "staging", "--reason", "a test", "--yes", "--as", "sam"]).exits(0);
+    lockgate.run(&["freeze", "--env", "staging", "--reason", "a test", "--yes", "--as", "sam"]).exits(0);
     let check = |person: &str, path: &str, there: &[&str], absent: &[&str]| {
         let reply = lockgate.get(path, Some(&lockgate.token(person)));
         let page = String::from_utf8_lossy(&reply.body).into_owned();

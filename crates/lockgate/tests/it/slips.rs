@@ -38,7 +38,7 @@ fn slips_are_told_as_what_they_are() {
     assert_eq!(lockgate.entries(), entries);
 }
 
-/// What one command calls `--env`, another calls `--environment`: each takes both, and so it is with files.
+/// `--env` may be written out, in every command; and what one command calls `--file`, another calls `--out` or `--to`.
 #[test]
 fn either_name_of_an_option_is_taken() {
     let lockgate = Instance::granted();
@@ -47,9 +47,10 @@ fn either_name_of_an_option_is_taken() {
     run(&["history", "--environment", "nowhere"]).refused(6, "ENVIRONMENT_UNKNOWN");
     let app = artifact_name("1.4.2");
     run(&["verify", &app, "--service", "shop/web", "--environment", "production"]).exits(0).says("VERIFIED");
-    run(&["access", "who", "approve", "--service", "shop/web", "--env", "production"]).exits(0).says("sam");
-    run(&["freeze", "--env", "nowhere", "--reason", "x", "--yes", "--as", "sam"]).refused(6, "ENVIRONMENT_UNKNOWN");
-    run(&["where", "pkg:npm/acme-router", "--env", "production"]).exits(0);
+    run(&["access", "who", "approve", "--service", "shop/web", "--environment", "production"]).exits(0).says("sam");
+    run(&["freeze", "--environment", "nowhere", "--reason", "x", "--yes", "--as", "sam"])
+        .refused(6, "ENVIRONMENT_UNKNOWN");
+    run(&["where", "pkg:npm/acme-router", "--environment", "production"]).exits(0);
     let waive = ["waive", "request", "--gate", "vulnerabilities", "--finding", "CVE-1", "--release", "shop/web@1.4.2"];
     let rest = ["--environment", "production", "--reason", "x", "--for", "7d", "--out", "waiver.json"];
     run(&[&waive[..], &rest].concat()).exits(0);

@@ -19,7 +19,7 @@ const DIFFERS: &str = "new Promise((done) => { const ask = new XMLHttpRequest();
 fn what_ends_is_counted_down_and_asked_for_again_when_it_has_ended() {
     let Some(mut browser) = Browser::start() else { return };
     let lockgate = Instance::granted();
-    let freeze = ["freeze", "--environment", "dev", "--until", "2h", "--reason", "incident", "--yes", "--as", "sam"];
+    let freeze = ["freeze", "--env", "dev", "--until", "2h", "--reason", "incident", "--yes", "--as", "sam"];
     lockgate.run(&freeze).exits(0);
     sign_in(&mut browser, &lockgate, "sam");
     browser.open(&format!("{}/freeze", site(&lockgate)));

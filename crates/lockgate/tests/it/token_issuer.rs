@@ -158,7 +158,9 @@ fn serve(own: &str, served: &Mutex<Served>, mut stream: TcpStream) {
         path if path.starts_with("/job?") => served.job.as_ref().map(|token| json!({ "value": token })),
         _ => None,
     };
-    let (status, body) = reply.map_or(("404 Not Found", String::new()), |reply| ("200 OK", reply.to_string()));
+    let redirect = path.split_once("/redirect?to=").map(|(_, to)| format!("302 Found\r\nLocation: {to}"));
+    let missing = || (redirect.unwrap_or_else(|| "404 Not Found".to_owned()), String::new());
+    let (status, body) = reply.map_or_else(missing, |reply| ("200 OK".to_owned(), reply.to_string()));
     let head = format!("HTTP/1.1 {status}\r\nContent-Type: application/json\r\nConnection: close\r\n");
     // Whoever asked may have hung up.
     let _ = stream.write_all(format!("{head}Content-Length: {}\r\n\r\n{body}", body.len()).as_bytes());

@@ -40,9 +40,9 @@ fn a_package_is_found_where_it_runs() {
         .says("note:");
     lockgate.run(&["where", "pkg:npm/nowhere"]).exits(0).says("nothing that you may read");
     lockgate.run(&["where", "acme-router"]).refused(2, "QUERY_INVALID");
-    let only = rows(&lockgate.json(&["where", "pkg:npm/acme-router", "--environment", "production"], 0));
+    let only = rows(&lockgate.json(&["where", "pkg:npm/acme-router", "--env", "production"], 0));
     assert_eq!(only.len(), 1);
-    let nowhere = lockgate.run(&["where", "pkg:npm/acme-router", "--environment", "nowhere"]);
+    let nowhere = lockgate.run(&["where", "pkg:npm/acme-router", "--env", "nowhere"]);
     nowhere.refused(6, "ENVIRONMENT_UNKNOWN").says("it has dev, staging, production");
 }
 

@@ -100,7 +100,7 @@ fn changes(promotion: &PromotionReply, against: &Against) -> Markup {
                 a href=(diff_link(from, to, Some(environment))) { "All that changes" }
                 ": components, findings, configurations, and what would happen"
             }
-            (command("cli-against", &format!("lockgate diff {from} {to} --environment {environment}")))
+            (command("cli-against", &format!("lockgate diff {from} {to} --env {environment}")))
         }
     }
 }

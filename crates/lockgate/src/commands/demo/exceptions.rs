@@ -99,7 +99,7 @@ impl Story<'_> {
     pub(super) fn freeze_production(&self) -> Result<String, Failure> {
         self.step(
             "An incident. sam stops production, also for what was granted already.",
-            &["freeze", "--environment", "production", "--reason", "incident 7", "--as", "sam", "--yes"],
+            &["freeze", "--env", "production", "--reason", "incident 7", "--as", "sam", "--yes"],
             Exit::Done,
             "FROZEN",
         )?;

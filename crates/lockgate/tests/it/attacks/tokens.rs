@@ -1,6 +1,7 @@
 //! The target `ci-token`: tokens of a real issuer on loopback, changed, and handed to the library, the server and the
 //! command line; and what a good one is refused.
 
+use std::collections::BTreeMap;
 use std::net::TcpListener;
 
 use lockgate_engine::ci::SKEW;
@@ -23,6 +24,8 @@ pub struct Tokens {
     issuer: TokenIssuer,
     /// Trusted too, but its keys are where nobody listens.
     gone: TokenIssuer,
+    /// Trusted too, each with its keys at the address that some input names.
+    elsewhere: BTreeMap<String, TokenIssuer>,
     trap: TcpListener,
     trap_url: String,
     /// The promotion of `shop/api`.
@@ -31,8 +34,8 @@ pub struct Tokens {
 }
 
 impl Tokens {
-    /// Starts all of it.
-    pub fn new() -> Self {
+    /// Starts all of it, with an issuer for every address of keys that these cases name.
+    pub fn new(cases: &[Case]) -> Self {
         let (lockgate, issuer, gone) = (Instance::demo(), TokenIssuer::start(), TokenIssuer::start());
         trust(&lockgate, &issuer, &[]).exits(0);
         let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
@@ -47,8 +50,15 @@ impl Tokens {
         let trap = TcpListener::bind("127.0.0.1:0").unwrap();
         trap.set_nonblocking(true).unwrap();
         let trap_url = format!("http://{}/keys", trap.local_addr().unwrap());
-        let entries = lockgate.entries();
-        Self { lockgate, issuer, gone, trap, trap_url, promotion, entries }
+        let (elsewhere, entries) = (BTreeMap::new(), 0);
+        let mut tokens = Self { lockgate, issuer, gone, elsewhere, trap, trap_url, promotion, entries };
+        for keys in cases.iter().flat_map(|case| &case.inputs).filter_map(|input| input["keys"].as_str()) {
+            let issuer = TokenIssuer::start();
+            trust(&tokens.lockgate, &issuer, &["--jwks-url", &text(&tokens.filled(&json!(keys)))]).exits(0);
+            tokens.elsewhere.insert(keys.to_owned(), issuer);
+        }
+        tokens.entries = tokens.lockgate.entries();
+        tokens
     }
 
     /// Tries every input of a case through each door that it fits.
@@ -87,7 +97,7 @@ impl Tokens {
     pub fn aftermath(&self) -> Vec<String> {
         let mut wrong = Vec::new();
         if self.trap.accept().is_ok() {
-            wrong.push("something in a token caused a request".to_owned());
+            wrong.push("something in a token, or in an issuer's answer, caused a request".to_owned());
         }
         if self.lockgate.entries() != self.entries {
             wrong.push("a refused token wrote something".to_owned());
@@ -95,9 +105,14 @@ impl Tokens {
         wrong
     }
 
-    /// The token of an input: `header` and `claims` change a good one, `signer` is `other`, `gone`, `none` or `session`.
+    /// The token of an input: `header` and `claims` change a good one, `signer` is `other`, `gone`, `none` or `session`,
+    /// and `keys` names the issuer whose keys are said to be there.
     fn token(&self, input: &Value) -> String {
-        let issuer = if input["signer"] == "gone" { &self.gone } else { &self.issuer };
+        let issuer = match (input["keys"].as_str(), input["signer"].as_str()) {
+            (Some(keys), _) => &self.elsewhere[keys],
+            (None, Some("gone")) => &self.gone,
+            (None, _) => &self.issuer,
+        };
         let mut claims = issuer.claims();
         merge(&mut claims, &self.filled(&input["claims"]));
         let header = self.filled(&input["header"]);
@@ -167,7 +182,7 @@ impl Tokens {
         })
     }
 
-    /// `$ISSUER` and `$TRAP` stand for addresses, `$PROMOTION`, `$BLOB` and `$EVIDENCE` for what belongs to `shop/api`,
+    /// `$ISSUER` and `$TRAP` stand for addresses, `$PORT` and `$TRAPPORT` for their ports, `$PROMOTION`, `$BLOB` and `$EVIDENCE` for what belongs to `shop/api`,
     /// and `{"in": seconds}` for a moment.
     fn filled(&self, value: &Value) -> Value {
         match value {
@@ -177,6 +192,7 @@ impl Tokens {
                 let filled = text
                     .replace("$ISSUER", &self.issuer.url)
                     .replace("$PORT", port)
+                    .replace("$TRAPPORT", &self.trap.local_addr().unwrap().port().to_string())
                     .replace("$TRAP", &self.trap_url)
                     .replace("$PROMOTION", &self.promotion)
                     .replace("$BLOB", &Digest::of(&artifact("foreign")).to_string())

@@ -62,7 +62,7 @@ fn break_glass(lockgate: &Instance) -> String {
 
 /// Freezes production, as sam; gives the entry.
 fn freeze(lockgate: &Instance) -> String {
-    let order = ["freeze", "--environment", "production", "--reason", "stop", "--yes", "--as", "sam"];
+    let order = ["freeze", "--env", "production", "--reason", "stop", "--yes", "--as", "sam"];
     lockgate.json(&order, 0)["result"]["index"].as_u64().unwrap().to_string()
 }
 
