@@ -13,6 +13,9 @@ use serde::Deserialize;
 
 use crate::failure::Failure;
 
+/// What a trust file is called, in the home and in what `trust export` writes.
+pub const TRUST_FILE: &str = "trust.json";
+
 /// The home directory.
 #[derive(Debug, Clone)]
 pub struct Home(PathBuf);
@@ -75,7 +78,7 @@ impl Home {
     }
     /// What this CLI trusts.
     pub fn trust(&self) -> PathBuf {
-        self.0.join("trust.json")
+        self.0.join(TRUST_FILE)
     }
     /// The newest checkpoint of a ledger that this CLI has seen.
     pub fn checkpoint(&self, origin: &str) -> PathBuf {

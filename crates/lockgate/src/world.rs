@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cli::Global;
 use crate::failure::Failure;
-use crate::home::{Context, Home, read_file, write_file};
+use crate::home::{Context, Home, TRUST_FILE, read_file, write_file};
 use crate::keyring::{Keyring, known_names, sign};
 use crate::serve::{begun_marker, log_seed};
 use crate::terminal::Terminal;
@@ -330,9 +330,14 @@ impl World {
         }
     }
 
-    /// Where what is trusted stands: the file that was named, else the home's.
+    /// Where what is trusted stands: the file that was named, or the one in the directory of `trust export` that was
+    /// named, else the home's.
     pub fn trust_path(&self, named: Option<&std::path::Path>) -> PathBuf {
-        named.map(std::path::Path::to_owned).unwrap_or_else(|| self.home.trust())
+        match named {
+            Some(folder) if folder.is_dir() => folder.join(TRUST_FILE),
+            Some(file) => file.to_owned(),
+            None => self.home.trust(),
+        }
     }
 
     /// What to trust: the file that was named, else the home's; not one that everybody may write (attack A-106 of

@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::cli;
 use crate::commands::key_life::allowed_signers;
 use crate::failure::{Failure, Outcome};
-use crate::home::{read_file, write_file};
+use crate::home::{TRUST_FILE, read_file, write_file};
 use crate::world::World;
 
 /// `lockgate trust`.
@@ -55,7 +55,7 @@ pub fn write_pins(to: &Path, trust: &TrustFile) -> Result<(), Failure> {
     write_file(&to.join("tlog-policy"), trust.tlog_policy.as_bytes(), 0o644)?;
     let own = serde_json::to_vec_pretty(trust)
         .map_err(|error| Failure::new(Exit::Bug, "OUTPUT_INVALID", error.to_string()))?;
-    write_file(&to.join("trust.json"), &own, 0o644)
+    write_file(&to.join(TRUST_FILE), &own, 0o644)
 }
 
 /// What is pinned here, if anything is.
@@ -101,7 +101,9 @@ fn is_another(pinned: &TrustFile, stated: &TrustFile) -> Result<bool, Failure> {
 
 fn pin(world: &World, file: Option<&Path>, replace: bool, yes: bool) -> Outcome {
     let trust = match file {
-        Some(path) => TrustFile::from_bytes(&read_file(path, Limits::DEFAULT.note_bytes as u64)?)?,
+        Some(path) => {
+            TrustFile::from_bytes(&read_file(&world.trust_path(Some(path)), Limits::DEFAULT.note_bytes as u64)?)?
+        }
         None => world.client()?.get::<TrustFile>("/v1/trust")?,
     };
     // What does not read is replaced only where that is asked for.

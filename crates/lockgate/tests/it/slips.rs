@@ -61,6 +61,10 @@ fn either_name_of_an_option_is_taken() {
     }
     run(&["bundle", "extract", "a", "--out", "parts"]).exits(0);
     run(&["trust", "export", "--out", "trust"]).exits(0);
+    // The directory stands for the trust file in it.
+    let offline = ["verify", &app, "--service", "shop/web", "--env", "production", "--bundle", "a", "--trust", "trust"];
+    run(&offline).exits(0).says("VERIFIED");
+    run(&["trust", "pin", "trust", "--yes"]).exits(0);
     run(&["audit", "export", "--file", "audit.json"]).exits(0);
     for made in ["waiver.json", "a", "b", "c", "a.html", "b.html", "c.html", "parts", "trust", "audit.json"] {
         assert!(lockgate.file(made).exists(), "{made}");
