@@ -44,6 +44,8 @@ pub struct Settled {
     pub logged: Logged,
     /// Whether an earlier request may have been applied unseen.
     pub was_unknown: bool,
+    /// How the outcome of the same request changed afterwards; a server that keeps its word has none.
+    pub changed: Option<String>,
 }
 
 impl Caller {
@@ -103,10 +105,10 @@ impl Caller {
     }
 
     /// Sends a write under its key until its outcome is known, and checks its receipt; where an earlier one may have been
-    /// applied unseen, once more, to see that the outcome stays.
+    /// applied unseen, once more, to see whether the outcome stays.
     ///
     /// # Errors
-    /// As [`Caller::until_known`], or when the receipt proves nothing, or the outcome changes.
+    /// As [`Caller::until_known`], or when the receipt proves nothing.
     pub fn settle(
         &mut self,
         recovery: &mut impl Recovery,
@@ -119,15 +121,16 @@ impl Caller {
             return Err(Failure::new(format!("`{key}` was acknowledged without an entry")));
         };
         receipt::check(log_key, &logged)?;
+        let mut changed = None;
         if was_unknown {
             let (again, _) = self.until_known(recovery, |client| request.send(client, key))?;
             let entry = again.logged.as_ref().map(|again| (again.index, again.leaf, again.repeated));
             let same = entry == Some((logged.index, logged.leaf, true))
                 && (&again.recorded, &again.promotions) == (&reply.recorded, &reply.promotions);
             if !same {
-                return Err(Failure::new(format!("the outcome of `{key}` changed from {reply:?} to {again:?}")));
+                changed = Some(format!("the outcome of `{key}` changed from {reply:?} to {again:?}"));
             }
         }
-        Ok(Settled { reply, logged, was_unknown })
+        Ok(Settled { reply, logged, was_unknown, changed })
     }
 }

@@ -1,9 +1,10 @@
 //! `crash`: kills a real server again and again under load, and checks that nothing acknowledged is lost or doubled.
 //!
-//! Eight writers, who have some of their releases approved, put every acknowledgement into journals of their own before they ask for the next one. The server is
-//! killed with SIGKILL at random moments and started again in the same place; a request whose outcome is unknown is
-//! repeated under its idempotency key until the outcome is known, and once more to see that it stays. At the end the
-//! journals and the store are compared, without asking the server, and the whole ledger is audited.
+//! Eight writers, who have some of their releases approved, put every acknowledgement into journals of their own before
+//! they ask for the next one. The server is killed with SIGKILL at random moments and started again in the same place; a
+//! request whose outcome is unknown is repeated under its idempotency key until the outcome is known, and once more to
+//! see that it stays. At the end the journals and the store are compared, without asking the server, and the whole
+//! ledger is audited.
 
 mod arena;
 pub mod journal;

@@ -27,6 +27,7 @@ pub use self::guided::Guide;
 use self::guided::Guided;
 use self::record::{Record, Way};
 use self::run::{Plan, Tally};
+use self::story::Story;
 use self::targets::Target;
 use self::turns::Turns;
 use self::watch::Watch;
@@ -50,8 +51,8 @@ pub struct Arguments {
     /// Run each target until its record, fuzz/record.json, has as many seconds of a processor in this way without a finding
     #[arg(long, value_name = "N", conflicts_with_all = ["seconds", "trace"])]
     up_to: Option<u64>,
-    /// Let libFuzzer choose inputs by the branches that they take: builds a program of its own, with a C++ compiler
-    #[arg(long, conflicts_with = "trace")]
+    /// Let libFuzzer choose inputs, by the branches that they take: builds a program of its own, with a C++ compiler
+    #[arg(long)]
     guided: bool,
     /// How many targets are run at the same time [default: as many as there are processors]
     #[arg(long, value_name = "N")]
@@ -77,7 +78,12 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Result<()> {
     let prefixes = &arguments.target;
     let is_named = |name: &str| prefixes.iter().any(|prefix| name.starts_with(prefix.as_str()));
-    let all = targets::targets()?;
+    let guided = arguments.guided.then(Guided::begin).transpose()?;
+    let story = match &guided {
+        Some(guided) => guided.story()?,
+        None => Story::tell()?,
+    };
+    let all = targets::targets(&story)?;
     let chosen: Vec<Target> = all.into_iter().filter(|target| prefixes.is_empty() || is_named(&target.name)).collect();
     // `faults` does the same, so that it is not run unless it is named.
     let http = is_named(HTTP) || (arguments.list && prefixes.is_empty());
@@ -114,7 +120,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             (None, Turns::once(&chosen, window))
         }
     };
-    let guided = arguments.guided.then(Guided::build).transpose()?;
+    if let Some(guided) = &guided {
+        guided.build()?;
+    }
     judge::quiet_panics();
     let findings = match &guided {
         Some(guided) => {

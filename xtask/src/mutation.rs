@@ -134,6 +134,11 @@ impl Mutator {
         Self { random: Random::new(seed), words }
     }
 
+    /// From here on inputs follow from this seed, whatever was made before.
+    pub fn begin_anew(&mut self, seed: u64) {
+        self.random = Random::new(seed);
+    }
+
     /// A number below a count; 0 where there is none.
     fn below(&mut self, count: usize) -> usize {
         self.random.between(0, (count as u64).saturating_sub(1)) as usize

@@ -1,6 +1,7 @@
 //! HTTPS: the one way in which this program asks other servers, with one TLS stack and the machine's own roots.
 
-use std::net::IpAddr;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,8 +27,9 @@ pub fn tls() -> TlsConfig {
         .build()
 }
 
-/// Whether a machine may be asked: the host as the address names it, and one of the addresses that it resolved to.
-pub type MayAsk = fn(host: &str, address: IpAddr) -> bool;
+/// Whether a machine may be asked: the host as the address names it, and one of the addresses that it resolved to. The
+/// error says why not.
+type MayAsk = dyn Fn(&str, IpAddr) -> Result<(), &'static str> + Send + Sync;
 
 /// Asks other servers small questions: no redirect is followed, nothing takes longer than five seconds, and no reply is
 /// longer than 256 KiB.
@@ -39,25 +41,35 @@ pub struct Https {
 
 /// Resolves names, and refuses one of which any address may not be asked. What it gives is what is connected to, so that
 /// a name that resolves to something else a moment later gains nothing.
-#[derive(Debug)]
 struct Checked {
     resolver: DefaultResolver,
-    may_ask: MayAsk,
+    may_ask: Box<MayAsk>,
 }
 
 /// A name that resolves to where nobody may be asked.
 #[derive(Debug, thiserror::Error)]
-#[error("`{0}` resolves to {1}, which is never asked")]
-struct NeverAsked(String, IpAddr);
+#[error("`{host}` resolves to {address}, which is not asked: {why}")]
+struct NotAsked {
+    host: String,
+    address: IpAddr,
+    why: &'static str,
+}
+
+impl fmt::Debug for Checked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Checked")
+    }
+}
 
 impl Resolver for Checked {
     fn resolve(&self, uri: &Uri, config: &Config, timeout: NextTimeout) -> Result<ResolvedSocketAddrs, ureq::Error> {
         let found = self.resolver.resolve(uri, config, timeout)?;
         let host = uri.host().unwrap_or_default();
-        match found.iter().find(|address| !(self.may_ask)(host, address.ip())) {
-            Some(address) => Err(ureq::Error::Other(NeverAsked(host.to_owned(), address.ip()).into())),
-            None => Ok(found),
+        for address in found.iter().map(SocketAddr::ip) {
+            (self.may_ask)(host, address)
+                .map_err(|why| ureq::Error::Other(NotAsked { host: host.to_owned(), address, why }.into()))?;
         }
+        Ok(found)
     }
 }
 
@@ -69,11 +81,12 @@ pub struct HttpsError(String);
 impl Https {
     /// A way to ask whatever machine is named.
     pub fn new() -> Self {
-        Self::asking(|_, _| true)
+        Self::asking(|_, _| Ok(()))
     }
 
-    /// A way to ask machines that may be asked, judged by the addresses that their names resolve to.
-    pub fn asking(may_ask: MayAsk) -> Self {
+    /// A way to ask machines that may be asked, judged by the host as the address names it and each address that it
+    /// resolves to; the error of `may_ask` says why not.
+    pub fn asking(may_ask: impl Fn(&str, IpAddr) -> Result<(), &'static str> + Send + Sync + 'static) -> Self {
         let config = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
@@ -82,7 +95,7 @@ impl Https {
             .timeout_global(Some(TIMEOUT))
             .user_agent(concat!("lockgate/", env!("CARGO_PKG_VERSION")))
             .build();
-        let resolver = Checked { resolver: DefaultResolver::default(), may_ask };
+        let resolver = Checked { resolver: DefaultResolver::default(), may_ask: Box::new(may_ask) };
         Self { agent: ureq::Agent::with_parts(config, DefaultConnector::default(), resolver) }
     }
 
@@ -184,10 +197,9 @@ mod tests {
         let port = trap.local_addr().unwrap().port();
         // The last three are spellings of 127.0.0.1 that resolvers of names understand.
         for host in ["127.0.0.1", "localhost", "2130706433", "0x7f.1", "017700000001"] {
-            let refused =
-                Https::asking(|_, address| !address.is_loopback()).get(&format!("http://{host}:{port}/"), None);
-            let error = refused.unwrap_err().to_string();
-            assert!(error.contains(&format!("`{host}` resolves to ")), "{error}");
+            let https = Https::asking(|_, address| if address.is_loopback() { Err("too near") } else { Ok(()) });
+            let error = https.get(&format!("http://{host}:{port}/"), None).unwrap_err().to_string();
+            assert!(error.contains(&format!("`{host}` resolves to ")) && error.contains("too near"), "{error}");
         }
         assert!(trap.accept().is_err(), "it was connected to");
     }

@@ -5,7 +5,8 @@
 /// Asks other servers, as a parameter: only the composition root knows a network.
 ///
 /// An implementation follows no redirect, waits at most five seconds, reads at most 256 KiB, and demands `https` for
-/// every host but this machine.
+/// every host but this machine. A name that resolves to this machine, to what is link-local or multicast, or to a cloud's
+/// metadata is asked only where the operator says that it stands here.
 pub trait Outbound: Send + Sync {
     /// `GET`; the body of a reply with status 200.
     ///

@@ -16,6 +16,7 @@ use lockgate_engine::{Engine, LedgerKeys, scheduler, session, setup};
 use lockgate_ledger::ApplyError;
 use lockgate_model::{Limits, TreeSize};
 use lockgate_policy::PolicySet;
+use lockgate_server::outbound::Network;
 use lockgate_server::rate::Limit;
 use lockgate_server::{App, Front, Hosts, Rates, oidc};
 use lockgate_sign::attestation_key::AttestationKey;
@@ -69,7 +70,7 @@ pub fn serve(world: &World, options: &cli::Serve) -> Outcome {
         .build()
         .map_err(|error| Failure::new(Exit::Failed, "RUNTIME_FAILED", error.to_string()))?;
     let app = App::new(engine.clone(), access.clone(), rates(options), front, is_demo(home));
-    app.issuers.connect(Arc::new(lockgate_server::outbound::Network::new()));
+    app.issuers.connect(Arc::new(Network::new(&options.front.local_issuer)));
     let (stop, stopped) = channel::<()>();
     let ticking = {
         let (engine, access, home) = (engine.clone(), access.clone(), home.clone());
@@ -307,7 +308,7 @@ fn front(options: &cli::FrontArgs, listens: std::net::IpAddr) -> Result<Front, F
         mfa_amr,
         mfa_acr: options.oidc_mfa_acr.clone(),
     };
-    let network = Arc::new(lockgate_server::outbound::Network::new());
+    let network = Arc::new(Network::new(&options.local_issuer));
     Ok(Front { hosts, oidc: Some(Arc::new(oidc::Oidc::new(settings, network))) })
 }
 

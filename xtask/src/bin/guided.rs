@@ -16,6 +16,6 @@ fuzz_target!(init: LazyLock::force(&GUIDE), |input: &[u8]| GUIDE.read(input));
 fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
     match seed.is_multiple_of(2) {
         true => fuzzer_mutate(data, size, max_size),
-        false => GUIDE.change(data, size, max_size),
+        false => GUIDE.change(data, size, max_size, seed),
     }
 });

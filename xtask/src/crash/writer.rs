@@ -170,8 +170,11 @@ impl<'a> Writer<'a> {
             By::Own => &mut self.own,
             By::Approver => &mut self.approver,
         };
-        let Settled { reply, logged, was_unknown } =
+        let Settled { reply, logged, was_unknown, changed } =
             caller.settle(&mut self.arena, request, &key, &self.ground.log_key)?;
+        if let Some(problem) = changed {
+            return Err(Failure::new(problem));
+        }
         self.tally.unknown += usize::from(was_unknown);
         match what(&reply) {
             Some(what) => self.write_down(Ack { key, what, entry: Some((logged.index, logged.leaf)) })?,

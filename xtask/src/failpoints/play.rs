@@ -8,7 +8,7 @@ use lockgate_model::{Digest, ReleaseName};
 use super::remains;
 use super::stage::Stage;
 use super::story::{STEPS, Step};
-use super::victim::{Fault, Victim, serve};
+use super::victim::{Fault, Victim};
 use crate::caller::{Caller, Settled};
 use crate::crash::journal::{self, Ack, Journal, What};
 use crate::crash::verdict;
@@ -92,12 +92,9 @@ impl<'a> Play<'a> {
     /// When the server does not start again, or what is left cannot be read.
     pub fn close(self, reference: Option<&Reference>) -> Result<Ended> {
         let Self { victim, unknown, .. } = self;
-        let fired = victim.has_fired();
-        let Victim { stage, server, mut problems, .. } = victim;
+        let stage = victim.stage;
         let home = stage.home();
-        server.stop()?;
-        // What a kill on the way out left is read by the next start.
-        serve(stage, "", None)?.stop()?;
+        let (fired, mut problems) = victim.close()?;
         let verdict = verdict::judge(&home.join("data"), &journal::read_all(&stage.journals())?)?;
         problems.extend(verdict.problems().map(ToOwned::to_owned));
         let events = remains::counts(&remains::events(&home)?);
@@ -131,8 +128,12 @@ impl<'a> Play<'a> {
         self.sent += 1;
         let key = format!("story-{}", self.sent);
         let log_key = &self.victim.stage.log_key;
-        let Settled { reply, logged, was_unknown } = self.caller.settle(&mut self.victim, request, &key, log_key)?;
+        let Settled { reply, logged, was_unknown, changed } =
+            self.caller.settle(&mut self.victim, request, &key, log_key)?;
         self.unknown += usize::from(was_unknown);
+        if let Some(problem) = changed {
+            self.victim.blame(problem);
+        }
         match what(&reply) {
             Some(what) => self.journal.append(&Ack { key, what, entry: Some((logged.index, logged.leaf)) }),
             None => Err(Failure::new(format!("`{key}` was answered with something else: {reply:?}"))),
@@ -156,9 +157,7 @@ impl<'a> Play<'a> {
                 (true, found) if found == step.count => return Ok(()),
                 (true, found) => {
                     let (event, count) = (step.event, step.count);
-                    self.victim
-                        .problems
-                        .push(format!("{found} of `{event}` after an acknowledgement, and not {count}"));
+                    self.victim.blame(format!("{found} of `{event}` after an acknowledgement, and not {count}"));
                     return Ok(());
                 }
                 // Applied, and nobody was told.
@@ -169,9 +168,7 @@ impl<'a> Play<'a> {
                 (false, 0) => {}
                 (false, found) => {
                     let (event, count) = (step.event, step.count);
-                    self.victim
-                        .problems
-                        .push(format!("{found} of `{event}` after a fault, and neither none nor {count}"));
+                    self.victim.blame(format!("{found} of `{event}` after a fault, and neither none nor {count}"));
                 }
             }
         }

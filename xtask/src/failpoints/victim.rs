@@ -59,7 +59,7 @@ pub struct Victim<'a> {
     /// Whether the planned kill has been seen; every other end of the server is a problem.
     killed: bool,
     /// Everything that is wrong, in words.
-    pub problems: Vec<String>,
+    problems: Vec<String>,
 }
 
 impl<'a> Victim<'a> {
@@ -82,8 +82,25 @@ impl<'a> Victim<'a> {
     }
 
     /// Whether the fault has come about.
-    pub fn has_fired(&self) -> bool {
+    fn has_fired(&self) -> bool {
         has_fired(self.stage, self.fault)
+    }
+
+    /// Something is wrong with the server, or with what it did.
+    pub fn blame(&mut self, problem: String) {
+        self.problems.push(problem);
+    }
+
+    /// Stops the server, and starts and stops it once more: what a kill on the way out left is read by the next start.
+    /// Says whether the fault has come about by then, and what is wrong.
+    ///
+    /// # Errors
+    /// When the server does not stop, or does not start again.
+    pub fn close(self) -> Result<(bool, Vec<String>)> {
+        let Self { stage, fault, server, problems, .. } = self;
+        server.stop()?;
+        serve(stage, "", None)?.stop()?;
+        Ok((has_fired(stage, fault), problems))
     }
 
     /// After something failed: the server was killed as planned and is started again, or the planned failure came
@@ -135,7 +152,7 @@ impl Recovery for Victim<'_> {
 ///
 /// # Errors
 /// When it does not start.
-pub fn serve(stage: &Stage, fault: &str, mark: Option<&str>) -> Result<Server> {
+fn serve(stage: &Stage, fault: &str, mark: Option<&str>) -> Result<Server> {
     let place = ["serve", "--listen", stage.address.as_str()];
     let rates = ["--signed-in-rate", "1000000", "--anonymous-rate", "1000000"];
     let arguments = [place.as_slice(), rates.as_slice()].concat();

@@ -14,15 +14,16 @@ const CORPUS: &str = "fuzz/corpus";
 const FINDINGS: &str = "fuzz/findings";
 /// How many bytes of inputs are kept for one target: all of them together stay below 5 MiB.
 const TARGET_BYTES: u64 = 48 * 1024;
-/// How many inputs are kept of those that were chosen all at once.
-const REPLACED_MAX: usize = 64;
+/// How many inputs are kept for one target.
+const TARGET_INPUTS: usize = 96;
 /// The longest input that is kept, in bytes.
-const KEPT_BYTES: usize = 4 * 1024;
+pub const KEPT_BYTES: usize = 4 * 1024;
 
 /// The kept inputs of one target.
 #[derive(Debug)]
 pub struct Corpus {
     folder: PathBuf,
+    inputs: usize,
     bytes: u64,
 }
 
@@ -42,7 +43,7 @@ impl Corpus {
         paths.sort();
         let inputs = paths.iter().map(fs::read).collect::<std::io::Result<Vec<_>>>()?;
         let bytes = inputs.iter().map(|input| input.len() as u64).sum();
-        Ok((Self { folder, bytes }, inputs))
+        Ok((Self { folder, inputs: inputs.len(), bytes }, inputs))
     }
 
     /// Keeps an input under its digest, where there is room for it; says whether it did.
@@ -51,10 +52,11 @@ impl Corpus {
     /// When it cannot be written.
     pub fn keep(&mut self, input: &[u8]) -> Result<bool> {
         let bytes = self.bytes + input.len() as u64;
-        if input.len() > KEPT_BYTES || bytes > TARGET_BYTES {
+        if input.len() > KEPT_BYTES || bytes > TARGET_BYTES || self.inputs >= TARGET_INPUTS {
             return Ok(false);
         }
         write(&self.folder.join(short(input)), input)?;
+        self.inputs += 1;
         self.bytes = bytes;
         Ok(true)
     }
@@ -68,21 +70,6 @@ pub fn folder(target: &str) -> Result<PathBuf> {
     let folder = path(target);
     fs::create_dir_all(&folder).during(format!("make `{}`", folder.display()))?;
     Ok(folder)
-}
-
-/// Keeps these inputs of a target and no others, the first ones, as far as there is room; says how many it keeps.
-///
-/// # Errors
-/// When one cannot be removed or written.
-pub fn replace(target: &str, inputs: impl Iterator<Item = Vec<u8>>) -> Result<usize> {
-    let folder = folder(target)?;
-    fs::remove_dir_all(&folder).during(format!("empty `{}`", folder.display()))?;
-    let mut corpus = Corpus { folder, bytes: 0 };
-    let mut kept = 0;
-    for input in inputs {
-        kept += usize::from(kept < REPLACED_MAX && corpus.keep(&input)?);
-    }
-    Ok(kept)
 }
 
 /// How the path of a target's findings begins, for whoever writes them itself; their folder is made.

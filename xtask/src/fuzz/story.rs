@@ -2,6 +2,9 @@
 //!
 //! Its signatures are fresh in every run, so that targets which begin with them see other inputs under the same seed.
 
+use std::fs;
+use std::path::Path;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use lockgate_engine::{bundle, why};
@@ -12,10 +15,11 @@ use lockgate_model::{EntryIndex, PromotionId, Span};
 use lockgate_sign::ssh_signer::{FileSigner, SshSigner as _};
 use lockgate_store::LedgerStore as _;
 use lockgate_tlog::leaf_hash;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::bench::{Extent, History};
-use crate::failure::{Failure, Result};
+use crate::failure::{During as _, Failure, Result};
 use crate::scratch::Scratch;
 
 /// How many entries are read at most.
@@ -24,7 +28,7 @@ const ENTRIES_MAX: usize = 200;
 const PROMOTIONS: [PromotionId; 3] = [PromotionId(1), PromotionId(2), PromotionId(3)];
 
 /// What a ledger of one service holds.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Story {
     /// Its entries.
     pub entries: Vec<Vec<u8>>,
@@ -65,6 +69,22 @@ impl Story {
         story.signatures.push(signed.to_armored().into_bytes());
         story.bodies.sort();
         story.bodies.dedup();
+        Ok(story)
+    }
+
+    /// The story in a file; where there is none, one is told and written there. Programs that are about the same inputs
+    /// need the same keys.
+    ///
+    /// # Errors
+    /// As [`Self::tell`], or when the file cannot be read or written.
+    pub fn of_file(path: &Path) -> Result<Self> {
+        if path.is_file() {
+            return serde_json::from_slice(&fs::read(path)?).during(format!("read `{}`", path.display()));
+        }
+        let story = Self::tell()?;
+        let fresh = path.with_extension("json.new");
+        fs::write(&fresh, serde_json::to_vec(&story)?).during(format!("write `{}`", fresh.display()))?;
+        fs::rename(&fresh, path)?;
         Ok(story)
     }
 

@@ -75,14 +75,14 @@ pub fn words(inputs: &[Vec<u8>]) -> Vec<Vec<u8>> {
 ///
 /// # Errors
 /// When a sample cannot be read or made.
-pub fn targets() -> Result<Vec<Target>> {
-    let (samples, story) = (Samples::load()?, Story::tell()?);
+pub fn targets(story: &Story) -> Result<Vec<Target>> {
+    let samples = Samples::load()?;
     let mut all = nouns::targets(&samples)?;
-    all.extend(signatures::targets(&samples, &story)?);
-    all.extend(log::targets(&samples, &story)?);
+    all.extend(signatures::targets(&samples, story)?);
+    all.extend(log::targets(&samples, story)?);
     all.extend(evidence::targets(&samples)?);
-    all.extend(policy::targets(&samples, &story)?);
-    all.extend(ledger::targets(&samples, &story)?);
+    all.extend(policy::targets(&samples, story)?);
+    all.extend(ledger::targets(&samples, story)?);
     Ok(all)
 }
 
@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn every_target_has_a_name_of_its_own_and_reads_its_samples_twice_alike() {
-        let all = targets().unwrap();
+        let all = targets(&Story::tell().unwrap()).unwrap();
         let names: BTreeSet<&str> = all.iter().map(|target| target.name.as_str()).collect();
         assert_eq!(names.len(), all.len());
         for target in &all {

@@ -64,6 +64,10 @@ pub struct FrontArgs {
     /// One more name that requests may be for; others are refused
     #[arg(long, value_name = "NAME")]
     pub allow_host: Vec<String>,
+    /// A token issuer or identity provider whose name leads to this machine, such as one beside the server; no other that
+    /// does is asked
+    #[arg(long, value_name = "NAME")]
+    pub local_issuer: Vec<String>,
     /// Let people sign in through this identity provider (OpenID Connect)
     #[arg(long, value_name = "URL", requires = "oidc_client_id")]
     pub oidc_issuer: Option<String>,
@@ -87,9 +91,10 @@ impl FrontArgs {
         let secret = self.oidc_client_secret_file.as_ref().map(|path| path.clone().into_os_string());
         let one = |value: &Option<String>| value.clone().map(OsString::from).into_iter().collect();
         let many = |values: &[String]| values.iter().map(OsString::from).collect();
-        let flags: [(&str, Vec<OsString>); 7] = [
+        let flags: [(&str, Vec<OsString>); 8] = [
             ("--url", one(&self.url)),
             ("--allow-host", many(&self.allow_host)),
+            ("--local-issuer", many(&self.local_issuer)),
             ("--oidc-issuer", one(&self.oidc_issuer)),
             ("--oidc-client-id", one(&self.oidc_client_id)),
             ("--oidc-client-secret-file", secret.into_iter().collect()),
