@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use lockgate_model::facts::{Vex, VexStatement, VexStatus};
 use lockgate_model::{Limits, UnixMillis};
 
+use crate::budget::{Budget, texts};
 use crate::document::{List, Object};
 use crate::error::{EvidenceError, excerpt};
 use crate::stream::{self, Shape, Source};
@@ -80,11 +81,12 @@ pub(crate) fn read<'a>(source: impl Into<Source<'a>>, limits: &Limits) -> Result
     let Some(issued_at) = tracking.moment("current_release_date")? else {
         return Err(tracking.fault("has no `current_release_date`"));
     };
-    let products = Products::of(&root)?;
+    let mut budget = Budget::new(limits);
+    let products = Products::of(&root, &mut budget)?;
     let vulnerabilities = root.required_list("vulnerabilities")?;
     let mut statements = Vec::new();
     for vulnerability in vulnerabilities.objects() {
-        add_statements(&vulnerability?, &products, issued_at, &mut statements, limits)?;
+        add_statements(&vulnerability?, &products, issued_at, &mut statements, limits, &mut budget)?;
     }
     if statements.is_empty() {
         return Err(root.fault("says nothing of any product"));
@@ -115,7 +117,7 @@ struct Products {
 }
 
 impl Products {
-    fn of(root: &Object<'_>) -> Result<Self, EvidenceError> {
+    fn of(root: &Object<'_>, budget: &mut Budget) -> Result<Self, EvidenceError> {
         let mut read = Self::default();
         let tree = root.required_object("product_tree")?;
         if let Some(names) = tree.list("full_product_names")? {
@@ -128,7 +130,7 @@ impl Products {
         }
         if let Some(relationships) = tree.list("relationships")? {
             for relationship in relationships.objects() {
-                read.add_relationship(&relationship?)?;
+                read.add_relationship(&relationship?, budget)?;
             }
         }
         if let Some(groups) = tree.list("product_groups")? {
@@ -174,12 +176,14 @@ impl Products {
     }
 
     /// A part in a product. Where the two together have names of their own, these count.
-    fn add_relationship(&mut self, relationship: &Object<'_>) -> Result<(), EvidenceError> {
-        let named = |key: &'static str| {
+    fn add_relationship(&mut self, relationship: &Object<'_>, budget: &mut Budget) -> Result<(), EvidenceError> {
+        let mut named = |key: &'static str| {
             let id = relationship.required_text(key)?;
-            self.products.get(id).cloned().ok_or_else(|| {
+            let product = self.products.get(id).ok_or_else(|| {
                 relationship.fault_at(key, &format!("is `{}`, which no product before it is", excerpt(id)))
-            })
+            })?;
+            budget.take_texts(texts(&product.names).chain(texts(&product.part)))?;
+            Ok::<_, EvidenceError>(product.clone())
         };
         let (part, whole) = (named("product_reference")?, named("relates_to_product_reference")?);
         let product = relationship.required_object("full_product_name")?;
@@ -193,7 +197,7 @@ impl Products {
     }
 
     /// The ids in `product_ids` and `group_ids`.
-    fn ids_in(&self, holder: &Object<'_>) -> Result<BTreeSet<String>, EvidenceError> {
+    fn ids_in(&self, holder: &Object<'_>, budget: &mut Budget) -> Result<BTreeSet<String>, EvidenceError> {
         let mut ids = BTreeSet::new();
         if let Some(list) = holder.list("product_ids")? {
             for id in list.texts() {
@@ -206,6 +210,7 @@ impl Products {
                 let Some(members) = self.groups.get(group) else {
                     return Err(holder.fault_at("group_ids", &format!("names `{}`, which is no group", excerpt(group))));
                 };
+                budget.take_texts(texts(members))?;
                 ids.extend(members.iter().cloned());
             }
         }
@@ -237,10 +242,11 @@ fn add_statements(
     issued_at: UnixMillis,
     statements: &mut Vec<VexStatement>,
     limits: &Limits,
+    budget: &mut Budget,
 ) -> Result<(), EvidenceError> {
     let (id, aliases) = ids_of(vulnerability)?;
     let statuses = statuses_of(vulnerability)?;
-    let reasons = reasons_of(vulnerability, products)?;
+    let reasons = reasons_of(vulnerability, products, budget)?;
     for (product_id, status) in statuses {
         let Some(product) = products.products.get(&product_id) else {
             let message = format!("names `{}`, which the product tree does not define", excerpt(&product_id));
@@ -252,6 +258,8 @@ fn add_statements(
             return Err(vulnerability.fault_at("product_status", &message));
         }
         vex::check_count(statements.len(), limits)?;
+        let names = texts(&product.names).chain(texts(&product.part));
+        budget.take_texts(names.chain(texts(&aliases)).chain(reason.text.as_deref()))?;
         statements.push(VexStatement {
             vulnerability: id.clone(),
             aliases: aliases.clone(),
@@ -305,7 +313,11 @@ struct ReasonGiven {
 }
 
 /// Why products are not affected: flags, and threats of the category `impact`.
-fn reasons_of(vulnerability: &Object<'_>, products: &Products) -> Result<BTreeMap<String, ReasonGiven>, EvidenceError> {
+fn reasons_of(
+    vulnerability: &Object<'_>,
+    products: &Products,
+    budget: &mut Budget,
+) -> Result<BTreeMap<String, ReasonGiven>, EvidenceError> {
     let mut reasons: BTreeMap<String, ReasonGiven> = BTreeMap::new();
     if let Some(flags) = vulnerability.list("flags")? {
         for flag in flags.objects() {
@@ -314,7 +326,7 @@ fn reasons_of(vulnerability: &Object<'_>, products: &Products) -> Result<BTreeMa
             if !JUSTIFICATIONS.contains(&label) {
                 return Err(flag.fault_at("label", &format!("is `{}`, which is no flag", excerpt(label))));
             }
-            for id in products.ids_in(&flag)? {
+            for id in products.ids_in(&flag, budget)? {
                 reasons.entry(id).or_default().justification = Some(label.to_owned());
             }
         }
@@ -326,7 +338,8 @@ fn reasons_of(vulnerability: &Object<'_>, products: &Products) -> Result<BTreeMa
                 continue;
             }
             let details = vex::shortened(threat.required_text("details")?);
-            for id in products.ids_in(&threat)? {
+            for id in products.ids_in(&threat, budget)? {
+                budget.take_texts([details.as_str()])?;
                 reasons.entry(id).or_default().text = Some(details.clone());
             }
         }

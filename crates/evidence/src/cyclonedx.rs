@@ -100,7 +100,7 @@ pub(crate) fn read<'a>(source: impl Into<Source<'a>>, limits: &Limits) -> Result
     let root = Object::root(&document.value)?;
     let completeness = completeness(&root, &walk)?;
     walk.bom.set_completeness(completeness);
-    let vex = cyclonedx_vex::statements(&root, &walk.place(), &walk.vulnerabilities)?;
+    let vex = cyclonedx_vex::statements(&root, &walk.place(), &walk.vulnerabilities, limits)?;
     walk.bom.set_vex(vex);
     Ok(walk.bom)
 }
@@ -112,7 +112,7 @@ pub(crate) fn read<'a>(source: impl Into<Source<'a>>, limits: &Limits) -> Result
 pub(crate) fn read_vex<'a>(source: impl Into<Source<'a>>, limits: &Limits) -> Result<Vex, EvidenceError> {
     let (document, walk) = walk(source.into(), limits)?;
     let root = Object::root(&document.value)?;
-    cyclonedx_vex::document(&root, &walk.place(), &walk.vulnerabilities)
+    cyclonedx_vex::document(&root, &walk.place(), &walk.vulnerabilities, limits)
 }
 
 fn walk<'l>(source: Source<'_>, limits: &'l Limits) -> Result<(Document, Walk<'l>), EvidenceError> {

@@ -5,9 +5,10 @@
 
 use std::collections::BTreeMap;
 
-use lockgate_model::UnixMillis;
 use lockgate_model::facts::{Vex, VexStatement, VexStatus, bare_purl};
+use lockgate_model::{Limits, UnixMillis};
 
+use crate::budget::{Budget, texts};
 use crate::document::Object;
 use crate::error::{EvidenceError, excerpt};
 use crate::sbom;
@@ -106,17 +107,27 @@ impl Vulnerability {
     }
 
     /// The statement, or none when it is about nothing.
-    fn statement(&self, place: &Place<'_>, issued_at: Option<UnixMillis>) -> Option<VexStatement> {
+    ///
+    /// # Errors
+    /// `EVIDENCE_TOO_LARGE`.
+    fn statement(
+        &self,
+        place: &Place<'_>,
+        issued_at: Option<UnixMillis>,
+        budget: &mut Budget,
+    ) -> Result<Option<VexStatement>, EvidenceError> {
         let is_subject = |affected: &Affected| {
             affected.versions.is_none() && place.subject.is_some_and(|subject| subject == affected.reference)
         };
         let is_whole = self.affects.iter().any(is_subject);
-        let products: Vec<String> = match is_whole {
-            // No product means: whatever the evidence is about.
-            true => Vec::new(),
-            false => self.affects.iter().flat_map(|affected| products_of(affected, place)).collect(),
-        };
-        (is_whole || !products.is_empty()).then(|| VexStatement {
+        let mut products = Vec::new();
+        // No product means: whatever the evidence is about.
+        if !is_whole {
+            for affected in &self.affects {
+                products.extend(products_of(affected, place, budget)?);
+            }
+        }
+        Ok((is_whole || !products.is_empty()).then(|| VexStatement {
             vulnerability: self.id.clone(),
             aliases: self.aliases.iter().filter(|alias| **alias != self.id).cloned().collect(),
             products,
@@ -126,7 +137,7 @@ impl Vulnerability {
             text: self.text.clone(),
             stated_at: self.stated_at.or(issued_at),
             pointer: self.pointer.clone(),
-        })
+        }))
     }
 }
 
@@ -148,7 +159,7 @@ fn affected_of(affected: &Object<'_>) -> Result<Affected, EvidenceError> {
 
 /// The package URL that a reference stands for: of a component, in the reference itself, or behind the `#` of a
 /// BOM-Link. A reference that stands for no package URL is kept as it is, and matches nothing.
-fn products_of(affected: &Affected, place: &Place<'_>) -> Vec<String> {
+fn products_of(affected: &Affected, place: &Place<'_>, budget: &mut Budget) -> Result<Vec<String>, EvidenceError> {
     let reference = affected.reference.as_str();
     let linked = reference.strip_prefix("urn:cdx:").and_then(|link| link.split_once('#')).map(|(_, part)| part);
     let known = match place.purls.get(reference) {
@@ -156,14 +167,18 @@ fn products_of(affected: &Affected, place: &Place<'_>) -> Vec<String> {
         None => linked.map_or_else(|| sbom::purl(reference), |part| sbom::purl(&unescaped(part))),
     };
     let product = known.unwrap_or_else(|| reference.to_owned());
-    match &affected.versions {
-        None => vec![product],
+    Ok(match &affected.versions {
+        None => {
+            budget.take_texts([product.as_str()])?;
+            vec![product]
+        }
         Some(versions) if product.starts_with("pkg:") => {
             let (package, _) = bare_purl(&product);
+            budget.take_texts(texts(versions).flat_map(|version| [package.as_str(), version]))?;
             versions.iter().map(|version| format!("{package}@{version}")).collect()
         }
         Some(_) => Vec::new(),
-    }
+    })
 }
 
 /// A `bom-ref` in a BOM-Link has its `:`, `/` and `@` escaped; other escapes belong to the package URL.
@@ -178,11 +193,12 @@ fn unescaped(part: &str) -> String {
 /// The statements of a document.
 ///
 /// # Errors
-/// `EVIDENCE_TIME` or `EVIDENCE_MALFORMED` when its metadata does not read.
+/// `EVIDENCE_TIME` or `EVIDENCE_MALFORMED` when its metadata does not read, and `EVIDENCE_TOO_LARGE`.
 pub(crate) fn statements(
     root: &Object<'_>,
     place: &Place<'_>,
     vulnerabilities: &[Vulnerability],
+    limits: &Limits,
 ) -> Result<Vec<VexStatement>, EvidenceError> {
     if vulnerabilities.is_empty() {
         return Ok(Vec::new());
@@ -191,7 +207,9 @@ pub(crate) fn statements(
         Some(metadata) => metadata.moment("timestamp")?,
         None => None,
     };
-    Ok(vulnerabilities.iter().filter_map(|vulnerability| vulnerability.statement(place, issued_at)).collect())
+    let mut budget = Budget::new(limits);
+    let told = vulnerabilities.iter().map(|vulnerability| vulnerability.statement(place, issued_at, &mut budget));
+    told.filter_map(Result::transpose).collect()
 }
 
 /// A whole document as VEX.
@@ -202,8 +220,9 @@ pub(crate) fn document(
     root: &Object<'_>,
     place: &Place<'_>,
     vulnerabilities: &[Vulnerability],
+    limits: &Limits,
 ) -> Result<Vex, EvidenceError> {
-    let statements = statements(root, place, vulnerabilities)?;
+    let statements = statements(root, place, vulnerabilities, limits)?;
     if statements.is_empty() {
         return Err(root.fault("holds no vulnerability with an `analysis` of something in `affects`"));
     }

@@ -11,6 +11,7 @@
 //! - [`feed`]: what the world knows of vulnerabilities, by the day (KEV and EPSS).
 
 mod attested;
+mod budget;
 mod build_details;
 mod change;
 mod check;

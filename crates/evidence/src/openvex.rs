@@ -6,6 +6,7 @@
 use lockgate_model::facts::{Vex, VexStatement, VexStatus};
 use lockgate_model::{Limits, UnixMillis};
 
+use crate::budget::{Budget, texts};
 use crate::document::Object;
 use crate::error::{EvidenceError, excerpt};
 use crate::stream::{self, Shape, Source};
@@ -30,9 +31,9 @@ static DOCUMENT: Shape = Shape::Fields(&[
 /// # Errors
 /// `REPORT_VERSION`, `EVIDENCE_MALFORMED`, `EVIDENCE_TIME`, `TOO_MANY_FINDINGS`, `DUPLICATE_KEY`.
 pub(crate) fn read<'a>(source: impl Into<Source<'a>>, limits: &Limits) -> Result<Vex, EvidenceError> {
-    let mut statements = Vec::new();
+    let (mut statements, mut budget) = (Vec::new(), Budget::new(limits));
     let document = stream::read(source.into(), &DOCUMENT, limits, &mut |item| {
-        add_statements(&Object::part(&item.value, item.pointer)?, &mut statements, limits)
+        add_statements(&Object::part(&item.value, item.pointer)?, &mut statements, limits, &mut budget)
     })?;
     let root = Object::root(&document.value)?;
     let context = root.required_text("@context")?;
@@ -68,6 +69,7 @@ fn add_statements(
     object: &Object<'_>,
     statements: &mut Vec<VexStatement>,
     limits: &Limits,
+    budget: &mut Budget,
 ) -> Result<(), EvidenceError> {
     let template = template_of(object)?;
     let (mut whole, mut has_whole) = (Names::default(), false);
@@ -94,6 +96,7 @@ fn add_statements(
     }
     for (products, subcomponents) in parts {
         vex::check_count(statements.len(), limits)?;
+        budget.take_texts(texts(&template.aliases).chain(template.text.as_deref()))?;
         statements.push(VexStatement { products, subcomponents, ..template.clone() });
     }
     Ok(())

@@ -2,13 +2,14 @@
 //!
 //! A plain record handed in as a report says that the artifact has this vulnerability, in a version that is not known.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use lockgate_model::Limits;
 use lockgate_model::facts::{Cvss, Finding, Severity, Vulnerabilities};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
+use crate::budget::Budget;
 use crate::document::Object;
 use crate::error::{EvidenceError, excerpt};
 use crate::stream::{self, Shape, Source};
@@ -60,12 +61,12 @@ static RECORD: Shape = Shape::Fields(&[
 /// # Errors
 /// `EVIDENCE_MALFORMED`, `EVIDENCE_TIME`, `REPORT_VERSION`, `TOO_MANY_FINDINGS`, `DUPLICATE_KEY`.
 pub(crate) fn read<'a>(source: impl Into<Source<'a>>, limits: &Limits) -> Result<Vulnerabilities, EvidenceError> {
-    let mut findings = Vec::new();
+    let (mut findings, mut budget) = (Vec::new(), Budget::new(limits));
     let document = stream::read(source.into(), &REPORT, limits, &mut |item| {
         let object = Object::part(&item.value, item.pointer)?;
         let more = match item.list {
-            "package" => of_package(&object)?,
-            _ => of_record(&object)?,
+            "package" => of_package(&object, &mut budget)?,
+            _ => of_record(&object, &mut budget)?,
         };
         trivy::check_count(findings.len(), more.len(), limits)?;
         findings.extend(more);
@@ -86,7 +87,7 @@ pub(crate) fn read<'a>(source: impl Into<Source<'a>>, limits: &Limits) -> Result
             "osv"
         }
         (None, None, Some(_)) => {
-            findings = of_record(&root)?;
+            findings = of_record(&root, &mut budget)?;
             trivy::check_count(0, findings.len(), limits)?;
             "osv"
         }
@@ -96,7 +97,7 @@ pub(crate) fn read<'a>(source: impl Into<Source<'a>>, limits: &Limits) -> Result
 }
 
 /// What the scanner found in one package.
-fn of_package(object: &Object<'_>) -> Result<Vec<Finding>, EvidenceError> {
+fn of_package(object: &Object<'_>, budget: &mut Budget) -> Result<Vec<Finding>, EvidenceError> {
     let package = object.required_object("package")?;
     let name = package.required_text("name")?;
     let version = package.text("version")?.unwrap_or_default();
@@ -118,15 +119,25 @@ fn of_package(object: &Object<'_>) -> Result<Vec<Finding>, EvidenceError> {
         findings.push(finding);
     }
     if let Some(groups) = object.list_or_null("groups")? {
+        let mut places: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+        for (at, finding) in findings.iter().enumerate() {
+            places.entry(finding.id.clone()).or_default().push(at);
+        }
         for group in groups.objects() {
-            add_group(&group?, &mut findings)?;
+            add_group(&group?, &mut findings, &places, budget)?;
         }
     }
     Ok(findings)
 }
 
-/// A group names the same vulnerability under all of its ids, and its worst score.
-fn add_group(group: &Object<'_>, findings: &mut [Finding]) -> Result<(), EvidenceError> {
+/// A group names the same vulnerability under all of its ids, and its worst score; `places` says where the findings of an
+/// id are.
+fn add_group(
+    group: &Object<'_>,
+    findings: &mut [Finding],
+    places: &BTreeMap<String, Vec<usize>>,
+    budget: &mut Budget,
+) -> Result<(), EvidenceError> {
     let mut ids = BTreeSet::new();
     for key in ["ids", "aliases"] {
         if let Some(list) = group.list_or_null(key)? {
@@ -136,9 +147,11 @@ fn add_group(group: &Object<'_>, findings: &mut [Finding]) -> Result<(), Evidenc
         }
     }
     let score = group.value("max_severity")?.and_then(cvss::tenths);
-    for finding in findings.iter_mut().filter(|finding| ids.contains(&finding.id)) {
-        let other: Vec<String> = ids.iter().filter(|id| !finding.is_about(id)).cloned().collect();
-        finding.aliases.extend(other);
+    for at in ids.iter().filter_map(|id| places.get(id)).flatten() {
+        let Some(finding) = findings.get_mut(*at) else { continue };
+        budget.take_texts(ids.iter().map(String::as_str).chain(finding.names()))?;
+        let known: BTreeSet<String> = finding.names().map(str::to_ascii_uppercase).collect();
+        finding.aliases.extend(ids.iter().filter(|id| !known.contains(&id.to_ascii_uppercase())).cloned());
         if let Some(score) = score.filter(|_| finding.cvss.is_none()) {
             finding.cvss = cvss::score(Some(score), None, Some("osv-scanner"));
             if finding.severity == Severity::Unknown {
@@ -150,7 +163,7 @@ fn add_group(group: &Object<'_>, findings: &mut [Finding]) -> Result<(), Evidenc
 }
 
 /// One finding for each package that a record is about; none when the record was withdrawn.
-fn of_record(record: &Object<'_>) -> Result<Vec<Finding>, EvidenceError> {
+fn of_record(record: &Object<'_>, budget: &mut Budget) -> Result<Vec<Finding>, EvidenceError> {
     record.required_text("id")?;
     if record.moment("modified")?.is_none() {
         return Err(record.fault("has no `modified`"));
@@ -159,8 +172,9 @@ fn of_record(record: &Object<'_>) -> Result<Vec<Finding>, EvidenceError> {
         return Ok(Vec::new());
     }
     let base = base_of(record)?;
-    let mut findings = Vec::new();
-    for affected in Affected::of(record)? {
+    let (mut findings, affected) = (Vec::new(), Affected::of(record)?);
+    budget.take_findings(&base, affected.len())?;
+    for affected in affected {
         let mut finding = base.clone();
         finding.package.clone_from(&affected.name);
         set_fixes(&mut finding, affected.fixes.iter());
@@ -231,9 +245,9 @@ fn judgements(record: &Object<'_>) -> Result<(Option<Cvss>, Option<Severity>), E
 }
 
 fn set_fixes<'a>(finding: &mut Finding, fixes: impl Iterator<Item = &'a String>) {
-    let mut all: Vec<String> = Vec::new();
+    let (mut all, mut seen) = (Vec::new(), BTreeSet::new());
     for fix in fixes {
-        if !all.contains(fix) {
+        if seen.insert(fix) {
             all.push(fix.clone());
         }
     }

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use lockgate_model::Limits;
 use lockgate_model::facts::Completeness;
 
+use crate::budget::Budget;
 use crate::document::Object;
 use crate::error::{EvidenceError, excerpt};
 use crate::licence;
@@ -171,9 +172,13 @@ impl Graph {
         let subject = self.subject();
         let mut bom = Bom::new("spdx", &version);
         bom.set_completeness(self.completeness(subject.as_deref()));
+        let mut budget = Budget::new(limits);
         for Package { id, mut component, cpe } in std::mem::take(&mut self.packages) {
             if subject.as_ref() != Some(&id) {
-                component.licence = self.licence(&self.concluded, &id).or_else(|| self.licence(&self.declared, &id));
+                component.licence = match self.licence(&self.concluded, &id, &mut budget)? {
+                    Some(concluded) => Some(concluded),
+                    None => self.licence(&self.declared, &id, &mut budget)?,
+                };
                 bom.add(component, cpe.as_deref(), limits)?;
             }
         }
@@ -210,8 +215,18 @@ impl Graph {
     }
 
     /// The licences that relationships give a package: expressions of the graph, and listed licences by their IRI.
-    fn licence(&self, relationships: &BTreeMap<String, Vec<String>>, package: &str) -> Option<String> {
-        let texts = relationships.get(package)?.iter().filter_map(|id| {
+    ///
+    /// # Errors
+    /// `EVIDENCE_TOO_LARGE`.
+    fn licence(
+        &self,
+        relationships: &BTreeMap<String, Vec<String>>,
+        package: &str,
+        budget: &mut Budget,
+    ) -> Result<Option<String>, EvidenceError> {
+        let ids = relationships.get(package).map(Vec::as_slice).unwrap_or_default();
+        budget.take_texts(ids.iter().map(|id| self.licences.get(id).unwrap_or(id).as_str()))?;
+        let texts = ids.iter().filter_map(|id| {
             if let Some(expression) = self.licences.get(id) {
                 return Some(expression.clone());
             }
@@ -230,7 +245,7 @@ impl Graph {
             }
         });
         let texts: Vec<String> = texts.collect();
-        licence::all_of(texts.iter().map(String::as_str))
+        Ok(licence::all_of(texts.iter().map(String::as_str)))
     }
 }
 

@@ -1,5 +1,7 @@
 //! What the VEX formats have in common.
 
+use std::collections::BTreeSet;
+
 use lockgate_model::Limits;
 
 use crate::document::Object;
@@ -39,15 +41,18 @@ pub(crate) fn check_count(so_far: usize, limits: &Limits) -> Result<(), Evidence
 /// The names of a product: package URLs and `sha256:` digests, and what else identifies it. An image whose package URL
 /// has its digest as the version goes by that digest too.
 #[derive(Debug, Default)]
-pub(crate) struct Names(Vec<String>);
+pub(crate) struct Names {
+    names: Vec<String>,
+    known: BTreeSet<String>,
+}
 
 impl Names {
     /// Adds a name.
     pub(crate) fn add(&mut self, name: &str) {
-        if name.is_empty() || self.0.iter().any(|known| known == name) {
+        if name.is_empty() || !self.known.insert(name.to_owned()) {
             return;
         }
-        self.0.push(name.to_owned());
+        self.names.push(name.to_owned());
         if name.starts_with("pkg:oci/") || name.starts_with("pkg:docker/") {
             let (_, version) = lockgate_model::facts::bare_purl(name);
             if let Some(digest) = version.and_then(|version| version.parse::<lockgate_model::Digest>().ok()) {
@@ -77,6 +82,6 @@ impl Names {
 
     /// The names.
     pub(crate) fn into_vec(self) -> Vec<String> {
-        self.0
+        self.names
     }
 }

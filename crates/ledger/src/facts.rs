@@ -27,6 +27,8 @@ use crate::state::{ApplyError, State};
 
 /// How many read pieces of evidence are remembered.
 const CACHE_ITEMS: usize = 1024;
+/// How much of them, as JSON in bytes; in memory a claim takes about twice as much.
+const CACHE_BYTES: usize = 24 * 1024 * 1024;
 /// Up to this size a report is read from memory, which is faster.
 const WHOLE_BYTES: u64 = 1024 * 1024;
 
@@ -50,7 +52,9 @@ impl ClaimCache {
 #[derive(Debug, Default)]
 struct Remembered {
     reads: HashMap<ReadKey, Read>,
-    order: VecDeque<ReadKey>,
+    /// With what each claim counts.
+    order: VecDeque<(ReadKey, usize)>,
+    bytes: usize,
 }
 
 /// The evidence, what it was read with (the policy set, for signatures), and as what.
@@ -371,14 +375,43 @@ impl ClaimCache {
         }
         let fresh = read()?;
         let mut known = lock();
-        if known.reads.insert(key, fresh.clone()).is_none() {
-            known.order.push_back(key);
-        }
-        while known.reads.len() > CACHE_ITEMS {
-            let Some(oldest) = known.order.pop_front() else { break };
-            known.reads.remove(&oldest);
-        }
+        known.add(key, fresh.clone());
         Ok(fresh)
+    }
+}
+
+impl Remembered {
+    /// Remembers one more, however large; the oldest ones make room.
+    fn add(&mut self, key: ReadKey, read: Read) {
+        let bytes = json_bytes(&read.claim);
+        if self.reads.insert(key, read).is_none() {
+            self.order.push_back((key, bytes));
+            self.bytes += bytes;
+        }
+        while self.order.len() > CACHE_ITEMS || (self.bytes > CACHE_BYTES && self.order.len() > 1) {
+            let Some((oldest, bytes)) = self.order.pop_front() else { break };
+            self.reads.remove(&oldest);
+            self.bytes = self.bytes.saturating_sub(bytes);
+        }
+    }
+}
+
+/// How long a claim is as JSON, without writing it down.
+fn json_bytes(claim: &Claim) -> usize {
+    struct Count(usize);
+    impl std::io::Write for Count {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0 += bytes.len();
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut count = Count(0);
+    match serde_json::to_writer(&mut count, claim) {
+        Ok(()) => count.0,
+        Err(_) => CACHE_BYTES,
     }
 }
 
@@ -387,6 +420,29 @@ mod tests {
     use std::cell::Cell;
 
     use super::*;
+
+    #[test]
+    fn large_claims_make_room_for_each_other() {
+        let mut known = Remembered::default();
+        let key = |number: usize| (Digest::of(&number.to_be_bytes()), Digest::of(b"policy"), None);
+        let of = |bytes: usize| Read {
+            signers: Vec::new(),
+            subjects: Vec::new(),
+            claim: Claim::Malformed { reason: "x".repeat(bytes) },
+            signature: None,
+        };
+        known.add(key(0), of(10));
+        for number in 1..=5 {
+            known.add(key(number), of(CACHE_BYTES / 3));
+        }
+        assert_eq!((known.reads.len(), known.order.len()), (2, 2));
+        assert!(known.bytes <= CACHE_BYTES && known.reads.contains_key(&key(5)) && !known.reads.contains_key(&key(0)));
+        // What is too large by itself is remembered until the next one comes.
+        known.add(key(6), of(2 * CACHE_BYTES));
+        assert_eq!(known.reads.keys().copied().collect::<Vec<_>>(), [key(6)]);
+        known.add(key(7), of(1));
+        assert_eq!(known.reads.keys().copied().collect::<Vec<_>>(), [key(7)]);
+    }
 
     #[test]
     fn all_evidence_of_a_release_is_read_once_and_the_oldest_is_forgotten_first() {

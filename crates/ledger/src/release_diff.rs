@@ -153,13 +153,14 @@ fn package_of(finding: &Finding) -> String {
 }
 
 fn only_in(one: &[Finding], other: &[Finding]) -> Vec<Finding> {
-    let mut elsewhere: BTreeMap<String, Vec<&Finding>> = BTreeMap::new();
+    // By package, every name in one case, as `Finding::is_about` compares them.
+    let mut elsewhere: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for finding in other {
-        elsewhere.entry(package_of(finding)).or_default().push(finding);
+        elsewhere.entry(package_of(finding)).or_default().extend(finding.names().map(str::to_ascii_uppercase));
     }
     let is_elsewhere = |finding: &Finding| {
-        let same_package = elsewhere.get(&package_of(finding)).map(Vec::as_slice).unwrap_or_default();
-        same_package.iter().any(|known| finding.names().any(|name| known.is_about(name)))
+        let known = elsewhere.get(&package_of(finding));
+        known.is_some_and(|known| finding.names().any(|name| known.contains(&name.to_ascii_uppercase())))
     };
     one.iter().filter(|finding| !is_elsewhere(finding)).cloned().collect()
 }

@@ -67,6 +67,8 @@ pub struct Limits {
     pub gates_named: usize,
     /// Findings read from one report.
     pub findings_per_report: usize,
+    /// Everything that one report says, said out for each item.
+    pub claim_bytes: usize,
     /// Components read from one SBOM.
     pub components_per_sbom: usize,
     /// Test cases read from one report.
@@ -130,6 +132,7 @@ impl Limits {
         policy_gates: 500,
         gates_named: 8,
         findings_per_report: 100_000,
+        claim_bytes: 64 * 1024 * 1024,
         components_per_sbom: 1_000_000,
         tests_per_report: 1_000_000,
         bundle_bytes: 512 * 1024 * 1024,

@@ -230,7 +230,10 @@ pub const EXPLANATIONS: &[(&str, &str)] = &[
         "EVIDENCE_TIME",
         "A time in the evidence does not read, or has no zone. Have the tool write RFC 3339, such as 2026-11-21T09:00:00Z.",
     ),
-    ("EVIDENCE_TOO_LARGE", "The evidence is larger than is read. Hand in a report about this release alone."),
+    (
+        "EVIDENCE_TOO_LARGE",
+        "The evidence, or all that it says, is larger than is read. Hand in a report about this release alone.",
+    ),
     ("EVIDENCE_UNKNOWN", "The file is no evidence of a kind that is read. `lockgate attest --help` lists the kinds."),
     (
         "FACTS_INVALID",
