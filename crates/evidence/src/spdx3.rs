@@ -326,6 +326,9 @@ mod tests {
         let mut value = document();
         value["@graph"][1]["rootElement"] = json!([]);
         assert_eq!(spdx::read(&value, &Limits::DEFAULT).unwrap().claim().components, 3);
+        // One expression of the graph, said for each package.
+        let few = Limits { claim_bytes: 40, ..Limits::DEFAULT };
+        assert_eq!(spdx::read(&document(), &few).unwrap_err().code, "EVIDENCE_TOO_LARGE");
         let mut value = document();
         value["@graph"][10]["completeness"] = json!("incomplete");
         assert_eq!(spdx::read(&value, &Limits::DEFAULT).unwrap().claim().completeness, Completeness::Incomplete);

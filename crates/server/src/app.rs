@@ -22,6 +22,10 @@ use crate::uploads::Uploads;
 const TRANSFERS: usize = 128;
 /// How many of them are one person's or machine's: several pipelines share a machine, and still leave most to others.
 const OWN_TRANSFERS: usize = 32;
+/// How many streams of events may be open.
+const STREAMS: usize = 4096;
+/// How many of them are one person's or machine's: a browser has one for each tab.
+const OWN_STREAMS: usize = 32;
 /// How many bundles may be built and sent at the same time.
 const BUNDLES: usize = 2;
 /// How many replies that show what evidence says may be made and sent at the same time.
@@ -55,6 +59,8 @@ pub struct App {
     pub size: watch::Receiver<u64>,
     /// Places for uploads and downloads: each holds a thread.
     pub transfers: Places,
+    /// Places for streams of events: each holds a connection for as long as its reader likes.
+    pub streams: Places,
     /// Places for bundles: each is in memory as a whole until its client has taken it.
     pub bundles: Places,
     /// Places for replies that show what evidence says: what is read is in memory as a whole, and a large reply until its
@@ -96,6 +102,7 @@ impl App {
             demo,
             size,
             transfers: Places::new(TRANSFERS).with_own(OWN_TRANSFERS),
+            streams: Places::new(STREAMS).with_own(OWN_STREAMS),
             bundles: Places::new(BUNDLES),
             readings: Places::new(READINGS).with_own(OWN_READINGS),
             checks: Places::new(CHECKS).with_own(OWN_CHECKS),

@@ -29,7 +29,7 @@ use crate::demand;
 use crate::guard;
 use crate::handlers::{self, Handler};
 use crate::reply;
-use crate::witness::{Witness, object_of};
+use crate::witness::{Witness, kept, object_of};
 
 /// How often an open stream asks whether its session still counts.
 const RECHECK: Duration = Duration::from_secs(2);
@@ -75,8 +75,8 @@ fn address_of(request: &Request) -> IpAddr {
 /// Answers what no route is for; that is recorded and limited like everything else.
 async fn no_route(app: Arc<App>, request: Request, problem: Response, code: &'static str) -> Response {
     let address = address_of(&request);
-    // Without the query, which may hold what nobody should keep.
-    let object = format!("{} {}", request.method(), request.uri().path());
+    // Without the query, and without what is no word of a path: nobody should keep that.
+    let object = format!("{} {}", request.method(), kept(request.uri().path()));
     drop(request);
     let witness = match Witness::begin(&app, address, "unknown", &object).await {
         Ok(witness) => witness,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use lockgate_engine::access_log::{AccessLog, Place};
 use lockgate_engine::{Fault, Kind};
 use lockgate_ledger::access_log::{AccessEntry, AccessOutcome, field};
-use lockgate_model::{PersonId, UnixMillis};
+use lockgate_model::{Digest, PersonId, PromotionId, ReleaseName, ServiceName, UnixMillis};
 
 use crate::app::App;
 
@@ -16,6 +16,12 @@ use crate::app::App;
 const WAIT: Duration = Duration::from_secs(5);
 /// The status of a request whose caller went away before it was answered; it is never sent.
 const GONE: u16 = 499;
+/// The longest word of a path that is kept.
+const WORD_BYTES: usize = 128;
+/// The longest release that is kept where it has letters of both cases: a token is longer.
+const MIXED_BYTES: usize = 40;
+/// How long the hash in a key's fingerprint is.
+const FINGERPRINT_CHARS: usize = 43;
 
 /// One request on its way. It takes its place in the queue before anything is done, so that its record is never
 /// dropped for want of room; when it is dropped unanswered, because the caller went away, it records that.
@@ -107,7 +113,67 @@ impl Drop for Witness {
     }
 }
 
-/// What a route's path is about: its parts, joined.
+/// What a route's path is about: its parts, joined, as far as they may be kept.
 pub fn object_of(path: &BTreeMap<String, String>) -> String {
-    path.values().map(String::as_str).collect::<Vec<_>>().join("/")
+    path.values().map(|part| kept(part)).collect::<Vec<_>>().join("/")
+}
+
+/// A part of a path as it may stand in a log that is never cut: names, numbers, digests and codes. Whatever else somebody
+/// put there, such as a token in the wrong place, becomes `-`.
+pub fn kept(part: &str) -> String {
+    let segment = |segment: &str| if is_telling(segment) { segment.to_owned() } else { "-".to_owned() };
+    match is_telling(part) {
+        true => part.to_owned(),
+        false => part.split('/').map(segment).collect::<Vec<_>>().join("/"),
+    }
+}
+
+fn is_telling(part: &str) -> bool {
+    let of = |allowed: fn(char) -> bool| part.len() <= WORD_BYTES && part.chars().all(allowed);
+    let fingerprint = part.strip_prefix("SHA256:").is_some_and(|hash| {
+        hash.len() == FINGERPRINT_CHARS && hash.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '/'))
+    });
+    part.is_empty()
+        || fingerprint
+        || of(|c| c.is_ascii_uppercase() || c == '_')
+        || of(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '-' | '_'))
+        || part.parse::<PromotionId>().is_ok()
+        || part.parse::<Digest>().is_ok()
+        || part.parse::<ServiceName>().is_ok()
+        || part.parse::<ReleaseName>().is_ok_and(|release| {
+            let version = release.version.to_string();
+            version.len() <= MIXED_BYTES || !version.chars().any(|c| c.is_ascii_uppercase())
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_looks_like_a_secret_is_not_kept() {
+        let digest = format!("sha256:{}", "a".repeat(64));
+        let fingerprint = format!("SHA256:{}", "aB+/".repeat(11).get(..43).unwrap());
+        for telling in [
+            "P-3",
+            "shop/web",
+            "shop/web@1.4.2-RC1",
+            "QUORUM_NOT_MET",
+            "sam",
+            "42",
+            "x001/000.p/20",
+            digest.as_str(),
+            fingerprint.as_str(),
+            "",
+        ] {
+            assert_eq!(kept(telling), telling);
+        }
+        let token = "khRjBOz_1cVq0Zf2hXyAQABAAABkhRjBOz_1cVq0Zf2hXyAQ";
+        assert_eq!(kept(token), "-");
+        assert_eq!(kept(&format!("v1/{token}/x")), "v1/-/x");
+        assert_eq!(kept(&format!("shop/web@{token}")), "shop/-");
+        assert_eq!(kept("eyJhbGciOiJub25lIn0.eyJpc3MiOiJ4In0."), "-");
+        assert_eq!(kept("what is this"), "-");
+        assert_eq!(kept(&"a".repeat(WORD_BYTES + 1)), "-");
+    }
 }

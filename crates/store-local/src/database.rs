@@ -322,14 +322,19 @@ fn check_pages(connection: &Connection) -> Result<()> {
     }
 }
 
-/// Checks that every entry is what its leaf hash in the tree says.
+/// Checks that every entry is there, and is what its leaf hash in the tree says.
 fn check_entries(connection: &Connection) -> Result<(), Fault> {
     let mut select = connection.prepare(
         "SELECT entry.idx, bytes, substr(hashes, 1 + 32 * (entry.idx % 256), 32)
-         FROM entry LEFT JOIN tile ON level = 0 AND tile.idx = entry.idx / 256",
+         FROM entry LEFT JOIN tile ON level = 0 AND tile.idx = entry.idx / 256 ORDER BY entry.idx",
     )?;
     let mut rows = select.query([])?;
+    let mut expected = 0;
     while let Some(row) = rows.next()? {
+        if row.get::<_, i64>(0)? != expected {
+            return Err(fault::damaged(&format!("entry {expected}, which is missing,")).into());
+        }
+        expected += 1;
         let mut hasher = Hasher::new();
         // A leaf, not a node (RFC 6962, section 2.1).
         hasher.update(&[0]);
@@ -341,8 +346,14 @@ fn check_entries(connection: &Connection) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Checks that the head of every stream is its newest entry.
+/// Checks that the head of every stream is its newest entry, and that none before it is missing.
 fn check_streams(connection: &Connection) -> Result<(), Fault> {
+    let holes = "SELECT name FROM stream JOIN
+                 (SELECT stream_id, count(*) AS found, max(seq) AS newest FROM stream_entry GROUP BY stream_id)
+                 ON stream_id = stream.id WHERE found <> newest + 1";
+    if let Some(name) = connection.query_row(holes, [], |row| row.get::<_, String>(0)).optional()? {
+        return Err(fault::damaged(&format!("the stream `{name}`, of which entries are missing,")).into());
+    }
     let moved = "SELECT name FROM stream WHERE (seq, idx) IS NOT
                  (SELECT seq, idx FROM stream_entry WHERE stream_id = stream.id ORDER BY seq DESC LIMIT 1)";
     match connection.query_row(moved, [], |row| row.get::<_, String>(0)).optional()? {

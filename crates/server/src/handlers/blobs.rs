@@ -11,6 +11,7 @@ use lockgate_api::wire::Stored;
 use lockgate_engine::ci::Scope;
 use lockgate_engine::{Fault, Kind, authorise};
 use lockgate_model::{Digest, Limits, PersonId};
+use lockgate_store::{BlobReader, StoreError};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
@@ -31,6 +32,8 @@ const PIECES: usize = 8;
 /// each download, and there may be many.
 const READ_BYTES: usize = 32 * 1024;
 const READ_PIECES: usize = 1;
+/// Up to this size a blob is found whole before its first byte is sent.
+const WHOLE_BYTES: u64 = 1024 * 1024;
 
 /// A piece of a download.
 type Piece = Result<Bytes, std::io::Error>;
@@ -157,8 +160,8 @@ pub async fn head(call: Call) -> Result<Response, Fault> {
     ))
 }
 
-/// `GET /v1/blobs/{digest}`: the bytes are hashed on the way; where they are others, the connection breaks before the
-/// last piece, so that no client takes them for whole.
+/// `GET /v1/blobs/{digest}`: the bytes are hashed first where there are few of them. Where there are more they are hashed on
+/// the way, and the connection breaks before the last piece when they are others, so that no client takes them for whole.
 pub async fn get(call: Call) -> Result<Response, Fault> {
     let digest: Digest = call.part("digest")?;
     let unknown = || Fault::not_found("BLOB_UNKNOWN", format!("no bytes are stored as {digest}"));
@@ -177,23 +180,56 @@ pub async fn get(call: Call) -> Result<Response, Fault> {
     }
     // Whoever waits for a place keeps no file open.
     let place = place(&app, &person).await?;
-    let reader = heavy(move || Ok(store.store().open(&digest)?)).await?;
-    let reader = reader.ok_or_else(unknown)?;
+    let opened = heavy(move || {
+        let Some(mut reader) = store.store().open(&digest)? else { return Ok(None) };
+        let mut whole = Vec::new();
+        if reader.len() <= WHOLE_BYTES {
+            reader.read_to_end(&mut whole).map_err(|error| unreadable(&digest, &error))?;
+            return Ok(Some(Opened::Whole(whole)));
+        }
+        Ok(Some(Opened::Large(reader)))
+    });
+    let reader = match opened.await?.ok_or_else(unknown)? {
+        Opened::Whole(bytes) => {
+            let body = paced(bytes.into(), Pace::new(&Limits::DEFAULT), place);
+            return Ok(reply::typed(StatusCode::OK, "application/octet-stream", Body::new(body)));
+        }
+        Opened::Large(reader) => reader,
+    };
     let size = reader.len();
     let (sender, body) = ChannelBody::new(READ_PIECES);
     let runtime = Handle::current();
     tokio::task::spawn_blocking(move || {
         let _place = place;
-        send_blob(reader, &sender, &runtime, Pace::new(&Limits::DEFAULT));
+        send_blob(reader, &digest, &sender, &runtime, Pace::new(&Limits::DEFAULT));
     });
     let mut response = reply::typed(StatusCode::OK, "application/octet-stream", Body::new(body));
     response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(size));
     Ok(response)
 }
 
+/// A blob that is about to be sent.
+enum Opened {
+    /// All of its bytes, which are its own.
+    Whole(Vec<u8>),
+    /// What is hashed while it is read.
+    Large(Box<dyn BlobReader>),
+}
+
+/// A blob cannot be read to its end, or has other bytes than its name says.
+fn unreadable(digest: &Digest, error: &std::io::Error) -> Fault {
+    match error.kind() {
+        std::io::ErrorKind::InvalidData => {
+            Fault::new(Kind::Integrity, "DIGEST_MISMATCH", format!("the bytes stored as {digest} are others"))
+        }
+        _ => Fault::from(StoreError::Io(error.to_string())),
+    }
+}
+
 /// Reads a blob for a client, as fast as it takes the pieces; one that takes them too slowly gets no more of them.
 fn send_blob(
-    mut reader: Box<dyn lockgate_store::BlobReader>,
+    mut reader: Box<dyn BlobReader>,
+    digest: &Digest,
     sender: &mpsc::Sender<Piece>,
     runtime: &Handle,
     mut pace: Pace,
@@ -204,7 +240,11 @@ fn send_blob(
         let read = reader.read(&mut buffer);
         let next = match &read {
             Ok(count) => held.replace(Bytes::copy_from_slice(buffer.get(..*count).unwrap_or_default())).map(Ok),
-            Err(error) => Some(Err(std::io::Error::new(error.kind(), error.to_string()))),
+            Err(error) => {
+                // Whoever reads is told by the connection alone.
+                tracing::error!(code = unreadable(digest, error).code, %error, "a download was broken off");
+                Some(Err(std::io::Error::new(error.kind(), error.to_string())))
+            }
         };
         let ended = !matches!(read, Ok(count) if count > 0);
         // One piece is held back until the reader has found the whole right.
@@ -282,7 +322,7 @@ mod tests {
     fn a_download_that_nobody_reads_gives_its_place_back() {
         let runtime = runtime();
         let (sender, body) = ChannelBody::new(READ_PIECES);
-        send_blob(blob(), &sender, runtime.handle(), impatient());
+        send_blob(blob(), &Digest::of(b""), &sender, runtime.handle(), impatient());
         drop(sender);
         let told = runtime.block_on(body.collect()).unwrap().to_bytes().len();
         assert!(told < BLOB_BYTES, "{told} bytes");
@@ -293,7 +333,7 @@ mod tests {
         let runtime = runtime();
         let (sender, body) = ChannelBody::new(READ_PIECES);
         let reading = runtime.spawn(async move { body.collect().await.unwrap().to_bytes().len() });
-        send_blob(blob(), &sender, runtime.handle(), Pace::new(&Limits::DEFAULT));
+        send_blob(blob(), &Digest::of(b""), &sender, runtime.handle(), Pace::new(&Limits::DEFAULT));
         drop(sender);
         assert_eq!(runtime.block_on(reading).unwrap(), BLOB_BYTES);
     }

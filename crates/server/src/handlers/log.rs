@@ -118,9 +118,13 @@ pub async fn events(call: Call) -> Result<Response, Fault> {
         true => from.saturating_add(1),
         false => from,
     };
+    let person = call.person()?;
+    let place = call.app.streams.take(&person, Duration::ZERO).await.ok_or_else(|| {
+        Fault::new(Kind::Unavailable, "OVERLOADED", "too many streams of events are open")
+            .hint("close one: many readers of one account can share a stream")
+    })?;
     let (sender, body) = ChannelBody::new(16);
     let (engine, mut size) = (call.engine().clone(), call.app.size.clone());
-    let person = call.person()?;
     // INVARIANT (a stream is worth its session): whatever the sender waits for, it ends with the session.
     let ended = ended(call.app.clone(), call.route, call.token.clone().unwrap_or_default());
     let feed = async move {
@@ -145,6 +149,7 @@ pub async fn events(call: Call) -> Result<Response, Fault> {
         }
     };
     tokio::spawn(async move {
+        let _place = place;
         tokio::select! {
             () = feed => {}
             () = ended => {}

@@ -3,7 +3,7 @@
 use lockgate_model::{Digest, EntryIndex, PersonId, StreamName, UnixMillis};
 use lockgate_store::conformance::Script;
 use lockgate_store::{LedgerStore, Projection, ProjectionStore, Reply, Session, SessionStore, StoreError, StreamStore};
-use lockgate_store_local::LocalStore;
+use lockgate_store_local::{LocalStore, Options};
 use rusqlite::Connection;
 
 use crate::open;
@@ -134,17 +134,38 @@ fn a_head_that_miscounts_is_noticed() {
     let connection = Connection::open(dir.path().join("ledger.db")).unwrap();
     connection.execute_batch("DROP TRIGGER entry_stays; DELETE FROM entry WHERE idx = 299").unwrap();
     drop(connection);
-    let error = LocalStore::open(dir.path(), Default::default()).err().unwrap();
+    let error = LocalStore::open(dir.path(), Options::default()).err().unwrap();
     assert!(matches!(error, StoreError::Corrupt(_)), "{error}");
 }
 
 #[test]
 fn a_missing_entry_is_noticed() {
     let dir = tempfile::tempdir().unwrap();
-    fill(&open(dir.path()));
+    let store = open(dir.path());
+    fill(&store);
     let connection = Connection::open(dir.path().join("ledger.db")).unwrap();
     connection.execute_batch("DROP TRIGGER entry_stays; DELETE FROM entry WHERE idx = 5").unwrap();
     drop(connection);
-    let error = open(dir.path()).entries(EntryIndex(0), 10).unwrap_err();
+    let error = store.entries(EntryIndex(0), 10).unwrap_err();
     assert!(matches!(error, StoreError::Corrupt(_)), "{error}");
+    drop(store);
+    let error = LocalStore::open(dir.path(), Options::default()).err().unwrap();
+    assert!(error.to_string().contains("entry 5, which is missing"), "{error}");
+}
+
+#[test]
+fn an_entry_that_is_missing_in_a_stream_is_noticed() {
+    let dir = tempfile::tempdir().unwrap();
+    let streams: &[StreamName] = &[StreamName::governance()];
+    Script::new().commit(&open(dir.path()), &[("one", streams), ("two", streams), ("three", streams)]);
+    let connection = Connection::open(dir.path().join("ledger.db")).unwrap();
+    let held: i64 = connection.query_row("SELECT count(*) FROM stream_entry", [], |row| row.get(0)).unwrap();
+    assert_eq!(held, 3);
+    drop(open(dir.path()));
+    connection.execute_batch("DROP TRIGGER ").unwrap();
+    let remove = "DELETE FROM stream_entry WHERE seq = (SELECT min(seq) FROM stream_entry)";
+    assert_eq!(connection.execute(remove, []).unwrap(), 1);
+    drop(connection);
+    let error = LocalStore::open(dir.path(), Options::default()).err().unwrap();
+    assert!(error.to_string().contains("of which entries are missing"), "{error}");
 }
