@@ -6,6 +6,7 @@
 //! <dir>/blobs/sha256/ab/cd/<64 hex>     one file a blob, mode 0444, named by its bytes
 //! <dir>/tmp/                            blobs on their way in; emptied at every start
 //! <dir>/SUSPECT                         a flush failed; no writing before a restart of the host, or a recheck
+//! <dir>/SUSPECT.ready                   that mark, written beforehand: setting it is a new name, and takes no room
 //! <dir>/ledger.db.rewritten             the copy that a recheck has made, until it takes its place
 //! <dir>/PRACTICE                        a copy that a drill made; no server writes to it
 //! ```
