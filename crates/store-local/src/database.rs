@@ -63,12 +63,14 @@ impl Database {
     /// Opens for writing, and makes or migrates the database. The caller holds the lock of `dir`.
     ///
     /// # Errors
-    /// `Schema`, `Corrupt`, `Full`, `ReadOnly`, `Io`.
+    /// `Schema`, `Corrupt`, `Full`, `ReadOnly`, `Io`; `Fatal` when a write or a flush fails, as later on: what was mended or
+    /// migrated may be in the kernel's memory alone, and nothing may be written behind it.
     pub(crate) fn open(dir: &Path, options: &Options, halt: Halt) -> Result<Self> {
         let path = dir.join("ledger.db");
-        let mut connection = open_writer(&path)?;
+        let mut connection = open_writer(&path).map_err(|error| halt.after(error))?;
         let is_checked = std::fs::metadata(&path).is_ok_and(|file| file.len() <= options.check_up_to_bytes);
-        let mended = if is_checked { check_rows(&mut connection)? } else { Mended::default() };
+        let checked = if is_checked { check_rows(&mut connection) } else { Ok(Mended::default()) };
+        let mended = checked.map_err(|error| halt.after(error))?;
         migration::check_shape(&connection)?;
         check_head(&connection)?;
         let rows = connection.total_changes();
@@ -141,7 +143,7 @@ impl Database {
     ///
     /// # Errors
     /// Whatever `work` returns, and then nothing is kept; `ReadOnly`; `Full` before anything is tried; `Fatal` when the
-    /// commit or the copying of the write-ahead log fails, and for every write after that.
+    /// commit, a write or the copying of the write-ahead log fails, and for every write after that.
     pub(crate) fn write<T>(&self, flush: Flush, work: impl FnOnce(&Connection) -> Result<T, Fault>) -> Result<T> {
         let Some(writer) = &self.writer else {
             return Err(StoreError::ReadOnly("it was opened for reading; only the server writes".to_owned()));
@@ -172,7 +174,7 @@ impl Database {
         let begun = connection.transaction_with_behavior(TransactionBehavior::Immediate);
         let transaction = begun.map_err(Fault::from)?;
         // An error here drops the transaction, which rolls it back.
-        let value = work(&transaction)?;
+        let value = work(&transaction).map_err(|fault| self.halt.after(fault.into()))?;
         if lockgate_failpoint::fails("transaction.before-commit") {
             return Err(StoreError::Full("a planned fault".to_owned()));
         }

@@ -9,6 +9,7 @@ use lockgate_store::projection::DAMAGED;
 use lockgate_store::{BlobStore, LedgerStore, Projection, ProjectionStore, Reply, Session, SessionStore, StoreError};
 use lockgate_store_local::{LocalStore, Mended, Options, Recheck};
 use rusqlite::Connection;
+use rustix::fs::{FileType, Mode};
 use tempfile::TempDir;
 
 use crate::{count, open, put};
@@ -256,6 +257,35 @@ fn a_failed_flush_is_remembered_until_the_host_restarts() {
         drop(open(dir.path()));
         assert!(!mark.exists());
     }
+}
+
+#[test]
+fn a_write_that_fails_while_a_store_opens_is_remembered_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let session = Session {
+        token_hash: Digest::of(b"token"),
+        subject: "dana".parse().unwrap(),
+        created: UnixMillis(1),
+        last_used: UnixMillis(2),
+        expires: UnixMillis(30),
+    };
+    store.session_insert(&session).unwrap();
+    drop(store);
+    // A row to be mended, and a log that nothing can be written to at a place, also by root.
+    let connection = Connection::open(dir.path().join("ledger.db")).unwrap();
+    connection.execute_batch("UPDATE session SET subject = 'sam'").unwrap();
+    drop(connection);
+    let log = dir.path().join("ledger.db-wal");
+    if log.exists() {
+        std::fs::remove_file(&log).unwrap();
+    }
+    rustix::fs::mknodat(rustix::fs::CWD, &log, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    let error = LocalStore::open(dir.path(), Options::default()).err().unwrap();
+    assert!(error.is_fatal(), "{error}");
+    std::fs::remove_file(&log).unwrap();
+    let error = LocalStore::open(dir.path(), Options::default()).err().unwrap();
+    assert!(error.is_fatal() && error.to_string().contains("SUSPECT"), "the next start goes on: {error}");
 }
 
 /// What the kernel calls this start of the host.
