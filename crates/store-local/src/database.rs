@@ -11,6 +11,7 @@ use lockgate_store::{Result, StoreError};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _, TransactionBehavior};
 
+use crate::durable::{self, Note};
 use crate::fault::{self, Fault};
 use crate::halt::Halt;
 use crate::seal::Mended;
@@ -57,16 +58,26 @@ struct Writer {
     connection: Connection,
     commits: u32,
     rows: u64,
+    note: Note,
 }
 
 impl Database {
     /// Opens for writing, and makes or migrates the database. The caller holds the lock of `dir`.
     ///
     /// # Errors
-    /// `Schema`, `Corrupt`, `Full`, `ReadOnly`, `Io`; `Fatal` when a write or a flush fails, as later on: what was mended or
-    /// migrated may be in the kernel's memory alone, and nothing may be written behind it.
+    /// `Schema`, `Corrupt`, `Full`, `ReadOnly`, `Io`; `Fatal` when a write or a flush fails, as later on: what was
+    /// mended or migrated may be in the kernel's memory alone, and nothing may be written behind it.
     pub(crate) fn open(dir: &Path, options: &Options, halt: Halt) -> Result<Self> {
         let path = dir.join("ledger.db");
+        // Before SQLite takes in the log, and may begin it anew.
+        let dropped = durable::check(dir)?;
+        if dropped > 0 {
+            tracing::warn!(
+                dir = %dir.display(),
+                frames = dropped,
+                "the write-ahead log ends in a transaction that is not whole, as after a power cut; it is left out"
+            );
+        }
         let mut connection = open_writer(&path).map_err(|error| halt.after(error))?;
         let is_checked = std::fs::metadata(&path).is_ok_and(|file| file.len() <= options.check_up_to_bytes);
         let checked = if is_checked { check_rows(&mut connection) } else { Ok(Mended::default()) };
@@ -74,7 +85,8 @@ impl Database {
         migration::check_shape(&connection)?;
         check_head(&connection)?;
         let rows = connection.total_changes();
-        let writer = Some(Mutex::new(Writer { connection, commits: 0, rows }));
+        let note = Note::open(dir, &connection);
+        let writer = Some(Mutex::new(Writer { connection, commits: 0, rows, note }));
         let mut database = Self::with_readers(dir, options, writer, halt)?;
         database.mended = mended;
         database.copy_what_was_left()?;
@@ -92,6 +104,7 @@ impl Database {
     /// `Schema`, `Corrupt`, `Io`.
     pub(crate) fn open_read_only(dir: &Path, options: &Options) -> Result<Self> {
         check_library()?;
+        durable::check(dir)?;
         let database = Self::with_readers(dir, options, None, Halt::new(dir))?;
         let found = migration::version(&database.reader())?;
         migration::check_newest(found)?;
@@ -162,6 +175,8 @@ impl Database {
                 outcome?
             }
         };
+        let Writer { connection, note, .. } = &mut *writer;
+        note.committed(connection, flush == Flush::Now);
         self.checkpoint_when_due(&mut writer)?;
         Ok(value)
     }

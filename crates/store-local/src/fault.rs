@@ -60,8 +60,8 @@ pub(crate) fn is_device_failure(error: &rusqlite::Error) -> bool {
     error.sqlite_error_code() == Some(ErrorCode::SystemIoFailure)
 }
 
-/// Whether bytes that were handed to the kernel may never reach the disk: writing, flushing or cutting a file failed, in
-/// contrast to reading it, and for another reason than a lack of room.
+/// Whether bytes that were handed to the kernel may never reach the disk: writing, flushing or cutting a file failed,
+/// in contrast to reading it, and for another reason than a lack of room.
 fn is_write_failure(error: &rusqlite::Error) -> bool {
     matches!(
         error.sqlite_extended_error_code(),

@@ -3,6 +3,7 @@
 //! ```text
 //! <dir>/LOCK                            held by the process that writes
 //! <dir>/ledger.db                       SQLite, write-ahead log
+//! <dir>/DURABLE                         how much of that log has been flushed
 //! <dir>/blobs/sha256/ab/cd/<64 hex>     one file a blob, mode 0444, named by its bytes
 //! <dir>/tmp/                            blobs on their way in; emptied at every start
 //! <dir>/SUSPECT                         a flush failed; no writing before a restart of the host, or a recheck
@@ -16,6 +17,7 @@
 
 mod blob;
 mod database;
+mod durable;
 mod fault;
 mod halt;
 mod hashing;
@@ -30,6 +32,7 @@ mod session;
 mod store;
 mod stream;
 mod suspect;
+mod wal;
 
 pub use recheck::Recheck;
 pub use seal::Mended;
