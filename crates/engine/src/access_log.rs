@@ -3,8 +3,8 @@
 //! Requests do not wait for it. A record is queued when the answer is ready; a batch is committed when 1,024 records
 //! wait or one second has passed since the first of them. So a crash may lose up to one second of records, of reads and
 //! of refused attempts; changes of state are in the ledger itself before they are acknowledged. What is queued when the
-//! server stops is written. No record is dropped for want of room: when [`QUEUE`] records wait, whoever hands in one
-//! more waits, and the server takes no more requests.
+//! server stops is written. No record that was handed in is dropped for want of room: when [`QUEUE`] records wait,
+//! whoever hands in one more waits. So the server takes a place for each beforehand, and says what it does without one.
 //!
 //! A commit that fails for good stops the process, as it does for the ledger. One that could not be made, on a full
 //! disk, is made again with the same records; until then they wait, and the queue fills.

@@ -8,13 +8,14 @@ use lockgate_engine::issuer::Issuers;
 use lockgate_engine::passkeys::WaitingPasskeys;
 use lockgate_engine::session::Challenges;
 use lockgate_engine::session::handover::Handovers;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
 use crate::front::Front;
 use crate::gathered::GatheredCache;
 use crate::places::Places;
 use crate::policy_report::PolicyReports;
 use crate::rate::{RateTable, Rates};
+use crate::records::Records;
 use crate::standing::Standings;
 use crate::uploads::Uploads;
 
@@ -74,7 +75,7 @@ pub struct App {
     /// Where each request's outcome goes.
     pub access: Arc<AccessLog>,
     /// Places for records that the access log has not written yet.
-    pub records: Arc<Semaphore>,
+    pub records: Records,
     /// How many requests each caller may make.
     pub rates: RateTable,
     /// How people reach this server, and through whom they may sign in.
@@ -109,7 +110,7 @@ impl App {
             uploads: Uploads::default(),
             access,
             // As many as the queue has room for, so that recording never waits on a network thread.
-            records: Arc::new(Semaphore::new(access_log::QUEUE)),
+            records: Records::new(access_log::QUEUE),
             rates: RateTable::new(rates),
             front,
             issuers: Arc::default(),

@@ -28,6 +28,7 @@ use crate::csrf;
 use crate::demand;
 use crate::guard;
 use crate::handlers::{self, Handler};
+use crate::records::Stranger;
 use crate::reply;
 use crate::witness::{Witness, kept, object_of};
 
@@ -78,7 +79,7 @@ async fn no_route(app: Arc<App>, request: Request, problem: Response, code: &'st
     // Without the query, and without what is no word of a path: nobody should keep that.
     let object = format!("{} {}", request.method(), kept(request.uri().path()));
     drop(request);
-    let witness = match Witness::begin(&app, address, "unknown", &object).await {
+    let witness = match Witness::begin(&app, address, "unknown", &object, Stranger::Answered).await {
         Ok(witness) => witness,
         Err(fault) => return reply::problem(&fault),
     };
@@ -106,7 +107,7 @@ async fn dispatch(
     let object = path.as_ref().map(object_of).unwrap_or_default();
     let wanted = request.uri().path_and_query().map(ToString::to_string).unwrap_or_default();
     let coding = compression::of_reply(route, request.headers());
-    let mut witness = match Witness::begin(&app, address, route.event, &object).await {
+    let mut witness = match Witness::begin(&app, address, route.event, &object, Stranger::at(route)).await {
         Ok(witness) => witness,
         Err(fault) => {
             tracing::warn!(event = route.event, code = fault.code, %address, "not recorded and so not done");

@@ -25,6 +25,7 @@ mod pins;
 mod places;
 mod policy_report;
 pub mod rate;
+mod records;
 mod reply;
 mod snooze;
 mod standing;

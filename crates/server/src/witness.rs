@@ -3,17 +3,19 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
-use lockgate_engine::access_log::{AccessLog, Place};
+use lockgate_engine::access_log::AccessLog;
 use lockgate_engine::{Fault, Kind};
 use lockgate_ledger::access_log::{AccessEntry, AccessOutcome, field};
 use lockgate_model::{Digest, PersonId, PromotionId, ReleaseName, ServiceName, UnixMillis};
 
 use crate::app::App;
+use crate::records::{Held, Stranger};
 
-/// How long a request waits for a place in the access log's queue.
-const WAIT: Duration = Duration::from_secs(5);
+/// The principal of whoever is not signed in.
+const NOBODY: &str = "-";
+/// The action of a record that stands for requests that were only counted.
+const COUNTED: &str = "access-log.behind";
 /// The status of a request whose caller went away before it was answered; it is never sent.
 const GONE: u16 = 499;
 /// The longest word of a path that is kept.
@@ -24,10 +26,12 @@ const MIXED_BYTES: usize = 40;
 const FINGERPRINT_CHARS: usize = 43;
 
 /// One request on its way. It takes its place in the queue before anything is done, so that its record is never
-/// dropped for want of room; when it is dropped unanswered, because the caller went away, it records that.
+/// dropped for want of room; when it is dropped unanswered, because the caller went away, it records that. What nobody
+/// signed in asked for, and changed nothing, may be counted instead: see [`crate::records`].
 pub struct Witness {
     app: Arc<App>,
-    place: Option<Place>,
+    held: Option<Held>,
+    stranger: Stranger,
     entry: AccessEntry,
 }
 
@@ -36,26 +40,25 @@ impl Witness {
     ///
     /// # Errors
     /// `ACCESS_LOG_BEHIND` when there is none: what cannot be recorded is not done.
-    pub async fn begin(app: &Arc<App>, address: IpAddr, action: &str, object: &str) -> Result<Self, Fault> {
-        let places = app.records.clone();
-        let permit = match places.clone().try_acquire_owned() {
-            Ok(permit) => permit,
-            Err(_) => match tokio::time::timeout(WAIT, places.acquire_owned()).await {
-                Ok(Ok(permit)) => permit,
-                Ok(Err(_)) | Err(_) => {
-                    return Err(Fault::new(
-                        Kind::Unavailable,
-                        "ACCESS_LOG_BEHIND",
-                        "the access log cannot keep up, and nothing is done that it does not record",
-                    )
-                    .hint("try again in a moment; is the server's disk full?"));
-                }
-            },
+    pub async fn begin(
+        app: &Arc<App>,
+        address: IpAddr,
+        action: &str,
+        object: &str,
+        stranger: Stranger,
+    ) -> Result<Self, Fault> {
+        let Some(held) = app.records.hold(stranger).await else {
+            return Err(Fault::new(
+                Kind::Unavailable,
+                "ACCESS_LOG_BEHIND",
+                "the access log cannot keep up, and nothing is done that it does not record",
+            )
+            .hint("try again in a moment; is the server's disk full?"));
         };
         let entry = AccessEntry {
             schema: AccessEntry::SCHEMA.to_owned(),
             time: UnixMillis(0),
-            principal: "-".to_owned(),
+            principal: NOBODY.to_owned(),
             address: address.to_string(),
             action: action.to_owned(),
             object: field(object),
@@ -64,7 +67,7 @@ impl Witness {
             code: Some("CLIENT_GONE".to_owned()),
             session: None,
         };
-        Ok(Self { app: app.clone(), place: Some(Box::new(permit)), entry })
+        Ok(Self { app: app.clone(), held: Some(held), stranger, entry })
     }
 
     /// A token came with the request; only the beginning of its hash is kept.
@@ -90,7 +93,7 @@ impl Witness {
 
     /// Nothing is recorded of it: a refusal for want of tokens, like many just before.
     pub fn forget(mut self) {
-        self.place = None;
+        self.held = None;
     }
 
     /// The answer is ready.
@@ -102,13 +105,44 @@ impl Witness {
     }
 }
 
+impl Witness {
+    /// Whether it may be counted instead of recorded: nobody was signed in, and nothing was changed.
+    fn may_count(&self) -> bool {
+        let changed = self.stranger == Stranger::LetIn && self.entry.outcome != AccessOutcome::Refused;
+        self.entry.principal == NOBODY && !changed
+    }
+
+    /// The record of how many were only counted until now.
+    fn counted(&self, count: u64) -> AccessEntry {
+        AccessEntry {
+            schema: AccessEntry::SCHEMA.to_owned(),
+            time: self.app.engine.inner().now(),
+            principal: NOBODY.to_owned(),
+            address: NOBODY.to_owned(),
+            action: COUNTED.to_owned(),
+            object: format!("{count} requests"),
+            outcome: AccessOutcome::Failed,
+            status: 503,
+            code: Some("ACCESS_LOG_BEHIND".to_owned()),
+            session: None,
+        }
+    }
+}
+
 impl Drop for Witness {
     fn drop(&mut self) {
-        let Some(place) = self.place.take() else { return };
+        let Some(held) = self.held.take() else { return };
         self.entry.time = self.app.engine.inner().now();
         let log: &AccessLog = &self.app.access;
-        if !log.record(self.entry.clone(), place) {
+        if let Some(place) = self.app.records.keep(held, self.may_count())
+            && !log.record(self.entry.clone(), place)
+        {
             tracing::warn!(action = self.entry.action, "a request ended after the access log was closed");
+        }
+        if let Some((count, place)) = self.app.records.take_counted()
+            && !log.record(self.counted(count), place)
+        {
+            tracing::warn!(count, "requests that were only counted are not in the access log, which was closed");
         }
     }
 }

@@ -11,6 +11,7 @@ use lockgate_store::{Result, StoreError};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _, TransactionBehavior};
 
+use crate::durable::{self, Note};
 use crate::fault::{self, Fault};
 use crate::halt::Halt;
 use crate::seal::Mended;
@@ -57,22 +58,35 @@ struct Writer {
     connection: Connection,
     commits: u32,
     rows: u64,
+    note: Note,
 }
 
 impl Database {
     /// Opens for writing, and makes or migrates the database. The caller holds the lock of `dir`.
     ///
     /// # Errors
-    /// `Schema`, `Corrupt`, `Full`, `ReadOnly`, `Io`.
+    /// `Schema`, `Corrupt`, `Full`, `ReadOnly`, `Io`; `Fatal` when a write or a flush fails, as later on: what was
+    /// mended or migrated may be in the kernel's memory alone, and nothing may be written behind it.
     pub(crate) fn open(dir: &Path, options: &Options, halt: Halt) -> Result<Self> {
         let path = dir.join("ledger.db");
-        let mut connection = open_writer(&path)?;
+        // Before SQLite takes in the log, and may begin it anew.
+        let dropped = durable::check(dir)?;
+        if dropped > 0 {
+            tracing::warn!(
+                dir = %dir.display(),
+                frames = dropped,
+                "the write-ahead log ends in a transaction that is not whole, as after a power cut; it is left out"
+            );
+        }
+        let mut connection = open_writer(&path).map_err(|error| halt.after(error))?;
         let is_checked = std::fs::metadata(&path).is_ok_and(|file| file.len() <= options.check_up_to_bytes);
-        let mended = if is_checked { check_rows(&mut connection)? } else { Mended::default() };
+        let checked = if is_checked { check_rows(&mut connection) } else { Ok(Mended::default()) };
+        let mended = checked.map_err(|error| halt.after(error))?;
         migration::check_shape(&connection)?;
         check_head(&connection)?;
         let rows = connection.total_changes();
-        let writer = Some(Mutex::new(Writer { connection, commits: 0, rows }));
+        let note = Note::open(dir, &connection);
+        let writer = Some(Mutex::new(Writer { connection, commits: 0, rows, note }));
         let mut database = Self::with_readers(dir, options, writer, halt)?;
         database.mended = mended;
         database.copy_what_was_left()?;
@@ -90,6 +104,7 @@ impl Database {
     /// `Schema`, `Corrupt`, `Io`.
     pub(crate) fn open_read_only(dir: &Path, options: &Options) -> Result<Self> {
         check_library()?;
+        durable::check(dir)?;
         let database = Self::with_readers(dir, options, None, Halt::new(dir))?;
         let found = migration::version(&database.reader())?;
         migration::check_newest(found)?;
@@ -141,7 +156,7 @@ impl Database {
     ///
     /// # Errors
     /// Whatever `work` returns, and then nothing is kept; `ReadOnly`; `Full` before anything is tried; `Fatal` when the
-    /// commit or the copying of the write-ahead log fails, and for every write after that.
+    /// commit, a write or the copying of the write-ahead log fails, and for every write after that.
     pub(crate) fn write<T>(&self, flush: Flush, work: impl FnOnce(&Connection) -> Result<T, Fault>) -> Result<T> {
         let Some(writer) = &self.writer else {
             return Err(StoreError::ReadOnly("it was opened for reading; only the server writes".to_owned()));
@@ -160,6 +175,8 @@ impl Database {
                 outcome?
             }
         };
+        let Writer { connection, note, .. } = &mut *writer;
+        note.committed(connection, flush == Flush::Now);
         self.checkpoint_when_due(&mut writer)?;
         Ok(value)
     }
@@ -172,7 +189,7 @@ impl Database {
         let begun = connection.transaction_with_behavior(TransactionBehavior::Immediate);
         let transaction = begun.map_err(Fault::from)?;
         // An error here drops the transaction, which rolls it back.
-        let value = work(&transaction)?;
+        let value = work(&transaction).map_err(|fault| self.halt.after(fault.into()))?;
         if lockgate_failpoint::fails("transaction.before-commit") {
             return Err(StoreError::Full("a planned fault".to_owned()));
         }

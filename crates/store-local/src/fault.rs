@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 
 use lockgate_store::StoreError;
-use rusqlite::ErrorCode;
+use rusqlite::{ErrorCode, ffi};
 
 /// What can go wrong inside one database operation, so that `?` works for both kinds.
 #[derive(Debug)]
@@ -36,6 +36,9 @@ impl From<Fault> for StoreError {
 
 fn sqlite(error: &rusqlite::Error) -> StoreError {
     let text = error.to_string();
+    if is_write_failure(error) {
+        return StoreError::Fatal(text);
+    }
     match (error, error.sqlite_error_code()) {
         (_, Some(ErrorCode::DiskFull)) => StoreError::Full(text),
         (_, Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied)) => StoreError::ReadOnly(text),
@@ -55,6 +58,20 @@ fn sqlite(error: &rusqlite::Error) -> StoreError {
 /// Whether the device or the kernel failed, in contrast to a full disk or a refused statement.
 pub(crate) fn is_device_failure(error: &rusqlite::Error) -> bool {
     error.sqlite_error_code() == Some(ErrorCode::SystemIoFailure)
+}
+
+/// Whether bytes that were handed to the kernel may never reach the disk: writing, flushing or cutting a file failed,
+/// in contrast to reading it, and for another reason than a lack of room.
+fn is_write_failure(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_extended_error_code(),
+        Some(
+            ffi::SQLITE_IOERR_WRITE
+                | ffi::SQLITE_IOERR_FSYNC
+                | ffi::SQLITE_IOERR_DIR_FSYNC
+                | ffi::SQLITE_IOERR_TRUNCATE
+        )
+    )
 }
 
 /// Something stored that is not what was written.
@@ -101,4 +118,20 @@ pub(crate) fn to_limit(most: usize) -> i64 {
 /// `Corrupt` below zero.
 pub(crate) fn from_sql(number: i64) -> Result<u64, StoreError> {
     u64::try_from(number).map_err(|_| StoreError::Corrupt(format!("the database holds {number} where a count belongs")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_never_reach_the_disk_is_fatal_and_a_failed_read_or_a_full_disk_is_not() {
+        let of = |code: i32| sqlite(&rusqlite::Error::SqliteFailure(ffi::Error::new(code), None));
+        for code in [ffi::SQLITE_IOERR_WRITE, ffi::SQLITE_IOERR_FSYNC, ffi::SQLITE_IOERR_TRUNCATE] {
+            assert!(of(code).is_fatal(), "{code}");
+        }
+        assert!(matches!(of(ffi::SQLITE_IOERR_READ), StoreError::Io(_)));
+        assert!(matches!(of(ffi::SQLITE_FULL), StoreError::Full(_)));
+        assert!(matches!(of(ffi::SQLITE_READONLY), StoreError::ReadOnly(_)));
+    }
 }

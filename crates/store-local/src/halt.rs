@@ -56,7 +56,7 @@ impl Halt {
     pub(crate) fn halt(&self, error: StoreError, device_failed: bool) -> StoreError {
         self.0.halted.store(true, Ordering::SeqCst);
         if device_failed {
-            suspect::set(&suspect::path(&self.0.dir));
+            suspect::set(&self.0.dir);
         }
         if let Some(alarm) = self.0.alarm.get() {
             alarm(&error.to_string());

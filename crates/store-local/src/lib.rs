@@ -3,9 +3,11 @@
 //! ```text
 //! <dir>/LOCK                            held by the process that writes
 //! <dir>/ledger.db                       SQLite, write-ahead log
+//! <dir>/DURABLE                         how much of that log has been flushed
 //! <dir>/blobs/sha256/ab/cd/<64 hex>     one file a blob, mode 0444, named by its bytes
 //! <dir>/tmp/                            blobs on their way in; emptied at every start
 //! <dir>/SUSPECT                         a flush failed; no writing before a restart of the host, or a recheck
+//! <dir>/SUSPECT.ready                   that mark, written beforehand: setting it is a new name, and takes no room
 //! <dir>/ledger.db.rewritten             the copy that a recheck has made, until it takes its place
 //! <dir>/PRACTICE                        a copy that a drill made; no server writes to it
 //! ```
@@ -15,6 +17,7 @@
 
 mod blob;
 mod database;
+mod durable;
 mod fault;
 mod halt;
 mod hashing;
@@ -29,6 +32,7 @@ mod session;
 mod store;
 mod stream;
 mod suspect;
+mod wal;
 
 pub use recheck::Recheck;
 pub use seal::Mended;

@@ -60,7 +60,7 @@ pub(crate) fn check_newest(found: i64) -> Result<()> {
 /// Brings the schema to the newest version, each step in a transaction of its own.
 ///
 /// # Errors
-/// `Schema` for an unknown version; `Full`, `ReadOnly`, `Io`, `Corrupt`.
+/// `Schema` for an unknown version; `Full`, `ReadOnly`, `Io`, `Corrupt`; `Fatal` when a write or a flush fails.
 pub(crate) fn apply(connection: &mut Connection) -> Result<()> {
     let found = version(connection)?;
     check_known(found)?;

@@ -19,7 +19,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::fault::{self, Fault, to_sql};
 use crate::store::{LocalStore, Options, make_dir};
-use crate::{migration, room};
+use crate::{durable, migration, room};
 
 /// How long a busy database is waited for.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -192,6 +192,9 @@ pub(crate) fn copy_database(from: &Path, to: &Path) -> Result<()> {
     let Some(name) = to.to_str() else {
         return Err(StoreError::Io(format!("the name `{}` is not UTF-8: choose another directory", to.display())));
     };
+    if let Some(dir) = from.parent() {
+        durable::check(dir)?;
+    }
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(from, flags).map_err(Fault::from)?;
     connection.busy_timeout(BUSY_TIMEOUT).map_err(Fault::from)?;

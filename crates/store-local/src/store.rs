@@ -58,6 +58,7 @@ impl LocalStore {
         let lock = lock(dir)?;
         lockgate_failpoint::point("store.locked");
         suspect::check(dir)?;
+        suspect::prepare(dir);
         let halt = Halt::new(dir);
         recheck::finish(dir).map_err(|error| halt.after(error))?;
         let blobs = BlobFiles::open(dir, options.reserve_bytes, halt.clone()).map_err(|error| halt.after(error))?;

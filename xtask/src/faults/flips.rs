@@ -1,7 +1,9 @@
-//! Bit flips: one bit of one file of a stopped instance is turned over, and that is noticed, or makes no difference.
+//! Bit flips: one bit of one file of a stopped instance, or of the write-ahead log of a killed one, is turned over,
+//! and that is noticed, or makes no difference.
 //!
-//! For a database, no difference means: SQLite finds nothing wrong, every row of every table is the same, and the audit
-//! says the same. For a key, the trust file or the configuration it means that every answer is the same.
+//! For a database, no difference means: SQLite finds nothing wrong, every row of every table is the same, and the
+//! audit says the same. For a log it means: everything that was acknowledged is there, and the audit finds nothing.
+//! For a key, the trust file or the configuration it means that every answer is the same.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,6 +15,7 @@ use super::crew::work_through;
 use super::damage::{DATABASES, Untouched, replace};
 use super::ground::{Ground, NOTE, files_below};
 use super::outcome::{Case, Part};
+use super::torn::Killed;
 use crate::failure::{During as _, Failure, Result};
 use crate::identity::client_as;
 use crate::random::Random;
@@ -22,13 +25,15 @@ use crate::requests::{Request, junit, upload};
 const RELEASES: u32 = 100;
 /// The same for `--quick`.
 const QUICK_RELEASES: u32 = 25;
-/// How many bits `--quick` turns over in databases, blobs and small files.
-const QUICK: [u32; 3] = [24, 12, 10];
+/// How many bits `--quick` turns over in databases, logs, blobs and small files.
+const QUICK: [u32; 4] = [24, 12, 12, 10];
 
 /// A kind of file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Database,
+    /// The write-ahead log of a database.
+    Log,
     Blob,
     /// Keys, trust, configuration and marks.
     Small,
@@ -56,9 +61,13 @@ pub fn run(ground: &Ground) -> Result<Part> {
     if !answers.all_well() {
         return Err(Failure::new(format!("the untouched instance does not answer: {answers:?}")));
     }
-    let flips = choose(ground, &untouched.home)?;
-    let cases = work_through(&flips, |worker, flip| try_one(ground, worker, flip, &untouched, &answers))?;
-    for kind in [Kind::Database, Kind::Blob, Kind::Small] {
+    let killed = Killed::make(ground, "flips-killed")?;
+    let flips = choose(ground, &untouched.home, &killed.home)?;
+    let cases = work_through(&flips, |worker, flip| match flip.kind {
+        Kind::Log => try_log(ground, worker, flip, &killed),
+        _ => try_one(ground, worker, flip, &untouched, &answers),
+    })?;
+    for kind in [Kind::Database, Kind::Log, Kind::Blob, Kind::Small] {
         let of_kind = || flips.iter().zip(&cases).filter(move |(flip, _)| flip.kind == kind).map(|(_, case)| case);
         let detected = of_kind().filter(|case| matches!(case, Case::Detected(_))).count();
         let harmless = of_kind().filter(|case| **case == Case::Harmless).count();
@@ -96,7 +105,7 @@ fn fill(ground: &Ground) -> Result<PathBuf> {
     Ok(home)
 }
 
-fn choose(ground: &Ground, home: &Path) -> Result<Vec<Flip>> {
+fn choose(ground: &Ground, home: &Path, killed: &Path) -> Result<Vec<Flip>> {
     let all = files_below(home)?;
     let blobs: Vec<PathBuf> = all.iter().filter(|file| file.starts_with("data/blobs")).cloned().collect();
     let small = |file: &&PathBuf| {
@@ -106,10 +115,16 @@ fn choose(ground: &Ground, home: &Path) -> Result<Vec<Flip>> {
     let [ledger, access] = DATABASES.map(PathBuf::from);
     // Three flips in the ledger's database to one in the access log's.
     let databases = vec![ledger.clone(), ledger.clone(), ledger, access];
+    let logs: Vec<PathBuf> = databases.iter().map(|file| file.with_extension("db-wal")).collect();
     let mut random = Random::new(ground.seed ^ 0xf11b);
     let mut flips = Vec::new();
-    let kinds = [(Kind::Database, databases), (Kind::Blob, blobs), (Kind::Small, small)];
-    for ((kind, files), quick) in kinds.into_iter().zip(QUICK) {
+    let kinds = [
+        (Kind::Database, home, databases),
+        (Kind::Log, killed, logs),
+        (Kind::Blob, home, blobs),
+        (Kind::Small, home, small),
+    ];
+    for ((kind, home, files), quick) in kinds.into_iter().zip(QUICK) {
         let count = if ground.quick { quick } else { ground.flips };
         for _ in 0..count {
             let file = pick(&mut random, files.len()).and_then(|place| files.get(place));
@@ -129,22 +144,38 @@ fn pick(random: &mut Random, length: usize) -> Option<usize> {
     usize::try_from(random.between(0, last as u64)).ok()
 }
 
+/// Turns a bit of a killed server's log over. Everything in it that was acknowledged had been flushed.
+fn try_log(ground: &Ground, worker: usize, flip: &Flip, killed: &Killed) -> Result<Case> {
+    let home = ground.copy(&killed.home, &format!("flip-{worker}"))?;
+    spoil(&home, flip)?;
+    Ok(named(flip, killed.judge(ground, &home, &flip.file.display().to_string(), u64::MAX)?))
+}
+
 fn try_one(ground: &Ground, worker: usize, flip: &Flip, untouched: &Untouched, answers: &Answers) -> Result<Case> {
     let home = ground.copy(&untouched.home, &format!("flip-{worker}"))?;
-    let file = home.join(&flip.file);
-    let mut bytes = fs::read(&file).during("read a file")?;
-    turn(&mut bytes, flip.offset, flip.bit);
-    replace(&file, &bytes)?;
+    spoil(&home, flip)?;
     let case = match flip.kind {
-        Kind::Database | Kind::Blob => untouched.judge(ground, &home, &flip.file.display().to_string())?,
         Kind::Small => ask(ground, &home, Path::new(NOTE))?.against(answers),
+        Kind::Database | Kind::Log | Kind::Blob => untouched.judge(ground, &home, &flip.file.display().to_string())?,
     };
+    Ok(named(flip, case))
+}
+
+/// A case with what repeats it.
+fn named(flip: &Flip, case: Case) -> Case {
     let named = |what: String| format!("bit {} of byte {} of {}: {what}", flip.bit, flip.offset, flip.file.display());
-    Ok(match case {
+    match case {
         Case::Found(what) => Case::Found(named(what)),
         Case::Lost(what) => Case::Lost(named(what)),
         other => other,
-    })
+    }
+}
+
+fn spoil(home: &Path, flip: &Flip) -> Result<()> {
+    let file = home.join(&flip.file);
+    let mut bytes = fs::read(&file).during("read a file")?;
+    turn(&mut bytes, flip.offset, flip.bit);
+    replace(&file, &bytes)
 }
 
 fn turn(bytes: &mut [u8], offset: usize, bit: u8) {

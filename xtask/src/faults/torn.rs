@@ -103,8 +103,12 @@ impl Killed {
         self.acks.last().map(|ack| ack.note.clone()).unwrap_or_default()
     }
 
-    /// Judges a copy of which the last bytes of a write-ahead log were damaged.
-    fn judge(&self, ground: &Ground, copy: &Path, tear: &Tear) -> Result<Case> {
+    /// Judges a copy in which a write-ahead log was damaged behind its first `sound` bytes; `file` is relative to the
+    /// home. What was acknowledged before they were longer has to be there; of anything later, its receipt tells.
+    ///
+    /// # Errors
+    /// When a command could not be run.
+    pub fn judge(&self, ground: &Ground, copy: &Path, file: &str, sound: u64) -> Result<Case> {
         if let Some(case) = alarm(&ground.audit(copy)?) {
             return Ok(case);
         }
@@ -112,15 +116,13 @@ impl Killed {
         if !self.leaves.starts_with(&now) {
             return Ok(Case::Found("the ledger holds what was never written".to_owned()));
         }
-        let length = fs::metadata(self.home.join(&tear.file)).during("inspect the log")?.len();
-        let sound = length.saturating_sub(tear.last as u64);
         let mut outcome = Case::Harmless;
         for ack in &self.acks {
             let found = usize::try_from(ack.index).ok().and_then(|index| now.get(index));
             if found == Some(&ack.leaf) {
                 continue;
             }
-            if !tear.file.starts_with("data/ledger.db") || ack.log_bytes <= sound {
+            if !file.starts_with("data/ledger.db") || ack.log_bytes <= sound {
                 return Ok(Case::Lost(format!("entry {} was acknowledged before the damaged bytes", ack.index)));
             }
             let receipt = ack.note.display().to_string();
@@ -159,7 +161,10 @@ pub fn run(ground: &Ground) -> Result<Part> {
         let copy = ground.copy(from, &format!("torn-{worker}"))?;
         damage(&copy.join(&tear.file), tear, ground.seed)?;
         let case = match tear.file.ends_with("-wal") {
-            true => killed.judge(ground, &copy, tear)?,
+            true => {
+                let length = fs::metadata(killed.home.join(&tear.file)).during("inspect the log")?.len();
+                killed.judge(ground, &copy, &tear.file, length.saturating_sub(tear.last as u64))?
+            }
             false => untouched.judge(ground, &copy, &tear.file)?,
         };
         let named = |what: String| format!("the last {} bytes of {}, {:?}: {what}", tear.last, tear.file, tear.how);

@@ -4,7 +4,7 @@
 pub const EXPLANATIONS: &[(&str, &str)] = &[
     (
         "ACCESS_LOG_BEHIND",
-        "The access log cannot be written, so that nothing more is answered that would have to stand in it. Make room on the server's disk and start it again.",
+        "The access log cannot be written, so that nothing more is answered that would have to stand in it. Make room on the server's disk; it goes on by itself. In the access log: so many requests of nobody signed in were only counted meanwhile.",
     ),
     (
         "ACCESS_LOG_ROLLED_BACK",

@@ -9,6 +9,7 @@ use lockgate_store::projection::DAMAGED;
 use lockgate_store::{BlobStore, LedgerStore, Projection, ProjectionStore, Reply, Session, SessionStore, StoreError};
 use lockgate_store_local::{LocalStore, Mended, Options, Recheck};
 use rusqlite::Connection;
+use rustix::fs::{FileType, Mode};
 use tempfile::TempDir;
 
 use crate::{count, open, put};
@@ -36,6 +37,57 @@ fn what_a_killed_process_left_in_the_log_is_copied_by_the_next() {
         drop(store);
         killed = left;
     }
+}
+
+/// Bytes of a frame of the log: its header, and a page.
+const FRAME_BYTES: usize = 24 + 8192;
+
+#[test]
+fn a_bit_that_turned_in_the_log_of_a_killed_process_is_noticed_by_all_who_open_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, mut script) = (open(dir.path()), Script::new());
+    for _ in 0..4 {
+        script.commit(&store, &[("one", &[])]);
+    }
+    let files = ["ledger.db", "ledger.db-wal", "DURABLE"];
+    let killed = copy_of(dir.path(), &files);
+    let log = std::fs::read(killed.path().join("ledger.db-wal")).unwrap();
+    let frames = log[32..].chunks_exact(FRAME_BYTES).take_while(|frame| frame[8..16] == log[16..24]).count();
+    let end = 32 + frames * FRAME_BYTES;
+    for place in [0, 9, 20, 35, 41, 50, 90, 32 + 2 * FRAME_BYTES + 700, end - FRAME_BYTES + 7, end - 1] {
+        let spoilt = copy_of(killed.path(), &files);
+        let mut bytes = log.clone();
+        bytes[place] ^= 8;
+        std::fs::write(spoilt.path().join("ledger.db-wal"), bytes).unwrap();
+        for outcome in [
+            LocalStore::open(spoilt.path(), Options::default()),
+            LocalStore::open_read_only(spoilt.path(), Options::default()),
+        ] {
+            let error = outcome.err().unwrap();
+            assert!(matches!(error, StoreError::Corrupt(_)), "{place}: {error}");
+        }
+        let recheck = Recheck::begin(spoilt.path()).unwrap();
+        assert!(matches!(recheck.rewrite(0), Err(StoreError::Corrupt(_))), "{place}");
+        drop(recheck);
+        // As after a power cut that took the note: the ledger is a shorter one that was once true.
+        std::fs::remove_file(spoilt.path().join("DURABLE")).unwrap();
+        assert!(open(spoilt.path()).head().unwrap().size.0 < 4, "{place}");
+    }
+    assert_eq!(open(killed.path()).head().unwrap().size.0, 4);
+}
+
+#[test]
+fn a_log_that_lost_what_was_flushed_is_noticed() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, mut script) = (open(dir.path()), Script::new());
+    for _ in 0..3 {
+        script.commit(&store, &[("one", &[])]);
+    }
+    let killed = copy_of(dir.path(), &["ledger.db", "ledger.db-wal", "DURABLE"]);
+    let file = std::fs::OpenOptions::new().write(true).open(killed.path().join("ledger.db-wal")).unwrap();
+    file.set_len(32 + FRAME_BYTES as u64).unwrap();
+    let error = LocalStore::open(killed.path(), Options::default()).err().unwrap();
+    assert!(matches!(error, StoreError::Corrupt(_)), "{error}");
 }
 
 /// How many entries the database of an open store has without its log.
@@ -256,6 +308,35 @@ fn a_failed_flush_is_remembered_until_the_host_restarts() {
         drop(open(dir.path()));
         assert!(!mark.exists());
     }
+}
+
+#[test]
+fn a_write_that_fails_while_a_store_opens_is_remembered_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let session = Session {
+        token_hash: Digest::of(b"token"),
+        subject: "dana".parse().unwrap(),
+        created: UnixMillis(1),
+        last_used: UnixMillis(2),
+        expires: UnixMillis(30),
+    };
+    store.session_insert(&session).unwrap();
+    drop(store);
+    // A row to be mended, and a log that nothing can be written to at a place, also by root.
+    let connection = Connection::open(dir.path().join("ledger.db")).unwrap();
+    connection.execute_batch("UPDATE session SET subject = 'sam'").unwrap();
+    drop(connection);
+    let log = dir.path().join("ledger.db-wal");
+    if log.exists() {
+        std::fs::remove_file(&log).unwrap();
+    }
+    rustix::fs::mknodat(rustix::fs::CWD, &log, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    let error = LocalStore::open(dir.path(), Options::default()).err().unwrap();
+    assert!(error.is_fatal(), "{error}");
+    std::fs::remove_file(&log).unwrap();
+    let error = LocalStore::open(dir.path(), Options::default()).err().unwrap();
+    assert!(error.is_fatal() && error.to_string().contains("SUSPECT"), "the next start goes on: {error}");
 }
 
 /// What the kernel calls this start of the host.
