@@ -162,7 +162,7 @@ fn an_entry_that_is_missing_in_a_stream_is_noticed() {
     let held: i64 = connection.query_row("SELECT count(*) FROM stream_entry", [], |row| row.get(0)).unwrap();
     assert_eq!(held, 3);
     drop(open(dir.path()));
-    connection.execute_batch("DROP TRIGGER ").unwrap();
+    connection.execute_batch("DROP TRIGGER stream_entry_stays").unwrap();
     let remove = "DELETE FROM stream_entry WHERE seq = (SELECT min(seq) FROM stream_entry)";
     assert_eq!(connection.execute(remove, []).unwrap(), 1);
     drop(connection);
