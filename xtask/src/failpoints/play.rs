@@ -120,7 +120,9 @@ impl<'a> Play<'a> {
         let digest = Digest::of(report.as_bytes());
         let attested = |reply: &Reply| (reply.recorded == Some(digest)).then_some(What::Attested(digest));
         self.record(&Request::attest(&release, &report), attested)?;
-        self.record(&Request::promote(&release)?, |reply| Some(What::Promoted(vec![reply.granted()?])))
+        self.record(&Request::promote(&release)?, |reply| {
+            reply.granted().map(|_| What::Promoted(reply.promotions.clone()))
+        })
     }
 
     /// Sends a request until its outcome is known, checks it, and writes it down.
@@ -128,14 +130,14 @@ impl<'a> Play<'a> {
         self.sent += 1;
         let key = format!("story-{}", self.sent);
         let log_key = &self.victim.stage.log_key;
-        let Settled { reply, logged, was_unknown, changed } =
+        let Settled { reply, proven, was_unknown, changed } =
             self.caller.settle(&mut self.victim, request, &key, log_key)?;
         self.unknown += usize::from(was_unknown);
         if let Some(problem) = changed {
             self.victim.blame(problem);
         }
         match what(&reply) {
-            Some(what) => self.journal.append(&Ack { key, what, entry: Some((logged.index, logged.leaf)) }),
+            Some(what) => self.journal.append(&Ack { key, what, entry: Some(proven) }),
             None => Err(Failure::new(format!("`{key}` was answered with something else: {reply:?}"))),
         }
     }
