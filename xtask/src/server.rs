@@ -19,6 +19,11 @@ const START_LIMIT: Duration = Duration::from_secs(60);
 const STOP_LIMIT: Duration = Duration::from_secs(30);
 /// How often a start or a stop is looked at.
 const STEP: Duration = Duration::from_millis(5);
+/// How long another may hold the port of a server that is started again, and how often that is looked at.
+const PORT_LIMIT: Duration = Duration::from_secs(10);
+const PORT_STEP: Duration = Duration::from_millis(50);
+/// What the program says then.
+const PORT_TAKEN: &str = "error[PORT_TAKEN]";
 /// How much of the server's log a failure shows, in lines.
 const LOG_LINES: usize = 20;
 
@@ -28,6 +33,8 @@ pub struct Server {
     child: Child,
     home: PathBuf,
     running: Running,
+    /// Where its own words begin in the log of its home, in bytes.
+    log_from: u64,
 }
 
 /// What the server writes to `server.json`; only what is used here.
@@ -84,6 +91,7 @@ impl Server {
             fs::remove_file(&announcement).during("remove the earlier server's address")?;
         }
         let log = OpenOptions::new().create(true).append(true).open(log_file(home)).during("open the server's log")?;
+        let log_from = log.metadata().during("inspect the server's log")?.len();
         let child = Command::new(binary)
             .args(arguments)
             .env("LOCKGATE_HOME", home)
@@ -93,16 +101,16 @@ impl Server {
             .stderr(log)
             .spawn()
             .during(format!("start `{}`", binary.display()))?;
-        let mut server = Self { child, home: home.to_owned(), running: Running::default() };
+        let mut server = Self { child, home: home.to_owned(), running: Running::default(), log_from };
         server.wait_until_healthy(&announcement)?;
         Ok(server)
     }
 
     fn wait_until_healthy(&mut self, announcement: &Path) -> Result<()> {
-        let Self { child, home, running } = self;
+        let Self { child, home, running, log_from } = self;
         wait_until("a healthy server", START_LIMIT, STEP, || {
             if let Some(status) = child.try_wait()? {
-                let log = tail(&log_file(home));
+                let log = tail(&said(home, *log_from));
                 return Err(Failure::new(format!("the server ended with {status}; its log ends with:\n{log}")));
             }
             let Ok(bytes) = fs::read(announcement) else { return Ok(None) };
@@ -211,9 +219,61 @@ pub fn log_file(home: &Path) -> PathBuf {
     home.with_extension("log")
 }
 
-fn tail(file: &Path) -> String {
-    let text = fs::read_to_string(file).unwrap_or_default();
+/// Starts a server in the place of one that has just ended. Its port may be taken for a moment, by a client that looks for
+/// it there: that alone is waited for. Says too how often the start was tried again.
+///
+/// # Errors
+/// When the port stays taken, or the start fails for any other reason.
+pub fn in_place<T>(mut start: impl FnMut() -> Result<T>) -> Result<(T, usize)> {
+    let mut retries = 0;
+    let started = wait_until("a free port", PORT_LIMIT, PORT_STEP, || match start() {
+        Err(failure) if failure.to_string().contains(PORT_TAKEN) => {
+            retries += 1;
+            Ok(None)
+        }
+        outcome => outcome.map(Some),
+    })?;
+    Ok((started, retries))
+}
+
+/// What was said in the log of a home from a place on.
+fn said(home: &Path, from: u64) -> String {
+    let bytes = fs::read(log_file(home)).unwrap_or_default();
+    let own = usize::try_from(from).ok().and_then(|from| bytes.get(from..)).unwrap_or_default();
+    String::from_utf8_lossy(own).into_owned()
+}
+
+fn tail(text: &str) -> String {
     let lines: Vec<&str> = text.lines().collect();
     let shown: Vec<&str> = lines.into_iter().rev().take(LOG_LINES).collect();
     shown.into_iter().rev().collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scratch::Scratch;
+
+    #[test]
+    fn only_a_taken_port_is_waited_for() {
+        let mut answers = vec![Ok(7), Err("error[PORT_TAKEN]: x"), Err("error[PORT_TAKEN]: x")];
+        let next = || answers.pop().unwrap_or(Err("asked too often")).map_err(Failure::new);
+        assert_eq!(in_place(next).unwrap(), (7, 2));
+        let mut asked = 0;
+        let refused = in_place(|| -> Result<()> {
+            asked += 1;
+            Err(Failure::new("the server ended with exit status: 9; its log ends with:\nerror[STORE_CORRUPT]: x"))
+        });
+        assert!(refused.is_err() && asked == 1);
+    }
+
+    #[test]
+    fn the_words_of_an_earlier_server_are_not_this_ones() {
+        let scratch = Scratch::new("server-test").unwrap();
+        let home = scratch.path().join("home");
+        fs::write(log_file(&home), "error[PORT_TAKEN]: x\nlistening\n").unwrap();
+        assert_eq!(said(&home, 21), "listening\n");
+        assert_eq!(said(&home, 99), "");
+        assert_eq!(said(&scratch.path().join("nowhere"), 0), "");
+    }
 }

@@ -8,7 +8,7 @@ use lockgate_model::{Digest, ReleaseName};
 use super::remains;
 use super::stage::Stage;
 use super::story::{STEPS, Step};
-use super::victim::{Fault, Victim};
+use super::victim::{Closed, Fault, Victim};
 use crate::caller::{Caller, Settled};
 use crate::crash::journal::{self, Ack, Journal, What};
 use crate::crash::verdict;
@@ -37,6 +37,8 @@ pub struct Ended {
     pub fired: bool,
     /// Requests whose first outcome nobody was told.
     pub unknown: usize,
+    /// How often a start was tried again because the port was taken.
+    pub retries: usize,
     /// Everything that is wrong, in words.
     pub problems: Vec<String>,
     /// How often each event stands in the ledger.
@@ -94,7 +96,7 @@ impl<'a> Play<'a> {
         let Self { victim, unknown, .. } = self;
         let stage = victim.stage;
         let home = stage.home();
-        let (fired, mut problems) = victim.close()?;
+        let Closed { fired, retries, mut problems } = victim.close()?;
         let verdict = verdict::judge(&home.join("data"), &journal::read_all(&stage.journals())?)?;
         problems.extend(verdict.problems().map(ToOwned::to_owned));
         let events = remains::counts(&remains::events(&home)?);
@@ -104,7 +106,7 @@ impl<'a> Play<'a> {
         }
         problems.extend(remains::leftovers(&home)?);
         problems.extend(remains::audit(&stage.binary, &home)?);
-        Ok(Ended { fired, unknown, problems, events })
+        Ok(Ended { fired, unknown, retries, problems, events })
     }
 
     /// An upload, a release, a report and a promotion, each under an idempotency key and with its receipt checked.
