@@ -28,7 +28,7 @@ use crate::crash::clock_seed;
 use crate::failure::{During as _, Failure, Result};
 use crate::random::Random;
 use crate::scratch::Scratch;
-use crate::server::{Server, in_place, log_file};
+use crate::server::{Server, in_place, log_file, panic_in};
 use crate::workspace;
 
 /// How often a place is passed before the server is killed there: once, twice, three times.
@@ -239,14 +239,18 @@ fn first_passes(stage: &Stage) -> Result<BTreeMap<String, u64>> {
 /// Kills a first start, and lets `up` make an instance of what it left.
 fn first_start(stage: &Stage, fault: &Fault) -> Result<Played> {
     let home = stage.empty()?;
-    if let Ok(server) = start_first(stage, &home, fault) {
-        server.stop()?;
-    }
+    let ended = match start_first(stage, &home, fault) {
+        Ok(server) => server.end()?.problem(),
+        Err(failure) => Some(failure.to_string()),
+    };
     let log = fs::read_to_string(log_file(&home)).unwrap_or_default();
     let fired = fault.mark.as_ref().is_some_and(|mark| log.contains(mark.as_str()));
+    // One that the place did not kill starts and stops as any other.
+    let mut problems: Vec<String> = ended.filter(|_| !fired).into_iter().collect();
+    problems.extend(panic_in(&log).map(|line| format!("a first start panicked: {line}")));
     let server = Server::demo(&stage.binary, &home)?;
     server.stop()?;
-    let mut problems = remains::leftovers(&home)?;
+    problems.extend(remains::leftovers(&home)?);
     problems.extend(remains::audit(&stage.binary, &home)?);
     Ok(Played { fired, problems, ..Played::default() })
 }

@@ -1,8 +1,10 @@
 //! A real server: the built binary, as a child process with a home of its own.
 
+mod end;
+
 use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use lockgate_api::Client;
@@ -12,6 +14,8 @@ use serde::Deserialize;
 use crate::deadline::wait_until;
 use crate::failure::{During as _, Failure, Result};
 use crate::identity;
+
+pub use self::end::{End, panic_in};
 
 /// How long a start may take.
 const START_LIMIT: Duration = Duration::from_secs(60);
@@ -62,8 +66,11 @@ impl Server {
         let setting_up = Self::spawn(binary, home, &[up.as_slice(), more].concat())?;
         identity::wait_for_people(setting_up.url(), home)?;
         let address = setting_up.address().to_owned();
-        setting_up.stop()?;
-        Self::serve(binary, home, &address)
+        // Whoever sets up may not have said everything yet, and says then that the server is gone.
+        match setting_up.end()?.defect() {
+            None => Self::serve(binary, home, &address),
+            Some(defect) => Err(Failure::new(format!("`lockgate up`: {defect}"))),
+        }
     }
 
     /// Starts the server of an instance that exists already; `listen` is an address and a port.
@@ -141,7 +148,15 @@ impl Server {
     /// # Errors
     /// When the system does not say.
     pub fn is_running(&mut self) -> Result<bool> {
-        Ok(self.child.try_wait()?.is_none())
+        Ok(self.status()?.is_none())
+    }
+
+    /// How its process ended, if it has ended.
+    ///
+    /// # Errors
+    /// When the system does not say.
+    pub fn status(&mut self) -> Result<Option<ExitStatus>> {
+        self.child.try_wait().during("look at the server")
     }
 
     /// One figure of `/proc/<pid>/status` in KiB, such as `VmRSS`.
@@ -170,33 +185,57 @@ impl Server {
     /// # Errors
     /// When the system does not say.
     pub fn has_ended(&mut self) -> Result<bool> {
-        Ok(self.child.try_wait().during("look at the server")?.is_some())
+        Ok(self.status()?.is_some())
     }
 
     /// Kills it with SIGKILL: it gets no chance to tidy up.
     ///
     /// # Errors
-    /// When the system refuses.
+    /// When the system refuses, or the server had panicked, or ended by itself, before.
     pub fn kill(&mut self) -> Result<()> {
-        if let (Some(pid), true) = (self.pid(), self.running.pid != self.child.id()) {
+        // One that something else started ends together with it, in one way or another.
+        let is_child = self.running.pid == self.child.id();
+        if let (Some(pid), false) = (self.pid(), is_child) {
             kill_process(pid, Signal::KILL).during("kill the server")?;
         }
         self.child.kill().during("kill the server")?;
-        self.child.wait().during("wait for the killed server")?;
-        Ok(())
+        let status = self.child.wait().during("wait for the killed server")?;
+        let end = self.ended_with(status);
+        match panic_in(&end.log) {
+            Some(line) => Err(Failure::new(format!("the server panicked before it was killed: {line}"))),
+            None if is_child && !end.is_killed() => {
+                Err(Failure::new(format!("the server ended by itself before it was killed: {status}")))
+            }
+            None => Ok(()),
+        }
     }
 
-    /// Asks it to stop, and waits until it has.
+    /// Asks it to stop, waits until it has, and sees that it did so in order.
+    ///
+    /// # Errors
+    /// When it does not stop in time, and is killed then; or ends in any other way than in order, or had panicked.
+    pub fn stop(self) -> Result<()> {
+        match self.end()?.problem() {
+            None => Ok(()),
+            Some(problem) => Err(Failure::new(problem)),
+        }
+    }
+
+    /// Asks it to stop, waits until it has, and gives how: for whoever has broken something under it.
     ///
     /// # Errors
     /// When it does not stop in time; it is killed then.
-    pub fn stop(mut self) -> Result<()> {
+    pub fn end(mut self) -> Result<End> {
         if let Some(pid) = self.pid() {
             kill_process(pid, Signal::TERM).during("stop the server")?;
         }
         let child = &mut self.child;
-        wait_until("the server's end", STOP_LIMIT, STEP, || Ok(child.try_wait()?))?;
-        Ok(())
+        let status = wait_until("the server's end", STOP_LIMIT, STEP, || Ok(child.try_wait()?))?;
+        Ok(self.ended_with(status))
+    }
+
+    fn ended_with(&self, status: ExitStatus) -> End {
+        End { status, log: said(&self.home, self.log_from) }
     }
 
     /// The serving process: the child itself, or one that it started.

@@ -8,7 +8,7 @@ use super::stage::Stage;
 use crate::caller::Recovery;
 use crate::deadline::wait_until;
 use crate::failure::{Failure, Result};
-use crate::server::{Server, in_place};
+use crate::server::{Server, in_place, panic_in};
 
 /// How long a process may take to be gone.
 const END_LIMIT: Duration = Duration::from_secs(20);
@@ -108,12 +108,19 @@ impl<'a> Victim<'a> {
     /// # Errors
     /// When the server does not stop, or does not start again.
     pub fn close(self) -> Result<Closed> {
-        let Self { stage, fault, server, mut retries, problems, .. } = self;
-        server.stop()?;
+        let Self { stage, fault, server, killed, mut retries, mut problems } = self;
+        let end = server.end()?;
+        let fired = has_fired(stage, fault);
+        // A place on the way out kills the server while it stops.
+        let is_planned = fault.kills && fired && !killed && end.status.code().is_none();
+        let problem = end.problem().filter(|_| !is_planned);
+        problems.extend(problem);
         let (last, more) = serve(stage, "")?;
         retries += more;
-        last.stop()?;
-        Ok(Closed { fired: has_fired(stage, fault), retries, problems })
+        problems.extend(last.end()?.problem());
+        // Those that were killed on the way have said something, too.
+        problems.extend(panic_in(&stage.log()).map(|line| format!("a server panicked: {line}")));
+        Ok(Closed { fired, retries, problems })
     }
 
     /// After something failed: the server was killed as planned and is started again, or the planned failure came

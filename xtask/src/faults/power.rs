@@ -132,7 +132,7 @@ fn judge(ground: &Ground, recording: &Recording, home: &Path, due: &[&Ack]) -> R
         },
         Ok(server) => {
             let ran = ground.run(home, Some(server.url()), &AFTERWARDS)?;
-            server.stop()?;
+            wrong = server.end()?.problem();
             if !matches!(ran.code, 0 | 5 | 7) {
                 wrong = Some(format!("asked after the restart: {}, {}", ran.code, ran.stderr));
             }
