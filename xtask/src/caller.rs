@@ -3,13 +3,12 @@
 use std::path::Path;
 
 use lockgate_api::problem::ProblemKind;
-use lockgate_api::wire::Logged;
 use lockgate_api::{Client, ClientError};
 use lockgate_sign::note::VerifierKey;
 
 use crate::failure::{Failure, Result};
 use crate::identity::Identity;
-use crate::receipt;
+use crate::receipt::{self, Proven};
 use crate::requests::{Reply, Request};
 
 /// What passes between a request that failed and the same one again.
@@ -40,8 +39,8 @@ pub struct Caller {
 pub struct Settled {
     /// What the server answered.
     pub reply: Reply,
-    /// Where it stands.
-    pub logged: Logged,
+    /// Where it stands, and under which tree head.
+    pub proven: Proven,
     /// Whether an earlier request may have been applied unseen.
     pub was_unknown: bool,
     /// How the outcome of the same request changed afterwards; a server that keeps its word has none.
@@ -120,7 +119,7 @@ impl Caller {
         let Some(logged) = reply.logged.clone() else {
             return Err(Failure::new(format!("`{key}` was acknowledged without an entry")));
         };
-        receipt::check(log_key, &logged)?;
+        let proven = receipt::check(log_key, &logged)?;
         let mut changed = None;
         if was_unknown {
             let (again, _) = self.until_known(recovery, |client| request.send(client, key))?;
@@ -131,6 +130,6 @@ impl Caller {
                 changed = Some(format!("the outcome of `{key}` changed from {reply:?} to {again:?}"));
             }
         }
-        Ok(Settled { reply, logged, was_unknown, changed })
+        Ok(Settled { reply, proven, was_unknown, changed })
     }
 }

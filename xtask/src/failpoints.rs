@@ -21,14 +21,14 @@ use std::time::Duration;
 use clap::Args;
 use lockgate_failpoint::{POINTS, Point, When};
 
-use self::play::{Play, Reference};
+use self::play::{Ended, Play, Reference};
 use self::stage::Stage;
 use self::victim::Fault;
 use crate::crash::clock_seed;
 use crate::failure::{During as _, Failure, Result};
 use crate::random::Random;
 use crate::scratch::Scratch;
-use crate::server::{Server, log_file};
+use crate::server::{Server, in_place, log_file, panic_in};
 use crate::workspace;
 
 /// How often a place is passed before the server is killed there: once, twice, three times.
@@ -63,6 +63,8 @@ struct Row {
     fired: usize,
     /// Requests whose first outcome nobody was told, each repeated until it was known.
     unknown: usize,
+    /// How often a start was tried again because the port was taken.
+    retries: usize,
     problems: Vec<String>,
 }
 
@@ -169,6 +171,7 @@ fn try_point(stage: &Stage, point: &Point, passes: u64, most: u64, reference: &R
             Ok(played) => {
                 row.fired += usize::from(played.fired);
                 row.unknown += played.unknown;
+                row.retries += played.retries;
                 row.problems.extend(played.problems);
                 // What is passed often in one run may be passed less often in a shorter one; the first pass is certain.
                 if !played.fired && nth == 1 {
@@ -189,6 +192,7 @@ fn try_point(stage: &Stage, point: &Point, passes: u64, most: u64, reference: &R
 struct Played {
     fired: bool,
     unknown: usize,
+    retries: usize,
     problems: Vec<String>,
 }
 
@@ -203,7 +207,8 @@ fn play(stage: &Stage, point: &Point, fault: &Fault, reference: &Reference) -> R
                 play.wait_for(fault.mark.as_deref().unwrap_or_default(), TICK_LIMIT)?;
             }
             let ended = play.close(Some(reference))?;
-            Ok(Played { fired: ended.fired, unknown: ended.unknown, problems: ended.problems })
+            let Ended { fired, unknown, retries, problems, .. } = ended;
+            Ok(Played { fired, unknown, retries, problems })
         }
     }
 }
@@ -234,16 +239,20 @@ fn first_passes(stage: &Stage) -> Result<BTreeMap<String, u64>> {
 /// Kills a first start, and lets `up` make an instance of what it left.
 fn first_start(stage: &Stage, fault: &Fault) -> Result<Played> {
     let home = stage.empty()?;
-    if let Ok(server) = start_first(stage, &home, fault) {
-        server.stop()?;
-    }
+    let ended = match start_first(stage, &home, fault) {
+        Ok(server) => server.end()?.problem(),
+        Err(failure) => Some(failure.to_string()),
+    };
     let log = fs::read_to_string(log_file(&home)).unwrap_or_default();
     let fired = fault.mark.as_ref().is_some_and(|mark| log.contains(mark.as_str()));
+    // One that the place did not kill starts and stops as any other.
+    let mut problems: Vec<String> = ended.filter(|_| !fired).into_iter().collect();
+    problems.extend(panic_in(&log).map(|line| format!("a first start panicked: {line}")));
     let server = Server::demo(&stage.binary, &home)?;
     server.stop()?;
-    let mut problems = remains::leftovers(&home)?;
+    problems.extend(remains::leftovers(&home)?);
     problems.extend(remains::audit(&stage.binary, &home)?);
-    Ok(Played { fired, unknown: 0, problems })
+    Ok(Played { fired, problems, ..Played::default() })
 }
 
 /// Which places a recheck of both logs passes how often.
@@ -265,7 +274,8 @@ fn recheck(stage: &Stage, fault: &Fault) -> Result<Played> {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     let fired = fault.mark.as_ref().is_some_and(|mark| said.contains(mark.as_str()));
     let mut problems = Vec::new();
-    if stage.is_suspect() && Server::serve(&stage.binary, &stage.home(), &stage.address).is_ok() {
+    let start = || Server::serve(&stage.binary, &stage.home(), &stage.address);
+    if stage.is_suspect() && in_place(start).is_ok() {
         problems.push("a server started beside a mark of a failed flush".to_owned());
     }
     let again = stage.doctor(&Fault::none())?;
@@ -276,13 +286,14 @@ fn recheck(stage: &Stage, fault: &Fault) -> Result<Played> {
         problems.push("a mark is left after a recheck that ended".to_owned());
     }
     let before = remains::events(&stage.template())?;
-    Server::serve(&stage.binary, &stage.home(), &stage.address)?.stop()?;
+    let (server, retries) = in_place(start)?;
+    server.stop()?;
     if remains::events(&stage.home())? != before {
         problems.push("the ledger holds something else than before".to_owned());
     }
     problems.extend(remains::leftovers(&stage.home())?);
     problems.extend(remains::audit(&stage.binary, &stage.home())?);
-    Ok(Played { fired, unknown: 0, problems })
+    Ok(Played { fired, unknown: 0, retries, problems })
 }
 
 fn start_first(stage: &Stage, home: &Path, fault: &Fault) -> Result<Server> {
@@ -322,11 +333,9 @@ fn close(chosen: &[&Point], rows: &[Row]) -> Result<()> {
     chosen.iter().zip(rows).for_each(|(point, row)| println!("{}", line(point, row)));
     let sum = |count: fn(&Row) -> usize| rows.iter().map(count).sum::<usize>();
     println!("\nplaces   {}\nfaults   {}", rows.len(), sum(|row| row.fired));
-    println!(
-        "unknown  {} (each repeated until known)\nproblems {}",
-        sum(|row| row.unknown),
-        sum(|row| row.problems.len())
-    );
+    println!("unknown  {} (each repeated until known)", sum(|row| row.unknown));
+    println!("retries  {} (of a start whose port was taken)", sum(|row| row.retries));
+    println!("problems {}", sum(|row| row.problems.len()));
     match rows.iter().filter(|row| !row.problems.is_empty()).count() {
         0 => Ok(()),
         count => Err(Failure::new(format!("{count} of {} places have problems", rows.len()))),

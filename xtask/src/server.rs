@@ -1,8 +1,10 @@
 //! A real server: the built binary, as a child process with a home of its own.
 
+mod end;
+
 use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use lockgate_api::Client;
@@ -13,12 +15,19 @@ use crate::deadline::wait_until;
 use crate::failure::{During as _, Failure, Result};
 use crate::identity;
 
+pub use self::end::{End, panic_in};
+
 /// How long a start may take.
 const START_LIMIT: Duration = Duration::from_secs(60);
 /// How long a stop may take, running requests included.
 const STOP_LIMIT: Duration = Duration::from_secs(30);
 /// How often a start or a stop is looked at.
 const STEP: Duration = Duration::from_millis(5);
+/// How long another may hold the port of a server that is started again, and how often that is looked at.
+const PORT_LIMIT: Duration = Duration::from_secs(10);
+const PORT_STEP: Duration = Duration::from_millis(50);
+/// What the program says then.
+const PORT_TAKEN: &str = "error[PORT_TAKEN]";
 /// How much of the server's log a failure shows, in lines.
 const LOG_LINES: usize = 20;
 
@@ -28,6 +37,8 @@ pub struct Server {
     child: Child,
     home: PathBuf,
     running: Running,
+    /// Where its own words begin in the log of its home, in bytes.
+    log_from: u64,
 }
 
 /// What the server writes to `server.json`; only what is used here.
@@ -55,8 +66,11 @@ impl Server {
         let setting_up = Self::spawn(binary, home, &[up.as_slice(), more].concat())?;
         identity::wait_for_people(setting_up.url(), home)?;
         let address = setting_up.address().to_owned();
-        setting_up.stop()?;
-        Self::serve(binary, home, &address)
+        // Whoever sets up may not have said everything yet, and says then that the server is gone.
+        match setting_up.end()?.defect() {
+            None => Self::serve(binary, home, &address),
+            Some(defect) => Err(Failure::new(format!("`lockgate up`: {defect}"))),
+        }
     }
 
     /// Starts the server of an instance that exists already; `listen` is an address and a port.
@@ -84,6 +98,7 @@ impl Server {
             fs::remove_file(&announcement).during("remove the earlier server's address")?;
         }
         let log = OpenOptions::new().create(true).append(true).open(log_file(home)).during("open the server's log")?;
+        let log_from = log.metadata().during("inspect the server's log")?.len();
         let child = Command::new(binary)
             .args(arguments)
             .env("LOCKGATE_HOME", home)
@@ -93,16 +108,16 @@ impl Server {
             .stderr(log)
             .spawn()
             .during(format!("start `{}`", binary.display()))?;
-        let mut server = Self { child, home: home.to_owned(), running: Running::default() };
+        let mut server = Self { child, home: home.to_owned(), running: Running::default(), log_from };
         server.wait_until_healthy(&announcement)?;
         Ok(server)
     }
 
     fn wait_until_healthy(&mut self, announcement: &Path) -> Result<()> {
-        let Self { child, home, running } = self;
+        let Self { child, home, running, log_from } = self;
         wait_until("a healthy server", START_LIMIT, STEP, || {
             if let Some(status) = child.try_wait()? {
-                let log = tail(&log_file(home));
+                let log = tail(&said(home, *log_from));
                 return Err(Failure::new(format!("the server ended with {status}; its log ends with:\n{log}")));
             }
             let Ok(bytes) = fs::read(announcement) else { return Ok(None) };
@@ -133,7 +148,15 @@ impl Server {
     /// # Errors
     /// When the system does not say.
     pub fn is_running(&mut self) -> Result<bool> {
-        Ok(self.child.try_wait()?.is_none())
+        Ok(self.status()?.is_none())
+    }
+
+    /// How its process ended, if it has ended.
+    ///
+    /// # Errors
+    /// When the system does not say.
+    pub fn status(&mut self) -> Result<Option<ExitStatus>> {
+        self.child.try_wait().during("look at the server")
     }
 
     /// One figure of `/proc/<pid>/status` in KiB, such as `VmRSS`.
@@ -162,33 +185,57 @@ impl Server {
     /// # Errors
     /// When the system does not say.
     pub fn has_ended(&mut self) -> Result<bool> {
-        Ok(self.child.try_wait().during("look at the server")?.is_some())
+        Ok(self.status()?.is_some())
     }
 
     /// Kills it with SIGKILL: it gets no chance to tidy up.
     ///
     /// # Errors
-    /// When the system refuses.
+    /// When the system refuses, or the server had panicked, or ended by itself, before.
     pub fn kill(&mut self) -> Result<()> {
-        if let (Some(pid), true) = (self.pid(), self.running.pid != self.child.id()) {
+        // One that something else started ends together with it, in one way or another.
+        let is_child = self.running.pid == self.child.id();
+        if let (Some(pid), false) = (self.pid(), is_child) {
             kill_process(pid, Signal::KILL).during("kill the server")?;
         }
         self.child.kill().during("kill the server")?;
-        self.child.wait().during("wait for the killed server")?;
-        Ok(())
+        let status = self.child.wait().during("wait for the killed server")?;
+        let end = self.ended_with(status);
+        match panic_in(&end.log) {
+            Some(line) => Err(Failure::new(format!("the server panicked before it was killed: {line}"))),
+            None if is_child && !end.is_killed() => {
+                Err(Failure::new(format!("the server ended by itself before it was killed: {status}")))
+            }
+            None => Ok(()),
+        }
     }
 
-    /// Asks it to stop, and waits until it has.
+    /// Asks it to stop, waits until it has, and sees that it did so in order.
+    ///
+    /// # Errors
+    /// When it does not stop in time, and is killed then; or ends in any other way than in order, or had panicked.
+    pub fn stop(self) -> Result<()> {
+        match self.end()?.problem() {
+            None => Ok(()),
+            Some(problem) => Err(Failure::new(problem)),
+        }
+    }
+
+    /// Asks it to stop, waits until it has, and gives how: for whoever has broken something under it.
     ///
     /// # Errors
     /// When it does not stop in time; it is killed then.
-    pub fn stop(mut self) -> Result<()> {
+    pub fn end(mut self) -> Result<End> {
         if let Some(pid) = self.pid() {
             kill_process(pid, Signal::TERM).during("stop the server")?;
         }
         let child = &mut self.child;
-        wait_until("the server's end", STOP_LIMIT, STEP, || Ok(child.try_wait()?))?;
-        Ok(())
+        let status = wait_until("the server's end", STOP_LIMIT, STEP, || Ok(child.try_wait()?))?;
+        Ok(self.ended_with(status))
+    }
+
+    fn ended_with(&self, status: ExitStatus) -> End {
+        End { status, log: said(&self.home, self.log_from) }
     }
 
     /// The serving process: the child itself, or one that it started.
@@ -211,9 +258,61 @@ pub fn log_file(home: &Path) -> PathBuf {
     home.with_extension("log")
 }
 
-fn tail(file: &Path) -> String {
-    let text = fs::read_to_string(file).unwrap_or_default();
+/// Starts a server in the place of one that has just ended. Its port may be taken for a moment, by a client that looks for
+/// it there: that alone is waited for. Says too how often the start was tried again.
+///
+/// # Errors
+/// When the port stays taken, or the start fails for any other reason.
+pub fn in_place<T>(mut start: impl FnMut() -> Result<T>) -> Result<(T, usize)> {
+    let mut retries = 0;
+    let started = wait_until("a free port", PORT_LIMIT, PORT_STEP, || match start() {
+        Err(failure) if failure.to_string().contains(PORT_TAKEN) => {
+            retries += 1;
+            Ok(None)
+        }
+        outcome => outcome.map(Some),
+    })?;
+    Ok((started, retries))
+}
+
+/// What was said in the log of a home from a place on.
+fn said(home: &Path, from: u64) -> String {
+    let bytes = fs::read(log_file(home)).unwrap_or_default();
+    let own = usize::try_from(from).ok().and_then(|from| bytes.get(from..)).unwrap_or_default();
+    String::from_utf8_lossy(own).into_owned()
+}
+
+fn tail(text: &str) -> String {
     let lines: Vec<&str> = text.lines().collect();
     let shown: Vec<&str> = lines.into_iter().rev().take(LOG_LINES).collect();
     shown.into_iter().rev().collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scratch::Scratch;
+
+    #[test]
+    fn only_a_taken_port_is_waited_for() {
+        let mut answers = vec![Ok(7), Err("error[PORT_TAKEN]: x"), Err("error[PORT_TAKEN]: x")];
+        let next = || answers.pop().unwrap_or(Err("asked too often")).map_err(Failure::new);
+        assert_eq!(in_place(next).unwrap(), (7, 2));
+        let mut asked = 0;
+        let refused = in_place(|| -> Result<()> {
+            asked += 1;
+            Err(Failure::new("the server ended with exit status: 9; its log ends with:\nerror[STORE_CORRUPT]: x"))
+        });
+        assert!(refused.is_err() && asked == 1);
+    }
+
+    #[test]
+    fn the_words_of_an_earlier_server_are_not_this_ones() {
+        let scratch = Scratch::new("server-test").unwrap();
+        let home = scratch.path().join("home");
+        fs::write(log_file(&home), "error[PORT_TAKEN]: x\nlistening\n").unwrap();
+        assert_eq!(said(&home, 21), "listening\n");
+        assert_eq!(said(&home, 99), "");
+        assert_eq!(said(&scratch.path().join("nowhere"), 0), "");
+    }
 }

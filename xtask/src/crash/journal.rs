@@ -8,6 +8,7 @@ use lockgate_model::{Digest, PromotionId, ReleaseName};
 use serde::{Deserialize, Serialize};
 
 use crate::failure::{During as _, Result};
+use crate::receipt::Proven;
 
 /// One acknowledgement.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,8 +18,8 @@ pub struct Ack {
     pub key: String,
     /// What was acknowledged.
     pub what: What,
-    /// The first entry that the request appended, with its leaf hash; bytes have none.
-    pub entry: Option<(u64, Digest)>,
+    /// Where the request's entries stand, as its receipt proves; bytes have none.
+    pub entry: Option<Proven>,
 }
 
 /// What was acknowledged.
@@ -31,8 +32,8 @@ pub enum What {
     Published(ReleaseName),
     /// Evidence is recorded.
     Attested(Digest),
-    /// Promotions are asked for and decided, on the way up.
-    Promoted(Vec<PromotionId>),
+    /// Promotions are asked for and decided, on the way up; each with its status as it was told.
+    Promoted(Vec<(PromotionId, String)>),
     /// An approval of a promotion is recorded by the digest of its document, and the promotion granted.
     Approved(PromotionId, Digest),
 }
@@ -86,12 +87,12 @@ mod tests {
     #[test]
     fn what_is_written_down_is_read_back() {
         let scratch = Scratch::new("journal-test").unwrap();
-        let entry = Some((7, Digest::of(b"leaf")));
+        let entry = Some(Proven { index: 7, leaf: Digest::of(b"leaf"), size: 9, root: Digest::of(b"root") });
         let release: ReleaseName = "crash/w0@1.0.1".parse().unwrap();
         let acks = [
             Ack { key: "a".to_owned(), what: What::Blob(Digest::of(b"x")), entry: None },
             Ack { key: "b".to_owned(), what: What::Published(release), entry },
-            Ack { key: "c".to_owned(), what: What::Promoted(vec![PromotionId(3)]), entry },
+            Ack { key: "c".to_owned(), what: What::Promoted(vec![(PromotionId(3), "granted".to_owned())]), entry },
             Ack { key: "d".to_owned(), what: What::Approved(PromotionId(3), Digest::of(b"d")), entry },
         ];
         let mut journal = Journal::create(scratch.path(), 0).unwrap();

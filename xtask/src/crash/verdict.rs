@@ -1,23 +1,25 @@
 //! The verdict: journals against the store, without asking the server.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io;
 use std::path::Path;
 
 use lockgate_ledger::{Event, Leaf};
 use lockgate_model::{Digest, EntryIndex, EnvName, Limits, PromotionId, ReleaseName};
-use lockgate_policy::Outcome;
 use lockgate_store::{BlobStore, LedgerStore as _};
 use lockgate_store_local::{LocalStore, Options};
-use lockgate_tlog::leaf_hash;
+use lockgate_tlog::{Tree, leaf_hash};
 
 use super::journal::{Ack, What};
 use crate::failure::{During as _, Failure, Result};
+use crate::receipt::Proven;
 
 /// How many entries are read at a time.
 const PAGE: usize = 512;
 /// What the services of the writers begin with.
 const SERVICES: &str = "crash/";
+/// The status of a promotion that a grant stands for.
+const GRANTED: &str = "granted";
 
 /// What the comparison found; each problem in words.
 #[derive(Debug, Default)]
@@ -44,10 +46,34 @@ impl Verdict {
 /// What is promoted where to.
 type Place = (ReleaseName, EnvName);
 
+/// What an entry says with which a writer's request begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Said {
+    Published(ReleaseName),
+    Attested(Digest),
+    Promoted(PromotionId),
+    Approved(PromotionId, Digest),
+}
+
+impl Said {
+    /// Whether this is how something that was acknowledged begins.
+    fn begins(&self, what: &What) -> bool {
+        match (self, what) {
+            (Self::Published(held), What::Published(told)) => held == told,
+            (Self::Attested(held), What::Attested(told)) => held == told,
+            (Self::Promoted(held), What::Promoted(told)) => told.first().is_some_and(|(first, _)| first == held),
+            (Self::Approved(held, document), What::Approved(told, signed)) => (held, document) == (told, signed),
+            _ => false,
+        }
+    }
+}
+
 /// What the ledger holds of the writers' doing.
 #[derive(Debug, Default)]
 struct Held {
     leaves: Vec<Digest>,
+    /// What their entries say, by index.
+    said: HashMap<u64, Said>,
     published: HashMap<ReleaseName, usize>,
     attested: HashMap<Digest, usize>,
     promoted: HashMap<PromotionId, Vec<Place>>,
@@ -81,10 +107,11 @@ fn read(store: &LocalStore) -> Result<Held> {
             return Err(Failure::new(format!("the ledger of {size} entries ends at {first}")));
         }
         for bytes in &page {
+            let index = held.leaves.len() as u64;
             held.leaves.push(leaf_hash(bytes));
             let leaf = Leaf::decode(bytes, &Limits::DEFAULT).during("decode an entry")?;
             if let Leaf::Entry(entry) = leaf {
-                held.note(&entry.event);
+                held.note(index, &entry.event);
             }
         }
     }
@@ -92,27 +119,77 @@ fn read(store: &LocalStore) -> Result<Held> {
 }
 
 impl Held {
-    fn note(&mut self, event: &Event) {
+    fn note(&mut self, index: u64, event: &Event) {
         match event {
             Event::ReleasePublished(event) if is_ours(&event.release) => {
+                self.said.insert(index, Said::Published(event.release.clone()));
                 *self.published.entry(event.release.clone()).or_default() += 1;
             }
             Event::EvidenceRecorded(event) if is_ours(&event.release) => {
+                self.said.insert(index, Said::Attested(event.evidence));
                 *self.attested.entry(event.evidence).or_default() += 1;
             }
             Event::PromotionRequested(event) if is_ours(&event.release) => {
+                self.said.insert(index, Said::Promoted(event.promotion));
                 let place = (event.release.clone(), event.environment.clone());
                 self.promoted.entry(event.promotion).or_default().push(place);
             }
             Event::ApprovalRecorded(event) if is_ours(&event.release) => {
+                self.said.insert(index, Said::Approved(event.promotion, event.document));
                 self.approved.entry(event.promotion).or_default().push(event.document);
             }
-            Event::DecisionRecorded(event) if is_ours(&event.release) && event.outcome == Outcome::Allow => {
+            Event::GrantIssued(event) if is_ours(&event.release) => {
                 *self.granted.entry(event.promotion).or_default() += 1;
             }
             _ => {}
         }
     }
+
+    /// What does not hold of a receipt. Its tree head covers all entries of the request, and they are the same ones as
+    /// then where the first so many entries still have its root.
+    fn receipt_problem(&self, proven: &Proven, what: &What, roots: &HashMap<u64, Digest>) -> Option<String> {
+        let Proven { index, leaf, size, root } = proven;
+        let found = usize::try_from(*index).ok().and_then(|index| self.leaves.get(index));
+        if found != Some(leaf) {
+            return Some(format!("was acknowledged at {index}, which does not hold its entry"));
+        }
+        let said = self.said.get(index);
+        if said.is_none_or(|said| !said.begins(what)) {
+            return Some(format!("was acknowledged at {index}, which says {said:?} and not {what:?}"));
+        }
+        match roots.get(size) == Some(root) {
+            true => None,
+            false => Some(format!("was acknowledged under a head of {size} entries, which are others now")),
+        }
+    }
+
+    /// Whether what was acknowledged has left what it has to leave.
+    fn has(&self, what: &What) -> bool {
+        match what {
+            What::Blob(_) => true,
+            What::Published(release) => self.published.contains_key(release),
+            What::Attested(digest) => self.attested.contains_key(digest),
+            What::Promoted(told) => told.iter().all(|(id, status)| {
+                self.promoted.contains_key(id) && (status != GRANTED || self.granted.contains_key(id))
+            }),
+            What::Approved(id, document) => {
+                self.granted.contains_key(id) && self.approved.get(id).is_some_and(|held| held.contains(document))
+            }
+        }
+    }
+}
+
+/// The roots of a tree of these leaves at these sizes, as far as it gets.
+fn roots(leaves: &[Digest], sizes: &BTreeSet<u64>) -> HashMap<u64, Digest> {
+    let mut tree = Tree::empty();
+    let mut roots = HashMap::new();
+    for leaf in leaves {
+        tree.append(*leaf);
+        if sizes.contains(&tree.size().0) {
+            roots.insert(tree.size().0, tree.root());
+        }
+    }
+    roots
 }
 
 fn is_ours(release: &ReleaseName) -> bool {
@@ -126,34 +203,25 @@ fn compare(held: &Held, acks: &[Ack]) -> Verdict {
     for leaf in &held.leaves {
         *places.entry(leaf).or_default() += 1;
     }
+    let roots = roots(&held.leaves, &acks.iter().filter_map(|ack| Some(ack.entry?.size)).collect());
     let (mut keys, mut indices) = (HashSet::new(), HashSet::new());
     for ack in acks {
         let key = &ack.key;
         if !keys.insert(key) {
             verdict.duplicated.push(format!("`{key}` was acknowledged twice"));
         }
-        if let Some((index, leaf)) = &ack.entry {
-            if !indices.insert(*index) {
+        if let Some(proven) = &ack.entry {
+            let index = proven.index;
+            if !indices.insert(index) {
                 verdict.duplicated.push(format!("entry {index} was acknowledged twice, the second time for `{key}`"));
             }
-            let found = usize::try_from(*index).ok().and_then(|index| held.leaves.get(index));
-            if found != Some(leaf) {
-                verdict.lost.push(format!("`{key}` was acknowledged at {index}, which does not hold its entry"));
-            }
-            if places.get(leaf).is_some_and(|count| *count > 1) {
+            let problem = held.receipt_problem(proven, &ack.what, &roots);
+            verdict.lost.extend(problem.map(|problem| format!("`{key}` {problem}")));
+            if places.get(&proven.leaf).is_some_and(|count| *count > 1) {
                 verdict.duplicated.push(format!("the entry of `{key}` stands more than once"));
             }
         }
-        let applied = match &ack.what {
-            What::Blob(_) => true,
-            What::Published(release) => held.published.contains_key(release),
-            What::Attested(digest) => held.attested.contains_key(digest),
-            What::Promoted(ids) => ids.iter().all(|id| held.promoted.contains_key(id)),
-            What::Approved(id, document) => {
-                held.granted.contains_key(id) && held.approved.get(id).is_some_and(|held| held.contains(document))
-            }
-        };
-        if !applied {
+        if !held.has(&ack.what) {
             verdict.lost.push(format!("`{key}` was acknowledged and left nothing: {:?}", ack.what));
         }
     }
@@ -161,11 +229,12 @@ fn compare(held: &Held, acks: &[Ack]) -> Verdict {
     verdict
 }
 
-/// Every release, report, promotion and approval of the writers is asked for once, so each may stand once; and each is
-/// repeated until it is acknowledged, so none may stand without.
+/// Every release, report, promotion and approval of the writers is asked for once, so each may stand once, and with it
+/// its grant; and each is repeated until it is acknowledged, so none may stand without.
 fn doubled_and_unanswered(held: &Held, acks: &[Ack], verdict: &mut Verdict) {
     let (mut published, mut attested) = (HashSet::new(), HashSet::new());
     let (mut promoted, mut approved) = (HashSet::<&PromotionId>::new(), HashSet::<&PromotionId>::new());
+    let mut granted = HashSet::<&PromotionId>::new();
     for ack in acks {
         match &ack.what {
             What::Blob(_) => {}
@@ -175,9 +244,13 @@ fn doubled_and_unanswered(held: &Held, acks: &[Ack], verdict: &mut Verdict) {
             What::Attested(digest) => {
                 attested.insert(digest);
             }
-            What::Promoted(ids) => promoted.extend(ids),
+            What::Promoted(told) => {
+                promoted.extend(told.iter().map(|(id, _)| id));
+                granted.extend(told.iter().filter(|(_, status)| status == GRANTED).map(|(id, _)| id));
+            }
             What::Approved(id, _) => {
                 approved.insert(id);
+                granted.insert(id);
             }
         }
     }
@@ -189,7 +262,8 @@ fn doubled_and_unanswered(held: &Held, acks: &[Ack], verdict: &mut Verdict) {
         held.promoted.iter().map(|(id, places)| (format!("the promotion {id}"), places.len(), promoted.contains(id)));
     let approvals =
         held.approved.iter().map(|(id, all)| (format!("the approval of {id}"), all.len(), approved.contains(id)));
-    for (what, count, answered) in releases.chain(reports).chain(promotions).chain(approvals) {
+    let grants = held.granted.iter().map(|(id, count)| (format!("the grant of {id}"), *count, granted.contains(id)));
+    for (what, count, answered) in releases.chain(reports).chain(promotions).chain(approvals).chain(grants) {
         if count > 1 {
             verdict.duplicated.push(format!("{what} stands {count} times"));
         }
@@ -201,9 +275,6 @@ fn doubled_and_unanswered(held: &Held, acks: &[Ack], verdict: &mut Verdict) {
     held.promoted.values().flatten().for_each(|place| *places.entry(place).or_default() += 1);
     for ((release, environment), count) in places.into_iter().filter(|(_, count)| *count > 1) {
         verdict.duplicated.push(format!("{release} was let into {environment} by {count} promotions"));
-    }
-    for (id, count) in held.granted.iter().filter(|(_, count)| **count > 1) {
-        verdict.duplicated.push(format!("{id} was granted {count} times"));
     }
 }
 
@@ -226,9 +297,19 @@ mod tests {
         "crash/w0@1.0.1".parse().unwrap()
     }
 
+    fn leaf(number: u8) -> Digest {
+        Digest::of(&[b'0' + number])
+    }
+
     fn held() -> Held {
         Held {
-            leaves: (0..5).map(|number: u8| Digest::of(&[b'0' + number])).collect(),
+            leaves: (0..5).map(leaf).collect(),
+            said: HashMap::from([
+                (1, Said::Published(release())),
+                (2, Said::Attested(Digest::of(b"report"))),
+                (3, Said::Promoted(PromotionId(1))),
+                (4, Said::Approved(PromotionId(1), Digest::of(b"consent"))),
+            ]),
             published: HashMap::from([(release(), 1)]),
             attested: HashMap::from([(Digest::of(b"report"), 1)]),
             promoted: HashMap::from([(PromotionId(1), vec![place()])]),
@@ -242,16 +323,18 @@ mod tests {
     }
 
     fn acks() -> Vec<Ack> {
-        let ack = |key: &str, what, index: u64, leaf: &[u8]| Ack {
-            key: key.to_owned(),
-            what,
-            entry: Some((index, Digest::of(leaf))),
+        // Each was told at once, under the head that ends with its entry.
+        let ack = |key: &str, what, index: u8| {
+            let mut tree = Tree::empty();
+            (0..=index).for_each(|number| tree.append(leaf(number)));
+            let proven = Proven { index: index.into(), leaf: leaf(index), size: tree.size().0, root: tree.root() };
+            Ack { key: key.to_owned(), what, entry: Some(proven) }
         };
         vec![
-            ack("p", What::Published(release()), 1, b"1"),
-            ack("a", What::Attested(Digest::of(b"report")), 2, b"2"),
-            ack("g", What::Promoted(vec![PromotionId(1)]), 3, b"3"),
-            ack("c", What::Approved(PromotionId(1), Digest::of(b"consent")), 4, b"4"),
+            ack("p", What::Published(release()), 1),
+            ack("a", What::Attested(Digest::of(b"report")), 2),
+            ack("g", What::Promoted(vec![(PromotionId(1), "pending".to_owned())]), 3),
+            ack("c", What::Approved(PromotionId(1), Digest::of(b"consent")), 4),
         ]
     }
 
@@ -272,8 +355,61 @@ mod tests {
         held.leaves.truncate(3);
         held.promoted.clear();
         check(&held, &acks(), 3, 0, 0);
+        // Whoever was told under a later head misses it, too.
         held.leaves[1] = Digest::of(b"other");
-        check(&held, &acks(), 4, 0, 0);
+        check(&held, &acks(), 5, 0, 0);
+    }
+
+    #[test]
+    fn an_entry_behind_the_first_of_a_request_is_missed() {
+        let mut other = held();
+        other.leaves.push(leaf(5));
+        let mut told = acks();
+        let mut tree = Tree::empty();
+        other.leaves.iter().for_each(|leaf| tree.append(*leaf));
+        told[3].entry = told[3].entry.map(|proven| Proven { size: tree.size().0, root: tree.root(), ..proven });
+        check(&other, &told, 0, 0, 0);
+        other.leaves[5] = Digest::of(b"another grant");
+        check(&other, &told, 1, 0, 0);
+        other.leaves.truncate(5);
+        check(&other, &told, 1, 0, 0);
+    }
+
+    #[test]
+    fn an_entry_about_something_else_is_no_acknowledgement() {
+        for (index, said) in [
+            (1, Said::Published("crash/w0@1.0.2".parse().unwrap())),
+            (2, Said::Attested(Digest::of(b"another report"))),
+            (3, Said::Promoted(PromotionId(2))),
+            (4, Said::Approved(PromotionId(1), Digest::of(b"another consent"))),
+            (4, Said::Promoted(PromotionId(1))),
+        ] {
+            let mut other = held();
+            other.said.insert(index, said);
+            check(&other, &acks(), 1, 0, 0);
+        }
+        let mut other = held();
+        other.said.clear();
+        check(&other, &acks(), 4, 0, 0);
+    }
+
+    #[test]
+    fn what_is_told_to_be_granted_needs_its_grant_and_a_grant_its_telling() {
+        let mut told = acks();
+        told.truncate(3);
+        let mut other = held();
+        other.granted.clear();
+        other.approved.clear();
+        check(&other, &told, 0, 0, 0);
+        told[2].what = What::Promoted(vec![(PromotionId(1), "granted".to_owned())]);
+        check(&other, &told, 1, 0, 0);
+        other.granted.insert(PromotionId(1), 1);
+        check(&other, &told, 0, 0, 0);
+        other.granted.insert(PromotionId(1), 2);
+        check(&other, &told, 0, 1, 0);
+        other.granted.insert(PromotionId(1), 1);
+        told[2].what = What::Promoted(vec![(PromotionId(1), "pending".to_owned())]);
+        check(&other, &told, 0, 0, 1);
     }
 
     #[test]
@@ -297,7 +433,7 @@ mod tests {
         twice.granted.insert(PromotionId(1), 2);
         check(&twice, &acks(), 0, 2, 0);
         let mut twice = held();
-        twice.leaves.push(Digest::of(b"2"));
+        twice.leaves.push(leaf(2));
         check(&twice, &acks(), 0, 1, 0);
         let mut again = acks();
         again.push(again[0].clone());
@@ -307,6 +443,6 @@ mod tests {
     #[test]
     fn what_nobody_was_told_is_found() {
         let told: Vec<Ack> = acks().into_iter().take(1).collect();
-        check(&held(), &told, 0, 0, 3);
+        check(&held(), &told, 0, 0, 4);
     }
 }

@@ -124,7 +124,7 @@ impl<'a> Writer<'a> {
 
     /// The promotion into dev, which nobody has to approve.
     fn promote(&mut self, release: &ReleaseName) -> Result<()> {
-        let what = |reply: &Reply| Some(What::Promoted(vec![reply.granted()?]));
+        let what = |reply: &Reply| reply.granted().map(|_| What::Promoted(reply.promotions.clone()));
         self.record(By::Own, &Request::promote(release)?, what).map(|_| ())
     }
 
@@ -135,7 +135,7 @@ impl<'a> Writer<'a> {
         }
         let what = |reply: &Reply| {
             reply.last_with("pending")?;
-            (reply.promotions.len() == 3).then(|| What::Promoted(reply.promotions.iter().map(|(id, _)| *id).collect()))
+            (reply.promotions.len() == 3).then(|| What::Promoted(reply.promotions.clone()))
         };
         let reply = self.record(By::Own, &Request::promote_to(release, "production")?, what)?;
         match reply.last_with("pending") {
@@ -170,14 +170,14 @@ impl<'a> Writer<'a> {
             By::Own => &mut self.own,
             By::Approver => &mut self.approver,
         };
-        let Settled { reply, logged, was_unknown, changed } =
+        let Settled { reply, proven, was_unknown, changed } =
             caller.settle(&mut self.arena, request, &key, &self.ground.log_key)?;
         if let Some(problem) = changed {
             return Err(Failure::new(problem));
         }
         self.tally.unknown += usize::from(was_unknown);
         match what(&reply) {
-            Some(what) => self.write_down(Ack { key, what, entry: Some((logged.index, logged.leaf)) })?,
+            Some(what) => self.write_down(Ack { key, what, entry: Some(proven) })?,
             None => return Err(Failure::new(format!("`{key}` was answered with something else: {reply:?}"))),
         }
         Ok(reply)

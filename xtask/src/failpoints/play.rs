@@ -8,7 +8,7 @@ use lockgate_model::{Digest, ReleaseName};
 use super::remains;
 use super::stage::Stage;
 use super::story::{STEPS, Step};
-use super::victim::{Fault, Victim};
+use super::victim::{Closed, Fault, Victim};
 use crate::caller::{Caller, Settled};
 use crate::crash::journal::{self, Ack, Journal, What};
 use crate::crash::verdict;
@@ -37,6 +37,8 @@ pub struct Ended {
     pub fired: bool,
     /// Requests whose first outcome nobody was told.
     pub unknown: usize,
+    /// How often a start was tried again because the port was taken.
+    pub retries: usize,
     /// Everything that is wrong, in words.
     pub problems: Vec<String>,
     /// How often each event stands in the ledger.
@@ -94,7 +96,7 @@ impl<'a> Play<'a> {
         let Self { victim, unknown, .. } = self;
         let stage = victim.stage;
         let home = stage.home();
-        let (fired, mut problems) = victim.close()?;
+        let Closed { fired, retries, mut problems } = victim.close()?;
         let verdict = verdict::judge(&home.join("data"), &journal::read_all(&stage.journals())?)?;
         problems.extend(verdict.problems().map(ToOwned::to_owned));
         let events = remains::counts(&remains::events(&home)?);
@@ -104,7 +106,7 @@ impl<'a> Play<'a> {
         }
         problems.extend(remains::leftovers(&home)?);
         problems.extend(remains::audit(&stage.binary, &home)?);
-        Ok(Ended { fired, unknown, problems, events })
+        Ok(Ended { fired, unknown, retries, problems, events })
     }
 
     /// An upload, a release, a report and a promotion, each under an idempotency key and with its receipt checked.
@@ -120,7 +122,9 @@ impl<'a> Play<'a> {
         let digest = Digest::of(report.as_bytes());
         let attested = |reply: &Reply| (reply.recorded == Some(digest)).then_some(What::Attested(digest));
         self.record(&Request::attest(&release, &report), attested)?;
-        self.record(&Request::promote(&release)?, |reply| Some(What::Promoted(vec![reply.granted()?])))
+        self.record(&Request::promote(&release)?, |reply| {
+            reply.granted().map(|_| What::Promoted(reply.promotions.clone()))
+        })
     }
 
     /// Sends a request until its outcome is known, checks it, and writes it down.
@@ -128,14 +132,14 @@ impl<'a> Play<'a> {
         self.sent += 1;
         let key = format!("story-{}", self.sent);
         let log_key = &self.victim.stage.log_key;
-        let Settled { reply, logged, was_unknown, changed } =
+        let Settled { reply, proven, was_unknown, changed } =
             self.caller.settle(&mut self.victim, request, &key, log_key)?;
         self.unknown += usize::from(was_unknown);
         if let Some(problem) = changed {
             self.victim.blame(problem);
         }
         match what(&reply) {
-            Some(what) => self.journal.append(&Ack { key, what, entry: Some((logged.index, logged.leaf)) }),
+            Some(what) => self.journal.append(&Ack { key, what, entry: Some(proven) }),
             None => Err(Failure::new(format!("`{key}` was answered with something else: {reply:?}"))),
         }
     }

@@ -8,10 +8,8 @@ use super::stage::Stage;
 use crate::caller::Recovery;
 use crate::deadline::wait_until;
 use crate::failure::{Failure, Result};
-use crate::server::Server;
+use crate::server::{Server, in_place, panic_in};
 
-/// How often a start in the same place is tried: the port may be taken for a moment.
-const STARTS: usize = 5;
 /// How long a process may take to be gone.
 const END_LIMIT: Duration = Duration::from_secs(20);
 /// How often something is looked at.
@@ -49,6 +47,17 @@ impl Fault {
     }
 }
 
+/// What came of a server with a fault.
+#[derive(Debug)]
+pub struct Closed {
+    /// Whether the fault came about.
+    pub fired: bool,
+    /// How often a start was tried again because the port was taken.
+    pub retries: usize,
+    /// Everything that is wrong, in words.
+    pub problems: Vec<String>,
+}
+
 /// A server with a fault.
 pub struct Victim<'a> {
     /// Where it lives.
@@ -58,6 +67,8 @@ pub struct Victim<'a> {
     pub server: Server,
     /// Whether the planned kill has been seen; every other end of the server is a problem.
     killed: bool,
+    /// How often a start was tried again because the port was taken.
+    retries: usize,
     /// Everything that is wrong, in words.
     problems: Vec<String>,
 }
@@ -68,12 +79,12 @@ impl<'a> Victim<'a> {
     /// # Errors
     /// When it does not start for another reason.
     pub fn start(stage: &'a Stage, fault: &'a Fault) -> Result<Self> {
-        let (server, killed) = match serve(stage, &fault.variable, fault.mark.as_deref()) {
-            Ok(server) => (server, false),
-            Err(_) if has_fired(stage, fault) => (serve(stage, "", None)?, true),
+        let ((server, retries), killed) = match serve(stage, &fault.variable) {
+            Ok(started) => (started, false),
+            Err(_) if has_fired(stage, fault) => (serve(stage, "")?, true),
             Err(failure) => return Err(failure),
         };
-        Ok(Self { stage, fault, server, killed, problems: Vec::new() })
+        Ok(Self { stage, fault, server, killed, retries, problems: Vec::new() })
     }
 
     /// Its URL, the same after each start.
@@ -96,11 +107,20 @@ impl<'a> Victim<'a> {
     ///
     /// # Errors
     /// When the server does not stop, or does not start again.
-    pub fn close(self) -> Result<(bool, Vec<String>)> {
-        let Self { stage, fault, server, problems, .. } = self;
-        server.stop()?;
-        serve(stage, "", None)?.stop()?;
-        Ok((has_fired(stage, fault), problems))
+    pub fn close(self) -> Result<Closed> {
+        let Self { stage, fault, server, killed, mut retries, mut problems } = self;
+        let end = server.end()?;
+        let fired = has_fired(stage, fault);
+        // A place on the way out kills the server while it stops.
+        let is_planned = fault.kills && fired && !killed && end.status.code().is_none();
+        let problem = end.problem().filter(|_| !is_planned);
+        problems.extend(problem);
+        let (last, more) = serve(stage, "")?;
+        retries += more;
+        problems.extend(last.end()?.problem());
+        // Those that were killed on the way have said something, too.
+        problems.extend(panic_in(&stage.log()).map(|line| format!("a server panicked: {line}")));
+        Ok(Closed { fired, retries, problems })
     }
 
     /// After something failed: the server was killed as planned and is started again, or the planned failure came
@@ -133,7 +153,9 @@ impl<'a> Victim<'a> {
             self.problems.push("the server ended by itself".to_owned());
         }
         self.killed = true;
-        self.server = serve(self.stage, "", None)?;
+        let (server, retries) = serve(self.stage, "")?;
+        self.server = server;
+        self.retries += retries;
         Ok(true)
     }
 }
@@ -148,23 +170,15 @@ impl Recovery for Victim<'_> {
     }
 }
 
-/// Starts the server in its place; where its log holds the words of `mark`, it ended as planned and is not tried again.
+/// Starts the server in its place; says too how often that was tried again because the port was taken.
 ///
 /// # Errors
-/// When it does not start.
-fn serve(stage: &Stage, fault: &str, mark: Option<&str>) -> Result<Server> {
+/// When it does not start, as planned or for a reason of its own.
+fn serve(stage: &Stage, fault: &str) -> Result<(Server, usize)> {
     let place = ["serve", "--listen", stage.address.as_str()];
     let rates = ["--signed-in-rate", "1000000", "--anonymous-rate", "1000000"];
     let arguments = [place.as_slice(), rates.as_slice()].concat();
-    let start = || Server::start(&stage.binary, &stage.home(), &arguments, &[("LOCKGATE_FAULT", fault)]);
-    let mut outcome = start();
-    for _ in 1..STARTS {
-        if outcome.is_ok() || mark.is_some_and(|mark| stage.log().contains(mark)) {
-            break;
-        }
-        outcome = start();
-    }
-    outcome
+    in_place(|| Server::start(&stage.binary, &stage.home(), &arguments, &[("LOCKGATE_FAULT", fault)]))
 }
 
 fn has_fired(stage: &Stage, fault: &Fault) -> bool {

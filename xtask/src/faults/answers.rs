@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::ground::{ARTIFACT, BUNDLE, Ground, Ran, reason_in};
 use super::outcome::Case;
 use crate::failure::Result;
+use crate::server::End;
 
 /// Exit codes that nobody may see: a bug of ours, a panic, a signal.
 const NEVER: [i32; 3] = [70, 101, -1];
@@ -30,6 +31,16 @@ impl Answer {
             code => Self { question, code, said: ran.problems().into_iter().next() },
         }
     }
+
+    /// How a server ended that was asked to stop. A panic is one, whatever its exit code says.
+    fn of_end(end: &End) -> Self {
+        let question = "stop";
+        match (end.defect(), end.status.code()) {
+            (None, Some(0)) => Self { question, code: 0, said: None },
+            (None, code) => Self { question, code: code.unwrap_or(-1), said: end.reason().map(ToOwned::to_owned) },
+            (Some(defect), _) => Self { question, code: -1, said: Some(defect) },
+        }
+    }
 }
 
 /// Starts the server of a home and asks it; then asks without it. `note` is a checkpoint that somebody kept.
@@ -47,7 +58,7 @@ pub fn ask(ground: &Ground, home: &Path, note: &Path) -> Result<Answers> {
             for arguments in [&["whoami"][..], &["whoami", "--as", "sam"][..], &["whoami", "--as", "ci"][..]] {
                 answers.push(Answer::of("whoami", &ground.run(home, Some(server.url()), arguments)?, as_it_is));
             }
-            server.stop()?;
+            answers.push(Answer::of_end(&server.end()?));
         }
     }
     let note = note.display().to_string();
@@ -85,7 +96,8 @@ impl Answers {
             let Answer { question, code, said } = answer;
             return match said {
                 Some(reason) if !NEVER.contains(code) => Case::Detected(reason.clone()),
-                _ => Case::Found(format!("{question} ended with {code} and without a reason")),
+                Some(said) => Case::Found(format!("{question} ended with {code}: {said}")),
+                None => Case::Found(format!("{question} ended with {code} and without a reason")),
             };
         }
         match self == untouched {
@@ -115,10 +127,28 @@ pub fn alarm(ran: &Ran) -> Option<Case> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::process::ExitStatusExt as _;
+    use std::process::ExitStatus;
+
     use super::*;
 
     fn answers(code: i32, said: &str) -> Answers {
         Answers(vec![Answer { question: "audit", code, said: Some(said.to_owned()).filter(|said| !said.is_empty()) }])
+    }
+
+    #[test]
+    fn a_server_that_panics_is_a_finding_and_one_that_stops_with_a_reason_is_not() {
+        let stopped = |raw, log: &str| {
+            let end = End { status: ExitStatus::from_raw(raw), log: log.to_owned() };
+            Answers(vec![Answer::of_end(&end)])
+        };
+        let untouched = stopped(0, "stopping");
+        assert_eq!(stopped(0, "").against(&untouched), Case::Harmless);
+        let refused = stopped(8 << 8, "error[STORE_FAILED]: x");
+        assert_eq!(refused.against(&untouched), Case::Detected("STORE_FAILED".to_owned()));
+        for (raw, log) in [(0, "thread 'main' panicked at x"), (6, ""), (8 << 8, ""), (70 << 8, "error[BUG]: x")] {
+            assert!(matches!(stopped(raw, log).against(&untouched), Case::Found(_)), "{raw}, {log}");
+        }
     }
 
     #[test]

@@ -73,7 +73,9 @@ impl Untouched {
                 None => Case::Found(format!("the start ends without a reason: {failure}")),
             }),
             Ok(server) => {
-                server.stop()?;
+                if let Some(defect) = server.end()?.defect() {
+                    return Ok(Case::Found(defect));
+                }
                 // A damaged session or projection ends no start: it is taken out, and the server says so.
                 if fs::read_to_string(copy.with_extension("log")).is_ok_and(|log| log.contains(MENDED)) {
                     return Ok(Case::Detected(MENDED.to_owned()));

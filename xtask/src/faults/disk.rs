@@ -83,7 +83,9 @@ pub fn run(ground: &Ground) -> Result<Part> {
     trial.read_only(server.process())?;
     trial.full(&disk.0.join("filler"))?;
     trial.without_inodes(&disk.0.join("many"))?;
-    server.stop()?;
+    if let Some(problem) = server.end()?.problem() {
+        trial.part.count(&Case::Found(problem));
+    }
     trial.judge(&before)?;
     Ok(trial.part)
 }

@@ -93,11 +93,8 @@ pub fn storm(ground: &Ground) -> Result<(Part, usize)> {
     }
     let alive = client.get_bytes("/healthz").during("ask for the server's health at the end")?;
     part.notes.push(format!("health at the end: {}", String::from_utf8_lossy(&alive).trim()));
-    server.stop()?;
-    let log = fs::read(log_file(&home)).during("read the server's log")?;
-    let log = String::from_utf8_lossy(&log);
-    if let Some(line) = log.lines().find(|line| line.contains("panicked")) {
-        part.count(&Case::Found(format!("the server panicked: {line}")));
+    if let Some(problem) = server.end()?.problem() {
+        part.count(&Case::Found(problem));
     }
     let audit = ground.audit(&home)?;
     if audit.code != 0 {

@@ -9,7 +9,7 @@ mod recording;
 mod remains;
 mod trace;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -57,14 +57,9 @@ pub fn run(ground: &Ground) -> Result<Part> {
         recording.acks.len(),
         cuts.len()
     ));
-    let mut reasons: BTreeMap<String, usize> = BTreeMap::new();
     for case in work_through(&cuts, |worker, cut| try_one(ground, &recording, worker, cut))? {
-        if let Case::Detected(reason) = &case {
-            *reasons.entry(reason.clone()).or_default() += 1;
-        }
         part.count(&case);
     }
-    part.notes.extend(reasons.into_iter().map(|(reason, count)| format!("{count} starts refused with {reason}")));
     // Whoever judges has to see a loss where there is one.
     let blind = Cut { line: recording.history.lines, reading: Reading::Nothing, seed: ground.seed };
     match try_one(ground, &recording, 0, &blind)? {
@@ -124,7 +119,7 @@ fn try_one(ground: &Ground, recording: &Recording, worker: usize, cut: &Cut) -> 
     })
 }
 
-/// A server starts there and goes on, or says why it does not; what is due is there; and the audit finds nothing.
+/// A server starts there and goes on; what is due is there; and the audit finds nothing.
 fn judge(ground: &Ground, recording: &Recording, home: &Path, due: &[&Ack]) -> Result<Case> {
     // What the earlier server said of itself is not this one's.
     remove_if_there(&home.join("server.json"))?;
@@ -137,7 +132,7 @@ fn judge(ground: &Ground, recording: &Recording, home: &Path, due: &[&Ack]) -> R
         },
         Ok(server) => {
             let ran = ground.run(home, Some(server.url()), &AFTERWARDS)?;
-            server.stop()?;
+            wrong = server.end()?.problem();
             if !matches!(ran.code, 0 | 5 | 7) {
                 wrong = Some(format!("asked after the restart: {}, {}", ran.code, ran.stderr));
             }
@@ -157,11 +152,20 @@ fn judge(ground: &Ground, recording: &Recording, home: &Path, due: &[&Ack]) -> R
         return Ok(Case::Found(what));
     }
     let audit = ground.audit(home)?;
-    Ok(match (audit.code, refused) {
+    Ok(settled(refused.as_deref(), audit.code, &audit.problems()))
+}
+
+/// How a case ends in which nothing that was acknowledged is missing: `refused` is why no server started there.
+fn settled(refused: Option<&str>, audit: i32, problems: &[String]) -> Case {
+    match (audit, refused) {
         (0, None) => Case::Harmless,
-        (0, Some(reason)) => Case::Detected(reason),
-        (code, _) => Case::Found(format!("the audit ends with {code}: {:?}", audit.problems())),
-    })
+        // A cut damages nothing that a flush has covered: there is no reason to refuse.
+        (0, Some(reason)) => Case::Found(format!("the audit finds nothing, and the start is refused with {reason}")),
+        (code, Some(reason)) => {
+            Case::Found(format!("the audit ends with {code}: {problems:?}; the start is refused with {reason}"))
+        }
+        (code, None) => Case::Found(format!("the audit ends with {code}: {problems:?}")),
+    }
 }
 
 /// What is due and not there.
@@ -199,6 +203,15 @@ fn read_blob(data: &Path, digest: &Digest) -> Result<()> {
 mod tests {
     use super::history::{History, Step};
     use super::*;
+
+    #[test]
+    fn a_start_that_is_refused_is_a_finding_whatever_the_audit_says() {
+        assert_eq!(settled(None, 0, &[]), Case::Harmless);
+        for (refused, audit) in [(Some("STORE_CORRUPT"), 0), (Some("STORE_CORRUPT"), 9), (None, 9)] {
+            let case = settled(refused, audit, &["HEAD_MISMATCH".to_owned()]);
+            assert!(matches!(case, Case::Found(_)), "{refused:?}, {audit}: {case:?}");
+        }
+    }
 
     #[test]
     fn each_flush_and_each_answer_is_cut_at_by_both_readings() {

@@ -103,7 +103,7 @@ pub fn run(ground: &Ground) -> Result<Part> {
         part.count(&judged);
     }
     flood::run(&server, &token, files, ground.quick, &mut part)?;
-    server.stop()?;
+    part.count(&server.end()?.problem().map_or(Case::Harmless, Case::Found));
     let audit = ground.audit(&home)?;
     part.count(&match audit.code {
         0 => Case::Harmless,

@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
+use std::process::ExitStatus;
 use std::time::Duration;
 
 use lockgate_api::Client;
@@ -22,7 +23,7 @@ use super::strace::{Call, Fault, Program, Strace, available, calls, fired};
 use crate::deadline::wait_until;
 use crate::failure::{Failure, Result};
 use crate::random::Random;
-use crate::server::Server;
+use crate::server::{End, Server, panic_in};
 
 /// How many cases `--quick` runs.
 const QUICK_CASES: usize = 28;
@@ -33,10 +34,14 @@ const STOP_LIMIT: Duration = Duration::from_secs(10);
 /// How long a start under strace may take.
 const START_LIMIT: Duration = Duration::from_secs(60);
 const STEP: Duration = Duration::from_millis(5);
+/// What is wrong where a server does not stop at all.
+const NO_END: &str = "the server does not stop";
 /// The directories of the two stores.
 const STORES: [&str; 2] = ["data", "data/access"];
 /// The exit code of a bug of ours.
 const BUG: i32 = 70;
+/// How long a server may take to stop that was asked to.
+const END_LIMIT: Duration = Duration::from_secs(40);
 
 /// What is done while a call fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -125,8 +130,9 @@ fn trace(ground: &Ground, worker: usize, operation: Operation) -> Result<(Operat
         ground.run(&home, Some(&subject.url), &operation.arguments())?;
     }
     let pid = subject.pid;
-    if let Some(problem) = subject.stop()? {
-        return Err(Failure::new(problem));
+    let end = subject.stop(&home)?;
+    if let Some(problem) = end.as_ref().map_or(Some(NO_END.to_owned()), End::problem) {
+        return Err(Failure::new(format!("untroubled: {problem}")));
     }
     let found = calls(&String::from_utf8_lossy(&fs::read(&output)?), &home, pid);
     let directories: BTreeSet<String> =
@@ -220,24 +226,41 @@ fn under_fault(ground: &Ground, home: &Path, one: &Try, output: &Path) -> Result
     if one.operation.is_asked_for() {
         left.note(&ground.run(home, Some(&subject.url), &one.operation.arguments())?);
         if must_stop(&one.call) && one.fault != Fault::Kill && fired(output) > 0 {
-            let ends = wait_until("the end", STOP_LIMIT, STEP, || Ok((!subject.is_running()?).then_some(())));
+            let ends = wait_until("the end", STOP_LIMIT, STEP, || Ok(subject.ended()?.map(|_| ())));
             if ends.is_err() {
                 left.problem.get_or_insert("the server goes on after a failed flush".to_owned());
             }
         }
     }
-    if let Some(problem) = subject.stop()? {
-        left.problem.get_or_insert(problem);
-    }
-    if !one.operation.is_asked_for() {
-        left.refused = reason_in(&fs::read_to_string(home.with_extension("log")).unwrap_or_default());
-    }
+    let end = subject.stop(home)?;
     // What was written while the server stopped counts, too.
     left.fired = fired(output) > 0;
+    let problem = end.as_ref().map_or(Some(NO_END.to_owned()), |end| end_problem(one, left.fired, end));
+    left.problem = left.problem.take().or(problem);
+    if !one.operation.is_asked_for() {
+        left.refused = end.and_then(|end| reason_in(&end.log));
+    }
     Ok(left)
 }
 
-/// Whether the server has to stop when this call of an operation fails: a flush of what is acknowledged.
+/// What is wrong with how the server ended. Whatever fails under it, it goes on until it is asked to stop, or says why it
+/// does not; and where what failed is a flush of what is acknowledged, it never ends as if nothing had been.
+fn end_problem(one: &Try, has_fired: bool, end: &End) -> Option<String> {
+    match end.defect() {
+        // The trace may not say so yet.
+        Some(_) if one.fault == Fault::Kill && end.is_killed() => {
+            panic_in(&end.log).map(|line| format!("the server panicked before it was killed: {line}"))
+        }
+        Some(defect) => Some(defect),
+        None => {
+            let unseen = one.fault != Fault::Kill && has_fired && must_stop(&one.call) && end.status.success();
+            unseen.then(|| "the server ends as if no flush had failed".to_owned())
+        }
+    }
+}
+
+/// Whether the server has to stop when this call of an operation fails: a flush of what is acknowledged. One that starts
+/// is refused then, and one that is stopping says so with its exit code.
 fn must_stop(call: &Call) -> bool {
     // The marks beside the data are made anew each time, so that a failed flush of one of them is only a warning.
     let of_data = call.is_flush() && call.file.starts_with("data");
@@ -282,7 +305,9 @@ fn afterwards(ground: &Ground, home: &Path, one: &Try, before: &[Digest], left: 
         Err(failure) => return Ok(Some(Case::Found(format!("no restart: {failure}")))),
     };
     let again = ground.run(home, Some(server.url()), &one.operation.arguments())?;
-    server.stop()?;
+    if let Some(problem) = server.end()?.problem() {
+        return Ok(Some(Case::Found(format!("after the restart: {problem}"))));
+    }
     match again.code {
         0 | 5 => left.acks.extend(again.logged()),
         // It had been done the first time, though nobody was told.
@@ -324,8 +349,6 @@ struct Subject {
     server: Option<Server>,
     pid: u32,
     url: String,
-    /// Whether strace started it, so that strace ends with it.
-    started: bool,
 }
 
 impl Subject {
@@ -341,13 +364,13 @@ impl Subject {
             let server = ground.serve(home)?;
             let (pid, url) = (server.process(), server.url().to_owned());
             let strace = Strace::attach(pid, home, output, fault)?;
-            return Ok(Self { strace, server: Some(server), pid, url, started: false });
+            return Ok(Self { strace, server: Some(server), pid, url });
         }
         let log = home.with_extension("log");
         let arguments = ["serve", "--listen", "127.0.0.1:0"];
         let program = Program { binary: &ground.binary, arguments: &arguments, home, log: &log };
         let strace = Strace::start(&program, output, fault)?;
-        let mut subject = Self { strace, server: None, pid: 0, url: String::new(), started: true };
+        let mut subject = Self { strace, server: None, pid: 0, url: String::new() };
         wait_until("a start under strace", START_LIMIT, STEP, || {
             if subject.strace.ended()?.is_some() {
                 return Ok(Some(()));
@@ -362,38 +385,23 @@ impl Subject {
         Ok(subject)
     }
 
-    fn is_running(&mut self) -> Result<bool> {
+    /// How the server ended, if it has; a strace that started it ends with it, and in the same way.
+    fn ended(&mut self) -> Result<Option<ExitStatus>> {
         match &mut self.server {
-            Some(server) => server.is_running(),
-            None => Ok(self.strace.ended()?.is_none()),
+            Some(server) => server.status(),
+            None => self.strace.ended(),
         }
     }
 
-    /// Ends the server if it has not ended; says what is wrong with how it did.
-    fn stop(mut self) -> Result<Option<String>> {
-        if self.is_running()? {
+    /// Ends the server if it has not ended, and gives how it did; `None` when it does not end.
+    fn stop(mut self, home: &Path) -> Result<Option<End>> {
+        if self.ended()?.is_none() {
             // A server that ends in this moment needs no signal.
             self.signal(rustix::process::Signal::TERM);
-            let ends = wait_until("the end", Duration::from_secs(40), STEP, || Ok((!self.is_running()?).then_some(())));
-            if ends.is_err() {
-                return Ok(Some("the server does not stop".to_owned()));
-            }
         }
-        match self.started {
-            false => Ok(None),
-            true => self.ended_well(),
-        }
-    }
-
-    /// A start that was refused says why.
-    fn ended_well(&mut self) -> Result<Option<String>> {
-        let status = self.strace.ended()?;
-        let killed = status.is_some_and(|status| status.code().is_none());
-        Ok(match status.and_then(|status| status.code()) {
-            Some(BUG | 101) => Some(format!("the start ended with {status:?}")),
-            None if !killed => Some("the start did not end".to_owned()),
-            _ => None,
-        })
+        let Ok(status) = wait_until("the end", END_LIMIT, STEP, || self.ended()) else { return Ok(None) };
+        let log = fs::read(home.with_extension("log")).unwrap_or_default();
+        Ok(Some(End { status, log: String::from_utf8_lossy(&log).into_owned() }))
     }
 
     fn signal(&self, signal: rustix::process::Signal) {
@@ -407,8 +415,53 @@ impl Subject {
 impl Drop for Subject {
     fn drop(&mut self) {
         // The server under a strace that started it is nobody's child here.
-        if self.started && matches!(self.strace.ended(), Ok(None)) {
+        if self.server.is_none() && matches!(self.strace.ended(), Ok(None)) {
             self.signal(rustix::process::Signal::KILL);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt as _;
+
+    use super::*;
+
+    /// A call on a file fails or kills; the server ends with this status, as `wait` gives it, and has said this.
+    #[track_caller]
+    fn check((name, file, fault): (&str, &str, Fault), raw: i32, log: &str, fine: bool) {
+        let call = Call { name: name.to_owned(), file: file.to_owned(), nth: 1 };
+        let one = Try { operation: Operation::Stop, call, fault };
+        let end = End { status: ExitStatus::from_raw(raw), log: log.to_owned() };
+        assert_eq!(end_problem(&one, true, &end).is_none(), fine, "{one:?}, {end:?}");
+    }
+
+    #[test]
+    fn whatever_fails_a_server_ends_with_a_reason_and_without_a_panic() {
+        let read = ("pread64", "data/ledger.db", Fault::Error("EIO"));
+        check(read, 0, "stopping", true);
+        check(read, 8 << 8, "error[STORE_FAILED]: x", true);
+        check(read, 8 << 8, "listening", false);
+        check(read, 70 << 8, "error[BUG]: x", false);
+        check(read, 6, "", false);
+        check(read, 9, "", false);
+        check(read, 0, "thread 'sequencer' panicked at x", false);
+    }
+
+    #[test]
+    fn a_planned_kill_ends_it_and_no_other_signal_does() {
+        let kill = ("pwrite64", "data/ledger.db-wal", Fault::Kill);
+        check(kill, 9, "listening", true);
+        check(kill, 6, "listening", false);
+        check(kill, 9, "thread 'sequencer' panicked at x", false);
+    }
+
+    #[test]
+    fn a_failed_flush_of_the_data_is_never_passed_over() {
+        let flush = ("fdatasync", "data/ledger.db-wal", Fault::Error("EIO"));
+        check(flush, 0, "stopping", false);
+        check(flush, 8 << 8, "stopping at once", true);
+        check(("fsync", "data", Fault::Error("EIO")), 0, "stopping", true);
+        check(("fsync", "high-water", Fault::Error("EIO")), 0, "stopping", true);
     }
 }

@@ -137,7 +137,9 @@ impl Killed {
                 None => Case::Found(format!("the start ends without a reason: {failure}")),
             }),
             Ok(server) => {
-                server.stop()?;
+                if let Some(defect) = server.end()?.defect() {
+                    return Ok(Case::Found(defect));
+                }
                 Ok(match alarm(&ground.audit(copy)?) {
                     None => outcome,
                     Some(case) => Case::Found(format!("sound before the start, and not after it: {case:?}")),

@@ -19,6 +19,7 @@ use crate::failure::{During as _, Failure, Result};
 use crate::identity::client_as;
 use crate::random::Random;
 use crate::requests::{Request, junit, upload};
+use crate::server::End;
 
 /// How many reports are handed in: so many that the write-ahead log is copied into the database, and begins anew.
 const REPORTS: usize = 80;
@@ -138,6 +139,7 @@ struct Watched {
     strace: Strace,
     pid: u32,
     url: String,
+    log: PathBuf,
 }
 
 impl Watched {
@@ -146,11 +148,11 @@ impl Watched {
         let rates = ["--signed-in-rate", "1000000", "--anonymous-rate", "1000000"];
         let arguments = [&["serve", "--listen", "127.0.0.1:0"], rates.as_slice()].concat();
         let program = Program { binary: &ground.binary, arguments: &arguments, home, log: &log };
-        let mut watched = Self { strace: Strace::record(&program, output)?, pid: 0, url: String::new() };
+        let strace = Strace::record(&program, output)?;
+        let mut watched = Self { strace, pid: 0, url: String::new(), log };
         wait_until("a start under strace", LIMIT, STEP, || {
             if watched.strace.ended()?.is_some() {
-                let log = fs::read_to_string(&log).unwrap_or_default();
-                return Err(Failure::new(format!("the server under strace ended: {log}")));
+                return Err(Failure::new(format!("the server under strace ended: {}", watched.said())));
             }
             let announced = fs::read(home.join("server.json")).unwrap_or_default();
             let announced: Value = serde_json::from_slice(&announced).unwrap_or_default();
@@ -162,10 +164,19 @@ impl Watched {
         Ok(watched)
     }
 
-    /// Ends the server, and waits until all of its trace is written.
+    /// Ends the server, waits until all of its trace is written, and sees that it ended in order.
     fn stop(&mut self) -> Result<()> {
         self.signal(rustix::process::Signal::TERM);
-        wait_until("the end under strace", LIMIT, STEP, || Ok(self.strace.ended()?.map(|_| ())))
+        let status = wait_until("the end under strace", LIMIT, STEP, || self.strace.ended())?;
+        match (End { status, log: self.said() }).problem() {
+            None => Ok(()),
+            Some(problem) => Err(Failure::new(format!("the server under strace: {problem}"))),
+        }
+    }
+
+    /// What the server has said.
+    fn said(&self) -> String {
+        fs::read(&self.log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
     }
 
     fn signal(&self, signal: rustix::process::Signal) {
