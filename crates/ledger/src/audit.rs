@@ -39,7 +39,7 @@ use crate::trust::TrustFile;
 
 /// How many entries are read at a time.
 const PAGE: usize = 1024;
-/// After how many problems the audit stops listing them.
+/// After how many problems the audit stops, and lists no more than the first of each further kind.
 const MAX_PROBLEMS: usize = 100;
 
 /// What an audit reads. Nothing that it returns is believed.
@@ -242,9 +242,15 @@ pub fn audit_with<S: AuditSource>(
 
 impl<S: AuditSource> Audit<'_, S> {
     fn problem(&mut self, code: &'static str, index: Option<EntryIndex>, message: String) {
-        if self.report.problems.len() < MAX_PROBLEMS {
+        let listed = &self.report.problems;
+        if listed.len() < MAX_PROBLEMS || !listed.iter().any(|problem| problem.code == code) {
             self.report.problems.push(Problem { code, index, message });
         }
+    }
+
+    /// Whether the audit stopped before the ledger's end, because enough is wrong.
+    fn is_broken_off(&self) -> bool {
+        self.report.entries < self.size.0 && self.report.problems.len() >= MAX_PROBLEMS
     }
 
     fn leaf(&mut self, bytes: Vec<u8>) {
@@ -479,11 +485,25 @@ impl<S: AuditSource> Audit<'_, S> {
 
     fn finish(&mut self, size: TreeSize, root: Digest, trust: Option<&TrustFile>) {
         self.check_tiles();
+        self.report.root = Some(self.tree.root());
+        // What was not read would look as if it were missing.
+        if !self.is_broken_off() {
+            self.check_whole(size, root);
+        }
+        self.list_suspects();
+        self.list_rubber_stamps();
+        self.list_undecided();
+        if let Err(error) = self.check_trust(size, trust) {
+            self.problem(error.code, None, error.message);
+        }
+    }
+
+    /// What can only be said once every entry was read.
+    fn check_whole(&mut self, size: TreeSize, root: Digest) {
         self.check_seen();
         self.check_stream_heads();
         self.check_streams();
         let own = self.tree.root();
-        self.report.root = Some(own);
         if self.report.entries == size.0 && own != root {
             self.problem(
                 "ROOT_MISMATCH",
@@ -491,9 +511,6 @@ impl<S: AuditSource> Audit<'_, S> {
                 format!("the entries have the root {own}, but the stored head says {root}"),
             );
         }
-        self.list_suspects();
-        self.list_rubber_stamps();
-        self.list_undecided();
         for index in std::mem::take(&mut self.statements).into_keys() {
             self.problem("ATTESTATION_MISSING", Some(index), "nothing attests what this decision came to".to_owned());
         }
@@ -506,9 +523,6 @@ impl<S: AuditSource> Audit<'_, S> {
                 None,
                 format!("{} has seen {} entries, but the ledger has {size}", anchor.source, anchor.size),
             );
-        }
-        if let Err(error) = self.check_trust(size, trust) {
-            self.problem(error.code, None, error.message);
         }
     }
 

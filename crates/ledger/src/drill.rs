@@ -22,11 +22,11 @@ const ATTACKS: usize = 1000;
 pub struct DrillRecorded {
     /// The digest of the report.
     pub report: Digest,
-    /// How many attacks were made; at least one.
+    /// How many attacks were tried; at least one. One that could not be made counts as tried.
     pub tried: u64,
-    /// How many of these were noticed.
+    /// How many of these were noticed, each for one of its own reasons.
     pub caught: u64,
-    /// How many were not made, because the ledger had nothing to attack in that way.
+    /// How many were not tried, because there was nothing to attack, or nothing to attack it with.
     pub skipped: u64,
     /// How many entries the copy had.
     pub entries: TreeSize,
@@ -64,23 +64,30 @@ pub struct DrillReport {
 pub struct DrillAttack {
     /// Its name.
     pub name: String,
-    /// What was done; why nothing was, where it was skipped.
+    /// What was done; why nothing was, where it was skipped or could not be made.
     pub did: String,
     /// What came of it.
     pub outcome: DrillOutcome,
-    /// What was run on it: `audit`, `start` or `verify`; absent where it was skipped.
+    /// The reason codes that count as noticing it; any of them will do. Absent in reports from before they were named.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub wanted: Vec<String>,
+    /// What was missing, though it should be there; only where it was skipped for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lacks: Option<String>,
+    /// What was run on it: `audit`, `start` or `verify`; absent where nothing was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub check: Option<String>,
-    /// The reason code that came first; only where it was caught.
+    /// The first of the wanted reason codes that came of it; where it was missed, a code that came and is not wanted;
+    /// where it failed, why. Absent where nothing was said, and where it was skipped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
     /// The other reason codes that came of it, each once.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub also: Vec<String>,
-    /// What the check said; only where it was caught.
+    /// What the check said with `code`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
-    /// How long the check took, in milliseconds; absent where it was skipped.
+    /// How long the check took, in milliseconds; absent where none was run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub took_ms: Option<u64>,
 }
@@ -89,12 +96,33 @@ pub struct DrillAttack {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum DrillOutcome {
-    /// A check noticed it.
+    /// A check noticed it, for one of the wanted reasons.
     Caught,
-    /// No check did.
+    /// No check did, or only for other reasons: what should have noticed it may be gone.
     Missed,
-    /// There was nothing to attack in that way; it counts for nothing.
+    /// There was nothing to attack in that way, or nothing to attack it with.
     Skipped,
+    /// It could not be made, or not be looked at: neither caught nor missed.
+    Failed,
+}
+
+impl DrillAttack {
+    /// Whether one of the wanted reason codes came of it.
+    pub fn is_wanted(&self) -> bool {
+        self.code.iter().chain(&self.also).any(|code| self.wanted.contains(code))
+    }
+
+    /// Whether what it says fits what came of it. Reports from before wanted codes were named have none.
+    fn fits(&self) -> bool {
+        let known = !self.wanted.is_empty();
+        let said = match self.outcome {
+            DrillOutcome::Caught => self.code.is_some() && (!known || self.is_wanted()),
+            DrillOutcome::Missed => self.code.is_none() || (known && !self.is_wanted()),
+            DrillOutcome::Skipped => self.code.is_none(),
+            DrillOutcome::Failed => self.code.is_some(),
+        };
+        said && (self.lacks.is_none() || self.outcome == DrillOutcome::Skipped)
+    }
 }
 
 impl DrillReport {
@@ -126,11 +154,10 @@ impl DrillReport {
         if report.attacks.len() > ATTACKS {
             return Err(invalid(format!("a report lists at most {ATTACKS} attacks")));
         }
-        let said = |attack: &DrillAttack| (attack.outcome == DrillOutcome::Caught) == attack.code.is_some();
-        match report.attacks.iter().find(|attack| !said(attack)) {
+        match report.attacks.iter().find(|attack| !attack.fits()) {
             None => Ok(report),
             Some(attack) => Err(invalid(format!(
-                "the attack `{}` does not say what caught it, or says so without being caught",
+                "what the attack `{}` says does not fit what came of it",
                 attack.name.escape_debug()
             ))),
         }
@@ -141,9 +168,14 @@ impl DrillReport {
         self.attacks.iter().filter(|attack| attack.outcome == outcome).count() as u64
     }
 
-    /// How many attacks were made.
+    /// How many attacks were tried: all that were not skipped.
     pub fn tried(&self) -> u64 {
-        self.count(DrillOutcome::Caught) + self.count(DrillOutcome::Missed)
+        self.attacks.iter().filter(|attack| attack.outcome != DrillOutcome::Skipped).count() as u64
+    }
+
+    /// How many were skipped for lack of something that should be there.
+    pub fn lacking(&self) -> u64 {
+        self.attacks.iter().filter(|attack| attack.lacks.is_some()).count() as u64
     }
 
     /// What is recorded of it, under the digest of its bytes.
@@ -195,13 +227,15 @@ mod tests {
     use super::*;
 
     fn attack(outcome: DrillOutcome) -> DrillAttack {
-        let is_caught = outcome == DrillOutcome::Caught;
+        let says = matches!(outcome, DrillOutcome::Caught | DrillOutcome::Failed);
         DrillAttack {
             name: "log-truncated".to_owned(),
             did: "the last entry was removed".to_owned(),
             outcome,
+            wanted: Vec::new(),
+            lacks: None,
             check: Some("audit".to_owned()),
-            code: is_caught.then(|| "ROLLBACK_DETECTED".to_owned()),
+            code: says.then(|| "ROLLBACK_DETECTED".to_owned()),
             also: Vec::new(),
             message: None,
             took_ms: Some(3),
@@ -223,14 +257,44 @@ mod tests {
 
     #[test]
     fn what_is_recorded_counts_what_is_reported() {
-        use DrillOutcome::{Caught, Missed, Skipped};
-        let event = report(&[Caught, Skipped, Caught, Missed]).event(Digest::of(b"report"));
-        assert_eq!((event.tried, event.caught, event.skipped, event.entries), (3, 2, 1, TreeSize(9)));
+        use DrillOutcome::{Caught, Failed, Missed, Skipped};
+        let mut report = report(&[Caught, Skipped, Caught, Missed, Failed, Skipped]);
+        let event = report.event(Digest::of(b"report"));
+        assert_eq!((event.tried, event.caught, event.skipped, event.entries), (4, 2, 2, TreeSize(9)));
+        assert_eq!(report.lacking(), 0);
+        report.attacks[1].lacks = Some("a key".to_owned());
+        assert_eq!(report.lacking(), 1);
+    }
+
+    /// What notices an attack for another reason than its own may hide that its own is gone.
+    #[test]
+    fn an_attack_is_caught_by_its_own_codes_and_missed_by_others() {
+        let check = |outcome: DrillOutcome, codes: &[&str], is_fit: bool| {
+            let mut codes = codes.iter().map(|code| (*code).to_owned());
+            let mut report = report(&[outcome]);
+            report.attacks[0].wanted = vec!["KEY_UNKNOWN".to_owned(), "KEY_REVOKED".to_owned()];
+            report.attacks[0].code = codes.next();
+            report.attacks[0].also = codes.collect();
+            let read = DrillReport::from_bytes(&report.to_bytes().unwrap());
+            assert_eq!(read.is_ok(), is_fit, "{read:?}");
+        };
+        check(DrillOutcome::Caught, &["KEY_REVOKED"], true);
+        check(DrillOutcome::Caught, &["ROOT_MISMATCH", "KEY_UNKNOWN"], true);
+        check(DrillOutcome::Caught, &["ROOT_MISMATCH"], false);
+        check(DrillOutcome::Caught, &[], false);
+        check(DrillOutcome::Missed, &[], true);
+        check(DrillOutcome::Missed, &["ROOT_MISMATCH", "TILE_MISMATCH"], true);
+        check(DrillOutcome::Missed, &["ROOT_MISMATCH", "KEY_UNKNOWN"], false);
+        check(DrillOutcome::Skipped, &[], true);
+        check(DrillOutcome::Skipped, &["KEY_UNKNOWN"], false);
+        check(DrillOutcome::Failed, &["DISK_FULL"], true);
+        check(DrillOutcome::Failed, &[], false);
     }
 
     #[test]
     fn a_report_is_read_in_one_spelling_and_says_what_caught_what() {
-        let good = report(&[DrillOutcome::Caught, DrillOutcome::Missed, DrillOutcome::Skipped]);
+        use DrillOutcome::{Caught, Failed, Missed, Skipped};
+        let good = report(&[Caught, Missed, Skipped, Failed]);
         let bytes = good.to_bytes().unwrap();
         assert_eq!(DrillReport::from_bytes(&bytes).unwrap(), good);
         let check = |change: fn(&mut DrillReport)| {
@@ -241,6 +305,8 @@ mod tests {
         check(|bad| bad.schema.push('2'));
         check(|bad| bad.attacks[0].code = None);
         check(|bad| bad.attacks[1].code = Some("ROOT_MISMATCH".to_owned()));
+        check(|bad| bad.attacks[3].code = None);
+        check(|bad| bad.attacks[0].lacks = Some("a key".to_owned()));
         check(|bad| bad.attacks = vec![bad.attacks[2].clone(); ATTACKS + 1]);
         let text = String::from_utf8(bytes.clone()).unwrap();
         let empty = text.replacen("\"check\"", "\"also\":[],\"check\"", 1);
@@ -251,6 +317,8 @@ mod tests {
             "log-truncated",
             "the last entry was removed",
             "caught",
+            [],
+            null,
             "audit",
             "ROLLBACK_DETECTED",
             [],

@@ -16,6 +16,9 @@ pub struct Drill {
     /// This attack alone; can be given several times
     #[arg(long, value_name = "NAME")]
     pub only: Vec<String>,
+    /// Skip up to so many attacks for lack of something that should be here [default: 0]
+    #[arg(long, value_name = "NUMBER")]
+    pub allow_skips: Option<u64>,
     /// Attack nothing; list the attacks
     #[arg(long)]
     pub list: bool,
@@ -25,7 +28,7 @@ pub struct Drill {
     /// Write the report here, in JSON
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
-    /// Fail when the result cannot be recorded in the ledger
+    /// Record the result in the ledger, also of --data [default: where a server is known]
     #[arg(long, conflicts_with = "no_record")]
     pub record: bool,
     /// Do not record the result in the ledger

@@ -451,7 +451,7 @@ pub const REASONS: &[(&str, &str)] = &[
     ("IDEMPOTENCY_MISMATCH", "An idempotency key stands for one request. Use a new key for a new request."),
     (
         "DISK_FULL",
-        "The server's disk is full. Nothing was acknowledged and nothing is half-written; make room and try again.",
+        "The server's disk is full, or that of the directory in which a drill makes its copies; the message says so. Nothing was acknowledged and nothing is half-written; make room and try again.",
     ),
     (
         "SERVER_UNREACHABLE",
@@ -459,15 +459,19 @@ pub const REASONS: &[(&str, &str)] = &[
     ),
     (
         "DRILL_MISSED",
-        "An attack on a copy of the data went unnoticed: the report says which. Do not rely on that check before you know why; `lockgate drill --only NAME --keep DIR` makes the same copy again, to look at.",
+        "An attack on a copy of the data went unnoticed, or was noticed only for another reason than the one that it was made for: the report says which. Do not rely on that check before you know why; `lockgate drill --only NAME --keep DIR` makes the same copy again, to look at. Where an older state came back unnoticed, this home does not remember enough: start its server, which keeps `high-water`.",
     ),
     (
         "DRILL_UNSOUND",
-        "The copy is not sound before anything was attacked, so that a drill would prove nothing. What `lockgate audit` says about the data comes first.",
+        "The copy is not sound before anything was attacked, so that a drill would prove nothing, and none was made. What `lockgate audit` says about the data comes first.",
     ),
     (
         "DRILL_NOTHING",
         "No attack was made: the ledger has nothing yet that could be attacked in the ways that were chosen. Each row says why it was skipped.",
+    ),
+    (
+        "DRILL_SKIPPED",
+        "Attacks were not made, because something is missing that should be there: the server's own keys, or what its home remembers. The report says of each what to do; run the drill where the server runs, with its home. `--allow-skips NUMBER` accepts so many, `--only NAME` makes some attacks alone.",
     ),
     ("DRILL_UNKNOWN", "There is no attack of that name. `lockgate drill --list` names them all."),
     (
@@ -476,7 +480,7 @@ pub const REASONS: &[(&str, &str)] = &[
     ),
     (
         "DRILL_FAILED",
-        "An attack could not be made on a copy, so that the drill proves nothing. The message says what stood in the way; the data itself was not touched.",
+        "An attack could not be made on a copy, or the copy not be looked at, so that it was neither caught nor missed. The report says what stood in the way, and what came of the others; the data itself was not touched.",
     ),
     (
         "AUDIT_FAILED",

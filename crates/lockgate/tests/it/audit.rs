@@ -118,6 +118,23 @@ fn edited_rows_are_named() {
     lockgate.run(&["audit"]).exits(0);
 }
 
+/// A hundred of one kind hide no other kind.
+#[test]
+fn many_problems_hide_none_of_another_kind() {
+    let lockgate = Instance::granted();
+    for version in ["1.4.3", "1.4.4", "1.4.5", "1.4.6", "1.4.7", "1.4.8"] {
+        lockgate.push(version, "trivy.json").exits(0);
+        lockgate.promote(version).exits(5);
+    }
+    lockgate.stop();
+    let data = copy(&lockgate, "many");
+    sql(&data, "DROP TRIGGER entry_stands; UPDATE entry SET bytes = x'00' WHERE idx > 0;");
+    check_alarm(&lockgate, &data, "TILE_MISMATCH", "is not what the entries give");
+    check_alarm(&lockgate, &data, "ROOT_MISMATCH", "but the stored head says");
+    let listed = audit(&lockgate, &data, &[]).stdout.matches("x ENTRY_INVALID ").count();
+    assert!((90..=100).contains(&listed), "{listed} are listed");
+}
+
 #[test]
 fn removed_entries_are_named() {
     let lockgate = stopped();

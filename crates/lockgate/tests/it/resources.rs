@@ -224,6 +224,17 @@ fn a_full_disk_refuses_writes_and_still_reads() {
     lockgate.verify("1.4.2", &[]).exits(0);
 }
 
+#[test]
+fn a_drill_whose_own_directory_is_full_says_which_that_is() {
+    let Some(disk) = Disk::new(96) else { return eprintln!("not checked: a full disk needs the right to mount") };
+    let lockgate = Instance::pending();
+    let place = disk.0.path().display().to_string();
+    let arguments = ["drill", "--no-record"];
+    let output = lockgate.command().args(arguments).env("TMPDIR", &place).output().unwrap();
+    let ran = Ran::of(&arguments, &output).refused(8, "DISK_FULL").says(&format!("`{place}/lockgate-drill-"));
+    assert!(!ran.stderr.contains("server's disk"), "{ran}");
+}
+
 /// What a server has to say is lost where it cannot be written, as on a full disk; what it does goes on.
 #[test]
 fn a_log_that_cannot_be_written_stops_nothing() {

@@ -125,9 +125,14 @@ fn documents(story: &Story) -> Result<Vec<Target>> {
         "took_ms": 800,
         "tool": "lockgate/0.1.0",
         "attacks": [
-            { "name": "old-copy", "did": "an older state", "outcome": "caught", "check": "audit",
-              "code": "ROLLBACK_DETECTED", "also": ["HISTORY_CHANGED"], "message": "fewer entries", "took_ms": 9 },
+            { "name": "old-copy", "did": "an older state", "outcome": "caught", "wanted": ["ROLLBACK_DETECTED"],
+              "check": "audit", "code": "ROLLBACK_DETECTED", "also": ["HISTORY_CHANGED"], "message": "fewer entries",
+              "took_ms": 9 },
+            { "name": "key-swapped", "did": "another key", "outcome": "missed", "wanted": ["SIGNATURE_INVALID"],
+              "check": "audit", "code": "ROOT_MISMATCH", "took_ms": 9 },
             { "name": "deny-dropped", "did": "nothing was denied yet", "outcome": "skipped" },
+            { "name": "bundle-forged", "did": "no key is here", "outcome": "skipped", "lacks": "a key" },
+            { "name": "index-edited", "did": "no room", "outcome": "failed", "code": "DISK_FULL" },
         ],
     });
     Ok(vec![

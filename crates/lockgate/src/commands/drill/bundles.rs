@@ -17,7 +17,7 @@ use super::scene::{Scene, failed};
 
 /// The bundle that verifies; without one, there is nothing to attack.
 fn proof<'a>(scene: &Scene<'a>) -> Result<&'a Proof, Halt> {
-    scene.subject.proof.as_ref().map_err(|why| Halt::Skipped(why.clone()))
+    scene.subject.proof.as_ref().map_err(Clone::clone)
 }
 
 fn shown(bundle: &Bundle, artifact: Digest, environment: EnvName, did: String) -> Result<Made, Halt> {

@@ -17,27 +17,26 @@ use lockgate_model::{Digest, EntryIndex, StreamName, TreeSize};
 use lockgate_store::Store;
 use lockgate_store_local::LocalStore;
 
-use super::attack::Shown;
+use super::attack::{Halt, Shown};
 use super::scene::{Scene, reading};
-use crate::failure::Failure;
 use crate::serve::check_high_water;
 
 /// What a check found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
-    /// The reason code that came first.
+    /// The first reason code that is wanted, or else the first.
     pub code: String,
     /// The others, each once, in the order in which they came.
     pub also: Vec<String>,
-    /// What the check said first.
+    /// What the check said with the code.
     pub message: String,
 }
 
-/// Runs the check; `None` when it has nothing to object to.
+/// Runs the check, which should come to one of the `wanted` codes; `None` when it has nothing to object to.
 ///
 /// # Errors
 /// When the check itself could not run: that is neither caught nor missed.
-pub fn look(scene: &Scene<'_>, shown: &Shown) -> Result<Option<Found>, Failure> {
+pub fn look(scene: &Scene<'_>, shown: &Shown, wanted: &[&str]) -> Result<Option<Found>, Halt> {
     let subject = scene.subject;
     match shown {
         Shown::Ledger { checkpoint, kept, artifact } => {
@@ -48,18 +47,17 @@ pub fn look(scene: &Scene<'_>, shown: &Shown) -> Result<Option<Found>, Failure> 
                 changed: *artifact,
                 ..Source::new(&store)
             };
-            let anchors = kept.then(|| subject.kept.clone()).into_iter().collect();
-            Ok(found(&audit(&source, Some(&subject.trust), anchors, |_, _| {}).problems))
+            let anchors = if *kept { subject.memory.anchors.clone() } else { Vec::new() };
+            Ok(found(&audit(&source, Some(&subject.trust), anchors, |_, _| {}).problems, wanted))
         }
         Shown::Started => {
             let store = LocalStore::open_read_only(scene.copy.dir(), reading())?;
-            let Some((mark, _)) = &subject.mark else { return Ok(None) };
-            match check_high_water(mark, &store, "LEDGER_ROLLED_BACK", "ledger") {
+            match check_high_water(&subject.memory.high_water, &store, "LEDGER_ROLLED_BACK", "ledger") {
                 Ok(()) => Ok(None),
                 Err(failure) if failure.exit == Exit::Integrity => {
                     Ok(Some(Found { code: failure.code, also: Vec::new(), message: failure.message }))
                 }
-                Err(failure) => Err(failure),
+                Err(failure) => Err(failure.into()),
             }
         }
         Shown::Bundle { bytes, artifact, environment } => {
@@ -74,8 +72,10 @@ pub fn look(scene: &Scene<'_>, shown: &Shown) -> Result<Option<Found>, Failure> 
     }
 }
 
-fn found(problems: &[Problem]) -> Option<Found> {
-    let first = problems.first()?;
+/// What an audit found: the first problem that is wanted stands for it, or else the first of all.
+pub fn found(problems: &[Problem], wanted: &[&str]) -> Option<Found> {
+    let is_wanted = |problem: &&Problem| wanted.contains(&problem.code);
+    let first = problems.iter().find(is_wanted).or_else(|| problems.first())?;
     let mut also: Vec<String> = Vec::new();
     for problem in problems.iter().filter(|problem| problem.code != first.code) {
         if !also.iter().any(|code| code == problem.code) {
@@ -168,21 +168,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_found_names_each_code_once_and_the_first_in_full() {
+    fn what_is_found_names_each_code_once_and_one_in_full() {
         let problem = |code, index: Option<u64>| Problem {
             code,
             index: index.map(EntryIndex),
             message: format!("{code} is wrong"),
         };
-        assert_eq!(found(&[]), None);
+        assert_eq!(found(&[], &["KEY_UNKNOWN"]), None);
         let problems = [
             problem("KEY_UNKNOWN", Some(7)),
             problem("ROOT_MISMATCH", None),
             problem("KEY_UNKNOWN", Some(8)),
             problem("ROOT_MISMATCH", None),
         ];
-        let found = found(&problems).unwrap();
-        assert_eq!((found.code.as_str(), found.also), ("KEY_UNKNOWN", vec!["ROOT_MISMATCH".to_owned()]));
-        assert_eq!(found.message, "entry 7: KEY_UNKNOWN is wrong");
+        let check = |wanted: &[&str], code: &str, also: &str, message: &str| {
+            let found = found(&problems, wanted).unwrap();
+            assert_eq!((found.code.as_str(), found.also.join(" ").as_str()), (code, also));
+            assert_eq!(found.message, message);
+        };
+        check(&[], "KEY_UNKNOWN", "ROOT_MISMATCH", "entry 7: KEY_UNKNOWN is wrong");
+        check(&["TILE_MISMATCH"], "KEY_UNKNOWN", "ROOT_MISMATCH", "entry 7: KEY_UNKNOWN is wrong");
+        check(&["TILE_MISMATCH", "ROOT_MISMATCH"], "ROOT_MISMATCH", "KEY_UNKNOWN", "ROOT_MISMATCH is wrong");
     }
 }

@@ -11,7 +11,7 @@ use lockgate_ledger::governance::{
     ActivationDocument, ENROLMENT_NAMESPACE, EnrolmentDocument, POLICY_NAMESPACE, document_bytes,
 };
 use lockgate_model::facts::Verdict;
-use lockgate_model::{Digest, EntryIndex, Limits, PersonId, Span, UnixMillis};
+use lockgate_model::{Digest, EntryIndex, Limits, Span, UnixMillis};
 use lockgate_policy::{GateOutcome, Outcome, PolicySet};
 use lockgate_sign::ssh_signer::SshSigner as _;
 
@@ -23,6 +23,7 @@ use crate::serve::first_policy;
 const NO_APPROVAL: &str = "nobody has approved or rejected anything in this ledger yet";
 const NO_DECISION: &str = "nothing was decided in this ledger yet";
 const NO_PERSON: &str = "nobody is enrolled in this ledger yet";
+const NO_OWNER: &str = "nobody in this ledger may activate a policy set";
 /// Starter policy sets: the first that is not the active one is put in its place.
 const POLICIES: [&str; 2] = ["minimal", "starter"];
 const DECADE: Span = Span::from_secs(10 * 365 * 86_400);
@@ -149,9 +150,7 @@ pub fn policy_swapped(scene: &Scene<'_>) -> Result<Made, Halt> {
 pub fn policy_activated(scene: &Scene<'_>) -> Result<Made, Halt> {
     let subject = scene.subject;
     let (previous_at, previous) = subject.survey.policy.ok_or_else(|| failed("the ledger has no policy set"))?;
-    let (_, owner) = scene.found(subject.survey.owner, NO_PERSON)?;
-    let Event::PersonEnrolled(owner) = owner.event else { return Err(failed("the survey is wrong")) };
-    let by: PersonId = owner.person;
+    let by = subject.owner.clone().ok_or_else(|| Halt::Skipped(NO_OWNER.to_owned()))?;
     let other = other_policy(Some(previous))?;
     let (policy, reason) = (other.digest(), "lighter gates");
     scene.copy.damage()?.document_put(&policy, &other.document())?;

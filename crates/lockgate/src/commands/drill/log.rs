@@ -4,15 +4,20 @@ use lockgate_engine::audit::StoreSource;
 use lockgate_ledger::bodies::required;
 use lockgate_ledger::entry::Event;
 use lockgate_ledger::{ApplyError, Manifest};
-use lockgate_model::{Digest, Limits, StreamName};
+use lockgate_model::{Digest, Limits, StreamName, TreeSize};
 use lockgate_store::Head;
 
-use super::attack::{Halt, Made, Shown};
+use super::attack::{Halt, Made, Shown, TOO_SHORT};
 use super::history::other_policy;
 use super::scene::{Scene, failed};
 
 const NO_RELEASE: &str = "no release is published in this ledger yet";
-const TOO_SHORT: &str = "the ledger has only one entry yet";
+const NO_HIGH_WATER: (&str, &str) =
+    ("high-water", "this home has no `high-water`, which a server keeps: run it with the server's home");
+const NO_ANCHOR: (&str, &str) = (
+    "a kept checkpoint",
+    "this home has kept no checkpoint of the ledger: verify something with it first, or run it with the server's home",
+);
 
 pub fn document_edited(scene: &Scene<'_>) -> Result<Made, Halt> {
     let (_, active) = scene.subject.survey.policy.ok_or_else(|| failed("the ledger has no policy set"))?;
@@ -74,8 +79,7 @@ fn kept(checkpoint: Option<Vec<u8>>, did: String) -> Made {
 pub fn log_truncated(scene: &Scene<'_>) -> Result<Made, Halt> {
     let subject = scene.subject;
     // A server stores its checkpoint a moment after it has answered: what is newer, the copy alone would not miss.
-    let signed = subject.mark.as_ref().map_or(subject.head.size, |(_, signed)| *signed);
-    let newest = signed.0.saturating_sub(1);
+    let newest = subject.signed.0.saturating_sub(1);
     if newest == 0 {
         return Err(Halt::Skipped(TOO_SHORT.to_owned()));
     }
@@ -86,21 +90,36 @@ pub fn log_truncated(scene: &Scene<'_>) -> Result<Made, Halt> {
 /// Nothing in it is wrong: it is what the log was, as the log signed it then. It takes somebody who has seen more.
 pub fn old_copy(scene: &Scene<'_>) -> Result<Made, Halt> {
     let signer = scene.signer()?;
-    let size = earlier(scene)?;
+    let memory = &scene.subject.memory;
+    let seen = memory.newest();
+    let size = memory.outgrown(scene, earlier(scene)?, seen, NO_ANCHOR)?;
     let head = scene.rewrite(size, &[])?;
     let checkpoint = scene.checkpoint(&head, signer).into_bytes();
-    Ok(kept(Some(checkpoint), format!("the state of {size} entries came back; a checkpoint from now was kept")))
+    Ok(kept(Some(checkpoint), came_back(size, seen, "kept checkpoints")))
 }
 
 pub fn old_copy_started(scene: &Scene<'_>) -> Result<Made, Halt> {
-    let size = earlier(scene)?;
-    let remembered = scene.subject.mark.as_ref().is_some_and(|(_, seen)| seen.0 > size);
-    if !remembered {
-        return Err(Halt::Skipped("no signed checkpoint is stored here that is newer than that state".to_owned()));
-    }
+    let memory = &scene.subject.memory;
+    let size = memory.outgrown(scene, earlier(scene)?, memory.mark, NO_HIGH_WATER)?;
     scene.rewrite(size, &[])?;
-    let did = format!("the state of {size} entries came back under a server that remembers what it has signed");
-    Ok(Made { did, shown: Shown::Started })
+    Ok(Made { did: came_back(size, memory.mark, "`high-water`"), shown: Shown::Started })
+}
+
+/// That a state came back to a home that remembers `seen` entries, and what to do where that is too little.
+fn came_back(size: u64, seen: Option<TreeSize>, by: &str) -> String {
+    match seen {
+        Some(seen) if seen.0 > size => {
+            format!("the state of {size} entries came back to a home that has seen {seen} by its {by}")
+        }
+        Some(seen) => format!(
+            "the state of {size} entries came back, and by its {by} this home has seen {seen} alone: start its server, \
+             which keeps `high-water`, and read its log"
+        ),
+        None => format!(
+            "the state of {size} entries came back, and this home has no {by}: start its server, which keeps \
+             `high-water`"
+        ),
+    }
 }
 
 /// Another root for as many entries; nothing else is touched.

@@ -12,7 +12,9 @@ use lockgate_ledger::{Event, Manifest, TrustFile};
 use lockgate_model::{Digest, EntryIndex, EnvName, Limits, ServiceName, UnixMillis};
 use lockgate_store_local::practice::PracticeCopy;
 
+use super::attack::Halt;
 use super::survey::Survey;
+use crate::failure::Failure;
 use crate::home::Home;
 use crate::serve::load_keys;
 use crate::world::{SystemClock, SystemEntropy};
@@ -44,16 +46,23 @@ impl Proof {
     }
 }
 
-/// Opens the ledger on a copy of its own, as a server would, and makes bundles until one verifies.
+/// Opens the ledger on a copy of its own, as a server would, and makes bundles until one verifies. `is_home` where the
+/// data is the home's own.
 ///
 /// # Errors
-/// Why there is none, for people.
-pub fn find(served: &PracticeCopy, home: &Home, trust: &TrustFile, survey: &Survey) -> Result<Proof, String> {
+/// `Skipped` where nothing was granted, `Lacking` without the server's keys or without a grant that verifies.
+pub fn find(
+    served: &PracticeCopy,
+    home: &Home,
+    is_home: bool,
+    trust: &TrustFile,
+    survey: &Survey,
+) -> Result<Proof, Halt> {
     if survey.grants.is_empty() {
-        return Err("nothing was granted in this ledger yet".to_owned());
+        return Err(Halt::Skipped("nothing was granted in this ledger yet".to_owned()));
     }
-    let keys = load_keys(home).map_err(|failure| format!("the server's own keys are not here: {}", failure.message))?;
-    let store = served.open().map_err(|error| error.to_string())?;
+    let keys = load_keys(home).map_err(|failure| Halt::keyless(&failure.message, is_home))?;
+    let store = served.open()?;
     let parts = Parts {
         store: Arc::new(store),
         keys,
@@ -62,7 +71,7 @@ pub fn find(served: &PracticeCopy, home: &Home, trust: &TrustFile, survey: &Surv
         // Only a copy would be lost; what was asked of it fails then.
         on_fatal: Box::new(|_| {}),
     };
-    let engine = Engine::open(parts).map_err(|fault| fault.message)?;
+    let engine = Engine::open(parts).map_err(Failure::from)?;
     let mut why = String::new();
     for index in survey.grants.iter().rev() {
         match proof_of(&engine, trust, *index) {
@@ -70,7 +79,8 @@ pub fn find(served: &PracticeCopy, home: &Home, trust: &TrustFile, survey: &Surv
             Err(reason) => why = reason,
         }
     }
-    Err(format!("no recent grant of this ledger verifies by itself: {why}"))
+    let why = format!("no recent grant of this ledger verifies by itself: {why}; see `lockgate verify`");
+    Err(Halt::Lacking { what: "a grant that verifies", why })
 }
 
 fn proof_of(engine: &Engine, trust: &TrustFile, index: EntryIndex) -> Result<Proof, String> {

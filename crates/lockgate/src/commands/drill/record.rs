@@ -33,7 +33,8 @@ impl Recording {
     }
 }
 
-/// Records the result unless it is not to be recorded; gives a failure only where recording was asked for.
+/// Records the result unless it is not to be recorded. Where a server is known, that is asked for by itself: the failure
+/// is given where it did not work out.
 pub fn record(world: &World, options: &cli::Drill, report: &DrillReport) -> (Recording, Option<Failure>) {
     let bytes = match report.to_bytes() {
         Ok(bytes) => bytes,
@@ -45,8 +46,11 @@ pub fn record(world: &World, options: &cli::Drill, report: &DrillReport) -> (Rec
         cli::Drill { no_record: true, .. } => Some("--no-record"),
         cli::Drill { data: Some(_), .. } => Some("--data names the data; --record records it all the same"),
         _ if report.tried() == 0 => Some("nothing was tried"),
-        _ if !knows_server(world) => Some("no server is known here"),
-        _ => None,
+        _ => match knows_server(world) {
+            Ok(true) => None,
+            Ok(false) => Some("no server is known here"),
+            Err(failure) => return (not_recorded(digest, failure.message.clone()), Some(failure)),
+        },
     };
     if let Some(why) = why_not {
         return (not_recorded(digest, why.to_owned()), None);
@@ -55,7 +59,7 @@ pub fn record(world: &World, options: &cli::Drill, report: &DrillReport) -> (Rec
         Ok((index, kept)) => (Recording { digest, recorded: Some(index), not_recorded: None }, kept.err()),
         Err(failure) => {
             let recording = not_recorded(digest, format!("{} ({})", failure.message, failure.code));
-            (recording, options.record.then_some(failure))
+            (recording, Some(failure.or_hint("`--no-record` runs the drill without recording it")))
         }
     }
 }
@@ -64,8 +68,8 @@ fn not_recorded(digest: Option<Digest>, why: String) -> Recording {
     Recording { digest, recorded: None, not_recorded: Some(why) }
 }
 
-fn knows_server(world: &World) -> bool {
-    world.global.server.is_some() || world.context().is_ok_and(|context| context.server.is_some())
+fn knows_server(world: &World) -> Result<bool, Failure> {
+    Ok(world.global.server.is_some() || world.context()?.server.is_some())
 }
 
 /// The entry, and what became of its receipt.

@@ -6,13 +6,11 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
-use std::path::PathBuf;
 
 use lockgate_api::Exit;
-use lockgate_ledger::audit::Anchor;
 use lockgate_ledger::entry::{Actor, Entry, Event, Leaf, Position, SCHEMA};
 use lockgate_ledger::{Link, TrustFile};
-use lockgate_model::{Digest, EntryIndex, Limits, StreamName, TreeSize};
+use lockgate_model::{Digest, EntryIndex, Limits, PersonId, StreamName, TreeSize, UnixMillis};
 use lockgate_sign::note::NoteSigner;
 use lockgate_sign::ssh_signer::FileSigner;
 use lockgate_store::{Head, LedgerStore as _, NewEntry, StreamStore as _, TileWrite};
@@ -23,12 +21,15 @@ use lockgate_tlog::hash::leaf_hash;
 use lockgate_tlog::tree::Tree;
 
 use super::attack::{Halt, Made, Shown};
+use super::memory::Memory;
 use super::proof::Proof;
 use super::survey::Survey;
 use crate::failure::Failure;
 
 /// Leaf hashes in a full tile.
 const TILE_HASHES: u64 = 256;
+/// How many leaves are looked through for an entry: leaves of attestations come a few in a row.
+const LEAVES: usize = 64;
 
 /// What is attacked: a sound copy, and what is known of it.
 pub struct Subject {
@@ -42,20 +43,22 @@ pub struct Subject {
     pub origin: String,
     /// What verifiers pin.
     pub trust: TrustFile,
-    /// What an auditor has kept from just before the attacks.
-    pub kept: Anchor,
-    /// The stored checkpoint as a file, with its size: what a server remembers of itself.
-    pub mark: Option<(PathBuf, TreeSize)>,
+    /// What this home remembers.
+    pub memory: Memory,
+    /// How many entries the stored checkpoint counts.
+    pub signed: TreeSize,
     /// The artifacts that were found to be what their names say; each copy has the very same files.
     pub hashed: BTreeSet<Digest>,
-    /// The log's own key, where it is here.
-    pub log: Option<NoteSigner>,
+    /// The log's own key, or why it is not here.
+    pub log: Result<NoteSigner, Halt>,
     /// Another key of the log's name.
     pub foreign: NoteSigner,
     /// A key that nobody enrolled.
     pub own: FileSigner,
+    /// Somebody who may activate a policy set.
+    pub owner: Option<PersonId>,
     /// A bundle that verifies, or why there is none.
-    pub proof: Result<Proof, String>,
+    pub proof: Result<Proof, Halt>,
 }
 
 /// One attack's copy.
@@ -113,6 +116,19 @@ impl Scene<'_> {
     pub fn newest(&self) -> Result<(EntryIndex, Entry), Halt> {
         let index = EntryIndex(self.subject.head.size.0.saturating_sub(1));
         Ok((index, self.entry(index)?))
+    }
+
+    /// When the first entry was written that stands at `from` or a few leaves later.
+    ///
+    /// # Errors
+    /// What the store says, or when a leaf does not read.
+    pub fn time_from(&self, from: u64) -> Result<Option<UnixMillis>, Halt> {
+        for bytes in self.store()?.entries(EntryIndex(from), LEAVES)? {
+            if let Leaf::Entry(entry) = Leaf::decode(&bytes, &Limits::DEFAULT).map_err(failed)? {
+                return Ok(Some(entry.time));
+            }
+        }
+        Ok(None)
     }
 
     /// The leaves from `from` on.
@@ -183,10 +199,9 @@ impl Scene<'_> {
     /// The log's own key; without it, the attack is somebody else's.
     ///
     /// # Errors
-    /// `Skipped` without it.
+    /// `Lacking` without it.
     pub fn signer(&self) -> Result<&NoteSigner, Halt> {
-        let away = "the log's own key is not here: run it where the server runs, with its home";
-        self.subject.log.as_ref().ok_or_else(|| Halt::Skipped(away.to_owned()))
+        self.subject.log.as_ref().map_err(Clone::clone)
     }
 
     /// A checkpoint of any head, signed by any key.

@@ -23,8 +23,6 @@ pub struct Survey {
     pub deny: Option<EntryIndex>,
     /// The enrolment of a person.
     pub enrolled: Option<EntryIndex>,
-    /// The enrolment of the first owner: the oldest, in contrast to all others.
-    pub owner: Option<EntryIndex>,
     /// The publication of a release.
     pub published: Option<EntryIndex>,
     /// What made the active policy set active, and the set.
@@ -43,7 +41,6 @@ impl Survey {
             Event::PolicyActivated(event) => self.policy = Some((index, event.policy)),
             Event::PersonEnrolled(event) if event.subject == SubjectKind::Person => {
                 self.enrolled = Some(index);
-                self.owner = self.owner.or(Some(index));
             }
             Event::ReleasePublished(_) => self.published = Some(index),
             Event::PromotionRequested(_) => keep(&mut self.requests, index, REQUESTS),

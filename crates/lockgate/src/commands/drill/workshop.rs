@@ -6,6 +6,9 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use lockgate_api::Exit;
+use lockgate_store::StoreError;
+
 use crate::failure::Failure;
 use crate::home::write_file;
 use crate::world::World;
@@ -54,6 +57,24 @@ impl Workshop {
         // Where the file system has no locks, a drill of more than a day could lose its copies to another.
         let _ = marker.try_lock();
         Ok(Self { dir, marker: Some(marker) })
+    }
+
+    /// A copy in here could not be made, read or changed: no server and no server's disk has failed.
+    pub fn failure(&self, error: StoreError) -> Failure {
+        let place = self.dir.display();
+        let away = |code: &str, message: String| Failure::new(Exit::Unavailable, code, message);
+        match &error {
+            StoreError::Full(text) => away("DISK_FULL", format!("no room for the drill's copies in `{place}`: {text}"))
+                .hint("make room there, or choose another place: TMPDIR, or --keep DIR"),
+            StoreError::ReadOnly(text) => {
+                away("DISK_READ_ONLY", format!("the drill cannot write its copies in `{place}`: {text}"))
+                    .hint("choose another place: TMPDIR, or --keep DIR")
+            }
+            StoreError::Io(text) | StoreError::Fatal(text) | StoreError::Contract(text) => {
+                away("STORE_FAILED", format!("the drill's copies in `{place}` failed: {text}"))
+            }
+            _ => error.into(),
+        }
     }
 
     /// Removes a copy that is done with, unless it is to be kept.
@@ -109,6 +130,23 @@ mod tests {
         let marker = File::options().write(true).open(dir.join(MARKER)).unwrap();
         marker.set_modified(now - Duration::from_secs(hours * 3600)).unwrap();
         dir
+    }
+
+    #[test]
+    fn what_fails_in_a_workshop_names_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let workshop = Workshop::in_directory(folder.path(), "full").unwrap();
+        let check = |error: StoreError, code: &str| {
+            let failure = workshop.failure(error);
+            assert_eq!((failure.exit, failure.code.as_str()), (Exit::Unavailable, code));
+            let named = failure.message.contains(&workshop.dir.display().to_string());
+            assert!(named && !failure.message.contains("server's"), "{}", failure.message);
+        };
+        check(StoreError::Full("no room".to_owned()), "DISK_FULL");
+        check(StoreError::ReadOnly("no right".to_owned()), "DISK_READ_ONLY");
+        check(StoreError::Io("a long name".to_owned()), "STORE_FAILED");
+        // A ledger that is not there is no matter of the workshop.
+        assert_eq!(workshop.failure(StoreError::NotFound("a ledger".to_owned())).code, "STORE_MISSING");
     }
 
     #[test]
