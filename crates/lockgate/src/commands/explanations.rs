@@ -689,10 +689,7 @@ pub const EXPLANATIONS: &[(&str, &str)] = &[
         "XML_DOCTYPE",
         "The report has a document type, which reports do not need and attackers like. Have the tool write it without.",
     ),
-    (
-        "XML_ENTITY",
-        "The report uses an entity that is not one of XML's own five. Have the tool write the characters themselves.",
-    ),
+    ("XML_ENTITY", "The report uses an entity beside XML's own five. Have the tool write the characters instead."),
     ("XML_TOO_DEEP", "The report is nested more deeply than is read. Hand in what the tool wrote."),
 ];
 
