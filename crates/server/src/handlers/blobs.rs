@@ -189,20 +189,19 @@ pub async fn get(call: Call) -> Result<Response, Fault> {
         }
         Ok(Some(Opened::Large(reader)))
     });
-    let reader = match opened.await?.ok_or_else(unknown)? {
-        Opened::Whole(bytes) => {
-            let body = paced(bytes.into(), Pace::new(&Limits::DEFAULT), place);
-            return Ok(reply::typed(StatusCode::OK, "application/octet-stream", Body::new(body)));
+    let (size, body) = match opened.await?.ok_or_else(unknown)? {
+        Opened::Whole(bytes) => (bytes.len() as u64, paced(bytes.into(), Pace::new(&Limits::DEFAULT), place)),
+        Opened::Large(reader) => {
+            let size = reader.len();
+            let (sender, body) = ChannelBody::new(READ_PIECES);
+            let runtime = Handle::current();
+            tokio::task::spawn_blocking(move || {
+                let _place = place;
+                send_blob(reader, &digest, &sender, &runtime, Pace::new(&Limits::DEFAULT));
+            });
+            (size, body)
         }
-        Opened::Large(reader) => reader,
     };
-    let size = reader.len();
-    let (sender, body) = ChannelBody::new(READ_PIECES);
-    let runtime = Handle::current();
-    tokio::task::spawn_blocking(move || {
-        let _place = place;
-        send_blob(reader, &digest, &sender, &runtime, Pace::new(&Limits::DEFAULT));
-    });
     let mut response = reply::typed(StatusCode::OK, "application/octet-stream", Body::new(body));
     response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(size));
     Ok(response)
