@@ -9,6 +9,8 @@ mod actors;
 mod cast;
 mod journal;
 mod model;
+mod own;
+mod refusals;
 mod replies;
 mod shaky;
 mod shape;

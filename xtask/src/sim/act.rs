@@ -7,6 +7,7 @@ use lockgate_engine::promote::{Promote, promote, rollback};
 use lockgate_engine::push::{Publish, publish};
 use lockgate_engine::sequencer::request_digest;
 use lockgate_engine::{Engine, Fault, Submission, change, freeze, people, policy, take_back, withdraw};
+use lockgate_ledger::Event;
 use lockgate_ledger::change::{ChangeRejected, KeyRotated, StandingChanged};
 use lockgate_ledger::entry::{KeyRevoked, PolicyActivated};
 use lockgate_ledger::freeze::{FreezeLifted, FreezeOrdered};
@@ -46,6 +47,11 @@ impl Tests {
             ),
             Ending::Garbage => format!("<testsuites><testsuite name=\"{name}\">"),
         }
+    }
+
+    /// The digest of the report.
+    pub fn digest(&self) -> Digest {
+        Digest::of(self.text().as_bytes())
     }
 
     fn evidence(&self) -> Evidence {
@@ -141,6 +147,52 @@ impl Act {
             Self::Activate { document, event } => policy::activate(&event.by.clone(), document, event),
             Self::Sign { by, change, signature } => Ok(change::sign(by, change, signature)),
             Self::Refuse { event } => change::reject(&event.by.clone(), event),
+        }
+    }
+
+    /// Who asks.
+    pub fn by(&self) -> &PersonId {
+        match self {
+            Self::Push { by, .. }
+            | Self::Attest { by, .. }
+            | Self::Promote { by, .. }
+            | Self::Rollback { by, .. }
+            | Self::Withdraw { by, .. }
+            | Self::Approve { by, .. }
+            | Self::TakeBack { by, .. }
+            | Self::Sign { by, .. } => by,
+            Self::Freeze { event } => &event.by,
+            Self::Lift { event } => &event.by,
+            Self::Rotate { event } => &event.person,
+            Self::Revoke { event } => &event.by,
+            Self::Stand { event, .. } => &event.by,
+            Self::Activate { event, .. } => &event.by,
+            Self::Refuse { event } => &event.by,
+        }
+    }
+
+    /// The event that it hands in whole, where it hands in one.
+    pub fn event(&self) -> Option<Event> {
+        Some(match self.clone() {
+            Self::TakeBack { event, .. } => Event::ApprovalWithdrawn(event),
+            Self::Freeze { event } => Event::FreezeOrdered(event),
+            Self::Lift { event } => Event::FreezeLifted(event),
+            Self::Rotate { event } => Event::KeyRotated(event),
+            Self::Revoke { event } => Event::KeyRevoked(event),
+            Self::Stand { event, suspended: true } => Event::PersonSuspended(event),
+            Self::Stand { event, suspended: false } => Event::PersonReinstated(event),
+            Self::Activate { event, .. } => Event::PolicyActivated(event),
+            Self::Refuse { event } => Event::ChangeRejected(event),
+            _ => return None,
+        })
+    }
+
+    /// The first signature of a change that takes more than one, and is proposed where it has no other.
+    pub fn first_signature(&self) -> Option<&str> {
+        match self {
+            Self::Stand { event, .. } => Some(&event.signature),
+            Self::Activate { event, .. } => Some(&event.signature),
+            _ => None,
         }
     }
 

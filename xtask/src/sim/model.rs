@@ -48,6 +48,8 @@ pub struct Release {
     pub manifest: Digest,
     /// Its artifacts.
     pub artifacts: Vec<Digest>,
+    /// The digests of the reports about it.
+    pub evidence: BTreeSet<Digest>,
     /// When test runs were handed in last, and whether all of them passed.
     tests: Option<(UnixMillis, bool)>,
     /// Where it was granted.
@@ -149,7 +151,7 @@ pub struct Model {
     people: BTreeMap<PersonId, Person>,
     streams: BTreeMap<StreamName, (u64, EntryIndex)>,
     /// When something was asked under which reason: each once.
-    requests: BTreeMap<(String, EnvName), UnixMillis>,
+    pub requests: BTreeMap<(String, EnvName), UnixMillis>,
     /// Reasons that were asked under twice, and when the first time was.
     pub doubled: Vec<(String, UnixMillis)>,
 }
@@ -362,7 +364,8 @@ impl Model {
             return wrong("the manifest is another release's");
         }
         let artifacts = manifest.artifact_digests();
-        let release = Release { manifest: event.manifest, artifacts, tests: None, ran_in: BTreeSet::new() };
+        let (evidence, ran_in) = (BTreeSet::new(), BTreeSet::new());
+        let release = Release { manifest: event.manifest, artifacts, evidence, tests: None, ran_in };
         match self.releases.insert(event.release.clone(), release) {
             None => Ok(()),
             Some(_) => wrong(format!("{} was published before", event.release)),
@@ -381,6 +384,9 @@ impl Model {
             if subjects != release.artifacts || *artifacts != release.artifacts {
                 return wrong(format!("the signed report is about {subjects:?}, not about {:?}", release.artifacts));
             }
+        }
+        if !release.evidence.insert(event.evidence) {
+            return wrong(format!("{} is recorded already", event.evidence));
         }
         let Some(passed) = self.reports.get(&event.evidence).copied() else { return Ok(()) };
         // What came at one time belongs together: of two test runs of one request, both have to pass.

@@ -1,25 +1,28 @@
 //! Replies: whether what somebody was told is what the model says at that place of the ledger.
 //!
 //! The ledger is the witness of the order: the requests of a batch stand in it one after the other, so that no order
-//! has to be searched for. A reply is compared with the model just after the request's own entries, a refusal just
-//! there.
+//! has to be searched for. A reply is compared with the model just after the request's own entries; of those, the first
+//! is compared with the request (the module `own`). A refusal is compared just where it was refused (`refusals`).
 
 use lockgate_ledger::entry::CloseCause;
-use lockgate_model::{EnvName, PromotionId, ReleaseName, UnixMillis};
+use lockgate_model::{EnvName, PersonId, PromotionId, ReleaseName, UnixMillis};
 use lockgate_policy::Outcome;
 use lockgate_sign::ssh::SshSignature;
 use serde_json::Value;
 
-use super::act::Act;
+use super::act::{Act, Ending, Intent};
 use super::model::{Model, Status};
 use crate::failure::{Failure, Result};
 
-fn wrong<T>(message: impl Into<String>) -> Result<T> {
+pub(super) fn wrong<T>(message: impl Into<String>) -> Result<T> {
     Err(Failure::new(message))
 }
 
 /// The fingerprint of the key that made a signature.
-fn signer_of(armored: &str) -> Result<String> {
+///
+/// # Errors
+/// When it does not parse.
+pub(super) fn signer_of(armored: &str) -> Result<String> {
     Ok(SshSignature::parse_armored(armored)?.public_key().fingerprint())
 }
 
@@ -42,24 +45,32 @@ impl Model {
     ///
     /// # Errors
     /// What it says that is not so.
-    pub fn check_reply(&self, act: &Act, value: &Value) -> Result<()> {
-        match act {
-            Act::Promote { environment, .. } | Act::Rollback { environment, .. } => {
-                self.check_promoted(value, environment)
+    pub fn check_reply(&self, intent: &Intent, value: &Value) -> Result<()> {
+        match &intent.act {
+            Act::Promote { by, release, environment } | Act::Rollback { by, release, environment } => {
+                self.check_promoted(value, environment)?;
+                self.check_asked(value, &intent.key, by, release)
             }
             Act::Approve { request, .. } => self.check_status(value, request.promotion),
             Act::TakeBack { event, .. } => self.check_status(value, event.promotion),
             Act::Withdraw { promotion, .. } => self.check_status(value, *promotion),
+            Act::Push { tests, .. } if tests.iter().any(|tests| tests.ending == Ending::Garbage) => {
+                wrong("a report that does not read is acknowledged")
+            }
             Act::Push { release, content, .. } => {
                 let known = self.releases.get(release);
                 let told = value.get("manifest").and_then(Value::as_str);
                 match known.filter(|known| known.artifacts == [content.digest()]) {
-                    Some(known) if told == Some(known.manifest.to_string().as_str()) => Ok(()),
+                    Some(known) if told == Some(known.manifest.to_string().as_str()) => self.check_reports(&intent.act),
                     _ => wrong(format!("{release} is acknowledged with other content than the ledger has")),
                 }
             }
-            Act::Attest { .. }
-            | Act::Freeze { .. }
+            Act::Attest { tests, .. } if tests.ending == Ending::Garbage => {
+                wrong("a report that does not read is acknowledged")
+            }
+            Act::Attest { .. } => self.check_reports(&intent.act),
+            // What they are told names entries, and says nothing else.
+            Act::Freeze { .. }
             | Act::Lift { .. }
             | Act::Rotate { .. }
             | Act::Revoke { .. }
@@ -68,6 +79,30 @@ impl Model {
             | Act::Sign { .. }
             | Act::Refuse { .. } => Ok(()),
         }
+    }
+
+    fn check_reports(&self, act: &Act) -> Result<()> {
+        match self.has_reports(act) {
+            true => Ok(()),
+            false => wrong("a report is acknowledged, and not recorded"),
+        }
+    }
+
+    /// Whether each promotion of a reply is about the release, and was asked for by this very request where the reply
+    /// does not say that it was there before.
+    fn check_asked(&self, value: &Value, key: &str, by: &PersonId, release: &ReleaseName) -> Result<()> {
+        for row in value.get("promotions").and_then(Value::as_array).into_iter().flatten() {
+            let id = row.get("promotion").and_then(Value::as_str).unwrap_or_default().parse::<PromotionId>()?;
+            let Some(promotion) = self.promotions.get(&id).filter(|promotion| promotion.release == *release) else {
+                return wrong(format!("{id} is not about {release}"));
+            };
+            let named = (key.to_owned(), promotion.environment.clone());
+            let is_theirs = promotion.requester == *by && self.requests.contains_key(&named);
+            if !is_theirs && row.get("repeated").and_then(Value::as_bool) != Some(true) {
+                return wrong(format!("{id} was not asked for under {key}"));
+            }
+        }
+        Ok(())
     }
 
     fn check_promoted(&self, value: &Value, target: &EnvName) -> Result<()> {
@@ -93,62 +128,6 @@ impl Model {
         match told == self.word(id) {
             true => Ok(()),
             false => wrong(format!("{id} is told to be {told}, and is {}", self.word(id))),
-        }
-    }
-
-    /// Whether a refusal is true, just where it was refused. Reasons that the model does not know are believed.
-    ///
-    /// # Errors
-    /// What it says that is not so.
-    pub fn check_refusal(&self, act: &Act, code: &str) -> Result<()> {
-        let lie = || wrong(format!("`{}` was refused with {code}, which is not so", act.told()));
-        match (code, act) {
-            ("RELEASE_EXISTS", Act::Push { release, content, .. }) => match self.releases.get(release) {
-                Some(known) if known.artifacts != [content.digest()] => Ok(()),
-                _ => lie(),
-            },
-            ("RELEASE_UNKNOWN", Act::Promote { by, release, .. } | Act::Attest { by, release, .. }) => {
-                match self.releases.contains_key(release) && self.may_read(by) {
-                    true => lie(),
-                    false => Ok(()),
-                }
-            }
-            (
-                "ALREADY_RUNNING",
-                Act::Promote { release, environment, .. } | Act::Rollback { release, environment, .. },
-            ) => match self.running.get(&(environment.clone(), release.service.clone())) {
-                Some(running) if running.release == *release => Ok(()),
-                _ => lie(),
-            },
-            ("ROLLBACK_NEVER_RAN", Act::Rollback { release, environment, .. }) => {
-                match self.ran_in(release, environment) {
-                    true => lie(),
-                    false => Ok(()),
-                }
-            }
-            ("PROMOTION_UNKNOWN", Act::Withdraw { by, .. } | Act::Approve { by, .. }) if !self.may_read(by) => Ok(()),
-            ("PROMOTION_CLOSED" | "PROMOTION_UNKNOWN", Act::Withdraw { promotion, .. }) => {
-                self.check_over(*promotion, lie)
-            }
-            ("PROMOTION_CLOSED" | "PROMOTION_UNKNOWN", Act::Approve { request, .. }) => {
-                self.check_over(request.promotion, lie)
-            }
-            ("KEY_REVOKED", act) => match act.signed() {
-                Some((person, signature)) if self.is_good_key(person, &signer_of(signature)?) => lie(),
-                _ => Ok(()),
-            },
-            ("FREEZE_OVER", Act::Lift { event }) => match self.freezes.get(&event.freeze) {
-                Some(freeze) if freeze.lifted => Ok(()),
-                _ => lie(),
-            },
-            _ => Ok(()),
-        }
-    }
-
-    fn check_over(&self, id: PromotionId, lie: impl FnOnce() -> Result<()>) -> Result<()> {
-        match self.promotions.get(&id).map(|promotion| promotion.status) {
-            Some(Status::Open) => lie(),
-            _ => Ok(()),
         }
     }
 

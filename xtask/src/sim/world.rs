@@ -7,10 +7,10 @@ use lockgate_engine::audit::StoreSource;
 use lockgate_engine::bodies::StoreBodies;
 use lockgate_engine::engine::Parts;
 use lockgate_engine::{Clock as _, Engine, Fault, Kind, Receipt, Submission, bundle, scheduler};
-use lockgate_ledger::TrustFile;
 use lockgate_ledger::audit::{Anchor, audit};
 use lockgate_ledger::bundle::{Query, open, verify};
-use lockgate_model::{Digest, EntryIndex, PromotionId, TreeSize, UnixMillis};
+use lockgate_ledger::{Entry, Leaf, TrustFile};
+use lockgate_model::{Digest, EntryIndex, Limits, PromotionId, TreeSize, UnixMillis};
 use lockgate_store::LedgerStore as _;
 use lockgate_tlog::leaf_hash;
 use lockgate_tlog::proof::verify_consistency;
@@ -19,6 +19,7 @@ use super::act::Intent;
 use super::cast::{BEGIN, Cast, Hands, Seeded};
 use super::journal::Journal;
 use super::model::{Model, Status};
+use super::own::named_entry;
 use super::shaky::{Blow, Defect, Shaky};
 use super::shape::Shape;
 use super::trace::Trace;
@@ -244,7 +245,10 @@ impl<'a> World<'a> {
                     let key = Some((intent.key.clone(), intent.request));
                     asked.push((intent, submission.keyed(key)));
                 }
-                Err(fault) => self.judge_fault(&intent, &fault)?,
+                Err(fault) => {
+                    self.judge_fault(&intent, &fault)?;
+                    self.model.check_refusal(&intent.act, fault.code)?;
+                }
             }
         }
         let blow = self.threat();
@@ -340,7 +344,7 @@ impl<'a> World<'a> {
         if receipt.repeated {
             self.counts.repeated += 1;
         } else {
-            self.model.check_reply(&intent.act, &receipt.value).during(&intent.key)?;
+            self.model.check_reply(intent, &receipt.value).during(&intent.key)?;
         }
         let told = receipt.index.zip(receipt.leaf);
         let held = told.and_then(|(index, leaf)| Some((self.model.leaves.get(usize::try_from(index.0).ok()?)?, leaf)));
@@ -350,8 +354,30 @@ impl<'a> World<'a> {
         if let Some((index, leaf)) = told {
             self.engine()?.inclusion(index, &leaf, &receipt.head)?;
         }
+        self.check_entries(intent, receipt).during(&intent.key)?;
         self.trace.say(format!("{}: done{}", intent.key, if receipt.repeated { " before" } else { "" }));
         self.journal.acknowledged(intent, receipt, self.model.time, self.store.forgotten())
+    }
+
+    /// The entries that an acknowledgement names, now or earlier, are what was asked for.
+    fn check_entries(&self, intent: &Intent, receipt: &Receipt) -> Result<()> {
+        let Some(first) = receipt.index else { return self.model.check_nothing(&intent.act, &receipt.value) };
+        let own = self.entry(first)?;
+        self.model.check_own(intent, &own)?;
+        let Some((name, index)) = named_entry(&intent.act, &receipt.value, first)? else { return Ok(()) };
+        let found = self.entry(index)?;
+        match found.event.name() == name {
+            true => Ok(()),
+            false => Err(Failure::new(format!("entry {index} is told to be {name}, and is {}", found.event.name()))),
+        }
+    }
+
+    fn entry(&self, index: EntryIndex) -> Result<Box<Entry>> {
+        let bytes = self.store.entry(index)?.ok_or_else(|| Failure::new(format!("entry {index} is missing")))?;
+        match Leaf::decode(&bytes, &Limits::DEFAULT)? {
+            Leaf::Entry(entry) => Ok(entry),
+            Leaf::HashedRekord => Err(Failure::new(format!("entry {index} is none that anybody asked for"))),
+        }
     }
 
     fn refuse(&mut self, intent: &Intent, fault: &Fault) -> Result<()> {
