@@ -2,7 +2,8 @@
 
 mod end;
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
+use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -275,11 +276,18 @@ pub fn in_place<T>(mut start: impl FnMut() -> Result<T>) -> Result<(T, usize)> {
     Ok((started, retries))
 }
 
-/// What was said in the log of a home from a place on.
+/// What was said in the log of a home from a place on; nothing where there is no log.
 fn said(home: &Path, from: u64) -> String {
-    let bytes = fs::read(log_file(home)).unwrap_or_default();
-    let own = usize::try_from(from).ok().and_then(|from| bytes.get(from..)).unwrap_or_default();
-    String::from_utf8_lossy(own).into_owned()
+    let mut bytes = Vec::new();
+    // What came before may be the words of thousands of servers, and is not read again for each.
+    let read = File::open(log_file(home)).and_then(|mut log| {
+        log.seek(SeekFrom::Start(from))?;
+        log.read_to_end(&mut bytes)
+    });
+    match read {
+        Ok(_) => String::from_utf8_lossy(&bytes).into_owned(),
+        Err(_) => String::new(),
+    }
 }
 
 fn tail(text: &str) -> String {
