@@ -61,7 +61,8 @@ struct Row {
     /// How often it was tried, and how often the fault came about.
     tried: usize,
     fired: usize,
-    /// Requests whose first outcome nobody was told, each repeated until it was known; and commands that were done unseen.
+    /// Requests whose first outcome nobody was told, each repeated until it was known; and commands that were done
+    /// unseen.
     unknown: usize,
     /// How often a start was tried again because the port was taken.
     retries: usize,

@@ -259,8 +259,8 @@ pub fn log_file(home: &Path) -> PathBuf {
     home.with_extension("log")
 }
 
-/// Starts a server in the place of one that has just ended. Its port may be taken for a moment, by a client that looks for
-/// it there: that alone is waited for. Says too how often the start was tried again.
+/// Starts a server in the place of one that has just ended. Its port may be taken for a moment, by a client that looks
+/// for it there: that alone is waited for. Says too how often the start was tried again.
 ///
 /// # Errors
 /// When the port stays taken, or the start fails for any other reason.
