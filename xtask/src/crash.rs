@@ -110,7 +110,8 @@ impl Restarts {
 /// Runs the kill test and prints the closing table.
 ///
 /// # Errors
-/// When something was lost or doubled, a restart took too long, the audit found something, or the run could not be ended.
+/// When something was lost or doubled, a restart took too long, the audit found something, or the run could not be
+/// ended.
 pub fn run(arguments: &Arguments) -> Result<()> {
     let seed = arguments.seed.unwrap_or_else(clock_seed);
     println!("seed {seed}");

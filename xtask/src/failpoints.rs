@@ -61,7 +61,8 @@ struct Row {
     /// How often it was tried, and how often the fault came about.
     tried: usize,
     fired: usize,
-    /// Requests whose first outcome nobody was told, each repeated until it was known.
+    /// Requests whose first outcome nobody was told, each repeated until it was known; and commands that were done
+    /// unseen.
     unknown: usize,
     /// How often a start was tried again because the port was taken.
     retries: usize,
@@ -333,7 +334,10 @@ fn close(chosen: &[&Point], rows: &[Row]) -> Result<()> {
     chosen.iter().zip(rows).for_each(|(point, row)| println!("{}", line(point, row)));
     let sum = |count: fn(&Row) -> usize| rows.iter().map(count).sum::<usize>();
     println!("\nplaces   {}\nfaults   {}", rows.len(), sum(|row| row.fired));
-    println!("unknown  {} (each repeated until known)", sum(|row| row.unknown));
+    println!(
+        "unknown  {} (a request is repeated until known, a command is looked up in the ledger)",
+        sum(|row| row.unknown)
+    );
     println!("retries  {} (of a start whose port was taken)", sum(|row| row.retries));
     println!("problems {}", sum(|row| row.problems.len()));
     match rows.iter().filter(|row| !row.problems.is_empty()).count() {

@@ -55,8 +55,11 @@ pub struct Arguments {
     #[arg(long, value_name = "S")]
     seed: Option<u64>,
     /// Use the release build
-    #[arg(long)]
+    #[arg(long, conflicts_with = "binary")]
     release: bool,
+    /// Break what this program stands on instead of building one
+    #[arg(long, value_name = "FILE")]
+    binary: Option<PathBuf>,
     /// Also write what came out as JSON
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
@@ -94,7 +97,10 @@ const PARTS: [Name; 8] =
 pub fn run(arguments: &Arguments) -> Result<()> {
     let seed = arguments.seed.unwrap_or_else(|| if arguments.quick { QUICK_SEED } else { clock_seed() });
     println!("seed {seed}");
-    let binary = workspace::build_lockgate(if arguments.release { Profile::Release } else { Profile::Dev })?;
+    let binary = match &arguments.binary {
+        Some(binary) => std::path::absolute(binary)?,
+        None => workspace::build_lockgate(if arguments.release { Profile::Release } else { Profile::Dev })?,
+    };
     let mut scratch = Scratch::new("faults")?;
     let outcome = run_in(arguments, scratch.path(), binary, seed);
     if outcome.is_err() {

@@ -13,7 +13,7 @@ use clap::Args;
 use lockgate_failpoint::{PLANTS, Plant};
 
 use self::table::{CATCHES, Catch};
-use crate::failpoints::faults_directory;
+use crate::failpoints::{build, faults_directory};
 use crate::failure::{During as _, Failure, Result};
 use crate::workspace;
 
@@ -63,6 +63,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         let caught_by = match catch {
             Catch::Tests(names) => runner.failing(names, Some(plant.name))?,
             Catch::Failpoint(point) => killed_at(point, plant.name)?,
+            Catch::Faults(part) => broken_under(part, plant.name)?,
         };
         println!("{}: {}", plant.name, caught_by.as_deref().unwrap_or("NOT CAUGHT"));
         rows.push(Row { plant, caught_by, took: began.elapsed() });
@@ -89,11 +90,12 @@ fn choose(only: &[String]) -> Result<Vec<(&'static Plant, Catch)>> {
 
 /// Without a defect nothing may fail: else a failure says nothing.
 fn control(runner: &Runner, chosen: &[(&'static Plant, Catch)]) -> Result<()> {
-    let mut names: Vec<&str> = Vec::new();
+    let (mut names, mut parts): (Vec<&str>, Vec<&str>) = (Vec::new(), Vec::new());
     for (_, catch) in chosen {
         match catch {
             Catch::Tests(tests) => names.extend(*tests),
             Catch::Failpoint(_) => {}
+            Catch::Faults(part) => parts.push(*part),
         }
     }
     names.sort_unstable();
@@ -104,6 +106,18 @@ fn control(runner: &Runner, chosen: &[(&'static Plant, Catch)]) -> Result<()> {
         return Err(Failure::new(format!("`{failed}` fails without any planted bug: mend that first")));
     }
     println!("control: {} tests pass without a planted bug", names.len());
+    parts.sort_unstable();
+    parts.dedup();
+    for part in parts {
+        let output = faults_of(part, None)?;
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8_lossy(&said);
+        if !output.status.success() || is_skipped(&said, part) {
+            return Err(Failure::new(format!(
+                "the faults of `{part}` fail without any planted bug, or are skipped: {said}"
+            )));
+        }
+    }
     Ok(())
 }
 
@@ -197,6 +211,35 @@ fn failpoints_at(own: &std::path::Path, point: &str, plant: Option<&str>) -> Res
     command.output().during("start the kill test")
 }
 
+/// Runs a part of the faults with a planted bug, and says whether something acknowledged is gone there.
+fn broken_under(part: &str, plant: &str) -> Result<Option<String>> {
+    let output = faults_of(part, Some(plant))?;
+    let said = [output.stdout, output.stderr].concat();
+    let found = has_lost(&String::from_utf8_lossy(&said), part);
+    Ok((!output.status.success() && found).then(|| format!("cargo xtask faults --quick --only {part}")))
+}
+
+fn faults_of(part: &str, plant: Option<&str>) -> Result<Output> {
+    let own = std::env::current_exe().during("find this program")?;
+    let mut command = Command::new(own);
+    command.args(["faults", "--quick", "--only", part, "--binary"]).arg(build()?);
+    command.env_remove("LOCKGATE_FAULT").env_remove("LOCKGATE_PLANT").current_dir(workspace::root());
+    command.envs(plant.map(|plant| ("LOCKGATE_PLANT", plant)));
+    command.output().during("start the faults")
+}
+
+/// Whether a part of the faults says that something acknowledged is not there, and not merely that it could not run.
+fn has_lost(said: &str, part: &str) -> bool {
+    let finding = format!("{part}: ");
+    said.lines().any(|line| line.starts_with(&finding) && line.contains("was acknowledged"))
+}
+
+/// Whether a part of the faults says that it did not run.
+fn is_skipped(said: &str, part: &str) -> bool {
+    let skipped = format!("{part}: skipped: ");
+    said.lines().any(|line| line.starts_with(&skipped))
+}
+
 fn close(rows: &[Row]) -> Result<()> {
     println!("\n| planted bug | what is wrong with it | caught by | seconds |\n|---|---|---|---|");
     for row in rows {
@@ -220,6 +263,16 @@ mod tests {
         assert_eq!(choose(&[]).unwrap().len(), PLANTS.len());
         assert_eq!(CATCHES.len(), PLANTS.len());
         assert!(choose(&["nothing".to_owned()]).is_err());
+    }
+
+    #[test]
+    fn what_the_faults_found_is_told_from_what_kept_them_from_running() {
+        let lost = "power: cut at line 7, Strict, 9, 2 changes missing: entry 5 was acknowledged, and is not there";
+        assert!(has_lost(&format!("seed 1\n{lost}\nxtask: 1 findings"), "power"));
+        assert!(!has_lost(lost, "torn"));
+        assert!(!has_lost("power: cut at line 7: the start ends without a reason", "power"));
+        assert!(!has_lost("xtask: entry 5 was acknowledged", "power"));
+        assert!(is_skipped("power: skipped: no strace that may trace", "power") && !is_skipped(lost, "power"));
     }
 
     #[test]

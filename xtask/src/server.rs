@@ -2,7 +2,8 @@
 
 mod end;
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
+use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -258,8 +259,8 @@ pub fn log_file(home: &Path) -> PathBuf {
     home.with_extension("log")
 }
 
-/// Starts a server in the place of one that has just ended. Its port may be taken for a moment, by a client that looks for
-/// it there: that alone is waited for. Says too how often the start was tried again.
+/// Starts a server in the place of one that has just ended. Its port may be taken for a moment, by a client that looks
+/// for it there: that alone is waited for. Says too how often the start was tried again.
 ///
 /// # Errors
 /// When the port stays taken, or the start fails for any other reason.
@@ -275,11 +276,18 @@ pub fn in_place<T>(mut start: impl FnMut() -> Result<T>) -> Result<(T, usize)> {
     Ok((started, retries))
 }
 
-/// What was said in the log of a home from a place on.
+/// What was said in the log of a home from a place on; nothing where there is no log.
 fn said(home: &Path, from: u64) -> String {
-    let bytes = fs::read(log_file(home)).unwrap_or_default();
-    let own = usize::try_from(from).ok().and_then(|from| bytes.get(from..)).unwrap_or_default();
-    String::from_utf8_lossy(own).into_owned()
+    let mut bytes = Vec::new();
+    // What came before may be the words of thousands of servers, and is not read again for each.
+    let read = File::open(log_file(home)).and_then(|mut log| {
+        log.seek(SeekFrom::Start(from))?;
+        log.read_to_end(&mut bytes)
+    });
+    match read {
+        Ok(_) => String::from_utf8_lossy(&bytes).into_owned(),
+        Err(_) => String::new(),
+    }
 }
 
 fn tail(text: &str) -> String {

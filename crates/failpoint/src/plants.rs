@@ -47,6 +47,9 @@ pub const PLANTS: &[Plant] = &[
     bug("replay-not-compared", "a decision is run again and not compared"),
     bug("event-skipped-on-resume", "whoever resumes the event stream misses an entry"),
     bug("high-water-ignored", "the server signs on top of an older copy of its ledger"),
+    bug("wal-not-flushed", "writes are acknowledged before they are on the disk"),
+    bug("blob-not-flushed", "a blob is acknowledged before its bytes are on the disk"),
+    bug("shard-not-flushed", "a blob is acknowledged before its name is on the disk"),
 ];
 
 #[cfg(test)]

@@ -328,7 +328,9 @@ impl StagedFile {
         let sealed = self.file.set_permissions(Permissions::from_mode(0o444));
         sealed.map_err(|error| fault::file("seal", &self.path, &error))?;
         lockgate_failpoint::point("blob.before-flush");
-        self.file.sync_all().map_err(|error| fault::flush(&self.path, &error))?;
+        if !lockgate_failpoint::planted("blob-not-flushed") {
+            self.file.sync_all().map_err(|error| fault::flush(&self.path, &error))?;
+        }
         lockgate_failpoint::point("blob.flushed");
         // Crash here: a file under `tmp/`, which the next start removes.
         let place = self.files.place(&found);
@@ -345,7 +347,9 @@ impl StagedFile {
         lockgate_failpoint::point("blob.linked");
         // Crash here: the blob is there or not, whole in either case, and nobody was told. A blob that was there already
         // may have been linked a moment ago by a thread that has not flushed yet, so the flush is needed for both.
-        sync_dir(&place.inner)?;
+        if !lockgate_failpoint::planted("shard-not-flushed") {
+            sync_dir(&place.inner)?;
+        }
         lockgate_failpoint::point("blob.durable");
         Ok((found, self.size))
     }

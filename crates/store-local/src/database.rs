@@ -164,6 +164,7 @@ impl Database {
         let mut writer = writer.lock().unwrap_or_else(PoisonError::into_inner);
         self.halt.check()?;
         room::check(&self.dir, self.reserve_bytes)?;
+        let flush = if lockgate_failpoint::planted("wal-not-flushed") { Flush::Later } else { flush };
         let value = match flush {
             Flush::Now => self.transaction(&mut writer.connection, work)?,
             Flush::Later => {

@@ -35,7 +35,7 @@ pub struct Reference {
 pub struct Ended {
     /// Whether the fault came about.
     pub fired: bool,
-    /// Requests whose first outcome nobody was told.
+    /// Requests whose first outcome nobody was told, and commands that were done unseen.
     pub unknown: usize,
     /// How often a start was tried again because the port was taken.
     pub retries: usize,
@@ -164,7 +164,7 @@ impl<'a> Play<'a> {
                     self.victim.blame(format!("{found} of `{event}` after an acknowledgement, and not {count}"));
                     return Ok(());
                 }
-                // Applied, and nobody was told.
+                // Applied, and nobody was told. It is not given again: under another key it would be done twice.
                 (false, found) if found == step.count => {
                     self.unknown += 1;
                     return Ok(());

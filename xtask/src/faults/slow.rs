@@ -83,7 +83,8 @@ pub fn run(ground: &Ground) -> Result<Part> {
     for (slowness, head) in phases {
         let times = if ground.quick { QUICK } else { FULL };
         let mut judged = Case::Harmless;
-        for _ in 0..tries(ground.quick) {
+        let tries = tries(ground.quick);
+        for number in 1..=tries {
             let seen = phase(&server, &home, slowness, &head, (times, files))?;
             let growth = seen.memory_kib.saturating_sub(idle);
             // Of those beside the slow clients alone: the others would hide them.
@@ -91,12 +92,15 @@ pub fn run(ground: &Ground) -> Result<Part> {
             let requests = crowded + seen.others;
             let p99 = p99.as_millis();
             part.notes.push(format!(
-                "{slowness:?}: healthy p99 {p99} ms of {crowded} requests while most connections were open, of \
-                 {requests} in all; memory +{growth} KiB; {} of {CONNECTIONS} closed by the server",
+                "{slowness:?}, try {number} of at most {tries}: healthy p99 {p99} ms of {crowded} requests while most \
+                 connections were open, of {requests} in all; memory +{growth} KiB; {} of {CONNECTIONS} closed by the \
+                 server",
                 seen.closed
             ));
             judged = judge(slowness, (requests, crowded), p99, growth);
-            if p99 <= P99_MILLIS {
+            // What is wrong besides is no matter of a busy machine, and is not measured again.
+            let is_late_alone = judge(slowness, (requests, crowded), 0, growth) == Case::Harmless;
+            if p99 <= P99_MILLIS || !is_late_alone {
                 break;
             }
         }

@@ -243,8 +243,8 @@ fn under_fault(ground: &Ground, home: &Path, one: &Try, output: &Path) -> Result
     Ok(left)
 }
 
-/// What is wrong with how the server ended. Whatever fails under it, it goes on until it is asked to stop, or says why it
-/// does not; and where what failed is a flush of what is acknowledged, it never ends as if nothing had been.
+/// What is wrong with how the server ended. Whatever fails under it, it goes on until it is asked to stop, or says why
+/// it does not; and where what failed is a flush of what is acknowledged, it never ends as if nothing had been.
 fn end_problem(one: &Try, has_fired: bool, end: &End) -> Option<String> {
     match end.defect() {
         // The trace may not say so yet.
@@ -259,8 +259,8 @@ fn end_problem(one: &Try, has_fired: bool, end: &End) -> Option<String> {
     }
 }
 
-/// Whether the server has to stop when this call of an operation fails: a flush of what is acknowledged. One that starts
-/// is refused then, and one that is stopping says so with its exit code.
+/// Whether the server has to stop when this call of an operation fails: a flush of what is acknowledged. A start is
+/// refused then, and a stop says so with its exit code.
 fn must_stop(call: &Call) -> bool {
     // The marks beside the data are made anew each time, so that a failed flush of one of them is only a warning.
     let of_data = call.is_flush() && call.file.starts_with("data");

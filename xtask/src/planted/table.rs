@@ -7,6 +7,8 @@ pub enum Catch {
     Tests(&'static [&'static str]),
     /// The kill test at this place: no test that lives on can see it.
     Failpoint(&'static str),
+    /// A sample of this part of the faults: no test on a machine that keeps its power can see it.
+    Faults(&'static str),
 }
 
 impl Catch {
@@ -15,11 +17,12 @@ impl Catch {
         match self {
             Self::Tests(names) => names.join(", "),
             Self::Failpoint(point) => format!("cargo xtask failpoints --only {point}"),
+            Self::Faults(part) => format!("cargo xtask faults --quick --only {part}"),
         }
     }
 }
 
-use Catch::{Failpoint, Tests};
+use Catch::{Failpoint, Faults, Tests};
 
 /// One row for each planted bug.
 pub const CATCHES: &[(&str, Catch)] = &[
@@ -67,4 +70,7 @@ pub const CATCHES: &[(&str, Catch)] = &[
     ("replay-not-compared", Tests(&["no_forgery_is_accepted"])),
     ("event-skipped-on-resume", Tests(&["events_come_in_order_and_without_gaps"])),
     ("high-water-ignored", Tests(&["yesterdays_copy_is_sound_until_someone_remembers_today"])),
+    ("wal-not-flushed", Faults("power")),
+    ("blob-not-flushed", Faults("power")),
+    ("shard-not-flushed", Faults("power")),
 ];

@@ -14,6 +14,7 @@ use super::act::{Act, Ending, Intent};
 use super::model::{Model, Status};
 use crate::failure::{Failure, Result};
 
+/// Something that is not so.
 pub(super) fn wrong<T>(message: impl Into<String>) -> Result<T> {
     Err(Failure::new(message))
 }

@@ -4,7 +4,8 @@
 use std::collections::VecDeque;
 use std::io::Write as _;
 use std::net::SocketAddrV4;
-use std::sync::mpsc::{self, Receiver};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -16,9 +17,15 @@ use crate::failure::{During as _, Failure, Result};
 use crate::faults::outcome::{Case, Part};
 use crate::server::Server;
 
-/// How many connections a flood opens: with `--quick`, and else.
+/// How many connections a flood opens at least: with `--quick`, and else.
 const QUICK: usize = 2_000;
 const FULL: usize = 40_000;
+/// How many it opens at most, while it waits for the healthy clients: each takes a port for a minute.
+const MOST: usize = 150_000;
+/// How many requests of healthy clients have to be answered during a flood, so that one of a hundred is not the slowest
+/// alone; and how many such clients there are.
+const LEAST: usize = 200;
+const HEALTHY: usize = 4;
 /// How many floods there are: what the first one takes, the second one has to find.
 const FLOODS: usize = 2;
 /// How many threads open connections, and how many of its own each leaves open behind it.
@@ -41,7 +48,7 @@ const AGAIN_KIB: u64 = 16 * 1024;
 /// What was seen of a flood.
 #[derive(Debug, Clone, Copy)]
 struct Seen {
-    /// How many requests of the healthy client were answered, and the value that 99 of a hundred did not exceed.
+    /// How many requests of the healthy clients were answered, and the value that 99 of a hundred did not exceed.
     requests: usize,
     p99: Duration,
     /// How much more memory there was at most than before the flood, and than after the one before.
@@ -60,19 +67,19 @@ pub fn run(server: &Server, token: &str, files: usize, quick: bool, part: &mut P
     let mut before = None;
     for number in 1..=FLOODS {
         let idle = server.memory_kib("VmRSS")?;
-        let (latencies, most) = flood(server, token, connections)?;
+        let Flood { latencies, poured, most_kib } = flood(server, token, connections)?;
         let closed = wait_until("the end of the flood's connections", RECOVERY, STEP, || {
             Ok((server.open_files()? <= files + MORE_FILES).then_some(()))
         })
         .is_ok();
         let after = server.memory_kib("VmRSS")?;
         let (requests, p99) = percentile(latencies, 99);
-        let growth_kib = most.max(after).saturating_sub(idle);
+        let growth_kib = most_kib.max(after).saturating_sub(idle);
         let again_kib = before.map_or(0, |before| after.saturating_sub(before));
         let seen = Seen { requests, p99, growth_kib, again_kib, closed };
         part.notes.push(format!(
-            "flood {number} of {connections} connections: healthy p99 {} ms of {requests} requests, each on a connection \
-             of its own; memory +{growth_kib} KiB; {} files open at the end",
+            "flood {number} of {poured} connections: healthy p99 {} ms of {requests} requests, each on a connection of \
+             its own; memory +{growth_kib} KiB; {} files open at the end",
             p99.as_millis(),
             server.open_files()?
         ));
@@ -84,7 +91,11 @@ pub fn run(server: &Server, token: &str, files: usize, quick: bool, part: &mut P
 
 fn judge(seen: Seen) -> Case {
     let Seen { requests, p99, growth_kib, again_kib, closed } = seen;
-    if requests == 0 || p99.as_millis() > P99_MILLIS {
+    if requests < LEAST {
+        Case::Found(format!(
+            "flood: {requests} requests of healthy clients were answered: fewer than {LEAST} say nothing"
+        ))
+    } else if p99.as_millis() > P99_MILLIS {
         Case::Found(format!("flood: p99 of a healthy client is {} ms of {requests} requests", p99.as_millis()))
     } else if growth_kib >= GROWTH_KIB {
         Case::Found(format!("flood: the server uses {growth_kib} KiB more"))
@@ -97,36 +108,59 @@ fn judge(seen: Seen) -> Case {
     }
 }
 
-/// One flood: what the healthy client waited, and the most memory that the server used.
-fn flood(server: &Server, token: &str, connections: usize) -> Result<(Vec<Duration>, u64)> {
+/// What came of one flood.
+struct Flood {
+    /// What the healthy clients waited.
+    latencies: Vec<Duration>,
+    /// How many connections it opened.
+    poured: usize,
+    /// The most memory that the server used.
+    most_kib: u64,
+}
+
+/// One flood: so many connections, and more of them until enough requests of healthy clients are answered.
+fn flood(server: &Server, token: &str, connections: usize) -> Result<Flood> {
     let address: SocketAddrV4 = server.address().parse().during("the server's address")?;
-    let (stop, stopped) = mpsc::channel::<()>();
+    let (answered, over) = (AtomicUsize::new(0), AtomicBool::new(false));
     thread::scope(|scope| {
-        let healthy = scope.spawn(move || work(server.url(), token, &stopped));
+        let (answered, over) = (&answered, &over);
+        let healthy: Vec<_> =
+            (0..HEALTHY).map(|_| scope.spawn(move || work(server.url(), token, answered, over))).collect();
+        let share = (connections / FLOODERS, MOST / FLOODERS);
         let flooders: Vec<_> =
-            (0..FLOODERS).map(|_| scope.spawn(move || pour(connections / FLOODERS, address))).collect();
-        let mut most = 0;
-        let over = wait_until("the end of the flood", LENGTH, STEP, || {
-            most = most.max(server.memory_kib("VmRSS")?);
+            (0..FLOODERS).map(|_| scope.spawn(move || pour(share, address, answered, over))).collect();
+        let mut most_kib = 0;
+        let ended = wait_until("the end of the flood", LENGTH, STEP, || {
+            most_kib = most_kib.max(server.memory_kib("VmRSS")?);
             Ok(flooders.iter().all(|flooder| flooder.is_finished()).then_some(()))
         });
-        // The other side stops when this one is gone.
-        drop(stop);
-        over?;
+        // Whoever is still at it stops.
+        over.store(true, Ordering::SeqCst);
+        let mut poured = 0;
         for flooder in flooders {
-            flooder.join().unwrap_or_else(|_| Err(Failure::new("a flooder panicked")))?;
+            poured += flooder.join().unwrap_or_else(|_| Err(Failure::new("a flooder panicked")))?;
         }
-        let latencies = healthy.join().unwrap_or_else(|_| Err(Failure::new("the healthy client panicked")))?;
-        Ok((latencies, most))
+        let mut latencies = Vec::new();
+        for client in healthy {
+            latencies.extend(client.join().unwrap_or_else(|_| Err(Failure::new("a healthy client panicked")))?);
+        }
+        ended?;
+        Ok(Flood { latencies, poured, most_kib })
     })
 }
 
-/// Opens connections one after the other, and closes the oldest when too many are open.
-fn pour(connections: usize, to: SocketAddrV4) -> Result<()> {
+/// Opens connections one after the other, and closes the oldest when too many are open: so many at least, and at most.
+/// Says how many.
+fn pour((least, most): (usize, usize), to: SocketAddrV4, answered: &AtomicUsize, over: &AtomicBool) -> Result<usize> {
     let mut open = VecDeque::with_capacity(LEFT_OPEN + 1);
-    for number in 0..connections {
+    for number in 0..most {
+        let is_enough = number >= least && answered.load(Ordering::SeqCst) >= LEAST;
+        if is_enough || over.load(Ordering::SeqCst) {
+            return Ok(number);
+        }
+        // One address has too few ports for what comes after the least.
         let from = match number % SAME_ADDRESS {
-            0 => 0,
+            0 if number < least => 0,
             _ => 1 + number % OTHER_ADDRESSES,
         };
         let mut stream = connect_from(u8::try_from(2 + from)?, to)?;
@@ -142,21 +176,23 @@ fn pour(connections: usize, to: SocketAddrV4) -> Result<()> {
             drop(open.pop_front());
         }
     }
-    Ok(())
+    Ok(most)
 }
 
-/// Asks again and again until the other side of `stopped` is gone; each time anew, in the same queue as the flood.
-fn work(url: &str, token: &str, stopped: &Receiver<()>) -> Result<Vec<Duration>> {
+/// Asks again and again until the flood is over; each time anew, in the same queue as the flood.
+fn work(url: &str, token: &str, answered: &AtomicUsize, over: &AtomicBool) -> Result<Vec<Duration>> {
+    // Nothing is ever sent: the channel only measures time.
+    let (_held, time) = mpsc::channel::<()>();
     let mut latencies = Vec::new();
-    loop {
+    while !over.load(Ordering::SeqCst) {
         let client = Client::new(url, Some(token.to_owned()));
         let started = Instant::now();
-        client.get_bytes("/v1/server").during("a read of the healthy client")?;
+        client.get_bytes("/v1/server").during("a read of a healthy client")?;
         latencies.push(started.elapsed());
-        if stopped.recv_timeout(PAUSE) == Err(mpsc::RecvTimeoutError::Disconnected) {
-            return Ok(latencies);
-        }
+        answered.fetch_add(1, Ordering::SeqCst);
+        let _ = time.recv_timeout(PAUSE);
     }
+    Ok(latencies)
 }
 
 #[cfg(test)]
@@ -165,10 +201,10 @@ mod tests {
 
     #[test]
     fn each_goal_can_be_missed() {
-        let good = Seen { requests: 9, p99: Duration::from_millis(250), growth_kib: 9, again_kib: 9, closed: true };
+        let good = Seen { requests: LEAST, p99: Duration::from_millis(250), growth_kib: 9, again_kib: 9, closed: true };
         assert_eq!(judge(good), Case::Harmless);
         let found = |seen: Seen| assert!(matches!(judge(seen), Case::Found(_)), "{seen:?}");
-        found(Seen { requests: 0, ..good });
+        found(Seen { requests: LEAST - 1, ..good });
         found(Seen { p99: Duration::from_millis(251), ..good });
         found(Seen { growth_kib: GROWTH_KIB, ..good });
         found(Seen { again_kib: AGAIN_KIB, ..good });
