@@ -1,10 +1,11 @@
 //! Budget: how much may be read out of one report, so that a small report cannot become a large claim.
 //!
 //! Formats let one list stand for each item of another: the ids of a group for all of its findings, the names of a product
-//! for every vulnerability that it has. What is written once and said many times is counted each time, before it is made.
+//! for every vulnerability that it has. What is written once and said many times is counted each further time, before it
+//! is made; what is said once is bounded by the report itself.
 
 use lockgate_model::Limits;
-use lockgate_model::facts::Finding;
+use serde::Serialize;
 
 use crate::error::EvidenceError;
 
@@ -49,13 +50,17 @@ impl Budget {
         self.take(texts.into_iter().fold(0, |sum, text| sum.saturating_add(text.len() + TEXT_BYTES)))
     }
 
-    /// Takes what so many copies of a finding take.
+    /// Takes what all but one of so many copies of a value take, by its length as JSON: whatever it holds counts.
     ///
     /// # Errors
     /// As [`Self::take`].
-    pub(crate) fn take_findings(&mut self, finding: &Finding, count: usize) -> Result<(), EvidenceError> {
-        let names = finding.names().fold(0usize, |sum, name| sum.saturating_add(name.len() + TEXT_BYTES));
-        self.take(names.saturating_add(size_of::<Finding>()).saturating_mul(count))
+    pub(crate) fn take_copies(&mut self, value: &impl Serialize, count: usize) -> Result<(), EvidenceError> {
+        let more = count.saturating_sub(1);
+        if more == 0 {
+            return Ok(());
+        }
+        let bytes = serde_json::to_vec(value).map_or(usize::MAX, |json| json.len());
+        self.take(bytes.saturating_mul(more))
     }
 }
 
@@ -75,8 +80,9 @@ mod tests {
         assert_eq!(budget.take_texts(["abc", "def"]), Ok(()));
         assert_eq!(budget.take(1).unwrap_err().code, "EVIDENCE_TOO_LARGE");
         let mut budget = Budget::new(&Limits::DEFAULT);
-        assert_eq!(budget.take_findings(&Finding::default(), usize::MAX).unwrap_err().code, "EVIDENCE_TOO_LARGE");
-        // What was refused takes nothing.
-        assert_eq!(budget.take_findings(&Finding::default(), 1000), Ok(()));
+        assert_eq!(budget.take_copies(&"x", usize::MAX).unwrap_err().code, "EVIDENCE_TOO_LARGE");
+        // What was refused takes nothing, and neither does what is said once.
+        assert_eq!(budget.take_copies(&"x", Limits::DEFAULT.claim_bytes / 3), Ok(()));
+        assert_eq!(Budget::new(&limits).take_copies(&"x".repeat(1000), 1), Ok(()));
     }
 }

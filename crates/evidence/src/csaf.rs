@@ -5,6 +5,7 @@
 //! the tree does not define, and a product that is not affected without a reason are refused (6.1.1, 6.1.6, 4.5).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use lockgate_model::facts::{Vex, VexStatement, VexStatus};
 use lockgate_model::{Limits, UnixMillis};
@@ -247,6 +248,7 @@ fn add_statements(
     let (id, aliases) = ids_of(vulnerability)?;
     let statuses = statuses_of(vulnerability)?;
     let reasons = reasons_of(vulnerability, products, budget)?;
+    let pointer = vulnerability.pointer();
     for (product_id, status) in statuses {
         let Some(product) = products.products.get(&product_id) else {
             let message = format!("names `{}`, which the product tree does not define", excerpt(&product_id));
@@ -259,7 +261,8 @@ fn add_statements(
         }
         vex::check_count(statements.len(), limits)?;
         let names = texts(&product.names).chain(texts(&product.part));
-        budget.take_texts(names.chain(texts(&aliases)).chain(reason.text.as_deref()))?;
+        let said = [id.as_str(), pointer.as_str()].into_iter().chain(texts(&aliases)).chain(reason.text.as_deref());
+        budget.take_texts(names.chain(said))?;
         statements.push(VexStatement {
             vulnerability: id.clone(),
             aliases: aliases.clone(),
@@ -267,9 +270,9 @@ fn add_statements(
             subcomponents: product.part.clone(),
             status,
             justification: reason.justification,
-            text: reason.text,
+            text: reason.text.map(|text| text.to_string()),
             stated_at: Some(issued_at),
-            pointer: vulnerability.pointer(),
+            pointer: pointer.clone(),
         });
     }
     Ok(())
@@ -309,7 +312,8 @@ fn statuses_of(vulnerability: &Object<'_>) -> Result<BTreeMap<String, VexStatus>
 #[derive(Debug, Clone, Default)]
 struct ReasonGiven {
     justification: Option<String>,
-    text: Option<String>,
+    /// One for all products that it is given for.
+    text: Option<Arc<str>>,
 }
 
 /// Why products are not affected: flags, and threats of the category `impact`.
@@ -337,9 +341,8 @@ fn reasons_of(
             if threat.required_text("category")? != "impact" {
                 continue;
             }
-            let details = vex::shortened(threat.required_text("details")?);
+            let details: Arc<str> = vex::shortened(threat.required_text("details")?).into();
             for id in products.ids_in(&threat, budget)? {
-                budget.take_texts([details.as_str()])?;
                 reasons.entry(id).or_default().text = Some(details.clone());
             }
         }

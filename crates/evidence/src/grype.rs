@@ -2,6 +2,8 @@
 //!
 //! Only `matches[]` count; `ignoredMatches[]` are what the caller had Grype ignore, and are not findings.
 
+use std::collections::BTreeSet;
+
 use lockgate_model::Limits;
 use lockgate_model::facts::{Cvss, Finding, Kev, Severity, Vulnerabilities};
 use serde_json::Value;
@@ -83,10 +85,11 @@ fn finding(found: &Object<'_>) -> Result<Finding, EvidenceError> {
     }
     add_details(&mut finding, &vulnerability)?;
     if let Some(related) = found.list_or_null("relatedVulnerabilities")? {
+        let mut known: BTreeSet<String> = finding.names().map(str::to_ascii_uppercase).collect();
         for other in related.objects() {
             let other = other?;
             let id = other.required_text("id")?;
-            if !finding.is_about(id) {
+            if known.insert(id.to_ascii_uppercase()) {
                 finding.aliases.push(id.to_owned());
             }
             add_details(&mut finding, &other)?;

@@ -6,7 +6,7 @@
 use lockgate_model::facts::{Vex, VexStatement, VexStatus};
 use lockgate_model::{Limits, UnixMillis};
 
-use crate::budget::{Budget, texts};
+use crate::budget::Budget;
 use crate::document::Object;
 use crate::error::{EvidenceError, excerpt};
 use crate::stream::{self, Shape, Source};
@@ -94,9 +94,9 @@ fn add_statements(
     if has_whole {
         parts.push((whole.into_vec(), Vec::new()));
     }
+    budget.take_copies(&template, parts.len())?;
     for (products, subcomponents) in parts {
         vex::check_count(statements.len(), limits)?;
-        budget.take_texts(texts(&template.aliases).chain(template.text.as_deref()))?;
         statements.push(VexStatement { products, subcomponents, ..template.clone() });
     }
     Ok(())

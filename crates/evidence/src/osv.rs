@@ -43,6 +43,9 @@ static PACKAGE: Shape = Shape::Fields(&[
     ),
 ]);
 
+/// What looking at one name of a finding counts for.
+const LOOK_BYTES: usize = 8;
+
 static RECORD: Shape = Shape::Fields(&[
     ("schema_version", Shape::Whole),
     ("id", Shape::Whole),
@@ -104,6 +107,7 @@ fn of_package(object: &Object<'_>, budget: &mut Budget) -> Result<Vec<Finding>, 
     let ecosystem = package.text("ecosystem")?.unwrap_or_default();
     let mut findings = Vec::new();
     let Some(records) = object.list_or_null("vulnerabilities")? else { return Ok(findings) };
+    budget.take_copies(&(name, version, ecosystem), records.len())?;
     for record in records.objects() {
         let record = record?;
         let affected = Affected::of(&record)?;
@@ -149,9 +153,12 @@ fn add_group(
     let score = group.value("max_severity")?.and_then(cvss::tenths);
     for at in ids.iter().filter_map(|id| places.get(id)).flatten() {
         let Some(finding) = findings.get_mut(*at) else { continue };
-        budget.take_texts(ids.iter().map(String::as_str).chain(finding.names()))?;
         let known: BTreeSet<String> = finding.names().map(str::to_ascii_uppercase).collect();
-        finding.aliases.extend(ids.iter().filter(|id| !known.contains(&id.to_ascii_uppercase())).cloned());
+        // Looking takes time, if not memory: a finding may be in many groups.
+        budget.take(LOOK_BYTES * (ids.len() + known.len()))?;
+        let other: Vec<&String> = ids.iter().filter(|id| !known.contains(&id.to_ascii_uppercase())).collect();
+        budget.take_texts(other.iter().map(|id| id.as_str()))?;
+        finding.aliases.extend(other.into_iter().cloned());
         if let Some(score) = score.filter(|_| finding.cvss.is_none()) {
             finding.cvss = cvss::score(Some(score), None, Some("osv-scanner"));
             if finding.severity == Severity::Unknown {
@@ -173,7 +180,7 @@ fn of_record(record: &Object<'_>, budget: &mut Budget) -> Result<Vec<Finding>, E
     }
     let base = base_of(record)?;
     let (mut findings, affected) = (Vec::new(), Affected::of(record)?);
-    budget.take_findings(&base, affected.len())?;
+    budget.take_copies(&base, affected.len())?;
     for affected in affected {
         let mut finding = base.clone();
         finding.package.clone_from(&affected.name);
@@ -572,5 +579,20 @@ mod tests {
         assert_eq!(read(&both, &Limits::DEFAULT).unwrap_err().code, "EVIDENCE_MALFORMED");
         let few = Limits { findings_per_report: 1, ..Limits::DEFAULT };
         assert_eq!(read(&scan(), &few).unwrap_err().code, "TOO_MANY_FINDINGS");
+    }
+
+    #[test]
+    fn what_is_said_once_takes_nothing_of_the_budget() {
+        let none = Limits { claim_bytes: 0, ..Limits::DEFAULT };
+        let affected = json!({"package": {"name": "a", "ecosystem": "npm"}});
+        let record = |affected: &[Value]| json!({"id": "A", "modified": "2026-01-01T00:00:00Z", "aliases": ["B"], "affected": affected});
+        let once = record(std::slice::from_ref(&affected));
+        let found = read(&json!({"vulns": [once.clone(), once.clone()]}), &none).unwrap();
+        assert_eq!(found.findings.len(), 2);
+        let package = json!({"name": "a", "version": "1", "ecosystem": "npm"});
+        let one = json!({"results": [{"packages": [{"package": package, "vulnerabilities": [once]}]}]});
+        assert_eq!(read(&one, &none).unwrap().findings.len(), 1);
+        let twice = record(&[affected.clone(), affected]);
+        assert_eq!(read(&json!({"vulns": [twice]}), &none).unwrap_err().code, "EVIDENCE_TOO_LARGE");
     }
 }

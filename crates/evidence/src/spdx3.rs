@@ -225,7 +225,8 @@ impl Graph {
         budget: &mut Budget,
     ) -> Result<Option<String>, EvidenceError> {
         let ids = relationships.get(package).map(Vec::as_slice).unwrap_or_default();
-        budget.take_texts(ids.iter().map(|id| self.licences.get(id).unwrap_or(id).as_str()))?;
+        let copied = ids.iter().filter_map(|id| self.licences.get(id)).map(String::len);
+        budget.take(copied.fold(0, usize::saturating_add))?;
         let texts = ids.iter().filter_map(|id| {
             if let Some(expression) = self.licences.get(id) {
                 return Some(expression.clone());
@@ -327,7 +328,7 @@ mod tests {
         value["@graph"][1]["rootElement"] = json!([]);
         assert_eq!(spdx::read(&value, &Limits::DEFAULT).unwrap().claim().components, 3);
         // One expression of the graph, said for each package.
-        let few = Limits { claim_bytes: 40, ..Limits::DEFAULT };
+        let few = Limits { claim_bytes: 5, ..Limits::DEFAULT };
         assert_eq!(spdx::read(&document(), &few).unwrap_err().code, "EVIDENCE_TOO_LARGE");
         let mut value = document();
         value["@graph"][10]["completeness"] = json!("incomplete");

@@ -28,7 +28,7 @@ use crate::state::{ApplyError, State};
 /// How many read pieces of evidence are remembered.
 const CACHE_ITEMS: usize = 1024;
 /// How much of them, as JSON in bytes; in memory a claim takes about twice as much.
-const CACHE_BYTES: usize = 24 * 1024 * 1024;
+const CACHE_BYTES: usize = 32 * 1024 * 1024;
 /// Up to this size a report is read from memory, which is faster.
 const WHOLE_BYTES: u64 = 1024 * 1024;
 
@@ -374,16 +374,16 @@ impl ClaimCache {
             return Ok(known.clone());
         }
         let fresh = read()?;
-        let mut known = lock();
-        known.add(key, fresh.clone());
+        // Before the lock, because others wait for it.
+        let bytes = json_bytes(&fresh.claim);
+        lock().add(key, fresh.clone(), bytes);
         Ok(fresh)
     }
 }
 
 impl Remembered {
     /// Remembers one more, however large; the oldest ones make room.
-    fn add(&mut self, key: ReadKey, read: Read) {
-        let bytes = json_bytes(&read.claim);
+    fn add(&mut self, key: ReadKey, read: Read, bytes: usize) {
         if self.reads.insert(key, read).is_none() {
             self.order.push_back((key, bytes));
             self.bytes += bytes;
@@ -431,16 +431,17 @@ mod tests {
             claim: Claim::Malformed { reason: "x".repeat(bytes) },
             signature: None,
         };
-        known.add(key(0), of(10));
+        let add = |known: &mut Remembered, number: usize, bytes: usize| known.add(key(number), of(bytes), bytes);
+        add(&mut known, 0, 10);
         for number in 1..=5 {
-            known.add(key(number), of(CACHE_BYTES / 3));
+            add(&mut known, number, CACHE_BYTES / 3 + 1);
         }
         assert_eq!((known.reads.len(), known.order.len()), (2, 2));
         assert!(known.bytes <= CACHE_BYTES && known.reads.contains_key(&key(5)) && !known.reads.contains_key(&key(0)));
         // What is too large by itself is remembered until the next one comes.
-        known.add(key(6), of(2 * CACHE_BYTES));
+        add(&mut known, 6, 2 * CACHE_BYTES);
         assert_eq!(known.reads.keys().copied().collect::<Vec<_>>(), [key(6)]);
-        known.add(key(7), of(1));
+        add(&mut known, 7, 1);
         assert_eq!(known.reads.keys().copied().collect::<Vec<_>>(), [key(7)]);
     }
 

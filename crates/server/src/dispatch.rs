@@ -77,7 +77,7 @@ fn address_of(request: &Request) -> IpAddr {
 async fn no_route(app: Arc<App>, request: Request, problem: Response, code: &'static str) -> Response {
     let address = address_of(&request);
     // Without the query, and without what is no word of a path: nobody should keep that.
-    let object = format!("{} {}", request.method(), kept(request.uri().path()));
+    let object = format!("{} {}", kept(request.method().as_str()), kept(request.uri().path()));
     drop(request);
     let witness = match Witness::begin(&app, address, "unknown", &object, Stranger::Answered).await {
         Ok(witness) => witness,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use lockgate_engine::access_log::AccessLog;
 use lockgate_engine::{Fault, Kind};
 use lockgate_ledger::access_log::{AccessEntry, AccessOutcome, field};
-use lockgate_model::{Digest, PersonId, PromotionId, ReleaseName, ServiceName, UnixMillis};
+use lockgate_model::{ChangeId, Digest, PersonId, PromotionId, ReleaseName, ServiceName, UnixMillis};
 
 use crate::app::App;
 use crate::records::{Held, Stranger};
@@ -22,6 +22,10 @@ const GONE: u16 = 499;
 const WORD_BYTES: usize = 128;
 /// The longest release that is kept where it has letters of both cases: a token is longer.
 const MIXED_BYTES: usize = 40;
+/// What routes call a part that is a secret for a while.
+const CODE: &str = "code";
+/// From this length on hex may be a key; digests are told by their prefix.
+const HEX_CHARS: usize = 32;
 /// How long the hash in a key's fingerprint is.
 const FINGERPRINT_CHARS: usize = 43;
 
@@ -149,7 +153,8 @@ impl Drop for Witness {
 
 /// What a route's path is about: its parts, joined, as far as they may be kept.
 pub fn object_of(path: &BTreeMap<String, String>) -> String {
-    path.values().map(|part| kept(part)).collect::<Vec<_>>().join("/")
+    let part = |(name, part): (&String, &String)| if name == CODE { "-".to_owned() } else { kept(part) };
+    path.iter().map(part).collect::<Vec<_>>().join("/")
 }
 
 /// A part of a path as it may stand in a log that is never cut: names, numbers, digests and codes. Whatever else somebody
@@ -167,11 +172,16 @@ fn is_telling(part: &str) -> bool {
     let fingerprint = part.strip_prefix("SHA256:").is_some_and(|hash| {
         hash.len() == FINGERPRINT_CHARS && hash.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '/'))
     });
+    // A key, or what somebody took for one.
+    if part.len() >= HEX_CHARS && part.chars().all(|c| c.is_ascii_hexdigit()) {
+        return false;
+    }
     part.is_empty()
         || fingerprint
         || of(|c| c.is_ascii_uppercase() || c == '_')
         || of(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '-' | '_'))
         || part.parse::<PromotionId>().is_ok()
+        || part.parse::<ChangeId>().is_ok()
         || part.parse::<Digest>().is_ok()
         || part.parse::<ServiceName>().is_ok()
         || part.parse::<ReleaseName>().is_ok_and(|release| {
@@ -190,6 +200,7 @@ mod tests {
         let fingerprint = format!("SHA256:{}", "aB+/".repeat(11).get(..43).unwrap());
         for telling in [
             "P-3",
+            "C-3",
             "shop/web",
             "shop/web@1.4.2-RC1",
             "QUORUM_NOT_MET",
@@ -208,6 +219,9 @@ mod tests {
         assert_eq!(kept(&format!("shop/web@{token}")), "shop/-");
         assert_eq!(kept("eyJhbGciOiJub25lIn0.eyJpc3MiOiJ4In0."), "-");
         assert_eq!(kept("what is this"), "-");
+        assert_eq!(kept(&"a1".repeat(16)), "-");
+        let code = [("code".to_owned(), "abcd-efgh".to_owned()), ("person".to_owned(), "sam".to_owned())];
+        assert_eq!(object_of(&BTreeMap::from(code)), "-/sam");
         assert_eq!(kept(&"a".repeat(WORD_BYTES + 1)), "-");
     }
 }

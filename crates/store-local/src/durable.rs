@@ -167,15 +167,37 @@ fn look(dir: &Path) -> Result<Found> {
     let file = File::open(&path).map_err(failed)?;
     let log = wal::read(&mut BufReader::with_capacity(BUFFER_BYTES, file)).map_err(failed)?;
     Ok(match (log, note) {
-        (Log::Headless(Some(salts)), Some(note)) if salts == note.salts && note.frames > 0 => {
-            Found::Damaged(Position { salts, frames: 0 }, note.frames)
+        // Its first block may be gone as a whole, with the salts of the first frame.
+        (Log::Headless, Some(note)) if note.frames > 0 && holds(&path, note.salts).map_err(failed)? => {
+            Found::Damaged(Position { salts: note.salts, frames: 0 }, note.frames)
         }
         (Log::Frames(extent), Some(note)) if extent.salts == note.salts && extent.whole < note.frames => {
             Found::Damaged(Position { salts: extent.salts, frames: extent.whole }, note.frames)
         }
         (Log::Frames(extent), _) => Found::Dropped(extent.behind),
-        (Log::Empty | Log::Headless(_), _) => Found::Dropped(0),
+        (Log::Empty | Log::Headless, _) => Found::Dropped(0),
     })
+}
+
+/// Whether these salts stand anywhere in a file.
+fn holds(path: &Path, salts: Salts) -> io::Result<bool> {
+    let mut file = File::open(path)?;
+    let mut buffer = vec![0; BUFFER_BYTES];
+    let mut kept = 0;
+    loop {
+        let count = file.read(buffer.get_mut(kept..).unwrap_or_default())?;
+        let filled = kept + count;
+        let bytes = buffer.get(..filled).unwrap_or_default();
+        if bytes.windows(salts.len()).any(|window| window == salts) {
+            return Ok(true);
+        }
+        if count == 0 {
+            return Ok(false);
+        }
+        // They may begin at the end of one piece.
+        kept = filled.min(salts.len() - 1);
+        buffer.copy_within(filled - kept..filled, 0);
+    }
 }
 
 #[cfg(test)]
@@ -256,6 +278,12 @@ mod tests {
             let error = check(killed.path()).unwrap_err();
             assert!(matches!(error, StoreError::Corrupt(_)), "{place}: {error}");
         }
+        let killed_again = killed(&dir);
+        let mut log = fs::read(log_path(killed_again.path())).unwrap();
+        log[..4096].fill(0);
+        fs::write(log_path(killed_again.path()), log).unwrap();
+        let error = check(killed_again.path()).unwrap_err();
+        assert!(matches!(error, StoreError::Corrupt(_)), "a lost block: {error}");
         // Two transactions stand behind this one, and a power cut may do just that.
         for place in [flushed, flushed + 30, length - 1] {
             let killed = killed(&dir);

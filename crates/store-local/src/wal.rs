@@ -25,8 +25,8 @@ pub(crate) type Salts = [u8; 8];
 pub(crate) enum Log {
     /// Not even a header.
     Empty,
-    /// A header that is broken: SQLite takes nothing. With the salts of the frame behind it, where there is one.
-    Headless(Option<Salts>),
+    /// A header that is broken: SQLite takes nothing.
+    Headless,
     /// A whole header, and frames.
     Frames(Extent),
 }
@@ -52,8 +52,7 @@ pub(crate) fn read(log: &mut impl Read) -> io::Result<Log> {
         return Ok(Log::Empty);
     }
     let Some((page_bytes, mut sum)) = begin(&header) else {
-        let mut first = [0; FRAME_HEADER_BYTES];
-        return Ok(Log::Headless(fill(log, &mut first)?.then(|| salts_at(&first, 8))));
+        return Ok(Log::Headless);
     };
     let salts = salts_of(&header);
     let (mut frames, mut whole, mut behind, mut is_broken) = (0, 0, 0, false);
@@ -230,7 +229,7 @@ mod tests {
         let log = bytes(&dir);
         for place in 0..HEADER_BYTES {
             let read = read(&mut turned(&log, place).as_slice()).unwrap();
-            assert_eq!(read, Log::Headless(Some(log[16..24].try_into().unwrap())), "{place}");
+            assert_eq!(read, Log::Headless, "{place}");
         }
     }
 
@@ -267,8 +266,8 @@ mod tests {
         let read = |mut bytes: &[u8]| read(&mut bytes).unwrap();
         assert_eq!(read(&[]), Log::Empty);
         assert_eq!(read(&[7; HEADER_BYTES - 1]), Log::Empty);
-        assert_eq!(read(&[7; HEADER_BYTES]), Log::Headless(None));
-        assert_eq!(read(&[7; 5000]), Log::Headless(Some([7; 8])));
-        assert_eq!(read(&[0; 5000]), Log::Headless(Some([0; 8])));
+        assert_eq!(read(&[7; HEADER_BYTES]), Log::Headless);
+        assert_eq!(read(&[7; 5000]), Log::Headless);
+        assert_eq!(read(&[0; 5000]), Log::Headless);
     }
 }
