@@ -44,7 +44,7 @@ static PACKAGE: Shape = Shape::Fields(&[
 ]);
 
 /// What looking at one name of a finding counts for.
-const LOOK_BYTES: usize = 8;
+const LOOK_BYTES: usize = 32;
 
 static RECORD: Shape = Shape::Fields(&[
     ("schema_version", Shape::Whole),
@@ -151,12 +151,14 @@ fn add_group(
         }
     }
     let score = group.value("max_severity")?.and_then(cvss::tenths);
+    let in_one_case: Vec<(String, &String)> = ids.iter().map(|id| (id.to_ascii_uppercase(), id)).collect();
     for at in ids.iter().filter_map(|id| places.get(id)).flatten() {
         let Some(finding) = findings.get_mut(*at) else { continue };
         let known: BTreeSet<String> = finding.names().map(str::to_ascii_uppercase).collect();
         // Looking takes time, if not memory: a finding may be in many groups.
         budget.take(LOOK_BYTES * (ids.len() + known.len()))?;
-        let other: Vec<&String> = ids.iter().filter(|id| !known.contains(&id.to_ascii_uppercase())).collect();
+        let is_other = |(upper, _): &&(String, &String)| !known.contains(upper);
+        let other: Vec<&String> = in_one_case.iter().filter(is_other).map(|(_, id)| *id).collect();
         budget.take_texts(other.iter().map(|id| id.as_str()))?;
         finding.aliases.extend(other.into_iter().cloned());
         if let Some(score) = score.filter(|_| finding.cvss.is_none()) {
