@@ -107,7 +107,8 @@ fn of_package(object: &Object<'_>, budget: &mut Budget) -> Result<Vec<Finding>, 
     let ecosystem = package.text("ecosystem")?.unwrap_or_default();
     let mut findings = Vec::new();
     let Some(records) = object.list_or_null("vulnerabilities")? else { return Ok(findings) };
-    budget.take_copies(&(name, version, ecosystem), records.len())?;
+    // The name stands in the package URL, too.
+    budget.take_copies(&(name, name, version, ecosystem), records.len())?;
     for record in records.objects() {
         let record = record?;
         let affected = Affected::of(&record)?;

@@ -132,7 +132,7 @@ impl Limits {
         policy_gates: 500,
         gates_named: 8,
         findings_per_report: 100_000,
-        claim_bytes: 64 * 1024 * 1024,
+        claim_bytes: 32 * 1024 * 1024,
         components_per_sbom: 1_000_000,
         tests_per_report: 1_000_000,
         bundle_bytes: 512 * 1024 * 1024,
