@@ -1,7 +1,9 @@
 //! Budget: how much may be read out of one report, so that a small report cannot become a large claim.
 //!
 //! Formats let one list stand for each item of another: the ids of a group for all of its findings, the names of a product
-//! for every vulnerability that it has. What is written once and said many times is counted each further time, before it
+//! for every vulnerability that it has.
+//!
+//! INVARIANT (what is meant for many is counted for many): each further copy of what is written once is counted before it
 //! is made; what is said once is bounded by the report itself.
 
 use lockgate_model::Limits;

@@ -1,9 +1,9 @@
 //! Places for records that the access log has not written yet, and what becomes of a request when there is none.
 //!
-//! While the access log cannot be written, as on a full disk, records wait, and each holds a place. Nothing that
-//! somebody signed in asks for, and nothing that may change anything, is done without one. Whoever is not signed in
-//! could take all of them by asking; so such records get half of the places at most, and none where the request read
-//! what is public and there is no place at all. What they did then is only counted, and the count becomes one record
+//! While the access log cannot be written, as on a full disk, records wait, and each holds a place. Nothing that takes
+//! a sign-in, and nothing that may change anything, is done without one. Whoever is not signed in could take all of them
+//! by asking; so such records get half of the places at most, and none where the request read what is public, with a
+//! token or without, and there is no place at all. What they did then is only counted, and the count becomes one record
 //! once there is room.
 
 use std::sync::Arc;

@@ -75,7 +75,8 @@ impl Database {
             tracing::warn!(
                 dir = %dir.display(),
                 frames = dropped,
-                "the write-ahead log ends in a transaction that was not finished, or is not whole, as after a kill or a power cut; it is left out"
+                "the write-ahead log ends in a transaction that was not finished, or is not whole, as after a kill or \
+                 a power cut; it is left out"
             );
         }
         let mut connection = open_writer(&path).map_err(|error| halt.after(error))?;

@@ -78,7 +78,7 @@ pub(crate) fn check(dir: &Path) -> Result<()> {
         true => fs::remove_file(&path).map_err(|error| fault::file("remove", &path, &error)),
         false => Err(StoreError::Fatal(format!(
             "a flush failed since the host started, as `{}` says: see that the disk has room and is well, then restart \
-             the host, or run `lockgate doctor --recheck`",
+             the host, or run `lockgate doctor --recheck`; a mark that is empty or damaged is ended by the recheck alone",
             path.display()
         ))),
     }

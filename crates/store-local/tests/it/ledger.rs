@@ -1,21 +1,15 @@
 //! What the database itself refuses, and what outlives the process.
 
-use lockgate_model::{Digest, EntryIndex, PersonId, StreamName, UnixMillis};
+use lockgate_model::{Digest, EntryIndex, StreamName, UnixMillis};
 use lockgate_store::conformance::Script;
-use lockgate_store::{LedgerStore, Projection, ProjectionStore, Reply, Session, SessionStore, StoreError, StreamStore};
+use lockgate_store::{LedgerStore, Projection, ProjectionStore, Reply, SessionStore, StoreError, StreamStore};
 use lockgate_store_local::{LocalStore, Options};
 use rusqlite::Connection;
 
-use crate::open;
+use crate::{open, session};
 
 fn reply() -> Reply {
     Reply { key: "key".to_owned(), request: Digest::of(b"request"), body: b"body".to_vec(), at: UnixMillis(1) }
-}
-
-fn session() -> Session {
-    let subject: PersonId = "dana".parse().unwrap();
-    let (created, expires) = (UnixMillis(1), UnixMillis(9));
-    Session { token_hash: Digest::of(b"token"), subject, created, last_used: created, expires }
 }
 
 /// Commits 300 entries, so that tile 0/0 is full, with one of everything else.
@@ -151,21 +145,4 @@ fn a_missing_entry_is_noticed() {
     drop(store);
     let error = LocalStore::open(dir.path(), Options::default()).err().unwrap();
     assert!(error.to_string().contains("entry 5, which is missing"), "{error}");
-}
-
-#[test]
-fn an_entry_that_is_missing_in_a_stream_is_noticed() {
-    let dir = tempfile::tempdir().unwrap();
-    let streams: &[StreamName] = &[StreamName::governance()];
-    Script::new().commit(&open(dir.path()), &[("one", streams), ("two", streams), ("three", streams)]);
-    let connection = Connection::open(dir.path().join("ledger.db")).unwrap();
-    let held: i64 = connection.query_row("SELECT count(*) FROM stream_entry", [], |row| row.get(0)).unwrap();
-    assert_eq!(held, 3);
-    drop(open(dir.path()));
-    connection.execute_batch("DROP TRIGGER stream_entry_stays").unwrap();
-    let remove = "DELETE FROM stream_entry WHERE seq = (SELECT min(seq) FROM stream_entry)";
-    assert_eq!(connection.execute(remove, []).unwrap(), 1);
-    drop(connection);
-    let error = LocalStore::open(dir.path(), Options::default()).err().unwrap();
-    assert!(error.to_string().contains("of which entries are missing"), "{error}");
 }

@@ -10,13 +10,24 @@ mod practice;
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
-use lockgate_model::Digest;
-use lockgate_store::{Store, conformance};
+use lockgate_model::{Digest, UnixMillis};
+use lockgate_store::{Session, Store, conformance};
 use lockgate_store_local::{LocalStore, Options};
 use tempfile::TempDir;
 
 fn open(dir: &Path) -> LocalStore {
     LocalStore::open(dir, Options::default()).unwrap()
+}
+
+/// A session of somebody who signed in.
+fn session() -> Session {
+    Session {
+        token_hash: Digest::of(b"token"),
+        subject: "dana".parse().unwrap(),
+        created: UnixMillis(1),
+        last_used: UnixMillis(2),
+        expires: UnixMillis(30),
+    }
 }
 
 /// Stores a blob in pieces of 64 KiB.

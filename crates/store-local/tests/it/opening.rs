@@ -6,13 +6,13 @@ use std::path::Path;
 use lockgate_model::{Digest, UnixMillis};
 use lockgate_store::conformance::Script;
 use lockgate_store::projection::DAMAGED;
-use lockgate_store::{BlobStore, LedgerStore, Projection, ProjectionStore, Reply, Session, SessionStore, StoreError};
+use lockgate_store::{BlobStore, LedgerStore, Projection, ProjectionStore, Reply, SessionStore, StoreError};
 use lockgate_store_local::{LocalStore, Mended, Options, Recheck};
 use rusqlite::Connection;
 use rustix::fs::{FileType, Mode};
 use tempfile::TempDir;
 
-use crate::{count, open, put};
+use crate::{count, open, put, session};
 
 #[test]
 fn a_second_writer_is_refused() {
@@ -144,14 +144,7 @@ fn a_changed_row_that_no_entry_proves_is_noticed() {
         let dir = tempfile::tempdir().unwrap();
         let store = open(dir.path());
         let token_hash = Digest::of(b"token");
-        let session = Session {
-            token_hash,
-            subject: "dana".parse().unwrap(),
-            created: UnixMillis(1),
-            last_used: UnixMillis(2),
-            expires: UnixMillis(30),
-        };
-        store.session_insert(&session).unwrap();
+        store.session_insert(&session()).unwrap();
         assert!(store.session_touch(&token_hash, UnixMillis(9)).unwrap());
         assert_eq!(store.session_by_hash(&token_hash).unwrap().unwrap().last_used, UnixMillis(9));
         let mut batch = Script::new().batch(&[("one", &[])]);
@@ -197,6 +190,8 @@ fn a_start_compares_entries_with_the_tree_and_streams_with_their_heads() {
         ("stream_entry_stands", "UPDATE stream SET seq = 0"),
         ("stream_entry_stands", "UPDATE stream SET idx = 0"),
         ("stream_entry_stands", "UPDATE stream_entry SET idx = 0"),
+        ("stream_entry_stays", "DELETE FROM stream_entry WHERE seq = 0"),
+        ("entry_stays", "DELETE FROM entry WHERE idx = 0"),
     ] {
         let dir = tempfile::tempdir().unwrap();
         let store = open(dir.path());
@@ -218,13 +213,7 @@ fn a_start_compares_entries_with_the_tree_and_streams_with_their_heads() {
 fn a_session_whose_index_names_another_value_is_taken_out_too() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
-    let session = Session {
-        token_hash: Digest::of(b"token"),
-        subject: "dana".parse().unwrap(),
-        created: UnixMillis(1),
-        last_used: UnixMillis(2),
-        expires: UnixMillis(30),
-    };
+    let session = session();
     store.session_insert(&session).unwrap();
     drop(store);
     // As a flipped bit does: the row is another, and its index is as it was. Only the row has the name behind the hash.
@@ -314,13 +303,7 @@ fn a_failed_flush_is_remembered_until_the_host_restarts() {
 fn a_write_that_fails_while_a_store_opens_is_remembered_too() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
-    let session = Session {
-        token_hash: Digest::of(b"token"),
-        subject: "dana".parse().unwrap(),
-        created: UnixMillis(1),
-        last_used: UnixMillis(2),
-        expires: UnixMillis(30),
-    };
+    let session = session();
     store.session_insert(&session).unwrap();
     drop(store);
     // A row to be mended, and a log that nothing can be written to at a place, also by root.
