@@ -1,11 +1,10 @@
 //! Whether every reason code is explained, once.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::*;
-use crate::commands::help::REASONS;
 use crate::commands::signature;
 
 /// What is written like a code and is none: variables of environments, and words of other people's formats.
@@ -40,6 +39,11 @@ fn codes(text: &str) -> BTreeSet<String> {
         .collect()
 }
 
+/// The explanations of gates, of the lints of policy sets, and of outside signatures.
+fn elsewhere() -> impl Iterator<Item = &'static (&'static str, &'static str)> {
+    [lockgate_policy::REASONS, lockgate_policy::LINTS, signature::REASONS].into_iter().flatten()
+}
+
 #[test]
 fn every_code_has_an_explanation() {
     let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
@@ -48,8 +52,7 @@ fn every_code_has_an_explanation() {
         sources(&entry.unwrap().path().join("src"), &mut files);
     }
     assert!(files.len() > 100, "{}", files.len());
-    let tables = [lockgate_policy::REASONS, lockgate_policy::LINTS, REASONS, signature::REASONS, EXPLANATIONS];
-    let explained: BTreeSet<&str> = tables.into_iter().flatten().map(|(code, _)| *code).collect();
+    let explained: BTreeSet<&str> = elsewhere().chain(explanations()).map(|(code, _)| *code).collect();
     let mut missing = BTreeSet::new();
     for file in files {
         let found = codes(&fs::read_to_string(&file).unwrap());
@@ -64,12 +67,27 @@ fn every_code_has_an_explanation() {
 
 #[test]
 fn no_code_is_explained_twice_and_all_are_in_order() {
-    let sorted: BTreeSet<&str> = EXPLANATIONS.iter().map(|(code, _)| *code).collect();
-    assert!(EXPLANATIONS.iter().map(|(code, _)| *code).eq(sorted.iter().copied()));
-    let tables = [lockgate_policy::REASONS, lockgate_policy::LINTS, REASONS, signature::REASONS];
-    let others: BTreeSet<&str> = tables.into_iter().flatten().map(|(code, _)| *code).collect();
-    assert!(others.is_disjoint(&sorted), "{:?}", others.intersection(&sorted));
-    assert!(EXPLANATIONS.iter().all(|(_, text)| text.ends_with('.')));
+    for noun in NOUNS {
+        let sorted: BTreeSet<&str> = noun.iter().map(|(code, _)| *code).collect();
+        assert!(noun.iter().map(|(code, _)| *code).eq(sorted.iter().copied()), "{sorted:?}");
+    }
+    let here: BTreeSet<&str> = explanations().map(|(code, _)| *code).collect();
+    assert_eq!(here.len(), explanations().count());
+    let others: BTreeSet<&str> = elsewhere().map(|(code, _)| *code).collect();
+    assert!(others.is_disjoint(&here), "{:?}", others.intersection(&here));
+    assert!(explanations().all(|(_, text)| text.ends_with('.')));
+}
+
+#[test]
+fn codes_with_one_first_word_stand_in_one_file() {
+    let mut files: BTreeMap<&str, BTreeSet<usize>> = BTreeMap::new();
+    for (file, noun) in NOUNS.iter().enumerate() {
+        for word in noun.iter().filter_map(|(code, _)| code.split('_').next()) {
+            files.entry(word).or_default().insert(file);
+        }
+    }
+    let torn: Vec<&str> = files.into_iter().filter(|(_, files)| files.len() > 1).map(|(word, _)| word).collect();
+    assert!(torn.is_empty(), "in several files: {torn:?}");
 }
 
 #[test]

@@ -1,0 +1,49 @@
+//! Of commands: what was typed, files, the home and the terminal.
+
+/// Code and explanation, in order of code.
+pub const EXPLANATIONS: &[(&str, &str)] = &[
+    ("ARGUMENT_MISSING", "The command needs something that was not written. The message and the next step name it."),
+    (
+        "COMMAND_LINE",
+        "The command line does not read. The message names the word, and `lockgate COMMAND --help` what is understood.",
+    ),
+    (
+        "CONFIRMATION_NEEDED",
+        "The command asks before it signs, and there is no terminal to ask on. Add `--yes` once you have read what is signed.",
+    ),
+    (
+        "CONTEXT_INVALID",
+        "The home's `context.toml` does not read. Mend the line that is named, or remove the file and sign in again.",
+    ),
+    ("DIRECTORY_NOT_EMPTY", "There are files in the directory already, and none are written over. Name another one."),
+    ("FILE_EMPTY", "The file holds nothing. Name the one that was built."),
+    (
+        "FILE_EXISTS",
+        "The file is there already, and is not written over. Choose another name, or move it out of the way.",
+    ),
+    ("FILE_FAILED", "The file cannot be read or written; the message says why. Check its name, and who may read it."),
+    ("FILE_INVALID", "That is no file with bytes of its own, such as a directory. Name the file itself."),
+    ("FILE_MISSING", "This kind of signature is over the file itself, and its digest is not enough. Name the file."),
+    (
+        "HOME_MISSING",
+        "There is no home directory to keep keys and context in. Name one with `--home DIR` or LOCKGATE_HOME.",
+    ),
+    (
+        "HOME_TAKEN",
+        "This home works with a ledger that is not its own, and `lockgate up` would begin another one, or put its own address and trust file in the place of what is pinned. Nothing was changed. Begin a ledger of your own in another home: `lockgate --home DIR up`, or LOCKGATE_HOME. If the other ledger is gone for good, move context.toml and trust.json away.",
+    ),
+    ("INPUT_CLOSED", "The answer to a question could not be read. Run the command on a terminal, or with `--yes`."),
+    (
+        "OUTPUT_CLOSED",
+        "Nobody took the result that was printed. What the command did is done all the same; ask for it again.",
+    ),
+    ("OUTPUT_INVALID", "A result could not be written as JSON. This is a bug; please report it with the command."),
+    (
+        "REASON_MISSING",
+        "A reason is needed, and one that is not too long: others read it later. Write it with `--reason`.",
+    ),
+    (
+        "REASON_UNKNOWN",
+        "No code is written like that. Codes stand in brackets behind `error`, and behind `reason` in `lockgate why`.",
+    ),
+];

@@ -1,0 +1,31 @@
+//! Of releases: artifacts, manifests, services, environments.
+
+/// Code and explanation, in order of code.
+pub const EXPLANATIONS: &[(&str, &str)] = &[
+    (
+        "ARTIFACT_EMPTY",
+        "A release holds at least one artifact, and none of them is empty. Name the files that were built.",
+    ),
+    ("ENVIRONMENT_MISMATCH", "The grant is for another environment than the one that was asked for."),
+    ("MANIFEST_INVALID", "The release does not describe its artifacts as it has to. The message names what is wrong."),
+    (
+        "MANIFEST_MISMATCH",
+        "The manifest is not that of the release that names it. The ledger was changed: run `lockgate audit`.",
+    ),
+    (
+        "RELEASE_EXISTS",
+        "That version is published with other content. The same version never names other bytes: publish a new version.",
+    ),
+    ("RELEASE_INVALID", "A release is written as its service and version, such as `shop/web@1.4.2`."),
+    (
+        "RELEASE_MISSING",
+        "A diff is of two releases, or of what runs in two environments: name a second release, or a service with `--from` and `--to`.",
+    ),
+    (
+        "RELEASE_UNKNOWN",
+        "No such release is published, or you may not read it. `lockgate history --service NAME` lists a service's releases.",
+    ),
+    ("SERVICE_INVALID", "A service is written without a version, such as `shop/web`."),
+    ("SERVICE_MISMATCH", "The bundle is about another service than the one that was asked for."),
+    ("SERVICE_UNKNOWN", "No release of that service is published, or it is one that you may not read."),
+];

@@ -1,0 +1,34 @@
+//! Of trust: bundles and trust files, as verifiers meet them.
+
+/// Code and explanation, in order of code.
+pub const EXPLANATIONS: &[(&str, &str)] = &[
+    (
+        "BUNDLE_INCOMPLETE",
+        "Entries were left out of a chain that the decision rests on. Get the bundle again from the server or another copy.",
+    ),
+    ("BUNDLE_INVALID", "The file is not a bundle of this version, or it is damaged."),
+    (
+        "BUNDLE_MISMATCH",
+        "The server sent the proof of another promotion than the one that was asked for. Nothing was signed; find out who answers at that address.",
+    ),
+    (
+        "TRUST_INVALID",
+        "The file is no trust file, or is damaged. Get it again over a channel that you trust, or pin a server's own statement with `lockgate trust pin`.",
+    ),
+    (
+        "TRUST_MISSING",
+        "A verifier needs a trust file from a channel that it trusts; the server's own word is not enough.",
+    ),
+    (
+        "TRUST_PINNED",
+        "Another ledger is pinned here already, with another beginning, log key or first owner. Nothing was changed. Find out over another channel why; pin it in another home with `lockgate --home DIR trust pin`, or in its place with `--replace`.",
+    ),
+    (
+        "TRUST_ROOT_UNKNOWN",
+        "This version knows no trust root of that name. The message names those that it knows; any other is a file, `trusted_root.json`.",
+    ),
+    (
+        "TRUST_WRITABLE",
+        "Everybody on this machine may write the trust file, so that anyone could decide what is believed. Compare it over another channel, then take the right away with `chmod o-w`.",
+    ),
+];
