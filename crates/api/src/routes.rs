@@ -116,6 +116,7 @@ routes! {
     "GET" "/approve/{id}" "page-approve" Public, None, Read, Safe, "page.approve", "The page that shows what an approval says and signs it with a passkey";
     "GET" "/assets/{name}" "asset" Public, None, Read, Safe, "page.asset", "A script, style or icon of the pages";
     "GET" "/healthz" "health" Public, None, Read, Safe, "health", "Whether the server can answer";
+    "GET" "/readyz" "ready" Public, None, Read, Safe, "ready", "Whether it should be asked: 503 with the reason once something stored was found damaged, until the next start";
     "GET" "/openapi.json" "openapi" Public, None, Read, Safe, "openapi", "This document";
     "GET" "/checkpoint" "checkpoint" Public, None, Read, Safe, "log.checkpoint", "The newest signed checkpoint (C2SP tlog-tiles)";
     "GET" "/tile/{*path}" "tile" Public, None, Read, Safe, "log.tile", "A tile or entry bundle (C2SP tlog-tiles)";
@@ -252,6 +253,7 @@ mod tests {
                 "page-approve",
                 "asset",
                 "health",
+                "ready",
                 "openapi",
                 "checkpoint",
                 "tile",

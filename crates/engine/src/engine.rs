@@ -15,6 +15,7 @@ use crate::attest::SubjectCache;
 use crate::ci::CiSessions;
 use crate::clock::{Clock, Entropy};
 use crate::fault::{Fault, Kind};
+use crate::integrity::Integrity;
 use crate::keys::{LedgerKeys, TokenKey};
 use crate::projections;
 use crate::reader;
@@ -66,6 +67,7 @@ pub struct Inner {
     pub(crate) sessions: SessionCache,
     tokens: TokenKey,
     pub(crate) ci: CiSessions,
+    pub(crate) integrity: Integrity,
     published: RwLock<Published>,
     listeners: RwLock<Vec<Listener>>,
     on_fatal: OnFatal,
@@ -210,6 +212,7 @@ impl Engine {
             tiles: TileCache::default(),
             sessions: SessionCache::default(),
             ci: CiSessions::default(),
+            integrity: Integrity::default(),
             published: RwLock::new(published),
             listeners: RwLock::new(Vec::new()),
             on_fatal,
@@ -232,6 +235,9 @@ impl Engine {
     /// Hands a request to the sequencer; `answer` is called once, from its thread.
     pub fn submit(&self, submission: Submission, answer: Answer) {
         let Some(queue) = &self.queue else { return };
+        if let Err(doubt) = self.inner.integrity.check_appends() {
+            return answer(Err(doubt));
+        }
         if let Err(TrySendError::Full(job) | TrySendError::Disconnected(job)) =
             queue.try_send(Job { submission, answer })
         {
@@ -279,6 +285,11 @@ impl Engine {
         self.published()
             .governance
             .ok_or_else(|| Fault::new(Kind::Unavailable, "LEDGER_EMPTY", "the ledger has no first entry"))
+    }
+
+    /// What was found damaged since the start; whoever meets such a fault outside the sequencer notes it here.
+    pub fn integrity(&self) -> &Integrity {
+        &self.inner.integrity
     }
 
     /// The store, for reading.

@@ -35,6 +35,7 @@ pub mod freeze;
 pub mod history;
 pub mod identity;
 pub mod inbox;
+pub mod integrity;
 pub mod issuer;
 pub mod keys;
 pub mod matrix;

@@ -23,6 +23,7 @@ use serde_json::Value;
 use crate::engine::{Inner, TreeHead};
 use crate::evaluate::{Record, evaluate};
 use crate::fault::{Fault, Kind};
+use crate::integrity::Log;
 use crate::staging::{Staging, Warm};
 
 /// The most requests that one batch takes.
@@ -170,10 +171,17 @@ impl Sequencer {
         for Job { mut submission, answer } in jobs {
             let concerned = submission.concerned.take();
             let done = one(&mut staging, &inner, submission, &mut replies, self.time);
+            if let Err(fault) = &done {
+                inner.integrity.note(Log::Ledger, fault);
+            }
             if let (Some(concerned), Ok(Done { index: Some(_), repeated: false, .. })) = (concerned, &done) {
                 decide_again(&mut staging, &inner, concerned);
             }
             answers.push((answer, done));
+        }
+        // Relies on INVARIANT (nothing is built on doubt): what was staged rests on what was read.
+        if let Err(doubt) = inner.integrity.check_appends() {
+            return refuse_in_doubt(answers, &doubt);
         }
         let staged = staging.finish();
         if staged.entries.is_empty() {
@@ -320,6 +328,7 @@ pub(crate) fn fate_of(batch: &Batch, before: &Head, store: &dyn Store) -> Result
 fn decide_again(staging: &mut Staging<'_>, inner: &Inner, concerned: Concerned) {
     let open = concerned(&*staging).unwrap_or_else(|fault| {
         tracing::warn!(code = fault.code, "open promotions could not be listed");
+        inner.integrity.note(Log::Ledger, &fault);
         Vec::new()
     });
     for promotion in open {
@@ -327,6 +336,7 @@ fn decide_again(staging: &mut Staging<'_>, inner: &Inner, concerned: Concerned) 
         if let Err(fault) = evaluate(staging, inner, promotion, Record::Changes) {
             staging.go_back(mark);
             tracing::warn!(%promotion, code = fault.code, "an open promotion could not be decided again");
+            inner.integrity.note(Log::Ledger, &fault);
         }
     }
 }
@@ -411,6 +421,13 @@ fn answer_all(answers: Vec<(Answer, Result<Done, Fault>)>, head: &Arc<TreeHead>)
             head: head.clone(),
             repeated: done.repeated,
         }));
+    }
+}
+
+/// Refuses a whole batch: whoever met the damage is told of it, all others that there is some.
+fn refuse_in_doubt(answers: Vec<(Answer, Result<Done, Fault>)>, doubt: &Fault) {
+    for (answer, done) in answers {
+        answer(Err(done.err().unwrap_or_else(|| doubt.clone())));
     }
 }
 

@@ -12,6 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use lockgate_api::Exit;
 use lockgate_engine::clock::Entropy as _;
 use lockgate_engine::engine::{OnFatal, Parts, TreeHead};
+use lockgate_engine::integrity::Log;
 use lockgate_engine::{Engine, LedgerKeys, scheduler, session, setup};
 use lockgate_ledger::ApplyError;
 use lockgate_model::{Limits, TreeSize};
@@ -78,6 +79,7 @@ pub fn serve(world: &World, options: &cli::Serve) -> Outcome {
             let tick = || {
                 if let Err(fault) = scheduler::tick(&engine) {
                     tracing::warn!(code = fault.code, "the scheduler could not run");
+                    engine.integrity().note(Log::Ledger, &fault);
                 }
                 keep_high_water(&home.high_water(), &engine.published().head);
                 keep_high_water(&home.access_high_water(), &access.head());

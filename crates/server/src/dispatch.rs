@@ -15,6 +15,7 @@ use axum::routing::{MethodFilter, on};
 use http_body_util::{BodyExt as _, Limited};
 use lockgate_api::routes::{BodyLimit, Rate};
 use lockgate_api::{Access, ROUTES, Route};
+use lockgate_engine::integrity::Log;
 use lockgate_engine::session::{self, Caller};
 use lockgate_engine::{Fault, Kind, authorise};
 use lockgate_model::{Limits, PersonId, json};
@@ -130,6 +131,9 @@ async fn dispatch(
         }
         Err(fault) => (Err(fault), None),
     };
+    if let Err(fault) = &result {
+        app.engine.integrity().note(log_of(route), fault);
+    }
     let result = slow_down(&app, route, &witness, address, result);
     let code = result.as_ref().err().map(|fault| fault.code);
     let response = result.unwrap_or_else(|fault| {
@@ -149,6 +153,14 @@ async fn dispatch(
     tracing::debug!(event = route.event, person, %address, status = response.status().as_u16(), "served");
     witness.answered(response.status().as_u16(), code);
     response
+}
+
+/// Which log a route reads.
+fn log_of(route: &Route) -> Log {
+    match route.name {
+        "access-log" | "access-checkpoint" | "access-entries" | "page-access-log" => Log::Access,
+        _ => Log::Ledger,
+    }
 }
 
 /// Wrong sign-ins are told to wait, longer each time; a right one never is, whatever came before it.

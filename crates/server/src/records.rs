@@ -142,7 +142,7 @@ mod tests {
 
     #[test]
     fn what_everybody_may_read_is_answered_and_a_sign_in_lets_in() {
-        for name in ["health", "checkpoint", "tile", "consistency", "asset", "challenge"] {
+        for name in ["health", "ready", "checkpoint", "tile", "consistency", "asset", "challenge"] {
             assert_eq!(at(name), Stranger::Answered, "{name}");
         }
         for name in ["sign-in", "setup", "passkey-hand-in", "ci-token"] {

@@ -57,6 +57,13 @@ pub fn method_unknown() -> Response {
     typed(StatusCode::METHOD_NOT_ALLOWED, "application/problem+json", bytes)
 }
 
+/// A fault as the reason why nothing should be sent here: whoever balances load reads the status alone.
+pub fn not_ready(fault: &Fault) -> Response {
+    let status = StatusCode::SERVICE_UNAVAILABLE;
+    let problem = Problem { status: status.as_u16(), ..problem_of(fault) };
+    typed(status, "application/problem+json", serde_json::to_vec(&problem).unwrap_or_default())
+}
+
 /// What the outside is told of a fault; its context stays in the server's log.
 pub fn problem_of(fault: &Fault) -> Problem {
     Problem::new(problem_kind(fault.kind), fault.code, fault.message.clone(), fault.hint.clone())

@@ -5,7 +5,7 @@ use lockgate_engine::authorise::last_uses;
 use lockgate_engine::bodies::Upload;
 use lockgate_engine::push::{Publish, publish};
 use lockgate_engine::sequencer::request_digest;
-use lockgate_engine::{Engine, Submission, reader};
+use lockgate_engine::{Engine, Fault, Kind, Submission, reader};
 use lockgate_ledger::entry::EvidenceForm;
 use lockgate_model::facts::Artifact;
 use lockgate_model::{EntryIndex, Limits, TreeSize};
@@ -108,6 +108,47 @@ fn a_store_that_fails_is_told_from_one_that_was_changed() {
         assert_eq!(world.reopen().unwrap_err().code, code, "{spoil:?}");
     }
     world.store.spoil(Spoil::Nothing);
+    world.reopen().unwrap();
+}
+
+/// Nothing is built on a ledger that was read and is not what was signed, until a start finds it sound.
+#[test]
+fn a_changed_entry_ends_all_appending_until_the_next_start() {
+    let mut world = World::starter();
+    let published = EntryIndex(world.size());
+    world.push("shop/web@1.0.0");
+    let ready = |world: &World| world.engine().integrity().check_ready().map_err(|fault| fault.code);
+    assert_eq!(ready(&world), Ok(()));
+    let store = world.store.clone();
+    let reads = Submission::new(move |_, _| {
+        reader::entry(&store, published)?;
+        Ok(json!({}))
+    });
+    world.store.spoil(Spoil::EntryChanged(published));
+    assert_eq!(world.engine().run(reads).unwrap_err().code, "ENTRY_CHANGED");
+    world.store.spoil(Spoil::Nothing);
+    assert_eq!(ready(&world), Err("ENTRY_CHANGED"));
+    let size = world.size();
+    assert_eq!(world.engine().run(world.publication("shop/web@1.1.0")).unwrap_err().code, "LEDGER_DOUBTFUL");
+    assert_eq!(world.size(), size);
+    world.reopen().unwrap();
+    assert_eq!(ready(&world), Ok(()));
+    world.push("shop/web@1.1.0");
+}
+
+/// Who has already appended to a batch is not told that it was done, where another request of it finds the damage.
+#[test]
+fn a_batch_in_which_damage_is_found_is_not_kept() {
+    let mut world = World::starter();
+    world.reopen_by_hand();
+    let size = world.size();
+    let publication = world.publication("shop/web@1.0.0");
+    world
+        .engine()
+        .submit(publication, Box::new(|answer| assert_eq!(answer.map(|_| ()).unwrap_err().code, "LEDGER_DOUBTFUL")));
+    let damaged = Submission::new(|_, _| Err(Fault::new(Kind::Integrity, "STREAM_BROKEN", "as the fold says it")));
+    assert_eq!(world.engine().run(damaged).unwrap_err().code, "STREAM_BROKEN");
+    assert_eq!(world.size(), size);
     world.reopen().unwrap();
 }
 

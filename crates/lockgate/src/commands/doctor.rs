@@ -234,7 +234,15 @@ fn server_rows(world: &World) -> Result<Vec<Row>, Row> {
         Ok(me) => (Health::Ok, "sign-in", format!("{}: {}", me.person, me.permissions.join(", ")), String::new()),
         Err(failure) => (Health::Warn, "sign-in", failure.message, "lockgate login NAME".to_owned()),
     };
-    Ok(vec![server, sign_in])
+    Ok([server].into_iter().chain(integrity_row(world)).chain([sign_in]).collect())
+}
+
+/// What the server has found damaged since its start, if it has.
+fn integrity_row(world: &World) -> Option<Row> {
+    let refused = world.client().ok()?.get_bytes("/readyz").err()?;
+    let fix = refused.hint().unwrap_or_default().to_owned();
+    let found = format!("{}: {refused}", refused.code());
+    (refused.exit() == Exit::Integrity).then_some((Health::Fail(Exit::Integrity), "integrity", found, fix))
 }
 
 /// Whether somebody reviewed lately who may do what.

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use lockgate_model::Digest;
+use rusqlite::Connection;
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -278,6 +279,49 @@ fn few_open_files_are_few_connections() {
     assert_eq!(told.matches("connections=200 ").count(), 1, "{told}");
     assert!(Command::new("kill").args(["-TERM", &server.id().to_string()]).status().unwrap().success());
     assert!(server.wait().unwrap().success());
+}
+
+/// Bytes that are others make a server not ready; the ledger, which is sound, goes on.
+#[test]
+fn a_damaged_artifact_is_not_ready() {
+    let lockgate = Instance::demo();
+    lockgate.push("1.4.2", "trivy.json").exits(0);
+    let dana = lockgate.token("dana");
+    assert_eq!(lockgate.get("/readyz", None).status, 200);
+    let digest = Digest::of(&artifact("1.4.2"));
+    let hex = digest.hex();
+    let path = lockgate.home().join("data/blobs/sha256").join(&hex[..2]).join(&hex[2..4]).join(&hex);
+    lockgate.tampered();
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[0] ^= 1;
+    // Stored bytes are not writable.
+    fs::remove_file(&path).unwrap();
+    fs::write(&path, bytes).unwrap();
+    lockgate.get(&format!("/v1/blobs/{digest}"), Some(&dana)).refused(502, "DIGEST_MISMATCH");
+    lockgate.get("/readyz", None).refused(503, "DIGEST_MISMATCH");
+    assert_eq!(lockgate.get("/healthz", None).status, 200, "it lives");
+    lockgate.run(&["doctor"]).refused(9, "DOCTOR_FAILED").says("DIGEST_MISMATCH");
+    lockgate.push("1.4.3", "trivy.json").exits(0);
+}
+
+/// A ledger that is not what was signed makes a server not ready, and it appends nothing to it.
+#[test]
+fn nothing_is_appended_to_an_edited_ledger() {
+    let lockgate = Instance::pending();
+    lockgate.tampered();
+    let connection = Connection::open(lockgate.home().join("data/ledger.db")).unwrap();
+    let edit = "DROP TRIGGER entry_stands; UPDATE entry SET bytes =
+        CAST(replace(CAST(bytes AS TEXT), 'weekly release', 'weekly releasE') AS BLOB)
+        WHERE instr(CAST(bytes AS TEXT), 'weekly release');";
+    connection.execute_batch(edit).unwrap();
+    assert!(connection.total_changes() > 0);
+    drop(connection);
+    lockgate.run(&["why", "P-3"]).refused(9, "ENTRY_CHANGED");
+    lockgate.get("/readyz", None).refused(503, "ENTRY_CHANGED");
+    assert_eq!(lockgate.get("/healthz", None).status, 200, "it lives");
+    let entries = lockgate.entries();
+    lockgate.push("1.4.9", "trivy.json").refused(9, "LEDGER_DOUBTFUL");
+    assert_eq!(lockgate.entries(), entries);
 }
 
 #[test]

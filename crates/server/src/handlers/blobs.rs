@@ -9,6 +9,7 @@ use axum::response::Response;
 use http_body_util::BodyExt as _;
 use lockgate_api::wire::Stored;
 use lockgate_engine::ci::Scope;
+use lockgate_engine::integrity::Log;
 use lockgate_engine::{Fault, Kind, authorise};
 use lockgate_model::{Digest, Limits, PersonId};
 use lockgate_store::{BlobReader, StoreError};
@@ -194,10 +195,14 @@ pub async fn get(call: Call) -> Result<Response, Fault> {
         Opened::Large(reader) => {
             let size = reader.len();
             let (sender, body) = ChannelBody::new(READ_PIECES);
-            let runtime = Handle::current();
+            let (runtime, engine) = (Handle::current(), call.engine().clone());
             tokio::task::spawn_blocking(move || {
                 let _place = place;
-                send_blob(reader, &digest, &sender, &runtime, Pace::new(&Limits::DEFAULT));
+                let sent = send_blob(reader, &digest, &sender, &runtime, Pace::new(&Limits::DEFAULT));
+                if let Err(fault) = sent {
+                    tracing::error!(code = fault.code, found = fault.message, "a download was broken off");
+                    engine.integrity().note(Log::Ledger, &fault);
+                }
             });
             (size, body)
         }
@@ -226,34 +231,29 @@ fn unreadable(digest: &Digest, error: &std::io::Error) -> Fault {
 }
 
 /// Reads a blob for a client, as fast as it takes the pieces; one that takes them too slowly gets no more of them.
+///
+/// # Errors
+/// Why it was broken off; whoever reads is told by the connection alone.
 fn send_blob(
     mut reader: Box<dyn BlobReader>,
     digest: &Digest,
     sender: &mpsc::Sender<Piece>,
     runtime: &Handle,
     mut pace: Pace,
-) {
+) -> Result<(), Fault> {
     let mut held: Option<Bytes> = None;
     let mut buffer = vec![0u8; READ_BYTES];
     loop {
         let read = reader.read(&mut buffer);
         let next = match &read {
             Ok(count) => held.replace(Bytes::copy_from_slice(buffer.get(..*count).unwrap_or_default())).map(Ok),
-            Err(error) => {
-                // Whoever reads is told by the connection alone.
-                tracing::error!(code = unreadable(digest, error).code, %error, "a download was broken off");
-                Some(Err(std::io::Error::new(error.kind(), error.to_string())))
-            }
+            Err(error) => Some(Err(std::io::Error::new(error.kind(), error.to_string()))),
         };
         let ended = !matches!(read, Ok(count) if count > 0);
         // One piece is held back until the reader has found the whole right.
-        if let Some(piece) = next
-            && !runtime.block_on(give(piece, sender, &mut pace))
-        {
-            return;
-        }
-        if ended {
-            return;
+        let has_gone = next.is_some_and(|piece| !runtime.block_on(give(piece, sender, &mut pace)));
+        if ended || has_gone {
+            return read.map(|_| ()).map_err(|error| unreadable(digest, &error));
         }
     }
 }
@@ -321,7 +321,7 @@ mod tests {
     fn a_download_that_nobody_reads_gives_its_place_back() {
         let runtime = runtime();
         let (sender, body) = ChannelBody::new(READ_PIECES);
-        send_blob(blob(), &Digest::of(b""), &sender, runtime.handle(), impatient());
+        send_blob(blob(), &Digest::of(b""), &sender, runtime.handle(), impatient()).unwrap();
         drop(sender);
         let told = runtime.block_on(body.collect()).unwrap().to_bytes().len();
         assert!(told < BLOB_BYTES, "{told} bytes");
@@ -332,7 +332,7 @@ mod tests {
         let runtime = runtime();
         let (sender, body) = ChannelBody::new(READ_PIECES);
         let reading = runtime.spawn(async move { body.collect().await.unwrap().to_bytes().len() });
-        send_blob(blob(), &Digest::of(b""), &sender, runtime.handle(), Pace::new(&Limits::DEFAULT));
+        send_blob(blob(), &Digest::of(b""), &sender, runtime.handle(), Pace::new(&Limits::DEFAULT)).unwrap();
         drop(sender);
         assert_eq!(runtime.block_on(reading).unwrap(), BLOB_BYTES);
     }

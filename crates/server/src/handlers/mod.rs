@@ -57,6 +57,7 @@ macro_rules! handlers {
 
 handlers! {
     "health" => reading::health,
+    "ready" => reading::ready,
     "openapi" => reading::openapi,
     "server" => reading::server,
     "status" => reading::status,

@@ -8,6 +8,7 @@ use lockgate_api::wire::{
     ServiceRow, StatusReply, Supposed,
 };
 use lockgate_engine::authorise::{check_release, may_read};
+use lockgate_engine::integrity::Log;
 use lockgate_engine::{Engine, Fault, Kind, diff as diffs, setup, status as statuses};
 use lockgate_ledger::contents::TestCounts;
 use lockgate_ledger::release_diff::{ComponentChange, ConfigurationChange, severity_word};
@@ -21,12 +22,30 @@ use super::{heavy, whole};
 use crate::call::Call;
 use crate::reply;
 
-/// `GET /healthz`: red as soon as the store cannot be read.
+/// `GET /healthz`: red as soon as the store cannot be read. Whether the process lives, and not whether all is well.
 pub async fn health(call: Call) -> Result<Response, Fault> {
-    let stored = call.engine().store().head()?;
-    let head = call.engine().published().head;
-    match stored.size >= head.size {
-        true => Ok(reply::typed(StatusCode::OK, "application/json", "{\"status\":\"ok\"}")),
+    check_head(call.engine())?;
+    Ok(reply::typed(StatusCode::OK, "application/json", "{\"status\":\"ok\"}"))
+}
+
+/// `GET /readyz`: red also once something stored was found damaged, until the next start; with the reason as a problem.
+pub async fn ready(call: Call) -> Result<Response, Fault> {
+    let engine = call.engine();
+    match check_head(engine).and_then(|()| engine.integrity().check_ready()) {
+        Ok(()) => Ok(reply::typed(StatusCode::OK, "application/json", "{\"status\":\"ready\"}")),
+        Err(fault) if fault.kind == Kind::Integrity => {
+            engine.integrity().note(Log::Ledger, &fault);
+            Ok(reply::not_ready(&fault))
+        }
+        Err(fault) => Err(fault),
+    }
+}
+
+/// Whether the stored ledger reaches as far as what was signed.
+fn check_head(engine: &Engine) -> Result<(), Fault> {
+    let stored = engine.store().head()?;
+    match stored.size >= engine.published().head.size {
+        true => Ok(()),
         false => Err(Fault::new(Kind::Integrity, "LEDGER_SHRUNK", "the stored ledger is smaller than what was signed")),
     }
 }
