@@ -174,6 +174,31 @@ impl Client {
         Ok(reply.status().is_success())
     }
 
+    /// Downloads a blob whole; whoever uses it compares its digest. A server breaks off a large one whose bytes are others
+    /// than its name says, before the last of them; then it is asked what it found.
+    ///
+    /// # Errors
+    /// [`ClientError`]; `BLOB_BROKEN` where the download breaks off and nothing is known to be damaged.
+    pub fn blob(&self, digest: &Digest) -> Result<Vec<u8>, ClientError> {
+        let mut reply = self.get_reply(&format!("/v1/blobs/{digest}"))?;
+        self.bytes(&mut reply).map_err(|error| self.broken_off(digest, &error))
+    }
+
+    fn broken_off(&self, digest: &Digest, error: &ClientError) -> ClientError {
+        match self.get_bytes("/readyz") {
+            Err(ClientError::Problem(mut problem)) if problem.kind == ProblemKind::Integrity => {
+                problem.detail = format!("the download of {digest} broke off: {}", problem.detail);
+                ClientError::Problem(problem)
+            }
+            _ => ClientError::Problem(Box::new(Problem::new(
+                ProblemKind::Unavailable,
+                "BLOB_BROKEN",
+                format!("the download of {digest} broke off: {error}"),
+                Some("try again; where it ends there each time, whoever runs the server looks at its log".to_owned()),
+            ))),
+        }
+    }
+
     /// Uploads `size_bytes` bytes from a reader, streamed.
     ///
     /// # Errors
@@ -334,8 +359,15 @@ mod tests {
 
     use super::*;
 
+    /// A call, of whatever there is to be had in bytes.
+    type Call<'a> = &'a dyn Fn(&Client) -> Result<Vec<u8>, ClientError>;
+
     /// What a client makes of these answers, the last of which is given again and again, and how often it asked.
     fn ask(answers: &[String]) -> (Result<Vec<u8>, ClientError>, usize) {
+        ask_for(answers, &|client| client.get_bytes("/"))
+    }
+
+    fn ask_for(answers: &[String], call: Call<'_>) -> (Result<Vec<u8>, ClientError>, usize) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         std::thread::scope(|scope| {
@@ -351,7 +383,7 @@ mod tests {
                     asked += 1;
                 }
             });
-            let outcome = Client::new(&format!("http://{address}"), None).get_bytes("/");
+            let outcome = call(&Client::new(&format!("http://{address}"), None));
             drop(TcpStream::connect(address).unwrap());
             (outcome, server.join().unwrap())
         })
@@ -374,6 +406,23 @@ mod tests {
         assert_eq!((outcome.unwrap(), asked), (b"done".to_vec(), 3));
         let (outcome, asked) = ask(&[busy]);
         assert_eq!((outcome.unwrap_err().code(), asked), ("OVERLOADED", TRIES));
+    }
+
+    #[test]
+    fn a_download_that_breaks_off_is_told_with_what_the_server_has_found() {
+        let digest = Digest::of(b"whole");
+        let cut = "HTTP/1.1 200 OK\r\ncontent-length: 9\r\nconnection: close\r\n\r\nhalf".to_owned();
+        let mut damaged = Problem::new(ProblemKind::Integrity, "DIGEST_MISMATCH", "damaged", Some("audit".to_owned()));
+        damaged.status = 503;
+        let damaged = answer("503 Service Unavailable", &serde_json::to_string(&damaged).unwrap());
+        for (then, code, exit) in
+            [(damaged, "DIGEST_MISMATCH", Exit::Integrity), (answer("200 OK", "{}"), "BLOB_BROKEN", Exit::Unavailable)]
+        {
+            let (outcome, asked) = ask_for(&[cut.clone(), then], &|client| client.blob(&digest));
+            let error = outcome.unwrap_err();
+            assert_eq!((error.code(), error.exit(), asked), (code, exit, 2));
+            assert!(error.to_string().contains("broke off") && error.hint().is_some(), "{error}");
+        }
     }
 
     #[test]

@@ -169,7 +169,7 @@ routes! {
     "PUT" "/v1/feeds/{kind}" "feed-update" Permission("feeds"), Blob, Write, BearerOnly, "feeds.update", "Record a snapshot of a feed, `kev` or `epss`; refused when it does not read";
     "POST" "/v1/waivers" "waive" Permission("waive"), Json, Write, CookieChecked, "waivers.grant", "Grant a waiver that another person asked for and signed";
     "PUT" "/v1/blobs" "blob-put" Permission("push"), Blob, Write, BearerOnly, "blobs.put", "Upload an artifact or a report; `Lockgate-Digest` may declare its digest";
-    "GET" "/v1/blobs/{digest}" "blob-get" Permission("read"), None, Read, Safe, "blobs.get", "Download bytes by digest";
+    "GET" "/v1/blobs/{digest}" "blob-get" Permission("read"), None, Read, Safe, "blobs.get", "Download bytes by digest. Where those that are stored are others: 502 up to 1 MiB; more of them break off before the last piece, so compare the length and the digest";
     "HEAD" "/v1/blobs/{digest}" "blob-head" Permission("read"), None, Read, Safe, "blobs.head", "Whether bytes are here";
     "POST" "/v1/releases" "publish" Permission("push"), LargeJson, Write, BearerOnly, "releases.publish", "Publish a release with its evidence";
     "POST" "/v1/evidence" "attest" AnyOf(&["attest", "deploy"]), LargeJson, Write, BearerOnly, "evidence.record", "Record evidence about a release; who may deploy and no more, reports of what runs there";

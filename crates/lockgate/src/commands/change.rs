@@ -288,7 +288,7 @@ fn backtest_of(
     event: &PolicyActivated,
     origin: &str,
 ) -> Result<BacktestReport, Failure> {
-    let bytes = client.get_bytes(&format!("/v1/blobs/{digest}"))?;
+    let bytes = client.blob(&digest)?;
     if Digest::of(&bytes) != digest {
         return Err(mismatch("the server sent another backtest than the one that is to be signed"));
     }

@@ -202,7 +202,7 @@ impl<'a> ServerSource<'a> {
 
 impl Bodies for ServerSource<'_> {
     fn body(&self, digest: &Digest) -> Result<Option<Cow<'_, [u8]>>, BodyError> {
-        let bytes = match self.client.get_bytes(&format!("/v1/blobs/{digest}")) {
+        let bytes = match self.client.blob(digest) {
             Ok(bytes) => bytes,
             Err(error) if error.code() == "BLOB_UNKNOWN" => return Ok(None),
             Err(error) => return Err(BodyError::Unreadable(*digest, error.to_string())),

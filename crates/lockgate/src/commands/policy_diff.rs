@@ -61,11 +61,9 @@ fn unknown(name: &str) -> Failure {
 }
 
 fn by_digest(world: &World, digest: Digest) -> Result<PolicySet, Failure> {
-    let bytes = world.signed_in()?.get_bytes(&format!("/v1/blobs/{digest}")).map_err(|error| {
-        match error.code() == "BLOB_UNKNOWN" {
-            true => Failure::new(Exit::NotFound, "POLICY_UNKNOWN", format!("the ledger has no policy set {digest}")),
-            false => Failure::from(error),
-        }
+    let bytes = world.signed_in()?.blob(&digest).map_err(|error| match error.code() == "BLOB_UNKNOWN" {
+        true => Failure::new(Exit::NotFound, "POLICY_UNKNOWN", format!("the ledger has no policy set {digest}")),
+        false => Failure::from(error),
     })?;
     if Digest::of(&bytes) != digest {
         return Err(Failure::new(

@@ -198,10 +198,13 @@ pub async fn get(call: Call) -> Result<Response, Fault> {
             let (runtime, engine) = (Handle::current(), call.engine().clone());
             tokio::task::spawn_blocking(move || {
                 let _place = place;
-                let sent = send_blob(reader, &digest, &sender, &runtime, Pace::new(&Limits::DEFAULT));
-                if let Err(fault) = sent {
-                    tracing::error!(code = fault.code, found = fault.message, "a download was broken off");
+                let sent = send_blob(reader, &sender, &runtime, Pace::new(&Limits::DEFAULT));
+                if let Err(error) = sent {
+                    let fault = unreadable(&digest, &error);
+                    tracing::error!(code = fault.code, %error, "a download was broken off");
                     engine.integrity().note(Log::Ledger, &fault);
+                    // Whoever reads is told by the connection alone, once `/readyz` can say why.
+                    runtime.block_on(give(Err(error), &sender, &mut Pace::new(&Limits::DEFAULT)));
                 }
             });
             (size, body)
@@ -233,27 +236,22 @@ fn unreadable(digest: &Digest, error: &std::io::Error) -> Fault {
 /// Reads a blob for a client, as fast as it takes the pieces; one that takes them too slowly gets no more of them.
 ///
 /// # Errors
-/// Why it was broken off; whoever reads is told by the connection alone.
+/// Why it cannot be read to its end; the last piece before that was not sent.
 fn send_blob(
     mut reader: Box<dyn BlobReader>,
-    digest: &Digest,
     sender: &mpsc::Sender<Piece>,
     runtime: &Handle,
     mut pace: Pace,
-) -> Result<(), Fault> {
+) -> std::io::Result<()> {
     let mut held: Option<Bytes> = None;
     let mut buffer = vec![0u8; READ_BYTES];
     loop {
-        let read = reader.read(&mut buffer);
-        let next = match &read {
-            Ok(count) => held.replace(Bytes::copy_from_slice(buffer.get(..*count).unwrap_or_default())).map(Ok),
-            Err(error) => Some(Err(std::io::Error::new(error.kind(), error.to_string()))),
-        };
-        let ended = !matches!(read, Ok(count) if count > 0);
+        let count = reader.read(&mut buffer)?;
         // One piece is held back until the reader has found the whole right.
-        let has_gone = next.is_some_and(|piece| !runtime.block_on(give(piece, sender, &mut pace)));
-        if ended || has_gone {
-            return read.map(|_| ()).map_err(|error| unreadable(digest, &error));
+        let next = held.replace(Bytes::copy_from_slice(buffer.get(..count).unwrap_or_default()));
+        let has_gone = next.is_some_and(|piece| !runtime.block_on(give(Ok(piece), sender, &mut pace)));
+        if count == 0 || has_gone {
+            return Ok(());
         }
     }
 }
@@ -321,7 +319,7 @@ mod tests {
     fn a_download_that_nobody_reads_gives_its_place_back() {
         let runtime = runtime();
         let (sender, body) = ChannelBody::new(READ_PIECES);
-        send_blob(blob(), &Digest::of(b""), &sender, runtime.handle(), impatient()).unwrap();
+        send_blob(blob(), &sender, runtime.handle(), impatient()).unwrap();
         drop(sender);
         let told = runtime.block_on(body.collect()).unwrap().to_bytes().len();
         assert!(told < BLOB_BYTES, "{told} bytes");
@@ -332,7 +330,7 @@ mod tests {
         let runtime = runtime();
         let (sender, body) = ChannelBody::new(READ_PIECES);
         let reading = runtime.spawn(async move { body.collect().await.unwrap().to_bytes().len() });
-        send_blob(blob(), &Digest::of(b""), &sender, runtime.handle(), Pace::new(&Limits::DEFAULT)).unwrap();
+        send_blob(blob(), &sender, runtime.handle(), Pace::new(&Limits::DEFAULT)).unwrap();
         drop(sender);
         assert_eq!(runtime.block_on(reading).unwrap(), BLOB_BYTES);
     }

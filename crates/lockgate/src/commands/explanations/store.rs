@@ -3,6 +3,10 @@
 /// Code and explanation, in order of code.
 pub const EXPLANATIONS: &[(&str, &str)] = &[
     (
+        "BLOB_BROKEN",
+        "A download ended before all of it had come. Try again. A server also breaks off bytes that are not what their name says, before the last of them; then its log names them, `lockgate doctor` has a row for it, and whoever runs it runs `lockgate audit` and restores them from a copy.",
+    ),
+    (
         "BLOB_MISSING",
         "Bytes that an entry names are not in the store. Restore them from a copy of the data directory; the digest says which they are.",
     ),
