@@ -3,6 +3,7 @@
 mod access_log;
 mod cli;
 mod commands;
+mod custody;
 mod failure;
 mod hashed_read;
 mod home;

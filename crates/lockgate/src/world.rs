@@ -1,6 +1,5 @@
 //! The process's surroundings: read once, at the start, and handed inward.
 
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
 use lockgate_api::wire::{Challenge, ChallengeRequest, ServerInfo, SessionReply, SessionRequest};
@@ -14,14 +13,13 @@ use lockgate_sign::ssh_signer::SshSigner;
 use serde::{Deserialize, Serialize};
 
 use crate::cli::Global;
+use crate::custody;
 use crate::failure::Failure;
 use crate::home::{Context, Home, TRUST_FILE, read_file, write_file};
 use crate::keyring::{Keyring, known_names, sign};
 use crate::serve::{begun_marker, log_seed};
 use crate::terminal::Terminal;
 
-/// The right of everybody to write a file.
-const OTHERS_WRITE: u32 = 0o002;
 /// What to do when this home's own server does not answer.
 const OWN_SERVER_HINT: &str = "`lockgate up` starts it again; `lockgate verify --bundle FILE` needs no server";
 
@@ -340,8 +338,8 @@ impl World {
         }
     }
 
-    /// What to trust: the file that was named, else the home's; not one that everybody may write (attack A-106 of
-    /// `tests/attacks`).
+    /// What to trust: the file that was named, else the home's; not one that everybody may write or replace
+    /// (attack A-106 of `tests/attacks`).
     ///
     /// # Errors
     /// `TRUST_MISSING`, `TRUST_WRITABLE`, or what the file says.
@@ -351,11 +349,8 @@ impl World {
             return Err(Failure::usage("TRUST_MISSING", format!("there is no trust file at {}", path.display()))
                 .hint("get it over a channel you trust and name it with --trust, or pin a server's own statement with `lockgate trust pin`"));
         }
-        let facts = std::fs::metadata(&path).map_err(|error| Failure::file(&path, &error))?;
-        if facts.permissions().mode() & OTHERS_WRITE != 0 {
-            let message = format!("everybody on this machine may write {}, so that it pins nothing", path.display());
-            return Err(Failure::usage("TRUST_WRITABLE", message)
-                .hint("compare what it says over another channel, and take the right away: `chmod o-w FILE`"));
+        if let Some(remark) = custody::check(&path)? {
+            self.terminal.say(format!("note: {remark}"));
         }
         let bytes = read_file(&path, Limits::DEFAULT.note_bytes as u64)?;
         TrustFile::from_bytes(&bytes).map_err(|error| {
