@@ -221,6 +221,11 @@ impl Governance {
         self.freezes.all.iter().filter(fits).map(Freeze::fact).collect()
     }
 
+    /// Every freeze that has not been lifted, as a fact, in ledger order.
+    pub fn freezes_unlifted(&self) -> Vec<FreezeFact> {
+        self.freezes.all.iter().filter(|freeze| self.lift_of(freeze).is_none()).map(Freeze::fact).collect()
+    }
+
     /// Refuses a grant that is in use while its target is frozen.
     ///
     /// `now` is the clock of whoever verifies, and says only whether a freeze is over: that it was recorded is enough

@@ -82,9 +82,11 @@ impl Home {
     }
     /// The newest checkpoint of a ledger that this CLI has seen.
     pub fn checkpoint(&self, origin: &str) -> PathBuf {
-        let safe: String =
-            origin.chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' || c == '-' { c } else { '_' }).collect();
-        self.0.join("checkpoints").join(safe)
+        self.0.join("checkpoints").join(file_name_of(origin))
+    }
+    /// What this CLI has verified of a ledger.
+    pub fn known(&self, origin: &str) -> PathBuf {
+        self.0.join("known").join(file_name_of(origin))
     }
     /// The newest head that the server has signed, kept beside the data and not in it.
     pub fn high_water(&self) -> PathBuf {
@@ -167,6 +169,11 @@ impl Home {
     pub fn running(&self) -> Option<Running> {
         serde_json::from_slice(&fs::read(self.running_file()).ok()?).ok()
     }
+}
+
+/// What the file about a ledger is called.
+fn file_name_of(origin: &str) -> String {
+    origin.chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' || c == '-' { c } else { '_' }).collect()
 }
 
 /// Writes a file whole or not at all: a temporary file, flushed, then renamed.

@@ -168,6 +168,11 @@ impl Key {
         compromised.into_iter().chain(suspect).min().filter(|_| self.enrolled_at < index)
     }
 
+    /// The newest entry by which some of its signatures turned out to be void; absent while none did.
+    pub fn voided_at(&self) -> Option<EntryIndex> {
+        self.voids.iter().map(|void| void.told_at).chain(self.suspect).max()
+    }
+
     /// Ends it with an entry, which it may have signed itself: a rotation is signed by the key that it retires.
     pub(super) fn retire(&mut self, at: EntryIndex) {
         self.end(EntryIndex(at.0.saturating_add(1)), Ended { at, cause: KeyEnd::Retired });

@@ -28,6 +28,7 @@ pub mod help;
 pub mod inbox;
 pub mod key;
 pub mod key_life;
+pub mod known;
 pub mod login;
 pub mod metrics;
 pub mod oidc;

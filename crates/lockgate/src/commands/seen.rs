@@ -11,6 +11,7 @@ use lockgate_model::{Digest, TreeSize};
 use lockgate_tlog::checkpoint::Checkpoint;
 use lockgate_tlog::proof::verify_consistency;
 
+use crate::commands::known;
 use crate::failure::Failure;
 use crate::home::{lock_directory_of, write_file};
 use crate::serve::read_checkpoint;
@@ -20,7 +21,7 @@ use crate::world::World;
 /// checkpoint. One that is older is fetched once more; what `fetch` gives is believed no further than it verified it.
 ///
 /// # Errors
-/// `ROLLBACK_DETECTED` where the second is older too, else as `fetch` and [`remember`].
+/// `ROLLBACK_DETECTED` where the second is older too, else as `fetch`, [`remember`] and [`known::check_continued`].
 pub fn fetch_newest(
     world: &World,
     client: &Client,
@@ -38,20 +39,26 @@ pub fn fetch_newest(
     if let Some(seen) = longer(&seen, &shown) {
         return Err(rolled_back(world, seen, shown.size));
     }
+    known::check_continued(world, client, trust, &shown)?;
     remember(world, client, trust, &shown, &verified.checkpoint)?;
     Ok((bytes, verified))
 }
 
-/// The newest checkpoint that this machine has seen of each pinned log.
+/// The newest checkpoints that this machine has seen of each pinned log: from a server, and in bundles.
 fn seen_of(world: &World, trust: &TrustFile) -> Result<Vec<Checkpoint>, Failure> {
     let mut seen = Vec::new();
     for log in trust.policy()?.logs() {
         seen.extend(read_checkpoint(&world.home.checkpoint(log.vkey.name()))?);
+        seen.extend(known::head(world, log.vkey.name())?);
     }
     Ok(seen)
 }
 
-fn checkpoint_of(verified: &Verified) -> Result<Checkpoint, Failure> {
+/// The checkpoint of a verified bundle.
+///
+/// # Errors
+/// `LEDGER_EMPTY`, for what is no bundle.
+pub fn checkpoint_of(verified: &Verified) -> Result<Checkpoint, Failure> {
     let origin = verified.state.governance()?.origin().to_owned();
     Ok(Checkpoint { origin, size: verified.checkpoint_size, root: verified.checkpoint_root })
 }
@@ -157,7 +164,8 @@ fn rolled_back(world: &World, seen: &Checkpoint, shown: TreeSize) -> Failure {
     ))
 }
 
-/// Offline, a bundle can be held against what this machine has seen only where both have the same size.
+/// Offline, a bundle's head can be held against the one that a server showed only where both have the same size. What was
+/// verified of it is compared in [`known::check`].
 ///
 /// # Errors
 /// `EQUIVOCATION` when that has another root.

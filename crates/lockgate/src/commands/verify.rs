@@ -14,12 +14,14 @@ use lockgate_model::{Digest, Hasher, Limits};
 use serde_json::json;
 
 use crate::cli;
+use crate::commands::known;
 use crate::commands::seen::{self, fetch_newest};
 use crate::failure::{Failure, Outcome};
 use crate::home::read_file;
 use crate::world::World;
 
-/// `lockgate verify`. Exit 0 only when every check ran and passed.
+/// `lockgate verify`. Exit 0 only when every check ran and passed, and nothing that was verified here before stands
+/// against it.
 ///
 /// # Errors
 /// The first check that did not pass, with exit 3; an integrity alarm with exit 9.
@@ -33,6 +35,7 @@ pub fn verify(world: &World, options: &cli::Verify) -> Outcome {
             let bytes = read_file(path, Limits::DEFAULT.bundle_bytes as u64)?;
             let verified = check(&bytes, &trust, &query, world, &options.file)?;
             seen::compare(world, &verified)?;
+            known::check(world, &query, &verified, false)?;
             verified
         }
         None => online(world, options, &trust, &query)?,
@@ -61,6 +64,7 @@ fn online(world: &World, options: &cli::Verify, trust: &TrustFile, query: &Query
         let verified = check(&bytes, trust, query, world, &options.file)?;
         Ok((bytes, verified))
     })?;
+    known::check(world, query, &verified, true)?;
     Ok(verified)
 }
 
@@ -68,6 +72,7 @@ fn check(bytes: &[u8], trust: &TrustFile, query: &Query<'_>, world: &World, file
     bundle::verify(bytes, trust, query).map_err(|refusal| {
         // The report is best effort; the exit code is what counts.
         let _ = not_verified(world, file, &query.artifact, refusal.code, &refusal.message, &refusal.checks);
+        known::keep_refused(world, bytes, trust);
         refused(&refusal)
     })
 }

@@ -209,15 +209,18 @@ fn a_later_freeze_is_not_hidden_by_an_earlier_bundle() {
         let ran = ran.says(&format!("seen {after} entries")).says(&format!("a state of {before} entries"));
         assert!(!ran.stdout.contains("VERIFIED"), "{ran}");
     }
-    // Without them, the server says what is so. Offline only the bundle speaks, and it is said that there is more.
+    // Without them, the server says what is so.
     between.is_honest();
     between.verify(&lockgate).refused(3, "FROZEN");
     let passed = between.shared.passed.lock().unwrap();
     let (_, reply) = passed.iter().rev().find(|(target, _)| target == BUNDLE).unwrap();
     let body = reply.windows(4).position(|window| window == b"\r\n\r\n").unwrap() + 4;
     lockgate.write("earlier.lockgate", &reply[body..]);
+    // Offline too: the bundle for dev, which was verified after it, told of the freeze.
     let note = format!("this machine has seen the ledger with {after} entries; the bundle knows {before}");
-    lockgate.verify("1.4.2", &["--bundle", "earlier.lockgate"]).exits(0).says(&note);
+    let ran = lockgate.verify("1.4.2", &["--bundle", "earlier.lockgate"]).refused(9, "ROLLBACK_DETECTED");
+    assert!(!ran.stdout.contains("VERIFIED"), "{ran}");
+    ran.says(&note).says("froze shop/web in production");
 }
 
 /// An answer that is late once, as from a cache, is asked for again.

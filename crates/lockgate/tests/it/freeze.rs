@@ -24,6 +24,8 @@ fn a_freeze_stops_grants_in_use_and_new_ones() {
     lockgate.verify("1.4.2", &["--bundle", "before.lockgate"]).exits(0).says("what happened later is not known here");
     lockgate.run(&["bundle", "get", "P-3", "--file", "after.lockgate"]).exits(0);
     lockgate.verify("1.4.2", &["--bundle", "after.lockgate"]).refused(3, "FROZEN");
+    // From here on this machine knows, and the one from before does not pass any more.
+    lockgate.verify("1.4.2", &["--bundle", "before.lockgate"]).refused(9, "ROLLBACK_DETECTED");
     lockgate.push("1.5.0", "trivy.json").exits(0);
     lockgate.promote("1.5.0").exits(3).says("FROZEN").says("payments are down");
 
@@ -35,6 +37,8 @@ fn a_freeze_stops_grants_in_use_and_new_ones() {
     lockgate.verify("1.4.2", &[]).exits(0);
     lockgate.run(&["bundle", "get", "P-3", "--file", "lifted.lockgate"]).exits(0);
     lockgate.verify("1.4.2", &["--bundle", "lifted.lockgate"]).exits(0);
+    // Nothing stands against the same grant any more: an older head alone is no rollback.
+    lockgate.verify("1.4.2", &["--bundle", "before.lockgate"]).exits(0);
 }
 
 #[test]

@@ -156,6 +156,8 @@ fn a_compromised_key_is_told_wherever_one_looks() {
     lockgate.verify("1.4.2", &[]).refused(3, "SUSPECT_KEY");
     lockgate.run(&["bundle", "get", "P-3", "--file", "after.lockgate"]).exits(0);
     lockgate.verify("1.4.2", &["--bundle", "after.lockgate"]).refused(3, "SUSPECT_KEY");
+    // And does not take the bundle from before again.
+    lockgate.verify("1.4.2", &["--bundle", "before.lockgate"]).refused(9, "ROLLBACK_DETECTED").says("found a key");
     lockgate.run(&["bundle", "show", "after.lockgate"]).exits(0).says("suspect");
     lockgate.run(&["why", "P-3"]).exits(0).says("suspect");
     lockgate.run(&["history", "--promotion", "P-3"]).exits(0).says("SUSPECT");

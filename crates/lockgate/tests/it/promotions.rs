@@ -7,7 +7,7 @@ use lockgate_model::Digest;
 use serde_json::{Value, json};
 
 use crate::consent::approval;
-use crate::instance::{Instance, artifact, text};
+use crate::instance::{Instance, artifact, artifact_name, text};
 
 /// An instance in which 1.0.0 runs in production, and 1.1.0 and 1.2.0 wait for approval as `P-6` and `P-9`.
 fn three_versions() -> Instance {
@@ -70,6 +70,53 @@ fn going_back_is_a_decision_of_its_own() {
     lockgate.run(&rollback("shop/web@1.2.0", "it was not that")).refused(3, "ROLLBACK_FORWARD");
     let status = lockgate.json(&["status", "shop/web"], 0);
     assert_eq!(status["services"][0]["running"][2]["promotion"], "P-10");
+}
+
+/// Offline, with two bundles that both verify: what this machine has verified of a target does not go back, but by a
+/// rollback that was granted.
+#[test]
+fn an_earlier_grant_does_not_pass_after_a_later_one_was_verified() {
+    let lockgate = three_versions();
+    let get = |promotion: &str, file: &str| lockgate.run(&["bundle", "get", promotion, "--file", file]).exits(0);
+    let verify = |version: &str, file: &str| lockgate.verify(version, &["--bundle", file]);
+    get("P-3", "first");
+    approve(&lockgate, "P-9");
+    get("P-9", "second");
+    lockgate.stop();
+    // A deployer's machine, which nobody else uses.
+    let deployer = Instance::new();
+    fs::create_dir(deployer.home()).unwrap();
+    fs::copy(lockgate.home().join("trust.json"), deployer.home().join("trust.json")).unwrap();
+    for version in ["1.0.0", "1.2.0"] {
+        deployer.write(&artifact_name(version), artifact(version));
+    }
+    for file in ["first", "second"] {
+        deployer.write(file, fs::read(lockgate.file(file)).unwrap());
+    }
+    let there = |version: &str, file: &str| deployer.verify(version, &["--bundle", file]);
+    there("1.0.0", "first").exits(0);
+    there("1.2.0", "second").exits(0);
+    for _ in 0..2 {
+        there("1.0.0", "first").refused(9, "ROLLBACK_DETECTED").says("granted shop/web in production anew");
+        there("1.2.0", "second").exits(0);
+    }
+    lockgate.start(&[]).exits(0);
+    let asked = lockgate.json(&rollback("shop/web@1.0.0", "errors since 1.2.0"), 5);
+    let back = text(&asked["why"]["promotion"]);
+    approve(&lockgate, &back);
+    get(&back, "third");
+    verify("1.0.0", "third").exits(0);
+    deployer.write("third", fs::read(lockgate.file("third")).unwrap());
+    there("1.0.0", "third").exits(0);
+    there("1.2.0", "second").refused(9, "ROLLBACK_DETECTED");
+    // What cannot be read is not taken for nothing; what is not there takes the memory away, and is the operator's.
+    let known = deployer.home().join("known");
+    let file = fs::read_dir(&known).unwrap().next().unwrap().unwrap().path();
+    let kept = fs::read(&file).unwrap();
+    fs::write(&file, &kept[..kept.len() / 2]).unwrap();
+    there("1.0.0", "third").refused(3, "KNOWN_INVALID");
+    fs::remove_file(&file).unwrap();
+    there("1.2.0", "second").exits(0);
 }
 
 /// `lockgate why` says: to go back on purpose, ask for a rollback. It has to work although the promotion is still open.

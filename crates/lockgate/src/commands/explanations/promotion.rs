@@ -95,7 +95,7 @@ pub const EXPLANATIONS: &[(&str, &str)] = &[
     ),
     (
         "ROLLBACK_DETECTED",
-        "This machine has seen a longer ledger than is shown now. Entries were taken back, as by a restored backup, or somebody between here and the server shows an older state. Ask over another network; where the server itself has no more, restore the newer data. Keep both checkpoints as proof.",
+        "This machine has seen a longer ledger than is shown now. Entries were taken back, as by a restored backup, or somebody between here and the server shows an older state. Ask over another network; where the server itself has no more, restore the newer data. Keep both checkpoints as proof. Of a bundle: this machine has verified a later grant, a freeze or a compromised key that the bundle is too old to know. Fetch it anew; to go back to an older release, ask for a rollback.",
     ),
     (
         "ROLLBACK_FORWARD",

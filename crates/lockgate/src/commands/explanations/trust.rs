@@ -1,4 +1,4 @@
-//! Of trust: bundles and trust files, as verifiers meet them.
+//! Of trust: bundles, trust files and what was verified before, as verifiers meet them.
 
 /// Code and explanation, in order of code.
 pub const EXPLANATIONS: &[(&str, &str)] = &[
@@ -10,6 +10,10 @@ pub const EXPLANATIONS: &[(&str, &str)] = &[
     (
         "BUNDLE_MISMATCH",
         "The server sent the proof of another promotion than the one that was asked for. Nothing was signed; find out who answers at that address.",
+    ),
+    (
+        "KNOWN_INVALID",
+        "What this machine has verified of the ledger is kept in `known` of the home, and does not read. Nothing is verified without it, or an older state could pass. Keep a copy and find out what changed it; compare the ledger's checkpoint over another channel before you remove the file.",
     ),
     (
         "TRUST_INVALID",

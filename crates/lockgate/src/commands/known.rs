@@ -1,0 +1,401 @@
+//! Known: what this machine has verified of each ledger, so that nothing older passes for it afterwards.
+//!
+//! A bundle proves what was so at its own head, and nothing of what came later. Whoever hands one in chooses which: one
+//! from before a release was replaced, before a freeze, or before a key was found compromised. What a machine has
+//! verified once it keeps, in one file a ledger in `known` of its home, and holds every later bundle against it.
+//!
+//! An older head is no rollback by itself: bundles of many services are fetched at many moments, and each has to verify
+//! with the server down. It is one where something that was verified here stands against the grant, and the bundle is too
+//! old to say so.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use lockgate_api::{Client, Exit};
+use lockgate_ledger::bundle::{self, Query};
+use lockgate_ledger::{TrustFile, Verified};
+use lockgate_model::facts::FreezeFact;
+use lockgate_model::json::{self, Numbers};
+use lockgate_model::{Digest, EntryIndex, EnvName, Limits, ServiceName, StreamName, TreeSize, UnixMillis};
+use lockgate_tlog::checkpoint::Checkpoint;
+use serde::{Deserialize, Serialize};
+
+use crate::commands::seen::{checkpoint_of, grew};
+use crate::failure::Failure;
+use crate::home::{lock_directory_of, read_file, write_file};
+use crate::world::World;
+
+/// The largest file that is read, in bytes: some hundred thousand targets.
+const KNOWN_BYTES_MAX: u64 = 32 * 1024 * 1024;
+/// One key a target; the bytes are limited.
+const LIMITS: Limits = Limits { json_keys: 1_000_000, json_items: 10_000_000, ..Limits::DEFAULT };
+
+/// What this machine has verified of one ledger.
+///
+/// INVARIANT (what is known never becomes less): the head only grows, and so does the newest grant of each target; what
+/// governance said is that of the largest head.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Known {
+    /// Always [`Known::SCHEMA`].
+    schema: String,
+    /// The largest head that a verified bundle had, in entries.
+    size: TreeSize,
+    /// The root of that head.
+    root: Digest,
+    /// Whether a server has proven that this head continues what was seen before; offline nobody can.
+    is_proven: bool,
+    /// The freezes that had not been lifted at that head.
+    freezes: Vec<FreezeFact>,
+    /// The newest entry, up to that head, by which signatures of some key turned out to be void; absent where none did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    voided_at: Option<EntryIndex>,
+    /// The newest grant of each target, by the stream of that target's grants.
+    granted: BTreeMap<StreamName, Granted>,
+}
+
+/// The newest grant of a target that is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Granted {
+    /// The grant's entry.
+    index: EntryIndex,
+    /// The largest head at which nothing stood against it, in entries; absent where it was never asked about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    stood_at: Option<TreeSize>,
+}
+
+/// A grant that a bundle proves, as of the bundle's own head.
+struct Shown<'a> {
+    service: &'a ServiceName,
+    environment: &'a EnvName,
+    granted: EntryIndex,
+    size: TreeSize,
+    is_rollback: bool,
+    /// The verifier's own clock.
+    now: UnixMillis,
+}
+
+/// Refuses a bundle that verified where this machine knows better, and remembers what it proves. `is_proven` says that a
+/// server has proven that the bundle's head continues what was seen before.
+///
+/// Where there is no home, nothing is known and nothing is kept, which is told; a home that cannot be written is told
+/// too, and takes away the memory alone, not the answer.
+///
+/// # Errors
+/// `ROLLBACK_DETECTED` where a later grant, a freeze or a compromised key stands against it that the bundle is too old to
+/// know; `EQUIVOCATION` where another root was verified for the same size; `KNOWN_INVALID` where what is kept does not
+/// read.
+pub fn check(world: &World, query: &Query<'_>, verified: &Verified, is_proven: bool) -> Result<(), Failure> {
+    let head = checkpoint_of(verified)?;
+    let path = world.home.known(&head.origin);
+    let kept = read(&path)?;
+    if kept.as_ref().is_some_and(|kept| kept.contradicts(head.size, &head.root)) {
+        let message = format!("the bundle has another root for {} entries than this machine has verified", head.size);
+        return Err(Failure::new(Exit::Integrity, "EQUIVOCATION", message)
+            .hint(format!("keep {} and the bundle: together they are the proof", path.display())));
+    }
+    let Some(grant) = &verified.grant else { return Ok(()) };
+    let shown = Shown {
+        service: query.service,
+        environment: query.environment,
+        granted: grant.index,
+        size: head.size,
+        is_rollback: verified.release.promotion(verified.promotion)?.is_rollback(),
+        now: query.now,
+    };
+    let objection = kept.as_ref().and_then(|kept| kept.objection(&shown));
+    keep(world, &path, &Known::of(verified, objection.is_none(), is_proven)?);
+    match objection {
+        None => Ok(()),
+        Some(objection) => Err(Failure::new(
+            Exit::Integrity,
+            "ROLLBACK_DETECTED",
+            format!(
+                "this machine has verified what the bundle of {} is too old to know: {objection}",
+                verified.promotion
+            ),
+        )
+        .hint(
+            "fetch the bundle anew; where that was not yours, find out who handed you an older one. To go back to an \
+             older release, ask for a rollback: it is a grant of its own",
+        )),
+    }
+}
+
+/// Remembers what a bundle proves that was refused: a freeze that it tells of, for example. One that proves nothing under
+/// the pinned trust leaves no trace.
+pub fn keep_refused(world: &World, bytes: &[u8], trust: &TrustFile) {
+    let Ok(verified) = bundle::open(bytes, trust, &mut Vec::new()) else { return };
+    if let Ok(head) = checkpoint_of(&verified)
+        && let Ok(known) = Known::of(&verified, false, false)
+    {
+        keep(world, &world.home.known(&head.origin), &known);
+    }
+}
+
+/// Checks that the ledger, as the server shows it, continues the largest head that was verified here without a server.
+///
+/// # Errors
+/// As [`grew`], and `KNOWN_INVALID`.
+pub fn check_continued(world: &World, client: &Client, trust: &TrustFile, now: &Checkpoint) -> Result<(), Failure> {
+    match read(&world.home.known(&now.origin))? {
+        // One of the same size is compared by `check`; a larger one has been refused.
+        Some(known) if !known.is_proven && known.size < now.size => {
+            grew(world, client, trust, &known.head(&now.origin), now)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The largest head of a ledger that was verified here, if any was.
+///
+/// # Errors
+/// `KNOWN_INVALID`.
+pub fn head(world: &World, origin: &str) -> Result<Option<Checkpoint>, Failure> {
+    Ok(read(&world.home.known(origin))?.map(|known| known.head(origin)))
+}
+
+impl Known {
+    /// The schema that this version knows.
+    const SCHEMA: &'static str = "https://lockgate.dev/known/v1";
+
+    /// What a bundle proves. `stands` says that nothing stands against its own grant.
+    fn of(verified: &Verified, stands: bool, is_proven: bool) -> Result<Self, Failure> {
+        let governance = verified.state.governance()?;
+        let own = verified.grant.as_ref().filter(|_| stands).map(|grant| grant.index);
+        let mut granted = BTreeMap::new();
+        for position in verified.state.heads().filter(|position| position.stream.as_str().starts_with("running:")) {
+            let stood_at = (own == Some(position.index)).then_some(verified.checkpoint_size);
+            granted.insert(position.stream.clone(), Granted { index: position.index, stood_at });
+        }
+        let keys = governance.people().flat_map(|(_, person)| &person.keys);
+        Ok(Self {
+            schema: Self::SCHEMA.to_owned(),
+            size: verified.checkpoint_size,
+            root: verified.checkpoint_root,
+            is_proven,
+            freezes: governance.freezes_unlifted(),
+            voided_at: keys.filter_map(|key| key.voided_at()).max(),
+            granted,
+        })
+    }
+
+    fn head(&self, origin: &str) -> Checkpoint {
+        Checkpoint { origin: origin.to_owned(), size: self.size, root: self.root }
+    }
+
+    fn contradicts(&self, size: TreeSize, root: &Digest) -> bool {
+        self.size == size && self.root != *root
+    }
+
+    /// What is known and stands against a grant, in words, where the bundle that proves the grant is too old to say so.
+    fn objection(&self, shown: &Shown<'_>) -> Option<String> {
+        let Shown { service, environment, .. } = shown;
+        let newest = self.granted.get(&StreamName::running(environment, service));
+        if let Some(newest) = newest.filter(|newest| newest.index > shown.granted) {
+            return Some(format!(
+                "entry {} granted {service} in {environment} anew, after this grant of entry {}",
+                newest.index, shown.granted
+            ));
+        }
+        let unknown = |index: EntryIndex, size: TreeSize| index.0 >= size.0;
+        let stops = |fact: &&FreezeFact| {
+            unknown(fact.index, shown.size)
+                && !(fact.spares_rollbacks && shown.is_rollback)
+                && fact.stops(service, environment, shown.now.max(fact.since))
+        };
+        if let Some(fact) = self.freezes.iter().find(stops) {
+            return Some(format!("{} froze {service} in {environment} in entry {}", fact.by, fact.index));
+        }
+        // The same grant stood at a later head: then no key that was found compromised before that was one of its own.
+        let stood_at = newest.filter(|newest| newest.index == shown.granted).and_then(|newest| newest.stood_at);
+        let size = stood_at.map_or(shown.size, |stood_at| stood_at.max(shown.size));
+        self.voided_at
+            .filter(|index| unknown(*index, size))
+            .map(|index| format!("entry {index} found a key compromised, and the grant was not verified after it"))
+    }
+
+    /// Both together.
+    fn with(self, shown: Self) -> Self {
+        let mut granted = self.granted;
+        for (target, newer) in shown.granted {
+            let kept = granted.entry(target).or_insert(newer);
+            *kept = newer.max(*kept);
+        }
+        let voided_at = self.voided_at.max(shown.voided_at);
+        match (shown.size, shown.is_proven) > (self.size, self.is_proven) {
+            true => Self { granted, voided_at, ..shown },
+            false => Self { granted, voided_at, ..self },
+        }
+    }
+}
+
+fn keep(world: &World, path: &Path, shown: &Known) {
+    let home = world.home.path();
+    let kept = match home.is_dir() {
+        true => keep_longer(path, shown).map_err(|failure| failure.message),
+        false => Err(format!("there is no home directory {}", home.display())),
+    };
+    if let Err(why) = kept {
+        world.terminal.say(format!("note: what was verified is not remembered: {why}"));
+    }
+}
+
+fn keep_longer(path: &Path, shown: &Known) -> Result<(), Failure> {
+    // Mostly there is nothing new, and then nothing is locked or written.
+    if together(path, shown)?.is_none() {
+        return Ok(());
+    }
+    let _lock = lock_directory_of(path)?;
+    let Some(known) = together(path, shown)? else { return Ok(()) };
+    let bytes = serde_json::to_vec_pretty(&known)
+        .map_err(|error| Failure::new(Exit::Bug, "OUTPUT_INVALID", error.to_string()))?;
+    write_file(path, &bytes, 0o600)
+}
+
+/// What is kept and what is shown, together, where that is more than what is kept; nothing of what contradicts it.
+fn together(path: &Path, shown: &Known) -> Result<Option<Known>, Failure> {
+    let Some(kept) = read(path)? else { return Ok(Some(shown.clone())) };
+    if kept.contradicts(shown.size, &shown.root) {
+        return Ok(None);
+    }
+    let known = kept.clone().with(shown.clone());
+    Ok((known != kept).then_some(known))
+}
+
+fn read(path: &Path) -> Result<Option<Known>, Failure> {
+    // What cannot be looked at is not taken for absent.
+    if !path.try_exists().map_err(|error| Failure::file(path, &error))? {
+        return Ok(None);
+    }
+    let invalid = |why: String| {
+        Failure::new(Exit::Denied, "KNOWN_INVALID", format!("{}: {why}", path.display())).hint(
+            "keep a copy, find out what changed it, and compare the ledger's checkpoint over another channel before you \
+             remove it",
+        )
+    };
+    let bytes = read_file(path, KNOWN_BYTES_MAX)?;
+    let known: Known = json::read_as(&bytes, &LIMITS, Numbers::Integers).map_err(|error| invalid(error.to_string()))?;
+    match known.schema == Known::SCHEMA {
+        true => Ok(Some(known)),
+        false => Err(invalid(format!("the schema `{}` is not known", known.schema.escape_debug()))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn target() -> StreamName {
+        "running:production/shop/web".parse().unwrap()
+    }
+
+    /// What was verified at 100 entries: the grant of entry 50.
+    fn known() -> Known {
+        Known {
+            schema: Known::SCHEMA.to_owned(),
+            size: TreeSize(100),
+            root: Digest::of(b"100"),
+            is_proven: true,
+            freezes: Vec::new(),
+            voided_at: None,
+            granted: BTreeMap::from([(target(), Granted { index: EntryIndex(50), stood_at: None })]),
+        }
+    }
+
+    fn objection(known: &Known, granted: u64, size: u64, is_rollback: bool) -> Option<String> {
+        let (service, environment) = ("shop/web".parse().unwrap(), "production".parse().unwrap());
+        let (granted, size, now) = (EntryIndex(granted), TreeSize(size), UnixMillis(1_000));
+        let shown = Shown { service: &service, environment: &environment, granted, size, is_rollback, now };
+        known.objection(&shown)
+    }
+
+    #[test]
+    fn a_grant_that_was_replaced_does_not_come_back_whatever_its_head() {
+        let known = known();
+        assert_eq!(objection(&known, 50, 60, false), None, "an older head alone is no rollback");
+        assert_eq!(objection(&known, 120, 130, false), None);
+        for size in [60, 100, 130] {
+            assert!(objection(&known, 40, size, false).unwrap().contains("entry 50 granted"), "{size}");
+        }
+    }
+
+    #[test]
+    fn a_freeze_counts_for_what_is_older_than_it_and_for_its_target() {
+        let freeze = |environment: &str, until: Option<u64>, spares_rollbacks: bool| Known {
+            freezes: vec![FreezeFact {
+                index: EntryIndex(80),
+                service: None,
+                environment: Some(environment.parse().unwrap()),
+                by: "sam".parse().unwrap(),
+                reason: "incident".to_owned(),
+                since: UnixMillis(2_000),
+                until: until.map(UnixMillis),
+                spares_rollbacks,
+            }],
+            ..known()
+        };
+        // Its own clock may be behind that of the ledger: that the freeze is recorded is enough.
+        assert!(objection(&freeze("production", None, false), 50, 80, false).unwrap().contains("in entry 80"));
+        assert_eq!(objection(&freeze("production", None, false), 50, 81, false), None, "that bundle knew of it");
+        assert_eq!(objection(&freeze("staging", None, false), 50, 60, false), None);
+        assert_eq!(objection(&freeze("production", Some(1_500), false), 50, 60, false), None, "it is over");
+        assert_eq!(objection(&freeze("production", None, true), 50, 60, true), None);
+        assert!(objection(&freeze("production", None, true), 50, 60, false).is_some());
+    }
+
+    #[test]
+    fn a_compromised_key_counts_until_the_same_grant_was_verified_after_it() {
+        let stood_at = |size: Option<u64>| Known {
+            voided_at: Some(EntryIndex(80)),
+            granted: BTreeMap::from([(target(), Granted { index: EntryIndex(50), stood_at: size.map(TreeSize) })]),
+            ..known()
+        };
+        assert!(objection(&stood_at(None), 50, 60, false).unwrap().contains("entry 80 found"));
+        assert!(objection(&stood_at(Some(80)), 50, 60, false).is_some());
+        assert_eq!(objection(&stood_at(Some(81)), 50, 60, false), None);
+        assert_eq!(objection(&stood_at(None), 50, 81, false), None, "that bundle knew of it");
+        assert!(objection(&stood_at(Some(100)), 60, 70, false).is_some(), "of another grant nothing is known");
+    }
+
+    #[test]
+    fn what_is_known_never_becomes_less() {
+        let other: StreamName = "running:dev/shop/web".parse().unwrap();
+        let older = Known {
+            size: TreeSize(60),
+            root: Digest::of(b"60"),
+            voided_at: Some(EntryIndex(59)),
+            granted: BTreeMap::from([
+                (target(), Granted { index: EntryIndex(40), stood_at: Some(TreeSize(60)) }),
+                (other.clone(), Granted { index: EntryIndex(30), stood_at: None }),
+            ]),
+            ..known()
+        };
+        let both = known().with(older.clone());
+        assert_eq!(both, older.with(known()));
+        assert_eq!((both.size, both.voided_at), (TreeSize(100), Some(EntryIndex(59))));
+        assert_eq!(both.granted[&target()], Granted { index: EntryIndex(50), stood_at: None });
+        assert_eq!(both.granted[&other].index, EntryIndex(30));
+        let offline = Known { is_proven: false, ..known() };
+        assert!(offline.clone().with(known()).is_proven);
+        assert!(known().with(offline).is_proven);
+    }
+
+    #[test]
+    fn what_is_kept_reads_again_and_what_is_damaged_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("known/ledger");
+        assert_eq!(read(&path).unwrap(), None);
+        keep_longer(&path, &known()).unwrap();
+        assert_eq!(read(&path).unwrap(), Some(known()));
+        // Another root of the same size is not kept in its place.
+        keep_longer(&path, &Known { root: Digest::of(b"other"), ..known() }).unwrap();
+        assert_eq!(read(&path).unwrap(), Some(known()));
+        let text = std::fs::read_to_string(&path).unwrap();
+        for damaged in ["", "{}", "[]", &text.replace("known/v1", "known/v2"), &text.replace("\"root\"", "\"roof\"")] {
+            std::fs::write(&path, damaged).unwrap();
+            assert_eq!(read(&path).unwrap_err().code, "KNOWN_INVALID", "{damaged}");
+        }
+    }
+}
