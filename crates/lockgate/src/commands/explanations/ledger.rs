@@ -102,11 +102,11 @@ pub const EXPLANATIONS: &[(&str, &str)] = &[
         "LEAF_UNCLAIMED",
         "The tree holds a leaf that no entry speaks of. Something else has written to the store: keep a copy, and find out what.",
     ),
-    ("LEDGER_EMPTY", "The ledger has no entry yet. Start the server once with `lockgate up`, which begins it."),
     (
         "LEDGER_DOUBTFUL",
         "The server has read something of the ledger that is not what was signed, and appends nothing to it. The message has the code of what was found, and the server's log what it was. Run `lockgate audit` where the data is, restore what it names from a copy, and start the server again; bundles go on to verify without it.",
     ),
+    ("LEDGER_EMPTY", "The ledger has no entry yet. Start the server once with `lockgate up`, which begins it."),
     (
         "LEDGER_EXISTS",
         "The ledger has been begun already, and is never begun twice. Use another home for another ledger.",
