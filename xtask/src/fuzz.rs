@@ -1,6 +1,7 @@
 //! `fuzz`: every reader of bytes from outside, or a whole server, on inputs that nobody wrote.
 //!
-//! Known inputs are changed by chance, and read; what a reader has never answered before is kept and changed further.
+//! What was a finding once is read first. Then known inputs are changed by chance, and read; what a reader has never
+//! answered before is kept and changed further.
 //! With `--guided`, libFuzzer keeps what takes a branch that nothing took before. `docs/fuzzing.md` says what both find,
 //! and what they do not.
 
@@ -216,6 +217,9 @@ fn shown(name: &str, tally: Result<Tally>, record: Option<&mut Record>) -> Resul
         0 => format!("{:>3} answers", tally.answers),
         branches => format!("{branches:>5} branches"),
     };
+    if tally.regressions > 0 {
+        more += &format!(", {} mended", tally.regressions);
+    }
     if tally.kept > 0 {
         more += &format!(", {} kept", tally.kept);
     }

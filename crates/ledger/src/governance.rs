@@ -243,9 +243,17 @@ impl Governance {
         })
     }
 
-    /// Takes the ledger time of the governance entry that is applied next: keys may have an end in time.
-    pub(crate) fn advance(&mut self, time: UnixMillis) {
-        self.time = self.time.max(time);
+    /// Takes the ledger time of the governance entry that is applied next: keys may have an end in time. Gives the time
+    /// before it.
+    pub(crate) fn advance(&mut self, time: UnixMillis) -> UnixMillis {
+        let before = self.time;
+        self.time = before.max(time);
+        before
+    }
+
+    /// Takes the time back to what it was, where the entry was refused.
+    pub(crate) fn turn_back(&mut self, time: UnixMillis) {
+        self.time = time;
     }
 
     /// The ledger's origin.

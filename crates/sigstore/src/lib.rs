@@ -1,5 +1,5 @@
-//! Signatures that other tools made: Sigstore bundles 0.1 to 0.3, what cosign, GitHub, npm and PyPI wrap them in, and
-//! minisign.
+//! Signatures that other tools made: Sigstore bundles 0.1 to 0.3, what cosign, GitHub, npm and PyPI wrap them in,
+//! minisign, and what `gpgv` says of OpenPGP.
 //!
 //! Everything here works offline, on bytes that the caller hands in, with trust roots that the caller pins. An
 //! [`Outcome`] is never a bare yes or no, and nothing here decides whom to trust: that is the policy's business. Only
@@ -12,6 +12,7 @@ pub mod certificate;
 pub mod container;
 pub mod cosign;
 pub mod minisign;
+pub mod openpgp;
 pub mod outcome;
 mod pypi;
 pub mod root;

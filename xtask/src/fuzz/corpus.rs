@@ -10,7 +10,7 @@ use crate::workspace;
 
 /// Where kept inputs are, one folder a target.
 const CORPUS: &str = "fuzz/corpus";
-/// Where findings are.
+/// Where findings are; in it, one folder a target, those that were mended.
 const FINDINGS: &str = "fuzz/findings";
 /// How many bytes of inputs are kept for one target: all of them together stay below 5 MiB.
 const TARGET_BYTES: u64 = 48 * 1024;
@@ -34,14 +34,7 @@ impl Corpus {
     /// When the folder is there and cannot be read.
     pub fn load(target: &str) -> Result<(Self, Vec<Vec<u8>>)> {
         let folder = path(target);
-        let mut paths = Vec::new();
-        if folder.is_dir() {
-            for entry in fs::read_dir(&folder).during(format!("read `{}`", folder.display()))? {
-                paths.push(entry?.path());
-            }
-        }
-        paths.sort();
-        let inputs = paths.iter().map(fs::read).collect::<std::io::Result<Vec<_>>>()?;
+        let inputs = inputs_of(&folder)?;
         let bytes = inputs.iter().map(|input| input.len() as u64).sum();
         Ok((Self { folder, inputs: inputs.len(), bytes }, inputs))
     }
@@ -60,6 +53,35 @@ impl Corpus {
         self.bytes = bytes;
         Ok(true)
     }
+}
+
+/// The findings of a target that were mended: every run reads them before anything else.
+///
+/// # Errors
+/// When their folder is there and cannot be read.
+pub fn regressions(target: &str) -> Result<Vec<Vec<u8>>> {
+    inputs_of(&mended(target))
+}
+
+/// Where they are; nothing for a target that has none.
+pub fn regressions_folder(target: &str) -> Option<PathBuf> {
+    Some(mended(target)).filter(|folder| folder.is_dir())
+}
+
+/// The names of all folders in which something is kept for a target.
+///
+/// # Errors
+/// When a folder cannot be read.
+#[cfg(test)]
+pub fn folders() -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    let places = [CORPUS, FINDINGS].map(|place| workspace::root().join(place));
+    for place in places.into_iter().filter(|place| place.is_dir()) {
+        for path in entries_of(&place)?.into_iter().filter(|path| path.is_dir()) {
+            names.extend(path.file_name().map(|name| name.to_string_lossy().into_owned()));
+        }
+    }
+    Ok(names)
 }
 
 /// Where the kept inputs of a target are; made when it is not there.
@@ -101,6 +123,28 @@ pub fn trace(target: &str, input: &[u8]) -> Result<()> {
 
 fn path(target: &str) -> PathBuf {
     workspace::root().join(CORPUS).join(target)
+}
+
+fn mended(target: &str) -> PathBuf {
+    workspace::root().join(FINDINGS).join(target)
+}
+
+/// The files of a folder, in order of name; none where there is no folder.
+fn inputs_of(folder: &Path) -> Result<Vec<Vec<u8>>> {
+    if !folder.is_dir() {
+        return Ok(Vec::new());
+    }
+    entries_of(folder)?.iter().map(|path| fs::read(path).during(format!("read `{}`", path.display()))).collect()
+}
+
+/// The paths in a folder, in order of name.
+fn entries_of(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(folder).during(format!("read `{}`", folder.display()))? {
+        paths.push(entry?.path());
+    }
+    paths.sort();
+    Ok(paths)
 }
 
 /// The name of an input's file: the beginning of its digest.

@@ -150,6 +150,7 @@ impl Guided {
         command.arg(format!("-max_total_time={}", plan.window.as_secs().max(1)));
         command.arg(format!("-dict={}", folder.join(WORDS).display()));
         command.args([folder.join(FOUND), folder.join(SEEDS)]).arg(corpus::folder(&target.name)?);
+        command.args(corpus::regressions_folder(&target.name));
         let status = command.status().during(format!("start `{}`", self.program.display()))?;
         let log = String::from_utf8_lossy(&fs::read(folder.join(LOG))?).into_owned();
         let finding = finding(status, &log).during(format!("{}: see {}", target.name, folder.join(LOG).display()))?;

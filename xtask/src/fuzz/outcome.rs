@@ -117,6 +117,25 @@ impl Outcome {
     }
 }
 
+/// Why a text was not read, or that it is none.
+#[derive(Debug)]
+pub struct NotRead(pub String);
+
+impl Display for NotRead {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What a reader of texts makes of bytes.
+///
+/// # Errors
+/// The reader's own, in words, or that the bytes are no text.
+pub fn of_text<T, E: Display>(bytes: &[u8], read: impl Fn(&str) -> Result<T, E>) -> Result<T, NotRead> {
+    let text = std::str::from_utf8(bytes).map_err(|error| NotRead(error.to_string()))?;
+    read(text).map_err(|error| NotRead(error.to_string()))
+}
+
 /// The digest of everything that a value holds.
 fn meaning<T: Debug>(value: &T) -> Digest {
     Digest::of(format!("{value:?}").as_bytes())

@@ -44,6 +44,8 @@ pub struct Tally {
     pub answers: usize,
     /// Branches that some input takes; zero where nobody counts them.
     pub branches: usize,
+    /// Findings of before, which were read first.
+    pub regressions: usize,
     /// Inputs written to the corpus.
     pub kept: usize,
     /// What is wrong, each with the file that holds the input.
@@ -64,7 +66,7 @@ struct Run<'a> {
     tally: Tally,
 }
 
-/// Reads the samples, what was kept, and then as many other inputs as there is time for.
+/// Reads what was a finding once, the samples, what was kept, and then as many other inputs as there is time for.
 ///
 /// # Errors
 /// When a file cannot be read or written; a finding is no error.
@@ -72,10 +74,12 @@ pub fn run(target: &Target, plan: Plan, watch: &Watch) -> Result<Tally> {
     let (corpus, kept) = Corpus::load(&target.name)?;
     let (pool, seen, found) = (Vec::new(), BTreeMap::new(), BTreeSet::new());
     let mut run = Run { target, plan, watch, corpus, pool, seen, found, tally: Tally::default() };
+    let mended = corpus::regressions(&target.name)?;
+    run.tally.regressions = mended.len();
     let mut samples = target.seeds.clone();
     samples.extend(kept);
     let known = targets::words(&samples);
-    for sample in samples {
+    for sample in mended.into_iter().chain(samples) {
         run.try_input(sample, false)?;
     }
     // An empty input has nothing to be made from, but is one too.

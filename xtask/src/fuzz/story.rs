@@ -12,6 +12,7 @@ use lockgate_ledger::TrustFile;
 use lockgate_ledger::approval::{Anchor, Consent, document_for};
 use lockgate_model::facts::Verdict;
 use lockgate_model::{EntryIndex, PromotionId, Span};
+use lockgate_sign::passkey::SoftPasskey;
 use lockgate_sign::ssh_signer::{FileSigner, SshSigner as _};
 use lockgate_store::LedgerStore as _;
 use lockgate_tlog::leaf_hash;
@@ -46,6 +47,9 @@ pub struct Story {
     pub signatures: Vec<Vec<u8>>,
     /// A public key, as a line.
     pub keys: Vec<Vec<u8>>,
+    /// The file of a software passkey.
+    #[serde(default)]
+    pub passkeys: Vec<Vec<u8>>,
 }
 
 impl Story {
@@ -67,6 +71,8 @@ impl Story {
         story.keys.push(signer.public_key().to_string().into_bytes());
         let signed = signer.sign("fuzz@lockgate.dev", b"a message")?;
         story.signatures.push(signed.to_armored().into_bytes());
+        let passkey = SoftPasskey::generate(&"https://lockgate.example".parse()?)?;
+        story.passkeys.push(passkey.to_json()?.into_bytes());
         story.bodies.sort();
         story.bodies.dedup();
         Ok(story)
@@ -79,7 +85,11 @@ impl Story {
     /// As [`Self::tell`], or when the file cannot be read or written.
     pub fn of_file(path: &Path) -> Result<Self> {
         if path.is_file() {
-            return serde_json::from_slice(&fs::read(path)?).during(format!("read `{}`", path.display()));
+            let story: Self = serde_json::from_slice(&fs::read(path)?).during(format!("read `{}`", path.display()))?;
+            // One that was told before stories had a passkey is told anew.
+            if !story.passkeys.is_empty() {
+                return Ok(story);
+            }
         }
         let story = Self::tell()?;
         let fresh = path.with_extension("json.new");

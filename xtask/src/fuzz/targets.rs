@@ -1,11 +1,16 @@
 //! Targets: every reader of bytes from outside, one target each.
 
 mod evidence;
+mod identities;
 mod ledger;
 mod log;
 mod nouns;
 mod policy;
+mod policy_texts;
+mod replies;
+mod server;
 mod signatures;
+mod state;
 
 use super::outcome::Outcome;
 use super::samples::Samples;
@@ -79,10 +84,15 @@ pub fn targets(story: &Story) -> Result<Vec<Target>> {
     let samples = Samples::load()?;
     let mut all = nouns::targets(&samples)?;
     all.extend(signatures::targets(&samples, story)?);
+    all.extend(identities::targets(story)?);
     all.extend(log::targets(&samples, story)?);
     all.extend(evidence::targets(&samples)?);
     all.extend(policy::targets(&samples, story)?);
+    all.extend(policy_texts::targets(&samples)?);
     all.extend(ledger::targets(&samples, story)?);
+    all.extend(state::targets(story)?);
+    all.extend(server::targets()?);
+    all.extend(replies::targets(story)?);
     Ok(all)
 }
 
@@ -90,6 +100,8 @@ pub fn targets(story: &Story) -> Result<Vec<Target>> {
 mod tests {
     use super::*;
     use std::collections::BTreeSet;
+
+    use crate::fuzz::corpus;
 
     #[test]
     fn every_target_has_a_name_of_its_own_and_reads_its_samples_twice_alike() {
@@ -107,6 +119,13 @@ mod tests {
             });
             // A target that only ever refuses would test nothing behind its first check.
             assert!(accepted.count() > 0, "{}: no sample is accepted", target.name);
+            for input in corpus::regressions(&target.name).unwrap() {
+                assert_eq!(target.read(&input).broken, None, "{}: a finding of before", target.name);
+            }
+        }
+        // What is kept under another name would never be read again.
+        for name in corpus::folders().unwrap() {
+            assert!(names.contains(name.as_str()), "{name}");
         }
     }
 }

@@ -27,12 +27,19 @@ impl State {
         entry: &Entry,
         bodies: &dyn Bodies,
     ) -> Result<(), ApplyError> {
-        let time = entry.time;
-        if let Some(governance) = &mut self.governance
-            && entry.link(&StreamName::governance()).is_some()
-        {
-            Arc::make_mut(governance).advance(time);
+        let is_governance = entry.link(&StreamName::governance()).is_some();
+        let advanced = self.governance.as_mut().filter(|_| is_governance);
+        let before = advanced.map(|governance| Arc::make_mut(governance).advance(entry.time));
+        let outcome = self.change(index, entry, bodies);
+        if let (Err(_), Some(before), Some(governance)) = (&outcome, before, &mut self.governance) {
+            Arc::make_mut(governance).turn_back(before);
         }
+        outcome
+    }
+
+    /// What the event changes; nothing, when it is refused.
+    fn change(&mut self, index: EntryIndex, entry: &Entry, bodies: &dyn Bodies) -> Result<(), ApplyError> {
+        let time = entry.time;
         match &entry.event {
             Event::LedgerCreated(event) => self.create_ledger(index, event, bodies),
             Event::PersonEnrolled(event) => self.governance_mut()?.enrol(event, index),

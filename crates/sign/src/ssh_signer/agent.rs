@@ -42,8 +42,32 @@ impl AgentSigner {
     /// # Errors
     /// [`SignerError::NoAgent`] when nobody answers, [`SignerError::BadAnswer`] when the answer cannot be read.
     pub fn list(socket: &Path) -> Result<Vec<SshPublicKey>, SignerError> {
-        let answer = ask(socket, &[REQUEST_IDENTITIES])?;
-        identities(&answer).ok_or(SignerError::BadAnswer)
+        Self::read_keys(&ask(socket, &[REQUEST_IDENTITIES])?)
+    }
+
+    /// Reads what an agent answers when it is asked for its keys.
+    ///
+    /// # Errors
+    /// [`SignerError::BadAnswer`].
+    pub fn read_keys(answer: &[u8]) -> Result<Vec<SshPublicKey>, SignerError> {
+        identities(answer).ok_or(SignerError::BadAnswer)
+    }
+
+    /// Reads what the agent answers when it is asked to sign a message.
+    ///
+    /// # Errors
+    /// [`SignerError::Declined`], [`SignerError::BadAnswer`], or [`SignerError::BadSignature`] when it signed something
+    /// else: the agent is another program, and is not believed.
+    pub fn read_signature(&self, namespace: &str, message: &[u8], answer: &[u8]) -> Result<SshSignature, SignerError> {
+        let mut reader = Reader::new(answer);
+        if reader.byte() != Some(SIGN_RESPONSE) {
+            return Err(SignerError::Declined { fingerprint: self.key.fingerprint() });
+        }
+        let blob = reader.string().ok_or(SignerError::BadAnswer)?;
+        reader.end().ok_or(SignerError::BadAnswer)?;
+        let signature = SshSignature::new(self.key.clone(), namespace, HASH, blob.to_vec());
+        signature.verify(message, namespace, &self.key)?;
+        Ok(signature)
     }
 }
 
@@ -66,18 +90,7 @@ impl SshSigner for AgentSigner {
         put_string(&mut request, self.key.wire());
         put_string(&mut request, &signed_data(namespace, HASH, message));
         put_uint32(&mut request, flags);
-        let answer = ask(&self.socket, &request)?;
-
-        let mut reader = Reader::new(&answer);
-        if reader.byte() != Some(SIGN_RESPONSE) {
-            return Err(SignerError::Declined { fingerprint: self.key.fingerprint() });
-        }
-        let blob = reader.string().ok_or(SignerError::BadAnswer)?;
-        reader.end().ok_or(SignerError::BadAnswer)?;
-        let signature = SshSignature::new(self.key.clone(), namespace, HASH, blob.to_vec());
-        // The agent is another program: what it signed is checked before anyone relies on it.
-        signature.verify(message, namespace, &self.key)?;
-        Ok(signature)
+        self.read_signature(namespace, message, &ask(&self.socket, &request)?)
     }
 }
 

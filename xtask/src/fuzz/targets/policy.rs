@@ -33,7 +33,7 @@ const MODULE: &str = "package lockgate.fuzz\n\ndeny contains message if {\n\tsom
                       \tfact.claim.kind == \"tests\"\n\tfact.claim.passed < 1\n\tmessage := sprintf(\"%d passed\", [fact.claim.passed])\n}\n";
 
 /// The files of a policy set.
-type Files = BTreeMap<String, String>;
+pub(super) type Files = BTreeMap<String, String>;
 
 /// Every target.
 ///
@@ -118,7 +118,7 @@ fn facts_target(samples: &Samples) -> Result<Target> {
 
 /// Every mistake in a policy set.
 #[derive(Debug)]
-struct Refused(Vec<PolicyError>);
+pub(super) struct Refused(pub(super) Vec<PolicyError>);
 
 impl std::fmt::Display for Refused {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -130,7 +130,12 @@ impl std::fmt::Display for Refused {
 }
 
 /// What is made of a policy set with one file replaced.
-fn with_file<T: std::fmt::Debug>(base: &Files, file: &str, input: &[u8], then: impl Fn(&PolicySet) -> T) -> Outcome {
+pub(super) fn with_file<T: std::fmt::Debug>(
+    base: &Files,
+    file: &str,
+    input: &[u8],
+    then: impl Fn(&PolicySet) -> T,
+) -> Outcome {
     let Ok(text) = std::str::from_utf8(input) else { return Outcome::no_text() };
     let mut files = base.clone();
     files.insert(file.to_owned(), text.to_owned());
@@ -138,13 +143,20 @@ fn with_file<T: std::fmt::Debug>(base: &Files, file: &str, input: &[u8], then: i
     Outcome::of(&read.map(|set| then(&set)))
 }
 
-fn starter(name: &str) -> Result<Files> {
+/// The files of a starter policy set.
+///
+/// # Errors
+/// When there is none with this name.
+pub(super) fn starter(name: &str) -> Result<Files> {
     PolicySet::starter(name).ok_or_else(|| Failure::new(format!("there is no starter policy set `{name}`")))
 }
 
 /// The files of every starter policy set whose path is wanted, and those of the starter first: they fit what they are
 /// read with.
-fn written(wanted: impl Fn(&str) -> bool) -> Result<Vec<Vec<u8>>> {
+///
+/// # Errors
+/// As [`starter`].
+pub(super) fn written(wanted: impl Fn(&str) -> bool) -> Result<Vec<Vec<u8>>> {
     let mut found = Vec::new();
     for (name, _) in STARTERS {
         let files = starter(name)?.into_iter().filter(|(path, _)| wanted(path));

@@ -17,7 +17,7 @@ use lockgate_sigstore::{
 
 use super::Target;
 use crate::failure::Result;
-use crate::fuzz::outcome::Outcome;
+use crate::fuzz::outcome::{Outcome, of_text};
 use crate::fuzz::samples::{Samples, folder, texts, vectors};
 use crate::fuzz::story::Story;
 
@@ -75,24 +75,6 @@ fn keys(story: &Story) -> Result<Vec<Target>> {
 
 fn to_pem(key: &PublicKey) -> Vec<u8> {
     key.to_pem().into_bytes()
-}
-
-/// Why a text was not read, or that it is none.
-#[derive(Debug)]
-struct NotRead(String);
-
-impl std::fmt::Display for NotRead {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-fn of_text<T, E: std::fmt::Display>(
-    bytes: &[u8],
-    read: impl Fn(&str) -> std::result::Result<T, E>,
-) -> std::result::Result<T, NotRead> {
-    let text = std::str::from_utf8(bytes).map_err(|error| NotRead(error.to_string()))?;
-    read(text).map_err(|error| NotRead(error.to_string()))
 }
 
 fn text(input: &[u8], read: impl Fn(&str) -> Outcome) -> Outcome {
