@@ -288,3 +288,52 @@ fn actor(entry: &Entry) -> Result<PersonId, ApplyError> {
         .cloned()
         .ok_or_else(|| ApplyError::new("ACTOR_MISSING", format!("`{}` needs a person or machine", entry.event.name())))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lockgate_model::{ChangeId, UnixMillis};
+    use lockgate_policy::PolicySet;
+
+    use crate::bodies::BodyMap;
+    use crate::change::ChangeRejected;
+    use crate::entry::{Actor, Position, SCHEMA};
+    use crate::state::Slice;
+
+    #[test]
+    fn a_refused_entry_changes_nothing() {
+        let mut bodies = BodyMap::default();
+        let files = PolicySet::starter("starter").unwrap();
+        let created = LedgerCreated {
+            origin: "log1.test.example".to_owned(),
+            log_key: String::new(),
+            attestation_key: String::new(),
+            policy: bodies.insert(PolicySet::from_files(files).unwrap().document()),
+            setup_code: Digest::of(b"code"),
+            software: "test".to_owned(),
+        };
+        let mut state = State::default();
+        let entry = |state: &State, time: u64, event: Event| Entry {
+            schema: SCHEMA.to_owned(),
+            time: UnixMillis(time),
+            actor: Actor::System,
+            governance: state.head(&StreamName::governance()).map(|head| Position { seq: head.seq, index: head.index }),
+            streams: vec![state.next_link(&StreamName::governance())],
+            event,
+        };
+        let first = entry(&state, 1_800_000_000_000, Event::LedgerCreated(created));
+        state.apply(EntryIndex(0), &first, &bodies, Slice::Whole).unwrap();
+        let before = format!("{state:?}");
+        // A year later somebody rejects a change that nobody proposed.
+        let rejected = Event::ChangeRejected(ChangeRejected {
+            change: ChangeId(1),
+            reason: "no".to_owned(),
+            by: "sam".parse().unwrap(),
+            signature: String::new(),
+        });
+        let second = entry(&state, 1_830_000_000_000, rejected);
+        let refused = state.apply(EntryIndex(1), &second, &bodies, Slice::Whole).unwrap_err();
+        assert_eq!(refused.code, "CHANGE_UNKNOWN");
+        assert_eq!(format!("{state:?}"), before);
+    }
+}
