@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use super::inside;
 use super::parts::{Document, Form, Part};
 use crate::random::Random;
 
@@ -125,6 +126,8 @@ impl Spread {
 /// is room for; then combinations of two and three, by a seed.
 #[derive(Debug)]
 pub struct Mutations {
+    /// The valid thing as it is; its insides are taken out in `base`.
+    original: Vec<u8>,
     base: Document,
     form: Form,
     others: Vec<BTreeMap<String, Vec<u8>>>,
@@ -141,23 +144,25 @@ impl Mutations {
         Self::with(samples, form, most, seed, false)
     }
 
-    /// The same with every bit and every length, however many more that makes than there is room for.
+    /// The same with every bit, every length and every edit, however many more that makes than there is room for.
     pub fn whole(samples: &[Vec<u8>], form: Form, most: usize, seed: u64) -> Self {
         Self::with(samples, form, most, seed, true)
     }
 
     fn with(samples: &[Vec<u8>], form: Form, most: usize, seed: u64, whole: bool) -> Self {
-        let base = Document::read(samples.first().cloned().unwrap_or_default(), form);
-        let others = samples.iter().skip(1).map(|other| Document::read(other.clone(), form).values()).collect();
+        let original = samples.first().cloned().unwrap_or_default();
+        let read = |sample: &[u8]| Document::read(inside::open(sample, form), form);
+        let base = read(&original);
+        let others = samples.iter().skip(1).map(|other| read(other).values()).collect();
         let one_at_a_time = most - most / 4;
-        let edits = Spread::new(base.parts.len() * Edit::ALL.len(), one_at_a_time / 2, seed);
         let within = |room: usize| if whole { usize::MAX } else { room };
+        let edits = Spread::new(base.parts.len() * Edit::ALL.len(), within(one_at_a_time / 2), seed);
         let cuts = Spread::new(base.bytes.len(), within(one_at_a_time / 8), seed);
         let left = one_at_a_time.saturating_sub(edits.taken + cuts.taken);
         let flips = Spread::new(base.bytes.len() * 8, within(left), seed);
         // However many single changes there are, a quarter of the room is left to combinations.
         let count = most.max(edits.taken + cuts.taken + flips.taken + most / 4);
-        Self { base, form, others, seed, edits, cuts, flips, count }
+        Self { original, base, form, others, seed, edits, cuts, flips, count }
     }
 
     /// How many mutants there are.
@@ -169,7 +174,8 @@ impl Mutations {
     pub fn extent(&self) -> Extent {
         let changes = |place: usize| {
             let edit = Edit::ALL.get(place % Edit::ALL.len()).copied();
-            edit.is_some_and(|edit| self.apply(&self.base, Change::Part(place / Edit::ALL.len(), edit)).is_some())
+            let change = edit.map(|edit| Change::Part(place / Edit::ALL.len(), edit));
+            change.and_then(|change| self.apply(&self.base, change)).and_then(|bytes| self.closed(bytes)).is_some()
         };
         Extent {
             bits: self.flips.total,
@@ -181,7 +187,7 @@ impl Mutations {
     /// The mutant with this number; none where nothing was found that changes anything.
     pub fn mutant(&self, number: usize) -> Option<Mutant> {
         if let Some(change) = self.single(number)
-            && let Some(bytes) = self.apply(&self.base, change)
+            && let Some(bytes) = self.apply(&self.base, change).and_then(|bytes| self.closed(bytes))
         {
             let way = match change {
                 Change::Flip(_) => Way::Bit,
@@ -219,9 +225,13 @@ impl Mutations {
                 document = Document::read(bytes, self.form);
             }
         }
-        let changed = document.bytes != self.base.bytes;
         let changes = words.join(", then ");
-        changed.then_some(Mutant { bytes: document.bytes, way: Way::Combination, changes })
+        Some(Mutant { bytes: self.closed(document.bytes)?, way: Way::Combination, changes })
+    }
+
+    /// A changed thing with its insides put back; none where it is the valid thing again.
+    fn closed(&self, bytes: Vec<u8>) -> Option<Vec<u8>> {
+        Some(inside::close(bytes, self.form)).filter(|bytes| *bytes != self.original)
     }
 
     fn describe(&self, change: Change) -> String {

@@ -2,6 +2,7 @@
 //!
 //! `docs/mutation.md` says for each of them what being accepted means.
 
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::Arc;
 
@@ -23,6 +24,7 @@ use serde_json::Value;
 
 use super::parts::Form;
 use super::story::{ENVIRONMENT, Growth, Signed, Story};
+use super::{evidence, statements};
 use crate::failure::{Failure, Result};
 
 /// An index after every entry of the story: whoever is enrolled there was so before.
@@ -49,7 +51,8 @@ pub struct Accepted {
 }
 
 impl Judgement {
-    fn accepted(value: &[u8], statement: &impl Debug) -> Self {
+    /// Yes: the spelling of what was read, and what is told of it.
+    pub fn accepted(value: &[u8], statement: &impl Debug) -> Self {
         let statement = Digest::of(format!("{statement:?}").as_bytes());
         Self::Accepted(Accepted { value: Digest::of(value), statement })
     }
@@ -59,13 +62,14 @@ impl Judgement {
         Self::accepted(input, &("wrong", input))
     }
 
-    fn of(result: std::result::Result<Self, String>) -> Self {
+    /// No, where there is a reason code.
+    pub fn of(result: std::result::Result<Self, String>) -> Self {
         result.unwrap_or_else(Self::Refused)
     }
 }
 
 /// What judges an input.
-type Judge = Box<dyn Fn(&[u8]) -> Judgement + Send + Sync>;
+type Judge = Arc<dyn Fn(&[u8]) -> Judgement + Send + Sync>;
 
 /// One kind of valid thing.
 pub struct Kind {
@@ -73,7 +77,7 @@ pub struct Kind {
     pub name: &'static str,
     /// What it is written in.
     pub form: Form,
-    /// Its part of all mutants, in hundredths.
+    /// Its part of all mutants, beside those of the others.
     pub share: usize,
     /// The valid thing that is changed, and others of its kind.
     pub samples: Vec<Vec<u8>>,
@@ -88,7 +92,12 @@ impl Kind {
         samples: Vec<Vec<u8>>,
         judge: impl Fn(&[u8]) -> Judgement + Send + Sync + 'static,
     ) -> Self {
-        Self { name, form, share, samples, judge: Box::new(judge) }
+        Self { name, form, share, samples, judge: Arc::new(judge) }
+    }
+
+    /// The same things and the same verifier, changed in another form.
+    pub fn inside(&self, name: &'static str, (form, share): (Form, usize)) -> Self {
+        Self { name, form, share, samples: self.samples.clone(), judge: Arc::clone(&self.judge) }
     }
 
     /// What the verifier says of an input.
@@ -105,19 +114,35 @@ pub fn kinds(name: &str) -> Result<Vec<Kind>> {
     let story = Arc::new(Story::tell(&format!("{name}-ours"), 10)?);
     let foreign = Arc::new(Story::tell(&format!("{name}-theirs"), 60)?);
     let policy = story.trust.policy()?;
-    Ok(vec![
+    let envelope = envelopes(&story)?;
+    let checkpoint = checkpoints(&story, policy.clone());
+    let inclusion = inclusions(&story, policy.clone())?;
+    let consistency = consistencies(&story, policy)?;
+    let by_ssh = signatures("signature-ssh", &story, &story.by_ssh)?;
+    let by_passkey = signatures("signature-passkey", &story, &story.by_passkey)?;
+    let mut kinds = vec![
         bundles(&story),
-        envelopes(&story)?,
-        checkpoints(&story, policy.clone()),
-        inclusions(&story, policy.clone())?,
-        consistencies(&story, policy)?,
+        bundle_insides(&story),
+        envelope.inside("envelope-inside", (Form::JsonInside, 8)),
+        envelope,
+        checkpoint.inside("checkpoint-inside", (Form::LinesInside, 6)),
+        checkpoint,
+        inclusion.inside("inclusion-inside", (Form::LinesInside, 6)),
+        inclusion,
+        consistency.inside("consistency-inside", (Form::JsonInside, 6)),
+        consistency,
         documents("approval-ssh", &story, &story.by_ssh)?,
-        signatures("signature-ssh", &story, &story.by_ssh)?,
+        signature_bytes("signature-ssh-inside", &by_ssh)?,
+        by_ssh,
         documents("approval-passkey", &story, &story.by_passkey)?,
-        signatures("signature-passkey", &story, &story.by_passkey)?,
+        signature_bytes("signature-passkey-inside", &by_passkey)?,
+        by_passkey,
         policies(&story)?,
         trusts(&story, &foreign)?,
-    ])
+    ];
+    kinds.extend(statements::kinds()?);
+    kinds.extend(evidence::kinds()?);
+    Ok(kinds)
 }
 
 impl Story {
@@ -151,6 +176,35 @@ fn bundles(story: &Arc<Story>) -> Kind {
     Kind::new("bundle", (Form::Json, 22), story.bundles.clone(), move |input| {
         Judgement::of(own.verify(input, &own.trust))
     })
+}
+
+/// Bundles that are changed within their entries, proofs and bodies; what is refused because a body goes by another name
+/// is read again with each body under its own.
+fn bundle_insides(story: &Arc<Story>) -> Kind {
+    let own = Arc::clone(story);
+    Kind::new("bundle-inside", (Form::JsonInside, 22), story.bundles.clone(), move |input| {
+        let as_it_is = Judgement::of(own.verify(input, &own.trust));
+        if matches!(as_it_is, Judgement::Refused(_))
+            && let Some(renamed) = renamed(input)
+        {
+            return Judgement::of(own.verify(&renamed, &own.trust));
+        }
+        as_it_is
+    })
+}
+
+/// A bundle with each body under its own name, where one is not.
+fn renamed(bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut bundle = Bundle::from_bytes(bytes).ok()?;
+    let mut bodies = BTreeMap::new();
+    for body in bundle.bodies.values() {
+        bodies.insert(Digest::of(&STANDARD.decode(body).ok()?), body.clone());
+    }
+    if bodies == bundle.bodies {
+        return None;
+    }
+    bundle.bodies = bodies;
+    bundle.to_bytes().ok()
 }
 
 /// Envelopes that count when both of two keys have signed.
@@ -275,6 +329,19 @@ fn signatures(name: &'static str, story: &Arc<Story>, approvals: &[Signed]) -> R
     }))
 }
 
+/// The bytes within armored signatures, judged as these are.
+fn signature_bytes(name: &'static str, armored: &Kind) -> Result<Kind> {
+    let mut samples = Vec::new();
+    for sample in &armored.samples {
+        samples.push(SshSignature::parse_armored(std::str::from_utf8(sample)?)?.to_bytes());
+    }
+    let judge = Arc::clone(&armored.judge);
+    Ok(Kind::new(name, (Form::Bytes, 5), samples, move |input| {
+        let text = STANDARD.encode(input);
+        judge(format!("-----BEGIN SSH SIGNATURE-----\n{text}\n-----END SSH SIGNATURE-----\n").as_bytes())
+    }))
+}
+
 fn first(approvals: &[Signed]) -> Result<Signed> {
     approvals.first().cloned().ok_or_else(|| Failure::new("there is no approval"))
 }
@@ -347,7 +414,7 @@ fn pins(trust: &TrustFile) -> Result<String> {
 }
 
 /// The names of an error's variants, outermost first.
-fn variant(error: &impl Debug) -> String {
+pub fn variant(error: &impl Debug) -> String {
     let text = format!("{error:?}");
     let names: String = text.chars().take_while(|c| c.is_ascii_alphanumeric() || "_(".contains(*c)).collect();
     names.trim_end_matches('(').replace('(', "/")
@@ -360,8 +427,10 @@ mod tests {
     #[test]
     fn every_first_sample_is_accepted_and_every_kind_has_another() {
         let all = kinds("samples").unwrap();
-        assert_eq!(all.iter().map(|kind| kind.share).sum::<usize>(), 100);
+        let names: std::collections::BTreeSet<&str> = all.iter().map(|kind| kind.name).collect();
+        assert_eq!(names.len(), all.len(), "two kinds have one name");
         for kind in &all {
+            assert!(kind.share > 0, "{}", kind.name);
             let own = &kind.samples[0];
             assert!(matches!(kind.judge(own), Judgement::Accepted(_)), "{}: {:?}", kind.name, kind.judge(own));
             assert_eq!(kind.judge(own), kind.judge(own), "{}", kind.name);

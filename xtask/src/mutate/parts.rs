@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use super::inside;
+
 /// How deep a document is looked into.
 const DEPTH_MAX: usize = 64;
 
@@ -14,12 +16,18 @@ pub enum Form {
     Json,
     /// Lines, each ended by a line feed.
     Lines,
+    /// One JSON value, with what stands in it in base64 taken out.
+    JsonInside,
+    /// Lines, with what ends them in base64 taken out.
+    LinesInside,
+    /// Bytes that are looked at one by one.
+    Bytes,
 }
 
 /// A field, an item, or a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Part {
-    /// Its JSON pointer, with `#N` for a line of a text in it; or `#N` alone.
+    /// Its JSON pointer, with `#N` for a line of a text in it and `!` for what its base64 holds; or `#N` alone.
     pub name: String,
     /// Where it is, with its key.
     pub whole: Range<usize>,
@@ -45,11 +53,14 @@ pub struct Document {
 }
 
 impl Document {
-    /// Finds the parts of some bytes.
+    /// Finds the parts of some bytes, of which the insides are taken out where the form has any.
     pub fn read(bytes: Vec<u8>, form: Form) -> Self {
         let parts = match form {
-            Form::Json => Scanner { bytes: &bytes, at: 0, parts: Vec::new() }.document().unwrap_or_default(),
-            Form::Lines => lines("", &bytes, 0..bytes.len(), false),
+            Form::Json | Form::JsonInside => {
+                Scanner { bytes: &bytes, at: 0, parts: Vec::new() }.document().unwrap_or_default()
+            }
+            Form::Lines | Form::LinesInside => lines("", &bytes, 0..bytes.len(), false),
+            Form::Bytes => Vec::new(),
         };
         Self { bytes, parts }
     }
@@ -147,6 +158,7 @@ impl Scanner<'_> {
         match self.peek()? {
             b'{' => self.siblings(name, b'}', depth.checked_sub(1)?)?,
             b'[' => self.siblings(name, b']', depth.checked_sub(1)?)?,
+            inside::OPEN | inside::OPEN_BYTES => self.inside(name, depth.checked_sub(1)?)?,
             b'"' => {
                 let text = self.text()?;
                 let inner = lines(name, self.bytes, text, true);
@@ -161,6 +173,27 @@ impl Scanner<'_> {
             }
         }
         (self.at > start).then_some(start..self.at)
+    }
+
+    /// What was taken out of base64: JSON with its own parts, or bytes.
+    fn inside(&mut self, name: &str, depth: usize) -> Option<()> {
+        let is_json = self.peek()? == inside::OPEN;
+        self.at += 1;
+        let name = format!("{name}!");
+        let value = if is_json {
+            let value = self.value(&name, depth)?;
+            self.space();
+            value
+        } else {
+            let start = self.at;
+            while self.peek()? != inside::CLOSE {
+                self.at += if self.peek()? == inside::ESCAPE { 2 } else { 1 };
+            }
+            start..self.at
+        };
+        self.expect(inside::CLOSE)?;
+        self.parts.extend(parts_of(&[Sibling { name, whole: value.clone(), value }], ",", "null"));
+        Some(())
     }
 
     /// A text with its quotes; gives where it is without them.

@@ -116,7 +116,7 @@ impl Tally {
     /// A line of the table.
     pub fn line(&self, name: &str) -> String {
         format!(
-            "{name:18} {:>9} {:>9} {:>11} {:>15} {:>9}  {}",
+            "{name:25} {:>9} {:>9} {:>11} {:>15} {:>9}  {}",
             self.mutants,
             self.refused_count(),
             self.same_value,
@@ -131,7 +131,7 @@ impl Tally {
         let Extent { bits, lengths, edits } = self.tried;
         let combinations = self.mutants.saturating_sub(bits + lengths + edits);
         format!(
-            "{:18} bits {bits} of {}, lengths {lengths} of {}, edits {edits} of {}, combinations {combinations}",
+            "{:25} bits {bits} of {}, lengths {lengths} of {}, edits {edits} of {}, combinations {combinations}",
             "", all.bits, all.lengths, all.edits
         )
     }
@@ -140,7 +140,7 @@ impl Tally {
 /// The table's first line.
 pub fn heading() -> String {
     format!(
-        "{:18} {:>9} {:>9} {:>11} {:>15} {:>9}  refused as",
+        "{:25} {:>9} {:>9} {:>11} {:>15} {:>9}  refused as",
         "kind", "mutants", "refused", "same value", "same statement", "accepted"
     )
 }
