@@ -34,6 +34,7 @@ pub mod passkeys;
 pub mod pattern;
 pub mod people;
 pub mod permission;
+mod plain;
 pub mod policy_diff;
 pub mod policy_set;
 pub mod policy_test;

@@ -8,6 +8,7 @@ use toml::de::{DeTable, DeValue, ValueDeserializer};
 
 use crate::error::PolicyError;
 use crate::mistakes::{self, Mistake, missing_field};
+use crate::plain;
 use crate::suggestion::did_you_mean;
 
 /// How many characters of a TOML reader's message are kept.
@@ -50,9 +51,18 @@ impl<'a> SourceFile<'a> {
         PolicyError { file: self.path.to_owned(), line, message, hint }
     }
 
+    /// The whole file, in TOML that versions 1.0 and 1.1 read alike.
+    fn root(&self) -> Result<Spanned<DeTable<'a>>, Vec<PolicyError>> {
+        let root = DeTable::parse(self.text).map_err(|error| vec![self.toml_error(&error, &[])])?;
+        match plain::objection(self.text) {
+            None => Ok(root),
+            Some((at, message)) => Err(vec![self.error(Some(self.line(&(at..at))), message.to_owned(), None)]),
+        }
+    }
+
     /// Reads the whole file into a type that refuses unknown fields.
     pub(crate) fn read<T: Deserialize<'a>>(&self) -> Result<T, Vec<PolicyError>> {
-        let root = DeTable::parse(self.text).map_err(|error| vec![self.toml_error(&error, &[])])?;
+        let root = self.root()?;
         self.read_value(Spanned::new(root.span(), DeValue::Table(root.into_inner())), &[])
     }
 
@@ -88,7 +98,7 @@ impl<'a> SourceFile<'a> {
 
     /// Splits a file that may hold nothing but `[[key]]` tables, in the order in which they are written.
     pub(crate) fn tables(&self, key: &str) -> Result<Vec<TableEntry<'a>>, Vec<PolicyError>> {
-        let root = DeTable::parse(self.text).map_err(|error| vec![self.toml_error(&error, &[])])?;
+        let root = self.root()?;
         let mut entries = Vec::new();
         let mut errors = Vec::new();
         for (name, value) in root.into_inner() {
@@ -172,6 +182,8 @@ mod tests {
         check("max_failed = 1\n\nsubject_regexp = 1\n", Some(3), None);
         check("max_failed = \"1\"\n", Some(1), None);
         check("max_failed = 1\nmax_failed = 2\n", Some(2), None);
+        // Read by TOML 1.1 alone.
+        check("max_failed = 1\nsigned_by = [\"\\x63i\"]\n", Some(2), None);
     }
 
     #[test]

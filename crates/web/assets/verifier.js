@@ -112,8 +112,8 @@ export const digestOf = async (bytes) => `sha256:${hex(await sha256(bytes))}`;
 
 // ----------------------------------------------------------------------------------------------------------- JSON
 
-// Strict JSON: UTF-8, no key twice, limited depth, integers within 2^53 - 1 alone unless `anyNumber`.
-export function readJson(bytes, { anyNumber = false } = {}) {
+// Strict JSON: UTF-8, no key twice, limited depth, and no numbers but integers within 2^53 - 1.
+export function readJson(bytes) {
   const text = decodeUtf8(bytes);
   if (text === null) {
     refuse('JSON_INVALID', 'not UTF-8');
@@ -175,7 +175,7 @@ export function readJson(bytes, { anyNumber = false } = {}) {
     at += found[0].length;
     const value = Number(found[0]);
     const whole = found[1] === undefined && found[2] === undefined && Number.isSafeInteger(value) && found[0] !== '-0';
-    if (anyNumber ? !Number.isFinite(value) : !whole) {
+    if (!whole) {
       refuse('JSON_NUMBER', `${found[0]} is not an integer within 2^53 - 1`);
     }
     return value;
@@ -836,7 +836,7 @@ async function webauthnMessage(assertion, application, signed) {
   }
   let said;
   try {
-    said = readJson(clientData, { anyNumber: true });
+    said = readJson(clientData);
   } catch (error) {
     refuse('WEBAUTHN_CLIENT_DATA', `a passkey\u2019s client data cannot be read: ${error.message}`);
   }
@@ -1170,7 +1170,8 @@ export async function verifyConsistency(old, size, path, oldRoot, root) {
 
 // --------------------------------------------------------------------------------------------------- policy sets
 
-// Reads TOML as policy sets are written: enough for who may do what. Dates are kept as texts.
+// Reads TOML as policy sets are written, as versions 1.0 and 1.1 read it alike: enough for who may do what. Dates are kept
+// as texts.
 export function readToml(source) {
   const bad = (why) => refuse('POLICY_INVALID', `a policy file does not read: ${why}`);
   const root = Object.create(null);
@@ -1181,7 +1182,7 @@ export function readToml(source) {
   };
   const blank = () => skip(/[ \t]*/y);
   const space = () => skip(/(?:[ \t\r\n]|#[^\n]*)*/y);
-  const ESCAPES = { b: '\b', t: '\t', n: '\n', f: '\f', r: '\r', e: '\u001b', '"': '"', '\\': '\\' };
+  const ESCAPES = { b: '\b', t: '\t', n: '\n', f: '\f', r: '\r', '"': '"', '\\': '\\' };
   const basic = (end, lines) => {
     let out = '';
     while (!source.startsWith(end, at)) {
@@ -1195,9 +1196,9 @@ export function readToml(source) {
       if (fold !== null) {
         at += fold[0].length;
       } else if (c === '\\') {
-        const code = /^(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8}))/.exec(source.slice(at + 1, at + 10));
+        const code = /^(?:u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8}))/.exec(source.slice(at + 1, at + 10));
         out += code === null ? ESCAPES[source[at + 1]] ?? bad('an escape') :
-          String.fromCodePoint(parseInt(code[1] ?? code[2] ?? code[3], 16));
+          String.fromCodePoint(parseInt(code[1] ?? code[2], 16));
         at += code === null ? 2 : 1 + code[0].length;
       } else {
         out += c;
@@ -1285,16 +1286,14 @@ export function readToml(source) {
     if (first === '{') {
       const table = Object.create(null);
       at += 1;
-      for (space(); source[at] !== '}'; space()) {
+      blank();
+      for (let more = source[at] !== '}'; more; ) {
         pair(table);
-        space();
-        if (source[at] === ',') {
-          at += 1;
-        } else if (source[at] !== '}') {
-          bad('a table');
-        }
+        blank();
+        more = source[at] === ',';
+        at += more ? 1 : 0;
       }
-      at += 1;
+      at += source[at] === '}' ? 1 : bad('a table');
       return table;
     }
     const bare = /[0-9A-Za-z+_.:-]+(?: [0-9][0-9:.Z+-]+)?/y;

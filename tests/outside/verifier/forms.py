@@ -5,6 +5,7 @@ import binascii
 import functools
 import hashlib
 import json
+import math
 import re
 
 SAFE_INTEGER = (1 << 53) - 1
@@ -75,8 +76,19 @@ def _no_number(text):
 _READER = json.JSONDecoder(
     object_pairs_hook=_pairs, parse_int=_integer, parse_float=_no_number, parse_constant=_no_number
 )
-# Documents of other tools, such as the client data of a passkey, may hold any number.
-_LOOSE_READER = json.JSONDecoder(object_pairs_hook=_pairs, parse_constant=_no_number)
+
+
+def _finite(text):
+    number = float(text)
+    if math.isinf(number):
+        raise Malformed(f"{text[:40]} is beyond every number")
+    return number
+
+
+# Statements in other tools' formats may hold any number that is one.
+_LOOSE_READER = json.JSONDecoder(
+    object_pairs_hook=_pairs, parse_int=_finite, parse_float=_finite, parse_constant=_no_number
+)
 
 
 def _check_shape(value, depth):

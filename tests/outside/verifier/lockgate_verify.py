@@ -4,6 +4,8 @@
     lockgate_verify.py bundle BUNDLE --trust TRUST --service S --env E (--file FILE | --artifact DIGEST) [--now MILLIS]
     lockgate_verify.py attestation BUNDLE --trust TRUST
     lockgate_verify.py checkpoint NOTE --trust TRUST
+    lockgate_verify.py proof PROOF --leaf ENTRY --trust TRUST
+    lockgate_verify.py consistency OLDER NEWER PROOF --trust TRUST
     lockgate_verify.py approval DOCUMENT SIGNATURE --key LINE
     lockgate_verify.py batch < QUESTIONS.jsonl
 
@@ -24,7 +26,6 @@ from pathlib import Path
 
 import attestation
 import bundle
-import crypto
 import entries
 import forms
 import notes
@@ -67,6 +68,19 @@ def check_checkpoint(arguments):
     show([("checkpoint", f"{origin} signed {size} entries with the root {root.hex()}")])
 
 
+def check_proof(arguments):
+    trust, leaf = trust_of(arguments), arguments.leaf.read_bytes()
+    origin, index, size = notes.verify_proof_file(arguments.proof.read_bytes(), leaf, trust.policy)
+    show([("inclusion", f"these {len(leaf)} bytes are entry {index} of the {size} that {origin} signed")])
+
+
+def check_consistency(arguments):
+    trust = trust_of(arguments)
+    notes_and_path = [path.read_bytes() for path in (arguments.older, arguments.newer, arguments.proof)]
+    origin, old_size, size = notes.verify_consistency_file(*notes_and_path, trust.policy)
+    show([("consistency", f"the {size} entries of {origin} begin with the {old_size} of the older checkpoint")])
+
+
 def open_approval(data, armored, line):
     """The predicate of an approval document that the key of a public key line signed."""
     try:
@@ -93,7 +107,7 @@ class Batch:
     {"good","trust","artifact","service","environment","now"} sets what the next lines are about, and is answered too.
     {"edit":[start,end,base64]} asks about those bytes with one stretch replaced; {"bundle":base64} about others.
     {"checkpoint":base64} asks about a note under the same trust file; its message is what the note says.
-    {"inclusion":{..}}, {"consistency":{..}}, {"signature":{..}}, {"sshsig":{..}}, {"approval":{..}} and {"decision":{..}}
+    {"inclusion":{..}}, {"consistency":{..}}, {"sshsig":{..}}, {"approval":{..}} and {"decision":{..}}
     ask about single checks, which need no trust file.
     """
 
@@ -143,17 +157,6 @@ def _consistency(old, new, path, old_root, new_root):
     return notes.consistency_holds(old, new, _hashes(path), unbase64(old_root), unbase64(new_root))
 
 
-def _signature(curve, key, message, signature):
-    key, message, signature = map(bytes.fromhex, (key, message, signature))
-    if curve == "ed25519":
-        return crypto.ed25519(key, message, signature)
-    half = crypto.CURVES[curve][1] // 2
-    if len(signature) != 2 * half:
-        return False
-    r, s = (int.from_bytes(part, "big") for part in (signature[:half], signature[half:]))
-    return crypto.ecdsa(curve, key, message, r, s)
-
-
 def _sshsig(armored, key, namespace, message):
     try:
         sshsig.verify(armored, namespace, message.encode(), sshsig.key_of_line(key).wire)
@@ -181,7 +184,6 @@ def _decision(document):
 SINGLE_CHECKS = {
     "inclusion": _inclusion,
     "consistency": _consistency,
-    "signature": _signature,
     "sshsig": _sshsig,
     "approval": _approval,
     "decision": _decision,
@@ -228,6 +230,17 @@ def arguments_of(words):
     one.add_argument("note", type=Path)
     one.add_argument("--trust", type=Path, required=True)
     one.set_defaults(run=check_checkpoint)
+    one = commands.add_parser("proof", help="that an entry is in the log: a file as C2SP tlog-proof has it")
+    one.add_argument("proof", type=Path)
+    one.add_argument("--leaf", type=Path, required=True, help="the entry's exact bytes")
+    one.add_argument("--trust", type=Path, required=True)
+    one.set_defaults(run=check_proof)
+    one = commands.add_parser("consistency", help="that a newer checkpoint continues an older one")
+    one.add_argument("older", type=Path)
+    one.add_argument("newer", type=Path)
+    one.add_argument("proof", type=Path, help="a JSON list of hashes in base64")
+    one.add_argument("--trust", type=Path, required=True)
+    one.set_defaults(run=check_consistency)
     one = commands.add_parser("approval", help="a person's signature on an approval document")
     one.add_argument("document", type=Path)
     one.add_argument("signature", type=Path)

@@ -8,11 +8,13 @@ import hashlib
 import re
 
 import crypto
-from forms import Malformed, Refused, is_control, unbase64
+from forms import Malformed, Refused, is_control, read_json, unbase64
 
 NOTE_MAX_BYTES = 256 * 1024
 SIGNATURES_MAX = 32
 PARTS_MAX = 128
+PROOF_HASHES_MAX = 63
+PROOF_HEAD_MAX_BYTES = 64 * 1024
 LOG, WITNESS = 0x01, 0x04
 
 
@@ -244,3 +246,69 @@ def consistency_holds(old_size, new_size, path, old_root, new_root):
             sr = _node(sr, c)
         fn, sn = fn >> 1, sn >> 1
     return sn == 0 and fr == old_root and sr == new_root
+
+
+# --- Proofs in files (docs/formats.md, "Proofs")
+
+
+def _path(texts):
+    if len(texts) > PROOF_HASHES_MAX:
+        raise Malformed("more hashes than any tree needs")
+    path = [unbase64(text) for text in texts]
+    if any(len(one) != 32 for one in path):
+        raise Malformed("a hash has another length")
+    return path
+
+
+def read_proof_file(data):
+    """(index, path, checkpoint) of a file as C2SP tlog-proof has it; `extra` proves nothing and is read over."""
+    if len(data) > NOTE_MAX_BYTES + PROOF_HEAD_MAX_BYTES:
+        raise Malformed("the proof file is too large")
+    try:
+        head, empty, checkpoint = data.decode("utf-8").partition("\n\n")
+    except UnicodeDecodeError as error:
+        raise Malformed("the proof file is not UTF-8") from error
+    if not empty or len(head.encode()) > PROOF_HEAD_MAX_BYTES:
+        raise Malformed("no empty line before the checkpoint, or too much before it")
+    lines = head.split("\n")
+    if lines.pop(0) != "c2sp.org/tlog-proof@v1":
+        raise Malformed("the first line is not c2sp.org/tlog-proof@v1")
+    if lines and lines[0].startswith("extra "):
+        unbase64(lines.pop(0).removeprefix("extra "))
+    if not lines or not lines[0].startswith("index "):
+        raise Malformed("no line that gives the index")
+    return decimal(lines[0].removeprefix("index ")), _path(lines[1:]), checkpoint.encode()
+
+
+def verify_proof_file(data, leaf, policy):
+    """(origin, index, size): a leaf's exact bytes stand at an index of a log.
+
+    Raises Refused with PROOF_INVALID, a code of the checkpoint, or INCLUSION_PROOF.
+    """
+    try:
+        index, path, checkpoint = read_proof_file(data)
+    except Malformed as error:
+        raise Refused("PROOF_INVALID", f"not a proof file: {error}") from error
+    origin, size, root = open_checkpoint(checkpoint, policy)
+    if not inclusion_holds(index, size, leaf_hash(leaf), path, root):
+        raise Refused("INCLUSION_PROOF", f"this is not entry {index} of {size}")
+    return origin, index, size
+
+
+def verify_consistency_file(older, newer, data, policy):
+    """(origin, older size, newer size): one checkpoint's tree continues another's. The path is a JSON list of hashes.
+
+    Raises Refused with PROOF_INVALID, a code of either checkpoint, or CONSISTENCY_PROOF.
+    """
+    try:
+        texts = read_json(data)
+        if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+            raise Malformed("no list of hashes")
+        path = _path(texts)
+    except Malformed as error:
+        raise Refused("PROOF_INVALID", f"not a consistency proof: {error}") from error
+    old_origin, old_size, old_root = open_checkpoint(older, policy)
+    origin, size, root = open_checkpoint(newer, policy)
+    if old_origin != origin or not consistency_holds(old_size, size, path, old_root, root):
+        raise Refused("CONSISTENCY_PROOF", f"size {size} of {origin} does not continue size {old_size} of {old_origin}")
+    return origin, old_size, size

@@ -6,9 +6,9 @@ at. Whether a gate's own fields are sound is not looked at.
 
 import functools
 import re
-import tomllib
 
 import forms
+import plaintoml
 from forms import Malformed, Refused
 from sshsig import origin_host
 
@@ -154,7 +154,7 @@ class PolicySet:
                 self.gates += [Gate(table) for table in self._table(path).get("gate", [])]
 
     def _table(self, path):
-        return tomllib.loads(self.files[path])
+        return plaintoml.read(self.files[path])
 
     def _check_settings(self):
         numbers = [self.quorum, *([self.waivers["max_days"]] if self.waivers else [])]
@@ -228,5 +228,5 @@ def read_policy_set(data):
     """
     try:
         return PolicySet(data)
-    except (Malformed, tomllib.TOMLDecodeError, KeyError, TypeError, AttributeError, ValueError) as error:
+    except (Malformed, KeyError, TypeError, AttributeError, ValueError) as error:
         raise Refused("POLICY_INVALID", f"the policy set does not load: {error}") from error

@@ -263,7 +263,7 @@ def _passkey_message(key, signed, reader):
 
 def _check_client_data(client_data, challenge, origin):
     try:
-        members = read_json(client_data, any_number=True)
+        members = read_json(client_data)
     except Malformed as error:
         raise Refused("WEBAUTHN_CLIENT_DATA", str(error)) from error
     if not isinstance(members, dict):

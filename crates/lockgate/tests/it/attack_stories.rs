@@ -18,6 +18,7 @@ use serde_json::Value;
 use crate::attack_steps as steps;
 use crate::attacks::{Case, Tried};
 use crate::instance::{Instance, Ran, Reply, artifact, copy_dir, text, until};
+use crate::python_verifier::agrees_with;
 
 /// The version that the stories are about.
 const VERSION: &str = "1.4.2";
@@ -235,6 +236,9 @@ impl Story {
         let ran = Ran::of(&arguments, &output);
         assert!(step["exit"].is_i64(), "{label}: how it ends is not said");
         check_ended(label, step, &ran);
+        if step["env"].is_null() {
+            agrees_with(&self.lockgate, &arguments, &ran);
+        }
         let said = format!("{}{}", ran.stdout, ran.stderr);
         self.check_said(label, step, &said);
         if step["shows"].is_object() {

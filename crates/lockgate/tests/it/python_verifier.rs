@@ -7,7 +7,7 @@ mod parts;
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use base64::Engine as _;
@@ -22,7 +22,7 @@ use crate::browser_verifier::mutants::Mutants;
 use crate::browser_verifier::{MUTANTS, Question, difference, files, superseded, vectors};
 use crate::forgery::FORGERIES;
 use crate::forgery::forger::Forger;
-use crate::instance::{Instance, artifact_name, skipped, text, variable};
+use crate::instance::{Instance, Ran, artifact_name, skipped, text, variable};
 use crate::outside::outside;
 
 /// Why the kernel may refuse what Python accepts, or refuses for another reason: it runs the gates and reads the
@@ -91,8 +91,18 @@ impl Drop for Stranger {
     }
 }
 
-/// The script, ready for its arguments.
+/// A place in the repository.
+fn repository(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)
+}
+
+/// The verifier, ready for its arguments.
 fn python() -> Option<Command> {
+    script("lockgate_verify.py")
+}
+
+/// A script of the verifier's folder, ready for its arguments.
+fn script(name: &str) -> Option<Command> {
     let python = variable("LOCKGATE_PYTHON").unwrap_or_else(|| "python3".to_owned());
     let needs = "import cryptography, tomllib";
     let module = Command::new(&python).args(["-c", needs]).stderr(Stdio::null()).status();
@@ -101,8 +111,44 @@ fn python() -> Option<Command> {
         return None;
     }
     let mut command = Command::new(&python);
-    command.arg("-B").arg(outside("verifier/lockgate_verify.py"));
+    command.arg("-B").arg(outside("verifier").join(name));
     Some(command)
+}
+
+/// Runs a script of the verifier's folder on a folder; it says that every answer is the expected one.
+#[track_caller]
+fn passes(name: &str, folder: &Path) {
+    let Some(mut script) = script(name) else { return };
+    let output = script.arg(folder).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    eprintln!("{said}");
+    assert!(output.status.success(), "{name}: {said}{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Asks the same of Python that a person asked of `lockgate verify`, where that was about a bundle and the pinned trust
+/// file and nothing else: the answers are the same.
+#[track_caller]
+pub fn agrees_with(lockgate: &Instance, arguments: &[&str], ran: &Ran) {
+    let &["verify", file, "--service", service, "--env", environment, "--bundle", bundle] = arguments else { return };
+    let reason = ran.stderr.split("error[").nth(1).and_then(|rest| rest.split(']').next());
+    let comparable = match (ran.code, reason) {
+        (0, _) => true,
+        (2, Some(code)) => code == "TRUST_MISSING" || code == "TRUST_INVALID",
+        (3, Some(code)) => !READ_BY_THE_KERNEL.contains(&code),
+        _ => false,
+    };
+    if !comparable {
+        return;
+    }
+    let Some(mut process) = python() else { return };
+    process.args(["bundle", bundle, "--trust"]).arg(lockgate.home().join("trust.json"));
+    process.args(["--service", service, "--env", environment, "--file", file]).current_dir(lockgate.file("."));
+    let output = process.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(ran.code), "Python says otherwise: {said}\n{ran}");
+    if let Some(code) = reason {
+        assert!(said.contains(&format!("\n{code}: ")), "Python says otherwise: {said}\n{ran}");
+    }
 }
 
 #[track_caller]
@@ -255,47 +301,95 @@ fn the_stranger_reads_passkeys() {
 #[test]
 fn the_stranger_passes_the_public_vectors() {
     let Some(folder) = vectors() else { return };
-    let Some(mut stranger) = Stranger::start() else { return };
-    let (mut count, mut wrong) = (0, Vec::new());
-    let mut check = |question: &Value, expected: bool, what: String| {
-        count += 1;
-        if stranger.ask(question) != json!(expected) {
-            wrong.push(what);
-        }
-    };
-    let encoded = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    for kind in ["inclusion", "consistency"] {
-        for path in files(&folder.join("rfc6962-merkle").join(kind)) {
-            let case: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
-            let asked = match kind {
-                "inclusion" => json!({
-                    "index": case["leafIdx"], "size": case["treeSize"], "leaf": encoded(&case["leafHash"]),
-                    "path": case["proof"], "root": encoded(&case["root"]),
-                }),
-                _ => json!({
-                    "old": case["size1"], "new": case["size2"], "path": case["proof"],
-                    "old_root": encoded(&case["root1"]), "new_root": encoded(&case["root2"]),
-                }),
-            };
-            check(&json!({ kind: asked }), case["wantErr"] == json!(false), path.display().to_string());
-        }
+    passes("vectors.py", &folder);
+}
+
+/// What has to be refused is refused, and every control is accepted.
+#[test]
+fn the_stranger_withstands_the_attacks() {
+    passes("corpus.py", &repository("tests/attacks"));
+}
+
+/// The same of the browser's verifier, in Node.
+#[test]
+fn the_browsers_verifier_withstands_the_attacks() {
+    let node = Command::new("node").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    if !node.is_ok_and(|status| status.success()) {
+        return skipped("the browser's verifier against the attacks: there is no Node");
     }
-    for (file, curve, key) in
-        [("ed25519_test.json", "ed25519", "pk"), ("ecdsa_secp256r1_sha256_p1363_test.json", "nistp256", "uncompressed")]
-    {
-        let set: Value = serde_json::from_slice(&fs::read(folder.join("wycheproof").join(file)).unwrap()).unwrap();
-        for group in set["testGroups"].as_array().unwrap() {
-            for test in group["tests"].as_array().unwrap() {
-                let asked = json!({
-                    "curve": curve, "key": group["publicKey"][key], "message": test["msg"], "signature": test["sig"],
-                });
-                let what = format!("{file} {}", test["tcId"]);
-                check(&json!({ "signature": asked }), test["result"] == "valid", what);
+    let output = Command::new("node")
+        .arg(outside("verifier/corpus.mjs"))
+        .args([repository("crates/web/assets/verifier.js"), repository("tests/attacks")])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    eprintln!("{said}");
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Whoever writes a verifier from the text alone finds each code in it.
+#[test]
+fn every_code_of_the_stranger_is_in_the_formats() {
+    let formats = fs::read_to_string(repository("docs/formats.md")).unwrap();
+    let is_code = |word: &str| {
+        let known = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+        word.starts_with(|c: char| c.is_ascii_uppercase()) && word.contains('_') && word.chars().all(known)
+    };
+    let (mut count, mut missing) = (0, Vec::new());
+    for path in files(&outside("verifier")) {
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        // The corpus names errors that are no verifier's answers.
+        if !name.ends_with(".py") || name == "corpus.py" {
+            continue;
+        }
+        for word in fs::read_to_string(&path).unwrap().split('"').filter(|word| is_code(word)) {
+            count += 1;
+            if !formats.contains(&format!("`{word}`")) {
+                missing.push(format!("{name}: {word}"));
             }
         }
     }
-    eprintln!("{count} vectors");
-    assert!(count > 0 && wrong.is_empty(), "{wrong:?}");
+    assert!(count > 100 && missing.is_empty(), "{missing:?} of {count}");
+}
+
+/// Files that prove one thing each, without a bundle around them.
+#[test]
+fn the_stranger_verifies_proof_files() {
+    if python().is_none() {
+        return;
+    }
+    let lockgate = Instance::granted();
+    lockgate.run(&["bundle", "get", "P-3", "--file", "p3.lockgate"]).exits(0);
+    lockgate.run(&["bundle", "extract", "p3.lockgate", "--to", "parts"]).exits(0);
+    let trust = lockgate.home().join("trust.json");
+    let run = |arguments: &[&str]| {
+        let mut process = python().unwrap();
+        process.args(arguments).arg("--trust").arg(&trust).current_dir(lockgate.file("."));
+        let output = process.output().unwrap();
+        (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap())
+    };
+    let proof = |proof: &str, leaf: &str| run(&["proof", proof, "--leaf", leaf]);
+    let (code, said) = proof("parts/entries/0.tlog-proof", "parts/entries/0.json");
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains("are entry 0 of the ") && said.ends_with("VERIFIED\n"), "{said}");
+    let (code, said) = proof("parts/entries/1.tlog-proof", "parts/entries/0.json");
+    assert_eq!(code, 3, "{said}");
+    assert!(said.contains("\nINCLUSION_PROOF: "), "{said}");
+    let (code, said) = proof("parts/entries/0.json", "parts/entries/0.json");
+    assert_eq!(code, 3, "{said}");
+    assert!(said.contains("\nPROOF_INVALID: "), "{said}");
+    assert_eq!(proof("missing", "parts/entries/0.json").0, 6);
+
+    lockgate.push("1.5.0", "trivy.json").exits(0);
+    let size = fs::read_to_string(lockgate.file("parts/checkpoint")).unwrap().lines().nth(1).unwrap().to_owned();
+    let reply = lockgate.get(&format!("/v1/consistency?from={size}"), None).json();
+    lockgate.write("newer", text(&reply["checkpoint"]));
+    lockgate.write("path.json", reply["proof"].to_string());
+    let (code, said) = run(&["consistency", "parts/checkpoint", "newer", "path.json"]);
+    assert_eq!(code, 0, "{said}");
+    let (code, said) = run(&["consistency", "newer", "parts/checkpoint", "path.json"]);
+    assert_eq!(code, 3, "{said}");
+    assert!(said.contains("\nCONSISTENCY_PROOF: "), "{said}");
 }
 
 /// As a person runs it: what it prints, and the exit codes of `lockgate verify`.

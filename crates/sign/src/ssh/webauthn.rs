@@ -137,7 +137,7 @@ impl<'a> Assertion<'a> {
     }
 
     fn check_client_data(&self, application: &[u8], signed: &[u8]) -> Result<(), WebauthnError> {
-        let members = match json::read(self.client_data, &Limits::DEFAULT, Numbers::Any) {
+        let members = match json::read(self.client_data, &Limits::DEFAULT, Numbers::Integers) {
             Ok(Value::Object(members)) => members,
             Ok(_) => return Err(WebauthnError::ClientData("they are not a JSON object".to_owned())),
             Err(error) => return Err(WebauthnError::ClientData(shown(&error.message))),
