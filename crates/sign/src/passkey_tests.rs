@@ -221,6 +221,10 @@ fn refuses_client_data_that_say_something_else() {
     edit("https://lockgate.example", "https:\\/\\/lockgate.example", malformed);
     edit("{\"type\"", "{\"crossOrigin2\":false,\"type\"", malformed);
     edit("false}", "false} ", "OK");
+    edit("false}", "false,\"more\":-1}", "OK");
+    for number in ["1e400", "1e2", "-0", "0.5", "9007199254740992", "NaN"] {
+        edit("false}", &format!("false,\"more\":{number}}}"), malformed);
+    }
     edit("false}", "false}{}", malformed);
     edit("false}", "false", malformed);
     check(format!("[{good}]"), malformed);
