@@ -1,13 +1,14 @@
 //! `crash`: kills a real server again and again under load, and checks that nothing acknowledged is lost or doubled.
 //!
 //! Eight writers, who have some of their releases approved, put every acknowledgement into journals of their own before
-//! they ask for the next one. The server is killed with SIGKILL at random moments and started again in the same place; a
-//! request whose outcome is unknown is repeated under its idempotency key until the outcome is known, and once more to
-//! see that it stays. At the end the journals and the store are compared, without asking the server, and the whole
-//! ledger is audited.
+//! they ask for the next one. The server is killed with SIGKILL at random moments, while it starts too, and started again
+//! in the same place; a request whose outcome is unknown is repeated under its idempotency key until the outcome is known,
+//! and once more to see that it stays. At the end the journals and the store are compared, without asking the server, and
+//! the whole ledger is audited.
 
 mod arena;
 pub mod journal;
+mod lives;
 pub mod verdict;
 mod writer;
 
@@ -24,23 +25,26 @@ use lockgate_sign::note::VerifierKey;
 use serde_json::Value;
 
 use self::arena::{ABANDONED, Arena};
+use self::lives::{Life, Lives, SHORTEST_MILLIS};
 use self::verdict::Verdict;
 use self::writer::{Tally, Writer};
 use crate::failure::{During as _, Failure, Result};
 use crate::pace::Pace;
 use crate::random::Random;
 use crate::scratch::Scratch;
-use crate::server::{Server, in_place};
+use crate::server::{Server, in_place, panic_in};
 use crate::workspace::{self, Profile};
 
 /// How many threads write at the same time.
 const WRITERS: u64 = 8;
-/// How long the server lives at least, in milliseconds.
-const SHORTEST_LIFE_MILLIS: u64 = 5;
 /// How long a restart may take of a release build, after docs/benchmarks.md; and of any other, of which nothing is
 /// promised: so long that no other work on a machine of two cores makes a sound one late.
 const RESTART_LIMIT_RELEASE: Duration = Duration::from_secs(2);
 const RESTART_LIMIT: Duration = Duration::from_secs(10);
+/// What is said when a writer has stopped by itself; it says why.
+const GAVE_UP: &str = "a writer gave up";
+/// How long a start takes, as long as none has been seen.
+const USUAL_START: Duration = Duration::from_millis(100);
 
 /// `crash`.
 #[derive(Debug, Args)]
@@ -51,8 +55,8 @@ pub struct Arguments {
     /// Repeat the random choices of an earlier run; timing still differs [default: from the clock]
     #[arg(long, value_name = "S")]
     seed: Option<u64>,
-    /// How long the server lives at most before it is killed, in milliseconds
-    #[arg(long, value_name = "MS", default_value_t = 1500, value_parser = clap::value_parser!(u64).range(SHORTEST_LIFE_MILLIS..))]
+    /// How long the longest lives are before the kill, in milliseconds; most are shorter, and some end on the way to ready
+    #[arg(long, value_name = "MS", default_value_t = 2000, value_parser = clap::value_parser!(u64).range(SHORTEST_MILLIS..))]
     longest_life: u64,
     /// Use the release build
     #[arg(long, conflicts_with = "binary")]
@@ -86,18 +90,30 @@ struct Restarts {
     limit: Duration,
     /// How long the slowest took, from the start of the process until it was healthy.
     slowest: Duration,
+    /// How long the one before took.
+    newest: Duration,
     /// How often a start was tried again because the port was taken.
     retries: usize,
+    /// How many kills fell before the server was ready, and how many after.
+    kills_before_ready: u32,
+    kills_after_ready: u32,
 }
 
 impl Restarts {
     fn within(limit: Duration) -> Self {
-        Self { limit, slowest: Duration::ZERO, retries: 0 }
+        let (slowest, newest) = (Duration::ZERO, USUAL_START);
+        Self { limit, slowest, newest, retries: 0, kills_before_ready: 0, kills_after_ready: 0 }
     }
 
     fn note(&mut self, took: Duration, retries: usize) {
         self.slowest = self.slowest.max(took);
+        self.newest = took;
         self.retries += retries;
+    }
+
+    fn note_kill(&mut self, was_ready: bool) {
+        self.kills_after_ready += u32::from(was_ready);
+        self.kills_before_ready += u32::from(!was_ready);
     }
 
     /// Whether one took too long, in words.
@@ -192,26 +208,73 @@ fn kill_again_and_again(
     arguments: &Arguments,
     alarms: &Receiver<()>,
 ) -> Result<Restarts> {
+    let lives = Lives::of(arguments.kills, arguments.longest_life);
     let mut random = Random::new(ground.seed);
     let address = server.address().to_owned();
     let mut restarts = Restarts::within(if arguments.release { RESTART_LIMIT_RELEASE } else { RESTART_LIMIT });
     let mut pace = Pace::begin();
+    let mut is_up = true;
     for killed in 0..arguments.kills {
         if pace.is_due() {
             println!("{killed} of {} kills, slowest restart {} ms", arguments.kills, restarts.slowest.as_millis());
         }
-        let life = Duration::from_millis(random.between(SHORTEST_LIFE_MILLIS, arguments.longest_life));
+        let life = match lives.draw(&mut random) {
+            Life::Starting(percent) if !is_up => {
+                let life = restarts.newest * percent / 100;
+                let (was_ready, retries) = in_place(|| die_on_the_way(ground, &address, life, alarms))?;
+                restarts.retries += retries;
+                restarts.note_kill(was_ready);
+                continue;
+            }
+            // The first server is up already.
+            Life::Starting(_) => Duration::from_millis(SHORTEST_MILLIS),
+            Life::Up(life) => life,
+        };
+        if !is_up {
+            come_back(ground, arena, server, &address, &mut restarts)?;
+        }
         if alarms.recv_timeout(life).is_ok() {
-            return Err(Failure::new("a writer gave up"));
+            return Err(Failure::new(GAVE_UP));
         }
         arena.set_up(false);
         server.kill()?;
-        let ((started, took), retries) = in_place(|| start_again(ground, &address))?;
-        *server = started;
-        restarts.note(took, retries);
-        arena.set_up(true);
+        restarts.note_kill(true);
+        is_up = false;
+    }
+    if !is_up {
+        come_back(ground, arena, server, &address, &mut restarts)?;
     }
     Ok(restarts)
+}
+
+/// Starts the server again, and lets the writers go on.
+fn come_back(
+    ground: &Ground,
+    arena: &Arena,
+    server: &mut Server,
+    address: &str,
+    restarts: &mut Restarts,
+) -> Result<()> {
+    let ((started, took), retries) = in_place(|| start_again(ground, address))?;
+    *server = started;
+    restarts.note(took, retries);
+    arena.set_up(true);
+    Ok(())
+}
+
+/// Sets the server off and kills it on its way; whether it had said where it listens by then.
+fn die_on_the_way(ground: &Ground, address: &str, life: Duration, alarms: &Receiver<()>) -> Result<bool> {
+    let server = Server::set_off(&ground.binary, &ground.home, address)?;
+    if alarms.recv_timeout(life).is_ok() {
+        return Err(Failure::new(GAVE_UP));
+    }
+    let (end, was_ready) = server.kill_on_the_way()?;
+    let (status, log) = (end.status, &end.log);
+    match panic_in(log) {
+        Some(line) => Err(Failure::new(format!("the server panicked before it was killed: {line}"))),
+        None if end.is_killed() => Ok(was_ready),
+        None => Err(Failure::new(format!("the server ended with {status} on its way to ready; it said:\n{log}"))),
+    }
 }
 
 /// Starts the server once; says too how long that took.
@@ -254,6 +317,8 @@ fn close(
         eprintln!("{problem}");
     }
     println!("kills            {kills}");
+    println!("before ready     {}", restarts.kills_before_ready);
+    println!("after ready      {}", restarts.kills_after_ready);
     println!("acknowledgements {}", verdict.acknowledgements);
     println!("of approvals     {}", verdict.approvals);
     println!("unknown outcomes {} (each repeated until known)", tally.unknown);
@@ -291,6 +356,7 @@ mod tests {
         restarts.note(RESTART_LIMIT_RELEASE, 2);
         restarts.note(Duration::from_millis(40), 1);
         assert_eq!((restarts.slowest, restarts.retries), (RESTART_LIMIT_RELEASE, 3));
+        assert_eq!(restarts.newest, Duration::from_millis(40));
         assert_eq!(restarts.problem(), None);
         restarts.note(RESTART_LIMIT_RELEASE + Duration::from_millis(1), 0);
         assert!(restarts.problem().is_some_and(|problem| problem.contains("2001 ms")));

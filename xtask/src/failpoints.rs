@@ -5,7 +5,11 @@
 //! server is killed as it passes one place for the n-th time, started again in the same place, and asked again what it
 //! did not answer. At the end journals, ledger and files are looked at without asking the server, and the whole ledger
 //! is audited. A place that the story never passes is a failure of the test.
+//!
+//! For each event that can be asked for, the commit of that request is refused, lost and kept; and a server that was
+//! killed in a request is killed once more at each place of the start that follows. Two instances are played on at a time.
 
+mod cases;
 pub mod places;
 mod play;
 pub mod remains;
@@ -16,13 +20,18 @@ mod victim;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::channel;
+use std::thread;
 use std::time::Duration;
 
 use clap::Args;
-use lockgate_failpoint::{POINTS, Point, When};
+use lockgate_failpoint::When;
 
+use self::cases::Case;
 use self::play::{Ended, Play, Reference};
 use self::stage::Stage;
+use self::story::{DAYS, RARE, Story};
 use self::victim::Fault;
 use crate::crash::clock_seed;
 use crate::failure::{During as _, Failure, Result};
@@ -33,29 +42,31 @@ use crate::workspace;
 
 /// How often a place is passed before the server is killed there: once, twice, three times.
 const PASSES: u64 = 3;
-/// How many places `--quick` tries.
+/// How many cases `--quick` tries.
 const SAMPLE: usize = 12;
+/// How many instances are played on at a time: most of a play is waiting for disks and processes.
+const STAGES: usize = 2;
 /// How long time may take to pass a place.
 const TICK_LIMIT: Duration = Duration::from_secs(60);
 
 /// `failpoints`.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// Try these places alone
+    /// Try these cases alone
     #[arg(long, value_name = "NAME")]
     only: Vec<String>,
-    /// Try a sample of the places, once each
+    /// Try a sample of the cases, places at their first pass
     #[arg(long)]
     quick: bool,
     /// Choose the sample of an earlier run [default: from the clock]
     #[arg(long, value_name = "S")]
     seed: Option<u64>,
-    /// Print every place and end
+    /// Print every case and end
     #[arg(long)]
     list: bool,
 }
 
-/// What came of one place.
+/// What came of one case.
 #[derive(Debug, Default)]
 struct Row {
     /// How often it was tried, and how often the fault came about.
@@ -69,14 +80,14 @@ struct Row {
     problems: Vec<String>,
 }
 
-/// Runs the story once for each place and pass, and prints a row for each place.
+/// Runs a story once for each play of each case, and prints a row for each case.
 ///
 /// # Errors
 /// When something was lost or doubled, the audit found something, or a place is never passed.
 pub fn run(arguments: &Arguments) -> Result<()> {
     if arguments.list {
-        for point in POINTS {
-            println!("{}\t{}\t{}", point.name, point.when.as_str(), point.says);
+        for case in Case::all() {
+            println!("{}\t{}\t{}", case.name(), case.when(), case.says());
         }
         return Ok(());
     }
@@ -88,7 +99,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let outcome = run_in(scratch.path(), binary, &chosen, if arguments.quick { 1 } else { PASSES });
     if outcome.is_err() {
         scratch.keep();
-        eprintln!("the last home of every place that failed is left in {}", scratch.path().display());
+        eprintln!("the last home of every case that failed is left in {}", scratch.path().display());
     }
     outcome
 }
@@ -115,17 +126,15 @@ pub fn faults_directory() -> Result<PathBuf> {
     Ok(workspace::target_directory()?.join("faults"))
 }
 
-/// The places to try, in the order of the table.
-fn choose(arguments: &Arguments, seed: u64) -> Result<Vec<&'static Point>> {
-    if let Some(unknown) = arguments.only.iter().find(|name| POINTS.iter().all(|point| point.name != name.as_str())) {
+/// The cases to try, in their order.
+fn choose(arguments: &Arguments, seed: u64) -> Result<Vec<Case>> {
+    let mut chosen = Case::all();
+    if let Some(unknown) = arguments.only.iter().find(|name| chosen.iter().all(|case| case.name() != **name)) {
         return Err(Failure::new(format!(
             "`{unknown}` is not a failpoint: `cargo xtask failpoints --list` prints them"
         )));
     }
-    let mut chosen: Vec<&Point> = POINTS
-        .iter()
-        .filter(|point| arguments.only.is_empty() || arguments.only.iter().any(|name| name == point.name))
-        .collect();
+    chosen.retain(|case| arguments.only.is_empty() || arguments.only.contains(&case.name()));
     let mut random = Random::new(seed);
     while arguments.quick && chosen.len() > SAMPLE {
         let last = u64::try_from(chosen.len() - 1).unwrap_or_default();
@@ -134,55 +143,118 @@ fn choose(arguments: &Arguments, seed: u64) -> Result<Vec<&'static Point>> {
     Ok(chosen)
 }
 
-fn run_in(scratch: &Path, binary: PathBuf, chosen: &[&'static Point], most: u64) -> Result<()> {
-    let stage = Stage::set(binary, scratch)?;
-    let first = first_passes(&stage)?;
-    let rechecked = recheck_passes(&stage)?;
-    let reference = reference(&stage)?;
-    let mut rows = Vec::with_capacity(chosen.len());
-    for point in chosen {
-        let passes = match point.when {
-            When::First => first.get(point.name),
-            When::Recheck => rechecked.get(point.name),
-            When::Start | When::Request | When::Tick | When::Stop => reference.passes.get(point.name),
-        };
-        let row = try_point(&stage, point, passes.copied().unwrap_or_default(), most, &reference);
-        println!("{}", line(point, &row));
-        row.problems.iter().for_each(|problem| eprintln!("{}: {problem}", point.name));
-        rows.push(row);
+/// What plays without a fault come to.
+#[derive(Debug)]
+struct References {
+    /// The passes of a first start.
+    first: BTreeMap<String, u64>,
+    /// The passes of a recheck.
+    rechecked: BTreeMap<String, u64>,
+    days: Reference,
+    /// Only where a case is played in that story.
+    rare: Option<Reference>,
+}
+
+impl References {
+    /// Plays what the cases are compared with.
+    fn of(stage: &Stage, chosen: &[Case]) -> Result<Self> {
+        let is_rare = chosen.iter().any(|case| std::ptr::eq(case.story(), &RARE));
+        Ok(Self {
+            first: first_passes(stage)?,
+            rechecked: recheck_passes(stage)?,
+            days: reference(stage, &DAYS)?,
+            rare: is_rare.then(|| reference(stage, &RARE)).transpose()?,
+        })
     }
+
+    /// How often a case's place is passed.
+    fn passes(&self, case: &Case) -> u64 {
+        let Case::Place(point) = case else { return 1 };
+        let passes = match point.when {
+            When::First => self.first.get(point.name),
+            When::Recheck => self.rechecked.get(point.name),
+            When::Start | When::Request | When::Tick | When::Stop => self.days.passes.get(point.name),
+        };
+        passes.copied().unwrap_or_default()
+    }
+
+    /// What the story of a case comes to.
+    fn story(&self, case: &Case) -> &Reference {
+        match &self.rare {
+            Some(rare) if std::ptr::eq(case.story(), &RARE) => rare,
+            _ => &self.days,
+        }
+    }
+}
+
+fn run_in(scratch: &Path, binary: PathBuf, chosen: &[Case], most: u64) -> Result<()> {
+    let mut stages = Vec::new();
+    for number in 0..STAGES.min(chosen.len()).max(1) {
+        stages.push(Stage::set(binary.clone(), &scratch.join(number.to_string()))?);
+    }
+    let first = stages.first().ok_or_else(|| Failure::new("there is no stage"))?;
+    let references = References::of(first, chosen)?;
+    let rows = try_all(&stages, chosen, most, &references);
     close(chosen, &rows)
 }
 
-/// Tries one place at its first passes.
-fn try_point(stage: &Stage, point: &Point, passes: u64, most: u64, reference: &Reference) -> Row {
+/// Tries every case, on each stage one at a time; gives what came of them, in their order.
+fn try_all(stages: &[Stage], chosen: &[Case], most: u64, references: &References) -> Vec<Row> {
+    let next = AtomicUsize::new(0);
+    let (sender, rows) = channel();
+    let mut done: BTreeMap<usize, Row> = BTreeMap::new();
+    thread::scope(|scope| {
+        for stage in stages {
+            let (next, sender) = (&next, sender.clone());
+            scope.spawn(move || {
+                loop {
+                    let place = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(case) = chosen.get(place) else { return };
+                    // Whoever counts stays until all have been counted.
+                    let _ = sender.send((place, try_case(stage, case, most, references)));
+                }
+            });
+        }
+        drop(sender);
+        for (place, row) in rows {
+            if let Some(case) = chosen.get(place) {
+                println!("{}", line(case, &row));
+                row.problems.iter().for_each(|problem| eprintln!("{}: {problem}", case.name()));
+            }
+            done.insert(place, row);
+        }
+    });
+    done.into_values().collect()
+}
+
+/// Tries one case in all of its plays.
+fn try_case(stage: &Stage, case: &Case, most: u64, references: &References) -> Row {
     let mut row = Row::default();
+    let passes = references.passes(case);
     if passes == 0 {
         row.problems.push("the story never passes it: tell more, or drop the place".to_owned());
         return row;
     }
-    let mut faults: Vec<(u64, Fault)> = (1..=most.min(passes)).map(|nth| (nth, Fault::kill(point.name, nth))).collect();
-    if point.fails {
-        faults.push((1, Fault::error(point.name, 1)));
-    }
-    for (nth, fault) in faults {
+    for (number, (nth, faults)) in (1..).zip(case.plays(passes, most)) {
         row.tried += 1;
         let before = row.problems.len();
-        match play(stage, point, &fault, reference) {
+        let told: Vec<&str> = faults.iter().map(|fault| fault.variable.as_str()).collect();
+        let told = told.join("`, then `");
+        match play(stage, case, &faults, references) {
             Ok(played) => {
                 row.fired += usize::from(played.fired);
                 row.unknown += played.unknown;
                 row.retries += played.retries;
-                row.problems.extend(played.problems);
+                row.problems.extend(played.problems.into_iter().map(|problem| format!("`{told}`: {problem}")));
                 // What is passed often in one run may be passed less often in a shorter one; the first pass is certain.
                 if !played.fired && nth == 1 {
-                    row.problems.push(format!("`{}` did not come about", fault.variable));
+                    row.problems.push(format!("`{told}` did not come about"));
                 }
             }
-            Err(failure) => row.problems.push(format!("`{}`: {failure}", fault.variable)),
+            Err(failure) => row.problems.push(format!("`{told}`: {failure}")),
         }
         if row.problems.len() > before {
-            stage.keep(&format!("{}-{nth}", point.name));
+            stage.keep(&format!("{}-{number}", case.name().replace('/', "-")));
         }
     }
     row
@@ -197,31 +269,37 @@ struct Played {
     problems: Vec<String>,
 }
 
-fn play(stage: &Stage, point: &Point, fault: &Fault, reference: &Reference) -> Result<Played> {
-    match point.when {
-        When::First => first_start(stage, fault),
-        When::Recheck => recheck(stage, fault),
-        When::Start | When::Request | When::Tick | When::Stop => {
-            let mut play = Play::begin(stage, fault)?;
+fn play(stage: &Stage, case: &Case, faults: &[Fault], references: &References) -> Result<Played> {
+    let when = match case {
+        Case::Place(point) => point.when,
+        Case::Commit { .. } | Case::Recovery { .. } => When::Request,
+    };
+    match (when, faults) {
+        (When::First, [fault]) => first_start(stage, fault),
+        (When::Recheck, [fault]) => recheck(stage, fault),
+        _ => {
+            let mut play = Play::begin(stage, faults, case.story())?;
             play.perform()?;
-            if point.when == When::Tick {
+            if let (When::Tick, [fault]) = (when, faults) {
                 play.wait_for(fault.mark.as_deref().unwrap_or_default(), TICK_LIMIT)?;
             }
-            let ended = play.close(Some(reference))?;
+            let ended = play.close(Some(references.story(case)))?;
             let Ended { fired, unknown, retries, problems, .. } = ended;
             Ok(Played { fired, unknown, retries, problems })
         }
     }
 }
 
-/// Plays the story without a fault: which places are passed how often, and what the ledger holds at its end.
-fn reference(stage: &Stage) -> Result<Reference> {
-    let fault = Fault::trace();
-    let mut play = Play::begin(stage, &fault)?;
+/// Plays a story without a fault: which places are passed how often, and what the ledger holds at its end.
+fn reference(stage: &Stage, story: &'static Story) -> Result<Reference> {
+    let faults = [Fault::trace()];
+    let mut play = Play::begin(stage, &faults, story)?;
     play.perform()?;
-    // The tick that finds something open; the stop below lets it end.
-    play.wait_for("failpoint tick.decided passed", TICK_LIMIT)?;
-    play.wait_for("failpoint tick.marks-kept passed", TICK_LIMIT)?;
+    if story.over_http {
+        // The tick that finds something open; the stop below lets it end.
+        play.wait_for("failpoint tick.decided passed", TICK_LIMIT)?;
+        play.wait_for("failpoint tick.marks-kept passed", TICK_LIMIT)?;
+    }
     let ended = play.close(None)?;
     match ended.problems.first() {
         None => Ok(Reference { passes: passes_of(&stage.log()), events: ended.events }),
@@ -314,26 +392,19 @@ fn passes_of(log: &str) -> BTreeMap<String, u64> {
     passes
 }
 
-fn line(point: &Point, row: &Row) -> String {
+fn line(case: &Case, row: &Row) -> String {
     let verdict = match row.problems.len() {
         0 => "nothing lost or doubled".to_owned(),
         count => format!("{count} PROBLEMS"),
     };
-    format!(
-        "| `{}` | {} | {} of {} | {} | {verdict} |",
-        point.name,
-        point.when.as_str(),
-        row.fired,
-        row.tried,
-        row.unknown
-    )
+    format!("| `{}` | {} | {} of {} | {} | {verdict} |", case.name(), case.when(), row.fired, row.tried, row.unknown)
 }
 
-fn close(chosen: &[&Point], rows: &[Row]) -> Result<()> {
-    println!("\n| place | passed at | fired | unknown outcomes, resolved | outcome |\n|---|---|---|---|---|");
-    chosen.iter().zip(rows).for_each(|(point, row)| println!("{}", line(point, row)));
+fn close(chosen: &[Case], rows: &[Row]) -> Result<()> {
+    println!("\n| case | passed at | fired | unknown outcomes, resolved | outcome |\n|---|---|---|---|---|");
+    chosen.iter().zip(rows).for_each(|(case, row)| println!("{}", line(case, row)));
     let sum = |count: fn(&Row) -> usize| rows.iter().map(count).sum::<usize>();
-    println!("\nplaces   {}\nfaults   {}", rows.len(), sum(|row| row.fired));
+    println!("\ncases    {}\nplays    {} whose faults came about", rows.len(), sum(|row| row.fired));
     println!(
         "unknown  {} (a request is repeated until known, a command is looked up in the ledger)",
         sum(|row| row.unknown)
@@ -342,7 +413,7 @@ fn close(chosen: &[&Point], rows: &[Row]) -> Result<()> {
     println!("problems {}", sum(|row| row.problems.len()));
     match rows.iter().filter(|row| !row.problems.is_empty()).count() {
         0 => Ok(()),
-        count => Err(Failure::new(format!("{count} of {} places have problems", rows.len()))),
+        count => Err(Failure::new(format!("{count} of {} cases have problems", rows.len()))),
     }
 }
 
@@ -364,10 +435,13 @@ mod tests {
             seed: None,
             list: false,
         };
-        assert_eq!(choose(&arguments(&[], true), 7).unwrap(), choose(&arguments(&[], true), 7).unwrap());
-        assert_eq!(choose(&arguments(&[], true), 7).unwrap().len(), SAMPLE);
-        assert_eq!(choose(&arguments(&[], false), 7).unwrap().len(), POINTS.len());
-        assert_eq!(choose(&arguments(&["blob.linked"], false), 7).unwrap().len(), 1);
+        let names = |chosen: Vec<Case>| chosen.iter().map(Case::name).collect::<Vec<_>>();
+        let chosen = |only: &[&str], quick| names(choose(&arguments(only, quick), 7).unwrap());
+        assert_eq!(chosen(&[], true), chosen(&[], true));
+        assert_eq!(chosen(&[], true).len(), SAMPLE);
+        assert_eq!(chosen(&[], false), names(Case::all()));
+        assert_eq!(chosen(&["blob.linked"], false), ["blob.linked"]);
+        assert_eq!(chosen(&["commit/feed.recorded", "blob.linked"], false).len(), 2);
         assert!(choose(&arguments(&["nowhere"], false), 7).is_err());
     }
 }

@@ -29,6 +29,8 @@ const PORT_LIMIT: Duration = Duration::from_secs(10);
 const PORT_STEP: Duration = Duration::from_millis(50);
 /// What the program says then.
 const PORT_TAKEN: &str = "error[PORT_TAKEN]";
+/// Where a server says where it listens, in its home.
+const ANNOUNCEMENT: &str = "server.json";
 /// How much of the server's log a failure shows, in lines.
 const LOG_LINES: usize = 20;
 
@@ -79,9 +81,15 @@ impl Server {
     /// # Errors
     /// When it ends, or is not healthy in time; the end of its log comes with it.
     pub fn serve(binary: &Path, home: &Path, listen: &str) -> Result<Self> {
-        // The load comes from one address and one person: what is measured is the server, not its rate limits.
-        let rates = ["--signed-in-rate", "1000000", "--anonymous-rate", "1000000"];
-        Self::spawn(binary, home, &[&["serve", "--listen", listen], rates.as_slice()].concat())
+        Self::spawn(binary, home, &serving(listen))
+    }
+
+    /// The same, and does not wait for anything: for whoever kills it on its way.
+    ///
+    /// # Errors
+    /// When the binary does not start.
+    pub fn set_off(binary: &Path, home: &Path, listen: &str) -> Result<Self> {
+        Self::launch(binary, home, &serving(listen), &[])
     }
 
     fn spawn(binary: &Path, home: &Path, arguments: &[&str]) -> Result<Self> {
@@ -93,8 +101,14 @@ impl Server {
     /// # Errors
     /// As [`Server::serve`].
     pub fn start(binary: &Path, home: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Result<Self> {
+        let mut server = Self::launch(binary, home, arguments, environment)?;
+        server.wait_until_healthy()?;
+        Ok(server)
+    }
+
+    fn launch(binary: &Path, home: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Result<Self> {
         // What an earlier server wrote must not be taken for this one's.
-        let announcement = home.join("server.json");
+        let announcement = home.join(ANNOUNCEMENT);
         if announcement.exists() {
             fs::remove_file(&announcement).during("remove the earlier server's address")?;
         }
@@ -109,19 +123,18 @@ impl Server {
             .stderr(log)
             .spawn()
             .during(format!("start `{}`", binary.display()))?;
-        let mut server = Self { child, home: home.to_owned(), running: Running::default(), log_from };
-        server.wait_until_healthy(&announcement)?;
-        Ok(server)
+        Ok(Self { child, home: home.to_owned(), running: Running::default(), log_from })
     }
 
-    fn wait_until_healthy(&mut self, announcement: &Path) -> Result<()> {
+    fn wait_until_healthy(&mut self) -> Result<()> {
         let Self { child, home, running, log_from } = self;
+        let announcement = home.join(ANNOUNCEMENT);
         wait_until("a healthy server", START_LIMIT, STEP, || {
             if let Some(status) = child.try_wait()? {
                 let log = tail(&said(home, *log_from));
                 return Err(Failure::new(format!("the server ended with {status}; its log ends with:\n{log}")));
             }
-            let Ok(bytes) = fs::read(announcement) else { return Ok(None) };
+            let Ok(bytes) = fs::read(&announcement) else { return Ok(None) };
             let Ok(announced) = serde_json::from_slice::<Running>(&bytes) else { return Ok(None) };
             // Known from here on, so that it is killed even when it never gets healthy.
             *running = announced;
@@ -211,6 +224,18 @@ impl Server {
         }
     }
 
+    /// Kills with SIGKILL one that was only set off; says whether it had announced itself by then. It may have ended by
+    /// itself before: how it ended, and what it said, is given too.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn kill_on_the_way(mut self) -> Result<(End, bool)> {
+        let announced = self.home.join(ANNOUNCEMENT).exists();
+        self.child.kill().during("kill the server")?;
+        let status = self.child.wait().during("wait for the killed server")?;
+        Ok((self.ended_with(status), announced))
+    }
+
     /// Asks it to stop, waits until it has, and sees that it did so in order.
     ///
     /// # Errors
@@ -252,6 +277,12 @@ impl Drop for Server {
             let _ = self.kill();
         }
     }
+}
+
+/// The arguments of a server that listens there. The load comes from one address and one person: what is measured is the
+/// server, not its rate limits.
+fn serving(listen: &str) -> [&str; 7] {
+    ["serve", "--listen", listen, "--signed-in-rate", "1000000", "--anonymous-rate", "1000000"]
 }
 
 /// Where the output of the servers of a home goes.

@@ -235,7 +235,8 @@ fn table(counts: &Counts, elapsed: Duration) {
     println!("acknowledgements {} ({} of them repeated)", counts.acks, counts.repeated);
     println!("refusals         {}", counts.refusals);
     println!("failed commits   {}", counts.faults);
-    println!("crashes          {}", counts.crashes);
+    println!("failed reads     {} (or checkpoints that were not stored)", counts.missed);
+    println!("crashes          {} ({} starts after them failed)", counts.crashes, counts.starts);
     println!("entries          {}", counts.entries);
     println!("grants           {}", counts.grants);
     println!("decisions replayed {}", counts.replayed);
@@ -270,8 +271,8 @@ mod tests {
             let played = play(&cast, plan(seed), None, false).unwrap_or_else(|broken| panic!("{broken}"));
             counts.add(&played.counts);
         }
-        let Counts { acks, repeated, refusals, faults, crashes, grants, bundles, .. } = counts;
-        for count in [acks, repeated, refusals, faults, crashes, grants, bundles] {
+        let Counts { acks, repeated, refusals, faults, missed, crashes, grants, bundles, .. } = counts;
+        for count in [acks, repeated, refusals, faults, missed, crashes, grants, bundles] {
             assert!(count > 0, "{counts:?}");
         }
     }

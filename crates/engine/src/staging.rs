@@ -299,6 +299,7 @@ impl<'a> Staging<'a> {
         self.take_over(&state, touched.as_ref(), &entry, index);
         let streams = entry.streams.into_iter().map(|link| (link.stream, link.seq)).collect();
         self.entries.push(NewEntry { leaf_hash: leaf_hash(&bytes), bytes, streams });
+        lockgate_failpoint::staged(entry.event.name());
         Ok(index)
     }
 

@@ -3,6 +3,7 @@
 #[cfg(not(debug_assertions))]
 compile_error!("the feature `faults` is for test builds alone: leave it out, or build without --release");
 
+use std::cell::Cell;
 use std::io::{self, Write as _};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,6 +12,12 @@ use crate::{PLANTS, POINTS};
 
 /// What was asked of this process; read once.
 static PLAN: OnceLock<Plan> = OnceLock::new();
+
+thread_local! {
+    /// Whether this thread has staged the event from which on passes count. The commit of a request follows in the same
+    /// thread, and no other thread's commit is taken for it.
+    static REACHED: Cell<bool> = const { Cell::new(false) };
+}
 
 /// Passes a named place, which is where the process may end.
 pub fn point(name: &'static str) {
@@ -21,6 +28,15 @@ pub fn point(name: &'static str) {
 #[must_use]
 pub fn fails(name: &'static str) -> bool {
     pass(name)
+}
+
+/// Tells that an entry is staged: where passes count from this event on, they do from here on in this thread.
+pub fn staged(event: &'static str) {
+    if let Fault::At { behind: Some(behind), .. } = &plan().fault
+        && behind == event
+    {
+        REACHED.set(true);
+    }
 }
 
 /// Whether a deliberate defect is switched on.
@@ -43,7 +59,7 @@ enum Fault {
     None,
     Trace,
     List,
-    At { name: String, how: How, nth: u64 },
+    At { name: String, how: How, nth: u64, behind: Option<String> },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,8 +81,11 @@ fn pass(name: &str) -> bool {
             false
         }
         Fault::List => list(),
-        Fault::At { name: planned, how, nth } => {
-            if planned != name || plan.passed.fetch_add(1, Ordering::SeqCst).saturating_add(1) != *nth {
+        Fault::At { name: planned, how, nth, behind } => {
+            if planned != name || (behind.is_some() && !REACHED.get()) {
+                return false;
+            }
+            if plan.passed.fetch_add(1, Ordering::SeqCst).saturating_add(1) != *nth {
                 return false;
             }
             match how {
@@ -106,8 +125,17 @@ fn read(text: &str) -> Result<Fault, String> {
         "list" => return Ok(Fault::List),
         _ => {}
     }
-    let form = || format!("`{text}` is not a fault: write LOCKGATE_FAULT=<point>:kill@<n>, :error@<n>, trace or list");
+    let form = || {
+        format!(
+            "`{text}` is not a fault: write LOCKGATE_FAULT=<point>:kill@<n>, :error@<n>, the same with /<event>, trace or list"
+        )
+    };
     let (name, what) = text.split_once(':').ok_or_else(form)?;
+    let (what, behind) = match what.split_once('/') {
+        Some((_, "")) => return Err(form()),
+        Some((what, event)) => (what, Some(event.to_owned())),
+        None => (what, None),
+    };
     let (how, nth) = what.split_once('@').unwrap_or((what, "1"));
     let how = match how {
         "kill" => How::Kill,
@@ -120,7 +148,7 @@ fn read(text: &str) -> Result<Fault, String> {
     if how == How::Error && !known.fails {
         return Err(format!("the step behind `{name}` cannot fail: only :kill is possible there"));
     }
-    Ok(Fault::At { name: name.to_owned(), how, nth })
+    Ok(Fault::At { name: name.to_owned(), how, nth, behind })
 }
 
 fn read_plant(text: &str) -> Result<Option<String>, String> {
@@ -151,7 +179,10 @@ mod tests {
 
     #[test]
     fn a_fault_names_a_place_and_a_time() {
-        let at = |name: &str, how, nth| Ok(Fault::At { name: name.to_owned(), how, nth });
+        let at = |name: &str, how, nth| Ok(Fault::At { name: name.to_owned(), how, nth, behind: None });
+        let behind = |name: &str, how, nth, event: &str| {
+            Ok(Fault::At { name: name.to_owned(), how, nth, behind: Some(event.to_owned()) })
+        };
         let check = |text: &str, expected: Result<Fault, ()>| {
             assert_eq!(read(text).map_err(|_| ()), expected, "{text}");
         };
@@ -161,6 +192,10 @@ mod tests {
         check("sequencer.committed:kill@2", at("sequencer.committed", How::Kill, 2));
         check("sequencer.committed:kill", at("sequencer.committed", How::Kill, 1));
         check("transaction.before-commit:error@3", at("transaction.before-commit", How::Error, 3));
+        let text = "transaction.before-commit:error@2/key.rotated";
+        check(text, behind("transaction.before-commit", How::Error, 2, "key.rotated"));
+        check("transaction.committed:kill/key.rotated", behind("transaction.committed", How::Kill, 1, "key.rotated"));
+        assert!(read("transaction.committed:kill@1/").is_err());
         for bad in ["x", "sequencer.committed", "nowhere:kill@1", "sequencer.committed:kill@0", "blob.linked:error@1"] {
             check(bad, Err(()));
         }

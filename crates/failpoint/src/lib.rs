@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `LOCKGATE_FAULT=<point>:kill@<n>` | the process aborts when it passes the point for the n-th time |
 //! | `LOCKGATE_FAULT=<point>:error@<n>` | the step fails when the point is passed for the n-th time, where it can |
+//! | `LOCKGATE_FAULT=<...>@<n>/<event>` | either, counted from when this thread has staged an entry with the event |
 //! | `LOCKGATE_FAULT=trace` | each pass of each point is written to standard error |
 //! | `LOCKGATE_FAULT=list` | every point is printed at the first one, and the process ends |
 //! | `LOCKGATE_PLANT=<bug>` | the defect is there |
@@ -26,8 +27,8 @@ mod plants;
 mod points;
 
 #[cfg(not(feature = "faults"))]
-pub use absent::{fails, planted, point};
+pub use absent::{fails, planted, point, staged};
 #[cfg(feature = "faults")]
-pub use armed::{fails, planted, point};
+pub use armed::{fails, planted, point, staged};
 pub use plants::{PLANTS, Plant};
 pub use points::{POINTS, Point, When};

@@ -119,7 +119,11 @@ pub const POINTS: &[Point] = &[
     at(Request, "commit.rows-written", "everything but the head in an open transaction"),
     at(Request, "commit.written", "a durable batch, inside the store"),
     failing(Request, "transaction.before-commit", "an open transaction; where it fails, the disk is said to be full"),
-    at(Request, "transaction.committed", "a committed transaction"),
+    failing(
+        Request,
+        "transaction.committed",
+        "a committed transaction; where it fails, the flush is said to have failed, and the process stops",
+    ),
     at(Request, "checkpoint.before-save", "a signed head that is not stored"),
     at(Request, "checkpoint.saved", "a signed head that is stored"),
     at(Request, "reply.begun", "an acknowledged write without its proof"),

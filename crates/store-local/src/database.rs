@@ -197,7 +197,10 @@ impl Database {
         }
         // INVARIANT (commit is all). Crash before this: nothing of the batch. After: all of it.
         transaction.commit().map_err(|error| self.stop("commit", &error))?;
-        lockgate_failpoint::point("transaction.committed");
+        if lockgate_failpoint::fails("transaction.committed") {
+            let failed = StoreError::Fatal("a planned fault: whether the commit was kept is not known".to_owned());
+            return Err(self.halt.halt(failed, false));
+        }
         Ok(value)
     }
 

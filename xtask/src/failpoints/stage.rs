@@ -20,6 +20,10 @@ use crate::workspace;
 const FILES: &[&str] = &["junit.xml", "sbom.cdx.json", "trivy.json", "trivy-critical.json", "kev.json"];
 /// The artifacts of the story.
 const ARTIFACTS: &[&str] = &["app-1.0.0", "app-1.1.0", "app-1.2.0"];
+/// Keys that the stories bring in.
+const KEYS: &[&str] = &["extra.key", "eve.key", "ada.key", "kim.key", "kim2.key", "kim3.key"];
+/// Who asks to be let in, into which group; nobody is in before a story says so.
+const REQUESTS: &[(&str, &str)] = &[("eve", "approvers"), ("ada", "auditors"), ("kim", "owners")];
 /// The one line that differs in the second policy set.
 const OTHER_POLICY: (&str, &str) = ("approval_ttl = \"72h\"", "approval_ttl = \"24h\"");
 
@@ -55,10 +59,16 @@ impl Stage {
             extra_key: String::new(),
             scratch: scratch.to_owned(),
         };
-        for arguments in [["key", "generate", "extra.key"], ["whoami", "--as", "sam"], ["whoami", "--as", "dana"]] {
-            stage.expect(&arguments)?;
+        for &key in KEYS {
+            stage.expect(&["key", "generate", key])?;
         }
-        stage.expect(&["whoami", "--as", "ci"])?;
+        for &(name, group) in REQUESTS {
+            let (key, file) = (format!("{name}.key"), format!("{name}.json"));
+            stage.expect(&["key", "enrol", name, "--group", group, "--key", &key, "--file", &file])?;
+        }
+        for name in ["sam", "dana", "ci"] {
+            stage.expect(&["whoami", "--as", name])?;
+        }
         stage.extra_key = FileSigner::load(&work.join("extra.key"))?.public_key().fingerprint();
         server.stop()?;
         fs::rename(&home, stage.template()).during("keep the instance")?;
@@ -112,7 +122,19 @@ impl Stage {
 
     /// What the servers of this play have said.
     pub fn log(&self) -> String {
-        fs::read(log_file(&self.home())).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
+        self.log_from(0)
+    }
+
+    /// What they have said from a place on, in bytes.
+    pub fn log_from(&self, from: usize) -> String {
+        let bytes = fs::read(log_file(&self.home())).unwrap_or_default();
+        String::from_utf8_lossy(bytes.get(from..).unwrap_or_default()).into_owned()
+    }
+
+    /// How much they have said, in bytes; nothing where none has said anything yet.
+    pub fn log_size(&self) -> usize {
+        let size = fs::metadata(log_file(&self.home())).map(|file| file.len()).unwrap_or_default();
+        usize::try_from(size).unwrap_or(usize::MAX)
     }
 
     /// Keeps what a failed play left, for someone to look at.

@@ -20,7 +20,7 @@ use super::cast::{BEGIN, Cast, Hands, Seeded};
 use super::journal::Journal;
 use super::model::{Model, Status};
 use super::own::named_entry;
-use super::shaky::{Blow, Defect, Shaky};
+use super::shaky::{Blow, Defect, Shaky, Unread};
 use super::shape::Shape;
 use super::trace::Trace;
 use crate::failure::{During as _, Failure, Result};
@@ -28,6 +28,8 @@ use crate::random::Random;
 
 /// The most requests of one batch.
 const BATCH_MAX: u64 = 5;
+/// With what a request fails that needs what cannot be read.
+const UNREAD: [&str; 2] = ["STORE_FAILED", "BODY_UNREADABLE"];
 /// How many tree heads are kept at most.
 const KEPT_MAX: usize = 12;
 const MINUTE: u64 = 60_000;
@@ -49,6 +51,10 @@ pub struct Counts {
     pub refusals: u64,
     /// Commits that failed.
     pub faults: u64,
+    /// Reads that failed, and checkpoints that could not be stored.
+    pub missed: u64,
+    /// Starts that failed because something could not be read.
+    pub starts: u64,
     /// Crashes, with or without a power cut.
     pub crashes: u64,
     /// Grants.
@@ -70,6 +76,8 @@ impl Counts {
         self.repeated += other.repeated;
         self.refusals += other.refusals;
         self.faults += other.faults;
+        self.missed += other.missed;
+        self.starts += other.starts;
         self.crashes += other.crashes;
         self.grants += other.grants;
         self.entries += other.entries;
@@ -173,6 +181,21 @@ impl<'a> World<'a> {
         self.random.between(1, 100) <= percent
     }
 
+    /// Opens the ledger after a crash; now and then something cannot be read at first, and then it is tried again.
+    fn start(&mut self) -> Result<()> {
+        let gap = self.gap(20);
+        self.store.hide(gap);
+        let opened = self.open();
+        match (opened, self.show(gap)) {
+            (Err(_), 1..) => {
+                self.counts.starts += 1;
+                self.trace.say("the process does not start".to_owned());
+                self.open()
+            }
+            (opened, _) => opened,
+        }
+    }
+
     fn open(&mut self) -> Result<()> {
         self.engine = None;
         self.stopped = Arc::new(AtomicBool::new(false));
@@ -191,6 +214,8 @@ impl<'a> World<'a> {
 
     fn step(&mut self) -> Result<()> {
         self.move_clock();
+        let no_note = self.happens(5);
+        self.counts.missed += self.store.keep_no_note(no_note);
         match self.random.between(1, 100) {
             1..=72 => self.batch(),
             73..=82 => self.tick(),
@@ -227,8 +252,32 @@ impl<'a> World<'a> {
             1..=4 => Some(Blow::Refused),
             5..=8 => Some(Blow::Lost),
             9..=13 => Some(Blow::Kept),
+            14..=15 => Some(Blow::DoubtedLost),
+            16..=17 => Some(Blow::DoubtedKept),
             _ => None,
         }
+    }
+
+    /// What cannot be read while a batch is made, or time passes, or the process starts.
+    fn gap(&mut self, percent: u64) -> Option<Unread> {
+        if !self.happens(percent) {
+            return None;
+        }
+        let kind = usize::try_from(self.random.between(0, Unread::ALL.len() as u64 - 1)).unwrap_or_default();
+        match Unread::ALL.get(kind).copied() {
+            Some(Unread::Entries(_)) => Some(Unread::Entries(self.random.between(0, 3))),
+            other => other,
+        }
+    }
+
+    /// What was hidden can be read again; how often it could not.
+    fn show(&mut self, gap: Option<Unread>) -> u64 {
+        let missed = self.store.show();
+        if missed > 0 {
+            self.trace.say(format!("{missed} reads fail: {gap:?}"));
+        }
+        self.counts.missed += missed;
+        missed
     }
 
     /// Several requests, made of the same state, come to the sequencer at once.
@@ -251,12 +300,21 @@ impl<'a> World<'a> {
                 }
             }
         }
-        let blow = self.threat();
+        let (blow, gap) = (self.threat(), self.gap(6));
         self.store.threaten(blow);
-        let (intents, answers) = self.hand_in(asked)?;
+        self.store.hide(gap);
+        let handed_in = self.hand_in(asked);
+        let missed = self.show(gap);
+        let (intents, answers) = handed_in?;
+        let stopped = self.stopped.load(Ordering::SeqCst);
         match self.store.calm() {
-            Some(blow) => self.after_blow(blow, intents, answers),
-            None => self.settle(intents, answers),
+            // The store's head told that all of it was kept, so nobody hears of the error.
+            Some(Blow::DoubtedKept) if !stopped => {
+                self.counts.faults += 1;
+                self.settle(intents, answers, missed)
+            }
+            Some(blow) => self.after_blow(blow, intents, answers, missed),
+            None => self.settle(intents, answers, missed),
         }
     }
 
@@ -284,7 +342,7 @@ impl<'a> World<'a> {
     }
 
     /// The commit failed: nobody may have been told that it did not.
-    fn after_blow(&mut self, blow: Blow, intents: Vec<Intent>, answers: Vec<Answer>) -> Result<()> {
+    fn after_blow(&mut self, blow: Blow, intents: Vec<Intent>, answers: Vec<Answer>, missed: u64) -> Result<()> {
         self.counts.faults += 1;
         self.trace.say(format!("the commit fails: {blow:?}"));
         for (intent, answer) in intents.iter().zip(&answers) {
@@ -293,8 +351,14 @@ impl<'a> World<'a> {
             }
             self.journal.unanswered(intent);
         }
+        let stopped = self.stopped.load(Ordering::SeqCst);
         match blow {
-            Blow::Refused => Ok(()),
+            Blow::Refused | Blow::DoubtedLost | Blow::DoubtedKept if !stopped => Ok(()),
+            // Whether it was kept could not be read either: then the next process looks.
+            Blow::DoubtedLost | Blow::DoubtedKept if missed > 0 => self.crash(false),
+            Blow::Refused | Blow::DoubtedLost | Blow::DoubtedKept => {
+                Err(Failure::new("the process stops, although it can know that nothing was kept"))
+            }
             Blow::Lost | Blow::Kept => {
                 if !self.stopped.load(Ordering::SeqCst) || !self.store.is_stopped() {
                     return Err(Failure::new("a flush failed, and the process goes on"));
@@ -305,7 +369,9 @@ impl<'a> World<'a> {
     }
 
     /// Compares what everyone was told with what the model says, in the order of the ledger.
-    fn settle(&mut self, intents: Vec<Intent>, answers: Vec<Answer>) -> Result<()> {
+    ///
+    /// Where reads failed, a request may have failed with them: then it counts as one that was not answered.
+    fn settle(&mut self, intents: Vec<Intent>, answers: Vec<Answer>, missed: u64) -> Result<()> {
         let size = self.store.head()?.size.0;
         let mut end = size;
         let mut ends: Vec<Option<u64>> = answers
@@ -326,6 +392,11 @@ impl<'a> World<'a> {
         for ((intent, answer), end) in intents.into_iter().zip(answers).zip(ends) {
             match answer {
                 Ok(receipt) => self.acknowledge(&intent, &receipt, end)?,
+                Err(fault) if missed > 0 && UNREAD.contains(&fault.code) => {
+                    self.trace.say(format!("{}: fails with {}", intent.key, fault.code));
+                    self.journal.unanswered(&intent);
+                    continue;
+                }
                 Err(fault) => self.refuse(&intent, &fault)?,
             }
             self.journal.asked.push(intent);
@@ -400,16 +471,20 @@ impl<'a> World<'a> {
     /// Time is allowed to change decisions.
     fn tick(&mut self) -> Result<()> {
         self.trace.say("the scheduler looks".to_owned());
-        let blow = self.threat();
+        let (blow, gap) = (self.threat(), self.gap(6));
         self.store.threaten(blow);
+        self.store.hide(gap);
         let ticked = scheduler::tick(self.engine()?);
+        let missed = self.show(gap);
         let fallen = self.store.calm();
         self.counts.faults += u64::from(fallen.is_some());
         if self.stopped.load(Ordering::SeqCst) {
             return self.crash(false);
         }
         match (ticked, fallen) {
-            (Err(fault), None) => Err(Failure::new(format!("the scheduler: {fault}"))),
+            (Err(fault), None) if missed == 0 || !UNREAD.contains(&fault.code) => {
+                Err(Failure::new(format!("the scheduler: {fault}")))
+            }
             _ => self.read_on(),
         }
     }
@@ -421,7 +496,7 @@ impl<'a> World<'a> {
         self.trace.say(words.to_owned());
         self.engine = None;
         self.store = Arc::new(self.store.reopened(power_cut)?);
-        self.open()?;
+        self.start()?;
         let size = self.store.head()?.size.0;
         if size < self.model.size() {
             return Err(Failure::new(format!("{} entries were there, and {size} are left", self.model.size())));
