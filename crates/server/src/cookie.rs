@@ -18,8 +18,11 @@ pub const SESSION: &str = "lockgate_session";
 /// Its name everywhere else: no browser takes a cookie of this name from another host of the same domain, so that
 /// nobody can make somebody go on in a session of theirs (RFC 6265bis, section 4.1.3.2).
 pub const HOST_SESSION: &str = "__Host-lockgate_session";
-/// The name of the cookie that a sign-in through an identity provider is bound to.
+/// The name of the cookie that a sign-in through an identity provider is bound to, over plain loopback.
 pub const FLOW: &str = "lockgate_oidc";
+/// Its name everywhere else, as for the session: else another host of the domain could have somebody end a sign-in that
+/// they did not begin.
+pub const HOST_FLOW: &str = "__Host-lockgate_oidc";
 /// The name of the cookie that says which lines of an inbox are snoozed, over plain loopback.
 pub const SNOOZED: &str = "lockgate_snoozed";
 /// Its name everywhere else, as for the session.
@@ -72,6 +75,14 @@ pub fn token(
 /// `TOKEN_INVALID` when it stands twice or is too long: two readers could take two.
 pub fn value(headers: &HeaderMap, name: &str) -> Result<Option<String>, Fault> {
     value_within(headers, name, TOKEN_MAX_BYTES)
+}
+
+/// What binds the browser to the sign-in that it began.
+///
+/// # Errors
+/// As [`value`].
+pub fn flow(hosts: &Hosts, headers: &HeaderMap) -> Result<Option<String>, Fault> {
+    value(headers, flow_name(hosts, headers))
 }
 
 /// What the browser says of its snoozed lines; nothing where it says that twice, at too great length, or not in text.
@@ -136,8 +147,8 @@ pub fn set_flow(
     value: &str,
     max_age_secs: u64,
 ) -> Result<(), Fault> {
-    let secure = secure(hosts, headers);
-    append(response, &format!("{FLOW}={value}; HttpOnly; SameSite=Lax; Path=/v1/oidc; Max-Age={max_age_secs}{secure}"))
+    let (name, secure) = (flow_name(hosts, headers), secure(hosts, headers));
+    append(response, &format!("{name}={value}; HttpOnly; SameSite=Lax; Path=/; Max-Age={max_age_secs}{secure}"))
 }
 
 /// Has the browser keep which lines are snoozed, for as long as one of them is; it forgets them where `value` is empty.
@@ -170,6 +181,10 @@ fn secure(hosts: &Hosts, headers: &HeaderMap) -> &'static str {
 
 fn session_name(hosts: &Hosts, headers: &HeaderMap) -> &'static str {
     if is_plain(hosts, headers) { SESSION } else { HOST_SESSION }
+}
+
+fn flow_name(hosts: &Hosts, headers: &HeaderMap) -> &'static str {
+    if is_plain(hosts, headers) { FLOW } else { HOST_FLOW }
 }
 
 fn snoozed_name(hosts: &Hosts, headers: &HeaderMap) -> &'static str {
@@ -288,6 +303,23 @@ mod tests {
         assert_eq!(set("localhost", "abc"), format!("lockgate_snoozed=abc{kept}604800"));
         assert_eq!(set("lockgate.example", "abc"), format!("__Host-lockgate_snoozed=abc{kept}604800; Secure"));
         assert_eq!(set("localhost", ""), format!("lockgate_snoozed={kept}0"));
+    }
+
+    #[test]
+    fn a_sign_in_is_bound_by_a_cookie_that_no_other_host_of_the_domain_can_set() {
+        let plain = Hosts::default();
+        let mut headers = headers(&["lockgate_oidc=theirs; __Host-lockgate_oidc=own"]);
+        let mut both = |host: &'static str| {
+            headers.insert(header::HOST, HeaderValue::from_static(host));
+            let mut response = Response::default();
+            set_flow(&mut response, &plain, &headers, "abc", 600).unwrap();
+            let set = response.headers()[header::SET_COOKIE].to_str().unwrap().to_owned();
+            (flow(&plain, &headers).unwrap().unwrap(), set)
+        };
+        let kept = "; HttpOnly; SameSite=Lax; Path=/; Max-Age=600";
+        let elsewhere = both("lockgate.example");
+        assert_eq!(elsewhere, ("own".to_owned(), format!("__Host-lockgate_oidc=abc{kept}; Secure")));
+        assert_eq!(both("localhost:7430"), ("theirs".to_owned(), format!("lockgate_oidc=abc{kept}")));
     }
 
     #[test]

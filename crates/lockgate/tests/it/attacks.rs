@@ -1,9 +1,11 @@
 //! Attacks as data: every file of `tests/attacks`, with the answer that it must get.
 //!
 //! The format is described in `tests/attacks/README.md`. Here are the file itself and the targets that need the library
-//! alone; `tokens` and `attack_stories` try the others against a server and the command line, and `table` runs all.
+//! alone; `tokens`, `sign_ins` and `attack_stories` try the others against a server and the command line, and `table` runs
+//! all.
 
 mod passkeys;
+mod sign_ins;
 mod signatures;
 mod table;
 mod tokens;

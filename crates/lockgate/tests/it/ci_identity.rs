@@ -10,9 +10,14 @@ use crate::token_issuer::{Signer, TokenIssuer};
 
 /// What `octo/web` of the issuer may act on.
 pub fn trust(lockgate: &Instance, issuer: &TokenIssuer, more: &[&str]) -> Ran {
-    let github = ["ci", "trust", "add", "github", "--owner-id", "123", "--repository-id", "456"];
+    trust_of(lockgate, issuer, &["github", "--owner-id", "123", "--repository-id", "456"], more)
+}
+
+/// What pipelines of the issuer may act on that are named in this way.
+pub fn trust_of(lockgate: &Instance, issuer: &TokenIssuer, named: &[&str], more: &[&str]) -> Ran {
     let rest = ["--issuer", &issuer.url, "--audience", "lockgate-test", "--machine", "web-ci", "--yes"];
-    lockgate.run(&[&github[..], &rest, &["--service", "shop/web", "--as", "sam"], more].concat())
+    let whose = ["--service", "shop/web", "--as", "sam"];
+    lockgate.run(&[&["ci", "trust", "add"][..], named, &rest, &whose, more].concat())
 }
 
 fn trusted() -> (Instance, TokenIssuer) {

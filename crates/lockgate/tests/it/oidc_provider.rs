@@ -13,6 +13,8 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use lockgate_model::Digest;
 use serde_json::{Value, json};
 
+use crate::token_issuer::{merge, unsigned, with_code};
+
 /// What the provider calls the server.
 pub const CLIENT: &str = "lockgate-test";
 /// What the server proves that with.
@@ -37,6 +39,12 @@ struct State {
     made: usize,
     /// What the next tokens say besides what they have to.
     claims: BTreeMap<String, Value>,
+    /// The same of their headers.
+    header: Value,
+    /// Who signs them, where that is not the provider: `other`, `none`, or `secret` for the secret of the client.
+    signer: String,
+    /// A code is good for whoever brings it.
+    lax: bool,
 }
 
 #[expect(clippy::disallowed_methods, reason = "a provider has a clock of its own")]
@@ -50,7 +58,7 @@ impl Provider {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let inner = Arc::new(Inner {
             issuer: format!("http://{}", listener.local_addr().unwrap()),
-            key: EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap(),
+            key: new_key(),
             state: Mutex::default(),
         });
         let serving = inner.clone();
@@ -70,6 +78,17 @@ impl Provider {
     /// Sets a claim of the tokens that it makes from now on; `null` leaves one out.
     pub fn says(&self, name: &str, value: Value) {
         self.inner.state.lock().unwrap().claims.insert(name.to_owned(), value);
+    }
+
+    /// Changes its tokens from now on: their headers, their claims, and who signs them. Where it is lax, it asks nobody
+    /// who brings a code for the proof of having asked for it.
+    pub fn differs(&self, header: &Value, claims: &Value, signer: &str, lax: bool) {
+        let mut state = self.inner.state.lock().unwrap();
+        let pairs = claims.as_object().into_iter().flatten();
+        state.claims = pairs.map(|(name, value)| (name.clone(), value.clone())).collect();
+        state.header = header.clone();
+        state.signer = signer.to_owned();
+        state.lax = lax;
     }
 
     /// Lets its tokens say of a claim what they have to again.
@@ -179,7 +198,7 @@ impl Inner {
         let verifier = field("code_verifier");
         let challenge = URL_SAFE_NO_PAD.encode(Digest::of(verifier.as_bytes()).as_bytes());
         let fits = challenge == begun["code_challenge"] && field("redirect_uri") == begun["redirect_uri"];
-        if field("grant_type") != "authorization_code" || verifier.len() < 43 || !fits {
+        if field("grant_type") != "authorization_code" || verifier.len() < 43 || !(fits || state.lax) {
             return Err("invalid_grant");
         }
         let mut claims = json!({
@@ -192,11 +211,27 @@ impl Inner {
                 value => claims[name] = value.clone(),
             }
         }
-        let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
-        let signed = format!("{}.{}", part(&json!({ "alg": "ES256", "kid": "idp-1", "typ": "JWT" })), part(&claims));
-        let signature = self.key.sign(&SystemRandom::new(), signed.as_bytes()).unwrap();
-        Ok(format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature.as_ref())))
+        let mut header = json!({ "alg": "ES256", "kid": "idp-1", "typ": "JWT" });
+        merge(&mut header, &state.header);
+        let (header, claims) = (header.to_string(), claims.to_string());
+        Ok(match state.signer.as_str() {
+            "" => signed(&self.key, &header, &claims),
+            "other" => signed(&new_key(), &header, &claims),
+            "none" => unsigned(&header, &claims),
+            "secret" => with_code(SECRET.as_bytes(), &header, &claims),
+            other => panic!("`{other}` signs nothing"),
+        })
     }
+}
+
+fn new_key() -> EcdsaKeyPair {
+    EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap()
+}
+
+fn signed(key: &EcdsaKeyPair, header: &str, claims: &str) -> String {
+    let start = unsigned(header, claims);
+    let signature = key.sign(&SystemRandom::new(), start.trim_end_matches('.').as_bytes()).unwrap();
+    format!("{start}{}", URL_SAFE_NO_PAD.encode(signature.as_ref()))
 }
 
 /// Reads a query or a form.

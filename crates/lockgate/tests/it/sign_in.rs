@@ -14,20 +14,20 @@ use crate::instance::{Instance, Ran, Reply, text};
 use crate::oidc_provider::{CLIENT, Provider, SECRET};
 
 /// The values of a header of a reply.
-fn header(reply: &Reply, name: &str) -> Vec<String> {
+pub fn header(reply: &Reply, name: &str) -> Vec<String> {
     let named = reply.head.lines().filter_map(|line| line.split_once(": "));
     named.filter(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim().to_owned()).collect()
 }
 
 /// As much of a browser as a sign-in needs: it follows redirects, and keeps the cookies of each host.
 #[derive(Default)]
-struct Browser {
+pub struct Browser {
     cookies: BTreeMap<String, BTreeMap<String, String>>,
 }
 
 impl Browser {
     /// One request; keeps the cookies that come with the reply.
-    fn send(&mut self, method: &str, url: &str, headers: &[(&str, &str)], body: &str) -> Reply {
+    pub fn send(&mut self, method: &str, url: &str, headers: &[(&str, &str)], body: &str) -> Reply {
         let rest = url.strip_prefix("http://").unwrap_or_else(|| panic!("not http: {url}"));
         let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
         let mut head = format!("{method} /{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n");
@@ -56,7 +56,7 @@ impl Browser {
     }
 
     /// Opens a page, and goes wherever it is sent.
-    fn open(&mut self, url: &str) -> Reply {
+    pub fn open(&mut self, url: &str) -> Reply {
         let mut url = url.to_owned();
         for _ in 0..10 {
             let reply = self.send("GET", &url, &[], "");
@@ -70,7 +70,7 @@ impl Browser {
 }
 
 /// A demo whose server knows a provider.
-fn with_provider(more: &[&str]) -> (Instance, Provider) {
+pub fn with_provider(more: &[&str]) -> (Instance, Provider) {
     let provider = Provider::start();
     let lockgate = Instance::new();
     lockgate.write("secret", format!("{SECRET}\n"));
@@ -81,7 +81,7 @@ fn with_provider(more: &[&str]) -> (Instance, Provider) {
 }
 
 /// Runs a command that prints an address, opens that in a browser, and waits for its end.
-fn run_with_browser(lockgate: &Instance, arguments: &[&str]) -> Ran {
+pub fn run_with_browser(lockgate: &Instance, arguments: &[&str]) -> Ran {
     let mut child = lockgate.command().args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut talk = BufReader::new(child.stderr.take().unwrap());
     let mut stderr = String::new();

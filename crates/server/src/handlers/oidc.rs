@@ -65,7 +65,7 @@ pub async fn start(call: Call) -> Result<Response, Fault> {
 /// `GET /v1/oidc/callback`: where the identity provider sends the browser back to.
 pub async fn callback(call: Call) -> Result<Response, Fault> {
     let oidc = provider(&call)?;
-    let (query, kept) = (call.query.clone(), cookie::value(&call.headers, cookie::FLOW)?);
+    let (query, kept) = (call.query.clone(), cookie::flow(&call.app.front.hosts, &call.headers)?);
     let (engine, asked) = (call.engine().clone(), oidc.clone());
     let (account, then) = heavy(move || {
         let text = |name: &str| query.get(name).map(String::as_str);

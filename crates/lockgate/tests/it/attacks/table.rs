@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde::Deserialize;
 
+use super::sign_ins::SignIns;
 use super::tokens::Tokens;
 use super::{Case, Tried, against_library, cases, folder, read};
 use crate::attack_stories;
@@ -121,6 +122,8 @@ const REQUIRED: [(&str, &str); 99] = [
 const ROUTES: u32 = 34;
 /// The most stories at a time; each has a server of its own.
 const WORKERS: usize = 8;
+/// The most tokens, or sign-ins, for one server: it answers only so many of one address at once.
+const INPUTS_MAX: usize = 48;
 
 /// `waiting.toml`.
 #[derive(Deserialize)]
@@ -195,11 +198,12 @@ fn every_attack_gets_its_answer() {
         row.tried.inputs += tried.inputs;
         row.tried.wrong.extend(tried.wrong);
     };
-    let (mut stories, mut tokens) = (Vec::new(), Vec::new());
+    let (mut stories, mut tokens, mut sign_ins) = (Vec::new(), Vec::new(), Vec::new());
     for case in cases() {
         match case.target.as_str() {
             "story" => stories.push(case),
             "ci-token" => tokens.push(case),
+            "sign-in" => sign_ins.push(case),
             _ => add(&case.id, against_library(&case)),
         }
     }
@@ -211,17 +215,52 @@ fn every_attack_gets_its_answer() {
     };
     let aftermath = std::thread::scope(|scope| {
         let workers: Vec<_> = (0..WORKERS).map(|_| scope.spawn(tell)).collect();
-        let server = Tokens::new(&tokens);
-        for case in &tokens {
-            add(&case.id, server.against(case));
+        let people = scope.spawn(|| {
+            let mut aftermath: Vec<String> = Vec::new();
+            for group in groups(&sign_ins) {
+                let server = SignIns::new();
+                for case in group {
+                    add(&case.id, server.against(case));
+                }
+                aftermath.extend(server.aftermath());
+            }
+            aftermath
+        });
+        let mut aftermath: Vec<String> = Vec::new();
+        for group in groups(&tokens) {
+            let server = Tokens::new(group);
+            for case in group {
+                add(&case.id, server.against(case));
+            }
+            aftermath.extend(server.aftermath());
         }
-        let aftermath = server.aftermath();
         for worker in workers {
             worker.join().unwrap();
         }
+        aftermath.extend(people.join().unwrap());
         aftermath
     });
     conclude(&rows.into_inner().unwrap(), &aftermath);
+}
+
+/// The cases in groups, each of them few enough for one server.
+fn groups(mut cases: &[Case]) -> Vec<&[Case]> {
+    let mut groups = Vec::new();
+    while !cases.is_empty() {
+        let (mut fitting, mut inputs) = (0, 0);
+        for case in cases {
+            // Its control is tried too.
+            inputs += case.inputs.len() + 1;
+            fitting += usize::from(fitting == 0 || inputs <= INPUTS_MAX);
+            if inputs > INPUTS_MAX {
+                break;
+            }
+        }
+        let (group, rest) = cases.split_at(fitting);
+        groups.push(group);
+        cases = rest;
+    }
+    groups
 }
 
 /// Tells a story; what went otherwise is what it panicked with.

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;
+use std::time::Duration;
 
 use lockgate_engine::ci::SKEW;
 use lockgate_model::{Digest, UnixMillis};
@@ -10,13 +11,15 @@ use lockgate_sign::jwks::Jwks;
 use lockgate_sign::jwt::{Expected, verify};
 use serde_json::{Value, json};
 
-use super::{Case, Tried};
-use crate::ci_identity::{exchange, trust};
+use super::{Case, Tried, text as long_text};
+use crate::ci_identity::{exchange, trust, trust_of};
 use crate::instance::{Instance, Ran, Reply, artifact, text};
-use crate::token_issuer::{Signer, TokenIssuer, merge, now_secs, unsigned};
+use crate::token_issuer::{Said, Signer, TokenIssuer, merge, now_secs, unsigned, with_code};
 
 /// Answers that need something that only the server has: what was used before, which pipelines are trusted.
 const SERVERS_OWN: [&str; 2] = ["TOKEN_REPLAYED", "ISSUER_UNREACHABLE"];
+/// The pipelines that count of an issuer of which an input says nothing else.
+const PIPELINE: &str = "github --owner-id 123 --repository-id 456";
 
 /// A server that trusts pipelines of `octo/web` for `shop/web`, and a project `shop/api` that they have no part in.
 pub struct Tokens {
@@ -24,8 +27,10 @@ pub struct Tokens {
     issuer: TokenIssuer,
     /// Trusted too, but its keys are where nobody listens.
     gone: TokenIssuer,
-    /// Trusted too, each with its keys at the address that some input names.
-    elsewhere: BTreeMap<String, TokenIssuer>,
+    /// Trusted too, each with its keys at the address that some input names, or as some input describes it.
+    own: BTreeMap<String, TokenIssuer>,
+    /// Every trust, as it is listed.
+    trusts: Value,
     trap: TcpListener,
     trap_url: String,
     /// The promotion of `shop/api`.
@@ -34,7 +39,7 @@ pub struct Tokens {
 }
 
 impl Tokens {
-    /// Starts all of it, with an issuer for every address of keys that these cases name.
+    /// Starts all of it, with the issuers that these cases name and describe.
     pub fn new(cases: &[Case]) -> Self {
         let (lockgate, issuer, gone) = (Instance::demo(), TokenIssuer::start(), TokenIssuer::start());
         trust(&lockgate, &issuer, &[]).exits(0);
@@ -50,15 +55,55 @@ impl Tokens {
         let trap = TcpListener::bind("127.0.0.1:0").unwrap();
         trap.set_nonblocking(true).unwrap();
         let trap_url = format!("http://{}/keys", trap.local_addr().unwrap());
-        let (elsewhere, entries) = (BTreeMap::new(), 0);
-        let mut tokens = Self { lockgate, issuer, gone, elsewhere, trap, trap_url, promotion, entries };
-        for keys in cases.iter().flat_map(|case| &case.inputs).filter_map(|input| input["keys"].as_str()) {
-            let issuer = TokenIssuer::start();
-            trust(&tokens.lockgate, &issuer, &["--jwks-url", &text(&tokens.filled(&json!(keys)))]).exits(0);
-            tokens.elsewhere.insert(keys.to_owned(), issuer);
+        let (own, trusts, entries) = (BTreeMap::new(), Value::Null, 0);
+        let mut tokens = Self { lockgate, issuer, gone, own, trusts, trap, trap_url, promotion, entries };
+        for input in cases.iter().flat_map(|case| case.inputs.iter().chain(&case.control)) {
+            tokens.prepare(input);
         }
+        tokens.trusts = tokens.lockgate.json(&["ci", "trust", "list"], 0);
         tokens.entries = tokens.lockgate.entries();
         tokens
+    }
+
+    /// Starts and trusts the issuer that an input has of its own, if it has one.
+    fn prepare(&mut self, input: &Value) {
+        let Some(name) = name_of(input).filter(|name| !self.own.contains_key(name)) else { return };
+        let issuer = TokenIssuer::start();
+        let described = &input["issuer"];
+        for (path, said) in described["says"].as_object().into_iter().flatten() {
+            issuer.says(path, self.said(&issuer, said));
+        }
+        let keys = self.filled(&input["keys"]);
+        let more: Vec<&str> = keys.as_str().map_or_else(Vec::new, |keys| vec!["--jwks-url", keys]);
+        let named: Vec<&str> = described["trust"].as_str().unwrap_or(PIPELINE).split_whitespace().collect();
+        trust_of(&self.lockgate, &issuer, &named, &more).exits(0);
+        self.own.insert(name, issuer);
+    }
+
+    /// What an issuer answers at a path: `nothing`, `trickle` or `endless`, `{"to": address}`, or `{"body": bytes}`, in
+    /// which `$OWN` is its address, `$JWK` its key and `$X` the bytes of that.
+    fn said(&self, issuer: &TokenIssuer, said: &Value) -> Said {
+        let own = |given: &str| {
+            let given = given.replace("$OWN", &issuer.url).replace("$JWK", &issuer.signer.jwk().to_string());
+            text(&self.filled(&Value::String(given.replace("$X", &issuer.signer.x()))))
+        };
+        match said.as_str() {
+            Some("nothing") => Said::Nothing,
+            Some("trickle") => Said::Endless(1, Duration::from_millis(100)),
+            Some("endless") => Said::Endless(4096, Duration::ZERO),
+            Some(other) => panic!("`{other}` is no answer"),
+            None if said["to"].is_string() => Said::Redirect(own(&text(&said["to"]))),
+            None => Said::Body(own(&long_text(&said["body"]))),
+        }
+    }
+
+    /// Whose token an input is: an issuer's of its own, the one whose keys are gone, else the usual one's.
+    fn issuer_of(&self, input: &Value) -> &TokenIssuer {
+        match (name_of(input), input["signer"].as_str()) {
+            (Some(name), _) => &self.own[&name],
+            (None, Some("gone")) => &self.gone,
+            (None, _) => &self.issuer,
+        }
     }
 
     /// Tries every input of a case through each door that it fits.
@@ -105,21 +150,33 @@ impl Tokens {
         wrong
     }
 
-    /// The token of an input: `header` and `claims` change a good one, `signer` is `other`, `gone`, `none` or `session`,
-    /// and `keys` names the issuer whose keys are said to be there.
+    /// The token of an input: `header` and `claims` change a good one, `header_first` and `claims_first` are written
+    /// before what is there, and `signer` says who signs it, and with what.
     fn token(&self, input: &Value) -> String {
-        let issuer = match (input["keys"].as_str(), input["signer"].as_str()) {
-            (Some(keys), _) => &self.elsewhere[keys],
-            (None, Some("gone")) => &self.gone,
-            (None, _) => &self.issuer,
+        let issuer = self.issuer_of(input);
+        let changed = |mut whole: Value, part: &str| {
+            merge(&mut whole, &self.filled(&input[part]));
+            let first = self.filled(&input[format!("{part}_first").as_str()]);
+            match first.as_str() {
+                Some(first) => whole.to_string().replacen('{', &format!("{{{first},"), 1),
+                None => whole.to_string(),
+            }
         };
-        let mut claims = issuer.claims();
-        merge(&mut claims, &self.filled(&input["claims"]));
-        let header = self.filled(&input["header"]);
+        let claims = changed(issuer.claims(), "claims");
+        let by = |signer: &Signer| signer.sign(&changed(signer.header(), "header"), &claims);
         let token = match input["signer"].as_str() {
-            None | Some("gone") => issuer.signer.token(&header, &claims),
-            Some("other") => Signer::new("k1").token(&header, &claims),
-            Some("none") => unsigned(&claims),
+            None | Some("gone") => by(&issuer.signer),
+            Some("other") => by(&Signer::new("k1")),
+            Some("neighbour") => by(&self.gone.signer),
+            Some("public") => {
+                let secret = issuer.signer.secret(&text(&input["secret"]));
+                with_code(&secret, &changed(issuer.signer.header(), "header"), &claims)
+            }
+            Some("made-up") => {
+                let header = changed(issuer.signer.header(), "header");
+                format!("{}{}", unsigned(&header, &claims), text(&input["signature"]))
+            }
+            Some("none") => unsigned(&changed(json!({ "alg": "none" }), "header"), &claims),
             Some("session") => self.lockgate.token("dana"),
             Some(other) => panic!("`{other}` signs nothing"),
         };
@@ -145,10 +202,10 @@ impl Tokens {
         }
     }
 
-    /// `lockgate login --ci`, where that is what the input is about. It trims what a variable holds.
+    /// `lockgate login --ci`, where that is what the input is about: it trims what a variable holds, and asks no issuer.
     fn on_the_command_line(&self, input: &Value) -> Option<Ran> {
         let trimmed = input["suffix"].as_str().is_some_and(|suffix| suffix.trim() != suffix);
-        if trimmed || !input["use"].is_null() || !input["request"].is_null() {
+        if trimmed || ["use", "request", "issuer"].iter().any(|key| !input[key].is_null()) {
             return None;
         }
         let token = self.token(input);
@@ -161,7 +218,7 @@ impl Tokens {
         Some(if input["twice"] == true { run() } else { first })
     }
 
-    /// The verifier of tokens by itself, and then the trusted ids, compared one by one.
+    /// The verifier of tokens by itself, and then the trusted claims, compared one by one.
     fn in_the_library(&self, input: &Value, code: &str) -> Option<String> {
         let of_server = SERVERS_OWN.contains(&code)
             || ["use", "request"].iter().any(|key| !input[key].is_null())
@@ -170,20 +227,27 @@ impl Tokens {
         if of_server {
             return None;
         }
-        let keys = Jwks::from_bytes(self.issuer.jwks().to_string().as_bytes()).unwrap();
+        let issuer = self.issuer_of(input);
+        let keys = Jwks::from_bytes(issuer.jwks().as_bytes()).unwrap();
         let now = UnixMillis(u64::try_from(now_secs()).unwrap() * 1000);
-        let expected = Expected { issuer: &self.issuer.url, audience: "lockgate-test", now, skew: SKEW };
+        let expected = Expected { issuer: &issuer.url, audience: "lockgate-test", now, skew: SKEW };
         Some(match verify(&self.token(input), &keys, &expected) {
             Err(error) => error.code().to_owned(),
-            Ok(claims) if claims.is("repository_id", "456") && claims.is("repository_owner_id", "123") => {
+            Ok(claims) if self.demanded(issuer).iter().all(|(name, wanted)| claims.is(name, wanted)) => {
                 "ACCEPTED".to_owned()
             }
             Ok(_) => "SUBJECT_ID_MISMATCH".to_owned(),
         })
     }
 
+    /// What the claims of an issuer's tokens have to be.
+    fn demanded(&self, issuer: &TokenIssuer) -> BTreeMap<String, String> {
+        let row = self.trusts.as_array().unwrap().iter().find(|row| row["issuer"] == issuer.url.as_str()).unwrap();
+        serde_json::from_value(row["claims"].clone()).unwrap()
+    }
+
     /// `$ISSUER` and `$TRAP` stand for addresses, `$PORT` and `$TRAPPORT` for their ports, `$PROMOTION`, `$BLOB` and `$EVIDENCE` for what belongs to `shop/api`,
-    /// and `{"in": seconds}` for a moment.
+    /// `{"in": seconds}` for a moment, and `{"parts": [...]}` for a long text.
     fn filled(&self, value: &Value) -> Value {
         match value {
             Value::String(text) => {
@@ -202,12 +266,21 @@ impl Tokens {
             Value::Object(fields) if fields.len() == 1 && fields.contains_key("in") => {
                 json!(now_secs() + fields["in"].as_i64().unwrap())
             }
+            Value::Object(fields) if fields.len() == 1 && fields.contains_key("parts") => json!(long_text(value)),
             Value::Object(fields) => {
                 Value::Object(fields.iter().map(|(name, value)| (name.clone(), self.filled(value))).collect())
             }
             Value::Array(items) => items.iter().map(|item| self.filled(item)).collect(),
             other => other.clone(),
         }
+    }
+}
+
+/// Under which name an input's own issuer stands; most inputs have none.
+fn name_of(input: &Value) -> Option<String> {
+    match &input["issuer"] {
+        Value::Null => input["keys"].as_str().map(str::to_owned),
+        described => Some(described.to_string()),
     }
 }
 
