@@ -113,7 +113,7 @@ impl Case {
     /// The story that it is played in.
     pub fn story(&self) -> &'static Story {
         match self {
-            Self::Commit { story, .. } => *story,
+            Self::Commit { story, .. } => story,
             Self::Place(_) | Self::Recovery { .. } => &DAYS,
         }
     }

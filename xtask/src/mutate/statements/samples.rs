@@ -62,6 +62,9 @@ const PEOPLE: [(&str, &str, &[&str]); 7] = [
     ("eve", "auditors", &["sam", "kim"]),
 ];
 
+/// Makes the kinds of one field of governance, from a chain of people.
+type Maker = fn(&Chain) -> Result<Vec<Kind>>;
+
 /// Every kind of statement.
 ///
 /// # Errors
@@ -76,7 +79,7 @@ pub fn kinds() -> Result<Vec<Kind>> {
         let event = enrolment(name, group, signers, None)?;
         chain.apply(person("sam")?, Event::PersonEnrolled(event), &[])?;
     }
-    let all: [fn(&Chain) -> Result<Vec<Kind>>; 12] = [
+    let all: [Maker; 12] = [
         people,
         keys,
         standing,
