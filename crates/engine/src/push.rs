@@ -98,10 +98,12 @@ fn check_artifact(engine: &Engine, artifact: &Artifact) -> Result<(), Fault> {
     if artifact.name.is_empty()
         || artifact.name.len() > 256
         || artifact.name.chars().any(|c| c.is_control() || c == '/' || c == '\\')
+        // Whoever puts it into a folder by its name would name the folder, or the one above.
+        || matches!(artifact.name.as_str(), "." | "..")
     {
         return Err(Fault::invalid(
             "NAME_INVALID",
-            "an artifact's name is 1 to 256 bytes without `/` and control characters",
+            "an artifact's name is 1 to 256 bytes without `/`, `\\` and control characters, and not `.` or `..`",
         ));
     }
     if size == 0 {

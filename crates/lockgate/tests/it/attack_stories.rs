@@ -15,6 +15,7 @@ use lockgate_model::Digest;
 use rusqlite::Connection;
 use serde_json::Value;
 
+use crate::attack_logs::{Heard, judge};
 use crate::attack_steps as steps;
 use crate::attacks::{Case, Tried};
 use crate::instance::{Instance, Ran, Reply, artifact, copy_dir, text, until};
@@ -24,7 +25,7 @@ use crate::python_verifier::agrees_with;
 const VERSION: &str = "1.4.2";
 
 /// Every kind of step, with what else may stand in one.
-const KINDS: [(&str, &[&str]); 29] = [
+const KINDS: [(&str, &[&str]); 34] = [
     ("run", &["exit", "code", "says", "never", "env", "shows"]),
     (
         "http",
@@ -51,7 +52,9 @@ const KINDS: [(&str, &[&str]); 29] = [
             "first",
         ],
     ),
-    ("raw", &["status"]),
+    ("raw", &["status", "within_ms", "unanswered"]),
+    ("step_up", &["session", "status", "code"]),
+    ("nulls", &["session", "as", "body", "status", "code"]),
     ("promotion", &["status"]),
     ("mark", &[]),
     ("unchanged", &[]),
@@ -67,7 +70,10 @@ const KINDS: [(&str, &[&str]); 29] = [
     ("base", &["to"]),
     ("write", &["text"]),
     ("append", &["text"]),
-    ("edit", &["at", "flip", "remove", "swap", "set", "replace"]),
+    ("edit", &["at", "flip", "remove", "swap", "set", "from", "replace"]),
+    ("mix", &["into", "of", "part"]),
+    ("link", &["to"]),
+    ("gone", &[]),
     ("flip", &["byte"]),
     ("delete", &[]),
     ("chmod", &["mode"]),
@@ -99,6 +105,8 @@ pub struct Story {
     streams: BTreeMap<String, TcpStream>,
     /// What replies said, by the names under which it was kept.
     kept: BTreeMap<String, String>,
+    /// What was asked, for the logs to be held against.
+    heard: Heard,
     /// Some request was answered with a page.
     page: bool,
     marked: Option<u64>,
@@ -115,15 +123,15 @@ pub fn tell(case: &Case) -> Tried {
         story.step(kind, &format!("{}, step {number} {step}", case.label()), step);
         let door = match kind {
             "run" => "cli",
-            "http" | "open" | "raw" => "http",
+            "http" | "open" | "raw" | "step_up" | "nulls" => "http",
             _ => continue,
         };
         tried.doors.insert(door);
-        tried.inputs += match step["raw"].as_array() {
-            Some(requests) => requests.len(),
-            None => usize::try_from(step["times"].as_u64().unwrap_or(1)).unwrap(),
-        };
+        let many = steps::many(kind, step).map(|requests| requests.len());
+        let many = many.or_else(|| step["raw"].as_array().map(Vec::len));
+        tried.inputs += many.unwrap_or_else(|| usize::try_from(step["times"].as_u64().unwrap_or(1)).unwrap());
     }
+    story.end(&case.label());
     if story.page {
         tried.doors.insert("page");
     }
@@ -171,7 +179,20 @@ impl Story {
             lockgate.run(&["bundle", "get", "P-3", "--file", "bundle.json"]).exits(0);
         }
         let (sessions, streams, kept) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Self { foreground: None, lockgate, sessions, streams, kept, page: false, marked: None }
+        let heard = Heard::default();
+        Self { foreground: None, lockgate, sessions, streams, kept, heard, page: false, marked: None }
+    }
+
+    /// The end of a story: its server stops, and both logs are read.
+    fn end(&mut self, label: &str) {
+        self.foreground = None;
+        if self.lockgate.is_running() {
+            self.lockgate.stop();
+        }
+        for token in self.sessions.values() {
+            self.heard.secret(token);
+        }
+        judge(&self.lockgate, &self.heard, label);
     }
 
     fn step(&mut self, kind: &str, label: &str, step: &Value) {
@@ -179,6 +200,7 @@ impl Story {
             "run" => self.run(label, step),
             "http" => self.http(label, step),
             "raw" => steps::raw(self, label, step),
+            "step_up" | "nulls" => self.each(label, &steps::many(kind, step).unwrap(), step),
             "promotion" => {
                 let found = self.lockgate.status_of(&text(&step["promotion"]));
                 assert_eq!(found, text(&step["status"]), "{label}");
@@ -200,8 +222,10 @@ impl Story {
             "promote" => {
                 self.lockgate.promote(&text(&step["promote"])).exits(exit(step, 5));
             }
-            "write" | "append" | "edit" | "chmod" => steps::change(self, kind, step),
+            "write" | "append" | "edit" | "chmod" | "link" => steps::change(self, kind, step),
+            "mix" => steps::mix(self, step),
             "absent" => steps::absent(self, label, step),
+            "gone" => steps::gone(self, label, step),
             "flip" => {
                 let path = self.place(&text(&step["flip"]));
                 let at = usize::try_from(step["byte"].as_u64().unwrap()).unwrap();
@@ -345,7 +369,8 @@ impl Story {
             check_fields(label, &reply.json(), &texts(&step["fields"]));
         }
         if step["like"].is_object() {
-            let other = self.send(&self.fill(&text(&step["like"]["http"])), token.as_deref(), &headers, &body);
+            let request = self.fill(&text(&step["like"]["http"]));
+            let other = self.send(&request, token.as_deref(), &headers, &body);
             let mut same = told;
             for pair in step["like"]["but"].as_array().into_iter().flatten() {
                 same = same.replace(&self.fill(&text(&pair[0])), &self.fill(&text(&pair[1])));
@@ -355,9 +380,24 @@ impl Story {
         }
     }
 
-    fn send(&self, request: &str, token: Option<&str>, headers: &[(&str, &str)], body: &[u8]) -> Reply {
+    fn send(&mut self, request: &str, token: Option<&str>, headers: &[(&str, &str)], body: &[u8]) -> Reply {
         let (method, path) = request.split_once(' ').unwrap();
-        self.lockgate.http(method, path, token, headers, body)
+        let reply = self.lockgate.http(method, path, token, headers, body);
+        self.heard.note(request, token, headers, body, &reply);
+        reply
+    }
+
+    /// Many requests, each with the same answer.
+    fn each(&mut self, label: &str, requests: &[(String, Value)], step: &Value) {
+        let token = self.token(step);
+        for (request, body) in requests {
+            let reply = self.send(request, token.as_deref(), &[], body.to_string().as_bytes());
+            let told = String::from_utf8_lossy(&reply.body);
+            assert_eq!(u64::from(reply.status), step["status"].as_u64().unwrap(), "{label}: {request} {body}: {told}");
+            if let Some(code) = step["code"].as_str() {
+                assert_eq!(reply.code(), code, "{label}: {request} {body}");
+            }
+        }
     }
 
     /// An event stream of a session that was kept.

@@ -98,6 +98,16 @@ impl Instance {
         self.tampered.set(true);
     }
 
+    /// Whether it is not what the server wrote.
+    pub fn is_tampered(&self) -> bool {
+        self.tampered.get()
+    }
+
+    /// Whether its server is in the background.
+    pub fn is_running(&self) -> bool {
+        self.running.get()
+    }
+
     /// The program, not yet started, in this world.
     pub fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_lockgate"));

@@ -9,6 +9,8 @@ mod accessibility;
 #[cfg(test)]
 mod administrator;
 #[cfg(test)]
+mod attack_logs;
+#[cfg(test)]
 mod attack_steps;
 #[cfg(test)]
 mod attack_stories;

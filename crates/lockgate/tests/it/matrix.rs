@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use lockgate_api::routes::BodyLimit;
+use lockgate_api::step_up::step_up;
 use lockgate_api::{Access, ROUTES, Route};
 use lockgate_ledger::change::standing_bytes;
 use lockgate_ledger::governance::ENROLMENT_NAMESPACE;
@@ -36,6 +37,8 @@ struct Reviewed {
     may: BTreeMap<String, Vec<String>>,
     hidden: Vec<Exception>,
     exception: Vec<Exception>,
+    /// What a session alone is enough for.
+    enough: Vec<Exception>,
 }
 
 #[derive(Deserialize)]
@@ -56,7 +59,7 @@ impl Exception {
 fn reviewed() -> Reviewed {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/attacks/routes.toml");
     let reviewed: Reviewed = toml::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
-    for line in reviewed.hidden.iter().chain(&reviewed.exception) {
+    for line in reviewed.hidden.iter().chain(&reviewed.exception).chain(&reviewed.enough) {
         assert!(!line.reason.is_empty());
         for name in &line.routes {
             assert!(ROUTES.iter().any(|route| route.name == name), "there is no route `{name}`");
@@ -190,6 +193,19 @@ fn every_route_asks_who_may_call_it() {
     assert_eq!(lockgate.entries(), entries, "an empty request wrote something");
     println!("{} routes x {} callers: {tried} requests", ROUTES.len(), KNOWN.len() + strangers.len());
     assert_eq!(tried, ROUTES.len() * 9);
+}
+
+/// Whoever adds a write says whether a stolen session is to be enough for it: it asks for more, or it is reviewed.
+#[test]
+fn every_write_asks_for_more_than_a_session_or_is_reviewed() {
+    let reviewed = reviewed();
+    let lists = reviewed.enough.iter().flat_map(|line| &line.routes);
+    let listed: Vec<&str> = lists.map(String::as_str).collect();
+    let is_write = |route: &&Route| !matches!(route.method, "GET" | "HEAD") && route.access != Access::Public;
+    let without = ROUTES.iter().filter(is_write).filter(|route| step_up(route.name).is_none());
+    let without: BTreeSet<&str> = without.map(|route| route.name).collect();
+    assert_eq!(listed.iter().copied().collect::<BTreeSet<&str>>(), without);
+    assert_eq!(listed.len(), without.len(), "a route stands twice: {listed:?}");
 }
 
 fn check(reviewed: &Reviewed, route: &Route, person: &str, reply: &Reply) {
