@@ -55,7 +55,8 @@ impl Heard {
             self.fields(&document);
         }
         // A flood is not recorded request by request, and what is no HTTP never comes to a route.
-        let came = !matches!(reply.status, 429 | 431) && !(reply.status == 400 && reply.body.is_empty());
+        let is_unread = reply.status == 400 && reply.body.is_empty();
+        let came = !(matches!(reply.status, 429 | 431) || is_unread);
         if let Some(route) = route_of(request).filter(|_| came) {
             self.asked.push((route, reply.status));
         }
