@@ -5,7 +5,7 @@ use std::io::{Cursor, Read};
 
 use lockgate_ledger::bodies::{Bodies, BodyError};
 use lockgate_model::{Digest, Limits};
-use lockgate_store::{BlobReader, Store};
+use lockgate_store::{BlobReader, Store, StoreError};
 
 /// Up to this size a body that arrives with a request is kept as a row, in the same transaction as its entry.
 pub const ROW_BYTES: usize = 64 * 1024;
@@ -17,18 +17,18 @@ pub struct StoreBodies<'a>(pub &'a dyn Store);
 impl StoreBodies<'_> {
     /// The body that is kept as a row, verified.
     fn row(&self, digest: &Digest) -> Result<Option<Vec<u8>>, BodyError> {
-        let row = self.0.document(digest).map_err(|error| BodyError::Unreadable(*digest, error.to_string()))?;
+        let row = self.0.document(digest).map_err(|error| failed(digest, &error))?;
         row.map(|bytes| verified(digest, bytes)).transpose()
     }
 
     /// The body that is kept as a blob, within the limit; the reader verifies it on the way.
     fn blob(&self, digest: &Digest) -> Result<Option<Box<dyn BlobReader>>, BodyError> {
-        let unreadable = |error: String| BodyError::Unreadable(*digest, error);
-        let reader = self.0.open(digest).map_err(|error| unreadable(error.to_string()))?;
+        let reader = self.0.open(digest).map_err(|error| failed(digest, &error))?;
         let limit = Limits::DEFAULT.evidence_bytes;
         match reader {
             Some(reader) if reader.len() > limit => {
-                Err(unreadable(format!("{} bytes are over the limit of {limit} for a body", reader.len())))
+                let why = format!("{} bytes are over the limit of {limit} for a body", reader.len());
+                Err(BodyError::Unreadable(*digest, why))
             }
             reader => Ok(reader),
         }
@@ -37,9 +37,22 @@ impl StoreBodies<'_> {
     /// The size in bytes of a body that is kept as a blob, without reading it; `None` for a row, and for what is unknown.
     ///
     /// # Errors
-    /// [`BodyError::Unreadable`].
+    /// [`BodyError::Unreadable`] or [`BodyError::Unreachable`].
     pub fn blob_size(&self, digest: &Digest) -> Result<Option<u64>, BodyError> {
-        self.0.stat(digest).map_err(|error| BodyError::Unreadable(*digest, error.to_string()))
+        self.0.stat(digest).map_err(|error| failed(digest, &error))
+    }
+
+    /// What is made again from the ledger goes on without a body that is missing or damaged for good, as an audit says;
+    /// one that cannot be had now is no reason to make it without.
+    ///
+    /// # Errors
+    /// [`BodyError::Unreachable`].
+    pub fn lasting(&self, digest: &Digest) -> Result<Option<Vec<u8>>, BodyError> {
+        match self.body(digest) {
+            Ok(bytes) => Ok(bytes.map(Cow::into_owned)),
+            Err(error @ BodyError::Unreachable(..)) => Err(error),
+            Err(_) => Ok(None),
+        }
     }
 
     /// As [`Bodies::body_reader`], for longer than this borrows.
@@ -51,6 +64,17 @@ impl StoreBodies<'_> {
             Some(bytes) => Ok(Some(Box::new(Cursor::new(bytes)))),
             None => Ok(self.blob(digest)?.map(|reader| Box::new(reader) as Box<dyn Read>)),
         }
+    }
+}
+
+/// What a store's error says of a body: damage stays, all else may pass.
+fn failed(digest: &Digest, error: &StoreError) -> BodyError {
+    let why = error.to_string();
+    match error {
+        StoreError::Corrupt(_) | StoreError::DigestMismatch { .. } | StoreError::TooLarge { .. } => {
+            BodyError::Unreadable(*digest, why)
+        }
+        _ => BodyError::Unreachable(*digest, why),
     }
 }
 
@@ -70,7 +94,7 @@ impl Bodies for StoreBodies<'_> {
         let Some(reader) = self.blob(digest)? else { return Ok(None) };
         let mut bytes = Vec::new();
         let mut bounded = reader.take(Limits::DEFAULT.evidence_bytes + 1);
-        bounded.read_to_end(&mut bytes).map_err(|error| BodyError::Unreadable(*digest, error.to_string()))?;
+        bounded.read_to_end(&mut bytes).map_err(|error| BodyError::of_read(digest, error.kind(), error.to_string()))?;
         verified(digest, bytes).map(|bytes| Some(Cow::Owned(bytes)))
     }
 

@@ -197,7 +197,7 @@ const KINDS: [(Kind, &[&str]); 9] = [
             "WAIVER_REQUEST",
         ],
     ),
-    (Kind::Unavailable, &["LEDGER_EMPTY", "SETUP_NEEDED"]),
+    (Kind::Unavailable, &["LEDGER_EMPTY", "SETUP_NEEDED", "STORE_FAILED"]),
     (
         Kind::Integrity,
         &["BACKTEST_DIFFERS", "BODY_MISSING", "BODY_UNREADABLE", "DIGEST_MISMATCH", "FEED_MISMATCH", "STREAM_BROKEN"],

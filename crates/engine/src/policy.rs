@@ -71,7 +71,11 @@ fn check_report(report: &BacktestReport) -> Result<(), Fault> {
     if report.engine.split('+').next() != Some(Decision::ENGINE) {
         return stale(format!("`{}` made it", report.engine.escape_debug()));
     }
-    match report.errors.iter().find(|error| matches!(error.code.as_str(), "BODY_MISSING" | "BODY_UNREADABLE")) {
+    match report
+        .errors
+        .iter()
+        .find(|error| matches!(error.code.as_str(), "BODY_MISSING" | "BODY_UNREADABLE" | "STORE_FAILED"))
+    {
         Some(error) => stale(format!("what decision {} rests on could not be read", error.entry)),
         None => Ok(()),
     }

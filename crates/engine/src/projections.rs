@@ -3,10 +3,8 @@
 //! The index of what is where has a file of its own. What only reports are made of is not made again here: who used which
 //! permission last, and how quickly people approve. What was taken out of those stays out.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use lockgate_ledger::bodies::Bodies as _;
 use lockgate_ledger::entry::EvidenceForm;
 use lockgate_ledger::{Event, Governance, Leaf, Manifest};
 use lockgate_model::{Digest, EntryIndex, Limits, PromotionId, ServiceName};
@@ -70,7 +68,7 @@ pub fn remake(store: &dyn Store) -> Result<(), Fault> {
             next += 1;
             if let Leaf::Entry(entry) = decoded {
                 follow(&mut open, &entry.event);
-                rows.extend(belongings(store, &entry.event));
+                rows.extend(belongings(store, &entry.event)?);
             }
         }
         if rows.len() >= PAGE {
@@ -112,15 +110,18 @@ fn follow(open: &mut BTreeMap<PromotionId, (String, String)>, event: &Event) {
 }
 
 /// The bytes that an event gives to a service.
-fn belongings(store: &dyn Store, event: &Event) -> Vec<Projection> {
+///
+/// # Errors
+/// `STORE_FAILED` where a manifest cannot be had now.
+fn belongings(store: &dyn Store, event: &Event) -> Result<Vec<Projection>, Fault> {
     let row = |digest: &Digest, service: &ServiceName| Projection {
         kind: BLOB_OF,
         key: format!("{digest}/{service}"),
         value: Some(service.as_str().as_bytes().to_vec()),
     };
-    match event {
+    Ok(match event {
         Event::ReleasePublished(event) => {
-            let bytes = StoreBodies(store).body(&event.manifest).ok().flatten().map(Cow::into_owned);
+            let bytes = StoreBodies(store).lasting(&event.manifest)?;
             let manifest = bytes.and_then(|bytes| Manifest::from_bytes(&bytes, &Limits::DEFAULT).ok());
             let mut digests = vec![event.manifest];
             if let Some(manifest) = manifest {
@@ -137,5 +138,5 @@ fn belongings(store: &dyn Store, event: &Event) -> Vec<Projection> {
             digests.iter().map(|digest| row(digest, &event.release.service)).collect()
         }
         _ => Vec::new(),
-    }
+    })
 }

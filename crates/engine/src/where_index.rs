@@ -10,7 +10,7 @@
 use std::collections::BTreeMap;
 
 use lockgate_evidence::sbom::Component;
-use lockgate_ledger::bodies::Bodies;
+use lockgate_ledger::bodies::BodyError;
 use lockgate_ledger::contents::{Said, read_recorded};
 use lockgate_ledger::entry::{ApprovalRecorded, EvidenceForm};
 use lockgate_ledger::release_diff::severity_word;
@@ -499,7 +499,7 @@ fn fill(store: &dyn Store, governance: &Governance, first: u64) -> Result<Rebuil
                     .hint("run `lockgate audit`")
             })?;
             let Leaf::Entry(entry) = decoded else { continue };
-            let mut rows = rows_of(store, governance, index, &entry, &mut done);
+            let mut rows = rows_of(store, governance, index, &entry, &mut done)?;
             if let Some((word, row)) = rows.word {
                 let known = |key: &str| waiting_or_stored(store, &waiting, key);
                 rows.rows.extend(runs::rows(&word, &row, past.governance()?, known)?);
@@ -544,23 +544,36 @@ impl From<Vec<(String, Vec<u8>)>> for Given {
     }
 }
 
-fn rows_of(store: &dyn Store, governance: &Governance, index: EntryIndex, entry: &Entry, done: &mut Rebuilt) -> Given {
-    let body = |digest: &Digest| StoreBodies(store).body(digest).ok().flatten().map(std::borrow::Cow::into_owned);
-    match &entry.event {
+/// The rows of one entry.
+///
+/// # Errors
+/// `STORE_FAILED` where a body cannot be had now; one that is damaged for good has a row that says so.
+fn rows_of(
+    store: &dyn Store,
+    governance: &Governance,
+    index: EntryIndex,
+    entry: &Entry,
+    done: &mut Rebuilt,
+) -> Result<Given, Fault> {
+    let body = |digest: &Digest| StoreBodies(store).lasting(digest);
+    Ok(match &entry.event {
         Event::ReleasePublished(event) => {
-            let manifest = body(&event.manifest).and_then(|bytes| Manifest::from_bytes(&bytes, &Limits::DEFAULT).ok());
+            let manifest = body(&event.manifest)?.and_then(|bytes| Manifest::from_bytes(&bytes, &Limits::DEFAULT).ok());
             manifest.map(|manifest| release_rows(&manifest, &event.manifest)).unwrap_or_default().into()
         }
         Event::ApprovalRecorded(event) => approval_rows(event, index).into(),
         Event::GrantIssued(grant) => vec![runs::granted_row(&grant.environment, &grant.release, index)].into(),
         Event::EvidenceRecorded(event) => {
             let is_signed = !matches!(event.form, EvidenceForm::Report { .. });
-            let signed = if is_signed { body(&event.evidence).map(Some) } else { Some(None) };
-            let read = read_recorded(event, &StoreBodies(store)).ok();
+            let signed = if is_signed { body(&event.evidence)?.map(Some) } else { Some(None) };
+            let read = match read_recorded(event, &StoreBodies(store)) {
+                Err(error @ BodyError::Unreachable(..)) => return Err(error.into()),
+                read => read.ok(),
+            };
             let (Some(signed), Some(Said { claim, components, subjects })) = (signed, read) else {
                 done.unreadable += 1;
                 let name = event.evidence.to_string();
-                return vec![row(PARTIAL, &event.release, &name, "evidence", "cannot be read")].into();
+                return Ok(vec![row(PARTIAL, &event.release, &name, "evidence", "cannot be read")].into());
             };
             let mut terms = Terms::of(&claim, &components);
             if let Some(bytes) = signed {
@@ -580,7 +593,7 @@ fn rows_of(store: &dyn Store, governance: &Governance, index: EntryIndex, entry:
             Given { rows, word }
         }
         event => exception_rows(governance, event, index).into(),
-    }
+    })
 }
 
 /// Writes rows without an entry: the head stays what it is.

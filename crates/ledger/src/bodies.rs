@@ -38,12 +38,25 @@ pub enum BodyError {
         /// What is there.
         found: Digest,
     },
-    /// The source failed.
+    /// What is there does not read, now or later.
     #[error("cannot read {0}: {1}")]
     Unreadable(Digest, String),
+    /// The source failed; another time it may answer.
+    #[error("cannot reach {0}: {1}")]
+    Unreachable(Digest, String),
     /// Nothing is stored under this name.
     #[error("the body {0} is missing")]
     Missing(Digest),
+}
+
+impl BodyError {
+    /// What a failed read says: a reader that has compared the bytes with their name says [`io::ErrorKind::InvalidData`].
+    pub fn of_read(digest: &Digest, kind: io::ErrorKind, why: String) -> Self {
+        match kind {
+            io::ErrorKind::InvalidData => Self::Unreadable(*digest, why),
+            _ => Self::Unreachable(*digest, why),
+        }
+    }
 }
 
 /// Reads a body that must be there.
@@ -57,7 +70,8 @@ pub fn required<'a>(bodies: &'a dyn Bodies, digest: &Digest) -> Result<Cow<'a, [
 /// Hands a body that must be there to `read`, and reads what is left of it, so that all of it has been verified.
 ///
 /// # Errors
-/// [`BodyError::Missing`], and [`BodyError::Unreadable`] when any part could not be read, whatever `read` made of it.
+/// [`BodyError::Missing`], and [`BodyError::Unreadable`] or [`BodyError::Unreachable`] when any part could not be read,
+/// whatever `read` made of it.
 pub fn with_reader<T>(
     bodies: &dyn Bodies,
     digest: &Digest,
@@ -69,15 +83,15 @@ pub fn with_reader<T>(
     let rest = io::copy(&mut watched, &mut io::sink());
     match (watched.fault, rest) {
         (None, Ok(_)) => Ok(value),
-        (Some(fault), _) => Err(BodyError::Unreadable(*digest, fault)),
-        (None, Err(error)) => Err(BodyError::Unreadable(*digest, error.to_string())),
+        (Some((kind, why)), _) => Err(BodyError::of_read(digest, kind, why)),
+        (None, Err(error)) => Err(BodyError::of_read(digest, error.kind(), error.to_string())),
     }
 }
 
 /// A reader that remembers that it failed: who reads through it may take the failure for a document that ends early.
 struct Watched<'a> {
     inner: Box<dyn Read + 'a>,
-    fault: Option<String>,
+    fault: Option<(io::ErrorKind, String)>,
 }
 
 impl Read for Watched<'_> {
@@ -86,7 +100,7 @@ impl Read for Watched<'_> {
         if let Err(error) = &count
             && error.kind() != io::ErrorKind::Interrupted
         {
-            self.fault.get_or_insert_with(|| error.to_string());
+            self.fault.get_or_insert_with(|| (error.kind(), error.to_string()));
         }
         count
     }

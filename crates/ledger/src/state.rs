@@ -35,6 +35,7 @@ impl From<BodyError> for ApplyError {
         let code = match &error {
             BodyError::DigestMismatch { .. } => "DIGEST_MISMATCH",
             BodyError::Unreadable(..) => "BODY_UNREADABLE",
+            BodyError::Unreachable(..) => "STORE_FAILED",
             BodyError::Missing(_) => "BODY_MISSING",
         };
         Self::new(code, error.to_string())

@@ -45,7 +45,8 @@ impl BacktestReport {
         })?;
         // 3. What could not be read here is no difference.
         let unread = done.report.errors.iter().find(|error| {
-            matches!(error.code.as_str(), "BODY_MISSING" | "BODY_UNREADABLE") && !self.errors.contains(error)
+            matches!(error.code.as_str(), "BODY_MISSING" | "BODY_UNREADABLE" | "STORE_FAILED")
+                && !self.errors.contains(error)
         });
         if let Some(error) = unread {
             return Err(ApplyError::new("BODY_MISSING", format!("decision {}: {}", error.entry, error.message)));

@@ -40,7 +40,7 @@ const BACKTEST_AGE: Span = Span::from_secs(7 * 86_400);
 const SUMMARY_MAX: usize = 10;
 /// What keeps a report from being made again and says nothing against it: bytes that cannot be had, such as of services
 /// that the signer may not read.
-const UNREAD: [&str; 4] = ["BODY_MISSING", "BODY_UNREADABLE", "ENTRY_MISSING", "ENTRY_UNREADABLE"];
+const UNREAD: [&str; 5] = ["BODY_MISSING", "BODY_UNREADABLE", "ENTRY_MISSING", "ENTRY_UNREADABLE", "STORE_FAILED"];
 
 /// `lockgate policy backtest`: exit 0 also where decisions flip, because that may be what is wanted.
 ///
@@ -205,7 +205,7 @@ impl Bodies for ServerSource<'_> {
         let bytes = match self.client.blob(digest) {
             Ok(bytes) => bytes,
             Err(error) if error.code() == "BLOB_UNKNOWN" => return Ok(None),
-            Err(error) => return Err(BodyError::Unreadable(*digest, error.to_string())),
+            Err(error) => return Err(BodyError::Unreachable(*digest, error.to_string())),
         };
         let found = Digest::of(&bytes);
         match found == *digest {
