@@ -43,6 +43,8 @@ pub struct LastReview {
     pub by: PersonId,
     /// The document.
     pub review: Digest,
+    /// How many entries the ledger had when it was shown.
+    pub reviewed_at_index: EntryIndex,
 }
 
 /// What a reviewer signs, in canonical JSON.
@@ -252,8 +254,8 @@ impl Governance {
     /// Applies `access.reviewed`, recorded at ledger time `time`.
     ///
     /// # Errors
-    /// `NOT_PERMITTED`, `SOD_ROBOT`, `DOCUMENT_INVALID`, `DOCUMENT_MISMATCH`, `REVIEW_TARGET`, `REVIEW_STALE`, or those
-    /// of [`Governance::verify_signature`]; nothing changes then.
+    /// `NOT_PERMITTED`, `SOD_ROBOT`, `DOCUMENT_INVALID`, `DOCUMENT_MISMATCH`, `REVIEW_TARGET`, `REVIEW_STALE`,
+    /// `REVIEW_REPLAYED`, or those of [`Governance::verify_signature`]; nothing changes then.
     pub fn review(
         &mut self,
         event: &AccessReviewed,
@@ -292,9 +294,18 @@ impl Governance {
                 "people, roles or bindings are not what the review shows; look again and sign again".to_owned(),
             ));
         }
-        // 3. Their signature over these bytes.
+        // 3. Of a longer ledger than the last one: a review that was recorded never makes another one look recent.
+        let shown_at = review.reviewed_at_index;
+        if let Some(last) = self.last_review.as_ref().filter(|last| shown_at <= last.reviewed_at_index) {
+            return Err(ApplyError::new(
+                "REVIEW_REPLAYED",
+                format!("the review in entry {} is of the same ledger or a longer one; look again", last.index),
+            ));
+        }
+        // 4. Their signature over these bytes.
         self.verify_signature(&event.by, &event.signature, ACCESS_REVIEW_NAMESPACE, &bytes, index)?;
-        self.last_review = Some(LastReview { index, time, by: event.by.clone(), review: event.review });
+        self.last_review =
+            Some(LastReview { index, time, by: event.by.clone(), review: event.review, reviewed_at_index: shown_at });
         Ok(())
     }
 }

@@ -289,6 +289,30 @@ fn a_review_is_signed_by_someone_who_may_and_shows_what_is_so() {
     assert_eq!(world.hand_in(&good, "pat", "pat").unwrap_err().code, "REVIEW_STALE");
 }
 
+/// Whoever writes the ledger cannot make an old review look recent, while people and policy set stay what they are.
+#[test]
+fn a_review_counts_once_and_only_after_those_before_it() {
+    let mut world = World::new();
+    let (first, before) = (world.review(), world.next);
+    let kept = AccessReview { reviewed_at_index: EntryIndex(before - 1), ..first.clone() };
+    world.hand_in(&first, "sam", "sam").unwrap();
+    let check = |world: &mut World, review: &AccessReview, name: &str| {
+        let last = world.state.governance().unwrap().last_review().cloned();
+        assert_eq!(world.hand_in(review, name, name).unwrap_err().code, "REVIEW_REPLAYED");
+        assert_eq!(world.state.governance().unwrap().last_review().cloned(), last);
+    };
+    check(&mut world, &first, "sam");
+    check(&mut world, &first, "pat");
+    check(&mut world, &kept, "pat");
+    let second = world.review();
+    assert_eq!((&second.people, &second.policy), (&first.people, &first.policy));
+    let index = world.hand_in(&second, "sam", "sam").unwrap();
+    check(&mut world, &first, "sam");
+    check(&mut world, &second, "sam");
+    let last = world.state.governance().unwrap().last_review().unwrap();
+    assert_eq!((last.index, last.reviewed_at_index), (index, second.reviewed_at_index));
+}
+
 #[test]
 fn a_review_lists_every_right_with_its_line() {
     let world = World::new();

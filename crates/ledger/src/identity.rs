@@ -3,7 +3,8 @@
 //! INVARIANT (an account is bound by a key): a binding carries the signature of its person's own key, so that whoever
 //! runs the identity provider, or can write to the server's disk, cannot sign in as somebody else. An account is its
 //! issuer and subject, both byte for byte; an e-mail address is neither. What signs in by one can read and request:
-//! approvals need a key all the same.
+//! approvals need a key all the same. A signature binds once: where a binding of the account has ended, it names the
+//! entry that ended it, so that nobody who can write to the ledger brings a binding back that was ended.
 
 use std::collections::BTreeMap;
 
@@ -36,6 +37,9 @@ pub struct IdentityBound {
     pub issuer: String,
     /// The account, as the issuer's tokens name it.
     pub subject: String,
+    /// The `identity.unbound` entry that ended the last binding of this account; absent where it has never been bound.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<EntryIndex>,
     /// The person's signature over the binding document (SSHSIG, armored).
     pub signature: String,
 }
@@ -71,12 +75,22 @@ pub struct BindingDocument<'a> {
     pub issuer: &'a str,
     /// The account.
     pub subject: &'a str,
+    /// The entry that ended the last binding of this account, so that the signature binds it once; absent where it has
+    /// never been bound.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: Option<EntryIndex>,
 }
 
 impl<'a> BindingDocument<'a> {
-    /// The document for these fields.
+    /// The document for these fields, of an account that has never been bound.
     pub fn new(ledger: &'a str, person: &'a PersonId, issuer: &'a str, subject: &'a str) -> Self {
-        Self { schema: "https://lockgate.dev/identity-binding/v1", ledger, person, issuer, subject }
+        Self { schema: "https://lockgate.dev/identity-binding/v1", ledger, person, issuer, subject, after: None }
+    }
+
+    /// The same for an account whose last binding that entry ended.
+    #[must_use]
+    pub fn after(self, ended: Option<EntryIndex>) -> Self {
+        Self { after: ended, ..self }
     }
 }
 
@@ -216,8 +230,16 @@ impl Governance {
                 format!("`{}` has {IDENTITIES_MAX} accounts already", event.person),
             ));
         }
+        let ended = self.account(&credential).and_then(|known| known.unbound_at);
+        if event.after != ended {
+            let message = match ended {
+                Some(entry) => format!("entry {entry} ended the last binding of this account; the next one names it"),
+                None => "no binding of this account has ended; none is to be named".to_owned(),
+            };
+            return Err(ApplyError::new("IDENTITY_STALE", message));
+        }
         let document = BindingDocument::new(self.origin(), &event.person, &event.issuer, &event.subject);
-        let document = document_bytes(&document)?;
+        let document = document_bytes(&document.after(event.after))?;
         let key = self.verify_signature(&event.person, &event.signature, IDENTITY_NAMESPACE, &document, index)?;
         let identity = Identity {
             person: event.person.clone(),

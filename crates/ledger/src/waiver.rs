@@ -329,15 +329,7 @@ impl Governance {
             if self.policy.settings().waivers.is_some() {
                 self.check_terms(asked)?;
             }
-            // A waiver does not come twice by its signatures, nor back once it was revoked.
-            let used =
-                |known: &Waiver| (known.granted.is_some() || known.ended.is_some()) && known.asked.is_same(asked);
-            return match self.waivers.0.iter().any(used) {
-                true => {
-                    Err(ApplyError::new("WAIVER_REPLAYED", "this very waiver was granted or revoked before".to_owned()))
-                }
-                false => Ok(None),
-            };
+            return self.check_unused(asked).map(|()| None);
         };
         let place = self.waivers.0.iter().position(|known| known.request == Some(request));
         let known = place.and_then(|place| self.waivers.0.get(place)).ok_or_else(|| unknown(request))?;
@@ -350,9 +342,22 @@ impl Governance {
                 format!("this is not what was asked for by entry {request}"),
             ));
         }
+        // The same signatures may have made a waiver without this request.
+        self.check_unused(asked)?;
         // The policy set may be another one than when it was asked for.
         self.check_terms(asked)?;
         Ok(place)
+    }
+
+    /// A waiver does not come twice by its signatures, nor back once it was revoked.
+    fn check_unused(&self, asked: &WaiverRequested) -> Result<(), ApplyError> {
+        let used = |known: &Waiver| (known.granted.is_some() || known.ended.is_some()) && known.asked.is_same(asked);
+        match self.waivers.0.iter().any(used) {
+            true => {
+                Err(ApplyError::new("WAIVER_REPLAYED", "this very waiver was granted or revoked before".to_owned()))
+            }
+            false => Ok(()),
+        }
     }
 
     /// Applies `waiver.revoked`.

@@ -266,3 +266,22 @@ fn a_grant_without_a_request_is_for_sets_that_take_it() {
     old.revoke(waiver, "sam").unwrap();
     assert_eq!(old.grant(&terms, None, "sam"), Err("WAIVER_REPLAYED"));
 }
+
+/// Neither signature says whether the grant names the request: who writes the ledger leaves it out, and has it left over.
+#[test]
+fn signatures_that_made_a_waiver_do_not_make_another_by_its_request() {
+    let mut old = World::new(|text| text.split("[waivers]").next().unwrap_or_default().to_owned());
+    let terms = WaiverRequested { release: None, ..old.terms() };
+    let request = old.ask(&terms).unwrap();
+    let waiver = old.grant(&terms, None, "sam").unwrap();
+    assert_eq!(old.counted("shop/web@1.0.0"), 1);
+    assert_eq!(old.grant(&terms, Some(request), "sam"), Err("WAIVER_REPLAYED"), "its end would leave the other");
+    old.revoke(waiver, "dana").unwrap();
+    assert_eq!(old.grant(&terms, Some(request), "sam"), Err("WAIVER_REPLAYED"));
+    assert_eq!(old.counted("shop/web@1.0.0"), 0);
+    // Another end makes another waiver.
+    let terms = WaiverRequested { expires_at: UnixMillis(terms.expires_at.0 + 1), ..terms };
+    let request = old.ask(&terms).unwrap();
+    old.grant(&terms, Some(request), "sam").unwrap();
+    assert_eq!(old.counted("shop/web@1.0.0"), 1);
+}

@@ -400,7 +400,7 @@ const EVENTS = {
   ),
   'person.suspended': standing,
   'person.reinstated': standing,
-  'identity.bound': object({ person: name, issuer: text, subject: text, signature: text }),
+  'identity.bound': object({ person: name, issuer: text, subject: text, signature: text }, { after: nullable(integer) }),
   'identity.unbound': object({ person: name, issuer: text, subject: text, reason: text, by: name, signature: text }),
   'change.proposed': object({ change: changeId, draft: digest, document: digest, by: name, signature: text, expires_at: integer }),
   'change.signed': object({ change: changeId, by: name, signature: text }),
@@ -1496,7 +1496,8 @@ class Governance {
     Object.assign(this, {
       identity: body, origin: body.origin, rules, policy: body.policy, policyAt: 0, time: 0, people: new Map(), vouchings: [],
       changes: [], waivers: [], delegations: [], delegationDocuments: new Set(), accounts: new Map(), ci: new Map(),
-      ciDocuments: new Set(), feeds: [], freezes: [], freezeDocuments: new Set(), breakGlasses: [], breakGlassDocuments: new Set(),
+      ciDocuments: new Set(), feeds: [], reviewedAt: -1, freezes: [], freezeDocuments: new Set(), breakGlasses: [],
+      breakGlassDocuments: new Set(),
     });
   }
 
@@ -2239,9 +2240,8 @@ class Governance {
       if (this.rules.waivers !== null) {
         this.checkTerms(asked);
       }
-      // A waiver does not come twice by its signatures, nor back once it was revoked.
-      const used = this.waivers.some((known) => (known.granted !== null || known.ended !== null) && isSameRequest(known.asked, asked));
-      return used ? refuse('WAIVER_REPLAYED', 'this very waiver was granted or revoked before') : null;
+      this.checkUnused(asked);
+      return null;
     }
     const known = this.waivers.find((other) => other.request === request) ??
       refuse('WAIVER_UNKNOWN', `entry ${request} asks for no waiver`);
@@ -2251,9 +2251,17 @@ class Governance {
     if (canonical(known.asked) !== canonical(asked)) {
       refuse('WAIVER_MISMATCH', `this is not what entry ${request} asked for`);
     }
+    // The same signatures may have made a waiver without this request.
+    this.checkUnused(asked);
     // The policy set may be another one than when it was asked for.
     this.checkTerms(asked);
     return known;
+  }
+  // A waiver does not come twice by its signatures, nor back once it was revoked.
+  checkUnused(asked) {
+    if (this.waivers.some((known) => (known.granted !== null || known.ended !== null) && isSameRequest(known.asked, asked))) {
+      refuse('WAIVER_REPLAYED', 'this very waiver was granted or revoked before');
+    }
   }
 
   async revokeWaiver(body, index) {
@@ -2549,7 +2557,11 @@ class Governance {
     if (review.policy !== this.policy || canonical(people) !== canonical(shown)) {
       refuse('REVIEW_STALE', 'people are not what the review shows');
     }
+    if (review.reviewed_at_index <= this.reviewedAt) {
+      refuse('REVIEW_REPLAYED', 'a review of the same ledger, or of a longer one, is recorded already');
+    }
     await this.signed(body.by, body.signature, NAMESPACES.review, bytes, index);
+    this.reviewedAt = review.reviewed_at_index;
   }
 
   async trustCi(body, index) {
@@ -2655,7 +2667,14 @@ class Governance {
     if ([...this.accounts.values()].filter((other) => other.person === body.person).length >= 16) {
       refuse('IDENTITY_INVALID', `${body.person} has too many accounts`);
     }
-    const document = { schema: schema('identity-binding'), ledger: this.origin, ...pick(body, 'person', 'issuer', 'subject') };
+    const ended = known?.unboundAt ?? null;
+    if ((body.after ?? null) !== ended) {
+      refuse('IDENTITY_STALE', 'the binding names another end than that of the last binding of this account');
+    }
+    const document = {
+      schema: schema('identity-binding'), ledger: this.origin, ...pick(body, 'person', 'issuer', 'subject'),
+      after: body.after ?? undefined,
+    };
     await this.signed(body.person, body.signature, NAMESPACES.identity, utf8(canonical(document)), index);
     this.accounts.set(account, { person: body.person, boundAt: index, unboundAt: null });
   }

@@ -43,7 +43,7 @@ EVENTS = {
     "key.recovered": shape(person=name, key=ssh_key, proof=text, reason=text, **_signed, **_more, **_end),
     "person.suspended": _standing,
     "person.reinstated": _standing,
-    "identity.bound": shape(person=name, issuer=text, subject=text, signature=text),
+    "identity.bound": shape(person=name, issuer=text, subject=text, after=Optional(natural), signature=text),
     "identity.unbound": shape(person=name, issuer=text, subject=text, reason=text, **_signed),
     "change.proposed": shape(change=forms.change, draft=digest, document=digest, expires_at=natural, **_signed),
     "change.signed": shape(change=forms.change, **_signed),

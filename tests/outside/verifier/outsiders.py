@@ -40,6 +40,7 @@ class Outsiders:
 
     def begin_outsiders(self):
         self.ci_trusts, self._ci_documents, self._accounts, self.feeds = {}, set(), {}, []
+        self._reviewed_at = -1
 
     def apply_outsider(self, kind, event, index, time, actor, bodies):
         handlers = {
@@ -117,7 +118,7 @@ class Outsiders:
         if self.ci_trusts.pop(event["trust"], None) is None:
             raise Refused("CI_TRUST_UNKNOWN", "no trust counts there")
 
-    # --- Accounts of identity providers: {"person", "bound_at", "is_bound"} by issuer and subject
+    # --- Accounts of identity providers: {"person", "bound_at", "ended"} by issuer and subject; None while it is bound
 
     def _bind(self, event, index):
         person, account = event["person"], (event["issuer"], event["subject"])
@@ -126,19 +127,22 @@ class Outsiders:
         if not graphic or not scheme or len(account[0]) > 512 or len(account[1]) > 255:
             raise Refused("IDENTITY_INVALID", "not an account")
         known = self._accounts.get(account)
-        if known and (known["is_bound"] or known["person"] != person):
+        if known and (known["ended"] is None or known["person"] != person):
             raise Refused("KEY_ALREADY_BOUND", "the account belongs to somebody")
         self.require_person(person)
         if sum(one["person"] == person for one in self._accounts.values()) >= IDENTITIES_MAX:
             raise Refused("IDENTITY_INVALID", f"{person} has too many accounts")
-        document = self.document("identity-binding", person=person, issuer=account[0], subject=account[1])
+        if event.get("after") != (known["ended"] if known else None):
+            raise Refused("IDENTITY_STALE", "the binding names another end than the account's last")
+        after = {"after": event["after"]} if "after" in event else {}
+        document = self.document("identity-binding", person=person, issuer=account[0], subject=account[1], **after)
         self.verify_signature(person, event["signature"], IDENTITY, document, index)
-        self._accounts[account] = {"person": person, "bound_at": index, "is_bound": True}
+        self._accounts[account] = {"person": person, "bound_at": index, "ended": None}
 
     def _unbind(self, event, index):
         person, by, account = event["person"], event["by"], (event["issuer"], event["subject"])
         known = self._accounts.get(account)
-        if not known or not known["is_bound"] or known["person"] != person:
+        if not known or known["ended"] is not None or known["person"] != person:
             raise Refused("IDENTITY_UNKNOWN", f"{person} has no such account")
         if by != person:
             self.require(by, "keys")
@@ -147,7 +151,7 @@ class Outsiders:
             reason=event["reason"],
         )  # fmt: skip
         self.verify_signature(by, event["signature"], IDENTITY, document, index)
-        known["is_bound"] = False
+        known["ended"] = index
 
     # --- Feeds: (event, index)
 
@@ -202,4 +206,7 @@ class Outsiders:
             people.append(row | ({"suspended": True} if person.is_suspended() else {}))
         if review["policy"] != self.policy_digest or review["people"] != people:
             raise Refused("REVIEW_STALE", "the review shows other people")
+        if review["reviewed_at_index"] <= self._reviewed_at:
+            raise Refused("REVIEW_REPLAYED", "a review of the same ledger, or of a longer one, is recorded already")
         self.verify_signature(by, event["signature"], REVIEW, data, index)
+        self._reviewed_at = review["reviewed_at_index"]

@@ -77,8 +77,7 @@ class Waivers:
                 raise Refused("WAIVER_REQUEST", "waivers are asked for in the ledger")
             if self.policy.waivers:
                 self._check_terms(asked)
-            if any((known["granted"] or known["ended"]) and known["terms"] == asked for known in self.waivers):
-                raise Refused("WAIVER_REPLAYED", "this very waiver was granted or revoked before")
+            self._check_unused(asked)
             return None
         known = next((known for known in self.waivers if known["request"] == event["request"]), None)
         if known is None:
@@ -87,8 +86,14 @@ class Waivers:
             raise Refused("WAIVER_OVER", "the request is not open")
         if known["terms"] != asked or known["signature"] != event["asked_signature"]:
             raise Refused("WAIVER_MISMATCH", "this is not what was asked for")
+        # The same signatures may have made a waiver without this request.
+        self._check_unused(asked)
         self._check_terms(asked)
         return known
+
+    def _check_unused(self, asked):
+        if any((known["granted"] or known["ended"]) and known["terms"] == asked for known in self.waivers):
+            raise Refused("WAIVER_REPLAYED", "this very waiver was granted or revoked before")
 
     def _revoke_waiver(self, event, index):
         at, by = event["waiver"], event["by"]

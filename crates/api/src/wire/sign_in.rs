@@ -180,6 +180,9 @@ pub struct IdentityBinding {
     pub issuer: String,
     /// The account.
     pub subject: String,
+    /// The entry that ended the last binding of this account; left out where it has never been bound.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<u64>,
     /// The person's signature over the binding document (SSHSIG, armored).
     pub signature: String,
 }

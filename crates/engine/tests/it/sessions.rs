@@ -97,11 +97,14 @@ fn revoke(world: &World, name: &str) {
 
 fn bind(world: &World, name: &str, signer: &str, subject: &str) -> Result<(), Fault> {
     let id = person(name);
-    let document = document_bytes(&BindingDocument::new(ORIGIN, &id, ISSUER, subject)).unwrap();
+    let governance = world.engine().governance().unwrap();
+    let after = governance.account(&credential(ISSUER, subject)).and_then(|account| account.unbound_at);
+    let document = document_bytes(&BindingDocument::new(ORIGIN, &id, ISSUER, subject).after(after)).unwrap();
     let event = IdentityBound {
         person: id.clone(),
         issuer: ISSUER.to_owned(),
         subject: subject.to_owned(),
+        after,
         signature: signed(signer, IDENTITY_NAMESPACE, &document),
     };
     world.engine().run(identity::bind(&id, event)?).map(|_| ())

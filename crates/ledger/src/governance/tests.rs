@@ -1,6 +1,7 @@
 //! Each rule of governance on its own.
 
 mod emergency;
+mod identities;
 
 use std::collections::BTreeMap;
 
@@ -108,6 +109,8 @@ impl Chain {
             Event::ChangeProposed(event) => governance.propose(event, index, &self.bodies),
             Event::ChangeSigned(event) => governance.sign_change(event, index),
             Event::ChangeRejected(event) => governance.reject_change(event, index),
+            Event::IdentityBound(event) => governance.bind_identity(event, index),
+            Event::IdentityUnbound(event) => governance.unbind_identity(event, index),
             Event::FreezeOrdered(event) => governance.freeze(event, index, UnixMillis(self.time)),
             Event::FreezeLifted(event) => governance.lift_freeze(event, index),
             Event::BreakGlassOpened(event) => governance.open_break_glass(event, index, UnixMillis(self.time)),

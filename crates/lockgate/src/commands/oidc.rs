@@ -76,16 +76,23 @@ pub fn bind(
     check_on(client)?;
     let code = through_browser(world, client)?;
     let account: AccountReply = client.post("/v1/oidc/accounts", &code, None)?;
+    // A binding of the same account that was ended is named, so that what is signed binds it this once.
+    let rows = rows_of(client, None)?;
+    let known = rows.iter().find(|row| row.issuer == account.issuer && row.subject == account.subject);
+    let ended = known.and_then(|row| row.unbound_at).map(EntryIndex);
+    let again = ended.map(|entry| format!("\n  again      after entry {entry}, which ended the last binding"));
     // Whoever meant another account sees it here, and in the ledger; what the provider calls it comes from outside.
     world.terminal.say(format!(
-        "You sign that this account is yours:\n  account    {}\n  at         {}\n  ledger     {}",
+        "You sign that this account is yours:\n  account    {}\n  at         {}\n  ledger     {}{}",
         visible(&account.subject),
         visible(&account.issuer),
-        info.origin
+        info.origin,
+        again.unwrap_or_default()
     ));
-    let document = BindingDocument::new(&info.origin, person, &account.issuer, &account.subject);
+    let document = BindingDocument::new(&info.origin, person, &account.issuer, &account.subject).after(ended);
     let request = IdentityBinding {
         person: person.clone(),
+        after: ended.map(|entry| entry.0),
         signature: sign(signer, IDENTITY_NAMESPACE, &document_bytes(&document)?)?,
         issuer: account.issuer,
         subject: account.subject,

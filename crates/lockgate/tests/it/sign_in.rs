@@ -128,6 +128,11 @@ fn people_sign_in_through_an_identity_provider_once_their_key_has_bound_it() {
     let end = ["identity", "unbind", "--issuer", &issuer, "--subject", "user-1", "--reason", "left"];
     lockgate.run(&[&end[..], &["--person", "dana", "--as", "sam"]].concat()).exits(0).says("not bound to dana");
     run_with_browser(&lockgate, &["login", "--oidc"]).refused(4, "IDENTITY_UNBOUND");
+    // Whoever binds it anew signs which end came before, and is shown it.
+    let again = run_with_browser(&lockgate, &["login", "dana", "--bind-oidc"]).exits(0).says("is bound to dana");
+    again.says("  again      after entry ").says(", which ended the last binding");
+    run_with_browser(&lockgate, &["login", "--oidc"]).exits(0).says("as dana until");
+    lockgate.run(&["audit"]).exits(0);
 }
 
 #[test]

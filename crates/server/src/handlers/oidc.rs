@@ -8,7 +8,7 @@ use lockgate_api::wire::{AccountReply, IdentityBinding, IdentityEnd, IdentityRow
 use lockgate_engine::session::{self, Method};
 use lockgate_engine::{Fault, Kind, identity};
 use lockgate_ledger::identity::{Identity, IdentityBound, IdentityUnbound};
-use lockgate_model::PersonId;
+use lockgate_model::{EntryIndex, PersonId};
 use lockgate_policy::Permission;
 
 use super::{heavy, write};
@@ -149,6 +149,7 @@ pub async fn bind(call: Call) -> Result<Response, Fault> {
         person: request.person,
         issuer: request.issuer,
         subject: request.subject,
+        after: request.after.map(EntryIndex),
         signature: request.signature,
     };
     write(&call, identity::bind(&person, event)?).await

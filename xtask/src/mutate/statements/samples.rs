@@ -274,7 +274,7 @@ fn accounts(chain: &Chain) -> Result<Vec<Kind>> {
         let document = document_bytes(&BindingDocument::new(ORIGIN, &id, ISSUER, name))?;
         let signature = sign(name, IDENTITY_NAMESPACE, &document)?;
         let (issuer, subject) = (ISSUER.to_owned(), name.to_owned());
-        Ok(Event::IdentityBound(IdentityBound { person: id, issuer, subject, signature }))
+        Ok(Event::IdentityBound(IdentityBound { person: id, issuer, subject, after: None, signature }))
     };
     let events = [bound("dana")?, bound("ann")?];
     let mut after = chain.clone();

@@ -64,7 +64,10 @@ pub const EXPLANATIONS: &[(&str, &str)] = &[
         "WAIVER_OVER",
         "That waiver or request is over: granted, revoked or past its end. `lockgate waive list --all` shows it; ask anew.",
     ),
-    ("WAIVER_REPLAYED", "This very waiver was asked for or revoked before. Ask anew: the new request has another end."),
+    (
+        "WAIVER_REPLAYED",
+        "This very waiver was asked for, granted or revoked before. Ask anew: the new request has another end.",
+    ),
     (
         "WAIVER_REQUEST",
         "The policy set wants waivers to be asked for in the ledger. Whoever asks runs `lockgate waive request` without `--file`; another person grants the entry that it names.",

@@ -38,6 +38,10 @@ pub const EXPLANATIONS: &[(&str, &str)] = &[
     ),
     ("IDENTITY_MISSING", "Nothing says who has to have signed. Name an identity with its issuer, or a key."),
     (
+        "IDENTITY_STALE",
+        "A binding of the account has ended since this was signed, or what was signed names another end than the ledger has. Bind it anew with `lockgate login NAME --bind-oidc`.",
+    ),
+    (
         "IDENTITY_UNBOUND",
         "The account is bound to nobody here who counts. Bind it once, signed with your own key: `lockgate login NAME --bind-oidc`.",
     ),

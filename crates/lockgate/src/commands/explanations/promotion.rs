@@ -85,6 +85,10 @@ pub const EXPLANATIONS: &[(&str, &str)] = &[
         "A rejection has ended the promotion and cannot be taken back. Ask anew with `lockgate promote`.",
     ),
     (
+        "REVIEW_REPLAYED",
+        "An access review of the same ledger, or of a longer one, is recorded already. Look again with `lockgate access review`, and sign what it shows then.",
+    ),
+    (
         "REVIEW_STALE",
         "People, roles or bindings have changed since the access review was shown. Look again and sign again.",
     ),
