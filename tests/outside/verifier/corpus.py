@@ -37,8 +37,8 @@ from forms import Malformed, Refused
 ACCEPTED, MALFORMED = "ACCEPTED", "MALFORMED"
 # The targets that are for whoever reads evidence, runs gates or answers requests.
 NOT_HERE = {
-    "backtest", "ci-token", "envelope", "facts", "feed", "image-signature", "lint", "minisign", "report", "signature",
-    "statement", "story", "text",
+    "backtest", "ci-token", "envelope", "facts", "feed", "image-signature", "lint", "minisign", "report", "sign-in",
+    "signature", "statement", "story", "text",
 }  # fmt: skip
 # Of a policy set this verifier reads a part, so that it accepts more; these are about the part that it reads.
 POLICY_READ = ("A-13-",)
