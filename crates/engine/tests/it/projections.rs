@@ -1,8 +1,12 @@
 //! Projections: made again where the store says that some were damaged.
 
 use lockgate_engine::authorise::BLOB_OF;
+use lockgate_engine::reader;
 use lockgate_engine::staging::OPEN_PROMOTIONS;
 use lockgate_engine::where_index::{WHERE, rebuild_store};
+use lockgate_ledger::Event;
+use lockgate_model::EntryIndex;
+use lockgate_store::memory::Spoil;
 use lockgate_store::projection::DAMAGED;
 use lockgate_store::{Batch, LedgerStore as _, Projection, ProjectionStore as _};
 
@@ -59,5 +63,26 @@ fn what_was_taken_out_is_made_again_from_the_ledger() {
     // `lockgate doctor --rebuild` asks nobody whether anything is damaged.
     lose(&world);
     rebuild_store(&world.store).unwrap();
+    assert_eq!(rows(&world), whole);
+}
+
+/// What cannot be had for a moment is not left out for good.
+#[test]
+fn a_store_that_fails_while_rows_are_made_has_them_made_at_the_next_start() {
+    let mut world = World::starter();
+    let published = EntryIndex(world.size());
+    world.push("shop/web@1.0.0");
+    let whole = rows(&world);
+    let Event::ReleasePublished(release) = reader::entry(&world.store, published).unwrap().event else {
+        panic!("entry {published} publishes nothing")
+    };
+    lose(&world);
+    let (kind, key) = DAMAGED;
+    write(&world, vec![Projection { kind, key: key.to_owned(), value: Some(Vec::new()) }]);
+    world.store.spoil(Spoil::DocumentFails(release.manifest));
+    assert_eq!(rebuild_store(&world.store).unwrap_err().code, "STORE_FAILED");
+    assert_eq!(world.reopen().unwrap_err().code, "STORE_FAILED");
+    world.store.spoil(Spoil::Nothing);
+    world.reopen().unwrap();
     assert_eq!(rows(&world), whole);
 }

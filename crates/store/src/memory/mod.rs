@@ -41,6 +41,8 @@ pub enum Spoil {
     EntryChanged(EntryIndex),
     /// A document is gone.
     DocumentLost(Digest),
+    /// A document cannot be read now.
+    DocumentFails(Digest),
 }
 
 /// The memory store. Clones share one content, so a clone is what a restarted process would find.

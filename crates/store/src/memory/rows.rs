@@ -70,10 +70,13 @@ impl LedgerStore for MemoryStore {
     }
 
     fn document(&self, digest: &Digest) -> Result<Option<Vec<u8>>> {
-        Ok(self.read_spoilt(|state, spoil| {
+        self.read_spoilt(|state, spoil| {
+            if spoil == Spoil::DocumentFails(*digest) {
+                return Err(StoreError::Io("a document cannot be read, on purpose".to_owned()));
+            }
             let known = state.documents.get(digest).cloned();
-            known.filter(|_| spoil != Spoil::DocumentLost(*digest))
-        }))
+            Ok(known.filter(|_| spoil != Spoil::DocumentLost(*digest)))
+        })
     }
 }
 
