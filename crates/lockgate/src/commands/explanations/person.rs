@@ -21,7 +21,7 @@ pub const EXPLANATIONS: &[(&str, &str)] = &[
     ("CHANGE_UNKNOWN", "No change of that number was ever proposed. `lockgate change list` lists them."),
     (
         "CHANGE_UNSIGNED",
-        "The document was proposed, and somebody whose signature is handed in has not signed the newest proposal of it. Signatures of a proposal that was rejected or has expired do not carry over.",
+        "The document was proposed, and somebody whose signature is handed in has not signed the newest proposal of it. Signatures of a proposal that was rejected do not carry over; reject one that should not be made again after it has expired.",
     ),
     ("DELEGATION_EXPIRY", "A lent right ends within 30 days, and not in the past. Choose another end with `--for`."),
     ("DELEGATION_OVER", "The delegation was ended before. `lockgate delegate list --all` says by whom."),
