@@ -9,7 +9,7 @@ use lockgate_model::facts::{Facts, Verdict};
 use lockgate_model::{Digest, Limits, PersonId, PromotionId, UnixMillis};
 use lockgate_policy::{Object, Permission, approver_objection, review_objection};
 use lockgate_sign::ssh::SshSignature;
-use lockgate_tlog::proof::root_at;
+use lockgate_tlog::proof::{ProveError, root_at};
 use serde_json::json;
 
 use crate::approvers::{self, Given};
@@ -21,6 +21,7 @@ use crate::fault::{Fault, Kind};
 use crate::recordable;
 use crate::sequencer::Submission;
 use crate::staging::Staging;
+use crate::tiles::TileError;
 use crate::where_index;
 
 /// A signed approval or rejection.
@@ -208,6 +209,7 @@ fn check_gates(
 fn check_anchor(inner: &Inner, anchor: &Anchor) -> Result<(), Fault> {
     match root_at(anchor.size, &inner.tiles()) {
         Ok(root) if root == anchor.root => Ok(()),
+        Err(ProveError::Tile(TileError::Store(error))) => Err(error.into()),
         _ => Err(Fault::new(
             Kind::Denied,
             "APPROVAL_TARGET",

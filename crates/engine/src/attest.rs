@@ -123,8 +123,8 @@ pub fn check(engine: &Engine, evidence: Evidence) -> Result<Checked, Fault> {
     let bytes = match &evidence.upload {
         Upload::Inline(bytes) => std::borrow::Cow::Borrowed(bytes.as_slice()),
         Upload::Stored(digest) => {
-            check_size(bodies.blob_size(digest).map_err(|error| unknown(&error))?.unwrap_or_default())?;
-            std::borrow::Cow::Owned(required(&bodies, digest).map_err(|error| unknown(&error))?.into_owned())
+            check_size(bodies.blob_size(digest).map_err(unknown)?.unwrap_or_default())?;
+            std::borrow::Cow::Owned(required(&bodies, digest).map_err(unknown)?.into_owned())
         }
     };
     if bytes.is_empty() {
@@ -174,8 +174,12 @@ fn check_size(size_bytes: u64) -> Result<(), Fault> {
     }
 }
 
-fn unknown(error: &BodyError) -> Fault {
-    Fault::not_found("BLOB_UNKNOWN", error.to_string()).hint("upload it first")
+/// What was never uploaded, told from what cannot be read.
+pub(crate) fn unknown(error: BodyError) -> Fault {
+    match error {
+        BodyError::Missing(_) => Fault::not_found("BLOB_UNKNOWN", error.to_string()).hint("upload it first"),
+        error => error.into(),
+    }
 }
 
 /// What was checked: its form, the kind of its claim, and what an index finds it by.
@@ -188,7 +192,7 @@ fn check_large_report(
     digest: &Digest,
     format: Option<Format>,
 ) -> Result<Option<(Reading, u64)>, Fault> {
-    let Some(size_bytes) = bodies.blob_size(digest).map_err(|error| unknown(&error))? else { return Ok(None) };
+    let Some(size_bytes) = bodies.blob_size(digest).map_err(unknown)? else { return Ok(None) };
     check_size(size_bytes)?;
     let of_size = |format: &Format| is_streamed(*format, size_bytes);
     if !Format::ALL.iter().any(of_size) {
@@ -196,12 +200,11 @@ fn check_large_report(
     }
     let format = match format {
         Some(format) => Some(format),
-        None => with_reader(bodies, digest, report::detect_from).map_err(|error| unknown(&error))?,
+        None => with_reader(bodies, digest, report::detect_from).map_err(unknown)?,
     };
     let Some(format) = format.filter(of_size) else { return Ok(None) };
     let read = with_reader(bodies, digest, |reader| component::read_report_from(format, reader, &Limits::DEFAULT));
-    let (claim, components) =
-        read.map_err(|error| unknown(&error))?.map_err(|error| Fault::invalid(error.code, error.message))?;
+    let (claim, components) = read.map_err(unknown)?.map_err(|error| Fault::invalid(error.code, error.message))?;
     let form = CheckedForm::Report { format, wrapped: None };
     Ok(Some(((form, claim.kind(), Terms::of(&claim, &components)), size_bytes)))
 }

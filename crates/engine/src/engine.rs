@@ -8,7 +8,9 @@ use std::thread::JoinHandle;
 use lockgate_ledger::{ClaimCache, Governance};
 use lockgate_model::{Digest, EntryIndex, TreeSize, UnixMillis};
 use lockgate_store::Store;
-use lockgate_tlog::proof::{prove_consistency, prove_inclusion, root_at, verify_consistency, verify_inclusion};
+use lockgate_tlog::proof::{
+    ProveError, prove_consistency, prove_inclusion, root_at, verify_consistency, verify_inclusion,
+};
 use lockgate_tlog::tree::{RestoreError, Tree};
 
 use crate::attest::SubjectCache;
@@ -21,7 +23,7 @@ use crate::projections;
 use crate::reader;
 use crate::sequencer::{Answer, Job, Receipt, Sequencer, Submission, sign_head};
 use crate::session::SessionCache;
-use crate::tiles::{TileCache, Tiles};
+use crate::tiles::{TileCache, Tiles, unproven};
 use crate::where_index;
 
 /// How many requests may wait for the sequencer.
@@ -314,11 +316,10 @@ impl Engine {
     /// # Errors
     /// `PROOF_FAILED` when the tiles are damaged.
     pub fn inclusion(&self, index: EntryIndex, leaf: &Digest, head: &TreeHead) -> Result<Vec<Digest>, Fault> {
-        let failed = |error: String| {
-            Fault::new(Kind::Integrity, "PROOF_FAILED", format!("entry {index} cannot be proven: {error}"))
-        };
-        let path = prove_inclusion(index, head.size, &self.inner.tiles()).map_err(|error| failed(error.to_string()))?;
-        verify_inclusion(index, head.size, leaf, &path, &head.root).map_err(|error| failed(error.to_string()))?;
+        let what = format!("entry {index}");
+        let path = prove_inclusion(index, head.size, &self.inner.tiles()).map_err(|error| unproven(&what, error))?;
+        verify_inclusion(index, head.size, leaf, &path, &head.root)
+            .map_err(|error| unproven(&what, ProveError::Range(error)))?;
         Ok(path)
     }
 
@@ -335,14 +336,12 @@ impl Engine {
                 format!("a consistency proof starts between 1 and {} entries", head.size),
             ));
         }
-        let failed = |error: String| {
-            let message = format!("that the ledger grew from its first {old} entries cannot be proven: {error}");
-            Fault::new(Kind::Integrity, "PROOF_FAILED", message)
-        };
+        let what = format!("that the ledger grew from its first {old} entries");
         let tiles = self.inner.tiles();
-        let root = root_at(old, &tiles).map_err(|error| failed(error.to_string()))?;
-        let path = prove_consistency(old, head.size, &tiles).map_err(|error| failed(error.to_string()))?;
-        verify_consistency(old, head.size, &path, &root, &head.root).map_err(|error| failed(error.to_string()))?;
+        let root = root_at(old, &tiles).map_err(|error| unproven(&what, error))?;
+        let path = prove_consistency(old, head.size, &tiles).map_err(|error| unproven(&what, error))?;
+        verify_consistency(old, head.size, &path, &root, &head.root)
+            .map_err(|error| unproven(&what, ProveError::Range(error)))?;
         Ok((root, path))
     }
 }

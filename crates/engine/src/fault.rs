@@ -227,6 +227,9 @@ fn kind_of(code: &str) -> Kind {
     }
 }
 
+/// What a caller is told of a store that fails.
+const STORE_FAILED: &str = "the server's store failed; nothing was acknowledged";
+
 /// A fault: a message for the caller, and context for the operator that never leaves the server.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{message}")]
@@ -271,7 +274,13 @@ impl Fault {
 
 impl From<ApplyError> for Fault {
     fn from(error: ApplyError) -> Self {
-        Self::new(kind_of(error.code), error.code, error.message)
+        match error.code {
+            // What the machine says of its files is for the operator alone.
+            "STORE_FAILED" => {
+                Self { context: Some(error.message), ..Self::new(Kind::Unavailable, error.code, STORE_FAILED) }
+            }
+            code => Self::new(kind_of(code), code, error.message),
+        }
     }
 }
 
@@ -294,7 +303,7 @@ impl From<StoreError> for Fault {
                 (Kind::Unavailable, "DISK_READ_ONLY", "the server's disk is read-only; nothing was changed".to_owned())
             }
             StoreError::Corrupt(_) => (Kind::Integrity, "STORE_CORRUPT", "what is stored is damaged".to_owned()),
-            _ => (Kind::Unavailable, "STORE_FAILED", "the server's store failed; nothing was acknowledged".to_owned()),
+            _ => (Kind::Unavailable, "STORE_FAILED", STORE_FAILED.to_owned()),
         };
         let hint = (code == "STORE_CORRUPT").then(|| "run `lockgate audit` on the data directory".to_owned());
         Self { context: Some(error.to_string()), hint, ..Self::new(kind, code, message) }

@@ -4,14 +4,16 @@ use lockgate_ledger::bodies::required;
 use lockgate_ledger::feed::{FeedRecorded, Snapshot};
 use lockgate_ledger::{Actor, Event};
 use lockgate_model::facts::FeedKind;
-use lockgate_model::{Digest, EnvName, PersonId, PromotionId, ServiceName};
+use lockgate_model::{Digest, EnvName, Limits, PersonId, PromotionId, ServiceName};
 use lockgate_policy::{Object, Permission};
 use serde_json::{Value, json};
 
+use crate::attest::unknown;
 use crate::authorise::permit;
 use crate::bodies::StoreBodies;
 use crate::engine::Engine;
-use crate::fault::Fault;
+use crate::fault::{Fault, Kind};
+use crate::integrity::Log;
 use crate::sequencer::Submission;
 use crate::staging::OPEN_PROMOTIONS;
 use crate::{reader, scheduler};
@@ -22,7 +24,12 @@ use crate::{reader, scheduler};
 /// `BLOB_UNKNOWN`, `FEED_TOO_LARGE` or `FEED_MALFORMED`.
 pub fn check(engine: &Engine, feed: FeedKind, digest: Digest) -> Result<FeedRecorded, Fault> {
     let bodies = StoreBodies(engine.store());
-    let bytes = required(&bodies, &digest).map_err(|error| Fault::not_found("BLOB_UNKNOWN", error.to_string()))?;
+    let most = Limits::DEFAULT.evidence_bytes;
+    if bodies.blob_size(&digest)?.is_some_and(|size| size > most) {
+        let message = format!("the snapshot has more bytes than the limit of {most}");
+        return Err(Fault::new(Kind::TooLarge, "FEED_TOO_LARGE", message));
+    }
+    let bytes = required(&bodies, &digest).map_err(unknown)?;
     let size_bytes = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
     Ok(Snapshot::read(feed, &bytes)?.event(feed, digest, size_bytes))
 }
@@ -50,6 +57,7 @@ pub fn record(by: PersonId, event: FeedRecorded) -> Submission {
 pub fn decide_again(engine: &Engine, feed: FeedKind) -> usize {
     let open = open_asking(engine, feed).unwrap_or_else(|fault| {
         tracing::warn!(code = fault.code, "open promotions could not be listed");
+        engine.integrity().note(Log::Ledger, &fault);
         Vec::new()
     });
     for promotion in open.iter().copied() {

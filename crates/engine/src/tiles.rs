@@ -3,9 +3,11 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use lockgate_store::Store;
+use lockgate_store::{Store, StoreError};
 use lockgate_tlog::TileNodes;
-use lockgate_tlog::proof::TileSource;
+use lockgate_tlog::proof::{ProveError, TileSource};
+
+use crate::fault::{Fault, Kind};
 
 /// Which tile, at which width: the first `width` hashes of a committed tile never change.
 type Key = (u8, u64, u16);
@@ -37,18 +39,37 @@ pub(crate) struct Tiles<'a> {
     pub(crate) cache: &'a TileCache,
 }
 
-impl TileSource for Tiles<'_> {
-    type Error = String;
+/// Why a tile cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TileError {
+    /// The store failed; another time it may answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// It is not there.
+    #[error("tile {index} of level {level} (width {width}) is missing")]
+    Missing { level: u8, index: u64, width: u16 },
+}
 
-    fn tile(&self, level: u8, index: u64, width: u16) -> Result<Vec<u8>, String> {
-        let tile = self.store.tile(level, index).map_err(|error| error.to_string())?;
-        let mut bytes = tile.ok_or_else(|| format!("tile {index} of level {level} (width {width}) is missing"))?;
+/// Why nothing could be proven: a store that fails says nothing of the ledger, and everything else is damage.
+pub(crate) fn unproven(what: &str, error: ProveError<TileError>) -> Fault {
+    match error {
+        ProveError::Tile(TileError::Store(error)) => error.into(),
+        error => Fault::new(Kind::Integrity, "PROOF_FAILED", format!("{what} cannot be proven: {error}")),
+    }
+}
+
+impl TileSource for Tiles<'_> {
+    type Error = TileError;
+
+    fn tile(&self, level: u8, index: u64, width: u16) -> Result<Vec<u8>, TileError> {
+        let tile = self.store.tile(level, index)?;
+        let mut bytes = tile.ok_or(TileError::Missing { level, index, width })?;
         // A later batch may have made it wider; what is beyond the width belongs to a later tree.
         bytes.truncate(usize::from(width) * 32);
         Ok(bytes)
     }
 
-    fn nodes(&self, level: u8, index: u64, width: u16) -> Result<Arc<TileNodes>, String> {
+    fn nodes(&self, level: u8, index: u64, width: u16) -> Result<Arc<TileNodes>, TileError> {
         let key = (level, index, width);
         if let Some(nodes) = self.cache.get(&key) {
             return Ok(nodes);

@@ -11,7 +11,7 @@ use lockgate_model::{GateName, Limits, UnixMillis};
 use lockgate_policy::{Decision, GateOutcome, GateResult, decide};
 
 use crate::approval::ApprovalDocument;
-use crate::bodies::{Bodies, required};
+use crate::bodies::{Bodies, BodyError, required};
 use crate::entry::{ApprovalRecorded, GateLine};
 use crate::facts::{ClaimCache, facts_for};
 use crate::release::ReleaseState;
@@ -168,7 +168,12 @@ pub fn check(
     bodies: &dyn Bodies,
     cache: &ClaimCache,
 ) -> Result<Option<String>, ApplyError> {
-    let Ok(bytes) = required(bodies, &event.document) else { return Ok(None) };
+    let bytes = match required(bodies, &event.document) {
+        Ok(bytes) => bytes,
+        Err(error @ BodyError::Unreachable(..)) => return Err(error.into()),
+        // Whoever folds the entry says so.
+        Err(_) => return Ok(None),
+    };
     let Ok(document) = ApprovalDocument::from_bytes(&bytes) else { return Ok(None) };
     let shown = document.predicate.changes.and_then(|changes| changes.gates);
     let Some(shown) = shown.filter(|_| event.verdict == Verdict::Approve) else { return Ok(None) };

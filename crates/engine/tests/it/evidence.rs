@@ -1,14 +1,15 @@
 //! Evidence that is too large to be held in memory: the same outcome, and nothing is believed of what was changed.
 
-use lockgate_engine::Fault;
 use lockgate_engine::attest::{Checked, Evidence, Form, attest, check};
 use lockgate_engine::bodies::Upload;
 use lockgate_engine::where_index::{WHERE, rebuild};
+use lockgate_engine::{Fault, Kind};
 use lockgate_evidence::Format;
 use lockgate_model::Digest;
 use lockgate_model::facts::{Claim, Facts};
 use lockgate_sign::attestation_key::AttestationKey;
 use lockgate_sign::dsse::Envelope;
+use lockgate_store::memory::Spoil;
 use lockgate_store::{BlobStore, ProjectionStore as _};
 
 use crate::world::{JUNIT, World, person};
@@ -94,7 +95,21 @@ fn a_changed_bit_is_an_alarm_and_not_another_claim() {
     let refused = world.promote("shop/web@1.0.0", "dev").unwrap_err();
     assert_eq!(refused.code, "BODY_UNREADABLE", "{refused:?}");
     let refused = checked(&world, digest, None, "static-analysis").unwrap_err();
-    assert_eq!(refused.code, "BLOB_UNKNOWN", "{refused:?}");
+    assert_eq!(refused.code, "BODY_UNREADABLE", "{refused:?}");
+}
+
+/// What the machine says of its files is for the operator, and a store that fails holds nothing less.
+#[test]
+fn a_store_that_fails_is_not_told_as_one_that_lacks_the_bytes() {
+    let world = World::starter();
+    let digest = stored(&world, JUNIT.as_bytes());
+    world.store.spoil(Spoil::DocumentFails(digest));
+    let refused = checked(&world, digest, None, "tests").unwrap_err();
+    assert_eq!((refused.kind, refused.code), (Kind::Unavailable, "STORE_FAILED"));
+    let kept = refused.context.unwrap();
+    assert!(kept.contains("on purpose") && !refused.message.contains("on purpose"), "{}", refused.message);
+    world.store.spoil(Spoil::Nothing);
+    checked(&world, digest, None, "tests").unwrap();
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use lockgate_engine::attest::{Evidence, Form, check};
 use lockgate_engine::authorise::last_uses;
 use lockgate_engine::bodies::Upload;
+use lockgate_engine::integrity::Log;
 use lockgate_engine::push::{Publish, publish};
 use lockgate_engine::sequencer::request_digest;
 use lockgate_engine::{Engine, Fault, Kind, Submission, reader};
@@ -165,6 +166,21 @@ fn a_consistency_proof_from_changed_tiles_is_not_handed_out() {
     world.store.spoil(Spoil::TileChanged);
     assert_eq!(proven(), Err("PROOF_FAILED"));
     world.store.spoil(Spoil::Nothing);
+}
+
+/// A store that fails for a moment says nothing of the ledger.
+#[test]
+fn a_proof_that_cannot_be_made_now_is_no_damage() {
+    let world = World::starter();
+    world.push("shop/web@1.0.0");
+    world.store.spoil(Spoil::TilesFail);
+    let head = world.engine().published().head;
+    let fault = world.engine().consistency(TreeSize(3), &head).unwrap_err();
+    assert_eq!((fault.kind, fault.code), (Kind::Unavailable, "STORE_FAILED"));
+    world.engine().integrity().note(Log::Ledger, &fault);
+    world.engine().integrity().check_ready().unwrap();
+    world.store.spoil(Spoil::Nothing);
+    world.engine().consistency(TreeSize(3), &head).unwrap();
 }
 
 #[test]

@@ -7,7 +7,7 @@ use lockgate_ledger::access_log::AccessEntry;
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
-use crate::instance::{Instance, Ran, copy_dir, text};
+use crate::instance::{Instance, Ran, copy_dir, text, until};
 
 /// The newest records that fit, as sam.
 fn log(lockgate: &Instance, filter: &[&str]) -> Vec<Value> {
@@ -149,6 +149,22 @@ fn sql(data: &Path, statements: &str) {
 const FLIPPED: &str = "DROP TRIGGER entry_stands; UPDATE entry SET bytes =
     CAST(replace(CAST(bytes AS TEXT), 'TOKEN_UNKNOWN', 'TOKEN_UNKNOWM') AS BLOB)
     WHERE instr(CAST(bytes AS TEXT), 'TOKEN_UNKNOWN');";
+
+/// Whoever asks whether the server is ready does not turn what was found here into doubt of the ledger.
+#[test]
+fn damage_of_it_is_not_ready_and_stops_nothing() {
+    let lockgate = Instance::demo();
+    lockgate.get("/v1/whoami", Some("wrong")).refused(401, "TOKEN_UNKNOWN");
+    lockgate.tampered();
+    let asked = || lockgate.get("/v1/access", Some(&lockgate.token("sam")));
+    until("the refusal is recorded", || asked().json().to_string().contains("TOKEN_UNKNOWN"));
+    sql(&lockgate.home().join("data"), FLIPPED);
+    asked().refused(502, "ENTRY_CHANGED");
+    for version in ["1.4.2", "1.4.3"] {
+        lockgate.get("/readyz", None).refused(503, "ENTRY_CHANGED");
+        lockgate.push(version, "trivy.json").exits(0);
+    }
+}
 
 fn audit(lockgate: &Instance, data: &Path) -> Ran {
     lockgate.run(&["audit", "--data", &data.display().to_string()])

@@ -224,7 +224,7 @@ enum Opened {
 }
 
 /// A blob cannot be read to its end, or has other bytes than its name says.
-fn unreadable(digest: &Digest, error: &std::io::Error) -> Fault {
+pub(super) fn unreadable(digest: &Digest, error: &std::io::Error) -> Fault {
     match error.kind() {
         std::io::ErrorKind::InvalidData => {
             Fault::new(Kind::Integrity, "DIGEST_MISMATCH", format!("the bytes stored as {digest} are others"))

@@ -9,6 +9,7 @@ use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use lockgate_api::wire::ConsistencyReply;
+use lockgate_engine::integrity::Log;
 use lockgate_engine::sight::Sight;
 use lockgate_engine::{Engine, Fault, Kind, authorise};
 use lockgate_ledger::{Leaf, TrustFile};
@@ -132,7 +133,14 @@ pub async fn events(call: Call) -> Result<Response, Fault> {
         loop {
             let target = *size.borrow_and_update();
             while next < target {
-                let Ok(page) = event_page(&engine, &person, next, target).await else { return };
+                let page = match event_page(&engine, &person, next, target).await {
+                    Ok(page) => page,
+                    // The stream ends; who resumes it is answered anew.
+                    Err(fault) => {
+                        tracing::info!(code = fault.code, context = ?fault.context, "a stream of events ended");
+                        return engine.integrity().note(Log::Ledger, &fault);
+                    }
+                };
                 next = (next + EVENT_PAGE as u64).min(target);
                 if sender.send(Ok(page)).await.is_err() || sender.send(Ok(grown(next))).await.is_err() {
                     return;
@@ -178,10 +186,13 @@ async fn event_page(engine: &Arc<Engine>, person: &PersonId, from: u64, target: 
         let mut page = Vec::new();
         for (index, bytes) in (from..).zip(&entries) {
             // Leaves of attestations are not events; the entry that names them is. An entry of
-            // which it cannot be found out who may read it is for nobody.
-            if let Ok(Leaf::Entry(entry)) = Leaf::decode(bytes, &Limits::DEFAULT)
-                && sight.event(&entry.event).unwrap_or(false)
-            {
+            // which it cannot be found out who may read it is for nobody, unless the store fails just now.
+            let Ok(Leaf::Entry(entry)) = Leaf::decode(bytes, &Limits::DEFAULT) else { continue };
+            let is_shown = match sight.event(&entry.event) {
+                Err(fault) if fault.kind == Kind::Unavailable => return Err(fault),
+                is_shown => is_shown.unwrap_or(false),
+            };
+            if is_shown {
                 let hidden = authorise::names_hidden_service(&governance, &person, &entry.event);
                 let text = match hidden.then(|| serde_json::from_slice(bytes)) {
                     None => String::from_utf8_lossy(bytes).into_owned(),

@@ -31,20 +31,21 @@ pub async fn health(call: Call) -> Result<Response, Fault> {
 /// `GET /readyz`: red also once something stored was found damaged, until the next start; with the reason as a problem.
 pub async fn ready(call: Call) -> Result<Response, Fault> {
     let engine = call.engine();
-    match check_head(engine).and_then(|()| engine.integrity().check_ready()) {
+    // What was found before has its log already.
+    let head = check_head(engine).inspect_err(|fault| engine.integrity().note(Log::Ledger, fault));
+    match head.and_then(|()| engine.integrity().check_ready()) {
         Ok(()) => Ok(reply::typed(StatusCode::OK, "application/json", "{\"status\":\"ready\"}")),
-        Err(fault) if fault.kind == Kind::Integrity => {
-            engine.integrity().note(Log::Ledger, &fault);
-            Ok(reply::not_ready(&fault))
-        }
+        Err(fault) if fault.kind == Kind::Integrity => Ok(reply::not_ready(&fault)),
         Err(fault) => Err(fault),
     }
 }
 
 /// Whether the stored ledger reaches as far as what was signed.
 fn check_head(engine: &Engine) -> Result<(), Fault> {
+    // First what was signed: the store grows meanwhile, and never shrinks.
+    let signed = engine.published().head.size;
     let stored = engine.store().head()?;
-    match stored.size >= engine.published().head.size {
+    match stored.size >= signed {
         true => Ok(()),
         false => Err(Fault::new(Kind::Integrity, "LEDGER_SHRUNK", "the stored ledger is smaller than what was signed")),
     }

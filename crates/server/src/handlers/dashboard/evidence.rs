@@ -22,7 +22,7 @@ use lockgate_web::evidence::{self as evidence_page, ComponentLine, Evidence, Fin
 
 use super::shell;
 use crate::call::Call;
-use crate::handlers::blobs::is_visible;
+use crate::handlers::blobs::{is_visible, unreadable};
 use crate::handlers::pages::page;
 use crate::handlers::whole;
 
@@ -69,10 +69,7 @@ fn bytes_of(engine: &Engine, digest: &Digest) -> Result<Option<(Vec<u8>, u64)>, 
     let size = reader.len();
     let most = if size <= READ { READ } else { SHOWN as u64 };
     let mut bytes = Vec::new();
-    reader.take(most).read_to_end(&mut bytes).map_err(|error| Fault {
-        context: Some(error.to_string()),
-        ..Fault::new(Kind::Integrity, "DIGEST_MISMATCH", format!("the bytes stored as {digest} cannot be read whole"))
-    })?;
+    reader.take(most).read_to_end(&mut bytes).map_err(|error| unreadable(digest, &error))?;
     Ok(Some((bytes, size)))
 }
 
