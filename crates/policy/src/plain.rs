@@ -7,6 +7,8 @@ const BYTE_ORDER_MARK: &str = "the file begins with a byte order mark: save it w
 const LINE_BREAK: &str = "not every TOML reader knows a line break inside `{ }`: write the table on one line";
 const LAST_COMMA: &str = "not every TOML reader knows a comma before `}`: leave it out";
 const NEW_ESCAPE: &str = "not every TOML reader knows the escapes `\\e` and `\\x`: write `\\u` and four digits";
+const CARRIAGE: &str =
+    "readers differ on a carriage return in a text of several lines: save the file with line feeds alone";
 
 /// The first thing in a TOML text that version 1.0 does not know: the byte where it stands, and what to do.
 ///
@@ -22,8 +24,8 @@ pub(crate) fn objection(text: &str) -> Option<(usize, &'static str)> {
         let after_comma = std::mem::take(&mut comma);
         match byte {
             b'"' | b'\'' => {
-                if let Some(at) = scan.pass_text(byte) {
-                    return Some((at, NEW_ESCAPE));
+                if let Some(found) = scan.pass_text(byte) {
+                    return Some(found);
                 }
             }
             b'[' | b'{' => open.push(byte),
@@ -72,15 +74,20 @@ impl Scan<'_> {
         }
     }
 
-    /// Goes past a text whose first quote has been taken; says where its first escape stands that 1.0 does not know.
-    fn pass_text(&mut self, quote: u8) -> Option<usize> {
+    /// Goes past a text whose first quote has been taken; says where the first thing stands that not all readers read
+    /// alike, and what to do.
+    fn pass_text(&mut self, quote: u8) -> Option<(usize, &'static str)> {
         let several_lines = self.take_if(&[quote; 2]);
         let mut found = None;
         while let Some(byte) = self.take() {
-            if byte == b'\\' && quote == b'"' {
-                let at = self.at.saturating_sub(1);
-                if matches!(self.take(), Some(b'e' | b'x')) {
-                    found = found.or(Some(at));
+            let at = self.at.saturating_sub(1);
+            if byte == b'\r' && several_lines {
+                found = found.or(Some((at, CARRIAGE)));
+            } else if byte == b'\\' && quote == b'"' {
+                match self.take() {
+                    Some(b'e' | b'x') => found = found.or(Some((at, NEW_ESCAPE))),
+                    Some(b'\r') if several_lines => found = found.or(Some((at + 1, CARRIAGE))),
+                    _ => {}
                 }
             } else if byte == quote && !several_lines {
                 break;
@@ -111,6 +118,7 @@ mod tests {
             "a = \"\"\nb = ''\nc = \"\"\"\"\"\"\nd = \"\"\"\"a\"\"\"\"\"\ne = { f = 1 }\n",
             "a = [{ b = 1 },\n { b = 2 },\n]\r\n",
             "a = { b = '#' } # , }\n",
+            "a = \"\"\"\nb\"\"\"\r\n",
         ] {
             assert_eq!(objection(text), None, "{text}");
         }
@@ -125,6 +133,9 @@ mod tests {
             ("a = \"\\\\\\x41\"\n", 7, NEW_ESCAPE),
             ("a = \"\"\"\n\\x41\"\"\"\n", 8, NEW_ESCAPE),
             ("\"\\x41\" = 1\n", 1, NEW_ESCAPE),
+            ("a = \"\"\"b\r\nc\"\"\"\n", 8, CARRIAGE),
+            ("a = \'\'\'\r\nb\'\'\'\n", 7, CARRIAGE),
+            ("a = \"\"\"b\\\r\nc\"\"\"\n", 9, CARRIAGE),
         ] {
             assert_eq!(objection(text), Some((at, what)), "{text}");
         }

@@ -1222,13 +1222,14 @@ export function readToml(source) {
     return !lines && out.includes('\n') ? bad('a string does not end') : out;
   };
   const string = () => {
-    const quote = source[at];
+    const [from, quote] = [at, source[at]];
     const lines = source.startsWith(quote.repeat(3), at);
     at += lines ? 3 : 1;
     if (lines) {
-      skip(/(?:\r?\n)?/y);
+      skip(/\n?/y);
     }
-    return (quote === '"' ? basic : literal)(quote.repeat(lines ? 3 : 1), lines);
+    const text = (quote === '"' ? basic : literal)(quote.repeat(lines ? 3 : 1), lines);
+    return lines && source.slice(from, at).includes('\r') ? bad('a carriage return in a text of several lines') : text;
   };
   const keys = () => {
     const path = [];

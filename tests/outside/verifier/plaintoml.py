@@ -35,6 +35,8 @@ def check_plain(text):
                 raise Malformed("a text does not end")
             if found in _BASIC and _NEW_ESCAPE.match(body.group()):
                 raise Malformed(r"the escapes \e and \x are of TOML 1.1 alone")
+            if len(found) == 3 and "\r" in body.group():
+                raise Malformed("readers differ on a carriage return in a text of several lines")
             at = body.end()
         elif found in "[{":
             opened.append(found)
