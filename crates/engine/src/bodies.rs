@@ -71,9 +71,10 @@ impl StoreBodies<'_> {
 fn failed(digest: &Digest, error: &StoreError) -> BodyError {
     let why = error.to_string();
     match error {
-        StoreError::Corrupt(_) | StoreError::DigestMismatch { .. } | StoreError::TooLarge { .. } => {
-            BodyError::Unreadable(*digest, why)
-        }
+        StoreError::Corrupt(_)
+        | StoreError::CorruptBlob(_)
+        | StoreError::DigestMismatch { .. }
+        | StoreError::TooLarge { .. } => BodyError::Unreadable(*digest, why),
         _ => BodyError::Unreachable(*digest, why),
     }
 }

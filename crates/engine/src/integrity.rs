@@ -43,11 +43,13 @@ impl Integrity {
         if fault.kind != Kind::Integrity || !(is_of_log || is_beside) {
             return;
         }
+        // The operator needs the place, which the caller is not told.
+        let found = fault.context.as_ref().unwrap_or(&fault.message);
         if self.found.set(fault.code).is_ok() {
-            tracing::error!(code = fault.code, found = ?fault.message, "what is stored is damaged: not ready any more");
+            tracing::error!(code = fault.code, ?found, "what is stored is damaged: not ready any more");
         }
         if is_of_log && log == Log::Ledger && self.ledger.set(fault.code).is_ok() {
-            tracing::error!(code = fault.code, found = ?fault.message, "the ledger is in doubt: nothing is appended");
+            tracing::error!(code = fault.code, ?found, "the ledger is in doubt: nothing is appended");
         }
     }
 

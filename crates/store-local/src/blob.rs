@@ -104,7 +104,7 @@ impl BlobFiles {
 
     /// Reads a blob that exists already, and checks that it is the one named.
     fn verify(&self, path: &Path, digest: Digest, size: u64) -> Result<()> {
-        let damaged = || StoreError::Corrupt(format!("`{}` does not hold the blob `{digest}`", path.display()));
+        let damaged = || StoreError::CorruptBlob(digest);
         let Some((file, found)) = self.file(path)? else { return Err(damaged()) };
         if found != size {
             return Err(damaged());

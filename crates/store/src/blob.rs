@@ -54,8 +54,8 @@ pub trait StagedBlob: Send {
     /// A blob that exists already is read and verified, and the new copy is dropped.
     ///
     /// # Errors
-    /// `DigestMismatch` when the bytes do not hash to `declared`; `Corrupt` when the blob exists already with other
-    /// bytes; `Full`, `ReadOnly`, `Io`; `Fatal` when a flush failed. After any of them but `Fatal` nothing was kept.
+    /// `DigestMismatch` when the bytes do not hash to `declared`; `CorruptBlob` when the blob exists already with
+    /// other bytes; `Full`, `ReadOnly`, `Io`; `Fatal` when a flush failed. After any of them but `Fatal` nothing was kept.
     fn commit(self: Box<Self>, declared: Option<Digest>) -> Result<(Digest, u64)>;
 }
 

@@ -30,6 +30,11 @@ pub enum StoreError {
     /// Stored bytes are not what was stored.
     #[error("the store is damaged: {0}; keep it as it is and restore a backup beside it")]
     Corrupt(String),
+    /// The bytes of a blob are not those that its digest names.
+    #[error(
+        "the store is damaged: the blob `{0}` is not what was stored; keep it as it is and restore a backup beside it"
+    )]
+    CorruptBlob(Digest),
     /// A flush or a commit failed: stop the process, retry nothing.
     #[error("a durable write failed: {0}; the process must stop, and its next start reads what was kept")]
     Fatal(String),

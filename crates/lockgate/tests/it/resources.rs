@@ -281,14 +281,9 @@ fn few_open_files_are_few_connections() {
     assert!(server.wait().unwrap().success());
 }
 
-/// Bytes that are others make a server not ready; the ledger, which is sound, goes on.
-#[test]
-fn a_damaged_artifact_is_not_ready() {
-    let lockgate = Instance::demo();
-    lockgate.push("1.4.2", "trivy.json").exits(0);
-    let dana = lockgate.token("dana");
-    assert_eq!(lockgate.get("/readyz", None).status, 200);
-    let digest = Digest::of(&artifact("1.4.2"));
+/// Changes the stored bytes of a version's artifact, and gives its digest.
+fn damage(lockgate: &Instance, version: &str) -> Digest {
+    let digest = Digest::of(&artifact(version));
     let hex = digest.hex();
     let path = lockgate.home().join("data/blobs/sha256").join(&hex[..2]).join(&hex[2..4]).join(&hex);
     lockgate.tampered();
@@ -297,6 +292,33 @@ fn a_damaged_artifact_is_not_ready() {
     // Stored bytes are not writable.
     fs::remove_file(&path).unwrap();
     fs::write(&path, bytes).unwrap();
+    digest
+}
+
+/// Whoever sends what is there, and damaged, is told which bytes that are; so is the operator.
+#[test]
+fn a_damaged_artifact_is_named_to_whoever_sends_it_again() {
+    let lockgate = Instance::demo();
+    lockgate.push("1.4.2", "trivy.json").exits(0);
+    let digest = damage(&lockgate, "1.4.2").to_string();
+    let reply = lockgate.http("PUT", "/v1/blobs", Some(&lockgate.token("ci")), &[], &artifact("1.4.2"));
+    reply.refused(502, "STORE_CORRUPT");
+    assert!(reply.json().to_string().contains(&digest), "{reply:?}");
+    lockgate.get("/readyz", None).refused(503, "STORE_CORRUPT");
+    let log = fs::read_to_string(lockgate.home().join("server.log")).unwrap();
+    let told =
+        |line: &str| line.contains("ERROR") && line.contains("what is stored is damaged") && line.contains(&digest);
+    assert!(log.lines().any(told), "{log}");
+}
+
+/// Bytes that are others make a server not ready; the ledger, which is sound, goes on.
+#[test]
+fn a_damaged_artifact_is_not_ready() {
+    let lockgate = Instance::demo();
+    lockgate.push("1.4.2", "trivy.json").exits(0);
+    let dana = lockgate.token("dana");
+    assert_eq!(lockgate.get("/readyz", None).status, 200);
+    let digest = damage(&lockgate, "1.4.2");
     lockgate.get(&format!("/v1/blobs/{digest}"), Some(&dana)).refused(502, "DIGEST_MISMATCH");
     lockgate.get("/readyz", None).refused(503, "DIGEST_MISMATCH");
     assert_eq!(lockgate.get("/healthz", None).status, 200, "it lives");

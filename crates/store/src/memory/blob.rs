@@ -63,7 +63,7 @@ impl StagedBlob for Staged {
         store.write(|state| {
             match state.blobs.get(&found) {
                 Some(held) if **held != bytes => {
-                    return Err(StoreError::Corrupt(format!("blob `{found}` is held with other bytes")));
+                    return Err(StoreError::CorruptBlob(found));
                 }
                 Some(_) => {}
                 None => {
