@@ -1,8 +1,9 @@
 //! Custody: who else could write the file that says what to believe.
 //!
 //! Offline verification hangs on the trust file, so one that everybody could change or put another in the place of is
-//! refused, as OpenSSH does with its files. A group and another owner are told and not refused: umasks of 002, deployers'
-//! groups, and containers whose checkout is another user's are common. Directories further up are not looked at.
+//! refused, as OpenSSH does with its files. Every directory on the way counts: whoever may rename one of them may put
+//! another in its place. A group and another owner are told and not refused: umasks of 002, deployers' groups, and
+//! containers whose checkout is another user's are common.
 
 use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt as _;
@@ -23,42 +24,61 @@ const ROOT: u32 = 0;
 /// # Errors
 /// `TRUST_WRITABLE`, or when the file cannot be looked at.
 pub fn check(path: &Path) -> Result<Option<String>, Failure> {
-    let file = fs::metadata(path).map_err(|error| Failure::file(path, &error))?;
-    if file.mode() & OTHERS_WRITE != 0 {
-        let message = format!("everybody on this machine may write {}, so that it pins nothing", path.display());
-        return Err(writable(message, "take the right away: `chmod o-w FILE`"));
-    }
-    let own = geteuid().as_raw();
-    let is_foreign = ![ROOT, own].contains(&file.uid());
-    let mut by_group = group_writes(&file);
-    // Where it is named, and where that leads to.
-    let real = fs::canonicalize(path).ok();
-    for directory in [Some(path), real.as_deref()].into_iter().flatten().map(directory_of) {
-        // What has no directory, such as a pipe, has nobody else in it.
-        let Ok(facts) = fs::metadata(directory) else { continue };
-        if facts.mode() & OTHERS_WRITE != 0 {
-            check_open(path, directory, facts.mode() & STICKY != 0, is_foreign)?;
-        }
-        by_group |= group_writes(&facts);
-    }
-    // Root in a container works on what is somebody's all the time.
-    if is_foreign && own != ROOT {
-        return Ok(Some(format!("{} belongs to another user, who decides by it what you believe", path.display())));
-    }
-    Ok(by_group.then(|| format!("a group of users may write {}, or put another in its place", path.display())))
+    check_as(path, geteuid().as_raw())
 }
 
-/// A directory in which everybody may put files.
-fn check_open(path: &Path, directory: &Path, is_sticky: bool, is_foreign: bool) -> Result<(), Failure> {
-    let (path, directory) = (path.display(), directory.display());
+/// The same for a user, by number.
+fn check_as(path: &Path, own: u32) -> Result<Option<String>, Failure> {
+    let file = fs::metadata(path).map_err(|error| Failure::file(path, &error))?;
+    let shown = path.display();
+    if file.mode() & OTHERS_WRITE != 0 {
+        let message = format!("everybody on this machine may write {shown}, so that it pins nothing");
+        // A device or a pipe is everybody's for good reason.
+        return Err(match file.is_file() {
+            true => writable(message, &format!("take the right away: `chmod o-w {shown}`")),
+            false => writable(message, "name a file of your own"),
+        });
+    }
+    let is_ours = |facts: &Metadata| [ROOT, own].contains(&facts.uid());
+    let mut by_group = group_writes(&file);
+    let mut foreign =
+        (!is_ours(&file)).then(|| format!("{shown} belongs to another user, who decides by it what you believe"));
+    // As it is named, and where that leads to.
+    let ways = [std::path::absolute(path).ok(), fs::canonicalize(path).ok()];
+    let steps = ways.iter().flatten().flat_map(|way| way.ancestors().zip(way.ancestors().skip(1)));
+    // Nobody can put another in the place of `..`.
+    for (entry, directory) in steps.filter(|(entry, _)| entry.file_name().is_some()) {
+        // What has no directory, such as a pipe, has nobody else in it.
+        let Ok(facts) = fs::metadata(directory) else { continue };
+        let is_sticky = facts.mode() & STICKY != 0;
+        let is_foreign = !fs::symlink_metadata(entry).is_ok_and(|facts| is_ours(&facts));
+        if facts.mode() & OTHERS_WRITE != 0 {
+            check_open(entry, directory, is_sticky, is_foreign)?;
+        }
+        by_group |= group_writes(&facts) && (is_foreign || !is_sticky);
+        if foreign.is_none() && !is_ours(&facts) {
+            let directory = directory.display();
+            let remark =
+                format!("{directory} belongs to another user, who may put another file in the place of {shown}");
+            foreign = Some(remark);
+        }
+    }
+    // Root in a container works on what is somebody's all the time.
+    let by_group = by_group.then(|| format!("a group of users may write {shown}, or put another in its place"));
+    Ok(foreign.filter(|_| own != ROOT).or(by_group))
+}
+
+/// A directory in which everybody may put files, and what is in it on the way to the trust file.
+fn check_open(entry: &Path, directory: &Path, is_sticky: bool, is_foreign: bool) -> Result<(), Failure> {
+    let (entry, directory) = (entry.display(), directory.display());
     match (is_sticky, is_foreign) {
         (true, false) => Ok(()),
         (true, true) => Err(writable(
-            format!("another user has put {path} where everybody may put files, so that it pins nothing"),
-            "copy it into a directory of your own",
+            format!("another user has put {entry} where everybody may put files, so that it pins nothing"),
+            "copy the trust file into a directory of your own",
         )),
         (false, _) => Err(writable(
-            format!("everybody on this machine may put another file in the place of {path}, so that it pins nothing"),
+            format!("everybody on this machine may put another in the place of {entry}, so that it pins nothing"),
             &format!("take the right away: `chmod o-w {directory}`"),
         )),
     }
@@ -73,14 +93,10 @@ fn group_writes(facts: &Metadata) -> bool {
     facts.mode() & GROUP_WRITES != 0 && facts.gid() != facts.uid()
 }
 
-fn directory_of(path: &Path) -> &Path {
-    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs::Permissions;
-    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
 
     use super::*;
 
@@ -121,6 +137,53 @@ mod tests {
         assert_eq!(refused(&open.join("link")), writable);
         assert_eq!(refused(&closed.join("link")), writable);
         assert_eq!(refused(&closed.join("trust.json")), None);
+    }
+
+    #[test]
+    fn every_directory_on_the_way_counts() {
+        let dir = tempfile::tempdir().unwrap();
+        let (open, elsewhere) = (dir.path().join("open"), dir.path().join("elsewhere"));
+        let path = open.join("a/b/trust.json");
+        fs::create_dir_all(open.join("a/b")).unwrap();
+        fs::write(&path, "{}").unwrap();
+        fs::create_dir(&elsewhere).unwrap();
+        symlink(open.join("a"), elsewhere.join("link")).unwrap();
+        for directory in [open.join("a"), open.join("a/b"), elsewhere.clone()] {
+            set(&directory, 0o755);
+        }
+        set(&path, 0o644);
+        let ways = [path.clone(), elsewhere.join("link/b/trust.json"), elsewhere.join("../open/a/b/trust.json")];
+        for (mode, is_refused) in [(0o755, false), (0o1777, false), (0o777, true)] {
+            set(&open, mode);
+            for way in &ways {
+                let failure = check(way).err();
+                assert_eq!(failure.is_some(), is_refused, "{mode:o} {}: {failure:?}", way.display());
+                let hint = failure.and_then(|failure| failure.hint).unwrap_or_default();
+                assert!(!is_refused || hint.ends_with("/open`"), "{hint}");
+            }
+        }
+        set(&open, 0o755);
+        set(&path, 0o666);
+        let hint = check(&path).unwrap_err().hint.unwrap();
+        assert!(hint.contains(&format!("`chmod o-w {}`", path.display())), "{hint}");
+    }
+
+    #[test]
+    fn another_users_directory_is_told_and_not_to_root() {
+        let dir = tempfile::tempdir().unwrap();
+        let theirs = dir.path().join("theirs");
+        let path = theirs.join("trust.json");
+        fs::create_dir(&theirs).unwrap();
+        fs::write(&path, "{}").unwrap();
+        set(&theirs, 0o755);
+        set(&path, 0o644);
+        if chown(&theirs, Some(12_345), None).is_err() {
+            return eprintln!("not checked: only root gives a directory to another user");
+        }
+        let told = check_as(&path, 12_346).unwrap().unwrap();
+        assert!(told.starts_with(&format!("{} belongs to another user", theirs.display())), "{told}");
+        assert_eq!(check_as(&path, 12_345).unwrap(), None);
+        assert_eq!(check_as(&path, ROOT).unwrap(), None);
     }
 
     #[test]

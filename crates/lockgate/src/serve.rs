@@ -35,6 +35,8 @@ use crate::home::{Home, Running, read_file, write_file};
 use crate::server_clock::ServerClock;
 use crate::world::{SystemEntropy, World};
 
+/// The file of a store.
+pub const DATABASE: &str = "ledger.db";
 /// How often time is allowed to change decisions.
 const TICK: Duration = Duration::from_secs(5);
 
@@ -207,19 +209,19 @@ fn limits_within(open_files: u64) -> Limits {
 /// Opens the ledger, or begins a new one in an empty home.
 fn open(home: &Home, options: &cli::Serve) -> Result<Engine, Failure> {
     let data = home.data();
+    let was_begun = begun_marker(home).exists();
+    // Before anything is made: what is restored must not find an empty directory in its place.
+    if was_begun && matches!(data.join(DATABASE).try_exists(), Ok(false)) {
+        return Err(ledger_missing(&data));
+    }
     let store = LocalStore::open(&data, Options::default())?;
     stop_with(&store);
     tell_mended(&store);
     lockgate_failpoint::point("start.store-opened");
     home.leftovers_remove();
     let begun = store.head()?.size > TreeSize(0);
-    if !begun && begun_marker(home).exists() {
-        return Err(Failure::new(
-            Exit::Integrity,
-            "LEDGER_MISSING",
-            "the keys of this home have begun a ledger before, but its data is empty",
-        )
-        .hint("restore the data directory; a ledger is never begun twice with one key"));
+    if !begun && was_begun {
+        return Err(ledger_missing(&data));
     }
     let keys = match begun || home.keys().join("log.key").exists() {
         true => load_keys(home)?,
@@ -249,6 +251,18 @@ fn open(home: &Home, options: &cli::Serve) -> Result<Engine, Failure> {
     }
     keep_high_water(&home.high_water(), &engine.published().head);
     Ok(engine)
+}
+
+/// The data of a home whose keys have begun a ledger is not there.
+pub fn ledger_missing(data: &Path) -> Failure {
+    let (place, never) = (data.display(), "a ledger is never begun twice with one key");
+    // A copy of a directory onto one that is there ends up inside it.
+    let hint = match data.exists() {
+        true => format!("move {place} away first, then restore it from a copy; {never}"),
+        false => format!("restore {place} from a copy; {never}"),
+    };
+    let message = "the keys of this home have begun a ledger before, but its data is gone";
+    Failure::new(Exit::Integrity, "LEDGER_MISSING", message).hint(hint)
 }
 
 /// What is done when a flush has failed: nothing may be built on top of it.

@@ -55,6 +55,9 @@ pub struct Audited {
     /// Absent where there is no access log: in a data directory of an older version.
     #[serde(skip_serializing_if = "Option::is_none")]
     access: Option<AccessReport>,
+    /// Whether there was a trust file to compare the ledger with.
+    #[serde(skip)]
+    trusted: bool,
 }
 
 impl Audited {
@@ -97,7 +100,7 @@ pub fn examine_all(world: &World, scope: &Scope<'_>, observe: Observer<'_>) -> R
     let report = audit_with(&StoreSource(&store), trust.as_ref(), anchors, |done, _| bar.set_position(done), observe);
     bar.finish_and_clear();
     let access = audit_access(world, scope.data, log_key(&store, trust.as_ref()))?;
-    Ok(Audited { ledger: report, access })
+    Ok(Audited { ledger: report, access, trusted: trust.is_some() })
 }
 
 /// The failure that an audit ends with, if anything is wrong.
@@ -205,11 +208,13 @@ fn shown(audited: &Audited, data: &str) -> String {
     line("anchors", format!("{} kept checkpoints agree", report.anchors));
     line(
         "keys",
-        if report.pinned {
-            "as pinned in the trust file".to_owned()
-        } else {
-            "as the ledger states them; no trust file was pinned".to_owned()
-        },
+        match (report.pinned, report.entries, audited.trusted) {
+            (true, _, _) => "as pinned in the trust file",
+            (false, 0, _) => "nothing was compared: the ledger has no first entry",
+            (false, _, true) => "NOT found to be those of the trust file",
+            (false, _, false) => "as the ledger states them; no trust file was pinned",
+        }
+        .to_owned(),
     );
     if let Some(access) = &audited.access {
         let key = if access.signed { "signed by the log key" } else { "NOT verified with the log key" };

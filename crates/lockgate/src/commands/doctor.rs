@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use lockgate_api::Exit;
 use lockgate_api::wire::{BreakGlassRow, ChangeRow, FreezeRow, PersonRow, WaiverRow, Whoami};
-use lockgate_engine::where_index;
+use lockgate_engine::{reader, where_index};
 use lockgate_model::EntryIndex;
 use lockgate_model::facts::SubjectKind;
 use lockgate_policy::{LintLevel, Permission, PolicySet, expiry_lint, run_tests};
@@ -23,7 +23,7 @@ use crate::commands::policy::invalid;
 use crate::commands::up::alive;
 use crate::commands::waive::ending_soon;
 use crate::failure::{Failure, Outcome};
-use crate::serve::{begun_marker, check_high_water};
+use crate::serve::{DATABASE, begun_marker, check_high_water, ledger_missing};
 use crate::terminal::table;
 use crate::world::World;
 
@@ -37,8 +37,6 @@ enum Health {
 /// One check: how it came out, its name, what was found, and what to do about it.
 type Row = (Health, &'static str, String, String);
 
-/// The file of a store.
-const DATABASE: &str = "ledger.db";
 /// What only a server can tell.
 const NEED_SERVER: [&str; 4] = ["emergency", "governance", "waivers", "access review"];
 
@@ -54,7 +52,9 @@ pub fn doctor(world: &World, options: &cli::Doctor) -> Outcome {
         return recheck(world);
     }
     let mut rows = own_rows(world);
-    rows.extend(store_row(world));
+    let store = store_row(world);
+    let starts = !store.as_ref().is_some_and(|row| failed(&row.0).is_some());
+    rows.extend(store);
     rows.extend(starter_rows());
     match server_rows(world) {
         Ok(found) => {
@@ -64,7 +64,10 @@ pub fn doctor(world: &World, options: &cli::Doctor) -> Outcome {
             rows.extend(waiver_rows(world));
             rows.push(review_row(world));
         }
-        Err(server) => {
+        Err(mut server) => {
+            if !starts && server.3.contains("`lockgate up`") {
+                server.3 = "see to the store first: `lockgate up` refuses it as it is".to_owned();
+            }
             rows.push(server);
             let unseen = |name| (Health::Warn, name, "not looked at: no server".to_owned(), String::new());
             rows.extend(NEED_SERVER.map(unseen));
@@ -127,7 +130,13 @@ fn own_rows(world: &World) -> Vec<Row> {
     };
     let trust = match world.trust(None) {
         Ok(trust) => row(Health::Ok, "trust", format!("{} root key(s) pinned", trust.root_keys.len()), ""),
-        Err(failure) => row(Health::Warn, "trust", failure.message, "lockgate trust pin"),
+        Err(failure) => {
+            let (health, found) = match ["TRUST_WRITABLE", "TRUST_INVALID"].contains(&failure.code.as_str()) {
+                true => (Health::Fail(Exit::Failed), format!("{}: {}", failure.code, failure.message)),
+                false => (Health::Warn, failure.message),
+            };
+            row(health, "trust", found, failure.hint.as_deref().unwrap_or("lockgate trust pin"))
+        }
     };
     let keys = match key_modes(world) {
         Ok(count) => row(Health::Ok, "keys", format!("{count} private files, readable by their owner alone"), ""),
@@ -158,7 +167,10 @@ fn store_row(world: &World) -> Option<Row> {
         return None;
     }
     Some(match look_at_store(world, &data) {
-        Ok(found) => (Health::Ok, "store", found, String::new()),
+        Ok(found) => {
+            let found = format!("{found}; opened and not verified, which `lockgate audit` does");
+            (Health::Ok, "store", found, String::new())
+        }
         Err(failure) => {
             let fix = "keep it as it is, run `lockgate audit`, and restore a backup beside it".to_owned();
             let found = format!("{}: {}", failure.code, failure.message);
@@ -170,15 +182,15 @@ fn store_row(world: &World) -> Option<Row> {
 /// Opens both logs for reading, holds them against the marks of what was signed, and reads their newest entries.
 fn look_at_store(world: &World, data: &Path) -> Result<String, Failure> {
     if !data.join(DATABASE).exists() {
-        return Err(Failure::new(
-            Exit::Integrity,
-            "LEDGER_MISSING",
-            "the keys of this home have begun a ledger, but its data is gone",
-        )
-        .hint("restore the data directory; a ledger is never begun twice with one key"));
+        return Err(ledger_missing(data));
     }
     let mark = world.home.high_water();
     let entries = look_at_log(data, Options::default(), &mark, ("LEDGER_ROLLED_BACK", "ledger"))?;
+    if entries == 0 && begun_marker(&world.home).exists() {
+        return Err(ledger_missing(data));
+    }
+    // A start refuses a ledger whose people, keys and policy sets do not verify.
+    reader::governance(&LocalStore::open_read_only(data, Options { readers: 1, ..Options::default() })?)?;
     let bytes = std::fs::metadata(data.join(DATABASE)).map_or(0, |facts| facts.len());
     let found = format!("{entries} entries, {} MiB of database", bytes.div_ceil(1024 * 1024));
     let directory = access_log::directory(data);

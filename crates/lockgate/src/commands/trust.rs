@@ -11,6 +11,7 @@ use serde_json::json;
 
 use crate::cli;
 use crate::commands::key_life::allowed_signers;
+use crate::custody;
 use crate::failure::{Failure, Outcome};
 use crate::home::{TRUST_FILE, read_file, write_file};
 use crate::world::World;
@@ -140,6 +141,14 @@ fn pin(world: &World, file: Option<&Path>, replace: bool, yes: bool) -> Outcome 
         .map_err(|error| Failure::new(Exit::Bug, "OUTPUT_INVALID", error.to_string()))?;
     write_file(&world.home.trust(), &bytes, 0o644)?;
     let file = world.home.trust();
+    match custody::check(&file) {
+        Ok(None) => {}
+        Ok(Some(remark)) => world.terminal.say(format!("note: {remark}")),
+        Err(failure) => {
+            let next = failure.hint.map_or(String::new(), |hint| format!("\n  next  {hint}"));
+            world.terminal.say(format!("note: nothing believes this file as it lies: {}{next}", failure.message));
+        }
+    }
     world.terminal.done(
         &json!({ "file": file.display().to_string(), "trust": trust }),
         format!("pinned in {}", file.display()),

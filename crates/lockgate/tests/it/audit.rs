@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use lockgate_model::Digest;
+use lockgate_store_local::{LocalStore, Options};
 use rusqlite::Connection;
 use serde_json::json;
 
@@ -267,9 +268,23 @@ fn a_server_starts_again_where_it_was_told_to_listen() {
 #[test]
 fn an_empty_store_beside_old_keys_is_an_alarm() {
     let lockgate = stopped();
-    fs::rename(lockgate.home().join("data"), lockgate.file("away")).unwrap();
+    let (data, away) = (lockgate.home().join("data"), lockgate.file("away"));
+    fs::rename(&data, &away).unwrap();
     lockgate.tampered();
-    lockgate.start(&[]).refused(9, "LEDGER_MISSING");
+    let refused = lockgate.start(&[]).refused(9, "LEDGER_MISSING");
+    assert!(!refused.stderr.contains("away first"), "{refused}");
+    assert!(!data.exists(), "what is restored goes where nothing is");
+    drop(LocalStore::open(&data, Options::default()).unwrap());
+    lockgate.start(&[]).refused(9, "LEDGER_MISSING").says("away first");
+    let audited = audit(&lockgate, &data, &[]).refused(9, "AUDIT_FAILED").says("nothing was compared");
+    assert!(!audited.stdout.contains("no trust file was pinned"), "{audited}");
+    fs::remove_dir_all(&data).unwrap();
+    fs::create_dir(&data).unwrap();
+    lockgate.start(&[]).refused(9, "LEDGER_MISSING").says("away first");
+    assert_eq!(fs::read_dir(&data).unwrap().count(), 0);
+    fs::remove_dir(&data).unwrap();
+    fs::rename(&away, &data).unwrap();
+    lockgate.start(&[]).exits(0);
 }
 
 #[test]
@@ -291,7 +306,7 @@ fn an_auditor_needs_nothing_but_a_copy() {
     assert!(!laptop.home().exists(), "an audit writes nothing");
     let stranger = Instance::demo();
     let other = stranger.home().join("trust.json").display().to_string();
-    audit(&laptop, &moved, &["--trust", &other]).exits(9);
+    audit(&laptop, &moved, &["--trust", &other]).exits(9).says("NOT found to be those of the trust file");
 }
 
 /// An audit beside a busy server looks at one moment of it, and is not alarmed by what comes later.

@@ -1,6 +1,7 @@
 //! Input that has to be refused: each with its exit code and its reason, and with nothing written.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
 
 use lockgate_sign::AttestationKey;
 use lockgate_sign::dsse::Envelope;
@@ -342,6 +343,28 @@ fn another_ledger_is_pinned_by_name_alone() {
     assert_eq!(bob.trust(), other.trust());
 }
 
+/// A pin that anybody may change pins nothing: that is told when it is made, and by `doctor` with the way out.
+#[test]
+fn a_pin_in_a_home_that_anybody_may_change_is_told() {
+    let (alice, bob) = (Instance::demo(), Instance::new());
+    let url = alice.url();
+    let pin = || bob.run(&["trust", "pin", "--yes", "--server", &url]).exits(0);
+    let open = |mode: u32| fs::set_permissions(bob.home(), Permissions::from_mode(mode)).unwrap();
+    fs::create_dir(bob.home()).unwrap();
+    open(0o755);
+    let quiet = pin();
+    assert!(!quiet.stderr.contains("note: "), "{quiet}");
+    open(0o777);
+    let fix = format!("chmod o-w {}", bob.home().display());
+    pin().says("nothing believes this file").says(&fix);
+    let doctor = bob.run(&["doctor"]).refused(1, "DOCTOR_FAILED").says("TRUST_WRITABLE").says(&fix);
+    assert!(!doctor.stdout.contains("lockgate trust pin"), "{doctor}");
+    open(0o755);
+    bob.run(&["doctor"]).exits(0);
+    fs::write(bob.home().join("trust.json"), "{}").unwrap();
+    bob.run(&["doctor"]).refused(1, "DOCTOR_FAILED").says("TRUST_INVALID");
+}
+
 /// A ledger is begun once: whatever can be known to be wrong is refused while there is none.
 #[test]
 fn what_up_refuses_leaves_no_ledger_behind() {
@@ -365,6 +388,7 @@ fn what_up_refuses_leaves_no_ledger_behind() {
         lockgate.run(&[&["up", "--detach"][..], *who, *how].concat()).refused(*exit, reason);
         assert!(!lockgate.home().exists(), "{reason}: something was written");
     }
+    lockgate.run(&["up", "--detach"]).refused(2, "NAME_INVALID").says("no user name is known here").says("--name NAME");
     // The next one begins what it names, and says who owns it.
     let up = lockgate.start(&[&own[..], &["--policy", "minimal"]].concat()).exits(0);
     up.says("owner      alice").says("on this machine alone");
@@ -399,12 +423,14 @@ fn doctor_fails_without_its_server_and_looks_at_the_data() {
         assert!(ran.stdout.lines().any(|line| is_row(line, state, name)), "{state} {name}: {ran}");
     };
     rows(&down, "ok", "store");
+    let down = down.says("not verified, which `lockgate audit` does").says("`lockgate up` starts it again");
     rows(&down, "FAIL", "server");
     assert!(!down.stdout.contains("lockgate login"), "{down}");
     lockgate.tampered();
     fs::write(lockgate.home().join("data/ledger.db"), vec![b'x'; 64 * 1024]).unwrap();
     let damaged = lockgate.run(&["doctor"]).refused(9, "DOCTOR_FAILED").says("STORE_CORRUPT");
     rows(&damaged, "FAIL", "store");
+    assert!(!damaged.stdout.contains("starts it again"), "{damaged}");
     fs::remove_dir_all(lockgate.home().join("data")).unwrap();
     lockgate.run(&["doctor"]).refused(9, "DOCTOR_FAILED").says("LEDGER_MISSING");
 }

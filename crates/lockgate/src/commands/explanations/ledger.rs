@@ -113,7 +113,7 @@ pub const EXPLANATIONS: &[(&str, &str)] = &[
     ),
     (
         "LEDGER_MISSING",
-        "The server's keys have begun a ledger before, but its data is gone. A ledger is never begun twice with one key: restore the data directory.",
+        "The server's keys have begun a ledger before, but its data is gone. A ledger is never begun twice with one key: move away what is in the place of the data directory, then restore it.",
     ),
     (
         "LEDGER_ROLLED_BACK",

@@ -33,6 +33,6 @@ pub const EXPLANATIONS: &[(&str, &str)] = &[
     ),
     (
         "TRUST_WRITABLE",
-        "Everybody on this machine may write the trust file, or put another in its place, so that anyone could decide what is believed. Compare it over another channel, then take the right away with `chmod o-w`, of the file or its directory, or copy it into a directory of your own.",
+        "Everybody on this machine may write the trust file, or put another in its place or in that of a directory on the way to it, so that anyone could decide what is believed. Compare it over another channel, then take the right away with `chmod o-w`, of the file or of the directory that the message names, or copy it into a directory of your own.",
     ),
 ];

@@ -49,7 +49,13 @@ pub fn check(world: &World, options: &cli::Up, listen: &str) -> Result<(), Failu
 pub fn first_owner(world: &World, options: &cli::Up) -> Result<(PersonId, Box<dyn SshSigner>), Failure> {
     let person = match &options.name {
         Some(person) => person.clone(),
-        None => name(&world.user.clone().unwrap_or_default().to_lowercase())?,
+        None => {
+            let unknown = || {
+                Failure::usage("NAME_INVALID", "no user name is known here: $USER is not set")
+                    .hint("say who is to own the ledger with --name NAME")
+            };
+            name(&world.user.as_ref().ok_or_else(unknown)?.to_lowercase())?
+        }
     };
     let signer = match &options.key {
         Some(path) => world.keyring.signer(&world.context()?, &person, Some(path))?,
