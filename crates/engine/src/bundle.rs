@@ -297,7 +297,9 @@ pub fn find_grant(
                     let release = reader::release(store, &governance, &event.release)?;
                     if let Some(asked) = release.as_ref().and_then(|known| known.promotions.get(&running.promotion)) {
                         let now = engine.time();
-                        governance.check_not_frozen(service, environment, asked, now)?;
+                        governance.check_not_frozen(service, environment, asked, now).map_err(|error| {
+                            Fault::from(error).hint("wait until it ends or is lifted; `lockgate freeze list` shows it")
+                        })?;
                     }
                     return Ok(running.promotion);
                 }

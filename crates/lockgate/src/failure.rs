@@ -71,6 +71,12 @@ impl Failure {
     pub fn or_hint(self, hint: impl Into<String>) -> Self {
         Self { hint: self.hint.or_else(|| Some(hint.into())), ..self }
     }
+
+    /// What programs get as `error`.
+    pub fn to_json(&self) -> serde_json::Value {
+        let Self { exit, code, message, hint } = self;
+        serde_json::json!({ "code": code, "message": message, "hint": hint, "exit": exit.code() })
+    }
 }
 
 impl From<ClientError> for Failure {

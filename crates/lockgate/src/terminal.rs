@@ -97,9 +97,7 @@ impl Terminal {
         }
         let _ = writeln!(std::io::stderr(), "{text}");
         if self.format == Format::Json && !PRINTED.load(Ordering::Relaxed) {
-            let json = serde_json::json!({ "error": {
-                "code": failure.code, "message": failure.message, "hint": failure.hint, "exit": failure.exit.code(),
-            } });
+            let json = serde_json::json!({ "error": failure.to_json() });
             let _ = writeln!(std::io::stdout(), "{}", plain_json(&json.to_string()));
         }
     }

@@ -21,6 +21,7 @@ use serde_json::json;
 
 use self::signers::{Times, openssh_time};
 use crate::cli;
+use crate::commands::seen;
 use crate::commands::trust::write_pins;
 use crate::failure::{Failure, Outcome};
 use crate::home::{read_file, write_file};
@@ -34,14 +35,23 @@ pub fn bundle(world: &World, options: &cli::Bundle) -> Outcome {
     match options {
         cli::Bundle::Get { promotion, file } => {
             let client = world.signed_in()?;
-            let bytes = client.get_bytes(&format!("/v1/promotions/{promotion}/bundle"))?;
+            let trust = world.trust(None);
+            let fetched = client.get_bytes(&format!("/v1/promotions/{promotion}/bundle")).map_err(Failure::from);
+            let bytes = match (&trust, fetched) {
+                (Ok(trust), Ok(bytes)) => {
+                    seen::check_not_set_back(world, &client, trust)?;
+                    bytes
+                }
+                (Ok(trust), Err(refusal)) => return Err(seen::refused(world, &client, trust, refusal)),
+                (Err(_), fetched) => fetched?,
+            };
             let file = file.clone().unwrap_or_else(|| format!("{promotion}.lockgate").into());
             if file == Path::new("-") {
                 world.terminal.bytes(&bytes)?;
                 return Ok(Exit::Done);
             }
             write_file(&file, &bytes, 0o644)?;
-            let proves = proven(world, *promotion, &bytes);
+            let proves = trust.and_then(|trust| proven(&trust, *promotion, &bytes));
             let (name, size) = (file.display().to_string(), bytes.len());
             let shown = json!({ "promotion": promotion, "file": name, "bytes": size, "proves": proves.as_ref().ok() });
             let told = match proves {
@@ -59,8 +69,8 @@ pub fn bundle(world: &World, options: &cli::Bundle) -> Outcome {
 }
 
 /// What a bundle proves of its promotion, under what is pinned here: where it stands, in a word.
-fn proven(world: &World, promotion: PromotionId, bytes: &[u8]) -> Result<&'static str, Failure> {
-    let verified = bundles::open(bytes, &world.trust(None)?, &mut Vec::new()).map_err(Failure::unproven)?;
+fn proven(trust: &TrustFile, promotion: PromotionId, bytes: &[u8]) -> Result<&'static str, Failure> {
+    let verified = bundles::open(bytes, trust, &mut Vec::new()).map_err(Failure::unproven)?;
     Ok(verified.release.promotion(promotion)?.status().as_str())
 }
 

@@ -20,6 +20,7 @@ use crate::commands::access;
 use crate::commands::audit::{Scope, alarm, examine_all};
 use crate::commands::expiry::{Expiry, RED_DAYS, Warning, warnings};
 use crate::commands::policy::invalid;
+use crate::commands::seen;
 use crate::commands::up::alive;
 use crate::commands::waive::ending_soon;
 use crate::failure::{Failure, Outcome};
@@ -242,11 +243,20 @@ fn server_rows(world: &World) -> Result<Vec<Row>, Row> {
     let health = if info.version == env!("CARGO_PKG_VERSION") { Health::Ok } else { Health::Warn };
     let found = format!("{}, version {}, {} entries", info.origin, info.version, info.entries);
     let server = (health, "server", found, "use the same version on both sides".to_owned());
+    let server = set_back_row(world).unwrap_or(server);
     let sign_in = match world.signed_in().and_then(|client| Ok(client.get::<Whoami>("/v1/whoami")?)) {
         Ok(me) => (Health::Ok, "sign-in", format!("{}: {}", me.person, me.permissions.join(", ")), String::new()),
         Err(failure) => (Health::Warn, "sign-in", failure.message, "lockgate login NAME".to_owned()),
     };
     Ok([server].into_iter().chain(integrity_row(world)).chain([sign_in]).collect())
+}
+
+/// That the server shows less of the ledger than this machine has seen, or another one, if it does.
+fn set_back_row(world: &World) -> Option<Row> {
+    let trust = world.trust(None).ok()?;
+    let alarm = seen::check_not_set_back(world, &world.client().ok()?, &trust).err()?;
+    let found = format!("{}: {}", alarm.code, alarm.message);
+    Some((Health::Fail(alarm.exit), "server", found, alarm.hint.unwrap_or_default()))
 }
 
 /// What the server has found damaged since its start, if it has.

@@ -21,7 +21,8 @@ use crate::world::World;
 /// checkpoint. One that is older is fetched once more; what `fetch` gives is believed no further than it verified it.
 ///
 /// # Errors
-/// `ROLLBACK_DETECTED` where the second is older too, else as `fetch`, [`remember`] and [`known::check_continued`].
+/// `ROLLBACK_DETECTED` where the second is older too, else as `fetch`, seen through [`refused`], [`remember`] and
+/// [`known::check_continued`].
 pub fn fetch_newest(
     world: &World,
     client: &Client,
@@ -30,6 +31,7 @@ pub fn fetch_newest(
 ) -> Result<(Vec<u8>, Verified), Failure> {
     // Read before anything is asked: what another command sees from here on may be newer than this answer.
     let seen = seen_of(world, trust)?;
+    let fetch = || fetch().map_err(|refusal| refused(world, client, trust, refusal));
     let (mut bytes, mut verified) = fetch()?;
     let mut shown = checkpoint_of(&verified)?;
     if longer(&seen, &shown).is_some() {
@@ -42,6 +44,61 @@ pub fn fetch_newest(
     known::check_continued(world, client, trust, &shown)?;
     remember(world, client, trust, &shown, &verified.checkpoint)?;
     Ok((bytes, verified))
+}
+
+/// What a command ends with that was refused: the alarm where [`check_not_set_back`] gives one, else the refusal.
+///
+/// A server that was set back does not know what it lost, and says only that there is no such thing.
+pub fn refused(world: &World, client: &Client, trust: &TrustFile, refusal: Failure) -> Failure {
+    match refusal.exit {
+        Exit::Denied | Exit::NotPermitted | Exit::NotFound => {
+            check_not_set_back(world, client, trust).err().unwrap_or(refusal)
+        }
+        _ => refusal,
+    }
+}
+
+/// Holds the server's newest signed checkpoint against what this machine has seen of the ledger. Nothing is remembered,
+/// and a server that does not answer, or answers for no pinned log, is told by whatever else it is asked.
+///
+/// # Errors
+/// `ROLLBACK_DETECTED` where it has fewer entries, `EQUIVOCATION` where it did not grow from what was seen.
+pub fn check_not_set_back(world: &World, client: &Client, trust: &TrustFile) -> Result<(), Failure> {
+    match hold_against_seen(world, client, trust) {
+        Err(failure) if failure.exit == Exit::Integrity => Err(failure),
+        _ => Ok(()),
+    }
+}
+
+fn hold_against_seen(world: &World, client: &Client, trust: &TrustFile) -> Result<(), Failure> {
+    // Read before anything is asked, as in `fetch_newest`; and what is late once is asked for once more.
+    let seen = seen_of(world, trust)?;
+    let (mut shown, mut is_witnessed) = newest_of(client, trust)?;
+    if longer(&seen, &shown).is_some() {
+        (shown, is_witnessed) = newest_of(client, trust)?;
+    }
+    if let Some(seen) = longer(&seen, &shown) {
+        return Err(rolled_back(world, seen, shown.size));
+    }
+    for seen in seen.iter().filter(|seen| seen.origin == shown.origin && seen.size > TreeSize(0)) {
+        if seen.size == shown.size && seen.root != shown.root {
+            let message = format!("the ledger shows another root for {} entries than it showed before", shown.size);
+            return Err(equivocation(world, &shown.origin, message));
+        }
+        // Witnesses sign later: what they have not seen yet says nothing against a proof.
+        if seen.size < shown.size && is_witnessed {
+            continued(world, client, trust, seen, seen)?;
+        }
+    }
+    Ok(())
+}
+
+/// The server's newest checkpoint, which a pinned log key signed, and whether the witnesses have signed it too.
+fn newest_of(client: &Client, trust: &TrustFile) -> Result<(Checkpoint, bool), Failure> {
+    let bytes = client.get_bytes("/checkpoint")?;
+    let (signed, _) = trust.open_unwitnessed(&bytes).map_err(Failure::unproven)?;
+    let is_witnessed = trust.check_witnesses(&signed).is_ok();
+    Ok((signed.checkpoint, is_witnessed))
 }
 
 /// The newest checkpoints that this machine has seen of each pinned log: from a server, and in bundles.
@@ -119,30 +176,40 @@ pub fn grew(
     old: &Checkpoint,
     new: &Checkpoint,
 ) -> Result<(), Failure> {
-    let alarm = |message: String| equivocation(world, &old.origin, message);
     for one in [old, new] {
-        let reply: ConsistencyReply = client.get(&format!("/v1/consistency?from={}", one.size))?;
-        let (signed, _) =
-            trust.open_checkpoint(reply.checkpoint.as_bytes()).map_err(|error| alarm(error.to_string()))?;
-        let newest = signed.checkpoint;
-        // Asked after both were seen.
-        if newest.size < new.size {
-            return Err(rolled_back(world, new, newest.size));
-        }
-        let path = reply
-            .proof
-            .iter()
-            .map(|text| {
-                let bytes: [u8; 32] = STANDARD.decode(text).ok()?.try_into().ok()?;
-                Some(Digest::from_bytes(bytes))
-            })
-            .collect::<Option<Vec<_>>>()
-            .ok_or_else(|| alarm("the consistency proof is not base64 of 32-byte hashes".to_owned()))?;
-        verify_consistency(one.size, newest.size, &path, &one.root, &newest.root).map_err(|error| {
-            alarm(format!("the ledger did not grow from its first {} entries as they were seen: {error}", one.size))
-        })?;
+        continued(world, client, trust, one, new)?;
     }
     Ok(())
+}
+
+/// Checks that one tree grew into the server's newest, which has at least as many entries as `least`.
+fn continued(
+    world: &World,
+    client: &Client,
+    trust: &TrustFile,
+    one: &Checkpoint,
+    least: &Checkpoint,
+) -> Result<(), Failure> {
+    let alarm = |message: String| equivocation(world, &one.origin, message);
+    let reply: ConsistencyReply = client.get(&format!("/v1/consistency?from={}", one.size))?;
+    let (signed, _) = trust.open_checkpoint(reply.checkpoint.as_bytes()).map_err(|error| alarm(error.to_string()))?;
+    let newest = signed.checkpoint;
+    // Asked after both were seen.
+    if newest.size < least.size {
+        return Err(rolled_back(world, least, newest.size));
+    }
+    let path = reply
+        .proof
+        .iter()
+        .map(|text| {
+            let bytes: [u8; 32] = STANDARD.decode(text).ok()?.try_into().ok()?;
+            Some(Digest::from_bytes(bytes))
+        })
+        .collect::<Option<Vec<_>>>()
+        .ok_or_else(|| alarm("the consistency proof is not base64 of 32-byte hashes".to_owned()))?;
+    verify_consistency(one.size, newest.size, &path, &one.root, &newest.root).map_err(|error| {
+        alarm(format!("the ledger did not grow from its first {} entries as they were seen: {error}", one.size))
+    })
 }
 
 /// Two checkpoints contradict each other.

@@ -1,16 +1,17 @@
 //! Verify: may this file run here now?
 
+use std::cell::RefCell;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use lockgate_api::Exit;
 use lockgate_api::client::query_value;
 use lockgate_api::wire::GrantReply;
+use lockgate_api::{Client, Exit};
 use lockgate_ledger::TrustFile;
-use lockgate_ledger::bundle::{self, Query, Refusal, Verified};
+use lockgate_ledger::bundle::{self, Query, Verified};
 use lockgate_model::text::visible;
-use lockgate_model::{Digest, Hasher, Limits};
+use lockgate_model::{Digest, Hasher, Limits, PromotionId};
 use serde_json::json;
 
 use crate::cli;
@@ -19,6 +20,9 @@ use crate::commands::seen::{self, fetch_newest};
 use crate::failure::{Failure, Outcome};
 use crate::home::read_file;
 use crate::world::World;
+
+/// The checks that the bundle at hand has passed, also where it was refused.
+type Passed = RefCell<Vec<bundle::Check>>;
 
 /// `lockgate verify`. Exit 0 only when every check ran and passed, and nothing that was verified here before stands
 /// against it.
@@ -30,21 +34,34 @@ pub fn verify(world: &World, options: &cli::Verify) -> Outcome {
     let trust = world.trust(options.trust.as_deref())?;
     let artifact = hash_file(world, &options.file)?;
     let query = Query { artifact, service: &options.service, environment: &options.env, now: world.now() };
-    let verified = match &options.bundle {
-        Some(path) => {
-            let bytes = read_file(path, Limits::DEFAULT.bundle_bytes as u64)?;
-            let verified = check(&bytes, &trust, &query, world, &options.file)?;
-            seen::compare(world, &verified)?;
-            known::check(world, &query, &verified, false)?;
-            verified
-        }
-        None => online(world, options, &trust, &query)?,
-    };
-    report(world, options, &artifact, &verified)
+    let passed = Passed::default();
+    judge(world, options, &trust, &query, &passed)
+        .map_err(|failure| {
+            let hint = format!("`lockgate explain {}` says more", failure.code);
+            let failure = failure.or_hint(hint);
+            not_verified(world, options, &artifact, &passed.take(), &failure);
+            failure
+        })
+        .and_then(|verified| report(world, options, &artifact, &verified))
 }
 
-fn online(world: &World, options: &cli::Verify, trust: &TrustFile, query: &Query<'_>) -> Result<Verified, Failure> {
-    let client = world.signed_in()?;
+fn judge(
+    world: &World,
+    options: &cli::Verify,
+    trust: &TrustFile,
+    query: &Query<'_>,
+    passed: &Passed,
+) -> Result<Verified, Failure> {
+    let Some(path) = &options.bundle else { return online(world, trust, query, passed) };
+    let bytes = read_file(path, Limits::DEFAULT.bundle_bytes as u64)?;
+    let verified = check(&bytes, trust, query, world, passed)?;
+    seen::compare(world, &verified)?;
+    known::check(world, query, &verified, false)?;
+    Ok(verified)
+}
+
+fn online(world: &World, trust: &TrustFile, query: &Query<'_>, passed: &Passed) -> Result<Verified, Failure> {
+    let client = world.signed_in().map_err(|failure| not_signed_in(world, trust, failure))?;
     let path = format!(
         "/v1/grants?artifact={}&service={}&environment={}",
         query_value(&query.artifact.to_string()),
@@ -53,52 +70,92 @@ fn online(world: &World, options: &cli::Verify, trust: &TrustFile, query: &Query
     );
     // The grant is asked for with each bundle: it is a part of the state that has to be new enough.
     let (_, verified) = fetch_newest(world, &client, trust, || {
+        passed.borrow_mut().clear();
         let grant: GrantReply = client.get(&path).map_err(|error| {
-            let failure = Failure::from(error);
-            if failure.exit == Exit::Denied {
-                let _ = not_verified(world, &options.file, &query.artifact, &failure.code, &failure.message, &[]);
-            }
-            failure
+            let refusal = Failure::from(error);
+            keep_replacement(world, &client, trust, &refusal);
+            refusal
         })?;
         let bytes = client.get_bytes(&format!("/v1/promotions/{}/bundle", grant.promotion))?;
-        let verified = check(&bytes, trust, query, world, &options.file)?;
+        let verified = check(&bytes, trust, query, world, passed)?;
         Ok((bytes, verified))
     })?;
     known::check(world, query, &verified, true)?;
     Ok(verified)
 }
 
-fn check(bytes: &[u8], trust: &TrustFile, query: &Query<'_>, world: &World, file: &Path) -> Result<Verified, Failure> {
-    bundle::verify(bytes, trust, query).map_err(|refusal| {
-        // The report is best effort; the exit code is what counts.
-        let _ = not_verified(world, file, &query.artifact, refusal.code, &refusal.message, &refusal.checks);
+/// Why nobody is signed in, with what to do next where a file is to be verified: a server of one's own would know nothing
+/// of it.
+fn not_signed_in(world: &World, trust: &TrustFile, failure: Failure) -> Failure {
+    let failure = match failure.code.as_str() {
+        "SERVER_UNKNOWN" | "SIGN_IN_NEEDED" => failure.hint(
+            "verify offline with `--bundle FILE`, which needs no account; or name the server that holds the ledger with \
+             `--server URL`, after you signed in there with `lockgate login --server URL NAME`",
+        ),
+        _ => failure,
+    };
+    match world.client() {
+        Ok(client) => seen::refused(world, &client, trust, failure),
+        Err(_) => failure,
+    }
+}
+
+/// Remembers the grant that replaced the one that was asked for, where the refusal names it and its bundle proves it under
+/// the pinned trust: then no bundle from before passes here. What fails on the way changes nothing of the answer.
+fn keep_replacement(world: &World, client: &Client, trust: &TrustFile, refusal: &Failure) {
+    if refusal.code != "GRANT_SUPERSEDED" {
+        return;
+    }
+    let outside = |character: char| !character.is_ascii_alphanumeric() && character != '-';
+    let named = refusal.message.rsplit(outside).find_map(|word| word.parse::<PromotionId>().ok());
+    if let Some(promotion) = named
+        && let Ok(bytes) = client.get_bytes(&format!("/v1/promotions/{promotion}/bundle"))
+    {
+        known::keep_refused(world, &bytes, trust);
+    }
+}
+
+fn check(
+    bytes: &[u8],
+    trust: &TrustFile,
+    query: &Query<'_>,
+    world: &World,
+    passed: &Passed,
+) -> Result<Verified, Failure> {
+    let checked = bundle::verify(bytes, trust, query);
+    *passed.borrow_mut() = match &checked {
+        Ok(verified) => verified.checks.clone(),
+        Err(refusal) => refusal.checks.clone(),
+    };
+    checked.map_err(|refusal| {
         known::keep_refused(world, bytes, trust);
-        refused(&refusal)
+        Failure::new(Exit::Denied, refusal.code, refusal.message)
     })
 }
 
-fn refused(refusal: &Refusal) -> Failure {
-    Failure::new(Exit::Denied, refusal.code, refusal.message.clone())
-        .hint(format!("`lockgate explain {}` says more", refusal.code))
-}
-
-fn not_verified(
-    world: &World,
-    file: &Path,
-    artifact: &Digest,
-    code: &str,
-    message: &str,
-    checks: &[bundle::Check],
-) -> Result<(), Failure> {
-    if world.terminal.format == cli::Format::Json {
-        return Ok(());
+/// Reports what was not verified; best effort, as the exit code is what counts. A server that is away, or does not know
+/// who asks, says nothing about the file: then programs alone are told that it was not verified.
+fn not_verified(world: &World, options: &cli::Verify, artifact: &Digest, checks: &[bundle::Check], failure: &Failure) {
+    let is_answer = matches!(failure.exit, Exit::Denied | Exit::Integrity);
+    if world.terminal.format == cli::Format::Table && !is_answer {
+        return;
     }
-    let mut text = format!("NOT VERIFIED  {}  {artifact}\n", file.display());
-    for check in checks {
-        text.push_str(&format!("  + {:<13} {}\n", check.name, visible(&check.found)));
-    }
-    text.push_str(&format!("  x {code}: {}", visible(message)));
-    world.terminal.result(text)
+    let shown = json!({
+        "verified": false,
+        "artifact": artifact,
+        "service": options.service,
+        "environment": options.env,
+        "checks": checks,
+        "error": failure.to_json(),
+    });
+    let _ = world.terminal.show(&shown, || {
+        let mut text = format!("NOT VERIFIED  {}  {artifact}\n", options.file.display());
+        for check in checks {
+            text.push_str(&format!("  + {:<13} {}\n", check.name, visible(&check.found)));
+        }
+        text.push_str(&format!("  x {}: {}", visible(&failure.code), visible(&failure.message)));
+        text
+    });
 }
 
 fn report(world: &World, options: &cli::Verify, artifact: &Digest, verified: &Verified) -> Outcome {

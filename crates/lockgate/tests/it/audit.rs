@@ -250,6 +250,47 @@ fn a_receipt_is_enough_to_notice_a_rollback() {
     lockgate.run(&["approve", "P-3", "--as", "sam", "--yes"]).refused(9, "ROLLBACK_DETECTED");
 }
 
+/// A server that was set back knows nothing of what it lost, and cannot say that it did: whoever has seen more notices by
+/// its newest checkpoint.
+#[test]
+fn a_server_that_was_set_back_is_noticed_where_it_knows_nothing_of_it() {
+    let lockgate = Instance::granted();
+    lockgate.stop();
+    let yesterday = copy(&lockgate, "yesterday");
+    lockgate.start(&[]).exits(0);
+    lockgate.push("1.5.0", "trivy.json").exits(0);
+    lockgate.promote("1.5.0").exits(5);
+    lockgate.run(&["approve", "P-6", "--as", "sam", "--yes"]).exits(0);
+    lockgate.verify("1.5.0", &[]).exits(0);
+    let seen = lockgate.entries();
+    lockgate.stop();
+    let data = lockgate.home().join("data");
+    fs::remove_dir_all(&data).unwrap();
+    copy_dir(&yesterday, &data);
+    fs::remove_file(lockgate.home().join("high-water")).unwrap();
+    lockgate.tampered();
+    lockgate.start(&[]).exits(0);
+    let get = |promotion: &str| lockgate.run(&["bundle", "get", promotion, "--file", "got.lockgate"]);
+    let ran = lockgate.verify("1.5.0", &[]).refused(9, "ROLLBACK_DETECTED").says(&format!("seen {seen} entries"));
+    assert!(ran.stdout.starts_with("NOT VERIFIED  "), "{ran}");
+    get("P-3").refused(9, "ROLLBACK_DETECTED");
+    get("P-6").refused(9, "ROLLBACK_DETECTED");
+    assert!(!lockgate.file("got.lockgate").exists());
+    lockgate.run(&["doctor"]).refused(9, "DOCTOR_FAILED").says("ROLLBACK_DETECTED");
+    // What only reads shows what is there now.
+    lockgate.run(&["why", "P-6"]).refused(6, "PROMOTION_UNKNOWN");
+    // Once it has grown another way, that is what it is.
+    let mut count = 0;
+    while lockgate.entries() <= seen {
+        lockgate.push(&format!("1.4.{}", 10 + count), "trivy.json").exits(9);
+        count += 1;
+        assert!(count < 100, "the ledger does not grow");
+    }
+    lockgate.verify("1.5.0", &[]).refused(9, "EQUIVOCATION").says("NOT VERIFIED");
+    get("P-3").refused(9, "EQUIVOCATION");
+    lockgate.run(&["doctor"]).refused(9, "DOCTOR_FAILED").says("EQUIVOCATION");
+}
+
 #[test]
 fn a_server_starts_again_where_it_was_told_to_listen() {
     let lockgate = Instance::demo();

@@ -53,6 +53,10 @@ fn a_bundle_verifies_where_nothing_else_is() {
     other("shop/web", "staging").refused(3, "ENVIRONMENT_MISMATCH");
     other("shop/api", "production").refused(3, "SERVICE_MISMATCH");
     laptop.run(&["bundle", "show", "p3.lockgate", "--trust", "trust.json"]).exits(0).says("P-3");
+    // Where no server is known, starting one of one's own is not the next step.
+    let online = laptop.verify("1.4.2", &["--trust", "trust.json"]).refused(2, "SERVER_UNKNOWN");
+    assert!(!online.stderr.contains("lockgate up") && !online.stdout.contains("VERIFIED"), "{online}");
+    online.says("--bundle FILE").says("lockgate login --server URL NAME");
     assert!(!laptop.home().exists(), "verifying writes nothing");
 
     // Trust is never taken from the bundle, the server or the working directory.

@@ -20,7 +20,7 @@ fn a_freeze_stops_grants_in_use_and_new_ones() {
     lockgate.run(&["history", "--governance"]).exits(0).says("freeze.ordered");
 
     // Online it is known at once. A bundle from before cannot know it; one from after does.
-    lockgate.verify("1.4.2", &[]).refused(3, "FROZEN");
+    lockgate.verify("1.4.2", &[]).refused(3, "FROZEN").says("lockgate freeze list");
     lockgate.verify("1.4.2", &["--bundle", "before.lockgate"]).exits(0).says("what happened later is not known here");
     lockgate.run(&["bundle", "get", "P-3", "--file", "after.lockgate"]).exits(0);
     lockgate.verify("1.4.2", &["--bundle", "after.lockgate"]).refused(3, "FROZEN");

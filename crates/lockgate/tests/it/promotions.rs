@@ -114,9 +114,22 @@ fn an_earlier_grant_does_not_pass_after_a_later_one_was_verified() {
     let file = fs::read_dir(&known).unwrap().next().unwrap().unwrap().path();
     let kept = fs::read(&file).unwrap();
     fs::write(&file, &kept[..kept.len() / 2]).unwrap();
-    there("1.0.0", "third").refused(3, "KNOWN_INVALID");
+    there("1.0.0", "third").refused(3, "KNOWN_INVALID").says("NOT VERIFIED");
     fs::remove_file(&file).unwrap();
     there("1.2.0", "second").exits(0);
+}
+
+/// What the server said of a grant that was replaced is remembered with its proof, and holds offline too.
+#[test]
+fn a_grant_that_was_replaced_online_does_not_pass_offline_afterwards() {
+    let lockgate = three_versions();
+    lockgate.run(&["bundle", "get", "P-3", "--file", "old.lockgate"]).exits(0);
+    approve(&lockgate, "P-9");
+    let offline = || lockgate.verify("1.0.0", &["--bundle", "old.lockgate"]);
+    offline().exits(0);
+    lockgate.verify("1.0.0", &[]).refused(3, "GRANT_SUPERSEDED").says("lockgate rollback shop/web@1.0.0");
+    offline().refused(9, "ROLLBACK_DETECTED").says("granted shop/web in production anew").says("NOT VERIFIED");
+    lockgate.verify("1.2.0", &[]).exits(0);
 }
 
 /// `lockgate why` says: to go back on purpose, ask for a rollback. It has to work although the promotion is still open.

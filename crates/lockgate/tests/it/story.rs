@@ -106,6 +106,13 @@ fn the_same_for_programs() {
     let refused = lockgate.json(&[&["verify", "junit.xml"][..], &VERIFY[2..]].concat(), 3);
     assert_eq!(refused["error"]["code"], "DIGEST_NOT_GRANTED");
     assert_eq!(refused["error"]["exit"], 3);
+    assert_eq!((&refused["verified"], &refused["checks"]), (&json!(false), &json!([])));
+    assert_eq!((&refused["service"], &refused["environment"]), (&json!("shop/web"), &json!("production")));
+    lockgate.run(&["bundle", "get", "P-3", "--file", "p3.lockgate"]).exits(0);
+    let refused = lockgate.json(&[&["verify", "junit.xml", "--bundle", "p3.lockgate"][..], &VERIFY[2..]].concat(), 3);
+    assert_eq!((&refused["verified"], &refused["error"]["code"]), (&json!(false), &json!("DIGEST_NOT_GRANTED")));
+    assert_eq!(refused["checks"][0]["name"], "checkpoint");
+    assert!(text(&refused["artifact"]).starts_with("sha256:") && refused["artifact"] != json!(digest), "{refused}");
 
     let status = lockgate.json(&["status"], 0);
     assert_eq!(status["environments"], json!(["dev", "staging", "production"]));

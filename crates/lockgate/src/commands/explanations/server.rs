@@ -23,7 +23,7 @@ pub const EXPLANATIONS: &[(&str, &str)] = &[
     ("SERVER_RUNNING", "A server of this home runs already. Stop it with `lockgate down`, or use another home."),
     (
         "SERVER_UNKNOWN",
-        "Nothing says which server is meant. Start one with `lockgate up`, or name one with `--server URL`.",
+        "Nothing says which server is meant. Start one with `lockgate up`, or name one with `--server URL`. To verify a file, name the server that holds its ledger and sign in there with `lockgate login --server URL NAME`, or use `--bundle FILE`, which needs neither.",
     ),
     (
         "SERVER_UNREACHABLE",

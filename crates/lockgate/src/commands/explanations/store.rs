@@ -29,7 +29,7 @@ pub const EXPLANATIONS: &[(&str, &str)] = &[
     ),
     (
         "DIGEST_NOT_GRANTED",
-        "Nothing lets these bytes run in that environment. Either the file was changed after it was promoted, or it was never promoted there. Compare its digest with `lockgate status` and `lockgate history --artifact DIGEST`.",
+        "Nothing lets these bytes run in that environment. Either the file was changed after it was promoted, or it was never promoted there. `lockgate where sha256:...`, with the digest of the file, lists the releases that hold these bytes and where they run; `lockgate status SERVICE` shows what runs instead.",
     ),
     (
         "DISK_FULL",
