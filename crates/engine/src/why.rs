@@ -40,6 +40,8 @@ pub struct PromotionView {
     pub feeds: Vec<FeedUsed>,
     /// What runs in the target.
     pub running: Option<Running>,
+    /// What ran in the target when it was granted, where that is recorded: what it replaced.
+    pub replaced: Option<Running>,
     /// What went before it.
     pub precedent: Precedent,
     /// The approvals that were given faster than anybody can read, each with how many came together.
@@ -96,9 +98,12 @@ pub fn why(engine: &Engine, promotion: PromotionId) -> Result<PromotionView, Fau
     let (state, release, asked) = slice(engine, promotion)?;
     let running = state.running(&asked.request.environment, &release.name.service).cloned();
     let status = asked.status();
+    let mut replaced = None;
     let (decision, decided_at, decision_index, evidence, feeds) = match (status.is_open(), asked.decisions.last()) {
         (false, Some(last)) => {
-            let evidence = recorded_evidence(engine, &last.event.facts);
+            let (ran, evidence) = recorded_facts(engine, &last.event.facts)
+                .map_or_else(Default::default, |facts| (facts.running, facts.evidence));
+            replaced = ran.filter(|ran| asked.grant.is_some() && ran.promotion != promotion);
             (recorded(engine, &last.event.decision)?, last.time, Some(last.index), evidence, last.event.feeds.clone())
         }
         _ => {
@@ -136,17 +141,17 @@ pub fn why(engine: &Engine, promotion: PromotionId) -> Result<PromotionView, Fau
         evidence,
         feeds,
         running,
+        replaced,
         stamped,
         suspects,
     })
 }
 
-/// The evidence in recorded facts. Where they do not read, it is unknown who stands behind what, and the decision says
+/// Recorded facts. Where they do not read, it is unknown who stands behind what and what ran before, and the decision says
 /// the rest by itself; an audit says that they do not.
-fn recorded_evidence(engine: &Engine, facts: &Digest) -> Vec<EvidenceFact> {
-    let bodies = StoreBodies(engine.store());
-    let Ok(bytes) = lockgate_ledger::bodies::required(&bodies, facts) else { return Vec::new() };
-    canonical::from_slice::<Facts>(&bytes, &Limits::DEFAULT).map(|facts| facts.evidence).unwrap_or_default()
+fn recorded_facts(engine: &Engine, facts: &Digest) -> Option<Facts> {
+    let bytes = lockgate_ledger::bodies::required(&StoreBodies(engine.store()), facts).ok()?;
+    canonical::from_slice(&bytes, &Limits::DEFAULT).ok()
 }
 
 /// Reads a recorded decision.

@@ -354,6 +354,7 @@ pub(crate) mod tests {
             status: "pending".to_owned(),
             closed: None,
             running: None,
+            replaced: None,
             outcome: "pending".to_owned(),
             policy: Digest::of(b"policy"),
             decided_at: UnixMillis(0),

@@ -85,6 +85,9 @@ pub struct PromotionReply {
     /// What runs in the target.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub running: Option<RunningCell>,
+    /// What ran there when it was granted: what it replaced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaced: Option<RunningCell>,
     /// `allow`, `deny` or `pending`.
     pub outcome: String,
     /// The policy set that decided.

@@ -1,7 +1,7 @@
 //! Why: every gate of a promotion.
 
 use lockgate_api::Exit;
-use lockgate_api::wire::{ApprovalRow, GateRow, PromotionReply};
+use lockgate_api::wire::{ApprovalRow, GateRow, PromotionReply, RunningCell};
 use lockgate_model::facts::Verdict;
 use lockgate_model::text::visible;
 use lockgate_model::{Digest, PromotionId};
@@ -49,11 +49,8 @@ fn explained(reply: &PromotionReply) -> String {
     // Every value is one line: what somebody wrote as a reason looks like no other field.
     let mut line = |name: &str, value: String| text.push_str(&format!("  {name:<11} {}\n", visible(&value)));
     line("asked by", format!("{} at {}: {}", reply.requester, reply.requested_at, reply.reason));
-    match &reply.running {
-        // What a granted promotion replaced does not run any more; it does.
-        Some(running) if running.promotion == reply.promotion => line("runs", format!("since {}", running.since)),
-        Some(running) => line("replaces", format!("{} since {}", running.release, running.since)),
-        None => line("replaces", "nothing".to_owned()),
+    for (name, value) in place(reply) {
+        line(name, value);
     }
     for artifact in &reply.artifacts {
         line("artifact", format!("{} {}", artifact.digest, artifact.name));
@@ -95,9 +92,27 @@ fn explained(reply: &PromotionReply) -> String {
     }
     for gate in &reply.gates {
         text.push('\n');
-        text.push_str(&gate_text(gate));
+        text.push_str(&gate_text(gate, &reply.outcome));
     }
     text
+}
+
+/// What it replaces, what it replaced, or what has replaced it; what runs now where it never ran.
+fn place(reply: &PromotionReply) -> Vec<(&'static str, String)> {
+    let is_open = matches!(reply.status.as_str(), "pending" | "denied");
+    let other = |running: &RunningCell| format!("{} ({}) since {}", running.release, running.promotion, running.since);
+    let mut lines = Vec::new();
+    match &reply.running {
+        Some(running) if running.promotion == reply.promotion => lines.push(("runs", format!("since {}", running.since))),
+        Some(running) if is_open => lines.push(("replaces", format!("{} since {}", running.release, running.since))),
+        None if is_open => lines.push(("replaces", "nothing".to_owned())),
+        Some(running) if reply.status == "granted" => lines.push(("replaced by", other(running))),
+        Some(running) => lines.push(("runs there", other(running))),
+        None => {}
+    }
+    // What a granted promotion replaced does not run any more.
+    lines.extend(reply.replaced.as_ref().map(|replaced| ("replaced", other(replaced))));
+    lines
 }
 
 /// How it ended without a grant. Of a rejection the ledger keeps the comment as the reason, which alone reads as if it had
@@ -130,7 +145,8 @@ fn review_text(approval: &ApprovalRow) -> String {
     }
 }
 
-fn gate_text(gate: &GateRow) -> String {
+/// One gate of a promotion that comes out as `outcome`.
+fn gate_text(gate: &GateRow, outcome: &str) -> String {
     let mark = match gate.outcome.as_str() {
         "pass" => "+",
         "fail" => "x",
@@ -151,8 +167,10 @@ fn gate_text(gate: &GateRow) -> String {
     if !matches!(gate.outcome.as_str(), "pass") {
         line("reason", &visible(&gate.reason));
         line("who", &visible(&gate.who));
+        // An approval lets nothing in that another gate keeps out.
+        let comes_first = outcome == "deny" && gate.outcome == "pending" && gate.kind == "approvals";
         // Two ways are two lines, and never as far left as a field.
-        line("do", &printable(&gate.fix));
+        line("do", &if comes_first { "first what the failed gates say".to_owned() } else { printable(&gate.fix) });
     }
     text
 }
@@ -175,7 +193,7 @@ fn warned(gates: &[GateRow]) -> Option<String> {
 /// The gates that keep a promotion from its environment, in short, and how many only warn.
 pub fn blocking(reply: &PromotionReply) -> String {
     let blocked = reply.gates.iter().filter(|gate| matches!(gate.outcome.as_str(), "fail" | "pending"));
-    let mut text: String = blocked.map(gate_text).collect();
+    let mut text: String = blocked.map(|gate| gate_text(gate, &reply.outcome)).collect();
     if let Some(warned) = warned(&reply.gates) {
         text.push_str(&format!("  warns      {}\n", visible(&warned)));
     }
@@ -208,6 +226,7 @@ pub fn next(promotion: PromotionId) -> String {
 
 #[cfg(test)]
 mod tests {
+    use lockgate_model::UnixMillis;
     use serde_json::json;
 
     use super::*;
@@ -244,6 +263,52 @@ mod tests {
         check("denied", Some(276), &[recorded, again]);
         check("granted", Some(276), &[recorded]);
         check("denied", None, &["  decision    deny as of now, 1970-01-01T00:00:00Z; not recorded"]);
+    }
+
+    #[test]
+    fn what_runs_there_is_said_as_what_it_is_to_the_promotion() {
+        let cell = |promotion: &str, version: &str| RunningCell {
+            release: format!("shop/web@{version}").parse().unwrap(),
+            since: UnixMillis(0),
+            promotion: promotion.parse().unwrap(),
+        };
+        let (before, own, later) = (cell("P-2", "0.9.0"), cell("P-3", "1.0.0"), cell("P-6", "1.4.3"));
+        let check = |status: &str, running: Option<&RunningCell>, replaced: Option<&RunningCell>, wanted: &[&str]| {
+            let base = reply(status, Some(276), &[]);
+            let reply = PromotionReply { running: running.cloned(), replaced: replaced.cloned(), ..base };
+            let text = explained(&reply);
+            let told = |line: &&str| ["  runs", "  replace"].iter().any(|name| line.starts_with(*name));
+            assert_eq!(text.lines().filter(told).collect::<Vec<_>>(), wanted, "{status}");
+        };
+        let time = "1970-01-01T00:00:00Z";
+        let replaced = format!("  replaced    shop/web@0.9.0 (P-2) since {time}");
+        let by = format!("  replaced by shop/web@1.4.3 (P-6) since {time}");
+        check("pending", None, None, &["  replaces    nothing"]);
+        check("denied", Some(&before), None, &[&format!("  replaces    shop/web@0.9.0 since {time}")]);
+        check("granted", Some(&own), None, &[&format!("  runs        since {time}")]);
+        check("granted", Some(&own), Some(&before), &[&format!("  runs        since {time}"), &replaced]);
+        check("granted", Some(&later), Some(&before), &[&by, &replaced]);
+        check("rejected", Some(&later), None, &[&format!("  runs there  shop/web@1.4.3 (P-6) since {time}")]);
+        check("rejected", None, None, &[]);
+    }
+
+    #[test]
+    fn an_approval_is_asked_for_where_nothing_else_objects() {
+        let check = |outcome: &str, wanted: &str| {
+            let mut reply = reply("denied", None, &[("tests", "fail"), ("people", "pending")]);
+            reply.outcome = outcome.to_owned();
+            for gate in &mut reply.gates {
+                if gate.gate == "people" {
+                    (gate.kind, gate.fix) = ("approvals".to_owned(), "lockgate approve P-3".to_owned());
+                }
+            }
+            for text in [explained(&reply), blocking(&reply)] {
+                let told: Vec<&str> = text.lines().filter(|line| line.starts_with("    do ")).collect();
+                assert_eq!(told, [format!("    do        {wanted}")], "{text}");
+            }
+        };
+        check("pending", "lockgate approve P-3");
+        check("deny", "first what the failed gates say");
     }
 
     #[test]

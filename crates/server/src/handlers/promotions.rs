@@ -216,6 +216,7 @@ fn shown(view: PromotionView) -> PromotionReply {
         status: view.status.as_str().to_owned(),
         closed: view.promotion.closed.as_ref().map(|(_, reason)| reason.clone()),
         running: view.running.map(running_cell),
+        replaced: view.replaced.map(running_cell),
         outcome: view.decision.outcome.as_str().to_owned(),
         policy: view.decision.policy,
         decided_at: view.decided_at,
