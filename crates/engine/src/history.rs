@@ -114,7 +114,7 @@ pub struct Filter {
     /// The environment that it is about, as far as the entry itself says so.
     pub environment: Option<EnvName>,
     /// Its event, such as `key.revoked`, or the first part of that.
-    pub event: Option<String>,
+    pub event: Option<EventStart>,
     /// From when on, in ledger time.
     pub since: Option<UnixMillis>,
     /// Before when.
@@ -162,6 +162,38 @@ impl CameOut {
             (Self::Said(verdict), Event::ApprovalRecorded(approval)) => approval.verdict == verdict,
             _ => false,
         }
+    }
+}
+
+/// The name of an event, or its first part.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventStart(String);
+
+/// Why a text names no event.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` names no event: write one such as approval.recorded, or its first part: {first}", first = first_parts())]
+pub struct EventStartError(String);
+
+/// The first parts of all names, each once.
+fn first_parts() -> String {
+    let parts: BTreeSet<&str> = Event::NAMES.iter().filter_map(|name| name.split('.').next()).collect();
+    parts.into_iter().collect::<Vec<_>>().join(", ")
+}
+
+impl FromStr for EventStart {
+    type Err = EventStartError;
+    fn from_str(text: &str) -> Result<Self, EventStartError> {
+        let start = Self(text.trim().to_owned());
+        match Event::NAMES.iter().any(|name| start.fits(name)) {
+            true => Ok(start),
+            false => Err(EventStartError(text.chars().take(64).collect())),
+        }
+    }
+}
+
+impl EventStart {
+    fn fits(&self, name: &str) -> bool {
+        name.strip_prefix(self.0.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
     }
 }
 
@@ -235,12 +267,10 @@ impl Filter {
             Event::WaiverGranted(waiver) => waiver.environment == *environment,
             _ => entry.link(&StreamName::environment(environment)).is_some(),
         };
-        let starts =
-            |event: &String| name == event || name.strip_prefix(event).is_some_and(|rest| rest.starts_with('.'));
         self.streams.iter().all(|stream| entry.link(stream).is_some())
             && self.service.as_ref().is_none_or(is_about)
             && self.environment.as_ref().is_none_or(is_for)
-            && self.event.as_ref().is_none_or(starts)
+            && self.event.as_ref().is_none_or(|event| event.fits(name))
             && self.until.is_none_or(|until| entry.time < until)
             && self.outcome.is_none_or(|outcome| outcome.fits(&entry.event))
             && self.policy.as_ref().is_none_or(|policy| policy.fits(&entry.event))

@@ -15,6 +15,10 @@ const OF_LOG: [&str; 6] =
 /// Faults by which something that is stored beside it is damaged.
 const BESIDE: [&str; 3] = ["DIGEST_MISMATCH", "REPLY_DAMAGED", "STORE_CORRUPT"];
 
+/// What is done about it, and where it stands in full.
+const ADVICE: &str = "stop the server, keep a copy of its data, put back from a backup what `lockgate audit` names, and \
+                      start again: docs/operations.md, \"Damaged data\"";
+
 /// Which log a fault was met in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Log {
@@ -62,7 +66,7 @@ impl Integrity {
             None => Ok(()),
             Some(code) => {
                 Err(Fault::new(Kind::Integrity, code, "what is stored was found damaged since the last start")
-                    .hint("run `lockgate audit` where the data is, restore what it names from a copy, and start again"))
+                    .hint(ADVICE))
             }
         }
     }
@@ -77,7 +81,8 @@ impl Integrity {
             Some(code) => {
                 let message = format!("the ledger was found damaged ({code}), and nothing is appended to it");
                 Err(Fault::new(Kind::Integrity, "LEDGER_DOUBTFUL", message).hint(
-                    "run `lockgate audit` where the data is, and restore it from a copy; proofs go on to be verified",
+                    "whoever runs the server mends it as docs/operations.md says under \"Damaged data\"; proofs go on to be \
+                     verified",
                 ))
             }
         }

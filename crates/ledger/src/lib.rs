@@ -24,6 +24,7 @@ pub mod delegation;
 pub mod detached;
 pub mod drill;
 pub mod entry;
+mod entry_names;
 pub mod facts;
 pub mod feed;
 pub mod foreign;

@@ -29,7 +29,7 @@ pub use delegate::Delegate;
 pub use drift::Drift;
 pub use drill::Drill;
 pub use emergency::{BreakGlass, BreakGlassAct, Freeze, FreezeAct, Unfreeze};
-pub use history::{History, HistoryFilter};
+pub use history::{HISTORY_LIMIT, History, HistoryFilter};
 pub use keys::{Change, Key, KeyLimits};
 pub use metrics::Metrics;
 pub use policy::{Backtest, Policy, SinceArg};

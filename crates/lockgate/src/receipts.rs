@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use crate::commands::seen::remember;
 use crate::failure::Failure;
+use crate::terminal::counted;
 use crate::world::World;
 
 /// The proof in one line.
@@ -19,9 +20,9 @@ pub fn logged_line(logged: Option<&Logged>) -> String {
         Some(logged) => {
             let size = logged.checkpoint.lines().nth(1).unwrap_or("?");
             format!(
-                "  logged     entry {} of {size}, with {} proof hashes and a signed checkpoint\n",
+                "  logged     entry {} of {size}, with {} and a signed checkpoint\n",
                 logged.index,
-                logged.proof.len()
+                counted(logged.proof.len() as u64, "proof hash", "proof hashes")
             )
         }
         None => "  logged     nothing new\n".to_owned(),

@@ -152,6 +152,11 @@ pub fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> St
     lines.join("\n")
 }
 
+/// A number with the word for one, or for any other number.
+pub fn counted(number: u64, one: &str, more: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { more })
+}
+
 /// A field in a line of its own: its name, and its value with line breaks and control characters escaped.
 ///
 /// INVARIANT (a field is one line): nothing that somebody wrote into a value looks like another field, or like none. What

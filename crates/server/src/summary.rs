@@ -8,6 +8,7 @@ use lockgate_ledger::entry::{ApprovalRecorded, EvidenceForm, EvidenceRecorded, W
 use lockgate_ledger::freeze::FreezeOrdered;
 use lockgate_ledger::waiver::WaiverRequested;
 use lockgate_model::facts::Verdict;
+use lockgate_web::wording::plural;
 use serde_json::Value;
 
 /// What stands in the place of the services that a reader may not know of.
@@ -153,8 +154,10 @@ fn broke_glass(event: &BreakGlassOpened) -> String {
 }
 
 fn drilled(event: &DrillRecorded) -> String {
+    let attacks = plural(event.tried, "attack was", "attacks were");
+    let were = plural(event.skipped, "was", "were");
     format!(
-        "a drill on a copy of {} entries: {} of {} attacks were caught, {} were skipped",
+        "a drill on a copy of {} entries: {} of {} {attacks} caught, {} {were} skipped",
         event.entries, event.caught, event.tried, event.skipped
     )
 }

@@ -107,6 +107,8 @@ def read(data):
         raise Refused("BUNDLE_INVALID", "the bundle is too large")
     try:
         bundle = forms.read_json(data)
+        if isinstance(bundle, dict) and str(bundle.get("mediaType")).startswith("application/vnd.dev.sigstore"):
+            raise Malformed("this is a Sigstore bundle; wanted is a Lockgate bundle, as `lockgate bundle get` writes it")
         _BUNDLE(bundle)
         return bundle, Bodies(bundle["bodies"])
     except Malformed as error:

@@ -6,7 +6,7 @@
     lockgate_verify.py checkpoint NOTE --trust TRUST
     lockgate_verify.py proof PROOF --leaf ENTRY --trust TRUST
     lockgate_verify.py consistency OLDER NEWER PROOF --trust TRUST
-    lockgate_verify.py approval DOCUMENT SIGNATURE --key LINE
+    lockgate_verify.py approval DOCUMENT SIGNATURE --key LINE|FILE
     lockgate_verify.py batch < QUESTIONS.jsonl
 
 Exit codes are those of `lockgate verify`. 0: verified. 1: a file cannot be read. 2: usage, or no sound trust file.
@@ -209,6 +209,21 @@ def form(check):
     return read
 
 
+def key_line(text):
+    """A public key line as an argument, or out of the file that the argument names."""
+    try:
+        sshsig.key_of_line(text)
+        return text
+    except Malformed:
+        pass
+    try:
+        line = Path(text).read_text()
+        sshsig.key_of_line(line)
+        return line
+    except (OSError, ValueError, Malformed) as error:
+        raise argparse.ArgumentTypeError(f"neither a public key line nor a file with one: {error}") from error
+
+
 def arguments_of(words):
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     commands = parser.add_subparsers(dest="command", required=True)
@@ -223,7 +238,7 @@ def arguments_of(words):
     which.add_argument("--artifact", type=form(forms.digest))
     one.set_defaults(run=check_bundle)
     one = commands.add_parser("attestation", help="the attestations that a bundle carries")
-    one.add_argument("bundle", type=Path)
+    one.add_argument("bundle", type=Path, help="a Lockgate bundle, as `lockgate bundle get` writes it")
     one.add_argument("--trust", type=Path, required=True)
     one.set_defaults(run=check_attestation)
     one = commands.add_parser("checkpoint", help="a signed checkpoint")
@@ -238,13 +253,13 @@ def arguments_of(words):
     one = commands.add_parser("consistency", help="that a newer checkpoint continues an older one")
     one.add_argument("older", type=Path)
     one.add_argument("newer", type=Path)
-    one.add_argument("proof", type=Path, help="a JSON list of hashes in base64")
+    one.add_argument("proof", type=Path, help="a JSON list of hashes in base64, or the answer of GET /v1/consistency")
     one.add_argument("--trust", type=Path, required=True)
     one.set_defaults(run=check_consistency)
     one = commands.add_parser("approval", help="a person's signature on an approval document")
     one.add_argument("document", type=Path)
     one.add_argument("signature", type=Path)
-    one.add_argument("--key", required=True, help="the person's public key line")
+    one.add_argument("--key", type=key_line, required=True, help="the person's public key line, or a file with it")
     one.set_defaults(run=check_approval)
     one = commands.add_parser("batch", help="many questions, one a line")
     one.set_defaults(run=answer_batch)

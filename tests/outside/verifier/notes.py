@@ -296,12 +296,15 @@ def verify_proof_file(data, leaf, policy):
 
 
 def verify_consistency_file(older, newer, data, policy):
-    """(origin, older size, newer size): one checkpoint's tree continues another's. The path is a JSON list of hashes.
+    """(origin, older size, newer size): one checkpoint's tree continues another's. The path is a JSON list of hashes, or the
+    answer of `GET /v1/consistency`, of which the field `proof` is taken and nothing else.
 
     Raises Refused with PROOF_INVALID, a code of either checkpoint, or CONSISTENCY_PROOF.
     """
     try:
         texts = read_json(data)
+        if isinstance(texts, dict):
+            texts = texts.get("proof")
         if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
             raise Malformed("no list of hashes")
         path = _path(texts)

@@ -103,7 +103,7 @@ fn where_a_search_stands_says_nothing_of_other_services() {
     assert_eq!((next, scanned), (ours, ours));
     assert_eq!(look("dana", built("5e5e"), next), (None, None, None));
     assert!(look("sam", built("5e5e"), next).0.is_some());
-    let granted = Filter { event: Some("grant".to_owned()), ..built("5e5e") };
+    let granted = Filter { event: Some("grant".parse().unwrap()), ..built("5e5e") };
     assert_eq!(look("dana", granted, None), (None, None, ours));
     // A search of several pages finds out once which releases were built from it.
     let (sam, filter) = (person("sam"), built("5e5e"));
@@ -127,8 +127,11 @@ fn where_a_search_stands_says_nothing_of_other_services() {
     let submission = attest(world.engine(), person("ci"), "bank/api@1.1.0".parse().unwrap(), reports).unwrap();
     world.engine().run(submission).unwrap();
     let stream = StreamName::artifact(&hidden);
-    let of_artifact =
-        |event: &str| Filter { streams: vec![stream.clone()], event: Some(event.to_owned()), ..Filter::default() };
+    let of_artifact = |event: &str| Filter {
+        streams: vec![stream.clone()],
+        event: Some(event.parse().unwrap()),
+        ..Filter::default()
+    };
     assert_eq!(look("dana", of_artifact("release"), None), (None, None, None));
     assert!(look("sam", of_artifact("release"), None).0.is_some());
     let page = |reader: &str| {

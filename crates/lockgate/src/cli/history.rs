@@ -3,6 +3,9 @@
 use clap::Args;
 use lockgate_model::{Digest, EnvName, PersonId, PromotionId, ReleaseName, ServiceName};
 
+/// How many entries a page has where nobody says.
+pub const HISTORY_LIMIT: usize = 30;
+
 /// `history`.
 #[derive(Debug, Clone, Args)]
 #[group(multiple = false)]
@@ -48,12 +51,25 @@ pub struct HistoryOnly {
     /// Only lines with these words
     #[arg(long, value_name = "WORDS")]
     pub text: Option<String>,
-    /// From this day or moment on
+    /// From this day or moment on: YYYY-MM-DD, or RFC 3339
     #[arg(long, value_name = "DAY")]
     pub since: Option<String>,
     /// Until this day, with all of it, or before this moment
     #[arg(long, value_name = "DAY")]
     pub until: Option<String>,
+}
+
+impl HistoryFilter {
+    /// The stream as an option of the command.
+    pub fn pair(&self) -> Option<(&'static str, String)> {
+        let named = |name, value: Option<String>| Some((name, value?));
+        named("release", self.release.as_ref().map(ToString::to_string))
+            .or_else(|| named("promotion", self.promotion.map(|promotion| promotion.to_string())))
+            .or_else(|| named("env", self.env.as_ref().map(ToString::to_string)))
+            .or_else(|| named("person", self.person.as_ref().map(ToString::to_string)))
+            .or_else(|| named("service", self.service.as_ref().map(ToString::to_string)))
+            .or_else(|| named("artifact", self.artifact.as_ref().map(ToString::to_string)))
+    }
 }
 
 impl HistoryOnly {
@@ -82,9 +98,10 @@ pub struct History {
     #[command(flatten)]
     pub only: HistoryOnly,
     /// How many
-    #[arg(long, default_value = "30", value_parser = super::count)]
+    #[arg(long, default_value_t = HISTORY_LIMIT, value_parser = super::count)]
     pub limit: usize,
-    /// Before this number, as printed by the page before
+    /// Before this number, as `older` of the page before prints it: of all of it an entry's number, of one stream
+    /// (--promotion, --env and the like) the place in that stream
     #[arg(long)]
     pub before: Option<u64>,
     /// Print it as CSV, for a spreadsheet, whatever `--output` says

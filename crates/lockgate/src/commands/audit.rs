@@ -21,7 +21,11 @@ use crate::commands::access_log::pinned_keys;
 use crate::commands::audit_export::export;
 use crate::failure::{Failure, Outcome};
 use crate::serve::read_checkpoint;
+use crate::terminal::counted;
 use crate::world::World;
+
+/// How many problems an export names.
+const PROBLEMS_LISTED: usize = 5;
 
 /// The tiles of a local store.
 pub struct Tiles<'a>(pub &'a LocalStore);
@@ -115,17 +119,46 @@ pub fn alarm(audited: &Audited) -> Option<Failure> {
             "an older copy looks like this, such as a backup: where it is meant to be one, audit it with `--home` of a \
              new directory, which has seen nothing; where not, entries were taken back: keep this directory as it is"
         }
-        false => "keep this directory as it is; compare it with a backup, a mirror or an older checkpoint",
+        false => {
+            "keep a copy of this directory as it is, compare it with a backup, a mirror or an older checkpoint, and mend it \
+             as docs/operations.md says under \"Damaged data\""
+        }
     };
-    Some(Failure::new(Exit::Integrity, "AUDIT_FAILED", format!("{count} problems were found")).hint(hint))
+    Some(Failure::new(Exit::Integrity, "AUDIT_FAILED", counted_problems(audited)).hint(hint))
+}
+
+/// How many problems there are, and the first of them: one bad row is often the cause of all.
+fn counted_problems(audited: &Audited) -> String {
+    let first = audited.problems().next().map(told).unwrap_or_default();
+    match audited.problems().count() {
+        1 => format!("1 problem was found: {first}"),
+        count => format!("{count} problems were found; the first is {first}, and others may follow from it"),
+    }
+}
+
+/// A problem in a line.
+fn told(problem: &Problem) -> String {
+    let place = problem.index.map_or(String::new(), |index| format!("entry {index}: "));
+    format!("{} {place}{}", problem.code, visible(&problem.message))
+}
+
+/// The first problems, as [`audit`] lists all of them.
+pub fn first_problems(audited: &Audited) -> String {
+    let line = |problem: &Problem| format!("  x {}", told(problem));
+    audited.problems().take(PROBLEMS_LISTED).map(line).collect::<Vec<_>>().join("\n")
 }
 
 /// What cannot even be opened cannot be audited: another audit would say the same.
 fn unreadable(error: StoreError) -> Failure {
     let failure = Failure::from(error);
-    match failure.code == "STORE_CORRUPT" {
-        true => failure.hint("keep this directory as it is, restore a backup beside it, and audit that with `--data`"),
-        false => failure,
+    match failure.code.as_str() {
+        "STORE_CORRUPT" => {
+            failure.hint("keep this directory as it is, restore a backup beside it, and audit that with `--data`")
+        }
+        "STORE_MISSING" => {
+            failure.hint("name it with `--data DIR`: an audit runs where the data is, or on a copy of it")
+        }
+        _ => failure,
     }
 }
 
@@ -169,8 +202,8 @@ fn log_key(store: &LocalStore, trust: Option<&TrustFile>) -> Option<VerifierKey>
 /// When a named file is not there, or one does not read.
 pub fn anchors(world: &World, checkpoints: &[PathBuf]) -> Result<Vec<Anchor>, Failure> {
     let mut paths = checkpoints.to_vec();
-    if let Some(missing) = paths.iter().find(|path| !path.exists()) {
-        return Err(Failure::file(missing, &std::io::ErrorKind::NotFound.into()));
+    for path in &paths {
+        std::fs::metadata(path).map_err(|error| Failure::file(path, &error))?;
     }
     paths.push(world.home.high_water());
     if let Ok(seen) = std::fs::read_dir(world.home.path().join("checkpoints")) {
@@ -204,8 +237,11 @@ fn shown(audited: &Audited, data: &str) -> String {
         line("backtests", format!("{} came out byte for byte again", report.backtests));
     }
     line("signatures", format!("{} verified", report.signatures));
-    line("bodies", format!("{} read and hashed, and {} artifacts", report.bodies, report.artifacts));
-    line("anchors", format!("{} kept checkpoints agree", report.anchors));
+    line("bodies", {
+        let artifacts = counted(report.artifacts, "artifact", "artifacts");
+        format!("{} read and hashed, and {artifacts}", report.bodies)
+    });
+    line("anchors", counted(report.anchors, "kept checkpoint agrees", "kept checkpoints agree"));
     line(
         "keys",
         match (report.pinned, report.entries, audited.trusted) {
@@ -237,8 +273,7 @@ fn shown(audited: &Audited, data: &str) -> String {
         text.push_str(&format!("  ! {} {}\n", note.code, visible(&note.message)));
     }
     for problem in audited.problems() {
-        let place = problem.index.map_or(String::new(), |index| format!("entry {index}: "));
-        text.push_str(&format!("  x {} {place}{}\n", problem.code, visible(&problem.message)));
+        text.push_str(&format!("  x {}\n", told(problem)));
     }
     text
 }

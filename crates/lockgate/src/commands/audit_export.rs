@@ -9,7 +9,7 @@ use lockgate_ledger::controls::{ControlLine, ControlReport, ControlSection, Cont
 use lockgate_store_local::{LocalStore, Options};
 
 use crate::cli::{self, ExportFormat};
-use crate::commands::audit::{Scope, alarm, examine_all};
+use crate::commands::audit::{Scope, alarm, examine_all, first_problems};
 use crate::commands::oscal;
 use crate::failure::{Failure, Outcome};
 use crate::home::write_file;
@@ -25,7 +25,9 @@ pub fn export(world: &World, options: &cli::AuditExport) -> Outcome {
     let mut controls = Controls::new(options.since);
     let audited = examine_all(world, &scope, &mut |index, entry, decided| controls.observe(index, entry, decided))?;
     if let Some(failure) = alarm(&audited) {
-        return Err(failure);
+        world.terminal.say(first_problems(&audited));
+        let next = failure.hint.clone().unwrap_or_default();
+        return Err(failure.hint(format!("`lockgate audit` names all problems, and nothing was exported; {next}")));
     }
     let store = LocalStore::open_read_only(&data, Options::default())?;
     let governance = reader::governance(&store)?
@@ -52,7 +54,7 @@ pub fn export(world: &World, options: &cli::AuditExport) -> Outcome {
     if report.controls.is_empty() {
         world.terminal.say(
             "note: nothing is listed: no gate, now or in a decision, answers to a control; in a policy set `controls` \
-             of a gate names those that it does",
+             of a gate names those that it does, and the starter set `regulated` has them (`lockgate init DIR --starter regulated`)",
         );
     }
     Ok(Exit::Done)
@@ -73,7 +75,9 @@ fn retain(report: &mut ControlReport, wanted: &str) -> Result<(), Failure> {
     report.controls.retain(|section| is_wanted(&section.control));
     match report.controls.is_empty() {
         false => Ok(()),
-        true if names.is_empty() => Err(unknown(wanted, "no gate answers to any control")),
+        true if names.is_empty() => {
+            Err(unknown(wanted, "no gate answers to any control; those of `lockgate init DIR --starter regulated` do"))
+        }
         true => Err(unknown(wanted, &format!("there are {}", names.join(", ")))),
     }
 }

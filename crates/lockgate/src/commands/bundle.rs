@@ -34,6 +34,14 @@ use crate::world::World;
 pub fn bundle(world: &World, options: &cli::Bundle) -> Outcome {
     match options {
         cli::Bundle::Get { promotion, file } => {
+            let file = file.clone().unwrap_or_else(|| format!("{promotion}.lockgate").into());
+            // A mistyped directory is not made.
+            if let Some(parent) = file.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+                fs::metadata(parent).map_err(|error| {
+                    Failure::file(parent, &error)
+                        .hint("make the directory first with `mkdir -p`, or name another one with `--file`")
+                })?;
+            }
             let client = world.signed_in()?;
             let trust = world.trust(None);
             let fetched = client.get_bytes(&format!("/v1/promotions/{promotion}/bundle")).map_err(Failure::from);
@@ -45,7 +53,6 @@ pub fn bundle(world: &World, options: &cli::Bundle) -> Outcome {
                 (Ok(trust), Err(refusal)) => return Err(seen::refused(world, &client, trust, refusal)),
                 (Err(_), fetched) => fetched?,
             };
-            let file = file.clone().unwrap_or_else(|| format!("{promotion}.lockgate").into());
             if file == Path::new("-") {
                 world.terminal.bytes(&bytes)?;
                 return Ok(Exit::Done);

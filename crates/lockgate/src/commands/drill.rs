@@ -31,14 +31,14 @@ use serde_json::json;
 
 use self::attack::{ATTACKS, Attack, Halt};
 use self::check::{Found, look};
-use self::control::{Control, control};
+use self::control::{CONTROL, Control, control};
 use self::record::{Recording, record};
 use self::scene::{Scene, Subject};
 use self::workshop::Workshop;
 use crate::cli;
 use crate::failure::{Failure, Outcome};
 use crate::home::write_file;
-use crate::terminal::table;
+use crate::terminal::{counted, table};
 use crate::world::World;
 
 /// `lockgate drill`: exit 0 when each attack that was made was caught, and none was left out for lack of something; 9 when
@@ -201,17 +201,20 @@ fn verdict(report: &DrillReport, allowed: u64) -> Result<(), Failure> {
     let (missed, failed) = (report.count(DrillOutcome::Missed), report.count(DrillOutcome::Failed));
     let (tried, lacking) = (report.tried(), report.lacking());
     if missed > 0 {
-        let message = format!("{missed} of {tried} attacks were NOT CAUGHT: {}", named(DrillOutcome::Missed));
+        let were = counted(tried, "attack was", "attacks were");
+        let message = format!("{missed} of {were} NOT CAUGHT: {}", named(DrillOutcome::Missed));
         return Err(Failure::new(Exit::Integrity, "DRILL_MISSED", message)
             .hint("make the copy again with --only NAME --keep DIR, and look at it"));
     }
     if failed > 0 {
-        let message = format!("{failed} of {tried} attacks could not be made: {}", named(DrillOutcome::Failed));
+        let attacks = counted(tried, "attack", "attacks");
+        let message = format!("{failed} of {attacks} could not be made: {}", named(DrillOutcome::Failed));
         return Err(Failure::new(Exit::Failed, "DRILL_FAILED", message)
             .hint("what the report says of each stood in the way; the data itself was not touched"));
     }
     if lacking > allowed {
-        let message = format!("{lacking} attacks were SKIPPED for lack of {}", lacks(report));
+        let were = counted(lacking, "attack was", "attacks were");
+        let message = format!("{were} SKIPPED for lack of {}", lacks(report));
         return Err(Failure::new(Exit::Failed, "DRILL_SKIPPED", message).hint(format!(
             "the report says what to do; `--allow-skips {lacking}` accepts it, `--only NAME` makes some attacks alone"
         )));
@@ -275,15 +278,26 @@ fn show(world: &World, report: &DrillReport, recording: &Recording) -> Result<()
 /// The last lines: the counts, what they leave out, and where the result is recorded.
 fn summary(shown: &Shown<'_>) -> String {
     let Shown { report, tried, caught, failed, skipped, lacking, recording, .. } = shown;
+    let is_unsound = report.attacks.iter().any(|attack| attack.name == CONTROL);
+    let made = match is_unsound {
+        true => "no attack was made, because the copy was not sound before".to_owned(),
+        false => format!("{caught} of {}", counted(*tried, "attack was caught", "attacks were caught")),
+    };
     let mut text = format!(
-        "  {caught} of {tried} attacks were caught, {skipped} were skipped; a copy of {} entries, {} ms in all\n",
-        report.entries, report.took_ms
+        "  {made}, {}; a copy of {} entries, {} ms in all\n",
+        counted(*skipped, "was skipped", "were skipped"),
+        report.entries,
+        report.took_ms
     );
-    if *failed > 0 {
+    if report.attacks.iter().any(|attack| !attack.also.is_empty()) {
+        text.push_str("  +N behind a reason: so many other reason codes came with it\n");
+    }
+    if *failed > 0 && !is_unsound {
         text.push_str(&format!("  {failed} COULD NOT BE MADE, and are neither caught nor missed\n"));
     }
     if *lacking > 0 {
-        text.push_str(&format!("  {lacking} were SKIPPED FOR LACK of {}\n", lacks(report)));
+        let skipped = counted(*lacking, "was SKIPPED", "were SKIPPED");
+        text.push_str(&format!("  {skipped} FOR LACK of {}\n", lacks(report)));
     }
     format!("{text}  {}", recording.line())
 }

@@ -79,6 +79,23 @@ fn no_code_is_explained_twice_and_all_are_in_order() {
 }
 
 #[test]
+fn what_a_reader_or_auditor_meets_first_has_a_way_on() {
+    let check = |code: &str| {
+        let found = explanations().find(|(name, _)| *name == code);
+        assert!(found.is_some_and(|(_, text)| text.contains("`lockgate ")), "{code}: {found:?}");
+    };
+    check("AUDIT_FAILED");
+    check("BUNDLE_INVALID");
+    check("CONTROL_UNKNOWN");
+    check("DIGEST_MISMATCH");
+    check("ENVIRONMENT_MISMATCH");
+    check("GENESIS_MISMATCH");
+    check("REPLAY_HEADS");
+    check("SERVICE_MISMATCH");
+    check("STORE_MISSING");
+}
+
+#[test]
 fn codes_with_one_first_word_stand_in_one_file() {
     let mut files: BTreeMap<&str, BTreeSet<usize>> = BTreeMap::new();
     for (file, noun) in NOUNS.iter().enumerate() {

@@ -184,7 +184,8 @@ fn upload_artifact(
     let file = File::open(path).map_err(fail)?;
     let facts = file.metadata().map_err(fail)?;
     if !facts.is_file() {
-        return Err(Failure::usage("FILE_INVALID", format!("{} is not a file", path.display())));
+        return Err(Failure::usage("FILE_INVALID", format!("{} is not a file", path.display()))
+            .hint("name the file itself, not a directory"));
     }
     let size_bytes = facts.len();
     if size_bytes == 0 {

@@ -3,6 +3,7 @@
 use lockgate_api::client::query_value;
 use lockgate_api::wire::{ChangeRow, HistoryReply, PersonRow, StatusReply, WaiverRow, Whoami};
 use lockgate_api::{Client, Exit, csv};
+use lockgate_model::text::argument;
 use lockgate_model::{EnvName, ServiceName, StreamName};
 use lockgate_policy::{PolicySet, expiry_lint};
 
@@ -162,13 +163,14 @@ pub fn history(world: &World, options: &cli::History) -> Outcome {
         .or_else(|| filter.service.as_ref().map(StreamName::service))
         .or_else(|| filter.artifact.as_ref().map(StreamName::artifact))
         .or_else(|| filter.governance.then(StreamName::governance));
-    let mut path = format!("/v1/history?limit={}", options.limit);
+    let mut asked = String::new();
     if let Some(stream) = stream {
-        path.push_str(&format!("&stream={}", query_value(stream.as_str())));
+        asked.push_str(&format!("&stream={}", query_value(stream.as_str())));
     }
     for (name, value) in options.only.pairs() {
-        path.push_str(&format!("&{name}={}", query_value(value)));
+        asked.push_str(&format!("&{name}={}", query_value(value)));
     }
+    let mut path = format!("/v1/history?limit={}{asked}", options.limit);
     if let Some(before) = options.before {
         path.push_str(&format!("&before={before}"));
     }
@@ -181,6 +183,13 @@ pub fn history(world: &World, options: &cli::History) -> Outcome {
         world.terminal.bytes(csv::history(&reply).as_bytes())?;
         return Ok(Exit::Done);
     }
+    let is_newest = match (options.before, reply.items.first()) {
+        (Some(_), Some(first)) => {
+            let newest: HistoryReply = client.get(&format!("/v1/history?limit=1{asked}"))?;
+            newest.items.first().is_some_and(|item| item.index == first.index)
+        }
+        _ => false,
+    };
     world.terminal.show(&reply, || {
         let rows = reply.items.iter().map(|item| {
             vec![
@@ -196,9 +205,37 @@ pub fn history(world: &World, options: &cli::History) -> Outcome {
         });
         let mut text = table(&["entry", "time", "who", "event", "what"], rows);
         if let Some(next) = reply.next {
-            text.push_str(&format!("\n  older      --before {next}"));
+            text.push_str(&format!("\n  older      {}", older(world, options, next)));
         }
         text
     })?;
+    if is_newest {
+        world
+            .terminal
+            .say("note: these are the newest: `--before` leaves none out; take the number that `older` prints");
+    }
     Ok(Exit::Done)
+}
+
+/// The command that shows the next page, as a line for a shell.
+fn older(world: &World, options: &cli::History, next: u64) -> String {
+    let mut command = "lockgate history".to_owned();
+    let mut add = |name: &str, value: &str| command.push_str(&format!(" --{name} {}", argument(value)));
+    if let Some((name, value)) = options.filter.pair() {
+        add(name, &value);
+    }
+    for (name, value) in options.only.pairs() {
+        add(name, value);
+    }
+    if options.limit != cli::HISTORY_LIMIT {
+        add("limit", &options.limit.to_string());
+    }
+    if let Some(person) = &world.global.person {
+        add("as", person.as_str());
+    }
+    add("before", &next.to_string());
+    if options.filter.governance {
+        command.push_str(" --governance");
+    }
+    command
 }

@@ -103,7 +103,9 @@ fn place(reply: &PromotionReply) -> Vec<(&'static str, String)> {
     let other = |running: &RunningCell| format!("{} ({}) since {}", running.release, running.promotion, running.since);
     let mut lines = Vec::new();
     match &reply.running {
-        Some(running) if running.promotion == reply.promotion => lines.push(("runs", format!("since {}", running.since))),
+        Some(running) if running.promotion == reply.promotion => {
+            lines.push(("runs", format!("since {}", running.since)))
+        }
         Some(running) if is_open => lines.push(("replaces", format!("{} since {}", running.release, running.since))),
         None if is_open => lines.push(("replaces", "nothing".to_owned())),
         Some(running) if reply.status == "granted" => lines.push(("replaced by", other(running))),

@@ -85,6 +85,7 @@ fn a_file_is_written_only_from_a_sound_ledger() {
     database.execute_batch(forged).unwrap();
     drop(database);
     let data = copy.display().to_string();
-    export(&lockgate, &["--data", &data, "--out", "forged.json"]).refused(9, "AUDIT_FAILED");
+    let refused = export(&lockgate, &["--data", &data, "--out", "forged.json"]).refused(9, "AUDIT_FAILED");
+    refused.says("  x ").says("`lockgate audit` names all problems");
     assert!(!lockgate.file("forged.json").exists());
 }

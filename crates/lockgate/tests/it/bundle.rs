@@ -78,6 +78,8 @@ fn a_bundle_of_what_was_not_granted_proves_no_grant() {
         lockgate.verify("1.4.2", &["--bundle", bad]).refused(3, "BUNDLE_INVALID");
     }
     lockgate.verify("1.4.2", &["--bundle", "absent"]).refused(6, "FILE_FAILED");
+    lockgate.run(&["bundle", "get", "P-3", "--file", "nowhere/p3.lockgate"]).refused(6, "FILE_FAILED").says("mkdir -p");
+    assert!(!lockgate.file("nowhere").exists());
 }
 
 #[test]

@@ -126,7 +126,8 @@ fn a_ledger_without_anything_to_attack_is_no_success() {
 fn only_who_may_audit_records_a_drill_and_only_of_this_ledger() {
     let lockgate = Instance::granted();
     let one = ["drill", "--only", "checkpoint-foreign", "--report", "report.json", "--as", "dana"];
-    lockgate.run(&one).refused(4, "NOT_PERMITTED").says("1 of 1 attacks were caught").says("NOT RECORDED");
+    let refused = lockgate.run(&one).refused(4, "NOT_PERMITTED").says("1 of 1 attack was caught").says("NOT RECORDED");
+    refused.says("sam may: `lockgate drill --as sam`");
     lockgate.run(&[one.as_slice(), ["--record"].as_slice()].concat()).refused(4, "NOT_PERMITTED");
     lockgate.run(&[one.as_slice(), ["--no-record"].as_slice()].concat()).exits(0);
     let entries = lockgate.entries();
@@ -159,13 +160,18 @@ fn data_that_is_not_sound_is_an_alarm_and_no_drill() {
     connection.execute_batch("DROP TRIGGER tile_extends; UPDATE tile SET hashes = zeroblob(length(hashes));").unwrap();
     drop(connection);
     let data = data.display().to_string();
-    lockgate.run(&["drill", "--data", &data]).refused(9, "DRILL_UNSOUND").says("TILE_MISMATCH").says("NOT RECORDED");
+    lockgate
+        .run(&["drill", "--data", &data])
+        .refused(9, "DRILL_UNSOUND")
+        .says("TILE_MISMATCH")
+        .says("NOT RECORDED")
+        .says("no attack was made");
 
     // That is a result like any other.
     lockgate.start(&[]).exits(0);
     let drill = ["drill", "--data", &data, "--as", "sam", "--record", "--report", "report.json"];
     lockgate.run(&drill).refused(9, "DRILL_UNSOUND").says("recorded in entry");
-    lockgate.run(&["history", "--person", "sam"]).exits(0).says("0 of 1 attacks were caught, 26 were skipped");
+    lockgate.run(&["history", "--person", "sam"]).exits(0).says("0 of 1 attack was caught, 26 were skipped");
     let report = DrillReport::from_bytes(&fs::read(lockgate.file("report.json")).unwrap()).unwrap();
     let control = report.attacks.first().unwrap();
     assert_eq!((control.name.as_str(), control.outcome), ("control", DrillOutcome::Failed));

@@ -387,6 +387,9 @@ fn the_stranger_verifies_proof_files() {
     lockgate.write("path.json", reply["proof"].to_string());
     let (code, said) = run(&["consistency", "parts/checkpoint", "newer", "path.json"]);
     assert_eq!(code, 0, "{said}");
+    lockgate.write("reply.json", reply.to_string());
+    let (code, said) = run(&["consistency", "parts/checkpoint", "newer", "reply.json"]);
+    assert_eq!(code, 0, "{said}");
     let (code, said) = run(&["consistency", "newer", "parts/checkpoint", "path.json"]);
     assert_eq!(code, 3, "{said}");
     assert!(said.contains("\nCONSISTENCY_PROOF: "), "{said}");
@@ -416,6 +419,12 @@ fn the_stranger_has_a_command_line() {
     assert!(said.contains("ENVIRONMENT_MISMATCH: "), "{said}");
     let (code, said) = run("attestation", "p3.lockgate", &[]);
     assert_eq!((code, said.matches("logged as entry").count()), (0, 2), "{said}");
+    lockgate.write("vsa.json", r#"{"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json"}"#);
+    let (code, said) = run("attestation", "vsa.json", &[]);
+    assert_eq!(code, 3, "{said}");
+    assert!(said.contains("BUNDLE_INVALID: ") && said.contains("wanted is a Lockgate bundle"), "{said}");
+    let unusable = python().unwrap().args(["approval", "a", "b", "--key", "nothing.pub"]).output().unwrap();
+    assert_eq!(unusable.status.code(), Some(2));
     let mut bundle: Value = serde_json::from_slice(&fs::read(lockgate.file("p3.lockgate")).unwrap()).unwrap();
     lockgate.write("checkpoint", text(&bundle["checkpoint"]));
     assert_eq!(run("checkpoint", "checkpoint", &[]).0, 0);

@@ -176,4 +176,9 @@ fn a_build_leads_to_everything_that_happened_to_its_releases() {
     assert!(!allowed.is_empty() && allowed.iter().all(|row| row["event"] == "decision.recorded"), "{allowed:?}");
     assert!(history(&["--build", commit, "--outcome", "deny"]).is_empty());
     lockgate.run(&["history", "--outcome", "denied"]).refused(2, "QUERY_INVALID").says("allow, deny, pending");
+    lockgate.run(&["history", "--event", "nope"]).refused(2, "QUERY_INVALID").says("access, approval, ");
+    lockgate.run(&["history", "--since", "yesterday"]).refused(2, "QUERY_INVALID").says("YYYY-MM-DD");
+    let page = lockgate.run(&["history", "--promotion", "P-1", "--limit", "1"]).exits(0);
+    page.says("  older      lockgate history --promotion P-1 --limit 1 --before ");
+    lockgate.run(&["history", "--promotion", "P-1", "--before", "999"]).exits(0).says("these are the newest");
 }

@@ -1,5 +1,6 @@
 //! History: one stream of the ledger or all of it, newest first, filtered.
 
+use std::fmt::{self, Display};
 use std::str::FromStr;
 
 use axum::http::{HeaderValue, StatusCode, header};
@@ -7,7 +8,7 @@ use axum::response::Response;
 use lockgate_api::csv;
 use lockgate_api::wire::{HistoryItem, HistoryReply};
 use lockgate_engine::authorise::names_hidden_service;
-use lockgate_engine::history::{self as histories, CameOut, DigestStart, Filter, Item, Search};
+use lockgate_engine::history::{self as histories, CameOut, DigestStart, EventStart, Filter, Item, Search};
 use lockgate_engine::suspects::suspects;
 use lockgate_engine::{Engine, Fault, Kind};
 use lockgate_ledger::Event;
@@ -47,7 +48,7 @@ impl Asked {
             streams,
             service: filled::<ServiceName>(call, "service")?,
             environment: filled::<EnvName>(call, "environment")?,
-            event: filled(call, "event")?,
+            event: filled::<EventStart>(call, "event")?,
             since: filled(call, "since")?.map(|moment: Moment| moment.0),
             until: filled(call, "until")?.map(|moment: Moment| moment.1),
             outcome: filled::<CameOut>(call, "outcome")?,
@@ -76,13 +77,29 @@ pub(super) fn filled<T: FromStr<Err: std::fmt::Display>>(call: &Call, name: &str
 /// A moment, or a whole day: from when on, and before when.
 struct Moment(UnixMillis, UnixMillis);
 
+/// Why a text is neither.
+#[derive(Debug)]
+struct MomentError(String);
+
+impl Display for MomentError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            out,
+            "`{}` is no day or moment: write YYYY-MM-DD, or RFC 3339 with a zone, such as 2026-11-21T09:00:00Z",
+            self.0
+        )
+    }
+}
+
 impl FromStr for Moment {
-    type Err = <UnixMillis as FromStr>::Err;
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
+    type Err = MomentError;
+    fn from_str(text: &str) -> Result<Self, MomentError> {
         if let Ok(moment) = text.parse::<UnixMillis>() {
             return Ok(Self(moment, moment));
         }
-        let day: UnixMillis = format!("{text}T00:00:00Z").parse()?;
+        let day = format!("{text}T00:00:00Z")
+            .parse::<UnixMillis>()
+            .map_err(|_| MomentError(text.chars().take(64).collect()))?;
         Ok(Self(day, day.plus(Span::from_secs(86_400))))
     }
 }

@@ -30,6 +30,7 @@ use crate::cli;
 use crate::failure::Failure;
 use crate::home::Home;
 use crate::serve::log_seed;
+use crate::terminal::counted;
 use crate::world::World;
 
 /// The seed of a log key that is not the log's: it may be as well known as it likes.
@@ -42,6 +43,9 @@ pub enum Control {
     /// It is not: whatever noticed an attack on it could have noticed something else.
     Unsound(Unsound),
 }
+
+/// How the control is named in the report.
+pub const CONTROL: &str = "control";
 
 /// A copy that was not sound before anything was attacked.
 pub struct Unsound {
@@ -67,7 +71,7 @@ impl Unsound {
     /// The control stands in the report as an attack that could not be made, and all others as skipped.
     pub fn rows(&self, chosen: &[Attack]) -> Vec<DrillAttack> {
         let control = DrillAttack {
-            name: "control".to_owned(),
+            name: CONTROL.to_owned(),
             did: "nothing was attacked: the copy was not sound before".to_owned(),
             outcome: DrillOutcome::Failed,
             wanted: Vec::new(),
@@ -88,9 +92,9 @@ impl Unsound {
     pub fn failure(&self) -> Failure {
         let Found { code, message, .. } = &self.found;
         let count = self.count;
-        let message = format!(
-            "the copy is not sound before anything was attacked: {count} problems, the first is {code}: {message}"
-        );
+        let problems = counted(count as u64, "problem", "problems");
+        let message =
+            format!("the copy is not sound before anything was attacked: {problems}, the first is {code}: {message}");
         Failure::new(Exit::Integrity, "DRILL_UNSOUND", message).hint("`lockgate audit` names them all")
     }
 }

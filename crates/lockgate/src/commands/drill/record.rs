@@ -1,6 +1,6 @@
 //! Record: the result of a drill becomes an entry of the ledger, where a server is there to write it.
 
-use lockgate_api::wire::{Acknowledged, Changed, DrillRequest};
+use lockgate_api::wire::{Acknowledged, Changed, DrillRequest, HoldersReply};
 use lockgate_ledger::drill::DrillReport;
 use lockgate_model::Digest;
 use serde::Serialize;
@@ -9,6 +9,9 @@ use crate::cli;
 use crate::commands::feed::recorder;
 use crate::failure::Failure;
 use crate::world::World;
+
+/// How many people are named who may record it.
+const HOLDERS_NAMED: usize = 3;
 
 /// Where the result stands, or why nowhere.
 #[derive(Debug, Serialize)]
@@ -59,13 +62,26 @@ pub fn record(world: &World, options: &cli::Drill, report: &DrillReport) -> (Rec
         Ok((index, kept)) => (Recording { digest, recorded: Some(index), not_recorded: None }, kept.err()),
         Err(failure) => {
             let recording = not_recorded(digest, format!("{} ({})", failure.message, failure.code));
-            (recording, Some(failure.or_hint("`--no-record` runs the drill without recording it")))
+            let failure = match (failure.code == "NOT_PERMITTED").then(|| who_may(world)).flatten() {
+                Some(who) => failure.hint(format!("{who}; `--no-record` runs the drill without recording it")),
+                None => failure.or_hint("`--no-record` runs the drill without recording it"),
+            };
+            (recording, Some(failure))
         }
     }
 }
 
 fn not_recorded(digest: Option<Digest>, why: String) -> Recording {
     Recording { digest, recorded: None, not_recorded: Some(why) }
+}
+
+/// Who may record it, with the command; `None` where nobody is known.
+fn who_may(world: &World) -> Option<String> {
+    let client = world.signed_in_as(&recorder(world).ok()?).ok()?;
+    let reply: HoldersReply = client.get("/v1/permissions/audit").ok()?;
+    let names: Vec<&str> = reply.holders.iter().take(HOLDERS_NAMED).map(|holder| holder.person.as_str()).collect();
+    let first = names.first()?;
+    Some(format!("{} may: `lockgate drill --as {first}`", names.join(", ")))
 }
 
 fn knows_server(world: &World) -> Result<bool, Failure> {

@@ -22,7 +22,10 @@ pub const EXPLANATIONS: &[(&str, &str)] = &[
         "The file is there already, and is not written over. Choose another name, or move it out of the way.",
     ),
     ("FILE_FAILED", "The file cannot be read or written; the message says why. Check its name, and who may read it."),
-    ("FILE_INVALID", "That is no file with bytes of its own, such as a directory. Name the file itself."),
+    (
+        "FILE_INVALID",
+        "That is no file with bytes of its own: a directory, or an empty file, as a build that broke off leaves. Name the file itself; if it is empty, build or fetch it again.",
+    ),
     ("FILE_MISSING", "This kind of signature is over the file itself, and its digest is not enough. Name the file."),
     (
         "HOME_MISSING",

@@ -24,7 +24,7 @@ pub const EXPLANATIONS: &[(&str, &str)] = &[
     ),
     (
         "AUDIT_FAILED",
-        "The ledger contradicts itself, its signatures or what was kept of it. Each problem is listed with its entry.",
+        "The ledger contradicts itself, its signatures or what was kept of it. Each problem is listed with its entry; the first is often the cause of the others, and `lockgate explain CODE` says what each means. Stop the server with `lockgate down`, keep a copy of the data as it is, and mend it as docs/operations.md says under \"Damaged data\".",
     ),
     (
         "CHECKPOINT_INVALID",
@@ -71,7 +71,7 @@ pub const EXPLANATIONS: &[(&str, &str)] = &[
     ),
     (
         "GENESIS_MISMATCH",
-        "The ledger begins with another entry than the pinned one: it is another ledger, even if the key is the same.",
+        "The ledger begins with another entry than the pinned one: it is another ledger, even if the key is the same. Find out over another channel which one is meant; pin another one in a home of its own with `lockgate --home DIR trust pin`, or get the bundle from the right server.",
     ),
     ("GENESIS_MISSING", "The bundle does not start with the ledger's first entry."),
     (
@@ -104,7 +104,7 @@ pub const EXPLANATIONS: &[(&str, &str)] = &[
     ),
     (
         "LEDGER_DOUBTFUL",
-        "The server has read something of the ledger that is not what was signed, and appends nothing to it. The message has the code of what was found, and the server's log what it was. Run `lockgate audit` where the data is, restore what it names from a copy, and start the server again; bundles go on to verify without it.",
+        "The server has read something of the ledger that is not what was signed, and appends nothing to it. The message has the code of what was found, and the server's log what it was. Stop the server, and mend the data as docs/operations.md says under \"Damaged data\": `lockgate audit` names what is damaged, and a start ends the doubt. Bundles go on to verify without the server.",
     ),
     ("LEDGER_EMPTY", "The ledger has no entry yet. Start the server once with `lockgate up`, which begins it."),
     (
@@ -145,7 +145,7 @@ pub const EXPLANATIONS: &[(&str, &str)] = &[
     ),
     (
         "REPLAY_HEADS",
-        "A decision names other heads of the ledger's streams than there were. The bundle was changed, or the decision was not made from what it names.",
+        "A decision names other heads of the ledger's streams than there were. The bundle was changed, or the decision was not made from what it names. Get the bundle again with `lockgate bundle get P-N`; if that one is the same, run `lockgate audit` where the data is.",
     ),
     (
         "REPLAY_POLICY",

@@ -36,7 +36,7 @@ pub const EXPLANATIONS: &[(&str, &str)] = &[
     ),
     (
         "CONTROL_UNKNOWN",
-        "No gate of the active policy set, and none of a decision, answers to that control. Gates name theirs with `controls` in gates/*.toml; `lockgate audit export` without `--control` lists all.",
+        "No gate of the active policy set, and none of a decision, answers to that control. Gates name theirs with `controls` in gates/*.toml; `lockgate audit export` without `--control` lists all. Those of the starter set `regulated` have some: `lockgate init DIR --starter regulated`.",
     ),
     ("GATE_UNKNOWN", "The active policy set has no gate of that name. `lockgate policy show` lists them."),
     ("GROUP_UNKNOWN", "The active policy set has no group of that name. `lockgate policy show` lists them."),

@@ -6,7 +6,10 @@ pub const EXPLANATIONS: &[(&str, &str)] = &[
         "ARTIFACT_EMPTY",
         "A release holds at least one artifact, and none of them is empty. Name the files that were built.",
     ),
-    ("ENVIRONMENT_MISMATCH", "The grant is for another environment than the one that was asked for."),
+    (
+        "ENVIRONMENT_MISMATCH",
+        "The grant is for another environment than the one that was asked for. `lockgate bundle show FILE` says for which; verify with `--env` of that one, or get the bundle of the promotion into yours with `lockgate bundle get P-N` (`lockgate status` names it).",
+    ),
     ("MANIFEST_INVALID", "The release does not describe its artifacts as it has to. The message names what is wrong."),
     (
         "MANIFEST_MISMATCH",
@@ -26,6 +29,9 @@ pub const EXPLANATIONS: &[(&str, &str)] = &[
         "No such release is published, or you may not read it. `lockgate history --service NAME` lists a service's releases.",
     ),
     ("SERVICE_INVALID", "A service is written without a version, such as `shop/web`."),
-    ("SERVICE_MISMATCH", "The bundle is about another service than the one that was asked for."),
+    (
+        "SERVICE_MISMATCH",
+        "The bundle is about another service than the one that was asked for. `lockgate bundle show FILE` says about which; name that one with `--service`, or get the right bundle with `lockgate bundle get P-N`.",
+    ),
     ("SERVICE_UNKNOWN", "No release of that service is published, or it is one that you may not read."),
 ];

@@ -4,11 +4,11 @@
 pub const EXPLANATIONS: &[(&str, &str)] = &[
     (
         "BLOB_BROKEN",
-        "A download ended before all of it had come. Try again. A server also breaks off bytes that are not what their name says, before the last of them; then its log names them, `lockgate doctor` has a row for it, and whoever runs it runs `lockgate audit` and restores them from a copy.",
+        "A download ended before all of it had come. Try again. A server also breaks off bytes that are not what their name says, before the last of them; then its log names them, `lockgate doctor` has a row for it, and whoever runs it mends the data as docs/operations.md says under \"Damaged data\".",
     ),
     (
         "BLOB_MISSING",
-        "Bytes that an entry names are not in the store. Restore them from a copy of the data directory; the digest says which they are.",
+        "Bytes that an entry names are not in the store. Put them back from a backup, as docs/operations.md says under \"Damaged data\"; the digest says which file it is.",
     ),
     ("BLOB_UNKNOWN", "No such bytes are here, or you may not read them. Upload them first, or check the digest."),
     ("BODY_BROKEN", "The request's body ended before all of it had come. Send it again."),
@@ -25,7 +25,7 @@ pub const EXPLANATIONS: &[(&str, &str)] = &[
     ("DIGEST_INVALID", "The digest does not read. Write `sha256:` and 64 lower-case hex digits."),
     (
         "DIGEST_MISMATCH",
-        "Bytes are not what their name says. On an upload: send the file again. On a read: the store is damaged; run `lockgate audit` and restore the blob from a copy.",
+        "Bytes are not what their name says. On an upload: send the file again. On a read: the store is damaged; `lockgate audit` where the data is names every such file, and docs/operations.md says under \"Damaged data\" how to put it back from a backup.",
     ),
     (
         "DIGEST_NOT_GRANTED",
@@ -45,7 +45,7 @@ pub const EXPLANATIONS: &[(&str, &str)] = &[
     ),
     (
         "STORE_CORRUPT",
-        "What is stored is damaged. Stop the server, run `lockgate audit`, and restore the data from a copy.",
+        "What is stored is damaged. Stop the server, keep a copy of the data as it is, run `lockgate audit`, and restore a backup beside it: docs/operations.md, \"Damaged data\".",
     ),
     (
         "STORE_FAILED",
@@ -53,7 +53,10 @@ pub const EXPLANATIONS: &[(&str, &str)] = &[
     ),
     ("STORE_LOCKED", "Another process uses this data directory. Two writers of one ledger would fork it."),
     ("STORE_MENDED", "Damaged sessions and projections were taken out. Check the disk; people sign in again."),
-    ("STORE_MISSING", "There is no ledger in that directory. Check the name, or start a server with `lockgate up`."),
+    (
+        "STORE_MISSING",
+        "There is no ledger in that directory. Name it with `--data DIR`: an audit runs where the data is, or on a copy of it. Or start a server with `lockgate up`.",
+    ),
     (
         "STORE_PRACTICE",
         "The data directory is a copy that `lockgate drill` made, with links to the blobs of the original. Use the original, or a backup.",

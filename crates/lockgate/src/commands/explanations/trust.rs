@@ -6,7 +6,10 @@ pub const EXPLANATIONS: &[(&str, &str)] = &[
         "BUNDLE_INCOMPLETE",
         "Entries were left out of a chain that the decision rests on. Get the bundle again from the server or another copy.",
     ),
-    ("BUNDLE_INVALID", "The file is not a bundle of this version, or it is damaged."),
+    (
+        "BUNDLE_INVALID",
+        "The file is not a bundle of this version, or it is damaged. Get it again with `lockgate bundle get P-N`; a `*.sigstore.json` file is for other tools, and not a Lockgate bundle.",
+    ),
     (
         "BUNDLE_MISMATCH",
         "The server sent the proof of another promotion than the one that was asked for. Nothing was signed; find out who answers at that address.",
