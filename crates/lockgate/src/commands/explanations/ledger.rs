@@ -42,15 +42,15 @@ pub const EXPLANATIONS: &[(&str, &str)] = &[
     ("CONFLICT", "Somebody else wrote to the ledger at the same moment. Nothing was recorded; run the command again."),
     (
         "ENTRY_CHANGED",
-        "A row of the database is not what the tree was made of. Stop the server, run `lockgate audit`, and restore the database from a copy.",
+        "A row of the database is not what the tree was made of. Stop the server, and mend the data as docs/operations.md says under \"Damaged data\"; `lockgate audit` names what is wrong.",
     ),
     (
         "ENTRY_INVALID",
-        "An entry of the ledger does not read. Stop the server, run `lockgate audit`, and restore the data from a copy.",
+        "An entry of the ledger does not read. Stop the server, and mend the data as docs/operations.md says under \"Damaged data\"; `lockgate audit` names what is wrong.",
     ),
     (
         "ENTRY_MISSING",
-        "An entry that has to be there is not. Stop the server, run `lockgate audit`, and restore the data from a copy.",
+        "An entry that has to be there is not. Stop the server, and mend the data as docs/operations.md says under \"Damaged data\"; `lockgate audit` names what is wrong.",
     ),
     (
         "ENTRY_SCHEMA",
@@ -60,7 +60,10 @@ pub const EXPLANATIONS: &[(&str, &str)] = &[
         "ENTRY_TOO_LARGE",
         "What was handed in makes an entry that is too large for the ledger. Name fewer things, or shorter texts.",
     ),
-    ("ENTRY_UNREADABLE", "An entry cannot be read from the store. Look at the disk, and restore the data from a copy."),
+    (
+        "ENTRY_UNREADABLE",
+        "An entry cannot be read from the store. Look at the disk; if it is damaged, docs/operations.md says under \"Damaged data\" what to do.",
+    ),
     (
         "EQUIVOCATION",
         "Two checkpoints of one ledger contradict each other. Keep both: together they prove that the log's owner showed different histories.",
@@ -80,11 +83,11 @@ pub const EXPLANATIONS: &[(&str, &str)] = &[
     ),
     (
         "HEAD_MISMATCH",
-        "The stored tree does not have the root that is stored with it. Stop the server, run `lockgate audit`, and restore the data from a copy.",
+        "The stored tree does not have the root that is stored with it. Stop the server, and mend the data as docs/operations.md says under \"Damaged data\"; `lockgate audit` names what is wrong.",
     ),
     (
         "HEAD_UNREADABLE",
-        "The newest head of the tree cannot be read from the store. Look at the disk, and restore the data from a copy.",
+        "The newest head of the tree cannot be read from the store. Look at the disk; if it is damaged, docs/operations.md says under \"Damaged data\" what to do.",
     ),
     (
         "HISTORY_CHANGED",
@@ -163,7 +166,7 @@ pub const EXPLANATIONS: &[(&str, &str)] = &[
     ),
     (
         "STREAM_INDEX_MISMATCH",
-        "The stored index of a stream is not what the entries give, so that the server would show too little or too much. Restore the database from a copy.",
+        "The stored index of a stream is not what the entries give, so that the server would show too little or too much. Stop the server, and mend the data as docs/operations.md says under \"Damaged data\"; `lockgate audit` names what is wrong.",
     ),
     (
         "STREAM_MISSING",
@@ -171,12 +174,18 @@ pub const EXPLANATIONS: &[(&str, &str)] = &[
     ),
     (
         "STREAM_UNREADABLE",
-        "The index of a stream cannot be read from the store. Look at the disk, and restore the data from a copy.",
+        "The index of a stream cannot be read from the store. Look at the disk; if it is damaged, docs/operations.md says under \"Damaged data\" what to do.",
     ),
     ("TILE_INVALID", "That is no address of a tile. `docs/formats.md` says how tiles are named."),
-    ("TILE_MISMATCH", "A stored tile is not what the entries give. Stop the server, and restore the data from a copy."),
+    (
+        "TILE_MISMATCH",
+        "A stored tile is not what the entries give. Stop the server, and mend the data as docs/operations.md says under \"Damaged data\"; `lockgate audit` names what is wrong.",
+    ),
     ("TILE_UNKNOWN", "The ledger has no such tile, or not that much of it yet. The checkpoint says how large it is."),
-    ("TILE_UNREADABLE", "A tile cannot be read from the store. Look at the disk, and restore the data from a copy."),
+    (
+        "TILE_UNREADABLE",
+        "A tile cannot be read from the store. Look at the disk; if it is damaged, docs/operations.md says under \"Damaged data\" what to do.",
+    ),
     (
         "TIME_BACKWARDS",
         "An entry is earlier than the one before it. The ledger was not written by this program: run `lockgate audit`.",
