@@ -303,11 +303,10 @@ impl From<StoreError> for Fault {
                 (Kind::Unavailable, "DISK_READ_ONLY", "the server's disk is read-only; nothing was changed".to_owned())
             }
             StoreError::Corrupt(_) => (Kind::Integrity, "STORE_CORRUPT", "what is stored is damaged".to_owned()),
-            _ => (Kind::Unavailable, "STORE_FAILED", STORE_FAILED.to_owned()),
             StoreError::CorruptBlob(digest) => {
                 (Kind::Integrity, "STORE_CORRUPT", format!("what is stored is damaged: the blob `{digest}`"))
             }
-            _ => (Kind::Unavailable, "STORE_FAILED", "the server's store failed; nothing was acknowledged".to_owned()),
+            _ => (Kind::Unavailable, "STORE_FAILED", STORE_FAILED.to_owned()),
         };
         let hint = (code == "STORE_CORRUPT").then(|| "run `lockgate audit` on the data directory".to_owned());
         Self { context: Some(error.to_string()), hint, ..Self::new(kind, code, message) }

@@ -150,7 +150,8 @@ pub fn why(engine: &Engine, promotion: PromotionId) -> Result<PromotionView, Fau
 /// Recorded facts. Where they do not read, it is unknown who stands behind what and what ran before, and the decision says
 /// the rest by itself; an audit says that they do not.
 fn recorded_facts(engine: &Engine, facts: &Digest) -> Option<Facts> {
-    let bytes = lockgate_ledger::bodies::required(&StoreBodies(engine.store()), facts).ok()?;
+    let bodies = StoreBodies(engine.store());
+    let bytes = lockgate_ledger::bodies::required(&bodies, facts).ok()?;
     canonical::from_slice(&bytes, &Limits::DEFAULT).ok()
 }
 

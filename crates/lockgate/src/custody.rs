@@ -9,6 +9,7 @@ use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
+use rustix::fs::{StatVfsMountFlags, statvfs};
 use rustix::process::geteuid;
 
 use crate::failure::Failure;
@@ -52,7 +53,9 @@ fn check_as(path: &Path, own: u32) -> Result<Option<String>, Failure> {
         let Ok(facts) = fs::metadata(directory) else { continue };
         let is_sticky = facts.mode() & STICKY != 0;
         let is_foreign = !fs::symlink_metadata(entry).is_ok_and(|facts| is_ours(&facts));
-        if facts.mode() & OTHERS_WRITE != 0 {
+        // As Kubernetes mounts a ConfigMap: open to everybody, and nobody can write there.
+        let is_fixed = || statvfs(directory).is_ok_and(|facts| facts.f_flag.contains(StatVfsMountFlags::RDONLY));
+        if facts.mode() & OTHERS_WRITE != 0 && !is_fixed() {
             check_open(entry, directory, is_sticky, is_foreign)?;
         }
         by_group |= group_writes(&facts) && (is_foreign || !is_sticky);
@@ -79,7 +82,7 @@ fn check_open(entry: &Path, directory: &Path, is_sticky: bool, is_foreign: bool)
         )),
         (false, _) => Err(writable(
             format!("everybody on this machine may put another in the place of {entry}, so that it pins nothing"),
-            &format!("take the right away: `chmod o-w {directory}`"),
+            &format!("take the right away: `chmod o-w {directory}`; or copy it into a directory of your own"),
         )),
     }
 }

@@ -54,7 +54,7 @@ pub fn doctor(world: &World, options: &cli::Doctor) -> Outcome {
     }
     let mut rows = own_rows(world);
     let store = store_row(world);
-    let starts = !store.as_ref().is_some_and(|row| failed(&row.0).is_some());
+    let starts = store.as_ref().is_none_or(|row| failed(&row.0).is_none());
     rows.extend(store);
     rows.extend(starter_rows());
     match server_rows(world) {

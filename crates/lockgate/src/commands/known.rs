@@ -9,7 +9,7 @@
 //! old to say so.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use lockgate_api::{Client, Exit};
 use lockgate_ledger::bundle::{self, Query};
@@ -86,9 +86,15 @@ struct Shown<'a> {
 /// `ROLLBACK_DETECTED` where a later grant, a freeze or a compromised key stands against it that the bundle is too old to
 /// know; `EQUIVOCATION` where another root was verified for the same size; `KNOWN_INVALID` where what is kept does not
 /// read.
-pub fn check(world: &World, query: &Query<'_>, verified: &Verified, is_proven: bool) -> Result<(), Failure> {
+pub fn check(
+    world: &World,
+    trust: &TrustFile,
+    query: &Query<'_>,
+    verified: &Verified,
+    is_proven: bool,
+) -> Result<(), Failure> {
     let head = checkpoint_of(verified)?;
-    let path = world.home.known(&head.origin);
+    let path = path_of(world, trust, &head.origin);
     let kept = read(&path)?;
     if kept.as_ref().is_some_and(|kept| kept.contradicts(head.size, &head.root)) {
         let message = format!("the bundle has another root for {} entries than this machine has verified", head.size);
@@ -118,7 +124,8 @@ pub fn check(world: &World, query: &Query<'_>, verified: &Verified, is_proven: b
         )
         .hint(
             "fetch the bundle anew; where that was not yours, find out who handed you an older one. To go back to an \
-             older release, ask for a rollback: it is a grant of its own",
+             older release, ask for a rollback: it is a grant of its own. To look at an older state on purpose, use \
+             another --home",
         )),
     }
 }
@@ -130,7 +137,7 @@ pub fn keep_refused(world: &World, bytes: &[u8], trust: &TrustFile) {
     if let Ok(head) = checkpoint_of(&verified)
         && let Ok(known) = Known::of(&verified, false, false)
     {
-        keep(world, &world.home.known(&head.origin), &known);
+        keep(world, &path_of(world, trust, &head.origin), &known);
     }
 }
 
@@ -139,7 +146,7 @@ pub fn keep_refused(world: &World, bytes: &[u8], trust: &TrustFile) {
 /// # Errors
 /// As [`grew`], and `KNOWN_INVALID`.
 pub fn check_continued(world: &World, client: &Client, trust: &TrustFile, now: &Checkpoint) -> Result<(), Failure> {
-    match read(&world.home.known(&now.origin))? {
+    match read(&path_of(world, trust, &now.origin))? {
         // One of the same size is compared by `check`; a larger one has been refused.
         Some(known) if !known.is_proven && known.size < now.size => {
             grew(world, client, trust, &known.head(&now.origin), now)
@@ -152,8 +159,15 @@ pub fn check_continued(world: &World, client: &Client, trust: &TrustFile, now: &
 ///
 /// # Errors
 /// `KNOWN_INVALID`.
-pub fn head(world: &World, origin: &str) -> Result<Option<Checkpoint>, Failure> {
-    Ok(read(&world.home.known(origin))?.map(|known| known.head(origin)))
+pub fn head(world: &World, trust: &TrustFile, origin: &str) -> Result<Option<Checkpoint>, Failure> {
+    Ok(read(&path_of(world, trust, origin))?.map(|known| known.head(origin)))
+}
+
+/// Where it is kept: what was verified under one pin says nothing under another, of another first entry, other log keys or
+/// other witnesses.
+fn path_of(world: &World, trust: &TrustFile, origin: &str) -> PathBuf {
+    let pinned = Digest::of(format!("{}\n{}", trust.genesis, trust.tlog_policy).as_bytes());
+    world.home.known(origin, &pinned)
 }
 
 impl Known {

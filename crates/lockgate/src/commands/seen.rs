@@ -106,7 +106,7 @@ fn seen_of(world: &World, trust: &TrustFile) -> Result<Vec<Checkpoint>, Failure>
     let mut seen = Vec::new();
     for log in trust.policy()?.logs() {
         seen.extend(read_checkpoint(&world.home.checkpoint(log.vkey.name()))?);
-        seen.extend(known::head(world, log.vkey.name())?);
+        seen.extend(known::head(world, trust, log.vkey.name())?);
     }
     Ok(seen)
 }

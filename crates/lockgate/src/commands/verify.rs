@@ -56,7 +56,7 @@ fn judge(
     let bytes = read_file(path, Limits::DEFAULT.bundle_bytes as u64)?;
     let verified = check(&bytes, trust, query, world, passed)?;
     seen::compare(world, &verified)?;
-    known::check(world, query, &verified, false)?;
+    known::check(world, trust, query, &verified, false)?;
     Ok(verified)
 }
 
@@ -80,7 +80,7 @@ fn online(world: &World, trust: &TrustFile, query: &Query<'_>, passed: &Passed) 
         let verified = check(&bytes, trust, query, world, passed)?;
         Ok((bytes, verified))
     })?;
-    known::check(world, query, &verified, true)?;
+    known::check(world, trust, query, &verified, true)?;
     Ok(verified)
 }
 
