@@ -7,7 +7,7 @@
 
 use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{StatVfsMountFlags, statvfs};
 use rustix::process::geteuid;
@@ -19,6 +19,8 @@ const OTHERS_WRITE: u32 = 0o002;
 /// In such a directory, nobody but their owners may move or remove files.
 const STICKY: u32 = 0o1000;
 const ROOT: u32 = 0;
+/// As many links as Linux follows.
+const LINKS_MAX: usize = 40;
 
 /// Whether a trust file is in good hands; what is worth a remark, where there is something.
 ///
@@ -44,9 +46,8 @@ fn check_as(path: &Path, own: u32) -> Result<Option<String>, Failure> {
     let mut by_group = group_writes(&file);
     let mut foreign =
         (!is_ours(&file)).then(|| format!("{shown} belongs to another user, who decides by it what you believe"));
-    // As it is named, and where that leads to.
-    let ways = [std::path::absolute(path).ok(), fs::canonicalize(path).ok()];
-    let steps = ways.iter().flatten().flat_map(|way| way.ancestors().zip(way.ancestors().skip(1)));
+    let ways = ways(path);
+    let steps = ways.iter().flat_map(|way| way.ancestors().zip(way.ancestors().skip(1)));
     // Nobody can put another in the place of `..`.
     for (entry, directory) in steps.filter(|(entry, _)| entry.file_name().is_some()) {
         // What has no directory, such as a pipe, has nobody else in it.
@@ -69,6 +70,27 @@ fn check_as(path: &Path, own: u32) -> Result<Option<String>, Failure> {
     // Root in a container works on what is somebody's all the time.
     let by_group = by_group.then(|| format!("a group of users may write {shown}, or put another in its place"));
     Ok(foreign.filter(|_| own != ROOT).or(by_group))
+}
+
+/// The path as it is named, and after each link on the way has been followed, up to where all of them lead.
+fn ways(path: &Path) -> Vec<PathBuf> {
+    let mut ways: Vec<PathBuf> = std::path::absolute(path).into_iter().collect();
+    for _ in 0..LINKS_MAX {
+        let Some(way) = ways.last() else { break };
+        let mut steps: Vec<&Path> = way.ancestors().collect();
+        steps.reverse();
+        let next = steps.into_iter().find_map(|step| {
+            let target = step.parent()?.join(fs::read_link(step).ok()?);
+            let rest = way.strip_prefix(step).ok()?;
+            Some(if rest.as_os_str().is_empty() { target } else { target.join(rest) })
+        });
+        match next {
+            Some(next) => ways.push(next),
+            None => break,
+        }
+    }
+    ways.extend(fs::canonicalize(path));
+    ways
 }
 
 /// A directory in which everybody may put files, and what is in it on the way to the trust file.
@@ -151,6 +173,10 @@ mod tests {
         fs::write(&path, "{}").unwrap();
         fs::create_dir(&elsewhere).unwrap();
         symlink(open.join("a"), elsewhere.join("link")).unwrap();
+        symlink(elsewhere.join("link/b/trust.json"), open.join("hop")).unwrap();
+        // Neither end of this way shows that it leads through the open directory.
+        let hidden = elsewhere.join("hidden.json");
+        symlink(open.join("hop"), &hidden).unwrap();
         for directory in [open.join("a"), open.join("a/b"), elsewhere.clone()] {
             set(&directory, 0o755);
         }
@@ -165,7 +191,14 @@ mod tests {
                 assert!(!is_refused || hint.contains("/open`; or copy"), "{hint}");
             }
         }
+        let real = elsewhere.join("real.json");
+        fs::write(&real, "{}").unwrap();
+        set(&real, 0o644);
+        fs::remove_file(open.join("hop")).unwrap();
+        symlink(&real, open.join("hop")).unwrap();
+        assert_eq!(check(&hidden).unwrap_err().code, "TRUST_WRITABLE");
         set(&open, 0o755);
+        assert!(check(&hidden).is_ok());
         set(&path, 0o666);
         let hint = check(&path).unwrap_err().hint.unwrap();
         assert!(hint.contains(&format!("`chmod o-w {}`", path.display())), "{hint}");

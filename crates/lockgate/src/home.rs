@@ -84,10 +84,10 @@ impl Home {
     pub fn checkpoint(&self, origin: &str) -> PathBuf {
         self.0.join("checkpoints").join(file_name_of(origin))
     }
-    /// What this CLI has verified of a ledger, as one trust file pins it: another ledger may have the same name.
-    pub fn known(&self, origin: &str, pinned: &Digest) -> PathBuf {
-        let pinned: String = pinned.hex().chars().take(16).collect();
-        self.0.join("known").join(format!("{}@{pinned}", file_name_of(origin)))
+    /// What this CLI has verified of the ledger with that first entry: another one may have the same name.
+    pub fn known(&self, origin: &str, genesis: &Digest) -> PathBuf {
+        let genesis: String = genesis.hex().chars().take(16).collect();
+        self.0.join("known").join(format!("{}@{genesis}", file_name_of(origin)))
     }
     /// The newest head that the server has signed, kept beside the data and not in it.
     pub fn high_water(&self) -> PathBuf {

@@ -258,7 +258,10 @@ pub fn ledger_missing(data: &Path) -> Failure {
     let (place, never) = (data.display(), "a ledger is never begun twice with one key");
     // A copy of a directory onto one that is there ends up inside it.
     let hint = match data.exists() {
-        true => format!("move {place} away first, then restore it from a copy; {never}"),
+        true => format!(
+            "move {place} away first, then restore it from a copy; where it is a mount and empty, mount the right one, or \
+             `cp -a COPY/. {place}`; {never}"
+        ),
         false => format!("restore {place} from a copy; {never}"),
     };
     let message = "the keys of this home have begun a ledger before, but its data is gone";

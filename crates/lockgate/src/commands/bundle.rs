@@ -3,6 +3,7 @@
 mod signers;
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use base64::Engine as _;
@@ -37,17 +38,26 @@ pub fn bundle(world: &World, options: &cli::Bundle) -> Outcome {
             let file = file.clone().unwrap_or_else(|| format!("{promotion}.lockgate").into());
             // A mistyped directory is not made.
             if let Some(parent) = file.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-                fs::metadata(parent).map_err(|error| {
-                    Failure::file(parent, &error)
-                        .hint("make the directory first with `mkdir -p`, or name another one with `--file`")
+                let facts = fs::metadata(parent).map_err(|error| match error.kind() {
+                    ErrorKind::NotFound => Failure::file(parent, &error)
+                        .hint("make the directory first with `mkdir -p`, or name another one with `--file`"),
+                    _ => Failure::file(parent, &error),
                 })?;
+                if !facts.is_dir() {
+                    return Err(Failure::file(parent, &ErrorKind::NotADirectory.into()));
+                }
             }
             let client = world.signed_in()?;
             let trust = world.trust(None);
+            // Read before anything is asked: another command may see more meanwhile.
+            let before = trust.as_ref().ok().map(|trust| seen::seen_of(world, trust)).transpose()?.unwrap_or_default();
             let fetched = client.get_bytes(&format!("/v1/promotions/{promotion}/bundle")).map_err(Failure::from);
             let bytes = match (&trust, fetched) {
                 (Ok(trust), Ok(bytes)) => {
                     seen::check_not_set_back(world, &client, trust)?;
+                    if let Ok(verified) = bundles::open(&bytes, trust, &mut Vec::new()) {
+                        seen::check_newest(world, &before, &verified)?;
+                    }
                     bytes
                 }
                 (Ok(trust), Err(refusal)) => return Err(seen::refused(world, &client, trust, refusal)),

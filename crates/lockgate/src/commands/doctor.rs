@@ -182,7 +182,8 @@ fn store_row(world: &World) -> Option<Row> {
 
 /// Opens both logs for reading, holds them against the marks of what was signed, and reads their newest entries.
 fn look_at_store(world: &World, data: &Path) -> Result<String, Failure> {
-    if !data.join(DATABASE).exists() {
+    // What cannot be looked at is not gone.
+    if matches!(data.join(DATABASE).try_exists(), Ok(false)) {
         return Err(ledger_missing(data));
     }
     let mark = world.home.high_water();

@@ -163,11 +163,10 @@ pub fn head(world: &World, trust: &TrustFile, origin: &str) -> Result<Option<Che
     Ok(read(&path_of(world, trust, origin))?.map(|known| known.head(origin)))
 }
 
-/// Where it is kept: what was verified under one pin says nothing under another, of another first entry, other log keys or
-/// other witnesses.
+/// Where it is kept: another ledger may have the same name, but has another first entry, and what is known says nothing of
+/// it. The first entry names the log's key.
 fn path_of(world: &World, trust: &TrustFile, origin: &str) -> PathBuf {
-    let pinned = Digest::of(format!("{}\n{}", trust.genesis, trust.tlog_policy).as_bytes());
-    world.home.known(origin, &pinned)
+    world.home.known(origin, &trust.genesis)
 }
 
 impl Known {

@@ -185,8 +185,8 @@ pub fn history(world: &World, options: &cli::History) -> Outcome {
     }
     let is_newest = match (options.before, reply.items.first()) {
         (Some(_), Some(first)) => {
-            let newest: HistoryReply = client.get(&format!("/v1/history?limit=1{asked}"))?;
-            newest.items.first().is_some_and(|item| item.index == first.index)
+            let newest = client.get::<HistoryReply>(&format!("/v1/history?limit=1{asked}"));
+            newest.is_ok_and(|newest| newest.items.first().is_some_and(|item| item.index == first.index))
         }
         _ => false,
     };

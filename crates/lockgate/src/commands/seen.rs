@@ -101,8 +101,20 @@ fn newest_of(client: &Client, trust: &TrustFile) -> Result<(Checkpoint, bool), F
     Ok((signed.checkpoint, is_witnessed))
 }
 
+/// Checks that a bundle that was just made knows as much as this machine had seen before it was asked for.
+///
+/// # Errors
+/// `ROLLBACK_DETECTED`.
+pub fn check_newest(world: &World, seen: &[Checkpoint], verified: &Verified) -> Result<(), Failure> {
+    let shown = checkpoint_of(verified)?;
+    longer(seen, &shown).map_or(Ok(()), |seen| Err(rolled_back(world, seen, shown.size)))
+}
+
 /// The newest checkpoints that this machine has seen of each pinned log: from a server, and in bundles.
-fn seen_of(world: &World, trust: &TrustFile) -> Result<Vec<Checkpoint>, Failure> {
+///
+/// # Errors
+/// What is kept and does not read.
+pub fn seen_of(world: &World, trust: &TrustFile) -> Result<Vec<Checkpoint>, Failure> {
     let mut seen = Vec::new();
     for log in trust.policy()?.logs() {
         seen.extend(read_checkpoint(&world.home.checkpoint(log.vkey.name()))?);

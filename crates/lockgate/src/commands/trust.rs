@@ -141,7 +141,17 @@ fn pin(world: &World, file: Option<&Path>, replace: bool, yes: bool) -> Outcome 
         .map_err(|error| Failure::new(Exit::Bug, "OUTPUT_INVALID", error.to_string()))?;
     write_file(&world.home.trust(), &bytes, 0o644)?;
     let file = world.home.trust();
-    match custody::check(&file) {
+    tell_custody(world, &file);
+    world.terminal.done(
+        &json!({ "file": file.display().to_string(), "trust": trust }),
+        format!("pinned in {}", file.display()),
+    )?;
+    Ok(Exit::Done)
+}
+
+/// Says who else could write a trust file that was just written.
+pub fn tell_custody(world: &World, file: &Path) {
+    match custody::check(file) {
         Ok(None) => {}
         Ok(Some(remark)) => world.terminal.say(format!("note: {remark}")),
         Err(failure) => {
@@ -149,9 +159,4 @@ fn pin(world: &World, file: Option<&Path>, replace: bool, yes: bool) -> Outcome 
             world.terminal.say(format!("note: nothing believes this file as it lies: {}{next}", failure.message));
         }
     }
-    world.terminal.done(
-        &json!({ "file": file.display().to_string(), "trust": trust }),
-        format!("pinned in {}", file.display()),
-    )?;
-    Ok(Exit::Done)
 }

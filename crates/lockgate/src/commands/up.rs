@@ -21,6 +21,7 @@ use lockgate_store_local::{LocalStore, Options};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
 use crate::cli;
+use crate::commands::trust::tell_custody;
 use crate::failure::{Failure, Outcome};
 use crate::home::{Context, Running, make_directory, write_file};
 use crate::keyring::sign;
@@ -230,6 +231,7 @@ fn set_up(world: &World, options: &cli::Up, url: &str) -> Result<ServerInfo, Fai
     let bytes = serde_json::to_vec_pretty(&trust)
         .map_err(|error| Failure::new(Exit::Bug, "OUTPUT_INVALID", error.to_string()))?;
     write_file(&world.home.trust(), &bytes, 0o644)?;
+    tell_custody(world, &world.home.trust());
     // Used: it would be refused from now on.
     let _ = fs::remove_file(setup_code_file(&world.home));
     Ok(info)
