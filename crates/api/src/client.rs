@@ -178,25 +178,34 @@ impl Client {
     /// than its name says, before the last of them; then it is asked what it found.
     ///
     /// # Errors
-    /// [`ClientError`]; `BLOB_BROKEN` where the download breaks off and nothing is known to be damaged.
+    /// [`ClientError`]; `BLOB_BROKEN` where the download breaks off and the server knows of no bytes that are others.
     pub fn blob(&self, digest: &Digest) -> Result<Vec<u8>, ClientError> {
         let mut reply = self.get_reply(&format!("/v1/blobs/{digest}"))?;
         self.bytes(&mut reply).map_err(|error| self.broken_off(digest, &error))
     }
 
+    /// A server says what was found in its store first, and not which bytes it is about.
     fn broken_off(&self, digest: &Digest, error: &ClientError) -> ClientError {
-        match self.get_bytes("/readyz") {
-            Err(ClientError::Problem(mut problem)) if problem.kind == ProblemKind::Integrity => {
-                problem.detail = format!("the download of {digest} broke off: {}", problem.detail);
-                ClientError::Problem(problem)
+        let broke = format!("the download of {digest} broke off");
+        let general = "of its store in general the server says";
+        let told = match self.get_bytes("/readyz") {
+            Err(ClientError::Problem(problem)) if problem.kind == ProblemKind::Integrity => Some(problem),
+            _ => None,
+        };
+        let detail = match told {
+            Some(mut problem) if problem.code == "DIGEST_MISMATCH" => {
+                problem.detail = format!("{broke}; {general}: {}", problem.detail);
+                return ClientError::Problem(problem);
             }
-            _ => ClientError::Problem(Box::new(Problem::new(
-                ProblemKind::Unavailable,
-                "BLOB_BROKEN",
-                format!("the download of {digest} broke off: {error}"),
-                Some("try again; where it ends there each time, whoever runs the server looks at its log".to_owned()),
-            ))),
-        }
+            Some(problem) => format!("{broke}: {error}; {general}: {} ({})", problem.detail, problem.code),
+            None => format!("{broke}: {error}"),
+        };
+        ClientError::Problem(Box::new(Problem::new(
+            ProblemKind::Unavailable,
+            "BLOB_BROKEN",
+            detail,
+            Some("try again; where it ends there each time, whoever runs the server looks at its log".to_owned()),
+        )))
     }
 
     /// Uploads `size_bytes` bytes from a reader, streamed.
@@ -412,12 +421,17 @@ mod tests {
     fn a_download_that_breaks_off_is_told_with_what_the_server_has_found() {
         let digest = Digest::of(b"whole");
         let cut = "HTTP/1.1 200 OK\r\ncontent-length: 9\r\nconnection: close\r\n\r\nhalf".to_owned();
-        let mut damaged = Problem::new(ProblemKind::Integrity, "DIGEST_MISMATCH", "damaged", Some("audit".to_owned()));
-        damaged.status = 503;
-        let damaged = answer("503 Service Unavailable", &serde_json::to_string(&damaged).unwrap());
-        for (then, code, exit) in
-            [(damaged, "DIGEST_MISMATCH", Exit::Integrity), (answer("200 OK", "{}"), "BLOB_BROKEN", Exit::Unavailable)]
-        {
+        let damaged = |code: &str| {
+            let mut problem = Problem::new(ProblemKind::Integrity, code, "damaged", Some("audit".to_owned()));
+            problem.status = 503;
+            answer("503 Service Unavailable", &serde_json::to_string(&problem).unwrap())
+        };
+        for (then, code, exit) in [
+            (damaged("DIGEST_MISMATCH"), "DIGEST_MISMATCH", Exit::Integrity),
+            // That says nothing of these bytes.
+            (damaged("STREAM_BROKEN"), "BLOB_BROKEN", Exit::Unavailable),
+            (answer("200 OK", "{}"), "BLOB_BROKEN", Exit::Unavailable),
+        ] {
             let (outcome, asked) = ask_for(&[cut.clone(), then], &|client| client.blob(&digest));
             let error = outcome.unwrap_err();
             assert_eq!((error.code(), error.exit(), asked), (code, exit, 2));

@@ -36,9 +36,13 @@ impl PersonAccess {
         let mut sight = Sight::new(engine.store(), &governance, reader);
         let mut hidden = BTreeSet::new();
         for (permission, (index, _)) in &self.uses {
-            let entry = reader::entry(engine.store(), *index);
-            if !entry.and_then(|entry| sight.event(&entry.event)).unwrap_or(false) {
-                hidden.insert(*permission);
+            match reader::entry(engine.store(), *index).and_then(|entry| sight.event(&entry.event)) {
+                Ok(true) => {}
+                Err(fault) if fault.kind == Kind::Unavailable => return Err(fault),
+                // Relies on INVARIANT (rows are not believed): one that names no sound entry tells nothing.
+                Ok(false) | Err(_) => {
+                    hidden.insert(*permission);
+                }
             }
         }
         self.uses.retain(|permission, _| !hidden.contains(permission));

@@ -10,7 +10,7 @@ use lockgate_ledger::entry::StreamPosition;
 use lockgate_model::{Digest, EntryIndex, StreamName, TreeSize};
 use lockgate_store::Store;
 
-use crate::bodies::StoreBodies;
+use crate::bodies::{StoreBodies, failed};
 
 /// A store, read by an auditor who believes none of it.
 #[derive(Clone, Copy)]
@@ -56,15 +56,15 @@ impl AuditSource for StoreSource<'_> {
             .map(|(stream, head)| StreamPosition { stream, seq: head.seq, index: head.index })
             .collect())
     }
-    fn artifact(&self, digest: &Digest) -> Result<bool, String> {
-        let Some(mut reader) = self.0.open(digest).map_err(text)? else { return Ok(false) };
+    fn artifact(&self, digest: &Digest) -> Result<bool, BodyError> {
+        let Some(mut reader) = self.0.open(digest).map_err(|error| failed(digest, &error))? else { return Ok(false) };
         // The reader hashes as it goes and fails at the end when the bytes are others.
         let mut buffer = vec![0u8; 256 * 1024];
         loop {
             match reader.read(&mut buffer) {
                 Ok(0) => return Ok(true),
                 Ok(_) => {}
-                Err(error) => return Err(format!("the artifact {digest}: {error}")),
+                Err(error) => return Err(BodyError::of_read(digest, error.kind(), error.to_string())),
             }
         }
     }

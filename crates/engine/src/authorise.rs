@@ -261,7 +261,11 @@ pub fn may_read_stream(engine: &Engine, principal: &PersonId, stream: &StreamNam
                 may_read(&governance, principal, Object::Target(&service, &environment))
             }),
         Some(("promotion", name)) => match name.parse::<PromotionId>() {
-            Ok(promotion) => check_promotion(engine, principal, promotion).is_ok(),
+            Ok(promotion) => match check_promotion(engine, principal, promotion) {
+                Ok(()) => true,
+                Err(fault) if fault.kind == Kind::NotFound => false,
+                Err(fault) => return Err(fault),
+            },
             Err(_) => false,
         },
         _ => true,

@@ -68,7 +68,7 @@ impl StoreBodies<'_> {
 }
 
 /// What a store's error says of a body: damage stays, all else may pass.
-fn failed(digest: &Digest, error: &StoreError) -> BodyError {
+pub(crate) fn failed(digest: &Digest, error: &StoreError) -> BodyError {
     let why = error.to_string();
     match error {
         StoreError::Corrupt(_)

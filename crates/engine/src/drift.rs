@@ -9,6 +9,7 @@
 
 use std::sync::Arc;
 
+use lockgate_ledger::bodies::BodyError;
 use lockgate_ledger::contents::{Said, read_recorded};
 use lockgate_ledger::entry::EvidenceRecorded;
 use lockgate_ledger::{Event, Governance};
@@ -248,7 +249,7 @@ fn recorded(store: &dyn Store, environment: &EnvName, row: &Row) -> Result<Optio
     if event.release != row.release || event.evidence != row.evidence || event.size_bytes > runs::BYTES_MAX {
         return Ok(None);
     }
-    let Some(word) = word(store, event).filter(|word| word.environment == *environment) else { return Ok(None) };
+    let Some(word) = word(store, event)?.filter(|word| word.environment == *environment) else { return Ok(None) };
     Ok(Some(Report {
         release: row.release.clone(),
         outcome: word.outcome,
@@ -260,10 +261,13 @@ fn recorded(store: &dyn Store, environment: &EnvName, row: &Row) -> Result<Optio
     }))
 }
 
-/// What a piece of evidence says of what runs; none where it says nothing of it.
-fn word(store: &dyn Store, event: &EvidenceRecorded) -> Option<Word> {
-    let Said { claim: Claim::Check(check), .. } = read_recorded(event, &StoreBodies(store)).ok()? else { return None };
-    Word::of(&check)
+/// What a piece of evidence says of what runs; none where it says nothing of it, or is damaged for good.
+fn word(store: &dyn Store, event: &EvidenceRecorded) -> Result<Option<Word>, Fault> {
+    match read_recorded(event, &StoreBodies(store)) {
+        Ok(Said { claim: Claim::Check(check), .. }) => Ok(Word::of(&check)),
+        Err(error @ BodyError::Unreachable(..)) => Err(error.into()),
+        Ok(_) | Err(_) => Ok(None),
+    }
 }
 
 fn was_granted(store: &dyn Store, environment: &EnvName, release: &ReleaseName) -> Result<bool, Fault> {

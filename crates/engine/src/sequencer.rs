@@ -181,7 +181,7 @@ impl Sequencer {
         }
         // Relies on INVARIANT (nothing is built on doubt): what was staged rests on what was read.
         if let Err(doubt) = inner.integrity.check_appends() {
-            return refuse_in_doubt(answers, &doubt);
+            return refuse_in_doubt(answers, &doubt, &inner.published().head);
         }
         let staged = staging.finish();
         if staged.entries.is_empty() {
@@ -424,9 +424,14 @@ fn answer_all(answers: Vec<(Answer, Result<Done, Fault>)>, head: &Arc<TreeHead>)
     }
 }
 
-/// Refuses a whole batch: whoever met the damage is told of it, all others that there is some.
-fn refuse_in_doubt(answers: Vec<(Answer, Result<Done, Fault>)>, doubt: &Fault) {
-    for (answer, done) in answers {
+/// Refuses a whole batch: whoever met the damage is told of it, all others that there is some. Only who repeats what was
+/// durable before the batch, and not merely staged in it, has the same reply again.
+fn refuse_in_doubt(answers: Vec<(Answer, Result<Done, Fault>)>, doubt: &Fault, head: &Arc<TreeHead>) {
+    let is_durable = |done: &Done| done.repeated && done.index.is_some_and(|index| index.0 < head.size.0);
+    let (kept, refused): (Vec<_>, Vec<_>) =
+        answers.into_iter().partition(|(_, done)| done.as_ref().is_ok_and(is_durable));
+    answer_all(kept, head);
+    for (answer, done) in refused {
         answer(Err(done.err().unwrap_or_else(|| doubt.clone())));
     }
 }

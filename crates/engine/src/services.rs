@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use lockgate_ledger::facts::fact_of;
-use lockgate_ledger::release::{EvidenceRecord, GrantRecord};
+use lockgate_ledger::release::GrantRecord;
 use lockgate_ledger::suspect::{self, Suspect};
 use lockgate_ledger::{Event, Governance, ReleaseState};
 use lockgate_model::facts::{EvidenceFact, Running};
@@ -146,9 +146,15 @@ pub fn release(engine: &Engine, person: &PersonId, name: &ReleaseName) -> Result
     }
     let suspects = suspect::in_release(&governance, &release);
     let bodies = StoreBodies(engine.store());
-    let read =
-        |record: &Arc<EvidenceRecord>| fact_of(record, &release, &governance, &bodies, &engine.inner().claims).ok();
-    let evidence = release.evidence.iter().filter_map(read).collect();
+    let mut evidence = Vec::with_capacity(release.evidence.len());
+    for record in &release.evidence {
+        match fact_of(record, &release, &governance, &bodies, &engine.inner().claims) {
+            Ok(fact) => evidence.push(fact),
+            Err(error) if error.code == "STORE_FAILED" => return Err(error.into()),
+            // What is damaged for good is left out, and an audit says why.
+            Err(_) => {}
+        }
+    }
     Ok(ReleaseView { release, evidence, places, suspects })
 }
 

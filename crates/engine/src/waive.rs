@@ -89,7 +89,7 @@ pub fn revoke(by: &PersonId, event: WaiverRevoked) -> Result<Submission, Fault> 
 /// that is damaged hides no waiver.
 ///
 /// # Errors
-/// `LEDGER_EMPTY`.
+/// `LEDGER_EMPTY`; `STORE_FAILED` where that snapshot cannot be had now.
 pub fn waivers_for(engine: &Engine, principal: &PersonId) -> Result<Vec<(Waiver, Option<&'static str>)>, Fault> {
     let governance = engine.governance()?;
     let now = engine.time();
@@ -101,11 +101,14 @@ pub fn waivers_for(engine: &Engine, principal: &PersonId) -> Result<Vec<(Waiver,
     let known: Vec<Waiver> = governance.waivers().iter().rev().filter(readable).cloned().collect();
     let name = |known: &Waiver| known.asked.finding.to_ascii_uppercase();
     let names = known.iter().filter(|known| granted_at(known).is_some()).map(name).collect();
-    let read = governance.exploited(&names, &StoreBodies(engine.store()), &engine.inner().claims);
-    let exploited = read.unwrap_or_else(|error| {
-        tracing::warn!(code = error.code, "the newest snapshot of the KEV catalogue cannot be read");
-        BTreeSet::new()
-    });
+    let exploited = match governance.exploited(&names, &StoreBodies(engine.store()), &engine.inner().claims) {
+        Ok(exploited) => exploited,
+        Err(error) if error.code == "STORE_FAILED" => return Err(error.into()),
+        Err(error) => {
+            tracing::warn!(code = error.code, "the newest snapshot of the KEV catalogue cannot be read");
+            BTreeSet::new()
+        }
+    };
     let is_suspended = |by: &PersonId| governance.person(by).is_some_and(|person| person.is_suspended());
     let told = |known: Waiver| {
         let suspended = known.granted.as_ref().is_some_and(|granted| is_suspended(&granted.by));

@@ -101,7 +101,7 @@ pub fn why(engine: &Engine, promotion: PromotionId) -> Result<PromotionView, Fau
     let mut replaced = None;
     let (decision, decided_at, decision_index, evidence, feeds) = match (status.is_open(), asked.decisions.last()) {
         (false, Some(last)) => {
-            let (ran, evidence) = recorded_facts(engine, &last.event.facts)
+            let (ran, evidence) = recorded_facts(engine, &last.event.facts)?
                 .map_or_else(Default::default, |facts| (facts.running, facts.evidence));
             replaced = ran.filter(|ran| asked.grant.is_some() && ran.promotion != promotion);
             (recorded(engine, &last.event.decision)?, last.time, Some(last.index), evidence, last.event.feeds.clone())
@@ -148,11 +148,10 @@ pub fn why(engine: &Engine, promotion: PromotionId) -> Result<PromotionView, Fau
 }
 
 /// Recorded facts. Where they do not read, it is unknown who stands behind what and what ran before, and the decision says
-/// the rest by itself; an audit says that they do not.
-fn recorded_facts(engine: &Engine, facts: &Digest) -> Option<Facts> {
-    let bodies = StoreBodies(engine.store());
-    let bytes = lockgate_ledger::bodies::required(&bodies, facts).ok()?;
-    canonical::from_slice(&bytes, &Limits::DEFAULT).ok()
+/// the rest by itself; an audit says that they do not. Where they cannot be had now, nothing is said.
+fn recorded_facts(engine: &Engine, facts: &Digest) -> Result<Option<Facts>, Fault> {
+    let bytes = StoreBodies(engine.store()).lasting(facts)?;
+    Ok(bytes.and_then(|bytes| canonical::from_slice(&bytes, &Limits::DEFAULT).ok()))
 }
 
 /// Reads a recorded decision.

@@ -23,7 +23,7 @@ use lockgate_tlog::tree::Tree;
 use crate::approval::ApprovalPredicate;
 use crate::attestation::outcome_statements;
 use crate::backtest::{BacktestReport, History};
-use crate::bodies::{required, with_reader};
+use crate::bodies::{BodyError, required, with_reader};
 use crate::contents::Contents;
 use crate::entry::{
     ApprovalRecorded, AttestationsIssued, DecisionRecorded, Entry, Event, Leaf, PolicyActivated, StreamPosition,
@@ -68,8 +68,8 @@ pub trait AuditSource: History {
     /// Re-hashes an artifact without holding it in memory; `false` when it is missing.
     ///
     /// # Errors
-    /// A text for people, when the bytes are others.
-    fn artifact(&self, digest: &Digest) -> Result<bool, String>;
+    /// [`BodyError::Unreachable`] when it cannot be read now, and another when the bytes are others.
+    fn artifact(&self, digest: &Digest) -> Result<bool, BodyError>;
 }
 
 /// An older tree head that someone kept: the ledger must have grown from it.
@@ -434,7 +434,12 @@ impl<S: AuditSource> Audit<'_, S> {
                     Some(index),
                     format!("the artifact {digest} of {} is missing", release.name),
                 ),
-                Err(error) => self.problem("DIGEST_MISMATCH", Some(index), error),
+                // What cannot be read now may be sound.
+                Err(error @ BodyError::Unreachable(..)) => {
+                    let error = ApplyError::from(error);
+                    self.problem(error.code, Some(index), error.message);
+                }
+                Err(error) => self.problem("DIGEST_MISMATCH", Some(index), error.to_string()),
             }
         }
     }

@@ -60,7 +60,7 @@ impl AuditSource for Cut<'_> {
     fn stream_heads(&self, _: Option<&StreamName>, _: usize) -> Result<Vec<StreamPosition>, String> {
         Err("nobody has cut the heads of streams".to_owned())
     }
-    fn artifact(&self, digest: &Digest) -> Result<bool, String> {
+    fn artifact(&self, digest: &Digest) -> Result<bool, BodyError> {
         self.whole.artifact(digest)
     }
 }

@@ -8,6 +8,7 @@ use lockgate_engine::where_index::{WHERE, rebuild};
 use lockgate_model::facts::SubjectKind;
 use lockgate_model::{Limits, Span, UnixMillis};
 use lockgate_store::ProjectionStore as _;
+use lockgate_store::memory::Spoil;
 
 use crate::world::{World, person};
 
@@ -95,6 +96,23 @@ fn the_newest_report_since_the_grant_is_compared() {
     stands("in-step");
     world.wait("8d");
     stands("report-old");
+}
+
+#[test]
+fn a_report_that_cannot_be_read_now_is_not_told_as_none() {
+    let world = deployed();
+    world.push("shop/web@1.0.0");
+    world.promote("shop/web@1.0.0", "dev").unwrap();
+    world.wait("1h");
+    report(&world, "shop/web@1.0.0", "dev", "pass");
+    let evidence = seen(&world, &filter()).places[0].reported.as_ref().unwrap().evidence;
+    world.store.spoil(Spoil::DocumentFails(evidence));
+    let refused = page(world.engine(), &person("dana"), &filter(), None, 100);
+    assert_eq!(refused.map(|_| ()).unwrap_err().code, "STORE_FAILED");
+    // What is gone for good counts as none, and an audit names it.
+    world.store.spoil(Spoil::DocumentLost(evidence));
+    assert_eq!(standings(&seen(&world, &filter())), [("shop/web dev".to_owned(), "not-reported")]);
+    world.store.spoil(Spoil::Nothing);
 }
 
 #[test]

@@ -6,10 +6,10 @@ use lockgate_engine::bodies::Upload;
 use lockgate_engine::integrity::Log;
 use lockgate_engine::push::{Publish, publish};
 use lockgate_engine::sequencer::request_digest;
-use lockgate_engine::{Engine, Fault, Kind, Submission, reader};
+use lockgate_engine::{Engine, Fault, Kind, Receipt, Submission, access, authorise, reader, services, why};
 use lockgate_ledger::entry::EvidenceForm;
 use lockgate_model::facts::Artifact;
-use lockgate_model::{EntryIndex, Limits, TreeSize};
+use lockgate_model::{EntryIndex, Limits, StreamName, TreeSize};
 use lockgate_policy::Permission;
 use lockgate_sign::dsse::Envelope;
 use lockgate_store::memory::{Faults, Spoil};
@@ -151,6 +151,82 @@ fn a_batch_in_which_damage_is_found_is_not_kept() {
     assert_eq!(world.engine().run(damaged).unwrap_err().code, "STREAM_BROKEN");
     assert_eq!(world.size(), size);
     world.reopen().unwrap();
+}
+
+/// What was durable before stays done. What repeats another request of the same batch is as lost as that one.
+#[test]
+fn where_damage_is_found_only_what_was_kept_before_is_repeated() {
+    let mut world = World::starter();
+    world.reopen_by_hand();
+    let index = world.engine().run(keyed(world.publication("shop/web@1.0.0"), "kept")).unwrap().index;
+    let size = world.size();
+    let kept = keyed(world.publication("shop/web@1.0.0"), "kept");
+    let is_repeated = move |answer: Result<Receipt, Fault>| {
+        let receipt = answer.unwrap();
+        assert_eq!((receipt.repeated, receipt.index, receipt.head.size.0), (true, index, size));
+    };
+    world.engine().submit(kept, Box::new(is_repeated));
+    for _ in 0..2 {
+        let lost = keyed(world.publication("shop/web@1.1.0"), "lost");
+        let is_refused = |answer: Result<Receipt, Fault>| assert_eq!(answer.unwrap_err().code, "LEDGER_DOUBTFUL");
+        world.engine().submit(lost, Box::new(is_refused));
+    }
+    let damaged = Submission::new(|_, _| Err(Fault::new(Kind::Integrity, "STREAM_BROKEN", "as the fold says it")));
+    assert_eq!(world.engine().run(damaged).unwrap_err().code, "STREAM_BROKEN");
+    assert_eq!(world.size(), size);
+    world.reopen().unwrap();
+}
+
+/// A store that fails for a moment hides nothing, and takes nothing away.
+#[test]
+fn what_cannot_be_read_now_is_neither_hidden_nor_gone() {
+    let mut world = World::starter();
+    world.push("shop/web@1.0.0");
+    let (promotion, _) = world.promote("shop/web@1.0.0", "dev").unwrap();
+    let (_, release, asked) = why::slice(world.engine(), promotion).unwrap();
+    let (facts, evidence) = (asked.decisions.last().unwrap().event.facts, release.evidence[0].event.evidence);
+    // Afterwards nothing of it is in memory.
+    world.reopen().unwrap();
+    let (engine, dana) = (world.engine(), person("dana"));
+    let decided = || why::why(engine, promotion).map(|view| view.evidence.len()).map_err(|fault| fault.code);
+    let listed =
+        || services::release(engine, &dana, &release.name).map(|view| view.evidence.len()).map_err(|fault| fault.code);
+    world.store.spoil(Spoil::DocumentFails(facts));
+    assert_eq!(decided(), Err("STORE_FAILED"));
+    world.store.spoil(Spoil::DocumentFails(evidence));
+    assert_eq!(listed(), Err("STORE_FAILED"));
+    // What is gone for good is left out.
+    world.store.spoil(Spoil::DocumentLost(facts));
+    assert_eq!(decided(), Ok(0));
+    world.store.spoil(Spoil::DocumentLost(evidence));
+    assert_eq!(listed(), Ok(2));
+    world.store.spoil(Spoil::TilesFail);
+    let stream = StreamName::promotion(promotion);
+    assert_eq!(authorise::may_read_stream(engine, &dana, &stream).unwrap_err().code, "STORE_FAILED");
+    let shown = access::of_person(engine, &person("ci")).unwrap().for_reader(engine, &dana);
+    assert_eq!(shown.unwrap_err().code, "STORE_FAILED");
+    world.store.spoil(Spoil::Nothing);
+    assert_eq!((decided(), listed()), (Ok(3), Ok(3)));
+    assert!(authorise::may_read_stream(engine, &dana, &stream).unwrap());
+}
+
+/// An artifact that cannot be opened for a moment is not told as one whose bytes are others.
+#[test]
+fn an_audit_tells_what_it_cannot_read_from_what_was_changed() {
+    let world = World::starter();
+    world.push("shop/web@1.0.0");
+    let artifact = lockgate_model::Digest::of(b"the bytes of shop/web@1.0.0");
+    let found = |code: &str| {
+        let source = lockgate_engine::audit::StoreSource(&world.store);
+        let report = lockgate_ledger::audit::audit(&source, None, Vec::new(), |_, _| {});
+        report.problems.iter().any(|problem| problem.code == code)
+    };
+    world.store.spoil(Spoil::BlobFails(artifact));
+    assert!(found("STORE_FAILED") && !found("DIGEST_MISMATCH"));
+    world.store.spoil(Spoil::Nothing);
+    assert!(world.store.blob_flip_bit(&artifact, 0));
+    assert!(found("DIGEST_MISMATCH") && !found("STORE_FAILED"));
+    assert!(world.store.blob_flip_bit(&artifact, 0));
 }
 
 #[test]

@@ -1,10 +1,11 @@
 //! Feeds: what waits for a snapshot is decided again when there is one, without a tick of the scheduler.
 
-use lockgate_engine::feeds;
+use lockgate_engine::{feeds, waive};
 use lockgate_model::facts::FeedKind;
 use lockgate_model::{PromotionId, UnixMillis};
 use lockgate_policy::Outcome;
 use lockgate_store::BlobStore;
+use lockgate_store::memory::Spoil;
 
 use crate::world::{World, person};
 
@@ -51,4 +52,24 @@ fn a_snapshot_that_no_gate_asks_decides_nothing() {
     world.push("shop/web@1.0.0");
     world.promote("shop/web@1.0.0", "production").unwrap();
     assert_eq!(record(&world, "2027-01-14"), 0);
+}
+
+/// What is exploited is not known then; a snapshot that is damaged for good hides no waiver.
+#[test]
+fn waivers_are_not_judged_without_a_snapshot_that_cannot_be_read_now() {
+    let mut world = asking();
+    record(&world, "2027-01-14");
+    let snapshot = world.engine().governance().unwrap().feed(FeedKind::Kev).unwrap().event.digest;
+    // Afterwards nothing of it is in memory.
+    world.reopen().unwrap();
+    let told = || {
+        let known = waive::waivers_for(world.engine(), &person("dana"));
+        known.map(|known| known.len()).map_err(|fault| fault.code)
+    };
+    world.store.spoil(Spoil::BlobFails(snapshot));
+    assert_eq!(told(), Err("STORE_FAILED"));
+    world.store.spoil(Spoil::Nothing);
+    assert!(world.store.blob_flip_bit(&snapshot, 0));
+    assert_eq!(told(), Ok(0));
+    assert!(world.store.blob_flip_bit(&snapshot, 0));
 }

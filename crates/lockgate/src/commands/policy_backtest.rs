@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 
-use lockgate_api::{Client, Exit};
+use lockgate_api::{Client, ClientError, Exit, ProblemKind};
 use lockgate_engine::audit::StoreSource;
 use lockgate_ledger::backtest::{
     BACKTEST_MAX_BYTES, BacktestReport, Backtested, Flip, FlippedGate, History, Since, WouldBlock,
@@ -205,6 +205,10 @@ impl Bodies for ServerSource<'_> {
         let bytes = match self.client.blob(digest) {
             Ok(bytes) => bytes,
             Err(error) if error.code() == "BLOB_UNKNOWN" => return Ok(None),
+            // The server has found its own bytes damaged: another time it says the same.
+            Err(ClientError::Problem(problem)) if problem.kind == ProblemKind::Integrity => {
+                return Err(BodyError::Unreadable(*digest, problem.detail));
+            }
             Err(error) => return Err(BodyError::Unreachable(*digest, error.to_string())),
         };
         let found = Digest::of(&bytes);

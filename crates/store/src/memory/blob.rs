@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use lockgate_model::{Digest, Limits};
 
-use super::MemoryStore;
+use super::{MemoryStore, Spoil};
 use crate::{BlobReader, BlobStore, Result, StagedBlob, StoreError, VerifyingReader};
 
 impl BlobStore for MemoryStore {
@@ -15,7 +15,10 @@ impl BlobStore for MemoryStore {
     }
 
     fn open(&self, digest: &Digest) -> Result<Option<Box<dyn BlobReader>>> {
-        let bytes = self.read(|state| state.blobs.get(digest).cloned());
+        let bytes = self.read_spoilt(|state, spoil| match spoil == Spoil::BlobFails(*digest) {
+            true => Err(StoreError::Io("a blob cannot be opened, on purpose".to_owned())),
+            false => Ok(state.blobs.get(digest).cloned()),
+        })?;
         Ok(bytes.map(|bytes| {
             let size = bytes.len() as u64;
             Box::new(VerifyingReader::new(Shared { bytes, read: 0 }, *digest, size)) as Box<dyn BlobReader>

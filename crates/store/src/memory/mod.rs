@@ -43,6 +43,8 @@ pub enum Spoil {
     DocumentLost(Digest),
     /// A document cannot be read now.
     DocumentFails(Digest),
+    /// A blob cannot be opened now.
+    BlobFails(Digest),
 }
 
 /// The memory store. Clones share one content, so a clone is what a restarted process would find.

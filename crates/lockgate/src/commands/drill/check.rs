@@ -151,7 +151,7 @@ impl AuditSource for Source<'_> {
     fn stream_heads(&self, after: Option<&StreamName>, most: usize) -> Result<Vec<StreamPosition>, String> {
         self.store.stream_heads(after, most)
     }
-    fn artifact(&self, digest: &Digest) -> Result<bool, String> {
+    fn artifact(&self, digest: &Digest) -> Result<bool, BodyError> {
         if self.changed != Some(*digest) && self.hashed.is_some_and(|hashed| hashed.contains(digest)) {
             return Ok(true);
         }
