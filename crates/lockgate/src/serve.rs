@@ -122,6 +122,8 @@ fn until_stopped(stopped: &Receiver<()>, each: Duration, tick: impl Fn(), on_fat
 }
 
 async fn listen(world: &World, address: std::net::SocketAddr, app: Arc<App>, limits: &Limits) -> Result<(), Failure> {
+    // Before anybody can know that there is a server to be told.
+    let told = until_told();
     let listener = lockgate_server::accept::listen(address).map_err(|error| match error.kind() {
         std::io::ErrorKind::AddrInUse => {
             Failure::new(Exit::Conflict, "PORT_TAKEN", format!("something else listens on {address}"))
@@ -142,25 +144,29 @@ async fn listen(world: &World, address: std::net::SocketAddr, app: Arc<App>, lim
     {
         world.terminal.say(format!("no owner is enrolled yet; the one-time code is {}", code.trim()));
     }
-    lockgate_server::serve(listener, app, limits, until_told())
+    lockgate_server::serve(listener, app, limits, told)
         .await
         .map_err(|error| Failure::new(Exit::Bug, "ROUTES_INVALID", error))
 }
 
-async fn until_told() {
+/// Ends when the process is told to stop; from the call on, the signals no longer end it by themselves.
+fn until_told() -> impl Future<Output = ()> + Send + 'static {
     use tokio::signal::unix::{SignalKind, signal};
-    match signal(SignalKind::terminate()) {
-        Ok(mut terminate) => {
-            tokio::select! {
-                _ = tokio::signal::ctrl_c() => {}
-                _ = terminate.recv() => {}
+    let signals = signal(SignalKind::terminate()).and_then(|told| Ok((told, signal(SignalKind::interrupt())?)));
+    async move {
+        match signals {
+            Ok((mut terminate, mut interrupt)) => {
+                tokio::select! {
+                    _ = interrupt.recv() => {}
+                    _ = terminate.recv() => {}
+                }
             }
+            // Without the handlers, a signal ends the process; what was acknowledged is durable anyway.
+            Err(_) => std::future::pending().await,
         }
-        // Without the handler, the signal ends the process; what was acknowledged is durable anyway.
-        Err(_) => std::future::pending().await,
+        tracing::info!("stopping");
+        lockgate_failpoint::point("stop.told");
     }
-    tracing::info!("stopping");
-    lockgate_failpoint::point("stop.told");
 }
 
 fn start_log(world: &World) {
