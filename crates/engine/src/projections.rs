@@ -6,14 +6,14 @@
 use std::collections::BTreeMap;
 
 use lockgate_ledger::entry::EvidenceForm;
-use lockgate_ledger::{Event, Governance, Leaf, Manifest};
+use lockgate_ledger::{Event, Governance, Manifest};
 use lockgate_model::{Digest, EntryIndex, Limits, PromotionId, ServiceName};
 use lockgate_store::projection::DAMAGED;
 use lockgate_store::{Projection, Store};
 
 use crate::authorise::BLOB_OF;
 use crate::bodies::StoreBodies;
-use crate::fault::{Fault, Kind};
+use crate::fault::Fault;
 use crate::reader;
 use crate::staging::{OPEN_PROMOTIONS, open_key};
 use crate::where_index::{self, put};
@@ -52,29 +52,14 @@ pub fn remake(store: &dyn Store) -> Result<(), Fault> {
         rows.push(Projection { kind: OPEN_PROMOTIONS, key, value: None });
     }
     let mut open: BTreeMap<PromotionId, (String, String)> = BTreeMap::new();
-    let mut next = 0;
-    while next < head.size.0 {
-        let leaves = store.entries(EntryIndex(next), PAGE)?;
-        if leaves.is_empty() {
-            return Err(
-                Fault::new(Kind::Integrity, "ENTRY_MISSING", "an entry is missing").hint("run `lockgate audit`")
-            );
+    reader::each_entry(store, EntryIndex(0), head.size, |_, entry| {
+        follow(&mut open, &entry.event);
+        rows.extend(belongings(store, &entry.event)?);
+        match rows.len() >= PAGE {
+            true => put(store, &head, std::mem::take(&mut rows)),
+            false => Ok(()),
         }
-        for leaf in leaves {
-            let decoded = Leaf::decode(&leaf, &Limits::DEFAULT).map_err(|error| {
-                Fault::new(Kind::Integrity, "ENTRY_INVALID", format!("entry {next}: {error}"))
-                    .hint("run `lockgate audit`")
-            })?;
-            next += 1;
-            if let Leaf::Entry(entry) = decoded {
-                follow(&mut open, &entry.event);
-                rows.extend(belongings(store, &entry.event)?);
-            }
-        }
-        if rows.len() >= PAGE {
-            put(store, &head, std::mem::take(&mut rows))?;
-        }
-    }
+    })?;
     let still = open.into_values();
     rows.extend(still.map(|(key, release)| Projection {
         kind: OPEN_PROMOTIONS,

@@ -7,7 +7,9 @@ use lockgate_ledger::entry::{PromotionRequested, StreamPosition};
 use lockgate_ledger::state::Slice;
 use lockgate_ledger::{Entry, Event, Governance, Leaf, ReleaseState, State};
 use lockgate_model::facts::Running;
-use lockgate_model::{EntryIndex, EnvName, Limits, PromotionId, ReleaseName, ServiceName, StreamName, UnixMillis};
+use lockgate_model::{
+    EntryIndex, EnvName, Limits, PromotionId, ReleaseName, ServiceName, StreamName, TreeSize, UnixMillis,
+};
 use lockgate_store::{Store, StoreError};
 use lockgate_tlog::hash::leaf_hash;
 
@@ -36,6 +38,35 @@ pub fn entry(store: &dyn Store, index: EntryIndex) -> Result<Entry, Fault> {
         Ok(Leaf::HashedRekord) => Err(damaged("ENTRY_INVALID", format!("entry {index} is a leaf of an attestation"))),
         Err(error) => Err(damaged("ENTRY_INVALID", format!("entry {index}: {error}"))),
     }
+}
+
+/// Reads the entries from `first` up to the size of a ledger, in order; leaves that are no entries are passed over.
+///
+/// # Errors
+/// `ENTRY_MISSING` or `ENTRY_INVALID` when the store is damaged; what the store and `visit` say.
+pub fn each_entry(
+    store: &dyn Store,
+    first: EntryIndex,
+    size: TreeSize,
+    mut visit: impl FnMut(EntryIndex, Entry) -> Result<(), Fault>,
+) -> Result<(), Fault> {
+    let damaged = |code, message: String| Fault::new(Kind::Integrity, code, message).hint("run `lockgate audit`");
+    let mut next = first.0;
+    while next < size.0 {
+        let leaves = store.entries(EntryIndex(next), PAGE)?;
+        if leaves.is_empty() {
+            return Err(damaged("ENTRY_MISSING", format!("entry {next} is missing")));
+        }
+        for (index, leaf) in (next..size.0).map(EntryIndex).zip(leaves) {
+            next = index.0 + 1;
+            match Leaf::decode(&leaf, &Limits::DEFAULT) {
+                Ok(Leaf::Entry(entry)) => visit(index, *entry)?,
+                Ok(Leaf::HashedRekord) => {}
+                Err(error) => return Err(damaged("ENTRY_INVALID", format!("entry {index}: {error}"))),
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The ledger indices of a whole stream, oldest first.

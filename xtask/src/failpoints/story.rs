@@ -50,28 +50,34 @@ const fn step(arguments: &'static [&'static str], exit: i32, event: &'static str
     Step { arguments, exit, event, count }
 }
 
+/// A release with a finding that stops it.
+const PUSH: Step = step(
+    &[
+        "push",
+        "app-1.0.0",
+        "--service",
+        "shop/web",
+        "--version",
+        "1.0.0",
+        "--tests",
+        "junit.xml",
+        "--sbom",
+        "sbom.cdx.json",
+        "--scan",
+        "trivy-critical.json",
+    ],
+    0,
+    "release.published",
+    1,
+);
+/// Is asked for all the same: what is waived, or broken through, is this promotion.
+const PROMOTE: Step =
+    step(&["promote", "shop/web@1.0.0", "--to", "production", "--reason", "the first"], 3, "promotion.requested", 3);
+
 /// `P-1` is the promotion that was asked for over HTTP before.
 const DAILY: &[Step] = &[
-    step(
-        &[
-            "push",
-            "app-1.0.0",
-            "--service",
-            "shop/web",
-            "--version",
-            "1.0.0",
-            "--tests",
-            "junit.xml",
-            "--sbom",
-            "sbom.cdx.json",
-            "--scan",
-            "trivy-critical.json",
-        ],
-        0,
-        "release.published",
-        1,
-    ),
-    step(&["promote", "shop/web@1.0.0", "--to", "production", "--reason", "the first"], 3, "promotion.requested", 3),
+    PUSH,
+    PROMOTE,
     step(
         &[
             "waive",
@@ -191,26 +197,8 @@ const GOVERNING: &[Step] = &[
     ),
     step(&["delegate", "end", "@delegation.granted", "--reason", "back", "--as", "sam"], 0, "delegation.ended", 1),
     step(&["access", "review", "--sign", "--yes", "--as", "sam"], 0, "access.reviewed", 1),
-    step(
-        &[
-            "push",
-            "app-1.0.0",
-            "--service",
-            "shop/web",
-            "--version",
-            "1.0.0",
-            "--tests",
-            "junit.xml",
-            "--sbom",
-            "sbom.cdx.json",
-            "--scan",
-            "trivy-critical.json",
-        ],
-        0,
-        "release.published",
-        1,
-    ),
-    step(&["promote", "shop/web@1.0.0", "--to", "production", "--reason", "the first"], 3, "promotion.requested", 3),
+    PUSH,
+    PROMOTE,
     step(
         &[
             "waive",

@@ -4,7 +4,7 @@ use lockgate_ledger::bodies::BodyError;
 use lockgate_ledger::contents::{Said, read_recorded};
 use lockgate_ledger::entry::EvidenceForm;
 use lockgate_ledger::state::Slice;
-use lockgate_ledger::{Actor, Entry, Event, Governance, Leaf, Manifest};
+use lockgate_ledger::{Actor, Entry, Event, Governance, Manifest};
 use lockgate_model::{Digest, EntryIndex, Limits, StreamName};
 use lockgate_policy::EvidenceKind;
 use lockgate_store::{Batch, Head, Projection, Store};
@@ -89,41 +89,26 @@ fn fill(store: &dyn Store, governance: &Governance, first: u64) -> Result<Rebuil
     let mut waiting: Vec<Projection> = Vec::new();
     // Who may deploy is asked of the policy set as it was then.
     let mut past = reader::governed_before(store, EntryIndex(first))?;
-    let mut next = first;
-    while next < head.size.0 {
-        let leaves = store.entries(EntryIndex(next), PAGE)?;
-        if leaves.is_empty() {
-            return Err(
-                Fault::new(Kind::Integrity, "ENTRY_MISSING", "an entry is missing").hint("run `lockgate audit`")
-            );
+    reader::each_entry(store, EntryIndex(first), head.size, |index, entry| {
+        let mut rows = rows_of(store, governance, index, &entry, &mut done)?;
+        if let Some((word, row)) = rows.word {
+            let known = |key: &str| waiting_or_stored(store, &waiting, key);
+            rows.rows.extend(runs::rows(&word, &row, past.governance()?, known)?);
         }
-        for leaf in leaves {
-            let index = EntryIndex(next);
-            next += 1;
-            done.entries += 1;
-            let decoded = Leaf::decode(&leaf, &Limits::DEFAULT).map_err(|error| {
-                Fault::new(Kind::Integrity, "ENTRY_INVALID", format!("entry {index}: {error}"))
-                    .hint("run `lockgate audit`")
-            })?;
-            let Leaf::Entry(entry) = decoded else { continue };
-            let mut rows = rows_of(store, governance, index, &entry, &mut done)?;
-            if let Some((word, row)) = rows.word {
-                let known = |key: &str| waiting_or_stored(store, &waiting, key);
-                rows.rows.extend(runs::rows(&word, &row, past.governance()?, known)?);
-            }
-            if entry.link(&StreamName::governance()).is_some() {
-                past.apply(index, &entry, &StoreBodies(store), Slice::Partial)?;
-            }
-            let rows = rows.rows;
-            done.rows += rows.len() as u64;
-            waiting.extend(rows.into_iter().map(|(key, value)| Projection { kind: WHERE, key, value: Some(value) }));
-            if waiting.len() >= PAGE {
-                // In one commit: what is marked as done is there.
-                waiting.push(mark(Some(format!("{VERSION}{UP_TO}{next}"))));
-                put(store, &head, std::mem::take(&mut waiting))?;
-            }
+        if entry.link(&StreamName::governance()).is_some() {
+            past.apply(index, &entry, &StoreBodies(store), Slice::Partial)?;
         }
-    }
+        let rows = rows.rows;
+        done.rows += rows.len() as u64;
+        waiting.extend(rows.into_iter().map(|(key, value)| Projection { kind: WHERE, key, value: Some(value) }));
+        if waiting.len() >= PAGE {
+            // In one commit: what is marked as done is there.
+            waiting.push(mark(Some(format!("{VERSION}{UP_TO}{}", index.0 + 1))));
+            put(store, &head, std::mem::take(&mut waiting))?;
+        }
+        Ok(())
+    })?;
+    done.entries = head.size.0.saturating_sub(first);
     waiting.push(mark(Some(VERSION.to_owned())));
     put(store, &head, waiting)?;
     Ok(done)

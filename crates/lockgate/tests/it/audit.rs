@@ -228,6 +228,17 @@ fn yesterdays_copy_is_sound_until_someone_remembers_today() {
     lockgate.run(&["approve", "P-3", "--as", "sam", "--yes"]).refused(9, "ROLLBACK_DETECTED");
 }
 
+/// Restores older data into a home whose server remembers nothing newer, and starts it.
+fn set_back(lockgate: &Instance, yesterday: &Path) {
+    lockgate.stop();
+    let data = lockgate.home().join("data");
+    fs::remove_dir_all(&data).unwrap();
+    copy_dir(yesterday, &data);
+    fs::remove_file(lockgate.home().join("high-water")).unwrap();
+    lockgate.tampered();
+    lockgate.start(&[]).exits(0);
+}
+
 /// What a server acknowledged was seen, too: its receipt holds a signed checkpoint.
 #[test]
 fn a_receipt_is_enough_to_notice_a_rollback() {
@@ -237,13 +248,7 @@ fn a_receipt_is_enough_to_notice_a_rollback() {
     lockgate.start(&[]).exits(0);
     lockgate.push("1.4.8", "trivy.json").exits(0);
     lockgate.push("1.4.9", "trivy.json").exits(0);
-    lockgate.stop();
-    let data = lockgate.home().join("data");
-    fs::remove_dir_all(&data).unwrap();
-    copy_dir(&yesterday, &data);
-    fs::remove_file(lockgate.home().join("high-water")).unwrap();
-    lockgate.tampered();
-    lockgate.start(&[]).exits(0);
+    set_back(&lockgate, &yesterday);
     // By the next write, too: its receipt is of fewer entries than were seen.
     let ran = lockgate.push("1.4.9", "trivy.json").refused(9, "ROLLBACK_DETECTED");
     ran.says("shop/web@1.4.9 is published");
@@ -263,13 +268,7 @@ fn a_server_that_was_set_back_is_noticed_where_it_knows_nothing_of_it() {
     lockgate.run(&["approve", "P-6", "--as", "sam", "--yes"]).exits(0);
     lockgate.verify("1.5.0", &[]).exits(0);
     let seen = lockgate.entries();
-    lockgate.stop();
-    let data = lockgate.home().join("data");
-    fs::remove_dir_all(&data).unwrap();
-    copy_dir(&yesterday, &data);
-    fs::remove_file(lockgate.home().join("high-water")).unwrap();
-    lockgate.tampered();
-    lockgate.start(&[]).exits(0);
+    set_back(&lockgate, &yesterday);
     let get = |promotion: &str| lockgate.run(&["bundle", "get", promotion, "--file", "got.lockgate"]);
     let ran = lockgate.verify("1.5.0", &[]).refused(9, "ROLLBACK_DETECTED").says(&format!("seen {seen} entries"));
     assert!(ran.stdout.starts_with("NOT VERIFIED  "), "{ran}");
