@@ -9,6 +9,7 @@ mod corpus;
 mod guided;
 mod judge;
 mod outcome;
+mod parts;
 mod record;
 mod run;
 mod samples;
@@ -52,6 +53,9 @@ pub struct Arguments {
     /// Run each target until its record, fuzz/record.json, has as many seconds of a processor in this way without a finding
     #[arg(long, value_name = "N", conflicts_with_all = ["seconds", "trace"])]
     up_to: Option<u64>,
+    /// Share these seconds evenly among the readers of one part of the plan, such as those of passkeys
+    #[arg(long, requires = "up_to")]
+    share: bool,
     /// Let libFuzzer choose inputs, by the branches that they take: builds a program of its own, with a C++ compiler
     #[arg(long)]
     guided: bool,
@@ -70,6 +74,9 @@ pub struct Arguments {
     /// List the targets, and run none
     #[arg(long)]
     list: bool,
+    /// Say for each part of the plan how long its readers were run, and run none
+    #[arg(long, conflicts_with = "list")]
+    parts: bool,
 }
 
 /// Runs the targets, and prints what came of each.
@@ -85,6 +92,15 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         None => Story::tell()?,
     };
     let all = targets::targets(&story)?;
+    if arguments.parts {
+        parts::table(&all, &Record::load(Way::Chance)?).iter().for_each(|row| println!("{row}"));
+        return Ok(());
+    }
+    let names: Vec<String> = all.iter().map(|target| target.name.clone()).collect();
+    let share = |seconds: u64, name: &str| match arguments.share {
+        true => parts::share(Duration::from_secs(seconds), name, &names),
+        false => Duration::from_secs(seconds),
+    };
     let chosen: Vec<Target> = all.into_iter().filter(|target| prefixes.is_empty() || is_named(&target.name)).collect();
     // `faults` does the same, so that it is not run unless it is named.
     let http = is_named(HTTP) || (arguments.list && prefixes.is_empty());
@@ -112,7 +128,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let (mut record, turns) = match arguments.up_to {
         Some(seconds) => {
             let record = Record::load(if arguments.guided { Way::Guided } else { Way::Chance })?;
-            let turns = Turns::up_to(Duration::from_secs(seconds), &chosen, &record);
+            let turns = Turns::up_to(|name| share(seconds, name), &chosen, &record);
             println!("{count} targets up to {seconds} s each in {}, {jobs} at a time", record::FILE);
             (Some(record), turns)
         }

@@ -64,6 +64,12 @@ impl Record {
         self.rows.get(target).and_then(|ways| ways.get(&self.way)).copied().unwrap_or_default()
     }
 
+    /// What a target has behind it in both ways together.
+    pub fn behind(&self, target: &str) -> Row {
+        let ways = self.rows.get(target).into_iter().flat_map(BTreeMap::values);
+        ways.fold(Row::default(), |sum, row| Row { millis: sum.millis + row.millis, inputs: sum.inputs + row.inputs })
+    }
+
     /// Adds a run and writes the record; a finding takes a target back to the beginning.
     ///
     /// # Errors
@@ -112,6 +118,7 @@ mod tests {
         record.add("a", &tally(7, &[])).unwrap();
         let mut guided = Record::load_from(path.clone(), Way::Guided).unwrap();
         assert_eq!(guided.add("a", &tally(5, &[])).unwrap(), Row { millis: 1500, inputs: 5 });
+        assert_eq!(guided.behind("a"), Row { millis: 3000, inputs: 12 });
         let mut record = Record::load_from(path.clone(), Way::Chance).unwrap();
         assert_eq!(record.add("a", &tally(8, &[])).unwrap(), Row { millis: 3000, inputs: 15 });
         assert_eq!(record.add("b", &tally(1, &[])).unwrap(), Row { millis: 1500, inputs: 1 });

@@ -35,12 +35,13 @@ impl Turns {
         Self(Mutex::new((0..targets.len()).map(turn).collect()))
     }
 
-    /// Turns for each target until its record has so much time of a processor; who is shortest of it begins.
-    pub fn up_to(time: Duration, targets: &[Target], record: &Record) -> Self {
+    /// Turns for each target until its record has as much time of a processor as `time` says of it; who is shortest of it
+    /// begins.
+    pub fn up_to(time: impl Fn(&str) -> Duration, targets: &[Target], record: &Record) -> Self {
         let mut turns = Vec::new();
         for (target, name) in targets.iter().map(|target| target.name.as_str()).enumerate() {
             let row = record.row(name);
-            let left = time.saturating_sub(Duration::from_millis(row.millis));
+            let left = time(name).saturating_sub(Duration::from_millis(row.millis));
             turns.extend(Turn::of(target, left, row.inputs));
         }
         turns.sort_by_key(|turn: &Turn| std::cmp::Reverse(turn.left));
@@ -105,7 +106,7 @@ mod tests {
             ..Tally::default()
         };
         record.add("a", &tally(95, &[])).unwrap();
-        let turns = Turns::up_to(seconds(100), &two(), &record);
+        let turns = Turns::up_to(|_| seconds(100), &two(), &record);
         let [b, a] = [turns.next().unwrap(), turns.next().unwrap()];
         assert_eq!((b.target, b.window, b.offset), (1, SLICE, 0));
         assert_eq!((a.target, a.window, a.offset), (0, seconds(5), 10));
