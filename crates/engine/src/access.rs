@@ -12,6 +12,7 @@ use serde_json::json;
 use crate::authorise::{self, last_uses};
 use crate::engine::Engine;
 use crate::fault::{Fault, Kind};
+use crate::integrity::Log;
 use crate::reader;
 use crate::sequencer::Submission;
 use crate::sight::Sight;
@@ -40,7 +41,11 @@ impl PersonAccess {
                 Ok(true) => {}
                 Err(fault) if fault.kind == Kind::Unavailable => return Err(fault),
                 // Relies on INVARIANT (rows are not believed): one that names no sound entry tells nothing.
-                Ok(false) | Err(_) => {
+                Err(fault) => {
+                    engine.integrity().note(Log::Ledger, &fault);
+                    hidden.insert(*permission);
+                }
+                Ok(false) => {
                     hidden.insert(*permission);
                 }
             }

@@ -269,7 +269,7 @@ fn is_needed(event: &Event, promotion: PromotionId) -> bool {
 /// Finds the promotion by which an artifact may run in an environment now.
 ///
 /// # Errors
-/// `FROZEN` while it is frozen, `DIGEST_NOT_GRANTED` when nothing grants it there, `GRANT_SUPERSEDED` when a later grant replaced it.
+/// `LEDGER_DOUBTFUL`, `FROZEN` while it is frozen, `DIGEST_NOT_GRANTED` when nothing grants it there, `GRANT_SUPERSEDED` when a later grant replaced it.
 pub fn find_grant(
     engine: &Engine,
     artifact: &Digest,
@@ -279,6 +279,7 @@ pub fn find_grant(
     let store = engine.store();
     let governance = engine.governance()?;
     environment::check(&governance.policy, environment)?;
+    engine.integrity().check_ledger()?;
     let mut before = None;
     let mut replaced = None;
     // Newest first: the artifact's own stream names the releases that contain it.

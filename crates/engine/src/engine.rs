@@ -237,7 +237,7 @@ impl Engine {
     /// Hands a request to the sequencer; `answer` is called once, from its thread.
     pub fn submit(&self, submission: Submission, answer: Answer) {
         let Some(queue) = &self.queue else { return };
-        if let Err(doubt) = self.inner.integrity.check_appends() {
+        if let Err(doubt) = self.inner.integrity.check_ledger() {
             return answer(Err(doubt));
         }
         if let Err(TrySendError::Full(job) | TrySendError::Disconnected(job)) =

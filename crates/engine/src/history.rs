@@ -3,15 +3,17 @@
 use std::collections::BTreeSet;
 use std::str::FromStr;
 
-use lockgate_ledger::{Entry, Event, Leaf};
+use lockgate_ledger::{Entry, Event};
 use lockgate_model::facts::Verdict;
-use lockgate_model::{Digest, EntryIndex, EnvName, Limits, PersonId, ReleaseName, ServiceName, StreamName, UnixMillis};
+use lockgate_model::{
+    Digest, EntryIndex, EnvName, PersonId, ReleaseName, ServiceName, StreamName, TreeSize, UnixMillis,
+};
 use lockgate_policy::Outcome;
 use lockgate_store::Store;
 
 use crate::authorise::may_read_stream;
 use crate::engine::Engine;
-use crate::fault::{Fault, Kind};
+use crate::fault::Fault;
 use crate::reader;
 use crate::sight::Sight;
 use crate::whereabouts::built;
@@ -430,20 +432,13 @@ fn whole(engine: &Engine, before: Option<u64>, most: usize) -> Result<Vec<Item>,
 
 /// The events of a range of the ledger, newest first, `most` at most.
 fn decoded(engine: &Engine, first: u64, end: u64, most: usize) -> Result<Vec<Item>, Fault> {
-    let leaves = engine.store().entries(EntryIndex(first), usize::try_from(end - first).unwrap_or(usize::MAX))?;
     let mut items = Vec::new();
-    for (at, leaf) in leaves.iter().enumerate().rev() {
-        let index = first + at as u64;
-        let decoded = Leaf::decode(leaf, &Limits::DEFAULT).map_err(|error| {
-            Fault::new(Kind::Integrity, "ENTRY_INVALID", format!("entry {index}: {error}")).hint("run `lockgate audit`")
-        })?;
-        if let Leaf::Entry(entry) = decoded {
-            items.push(Item { index: EntryIndex(index), seq: index, entry: *entry });
-        }
-        if items.len() == most {
-            break;
-        }
-    }
+    reader::each_entry(engine.store(), EntryIndex(first), TreeSize(end), |index, entry, _| {
+        items.push(Item { index, seq: index.0, entry });
+        Ok(())
+    })?;
+    items.reverse();
+    items.truncate(most);
     Ok(items)
 }
 

@@ -5,7 +5,7 @@
 
 use std::sync::OnceLock;
 
-use lockgate_store::DIGEST_MISMATCH;
+use lockgate_store::{DAMAGED, DIGEST_MISMATCH};
 
 use crate::fault::{Fault, Kind};
 
@@ -41,9 +41,9 @@ impl Integrity {
     /// Remembers a fault, where it says that what is stored is damaged; others are somebody else's.
     pub fn note(&self, log: Log, fault: &Fault) {
         let is_of_log = OF_LOG.contains(&fault.code);
-        // A body may also be unreadable because too many files are open.
-        let is_beside = BESIDE.contains(&fault.code)
-            || (fault.code == "BODY_UNREADABLE" && fault.message.contains(DIGEST_MISMATCH));
+        // A body may also be unreadable because it is over a limit, which a caller can bring about.
+        let is_damage = [DIGEST_MISMATCH, DAMAGED].iter().any(|word| fault.message.contains(word));
+        let is_beside = BESIDE.contains(&fault.code) || (fault.code == "BODY_UNREADABLE" && is_damage);
         if fault.kind != Kind::Integrity || !(is_of_log || is_beside) {
             return;
         }
@@ -71,15 +71,17 @@ impl Integrity {
         }
     }
 
-    /// INVARIANT (nothing is built on doubt): once the ledger was found damaged, no batch is committed.
+    /// INVARIANT (nothing is built on doubt): once the ledger was found damaged, no batch is committed, and no grant is
+    /// found, since a freeze or a lost key could not be recorded any more.
     ///
     /// # Errors
     /// `LEDGER_DOUBTFUL`.
-    pub fn check_appends(&self) -> Result<(), Fault> {
+    pub fn check_ledger(&self) -> Result<(), Fault> {
         match self.ledger.get() {
             None => Ok(()),
             Some(code) => {
-                let message = format!("the ledger was found damaged ({code}), and nothing is appended to it");
+                let message =
+                    format!("the ledger was found damaged ({code}): nothing is appended to it, nor granted from it");
                 Err(Fault::new(Kind::Integrity, "LEDGER_DOUBTFUL", message).hint(
                     "whoever runs the server mends it as docs/operations.md says under \"Damaged data\"; proofs go on to be \
                      verified",
@@ -91,6 +93,8 @@ impl Integrity {
 
 #[cfg(test)]
 mod tests {
+    use lockgate_store::StoreError;
+
     use super::*;
 
     #[test]
@@ -100,14 +104,16 @@ mod tests {
             let integrity = Integrity::default();
             integrity.note(log, &Fault::new(kind, code, message));
             assert_eq!(integrity.check_ready().map_err(|fault| fault.code), if ready { Ok(()) } else { Err(code) });
-            assert_eq!(integrity.check_appends().is_ok(), appends, "{code}");
+            assert_eq!(integrity.check_ledger().is_ok(), appends, "{code}");
         }
         check(Log::Ledger, Kind::Integrity, "ENTRY_CHANGED", "", false, false);
         check(Log::Access, Kind::Integrity, "ENTRY_CHANGED", "", false, true);
         check(Log::Ledger, Kind::Integrity, "DIGEST_MISMATCH", "", false, true);
         check(Log::Ledger, Kind::Integrity, "BODY_UNREADABLE", "cannot read a: digest mismatch: b", false, true);
-        // What a caller may have brought about, and what may pass.
-        check(Log::Ledger, Kind::Integrity, "BODY_UNREADABLE", "cannot read a: too many open files", true, true);
+        let page = StoreError::Corrupt("a malformed page".to_owned()).to_string();
+        check(Log::Ledger, Kind::Integrity, "BODY_UNREADABLE", &format!("cannot read a: {page}"), false, true);
+        // What a caller may have brought about.
+        check(Log::Ledger, Kind::Integrity, "BODY_UNREADABLE", "cannot read a: 9 bytes are over the limit", true, true);
         check(Log::Ledger, Kind::Integrity, "BACKTEST_DIFFERS", "", true, true);
         check(Log::Ledger, Kind::Invalid, "DIGEST_MISMATCH", "", true, true);
         check(Log::Ledger, Kind::Invalid, "ENTRY_MISSING", "", true, true);
@@ -119,7 +125,7 @@ mod tests {
         integrity.note(Log::Ledger, &Fault::new(Kind::Integrity, "DIGEST_MISMATCH", "bytes"));
         integrity.note(Log::Ledger, &Fault::new(Kind::Integrity, "STREAM_BROKEN", "links"));
         assert_eq!(integrity.check_ready().unwrap_err().code, "STREAM_BROKEN");
-        let doubt = integrity.check_appends().unwrap_err();
+        let doubt = integrity.check_ledger().unwrap_err();
         assert!(doubt.code == "LEDGER_DOUBTFUL" && doubt.message.contains("STREAM_BROKEN"), "{doubt}");
     }
 }

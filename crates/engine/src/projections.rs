@@ -52,7 +52,7 @@ pub fn remake(store: &dyn Store) -> Result<(), Fault> {
         rows.push(Projection { kind: OPEN_PROMOTIONS, key, value: None });
     }
     let mut open: BTreeMap<PromotionId, (String, String)> = BTreeMap::new();
-    reader::each_entry(store, EntryIndex(0), head.size, |_, entry| {
+    reader::each_entry(store, EntryIndex(0), head.size, |_, entry, _| {
         follow(&mut open, &entry.event);
         rows.extend(belongings(store, &entry.event)?);
         match rows.len() >= PAGE {

@@ -11,7 +11,8 @@ use lockgate_model::{
     EntryIndex, EnvName, Limits, PromotionId, ReleaseName, ServiceName, StreamName, TreeSize, UnixMillis,
 };
 use lockgate_store::{Store, StoreError};
-use lockgate_tlog::hash::leaf_hash;
+use lockgate_tlog::hash::{HASH_BYTES, leaf_hash};
+use lockgate_tlog::tile::TILE_WIDTH;
 
 use crate::authorise::promotion_unknown;
 use crate::bodies::StoreBodies;
@@ -23,50 +24,80 @@ const PAGE: usize = 512;
 /// Reads one entry that must be there.
 ///
 /// # Errors
-/// `ENTRY_MISSING` or `ENTRY_INVALID` when the store is damaged.
+/// `ENTRY_MISSING`, `ENTRY_CHANGED` or `ENTRY_INVALID` when the store is damaged.
 pub fn entry(store: &dyn Store, index: EntryIndex) -> Result<Entry, Fault> {
-    let damaged = |code, message: String| Fault::new(Kind::Integrity, code, message).hint("run `lockgate audit`");
-    let bytes = store.entry(index)?.ok_or_else(|| damaged("ENTRY_MISSING", format!("entry {index} is missing")))?;
-    // INVARIANT (rows are not believed): an edited row is not what the tree was made of.
-    let tile = store.tile(0, index.0 / 256)?.unwrap_or_default();
-    let at = usize::try_from(index.0 % 256).unwrap_or_default() * 32;
-    if tile.get(at..at + 32) != Some(leaf_hash(&bytes).as_bytes().as_slice()) {
-        return Err(damaged("ENTRY_CHANGED", format!("entry {index} is not what the tree was made of")));
-    }
-    match Leaf::decode(&bytes, &Limits::DEFAULT) {
-        Ok(Leaf::Entry(entry)) => Ok(*entry),
-        Ok(Leaf::HashedRekord) => Err(damaged("ENTRY_INVALID", format!("entry {index} is a leaf of an attestation"))),
-        Err(error) => Err(damaged("ENTRY_INVALID", format!("entry {index}: {error}"))),
+    let bytes = store.entry(index)?.ok_or_else(|| missing(index))?;
+    match Leaves::of(store).decode(index, &bytes)? {
+        Leaf::Entry(entry) => Ok(*entry),
+        Leaf::HashedRekord => Err(damaged("ENTRY_INVALID", format!("entry {index} is a leaf of an attestation"))),
     }
 }
 
-/// Reads the entries from `first` up to the size of a ledger, in order; leaves that are no entries are passed over.
+/// Reads the entries from `first` up to the size of a ledger, in order, each with its bytes; leaves that are no entries
+/// are passed over.
 ///
 /// # Errors
-/// `ENTRY_MISSING` or `ENTRY_INVALID` when the store is damaged; what the store and `visit` say.
+/// `ENTRY_MISSING`, `ENTRY_CHANGED` or `ENTRY_INVALID` when the store is damaged; what the store and `visit` say.
 pub fn each_entry(
     store: &dyn Store,
     first: EntryIndex,
     size: TreeSize,
-    mut visit: impl FnMut(EntryIndex, Entry) -> Result<(), Fault>,
+    mut visit: impl FnMut(EntryIndex, Entry, &[u8]) -> Result<(), Fault>,
 ) -> Result<(), Fault> {
-    let damaged = |code, message: String| Fault::new(Kind::Integrity, code, message).hint("run `lockgate audit`");
+    let mut leaves = Leaves::of(store);
     let mut next = first.0;
     while next < size.0 {
-        let leaves = store.entries(EntryIndex(next), PAGE)?;
-        if leaves.is_empty() {
-            return Err(damaged("ENTRY_MISSING", format!("entry {next} is missing")));
+        let most = usize::try_from(size.0 - next).map_or(PAGE, |left| left.min(PAGE));
+        let page = store.entries(EntryIndex(next), most)?;
+        if page.is_empty() {
+            return Err(missing(EntryIndex(next)));
         }
-        for (index, leaf) in (next..size.0).map(EntryIndex).zip(leaves) {
-            next = index.0 + 1;
-            match Leaf::decode(&leaf, &Limits::DEFAULT) {
-                Ok(Leaf::Entry(entry)) => visit(index, *entry)?,
-                Ok(Leaf::HashedRekord) => {}
-                Err(error) => return Err(damaged("ENTRY_INVALID", format!("entry {index}: {error}"))),
+        for bytes in page {
+            let index = EntryIndex(next);
+            next += 1;
+            if let Leaf::Entry(entry) = leaves.decode(index, &bytes)? {
+                visit(index, *entry, &bytes)?;
             }
         }
     }
     Ok(())
+}
+
+/// Reads leaves, each compared with the tile that holds its hash; the last tile is kept for the next leaf.
+struct Leaves<'a> {
+    store: &'a dyn Store,
+    tile: Option<(u64, Vec<u8>)>,
+}
+
+impl<'a> Leaves<'a> {
+    fn of(store: &'a dyn Store) -> Self {
+        Self { store, tile: None }
+    }
+
+    /// INVARIANT (rows are not believed): an edited row is not what the tree was made of.
+    fn decode(&mut self, index: EntryIndex, bytes: &[u8]) -> Result<Leaf, Fault> {
+        let width = u64::from(TILE_WIDTH);
+        let (number, at) = (index.0 / width, usize::try_from(index.0 % width).unwrap_or_default() * HASH_BYTES);
+        let tile = match self.tile.take() {
+            Some((known, tile)) if known == number => tile,
+            _ => self.store.tile(0, number)?.unwrap_or_default(),
+        };
+        let is_of_tree = tile.get(at..at + HASH_BYTES) == Some(leaf_hash(bytes).as_bytes().as_slice());
+        self.tile = Some((number, tile));
+        if !is_of_tree {
+            return Err(damaged("ENTRY_CHANGED", format!("entry {index} is not what the tree was made of")));
+        }
+        Leaf::decode(bytes, &Limits::DEFAULT)
+            .map_err(|error| damaged("ENTRY_INVALID", format!("entry {index}: {error}")))
+    }
+}
+
+fn missing(index: EntryIndex) -> Fault {
+    damaged("ENTRY_MISSING", format!("entry {index} is missing"))
+}
+
+fn damaged(code: &'static str, message: String) -> Fault {
+    Fault::new(Kind::Integrity, code, message).hint("run `lockgate audit`")
 }
 
 /// The ledger indices of a whole stream, oldest first.

@@ -180,7 +180,7 @@ impl Sequencer {
             answers.push((answer, done));
         }
         // Relies on INVARIANT (nothing is built on doubt): what was staged rests on what was read.
-        if let Err(doubt) = inner.integrity.check_appends() {
+        if let Err(doubt) = inner.integrity.check_ledger() {
             return refuse_in_doubt(answers, &doubt, &inner.published().head);
         }
         let staged = staging.finish();

@@ -18,7 +18,7 @@ use crate::release::ReleaseState;
 use crate::state::{ApplyError, State};
 
 /// The kinds of gates that wait for people.
-const OF_PEOPLE: [&str; 2] = ["approvals", "risk"];
+const OF_PEOPLE: &str = "approvals";
 
 /// The gates that come out otherwise, by what comes of them now. What no gate comes to is absent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -103,7 +103,7 @@ impl GateChanges {
         let turned = |outcome: GateOutcome| {
             let is_new = |gate: &&GateResult| {
                 let earlier = before.iter().find(|line| line.gate == gate.gate).map(|line| line.outcome);
-                gate.outcome == outcome && earlier != Some(outcome) && !OF_PEOPLE.contains(&gate.kind.as_str())
+                gate.outcome == outcome && earlier != Some(outcome) && gate.kind.as_str() != OF_PEOPLE
             };
             GateGroup::of(after.gates.iter().filter(is_new).map(|gate| &gate.gate))
         };
@@ -250,7 +250,6 @@ mod tests {
         check(&[("a", Pass)], &[("b", "sbom", Warn)], &["gates newly only warning: b", "gates no longer asked: a"]);
         // What waits for people says nothing of the release; that nobody is asked any more does.
         check(&[("p", Pass)], &[("p", "approvals", Pending)], &["gates: none comes out otherwise"]);
-        check(&[("p", Pass)], &[("p", "risk", Pending)], &["gates: none comes out otherwise"]);
         check(&[("p", Pass)], &[], &["gates no longer asked: p"]);
         check(
             &[("a", Warn), ("b", Pass), ("c", Pass), ("d", Fail)],

@@ -152,17 +152,21 @@ async fn listen(world: &World, address: std::net::SocketAddr, app: Arc<App>, lim
 /// Ends when the process is told to stop; from the call on, the signals no longer end it by themselves.
 fn until_told() -> impl Future<Output = ()> + Send + 'static {
     use tokio::signal::unix::{SignalKind, signal};
-    let signals = signal(SignalKind::terminate()).and_then(|told| Ok((told, signal(SignalKind::interrupt())?)));
+    let signals = [SignalKind::terminate(), SignalKind::interrupt()].map(signal);
     async move {
-        match signals {
-            Ok((mut terminate, mut interrupt)) => {
-                tokio::select! {
-                    _ = interrupt.recv() => {}
-                    _ = terminate.recv() => {}
+        // Where one has no handler, that signal ends the process; what was acknowledged is durable anyway.
+        let told = signals.map(|registered| {
+            Box::pin(async move {
+                match registered {
+                    Ok(mut signal) => drop(signal.recv().await),
+                    Err(_) => std::future::pending().await,
                 }
-            }
-            // Without the handlers, a signal ends the process; what was acknowledged is durable anyway.
-            Err(_) => std::future::pending().await,
+            })
+        });
+        let [terminate, interrupt] = told;
+        tokio::select! {
+            () = terminate => {}
+            () = interrupt => {}
         }
         tracing::info!("stopping");
         lockgate_failpoint::point("stop.told");
@@ -532,7 +536,8 @@ pub fn check_high_water(mark: &Path, store: &LocalStore, code: &str, log: &str) 
 /// # Errors
 /// When the file is there but does not parse.
 pub fn read_checkpoint(path: &Path) -> Result<Option<Checkpoint>, Failure> {
-    if !path.exists() {
+    // A file that cannot be looked for is not one that is not there: what it would tell has to be known.
+    if !path.try_exists().map_err(|error| Failure::file(path, &error))? {
         return Ok(None);
     }
     let invalid =

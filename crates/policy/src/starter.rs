@@ -11,7 +11,7 @@ pub const STARTERS: &[(&str, &str)] = &[
     ("regulated", "change management for SOC 2, ISO 27001 and PCI DSS, with the controls named at each gate"),
     (
         "high-assurance",
-        "every kind of gate: reproducible builds, signed evidence, reviewed by people who take their time",
+        "every kind of gate but rego and signature: reproducible builds, signed evidence, reviewed by people who take their time",
     ),
 ];
 

@@ -100,8 +100,11 @@ fn value_within(headers: &HeaderMap, name: &str, most_bytes: usize) -> Result<Op
         || Fault::new(Kind::Unauthenticated, "TOKEN_INVALID", format!("the cookie `{name}` is not one token"));
     let mut found = None;
     for line in headers.get_all(header::COOKIE) {
-        for pair in line.to_str().map_err(|_| invalid())?.split(';') {
-            let Some(value) = pair.trim().strip_prefix(name).and_then(|rest| rest.strip_prefix('=')) else { continue };
+        // Another host of the same domain can set cookies here, in any bytes: only our own have to be text.
+        for pair in line.as_bytes().split(|byte| *byte == b';') {
+            let named = pair.trim_ascii().strip_prefix(name.as_bytes());
+            let Some(value) = named.and_then(|rest| rest.strip_prefix(b"=")) else { continue };
+            let value = std::str::from_utf8(value).ok().filter(|value| value.is_ascii()).ok_or_else(invalid)?;
             if value.is_empty() || value.len() > most_bytes || found.replace(value.to_owned()).is_some() {
                 return Err(invalid());
             }
@@ -227,6 +230,14 @@ mod tests {
         check(&["lockgate_session=a; lockgate_session=b"], Err("TOKEN_INVALID"));
         check(&["lockgate_session=a", "lockgate_session=b"], Err("TOKEN_INVALID"));
         check(&["lockgate_session="], Err("TOKEN_INVALID"));
+        let bytes = |line: &[u8]| {
+            let mut headers = HeaderMap::new();
+            headers.append(header::COOKIE, HeaderValue::from_bytes(line).unwrap());
+            value(&headers, SESSION).map_err(|fault| fault.code)
+        };
+        // What another host of the domain has set is its own affair; our own cookie is text.
+        assert_eq!(bytes(b"x=\xe9; lockgate_session=abc"), Ok(Some("abc".to_owned())));
+        assert_eq!(bytes(b"lockgate_session=a\xe9"), Err("TOKEN_INVALID"));
     }
 
     #[test]

@@ -5,6 +5,9 @@ use lockgate_model::Digest;
 /// The result of a storage operation.
 pub type Result<T, E = StoreError> = std::result::Result<T, E>;
 
+/// How a message begins that tells of stored bytes which are not what was stored.
+pub const DAMAGED: &str = "the store is damaged";
+
 /// Why a store refused or failed.
 ///
 /// `Fatal` asks the caller to stop the process: nothing may be built on a store whose flush failed.
@@ -28,12 +31,10 @@ pub enum StoreError {
     #[error("the store is read-only: {0}")]
     ReadOnly(String),
     /// Stored bytes are not what was stored.
-    #[error("the store is damaged: {0}; keep it as it is and restore a backup beside it")]
+    #[error("{DAMAGED}: {0}; keep it as it is and restore a backup beside it")]
     Corrupt(String),
     /// The bytes of a blob are not those that its digest names.
-    #[error(
-        "the store is damaged: the blob `{0}` is not what was stored; keep it as it is and restore a backup beside it"
-    )]
+    #[error("{DAMAGED}: the blob `{0}` is not what was stored; keep it as it is and restore a backup beside it")]
     CorruptBlob(Digest),
     /// A flush or a commit failed: stop the process, retry nothing.
     #[error("a durable write failed: {0}; the process must stop, and its next start reads what was kept")]

@@ -28,7 +28,7 @@ pub mod session;
 pub mod stream;
 
 pub use blob::{BlobReader, BlobStore, DIGEST_MISMATCH, StagedBlob, VerifyingReader};
-pub use error::{Result, StoreError};
+pub use error::{DAMAGED, Result, StoreError};
 pub use ledger::{Batch, Head, LedgerStore, NewEntry, TileWrite};
 pub use memory::{Faults, MemoryStore, Spoil};
 pub use projection::{Projection, ProjectionStore, Reply};

@@ -282,7 +282,7 @@ mod tests {
         ["attestations.issued", "change.signed", "decision.recorded", "grant.issued", "promotion.closed"];
     /// Written before any play, by the first start and by whoever sets the stage.
     const BEFORE: [&str; 1] = ["ledger.created"];
-    /// Not told: taking an approval back has no command, and accounts are bound through a browser and an identity provider.
+    /// Not told: no play takes an approval back, and accounts are bound through a browser and an identity provider.
     const UNTOLD: [&str; 3] = ["approval.withdrawn", "identity.bound", "identity.unbound"];
 
     /// Every event that a ledger can hold, as its source names them.

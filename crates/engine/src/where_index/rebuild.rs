@@ -89,7 +89,7 @@ fn fill(store: &dyn Store, governance: &Governance, first: u64) -> Result<Rebuil
     let mut waiting: Vec<Projection> = Vec::new();
     // Who may deploy is asked of the policy set as it was then.
     let mut past = reader::governed_before(store, EntryIndex(first))?;
-    reader::each_entry(store, EntryIndex(first), head.size, |index, entry| {
+    reader::each_entry(store, EntryIndex(first), head.size, |index, entry, _| {
         let mut rows = rows_of(store, governance, index, &entry, &mut done)?;
         if let Some((word, row)) = rows.word {
             let known = |key: &str| waiting_or_stored(store, &waiting, key);

@@ -6,7 +6,7 @@ use lockgate_engine::bodies::Upload;
 use lockgate_engine::integrity::Log;
 use lockgate_engine::push::{Publish, publish};
 use lockgate_engine::sequencer::request_digest;
-use lockgate_engine::{Engine, Fault, Kind, Receipt, Submission, access, authorise, reader, services, why};
+use lockgate_engine::{Engine, Fault, Kind, Receipt, Submission, access, authorise, history, reader, services, why};
 use lockgate_ledger::entry::EvidenceForm;
 use lockgate_model::facts::Artifact;
 use lockgate_model::{EntryIndex, Limits, StreamName, TreeSize};
@@ -135,6 +135,31 @@ fn a_changed_entry_ends_all_appending_until_the_next_start() {
     world.reopen().unwrap();
     assert_eq!(ready(&world), Ok(()));
     world.push("shop/web@1.1.0");
+}
+
+/// Whoever walks the ledger is not told what was edited in it.
+#[test]
+fn a_changed_entry_is_in_no_history() {
+    let world = World::starter();
+    let published = EntryIndex(world.size());
+    world.push("shop/web@1.0.0");
+    let whole = |world: &World| history::history(world.engine(), None, None, 4).map(|items| items.len());
+    let walked = |world: &World| {
+        let mut indices = Vec::new();
+        let size = TreeSize(world.size());
+        reader::each_entry(&world.store, EntryIndex(0), size, |index, _, _| {
+            indices.push(index);
+            Ok(())
+        })
+        .map_err(|fault| fault.code)
+        .map(|()| indices.len() as u64)
+    };
+    assert_eq!(whole(&world).unwrap(), 4);
+    assert_eq!(walked(&world), Ok(world.size()));
+    world.store.spoil(Spoil::EntryChanged(published));
+    assert_eq!(whole(&world).unwrap_err().code, "ENTRY_CHANGED");
+    assert_eq!(walked(&world), Err("ENTRY_CHANGED"));
+    world.store.spoil(Spoil::Nothing);
 }
 
 /// Who has already appended to a batch is not told that it was done, where another request of it finds the damage.

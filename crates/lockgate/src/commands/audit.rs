@@ -206,8 +206,15 @@ pub fn anchors(world: &World, checkpoints: &[PathBuf]) -> Result<Vec<Anchor>, Fa
         std::fs::metadata(path).map_err(|error| Failure::file(path, &error))?;
     }
     paths.push(world.home.high_water());
-    if let Ok(seen) = std::fs::read_dir(world.home.path().join("checkpoints")) {
-        paths.extend(seen.flatten().map(|entry| entry.path()));
+    let directory = world.home.path().join("checkpoints");
+    let unread = |error: std::io::Error| Failure::file(&directory, &error);
+    match std::fs::read_dir(&directory) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        seen => {
+            for entry in seen.map_err(unread)? {
+                paths.push(entry.map_err(unread)?.path());
+            }
+        }
     }
     let mut anchors = Vec::new();
     for path in paths {

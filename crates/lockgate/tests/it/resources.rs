@@ -338,12 +338,16 @@ fn nothing_is_appended_to_an_edited_ledger() {
     connection.execute_batch(edit).unwrap();
     assert!(connection.total_changes() > 0);
     drop(connection);
+    lockgate.run(&["history"]).refused(9, "ENTRY_CHANGED");
     lockgate.run(&["why", "P-3"]).refused(9, "ENTRY_CHANGED");
     lockgate.get("/readyz", None).refused(503, "ENTRY_CHANGED");
     assert_eq!(lockgate.get("/healthz", None).status, 200, "it lives");
     let entries = lockgate.entries();
     lockgate.push("1.4.9", "trivy.json").refused(9, "LEDGER_DOUBTFUL");
     assert_eq!(lockgate.entries(), entries);
+    let granted =
+        format!("/v1/grants?artifact={}&service=shop/web&environment=production", Digest::of(&artifact("1.4.2")));
+    lockgate.get(&granted, Some(&lockgate.token("dana"))).refused(502, "LEDGER_DOUBTFUL");
 }
 
 #[test]

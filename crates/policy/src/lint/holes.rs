@@ -14,7 +14,7 @@ use crate::test_coverage::is_objection;
 use crate::trust::EvidenceKind;
 
 /// The kinds of gates that look at who made evidence, and not at what it says.
-const ABOUT_PEOPLE: [&str; 2] = ["approvals", "risk"];
+const ABOUT_PEOPLE: &str = "approvals";
 /// The words for claims that nobody can demand: a gate that objects to them asks for no evidence.
 const UNREADABLE: [&str; 2] = ["malformed", "unknown"];
 
@@ -46,7 +46,7 @@ pub(super) fn holes<'a>(policy: &'a PolicySet, results: &[TestResult]) -> BTreeM
     let mut holes: BTreeMap<&'a GateName, Hole<'a>> = BTreeMap::new();
     for (test, result) in policy.tests().iter().zip(results) {
         let objects = |gate: &&Gate| {
-            !ABOUT_PEOPLE.contains(&gate.kind.name()) && outcome_of(&result.decision, gate).is_some_and(is_objection)
+            gate.kind.name() != ABOUT_PEOPLE && outcome_of(&result.decision, gate).is_some_and(is_objection)
         };
         let objecting: Vec<&'a Gate> = policy.gates().iter().filter(objects).collect();
         if objecting.is_empty() {

@@ -11,9 +11,9 @@ use base64::engine::general_purpose::STANDARD;
 use lockgate_api::wire::ConsistencyReply;
 use lockgate_engine::integrity::Log;
 use lockgate_engine::sight::Sight;
-use lockgate_engine::{Engine, Fault, Kind, authorise};
-use lockgate_ledger::{Leaf, TrustFile};
-use lockgate_model::{EntryIndex, Limits, PersonId, TreeSize};
+use lockgate_engine::{Engine, Fault, Kind, authorise, reader};
+use lockgate_ledger::{Event, TrustFile};
+use lockgate_model::{EntryIndex, PersonId, TreeSize};
 use lockgate_policy::{Object, Permission};
 use lockgate_tlog::hash::leaf_hash;
 use lockgate_tlog::tile::{EntryBundleId, TileId, encode_bundle, width_at};
@@ -166,6 +166,19 @@ pub async fn events(call: Call) -> Result<Response, Fault> {
     Ok(reply::typed(StatusCode::OK, "text/event-stream", Body::new(body)))
 }
 
+/// Whether the reader may see an event. One of which that cannot be found out, because something that it names is damaged,
+/// is for nobody, and the damage is noted; a store that fails just now is asked again.
+fn is_shown(engine: &Engine, sight: &mut Sight<'_>, event: &Event) -> Result<bool, Fault> {
+    match sight.event(event) {
+        Err(fault) if fault.kind == Kind::Unavailable => Err(fault),
+        Err(fault) => {
+            engine.integrity().note(Log::Ledger, &fault);
+            Ok(false)
+        }
+        shown => shown,
+    }
+}
+
 /// Tells how far the reader has come, also past entries that it may not read, and that the stream lives.
 fn grown(size: u64) -> Bytes {
     match size.checked_sub(1) {
@@ -180,28 +193,22 @@ async fn event_page(engine: &Arc<Engine>, person: &PersonId, from: u64, target: 
     heavy(move || {
         let governance = engine.governance()?;
         authorise::check(&governance, &person, Permission::Read, Object::Anywhere, None)?;
-        let most = usize::try_from(target - from).unwrap_or(EVENT_PAGE).min(EVENT_PAGE);
-        let entries = engine.store().entries(EntryIndex(from), most)?;
+        let end = TreeSize(target.min(from.saturating_add(EVENT_PAGE as u64)));
         let mut sight = Sight::new(engine.store(), &governance, &person);
         let mut page = Vec::new();
-        for (index, bytes) in (from..).zip(&entries) {
-            // Leaves of attestations are not events; the entry that names them is. An entry of
-            // which it cannot be found out who may read it is for nobody, unless the store fails just now.
-            let Ok(Leaf::Entry(entry)) = Leaf::decode(bytes, &Limits::DEFAULT) else { continue };
-            let is_shown = match sight.event(&entry.event) {
-                Err(fault) if fault.kind == Kind::Unavailable => return Err(fault),
-                is_shown => is_shown.unwrap_or(false),
-            };
-            if is_shown {
-                let hidden = authorise::names_hidden_service(&governance, &person, &entry.event);
-                let text = match hidden.then(|| serde_json::from_slice(bytes)) {
-                    None => String::from_utf8_lossy(bytes).into_owned(),
-                    Some(Ok(value)) => veiled(value).to_string(),
-                    Some(Err(_)) => continue,
-                };
-                page.extend_from_slice(&event(index, entry.event.name(), &text));
+        reader::each_entry(engine.store(), EntryIndex(from), end, |index, entry, bytes| {
+            if !is_shown(&engine, &mut sight, &entry.event)? {
+                return Ok(());
             }
-        }
+            let hidden = authorise::names_hidden_service(&governance, &person, &entry.event);
+            let text = match hidden.then(|| serde_json::from_slice(bytes)) {
+                None => String::from_utf8_lossy(bytes).into_owned(),
+                Some(Ok(value)) => veiled(value).to_string(),
+                Some(Err(_)) => return Ok(()),
+            };
+            page.extend_from_slice(&event(index.0, entry.event.name(), &text));
+            Ok(())
+        })?;
         Ok(Bytes::from(page))
     })
     .await

@@ -44,7 +44,14 @@ impl LedgerStore for MemoryStore {
     }
 
     fn entries(&self, first: EntryIndex, most: usize) -> Result<Vec<Vec<u8>>> {
-        Ok(self.read(|state| state.entries.iter().skip(place(first.0)).take(most).cloned().collect()))
+        Ok(self.read_spoilt(|state, spoil| {
+            let page = (first.0..).map(EntryIndex).zip(state.entries.iter().skip(place(first.0)).take(most));
+            let read = |(index, entry): (EntryIndex, &Vec<u8>)| match spoil {
+                Spoil::EntryChanged(spoilt) if spoilt == index => flipped(Some(entry.clone())),
+                _ => Some(entry.clone()),
+            };
+            page.filter_map(read).collect()
+        }))
     }
 
     fn tile(&self, level: u8, index: u64) -> Result<Option<Vec<u8>>> {

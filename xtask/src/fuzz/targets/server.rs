@@ -96,7 +96,7 @@ fn session_cookie(input: &[u8]) -> Outcome {
     let read = cookie::value(&headers, cookie::SESSION);
     let mut outcome = Outcome::of(&read);
     let text = String::from_utf8_lossy(input);
-    let pairs = text.split(['\n', ';']).filter_map(|pair| pair.trim().split_once('='));
+    let pairs = text.split(['\n', ';']).filter_map(|pair| pair.trim_ascii().split_once('='));
     let values: Vec<&str> = pairs.filter(|(name, _)| *name == cookie::SESSION).map(|(_, value)| value).collect();
     let agrees = match &read {
         Ok(None) => values.is_empty() || input.iter().filter(|byte| **byte == b'\n').count() >= 16,

@@ -107,7 +107,7 @@ pub const EXPLANATIONS: &[(&str, &str)] = &[
     ),
     (
         "LEDGER_DOUBTFUL",
-        "The server has read something of the ledger that is not what was signed, and appends nothing to it. The message has the code of what was found, and the server's log what it was. Stop the server, and mend the data as docs/operations.md says under \"Damaged data\": `lockgate audit` names what is damaged, and a start ends the doubt. Bundles go on to verify without the server.",
+        "The server has read something of the ledger that is not what was signed: it appends nothing to it, and finds no grant in it, because a freeze or a lost key could not be recorded. The message has the code of what was found, and the server's log what it was. Stop the server, and mend the data as docs/operations.md says under \"Damaged data\": `lockgate audit` names what is damaged, and a start ends the doubt. Bundles go on to verify without the server.",
     ),
     ("LEDGER_EMPTY", "The ledger has no entry yet. Start the server once with `lockgate up`, which begins it."),
     (
