@@ -17,7 +17,7 @@ use crate::facts::{ClaimCache, facts_for};
 use crate::release::ReleaseState;
 use crate::state::{ApplyError, State};
 
-/// The kinds of gates that wait for people.
+/// The kind of gates that wait for people.
 const OF_PEOPLE: &str = "approvals";
 
 /// The gates that come out otherwise, by what comes of them now. What no gate comes to is absent.

@@ -13,7 +13,7 @@ use crate::policy_test::TestResult;
 use crate::test_coverage::is_objection;
 use crate::trust::EvidenceKind;
 
-/// The kinds of gates that look at who made evidence, and not at what it says.
+/// The kind of gates that look at who made evidence, and not at what it says.
 const ABOUT_PEOPLE: &str = "approvals";
 /// The words for claims that nobody can demand: a gate that objects to them asks for no evidence.
 const UNREADABLE: [&str; 2] = ["malformed", "unknown"];

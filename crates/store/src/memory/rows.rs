@@ -45,9 +45,9 @@ impl LedgerStore for MemoryStore {
 
     fn entries(&self, first: EntryIndex, most: usize) -> Result<Vec<Vec<u8>>> {
         Ok(self.read_spoilt(|state, spoil| {
-            let page = (first.0..).map(EntryIndex).zip(state.entries.iter().skip(place(first.0)).take(most));
-            let read = |(index, entry): (EntryIndex, &Vec<u8>)| match spoil {
-                Spoil::EntryChanged(spoilt) if spoilt == index => flipped(Some(entry.clone())),
+            let page = state.entries.iter().skip(place(first.0)).take(most).zip(first.0..);
+            let read = |(entry, index): (&Vec<u8>, u64)| match spoil {
+                Spoil::EntryChanged(spoilt) if spoilt.0 == index => flipped(Some(entry.clone())),
                 _ => Some(entry.clone()),
             };
             page.filter_map(read).collect()
