@@ -2,6 +2,8 @@
 //! signatures in [`super::signature`].
 //!
 //! One module a noun, each in order of code. Codes with one first word stand in one module.
+//!
+//! Each text says what the reader does now: a sentence that begins with something to do, or with a command.
 
 mod command;
 mod emergency;

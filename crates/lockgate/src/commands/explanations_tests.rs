@@ -10,6 +10,13 @@ use crate::commands::signature;
 /// What is written like a code and is none: variables of environments, and words of other people's formats.
 const NO_CODES: [&str; 6] = ["DESCRIBED_BY", "LC_ALL", "NO_COLOR", "NO_PUBKEY", "SHA2_256", "SSH_AUTH_SOCK"];
 const NO_CODES_BEGIN: [&str; 4] = ["ACTIONS_", "CARGO_", "LOCKGATE_", "PKIX_"];
+/// What a next step begins with, where that is no command: what somebody does. Another verb is added once it is used.
+const STEPS: &str = "add ask begin bind change check choose clear compare configure copy correct do encode end enrol \
+                     exchange fetch find get give grant hand have install keep leave let look make mend move name \
+                     open pin promote propose publish push put reject remove renew report restore review rotate run \
+                     scan see send set shorten sign split start stop talk try upload use verify wait write";
+/// The only code after which nothing is left to do.
+const DONE: &str = "SIGNATURE_VERIFIED";
 
 fn sources(dir: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(dir).unwrap() {
@@ -44,6 +51,16 @@ fn elsewhere() -> impl Iterator<Item = &'static (&'static str, &'static str)> {
     [lockgate_policy::REASONS, lockgate_policy::LINTS, signature::REASONS].into_iter().flatten()
 }
 
+/// Whether a text says what its reader does now: a part of it begins with something to do, or with a command.
+fn says_what_next(text: &str) -> bool {
+    let parts = text.split(". ").flat_map(|part| part.split("; ")).flat_map(|part| part.split(": "));
+    let mut parts = parts.map(|part| part.trim_start_matches("then ").trim_start_matches("please "));
+    parts.any(|part| {
+        let word = part.split(|letter: char| !letter.is_ascii_alphabetic()).next().unwrap_or_default();
+        part.starts_with("`lockgate ") || STEPS.split(' ').any(|step| step.eq_ignore_ascii_case(word))
+    })
+}
+
 #[test]
 fn every_code_has_an_explanation() {
     let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
@@ -76,6 +93,31 @@ fn no_code_is_explained_twice_and_all_are_in_order() {
     let others: BTreeSet<&str> = elsewhere().map(|(code, _)| *code).collect();
     assert!(others.is_disjoint(&here), "{:?}", others.intersection(&here));
     assert!(explanations().all(|(_, text)| text.ends_with('.')));
+}
+
+#[test]
+fn every_explanation_says_what_to_do_next() {
+    // Those of gates have a `Next:`, which `lockgate_policy` looks for.
+    let others = [lockgate_policy::LINTS, signature::REASONS].into_iter().flatten();
+    let lacking: Vec<&str> = others
+        .chain(explanations())
+        .filter(|(code, text)| *code != DONE && !says_what_next(text))
+        .map(|(code, _)| *code)
+        .collect();
+    assert!(lacking.is_empty(), "without a next step: {lacking:?}");
+}
+
+#[test]
+fn what_is_wrong_is_not_yet_what_to_do_next() {
+    let check = |text: &str, expected: bool| assert_eq!(says_what_next(text), expected, "{text}");
+    check("One key belongs to one person.", false);
+    check("The server ended by itself. The home's `server.log` says why.", false);
+    check("The name is reserved: the server uses it; nothing was recorded.", false);
+    check("Names are in lower case, as `lockgate policy check` says.", false);
+    check("That name is taken. Choose another one.", true);
+    check("This is a bug; please report it.", true);
+    check("The disk is full: make room.", true);
+    check("The promotion is pending. `lockgate why P-N` names every gate.", true);
 }
 
 #[test]

@@ -54,7 +54,7 @@ pub const REASONS: &[(&str, &str)] = &[
     ),
     (
         "SIGNATURE_TYPE",
-        "There is a signature, of another kind than was asked for: a key where an identity was expected, or the other way round.",
+        "There is a signature, of another kind than was asked for: a key where an identity was expected, or the other way round. Hand in the kind that was asked for, or ask for the other one: `--key`, or `--identity` with `--issuer`.",
     ),
     (
         "SIGNER_MISMATCH",
@@ -78,7 +78,10 @@ pub const REASONS: &[(&str, &str)] = &[
         "LOG_INVALID",
         "The log entry, its proof or its checkpoint does not hold for this signature. Sign again, and find out who changed it.",
     ),
-    ("LOG_UNKNOWN", "The log is none of the trust root's. The bundle comes from another instance, or the root is old."),
+    (
+        "LOG_UNKNOWN",
+        "The log is none of the trust root's. The bundle comes from another instance, or the root is old. Renew the root if the log is new; else pin the root of the instance that signed.",
+    ),
     (
         "CHAIN_UNTRUSTED",
         "The certificate, or a timestamp, does not lead to an authority of the trust root. Pin the root of the instance that signed.",
@@ -97,7 +100,10 @@ pub const REASONS: &[(&str, &str)] = &[
         "The signature is well formed, and of a kind that is not verified. Sign with ECDSA P-256 into a bundle of version 0.3, with a certificate that names its issuer; those of GitHub's release attestations name none.",
     ),
     ("SIGNING_KEY_REVOKED", "The owner of the key revoked it. Sign again with another."),
-    ("SIGNING_KEY_UNKNOWN", "None of the keys that were given made the signature."),
+    (
+        "SIGNING_KEY_UNKNOWN",
+        "None of the keys that were given made the signature. Name the one that did, after checking whose it is.",
+    ),
     (
         "HELPER_MISSING",
         "OpenPGP signatures are verified by `gpgv`, which is not on this machine. Install the package of that name.",

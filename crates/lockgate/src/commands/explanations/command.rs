@@ -2,10 +2,13 @@
 
 /// Code and explanation, in order of code.
 pub const EXPLANATIONS: &[(&str, &str)] = &[
-    ("ARGUMENT_MISSING", "The command needs something that was not written. The message and the next step name it."),
+    (
+        "ARGUMENT_MISSING",
+        "The command needs something that was not written, and the message names it. Write it as the next step shows; `lockgate COMMAND --help` has the rest.",
+    ),
     (
         "COMMAND_LINE",
-        "The command line does not read. The message names the word, and `lockgate COMMAND --help` what is understood.",
+        "The command line does not read, and the message names the word. Look at what `lockgate COMMAND --help` says is understood.",
     ),
     (
         "CONFIRMATION_NEEDED",
@@ -43,10 +46,10 @@ pub const EXPLANATIONS: &[(&str, &str)] = &[
     ("OUTPUT_INVALID", "A result could not be written as JSON. This is a bug; please report it with the command."),
     (
         "REASON_MISSING",
-        "A reason is needed, and one that is not too long: others read it later. Write it with `--reason`.",
+        "A reason is needed, and one that is not too long: others read it later. Write it with `--reason`, or what a review found with `--finding`.",
     ),
     (
         "REASON_UNKNOWN",
-        "No code is written like that. Codes stand in brackets behind `error`, and behind `reason` in `lockgate why`.",
+        "No code is written like that. Copy one as it is printed: codes stand in brackets behind `error`, and behind `reason` in `lockgate why`.",
     ),
 ];

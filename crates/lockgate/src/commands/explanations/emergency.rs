@@ -8,7 +8,7 @@ pub const EXPLANATIONS: &[(&str, &str)] = &[
     ),
     (
         "BREAK_GLASS_OVER",
-        "Enough people have signed that break-glass, or its time is over. `lockgate break-glass list` says which; open another one if it is still needed.",
+        "Enough people have signed that break-glass, or its time is over. `lockgate break-glass list --all` says which; open another one if it is still needed.",
     ),
     (
         "BREAK_GLASS_REPLAYED",
@@ -33,11 +33,11 @@ pub const EXPLANATIONS: &[(&str, &str)] = &[
     ),
     (
         "BREAK_GLASS_UNREVIEWED",
-        "A break-glass took effect and nobody has reviewed it; there is no next one before. Somebody who did not sign it runs `lockgate break-glass review INDEX --finding \"...\"`.",
+        "A break-glass took effect and nobody has reviewed it; there is no next one before. Have somebody who did not sign it run `lockgate break-glass review ENTRY --finding \"...\"`.",
     ),
     (
         "BREAK_GLASS_UNSIGNED",
-        "Too few people signed that break-glass, so that it took no effect and there is nothing to review.",
+        "Too few people have signed that break-glass, so that it took no effect and there is nothing to review. `lockgate break-glass list --all` says how many have signed, or that its time is over; while it is open, have another person run `lockgate break-glass sign ENTRY`.",
     ),
     (
         "FREEZE_EXPIRY",
@@ -54,7 +54,7 @@ pub const EXPLANATIONS: &[(&str, &str)] = &[
     ("WAIVER_EXPIRY", "A waiver ends within 90 days, and not in the past. Ask for a shorter time with `--for`."),
     (
         "WAIVER_GATE",
-        "Nothing of this gate can be waived. Waivers are for single findings of vulnerability and analysis gates, licences, configurations and differences between builds; approvals, provenance, freezes and the like have none.",
+        "Nothing of this gate can be waived. Waivers are for single findings of vulnerability and analysis gates, licences, configurations and differences between builds; approvals, provenance, freezes and the like have none. Do what the gate asks for instead: `lockgate why P-N` names it, and who can.",
     ),
     (
         "WAIVER_MISMATCH",
@@ -70,7 +70,7 @@ pub const EXPLANATIONS: &[(&str, &str)] = &[
     ),
     (
         "WAIVER_REQUEST",
-        "The policy set wants waivers to be asked for in the ledger. Whoever asks runs `lockgate waive request` without `--file`; another person grants the entry that it names.",
+        "The policy set wants waivers to be asked for in the ledger. Have whoever asks run `lockgate waive request` without `--file`, and grant the entry that it names with `lockgate waive grant ENTRY`.",
     ),
     (
         "WAIVER_SCOPE",

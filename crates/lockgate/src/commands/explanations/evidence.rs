@@ -12,7 +12,10 @@ pub const EXPLANATIONS: &[(&str, &str)] = &[
     ),
     ("ENVELOPE_TOO_LARGE", "The envelope is larger than is read. Hand in a smaller statement."),
     ("EVIDENCE_EMPTY", "The evidence holds nothing. Hand in the report that the tool wrote."),
-    ("EVIDENCE_KIND", "The file is evidence of another kind than the option says."),
+    (
+        "EVIDENCE_KIND",
+        "The file is evidence of another kind than the option says. Hand it in with the option of the kind that the message names; `lockgate attest --help` lists them.",
+    ),
     ("EVIDENCE_MISSING", "No evidence was named. Add at least one, such as `--tests junit.xml`."),
     (
         "EVIDENCE_READ",
@@ -20,7 +23,7 @@ pub const EXPLANATIONS: &[(&str, &str)] = &[
     ),
     (
         "EVIDENCE_TIME",
-        "A time in the evidence does not read, or has no zone. Have the tool write RFC 3339, such as 2026-11-21T09:00:00Z.",
+        "A time in the evidence does not read, has no zone, or is an end before its beginning. Have the tool write RFC 3339, such as 2026-11-21T09:00:00Z.",
     ),
     (
         "EVIDENCE_TOO_LARGE",
@@ -31,7 +34,10 @@ pub const EXPLANATIONS: &[(&str, &str)] = &[
         "FEED_FUTURE",
         "The snapshot says that it is of a later day than the ledger's. Look at the server's clock, and at where the file comes from.",
     ),
-    ("FEED_KNOWN", "This very snapshot is the newest one already; there is nothing to do."),
+    (
+        "FEED_KNOWN",
+        "This very snapshot is the newest one already, so that nothing was recorded, and nothing has to be. `lockgate feed list` shows it.",
+    ),
     (
         "FEED_MALFORMED",
         "The file is no snapshot of that feed, or was cut short: KEV is `known_exploited_vulnerabilities.json` of CISA, EPSS the decompressed CSV of FIRST. Nothing was recorded; fetch it again.",
@@ -55,11 +61,11 @@ pub const EXPLANATIONS: &[(&str, &str)] = &[
     ),
     (
         "REPORT_UNWRAPPED",
-        "A report was to be recorded before it was wrapped and signed. This is a bug; nothing was recorded.",
+        "A report was to be recorded before it was wrapped and signed. This is a bug, and nothing was recorded; please report it with the command.",
     ),
     (
         "REPORT_VERSION",
-        "The report has a version that is not read. Have the scanner write one that `lockgate attest --help` names.",
+        "The report has a version that is not read. Have the tool write one that the message names; docs/evidence.md lists them.",
     ),
     ("SARIF_VERSION", "The results are not SARIF 2.1.0. Have the tool write that version."),
     (
@@ -75,12 +81,18 @@ pub const EXPLANATIONS: &[(&str, &str)] = &[
         "SUBJECT_ID_MISMATCH",
         "The token is a good one of a pipeline that nobody trusts here. Pipelines are known by numeric ids; a name that was given to another project has another id. `lockgate ci trust list` shows what is trusted.",
     ),
-    ("SUBJECT_MISMATCH", "The evidence is about other artifacts. Evidence binds by digest; a name never matches."),
+    (
+        "SUBJECT_MISMATCH",
+        "The evidence is about other artifacts, or names none by its SHA-256 digest. Evidence binds by digest; a name never matches. Have it made from the very files of the release, and hand that in with `lockgate attest`.",
+    ),
     (
         "SUBJECT_MISSING",
         "The statement or signature does not say what it is about. Have the tool name the artifact with its digest; minisign takes it as `-t sha256:DIGEST`.",
     ),
-    ("TOO_LARGE", "What was handed in is larger than is taken. The message says how large it may be."),
+    (
+        "TOO_LARGE",
+        "What was handed in is larger than is taken; SECURITY.md lists the limits. Hand in less at once, such as one report for each artifact or tool.",
+    ),
     (
         "TOO_MANY_APPROVALS",
         "The promotion carries as many approvals as one can, or as many of one person as one may give it. Ask anew with `lockgate promote`; whoever objects can still reject.",

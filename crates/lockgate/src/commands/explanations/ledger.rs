@@ -8,7 +8,7 @@ pub const EXPLANATIONS: &[(&str, &str)] = &[
     ),
     (
         "ANCHOR_UNPROVEN",
-        "The ledger that an approver verified before signing is not proven to be the beginning of this one. The history before the approval was rewritten, or the bundle lacks the proof.",
+        "The ledger that an approver verified before signing is not proven to be the beginning of this one. The history before the approval was rewritten, or the bundle lacks the proof. Get the bundle again with `lockgate bundle get P-N`; if that one is the same, run `lockgate audit` where the data is.",
     ),
     (
         "ATTESTATION_INVALID",
@@ -28,15 +28,15 @@ pub const EXPLANATIONS: &[(&str, &str)] = &[
     ),
     (
         "CHECKPOINT_INVALID",
-        "The checkpoint is not signed by the pinned log key. The bundle was changed, or comes from another ledger.",
+        "The checkpoint does not read, or is not signed by the pinned log key. It was changed, or comes from another ledger. Keep it, and get the bundle again from the server or another copy; if an audit says it, mend the data as docs/operations.md says under \"Damaged data\".",
     ),
     (
         "CHECKPOINT_MISSING",
-        "There is no signed checkpoint to compare with. Name one that somebody kept with `--checkpoint FILE`, or start the server once so that it signs one.",
+        "The data holds no signed checkpoint of the ledger, or of its access log. Start its server once, so that it stores one, and audit again; if there was one before, something else has written to the store: keep a copy, and find out what.",
     ),
     (
         "CHECKPOINT_UNREADABLE",
-        "A checkpoint that was kept cannot be read. Check the file; what a checkpoint is, `docs/formats.md` says.",
+        "The signed checkpoint cannot be read from the store. Look at the disk; if it is damaged, docs/operations.md says under \"Damaged data\" what to do.",
     ),
     ("CLOCK_BEHIND", "The grant is later than this machine's clock. Set the clock, or find out who set it back."),
     ("CONFLICT", "Somebody else wrote to the ledger at the same moment. Nothing was recorded; run the command again."),
@@ -76,7 +76,10 @@ pub const EXPLANATIONS: &[(&str, &str)] = &[
         "GENESIS_MISMATCH",
         "The ledger begins with another entry than the pinned one: it is another ledger, even if the key is the same. Find out over another channel which one is meant; pin another one in a home of its own with `lockgate --home DIR trust pin`, or get the bundle from the right server.",
     ),
-    ("GENESIS_MISSING", "The bundle does not start with the ledger's first entry."),
+    (
+        "GENESIS_MISSING",
+        "The bundle does not start with the ledger's first entry. Get it again from the server or another copy.",
+    ),
     (
         "GOVERNANCE_GAP",
         "An entry names a newer governance entry than the bundle holds: a revocation, an enrolment or a policy change was left out, or made up. Get the bundle again from another source.",
@@ -126,7 +129,10 @@ pub const EXPLANATIONS: &[(&str, &str)] = &[
         "LEDGER_SHRUNK",
         "The stored ledger is smaller than what the server has signed. Stop it, and restore the newer data directory.",
     ),
-    ("LEDGER_UNKNOWN", "The server speaks for another ledger than the one pinned here. Nothing was signed for it."),
+    (
+        "LEDGER_UNKNOWN",
+        "The server speaks for another ledger than the one pinned here. Nothing was signed for it. Name the right server with `--server URL`, or pin the other ledger in a home of its own with `lockgate --home DIR trust pin`.",
+    ),
     (
         "LOG_ENTRY_MISMATCH",
         "A leaf of the tree is not that of the attestation that names it. The bundle or the store was changed: run `lockgate audit`.",
@@ -141,10 +147,13 @@ pub const EXPLANATIONS: &[(&str, &str)] = &[
     ),
     ("PROOF_FAILED", "The server could not make a proof out of its own tree. Stop it, and run `lockgate audit`."),
     ("PROOF_RANGE", "The ledger has no such size as a proof was asked for. Ask for one from 1 to its entries."),
-    ("REPLAY_DECISION", "The decision comes out differently on the same facts and policy set."),
+    (
+        "REPLAY_DECISION",
+        "The decision comes out differently on the same facts and policy set, or its entry says otherwise than the decision. The bundle was changed, or the decision was not made from what it names. Get the bundle again with `lockgate bundle get P-N`; if that one is the same, run `lockgate audit` where the data is.",
+    ),
     (
         "REPLAY_FACTS",
-        "The facts come out differently from the ledger's entries and evidence than when the decision was made. The bundle was changed, or the decision was not made from what it names.",
+        "The facts come out differently from the ledger's entries and evidence than when the decision was made. The bundle was changed, or the decision was not made from what it names. Get the bundle again with `lockgate bundle get P-N`; if that one is the same, run `lockgate audit` where the data is.",
     ),
     (
         "REPLAY_HEADS",
@@ -152,17 +161,23 @@ pub const EXPLANATIONS: &[(&str, &str)] = &[
     ),
     (
         "REPLAY_POLICY",
-        "A decision names another policy set than was active. The bundle was changed, or the decision was not made from what it names.",
+        "A decision names another policy set than was active. The bundle was changed, or the decision was not made from what it names. Get the bundle again with `lockgate bundle get P-N`; if that one is the same, run `lockgate audit` where the data is.",
     ),
-    ("ROOT_KEY_UNKNOWN", "The first owner's key is not the pinned one. Whoever made this ledger is not who you trust."),
-    ("ROOT_MISMATCH", "The entries do not have the root that the database says."),
+    (
+        "ROOT_KEY_UNKNOWN",
+        "The first owner's key is not the pinned one. Whoever made this ledger is not who you trust. Compare the trust file over another channel; never take a key from the server that it is to check.",
+    ),
+    (
+        "ROOT_MISMATCH",
+        "The entries do not have the root that is stored with them, or that the checkpoint signs. Stop the server, and mend the data as docs/operations.md says under \"Damaged data\"; `lockgate audit` names what is wrong.",
+    ),
     (
         "RUBBER_STAMP",
         "One person gave several approvals within seconds, so that hardly anything was read. It is a remark of the audit: talk to them, or demand `min_review_seconds`.",
     ),
     (
         "STREAM_BROKEN",
-        "An entry does not follow the one before it in its chain: an entry was removed, inserted or moved.",
+        "An entry does not follow the one before it in its chain: an entry was removed, inserted or moved. Get a bundle again from the server or another copy; if the server or an audit says it, mend the data as docs/operations.md says under \"Damaged data\".",
     ),
     (
         "STREAM_INDEX_MISMATCH",
@@ -176,12 +191,15 @@ pub const EXPLANATIONS: &[(&str, &str)] = &[
         "STREAM_UNREADABLE",
         "The index of a stream cannot be read from the store. Look at the disk; if it is damaged, docs/operations.md says under \"Damaged data\" what to do.",
     ),
-    ("TILE_INVALID", "That is no address of a tile. `docs/formats.md` says how tiles are named."),
+    ("TILE_INVALID", "That is no address of a tile. Write it as C2SP tlog-tiles does, such as `/tile/0/000`."),
     (
         "TILE_MISMATCH",
         "A stored tile is not what the entries give. Stop the server, and mend the data as docs/operations.md says under \"Damaged data\"; `lockgate audit` names what is wrong.",
     ),
-    ("TILE_UNKNOWN", "The ledger has no such tile, or not that much of it yet. The checkpoint says how large it is."),
+    (
+        "TILE_UNKNOWN",
+        "The ledger has no such tile, or not that much of it yet. Ask for no more than `/checkpoint` says that there is.",
+    ),
     (
         "TILE_UNREADABLE",
         "A tile cannot be read from the store. Look at the disk; if it is damaged, docs/operations.md says under \"Damaged data\" what to do.",
@@ -190,5 +208,8 @@ pub const EXPLANATIONS: &[(&str, &str)] = &[
         "TIME_BACKWARDS",
         "An entry is earlier than the one before it. The ledger was not written by this program: run `lockgate audit`.",
     ),
-    ("WITNESS_QUORUM", "The trust file demands cosignatures of witnesses that the checkpoint does not carry."),
+    (
+        "WITNESS_QUORUM",
+        "The trust file demands cosignatures of witnesses that the checkpoint does not carry, and this server asks no witness for any. Ask whoever made the trust file where to get checkpoints that its witnesses have signed.",
+    ),
 ];

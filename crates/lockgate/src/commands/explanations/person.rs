@@ -6,7 +6,7 @@ pub const EXPLANATIONS: &[(&str, &str)] = &[
     ("CHANGE_EXPIRED", "The change did not gather enough signatures within 72 hours. Propose it anew."),
     (
         "CHANGE_INVALID",
-        "A proposal does not say what its draft does, or the draft is no change that several people sign.",
+        "A proposal does not say what its draft does, or the draft is no change that several people sign. Propose it anew with the command that it belongs to; if an audit says it, the ledger was not written by this program.",
     ),
     (
         "CHANGE_MISMATCH",
@@ -14,10 +14,13 @@ pub const EXPLANATIONS: &[(&str, &str)] = &[
     ),
     (
         "CHANGE_NUMBER",
-        "A proposed change does not have the next number. This is a bug of the server; nothing was recorded.",
+        "A proposed change does not have the next number, which the server gives by itself. If an audit says it, the ledger was not written by this program. Else it is a bug, and nothing was recorded; please report it.",
     ),
     ("CHANGE_OPEN", "The same change is proposed already and gathers signatures: sign that one."),
-    ("CHANGE_SIGNED", "You have signed the change already; it takes other people."),
+    (
+        "CHANGE_SIGNED",
+        "You have signed the change already; it takes other people. Ask them to run `lockgate change sign C-N`; `lockgate change show C-N` says how many are missing.",
+    ),
     ("CHANGE_UNKNOWN", "No change of that number was ever proposed. `lockgate change list` lists them."),
     (
         "CHANGE_UNSIGNED",
@@ -34,7 +37,7 @@ pub const EXPLANATIONS: &[(&str, &str)] = &[
     ("DELEGATION_UNKNOWN", "No delegation was granted by that entry. `lockgate delegate list --all` has the numbers."),
     (
         "IDENTITY_INVALID",
-        "The account of the identity provider is named in a way that is not accepted. Bind it again with `lockgate login NAME --bind-oidc`.",
+        "The account of the identity provider is named in a way that is not accepted, or somebody has bound as many as one may, with those that were unbound since; the message says which. Bind it again with `lockgate login NAME --bind-oidc`; where there are too many, sign in with a key or with an account that is bound.",
     ),
     ("IDENTITY_MISSING", "Nothing says who has to have signed. Name an identity with its issuer, or a key."),
     (
@@ -52,17 +55,20 @@ pub const EXPLANATIONS: &[(&str, &str)] = &[
     ),
     (
         "NAME_INVALID",
-        "The name does not have the form of such names: lower-case letters, digits and hyphens, and a slash in services. The message says what is wrong.",
+        "The name does not have the form of such names: lower-case letters, digits, dots, underscores and hyphens, and slashes in services alone; an artifact may be called like almost any file. The message says what is wrong. Choose another one.",
     ),
     ("NAME_RESERVED", "The server uses that name itself. Choose another one."),
-    ("PERMISSION_UNKNOWN", "A route asks for a permission that does not exist. This is a bug of the server."),
+    (
+        "PERMISSION_UNKNOWN",
+        "A route asks for a permission that does not exist. This is a bug of the server; please report it with the command.",
+    ),
     (
         "PERSON_EXISTS",
         "Somebody of that name is enrolled already. Choose another name; a further key of theirs is added with `lockgate key add`.",
     ),
     (
         "PERSON_SUSPENDED",
-        "The person is suspended: what they sign and their sessions do not count until somebody who may manage keys reinstates them.",
+        "The person is suspended: what they sign and their sessions do not count until somebody who may manage keys reinstates them. Ask for that: `lockgate key reinstate NAME --reason \"...\"`.",
     ),
     (
         "PERSON_UNKNOWN",
@@ -74,7 +80,7 @@ pub const EXPLANATIONS: &[(&str, &str)] = &[
     ),
     (
         "SETUP_CODE_WRONG",
-        "That is not the one-time code of this ledger. It stands on the server's console when it begins a ledger.",
+        "That is not the one-time code of this ledger. The server says it at each start until an owner is enrolled: on its console, or in the home's `server.log` where `lockgate up` started it. Run `lockgate up` in that home, which reads the code by itself.",
     ),
     (
         "SETUP_DONE",
@@ -82,13 +88,16 @@ pub const EXPLANATIONS: &[(&str, &str)] = &[
     ),
     (
         "SETUP_NEEDED",
-        "The ledger has no owner yet. The first one enrols with the one-time code from the server's console.",
+        "The ledger has no owner yet, so that nothing can be pinned. Run `lockgate up` in the server's home, after `lockgate down` where the server runs: it enrols the first owner with the one-time code.",
     ),
     (
         "SPONSOR_INVALID",
         "An enrolment or recovery does not carry the signatures that it needs, or some that do not belong there. Make the request anew, and have an owner countersign it with `lockgate invite`.",
     ),
-    ("STANDING_SAME", "There is nothing to change about the person's standing."),
+    (
+        "STANDING_SAME",
+        "There is nothing to change about the person's standing: they are suspended already, or neither suspended nor in doubt. `lockgate key list` shows who is suspended.",
+    ),
     (
         "STANDING_STALE",
         "The person was suspended or reinstated since this was signed. Look again with `lockgate key list`, and sign again.",

@@ -12,7 +12,7 @@ pub const EXPLANATIONS: &[(&str, &str)] = &[
     ),
     (
         "BACKTEST_ENGINE",
-        "Another version of Lockgate made the backtest of a policy set. It is a remark of the audit: this version cannot decide by those rules, so that it did not make the report again. An audit by the version of that time does.",
+        "Another version of Lockgate made the backtest of a policy set. It is a remark of the audit: this version cannot decide by those rules, so that it did not make the report again. Run `lockgate audit` of the version of that time to have it made again.",
     ),
     (
         "BACKTEST_FAILED",
@@ -20,7 +20,7 @@ pub const EXPLANATIONS: &[(&str, &str)] = &[
     ),
     (
         "BACKTEST_INVALID",
-        "The file is not a backtest of this version as it was written: its digest is signed, so every byte counts.",
+        "The file is not a backtest of this version as it was written: its digest is signed, so every byte counts. Make it again with `lockgate policy backtest DIR --report FILE`, and hand it in as it is.",
     ),
     (
         "BACKTEST_MISSING",
@@ -46,7 +46,7 @@ pub const EXPLANATIONS: &[(&str, &str)] = &[
     ),
     (
         "POLICY_DOUBTFUL",
-        "The policy set loads, and says what it probably does not mean. Each warning has a code that `lockgate explain` explains.",
+        "The policy set loads, and says what it probably does not mean. Look up the code of each warning with `lockgate explain CODE`, and change what it is about; without `--strict` warnings do not fail.",
     ),
     (
         "POLICY_INVALID",
@@ -54,7 +54,10 @@ pub const EXPLANATIONS: &[(&str, &str)] = &[
     ),
     ("POLICY_MISMATCH", "The signature is for another policy set than the one handed in. Sign the one that you mean."),
     ("POLICY_MISSING", "There is no policy set in that directory. `lockgate init DIR` writes a starter."),
-    ("POLICY_SAME", "That policy set is the active one already; nothing was recorded."),
+    (
+        "POLICY_SAME",
+        "That policy set is the active one already; nothing was recorded. `lockgate policy show` prints it, and `lockgate policy diff active DIR` what another one would change.",
+    ),
     (
         "POLICY_SNAPSHOT_DIFFERS",
         "What the tests explain is not what `tests/*.explain.txt` holds. Look at each line; if all are meant, write them anew with `lockgate policy test --update`.",
@@ -68,10 +71,16 @@ pub const EXPLANATIONS: &[(&str, &str)] = &[
         "POLICY_TESTS_MISSING",
         "The policy set has no tests, so that nothing says what it is meant to do. Put some into `tests/*.toml`.",
     ),
-    ("POLICY_TEST_UNKNOWN", "The policy set has no test of that name. The next step lists those that it has."),
+    (
+        "POLICY_TEST_UNKNOWN",
+        "The policy set has no test of that name. Choose one of those that the next step lists; where it lists none, write one into `tests/*.toml`.",
+    ),
     (
         "POLICY_UNKNOWN",
         "No policy set is known by that name: write a directory, `active`, the digest of a set in the ledger, or a starter set.",
     ),
-    ("STARTER_UNKNOWN", "There is no starter policy set of that name. The message lists those that there are."),
+    (
+        "STARTER_UNKNOWN",
+        "There is no starter policy set of that name. `lockgate init --list` names those that there are.",
+    ),
 ];

@@ -16,17 +16,23 @@ pub const EXPLANATIONS: &[(&str, &str)] = &[
     ),
     (
         "APPROVAL_ENGINE",
-        "Approvals name gates that come out otherwise, as another version of Lockgate decided them. It is a remark of the audit: this version cannot decide by those rules, so that it did not compare them. Everything else about these approvals was checked; an audit by the version of that time checks these too.",
+        "Approvals name gates that come out otherwise, as another version of Lockgate decided them. It is a remark of the audit: this version cannot decide by those rules, so that it did not compare them. Everything else about these approvals was checked; run `lockgate audit` of the version of that time to check these too.",
     ),
-    ("APPROVAL_EXPIRED", "The approval's end is past, or later than the policy set allows."),
-    ("APPROVAL_REPLAYED", "This very approval is recorded already."),
+    (
+        "APPROVAL_EXPIRED",
+        "The approval's end is past, or later than the policy set allows. Set this machine's clock if it is wrong, and sign again with `lockgate approve P-N`.",
+    ),
+    (
+        "APPROVAL_REPLAYED",
+        "This very approval is recorded already, and nothing more was recorded. `lockgate why P-N` says what is still missing; sign anew with `lockgate approve P-N` if it was taken back.",
+    ),
     (
         "APPROVAL_STALE",
         "What runs in the target, the policy set, what is listed in the document, or which gates come out otherwise than for what runs there, has changed since the document was shown. Look again and sign again.",
     ),
     (
         "APPROVAL_TARGET",
-        "The signed document is for another promotion, environment, person or ledger than the one it was handed in for.",
+        "The signed document is for another promotion, environment, person or ledger than the one it was handed in for. Look at the promotion with `lockgate why P-N`, and sign what `lockgate approve P-N` shows.",
     ),
     (
         "APPROVAL_UNKNOWN",
@@ -36,7 +42,10 @@ pub const EXPLANATIONS: &[(&str, &str)] = &[
         "DECISION_INVALID",
         "A decision in the ledger does not read, or contradicts itself. Run `lockgate audit`; this program does not write such a one.",
     ),
-    ("DECISION_MISSING", "There is no decision on that promotion."),
+    (
+        "DECISION_MISSING",
+        "There is no decision on that promotion yet, or the bundle holds none. Look at the promotion with `lockgate why P-N`, and get the bundle again with `lockgate bundle get P-N`.",
+    ),
     (
         "DECISION_TARGET",
         "A decision names another release or environment than its promotion. The ledger was changed: run `lockgate audit`.",
@@ -49,9 +58,12 @@ pub const EXPLANATIONS: &[(&str, &str)] = &[
     ("GRANT_EXPIRED", "The grant has ended. Promote the release again; the gates are evaluated on today's facts."),
     (
         "GRANT_SUPERSEDED",
-        "These bytes were granted there, but a later grant of the same service replaced them. To go back, ask for a rollback: it is a decision of its own.",
+        "These bytes were granted there, but a later grant of the same service replaced them. Ask for a rollback with `lockgate rollback` to go back: it is a decision of its own.",
     ),
-    ("GRANT_UNFOUNDED", "A grant is longer than the policy set allows, or no decision allows what it grants."),
+    (
+        "GRANT_UNFOUNDED",
+        "A grant is longer than the policy set allows, or no decision allows what it grants. Let nothing run by it; the ledger was not written by this program, or the bundle was changed: run `lockgate audit` where the data is.",
+    ),
     (
         "NOTHING_RUNS",
         "The service has never been let into that environment, so that there is nothing to compare. `lockgate status` shows what runs where.",
@@ -60,7 +72,10 @@ pub const EXPLANATIONS: &[(&str, &str)] = &[
         "NOTHING_TO_LEND",
         "Whoever lends the right to approve has to have it. `lockgate access show NAME` lists what somebody may do, and by which role.",
     ),
-    ("NOT_CONFIRMED", "You did not say yes, so that nothing was signed and nothing changed."),
+    (
+        "NOT_CONFIRMED",
+        "You did not say yes, so that nothing was signed and nothing changed. Run the command again and answer `y` if you want it.",
+    ),
     ("NOT_GRANTED", "The promotion was denied, or is still pending. `lockgate why P-N` names every gate."),
     (
         "NOT_PERMITTED",
@@ -92,7 +107,10 @@ pub const EXPLANATIONS: &[(&str, &str)] = &[
         "REVIEW_STALE",
         "People, roles or bindings have changed since the access review was shown. Look again and sign again.",
     ),
-    ("REVIEW_TARGET", "The access review is of another ledger, or of one that is longer than this."),
+    (
+        "REVIEW_TARGET",
+        "The access review is of another ledger, or of one that is longer than this. Look again with `lockgate access review` at the server that is meant, and sign what it shows then.",
+    ),
     (
         "REVIEW_TIME",
         "The document says that it was opened at a time that cannot be: before the promotion, or after it was handed in. Set this machine's clock, and sign again.",

@@ -14,10 +14,13 @@ pub const EXPLANATIONS: &[(&str, &str)] = &[
         "DEMO_ONE_FACTOR",
         "The policy set demands a second factor of owners or approvers, and whoever begins a demo has a key in a plain file, which is one factor, so that nobody else could be enrolled. Nothing was created. Write the set into a directory with `lockgate init DIR --starter NAME`, set `mfa = false` in its policy.toml, and start the demo with `--policy DIR`; or leave `--demo` out, and sign in with a security key, a passkey or an identity provider.",
     ),
-    ("DOCTOR_FAILED", "Something about this installation is wrong. Each row that says FAIL has a fix beside it."),
+    (
+        "DOCTOR_FAILED",
+        "Something about this installation is wrong. Do what stands beside each row that says FAIL, and run `lockgate doctor` again.",
+    ),
     (
         "DRILL_FAILED",
-        "An attack could not be made on a copy, or the copy not be looked at, so that it was neither caught nor missed. The report says what stood in the way, and what came of the others; the data itself was not touched.",
+        "An attack could not be made on a copy, or the copy not be looked at, so that it was neither caught nor missed. The report says what stood in the way, and what came of the others; the data itself was not touched. Clear away what stood in the way, and make the attack again with `lockgate drill --only NAME`.",
     ),
     (
         "DRILL_INVALID",
@@ -29,7 +32,7 @@ pub const EXPLANATIONS: &[(&str, &str)] = &[
     ),
     (
         "DRILL_NOTHING",
-        "No attack was made: the ledger has nothing yet that could be attacked in the ways that were chosen. Each row says why it was skipped.",
+        "No attack was made: the ledger is empty, or has nothing yet that could be attacked in the ways that were chosen; each row says why it was skipped. Publish, approve and grant something first, and run `lockgate drill` again.",
     ),
     (
         "DRILL_SKIPPED",
@@ -38,6 +41,6 @@ pub const EXPLANATIONS: &[(&str, &str)] = &[
     ("DRILL_UNKNOWN", "There is no attack of that name. `lockgate drill --list` names them all."),
     (
         "DRILL_UNSOUND",
-        "The copy is not sound before anything was attacked, so that a drill would prove nothing, and none was made. What `lockgate audit` says about the data comes first.",
+        "The copy is not sound before anything was attacked, so that a drill would prove nothing, and none was made. Run `lockgate audit`, and mend first what it names, as docs/operations.md says under \"Damaged data\".",
     ),
 ];

@@ -14,7 +14,10 @@ pub const EXPLANATIONS: &[(&str, &str)] = &[
     ("PORT_TAKEN", "Something else listens on that address. Choose another with --listen."),
     ("RANDOM_FAILED", "The system gave no random numbers, and nothing is done without. Look at the system."),
     ("RUNTIME_FAILED", "The server could not start its threads. Look at the limits of the system."),
-    ("SERVER_ENDED", "The server ended by itself. The home's `server.log` says why."),
+    (
+        "SERVER_ENDED",
+        "The server ended by itself. Look at the home's `server.log` for why, and start it again with `lockgate up`.",
+    ),
     ("SERVER_LOST", "The server's process cannot be waited for. `lockgate doctor` says whether it runs."),
     (
         "SERVER_PROTOCOL",
@@ -30,8 +33,14 @@ pub const EXPLANATIONS: &[(&str, &str)] = &[
         "The server did not answer. Verification of a bundle works without it: `lockgate verify FILE --bundle B ...`.",
     ),
     ("SERVER_URL", "That is no address of a server. Write it with its scheme, such as `http://127.0.0.1:7430`."),
-    ("START_FAILED", "The server did not start. The home's `server.log` says why."),
-    ("START_TIMEOUT", "The server did not answer in time after its start. The home's `server.log` says what it does."),
+    (
+        "START_FAILED",
+        "The server's process could not be started, or ended without saying why. Look at the message, and at the end of the home's `server.log`; `lockgate doctor` checks this installation.",
+    ),
+    (
+        "START_TIMEOUT",
+        "The server did not answer in time after its start, and was ended. Look at the home's `server.log` for what it did, and try again with `lockgate up`.",
+    ),
     ("STOPPING", "The server is stopping. Nothing was recorded; try again when it runs."),
     (
         "STOP_FAILED",

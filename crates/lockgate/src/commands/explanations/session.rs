@@ -8,9 +8,12 @@ pub const EXPLANATIONS: &[(&str, &str)] = &[
     ),
     (
         "CI_TOKEN_MISSING",
-        "The job has no token of its CI system: it has to be allowed to ask for one, or be given one.",
+        "The job has no token of its CI system, or the CI system gave it none. Give a job of GitHub `permissions: id-token: write`, and one of GitLab an `id_tokens` entry of the name LOCKGATE_ID_TOKEN; elsewhere put the token into that variable.",
     ),
-    ("CI_TRUST_ENDED", "The trust that this token came of was removed, or one of its signatures counts no more."),
+    (
+        "CI_TRUST_ENDED",
+        "The trust that this token came of was removed, or one of its signatures counts no more. `lockgate ci trust list` shows those that count; ask somebody who may manage keys to add it anew with `lockgate ci trust add`.",
+    ),
     (
         "CI_TRUST_EXISTS",
         "Another trust has the same issuer, audience and claims. Remove it first, or demand more claims: `lockgate ci trust list` shows them.",
@@ -21,11 +24,11 @@ pub const EXPLANATIONS: &[(&str, &str)] = &[
     ),
     (
         "CI_TRUST_IDS",
-        "A trust of GitHub or GitLab names the numeric ids of owner and repository, because names can be given to others.",
+        "A trust of GitHub or GitLab names the numeric ids of owner and repository, because names can be given to others. Use `lockgate ci trust add github` or `lockgate ci trust add gitlab`; `--help` of the first says how GitHub's ids are found.",
     ),
     (
         "CI_TRUST_INVALID",
-        "The trust does not say what it has to: an `https` issuer, an audience, services and claims, each in plain text. The message names what is wrong.",
+        "The trust does not say what it has to: an `https` issuer, an audience, services and claims, each in plain text. The message names what is wrong. Correct that, and sign it anew with `lockgate ci trust add`.",
     ),
     (
         "CI_TRUST_KEYS",
@@ -88,9 +91,12 @@ pub const EXPLANATIONS: &[(&str, &str)] = &[
     ),
     (
         "STEP_UP_REQUIRED",
-        "What was asked for takes a signature by your own key, and a session is none. Use the command line, or sign with a passkey on the page.",
+        "What was asked for takes a sign-in that is not long ago, or a signature by your own key in the same request. Sign in again with `lockgate login NAME`, or on the page that asks for it.",
     ),
-    ("TOKEN_AUDIENCE", "The token was made for another server or another use."),
+    (
+        "TOKEN_AUDIENCE",
+        "The token was made for another server or another use. Exchange the one that the CI system issued to the job with `lockgate login --ci`; its audience is the one that the trust names, as a rule the ledger's origin: `--audience NAME` asks GitHub for another, and `aud` under `id_tokens` GitLab.",
+    ),
     (
         "TOKEN_EXPIRED",
         "The token or session has ended. Sign in again; in a CI job, ask for a new token just before it is needed.",
@@ -101,20 +107,26 @@ pub const EXPLANATIONS: &[(&str, &str)] = &[
     ),
     (
         "TOKEN_ISSUER",
-        "No trust names that issuer. Issuers are compared byte for byte: a slash at the end is another one.",
+        "No trust names that issuer. Issuers are compared byte for byte: a slash at the end is another one. `lockgate ci trust list` shows those that are trusted; ask somebody who may manage keys to add it with `lockgate ci trust add`.",
     ),
     (
         "TOKEN_KEY_UNTRUSTED",
-        "No key that the trusted issuer publishes signed the token, or it brings a key or an address along, or it is not signed. Nothing in a token decides which key verifies it.",
+        "No key that the trusted issuer publishes signed the token, or it brings a key or an address along, or it is not signed. Nothing in a token decides which key verifies it. Ask the CI system for a new one, and exchange that with `lockgate login --ci`; if it is refused too, find out who issues it.",
     ),
     ("TOKEN_LIFETIME", "The token counts for longer than 24 hours; configure the issuer to make shorter ones."),
     (
         "TOKEN_MALFORMED",
-        "Not a signed JWT in the one strict form that is read, or a claim that has to be there is not.",
+        "Not a signed JWT in the one strict form that is read, or a claim that has to be there is not. Hand in the token as the CI system issued it, with `lockgate login --ci`.",
     ),
-    ("TOKEN_NOT_YET_VALID", "The token begins more than 30 seconds from now: one of the two clocks is wrong."),
+    (
+        "TOKEN_NOT_YET_VALID",
+        "The token begins more than 30 seconds from now: one of the two clocks is wrong. Set that one, and exchange a new token with `lockgate login --ci`.",
+    ),
     ("TOKEN_REPLAYED", "A CI job's token is exchanged once. Ask the CI system for another."),
-    ("TOKEN_SCOPE", "A pipeline's token is for the services of its trust, and for pushing, asking and reading there."),
+    (
+        "TOKEN_SCOPE",
+        "A pipeline's token is for the services of its trust, and for pushing, asking and reading there. Leave the rest to a person; for a further service, ask somebody who may manage keys for a trust that has it: `lockgate ci trust add`.",
+    ),
     (
         "TOKEN_UNKNOWN",
         "The token is not known here, or its session was ended. Sign in again with `lockgate login NAME`.",

@@ -37,7 +37,7 @@ pub const EXPLANATIONS: &[(&str, &str)] = &[
     ),
     (
         "DISK_READ_ONLY",
-        "The server's disk cannot be written. Nothing was changed; whoever runs the server has to look at it.",
+        "The server's disk cannot be written, or the directory in which a drill makes its copies; the message says which. Nothing was changed. Ask whoever runs the server to look at its disk; for a drill, choose another place with TMPDIR or `--keep DIR`.",
     ),
     (
         "SIZE_MISMATCH",
@@ -51,7 +51,10 @@ pub const EXPLANATIONS: &[(&str, &str)] = &[
         "STORE_FAILED",
         "The server's store failed; nothing was acknowledged. Look at the server's disk and log. After a failed flush, restart the host, or run `lockgate doctor --recheck`.",
     ),
-    ("STORE_LOCKED", "Another process uses this data directory. Two writers of one ledger would fork it."),
+    (
+        "STORE_LOCKED",
+        "Another process uses this data directory. Two writers of one ledger would fork it. Stop the other one first, a server with `lockgate down`, or choose another home with `--home DIR`.",
+    ),
     ("STORE_MENDED", "Damaged sessions and projections were taken out. Check the disk; people sign in again."),
     (
         "STORE_MISSING",

@@ -12,7 +12,7 @@ pub const EXPLANATIONS: &[(&str, &str)] = &[
     ),
     (
         "BUNDLE_MISMATCH",
-        "The server sent the proof of another promotion than the one that was asked for. Nothing was signed; find out who answers at that address.",
+        "The server sent the proof of another promotion than the one that was asked for, or of another release than runs there. Nothing was signed; find out who answers at that address.",
     ),
     (
         "KNOWN_INVALID",
@@ -24,15 +24,15 @@ pub const EXPLANATIONS: &[(&str, &str)] = &[
     ),
     (
         "TRUST_MISSING",
-        "A verifier needs a trust file from a channel that it trusts; the server's own word is not enough.",
+        "A verifier needs a trust file from a channel that it trusts; the server's own word is not enough. Name one with `--trust FILE`, or pin it with `lockgate trust pin FILE`; without FILE that pins what the server states, once you have compared it over another channel.",
     ),
     (
         "TRUST_PINNED",
-        "Another ledger is pinned here already, with another beginning, log key or first owner. Nothing was changed. Find out over another channel why; pin it in another home with `lockgate --home DIR trust pin`, or in its place with `--replace`.",
+        "Another ledger is pinned here already, with another beginning, log key or first owner, or other witnesses. Nothing was changed. Find out over another channel why; pin it in another home with `lockgate --home DIR trust pin`, or in its place with `--replace`.",
     ),
     (
         "TRUST_ROOT_UNKNOWN",
-        "This version knows no trust root of that name. The message names those that it knows; any other is a file, `trusted_root.json`.",
+        "This version knows no trust root of that name. Choose one of those that the message names; any other is a file, `trusted_root.json`, which its owner gives out.",
     ),
     (
         "TRUST_WRITABLE",
