@@ -9,6 +9,7 @@
 //! old to say so.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use lockgate_api::{Client, Exit};
@@ -29,6 +30,9 @@ use crate::world::World;
 const KNOWN_BYTES_MAX: u64 = 32 * 1024 * 1024;
 /// One key a target; the bytes are limited.
 const LIMITS: Limits = Limits { json_keys: 1_000_000, json_items: 10_000_000, ..Limits::DEFAULT };
+
+/// How the directory of a file is held while the file is written.
+type Lock = fn(&Path) -> Result<File, Failure>;
 
 /// What this machine has verified of one ledger.
 ///
@@ -85,7 +89,7 @@ struct Shown<'a> {
 /// # Errors
 /// `ROLLBACK_DETECTED` where a later grant, a freeze or a compromised key stands against it that the bundle is too old to
 /// know; `EQUIVOCATION` where another root was verified for the same size; `KNOWN_INVALID` where what is kept does not
-/// read.
+/// read; `HOME_LOCKED` where another command holds it for too long.
 pub fn check(
     world: &World,
     trust: &TrustFile,
@@ -111,23 +115,19 @@ pub fn check(
         now: query.now,
     };
     let objection = kept.as_ref().and_then(|kept| kept.objection(&shown));
-    keep(world, &path, &Known::of(verified, objection.is_none(), is_proven)?);
-    match objection {
-        None => Ok(()),
-        Some(objection) => Err(Failure::new(
-            Exit::Integrity,
-            "ROLLBACK_DETECTED",
-            format!(
-                "this machine has verified what the bundle of {} is too old to know: {objection}",
-                verified.promotion
-            ),
-        )
-        .hint(
-            "fetch the bundle anew; where that was not yours, find out who handed you an older one. To go back to an \
-             older release, ask for a rollback: it is a grant of its own. To look at an older state on purpose, use \
-             another --home",
-        )),
-    }
+    let remembered = keep(world, &path, &Known::of(verified, objection.is_none(), is_proven)?, lock_directory_of);
+    let Some(objection) = objection else { return remembered };
+    tell(world, remembered);
+    Err(Failure::new(
+        Exit::Integrity,
+        "ROLLBACK_DETECTED",
+        format!("this machine has verified what the bundle of {} is too old to know: {objection}", verified.promotion),
+    )
+    .hint(
+        "fetch the bundle anew; where that was not yours, find out who handed you an older one. To go back to an \
+         older release, ask for a rollback: it is a grant of its own. To look at an older state on purpose, use \
+         another --home",
+    ))
 }
 
 /// Remembers what a bundle proves that was refused: a freeze that it tells of, for example. One that proves nothing under
@@ -137,7 +137,8 @@ pub fn keep_refused(world: &World, bytes: &[u8], trust: &TrustFile) {
     if let Ok(head) = checkpoint_of(&verified)
         && let Ok(known) = Known::of(&verified, false, false)
     {
-        keep(world, &path_of(world, trust, &head.origin), &known);
+        let path = path_of(world, trust, &head.origin);
+        tell(world, keep(world, &path, &known, lock_directory_of));
     }
 }
 
@@ -244,23 +245,38 @@ impl Known {
     }
 }
 
-fn keep(world: &World, path: &Path, shown: &Known) {
+/// Keeps what was verified. What cannot be written is told, and takes away the memory alone.
+///
+/// # Errors
+/// `HOME_LOCKED`: whoever holds the lock may be about to write what stands against it.
+fn keep(world: &World, path: &Path, shown: &Known, lock: Lock) -> Result<(), Failure> {
     let home = world.home.path();
     let kept = match home.is_dir() {
-        true => keep_longer(path, shown).map_err(|failure| failure.message),
-        false => Err(format!("there is no home directory {}", home.display())),
+        true => keep_longer(path, shown, lock),
+        false => Err(Failure::usage("HOME_MISSING", format!("there is no home directory {}", home.display()))),
     };
-    if let Err(why) = kept {
-        world.terminal.say(format!("note: what was verified is not remembered: {why}"));
+    match kept {
+        Err(failure) if failure.code == "HOME_LOCKED" => Err(failure),
+        kept => {
+            tell(world, kept);
+            Ok(())
+        }
     }
 }
 
-fn keep_longer(path: &Path, shown: &Known) -> Result<(), Failure> {
+/// Tells that something is not remembered.
+fn tell(world: &World, kept: Result<(), Failure>) {
+    if let Err(failure) = kept {
+        world.terminal.say(format!("note: what was verified is not remembered: {}", failure.message));
+    }
+}
+
+fn keep_longer(path: &Path, shown: &Known, lock: Lock) -> Result<(), Failure> {
     // Mostly there is nothing new, and then nothing is locked or written.
     if together(path, shown)?.is_none() {
         return Ok(());
     }
-    let _lock = lock_directory_of(path)?;
+    let _lock = lock(path)?;
     let Some(known) = together(path, shown)? else { return Ok(()) };
     let bytes = serde_json::to_vec_pretty(&known)
         .map_err(|error| Failure::new(Exit::Bug, "OUTPUT_INVALID", error.to_string()))?;
@@ -299,6 +315,19 @@ fn read(path: &Path) -> Result<Option<Known>, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::{Format, Global};
+    use crate::home::Home;
+    use crate::keyring::Keyring;
+    use crate::terminal::Terminal;
+
+    /// A world with this home.
+    fn world(home: &Path) -> World {
+        let home = Home::find(Some(home.to_owned()), None).unwrap();
+        let global = Global { home: None, server: None, person: None, output: Format::Table, quiet: true, verbose: 0 };
+        let terminal = Terminal { format: Format::Table, quiet: true, colour: false };
+        let keyring = Keyring { home: home.clone(), agent: None, ssh_dir: None };
+        World { global, home, terminal, keyring, user: None }
+    }
 
     fn target() -> StreamName {
         "running:production/shop/web".parse().unwrap()
@@ -400,15 +429,30 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("known/ledger");
         assert_eq!(read(&path).unwrap(), None);
-        keep_longer(&path, &known()).unwrap();
+        keep_longer(&path, &known(), lock_directory_of).unwrap();
         assert_eq!(read(&path).unwrap(), Some(known()));
         // Another root of the same size is not kept in its place.
-        keep_longer(&path, &Known { root: Digest::of(b"other"), ..known() }).unwrap();
+        keep_longer(&path, &Known { root: Digest::of(b"other"), ..known() }, lock_directory_of).unwrap();
         assert_eq!(read(&path).unwrap(), Some(known()));
         let text = std::fs::read_to_string(&path).unwrap();
         for damaged in ["", "{}", "[]", &text.replace("known/v1", "known/v2"), &text.replace("\"root\"", "\"roof\"")] {
             std::fs::write(&path, damaged).unwrap();
             assert_eq!(read(&path).unwrap_err().code, "KNOWN_INVALID", "{damaged}");
         }
+    }
+
+    #[test]
+    fn what_another_command_holds_is_waited_for_and_then_nothing_is_verified() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("known/ledger");
+        let held: Lock = |_| Err(Failure::new(Exit::Unavailable, "HOME_LOCKED", "held"));
+        let keep = |home: &Path, lock: Lock| keep(&world(home), &path, &known(), lock).map_err(|failure| failure.code);
+        assert_eq!(keep(folder.path(), held), Err("HOME_LOCKED".to_owned()));
+        assert_eq!(read(&path).unwrap(), None);
+        assert_eq!(keep(folder.path(), lock_directory_of), Ok(()));
+        assert_eq!(read(&path).unwrap(), Some(known()));
+        // Where there is nothing new, nobody is waited for; and where there is no home, nothing is kept.
+        assert_eq!(keep(folder.path(), held), Ok(()));
+        assert_eq!(keep(&folder.path().join("none"), held), Ok(()));
     }
 }
