@@ -26,7 +26,9 @@ use crate::failure::Failure;
 use crate::home::{lock_directory_of, read_file, write_file};
 use crate::world::World;
 
-/// The largest file that is read, in bytes: some hundred thousand targets.
+/// The largest file that is read or written, in bytes. What bounds it is one row of at most 330 bytes a target, so that
+/// a hundred thousand with the longest names have room, and one of some 600 bytes for each freeze in force. Time adds
+/// nothing: a grant takes the place of the one before it, and freezes that are over or lifted are left out.
 const KNOWN_BYTES_MAX: u64 = 32 * 1024 * 1024;
 /// One key a target; the bytes are limited.
 const LIMITS: Limits = Limits { json_keys: 1_000_000, json_items: 10_000_000, ..Limits::DEFAULT };
@@ -49,7 +51,7 @@ struct Known {
     root: Digest,
     /// Whether a server has proven that this head continues what was seen before; offline nobody can.
     is_proven: bool,
-    /// The freezes that had not been lifted at that head.
+    /// The freezes that were in force at that head, without their reasons.
     freezes: Vec<FreezeFact>,
     /// The newest entry, up to that head, by which signatures of some key turned out to be void; absent where none did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -89,7 +91,7 @@ struct Shown<'a> {
 /// # Errors
 /// `ROLLBACK_DETECTED` where a later grant, a freeze or a compromised key stands against it that the bundle is too old to
 /// know; `EQUIVOCATION` where another root was verified for the same size; `KNOWN_INVALID` where what is kept does not
-/// read; `HOME_LOCKED` where another command holds it for too long.
+/// read; `KNOWN_FULL` where it has no room for more; `HOME_LOCKED` where another command holds it for too long.
 pub fn check(
     world: &World,
     trust: &TrustFile,
@@ -115,7 +117,8 @@ pub fn check(
         now: query.now,
     };
     let objection = kept.as_ref().and_then(|kept| kept.objection(&shown));
-    let remembered = keep(world, &path, &Known::of(verified, objection.is_none(), is_proven)?, lock_directory_of);
+    let proven = Known::of(verified, objection.is_none(), is_proven, query.now)?;
+    let remembered = keep(world, &path, &proven, lock_directory_of);
     let Some(objection) = objection else { return remembered };
     tell(world, remembered);
     Err(Failure::new(
@@ -135,7 +138,7 @@ pub fn check(
 pub fn keep_refused(world: &World, bytes: &[u8], trust: &TrustFile) {
     let Ok(verified) = bundle::open(bytes, trust, &mut Vec::new()) else { return };
     if let Ok(head) = checkpoint_of(&verified)
-        && let Ok(known) = Known::of(&verified, false, false)
+        && let Ok(known) = Known::of(&verified, false, false, world.now())
     {
         let path = path_of(world, trust, &head.origin);
         tell(world, keep(world, &path, &known, lock_directory_of));
@@ -174,8 +177,8 @@ impl Known {
     /// The schema that this version knows.
     const SCHEMA: &'static str = "https://lockgate.dev/known/v1";
 
-    /// What a bundle proves. `stands` says that nothing stands against its own grant.
-    fn of(verified: &Verified, stands: bool, is_proven: bool) -> Result<Self, Failure> {
+    /// What a bundle proves. `stands` says that nothing stands against its own grant, `now` is this machine's clock.
+    fn of(verified: &Verified, stands: bool, is_proven: bool, now: UnixMillis) -> Result<Self, Failure> {
         let governance = verified.state.governance()?;
         let own = verified.grant.as_ref().filter(|_| stands).map(|grant| grant.index);
         let mut granted = BTreeMap::new();
@@ -183,13 +186,15 @@ impl Known {
             let stood_at = (own == Some(position.index)).then_some(verified.checkpoint_size);
             granted.insert(position.stream.clone(), Granted { index: position.index, stood_at });
         }
+        // A freeze is over when the ledger and this machine say so: neither clock alone ends it.
+        let agreed = verified.state.time().map_or(UnixMillis(0), |time| time.min(now));
         let keys = governance.people().flat_map(|(_, person)| &person.keys);
         Ok(Self {
             schema: Self::SCHEMA.to_owned(),
             size: verified.checkpoint_size,
             root: verified.checkpoint_root,
             is_proven,
-            freezes: governance.freezes_unlifted(),
+            freezes: in_force(governance.freezes_unlifted(), agreed),
             voided_at: keys.filter_map(|key| key.voided_at()).max(),
             granted,
         })
@@ -245,10 +250,17 @@ impl Known {
     }
 }
 
+/// The freezes that are not over, without their reasons, which nobody is told again.
+fn in_force(freezes: Vec<FreezeFact>, now: UnixMillis) -> Vec<FreezeFact> {
+    let lasting = freezes.into_iter().filter(|fact| fact.until.is_none_or(|until| now < until));
+    lasting.map(|fact| FreezeFact { reason: String::new(), ..fact }).collect()
+}
+
 /// Keeps what was verified. What cannot be written is told, and takes away the memory alone.
 ///
 /// # Errors
-/// `HOME_LOCKED`: whoever holds the lock may be about to write what stands against it.
+/// `HOME_LOCKED`: whoever holds the lock may be about to write what stands against it. `KNOWN_FULL`: what was verified
+/// would not be known afterwards, whoever filled the file.
 fn keep(world: &World, path: &Path, shown: &Known, lock: Lock) -> Result<(), Failure> {
     let home = world.home.path();
     let kept = match home.is_dir() {
@@ -256,7 +268,7 @@ fn keep(world: &World, path: &Path, shown: &Known, lock: Lock) -> Result<(), Fai
         false => Err(Failure::usage("HOME_MISSING", format!("there is no home directory {}", home.display()))),
     };
     match kept {
-        Err(failure) if failure.code == "HOME_LOCKED" => Err(failure),
+        Err(failure) if ["HOME_LOCKED", "KNOWN_FULL"].contains(&failure.code.as_str()) => Err(failure),
         kept => {
             tell(world, kept);
             Ok(())
@@ -278,9 +290,21 @@ fn keep_longer(path: &Path, shown: &Known, lock: Lock) -> Result<(), Failure> {
     }
     let _lock = lock(path)?;
     let Some(known) = together(path, shown)? else { return Ok(()) };
-    let bytes = serde_json::to_vec_pretty(&known)
-        .map_err(|error| Failure::new(Exit::Bug, "OUTPUT_INVALID", error.to_string()))?;
-    write_file(path, &bytes, 0o600)
+    write_file(path, &bytes_of(&known, path, KNOWN_BYTES_MAX)?, 0o600)
+}
+
+/// What is written, which has to be read again.
+fn bytes_of(known: &Known, path: &Path, most: u64) -> Result<Vec<u8>, Failure> {
+    let bytes =
+        serde_json::to_vec(known).map_err(|error| Failure::new(Exit::Bug, "OUTPUT_INVALID", error.to_string()))?;
+    match bytes.len() as u64 <= most {
+        true => Ok(bytes),
+        false => {
+            let message = format!("{} would have more than {most} bytes with what was verified", path.display());
+            Err(Failure::new(Exit::Denied, "KNOWN_FULL", message)
+                .hint("verify some of the services in another home, which has the trust file too: `--home DIR`"))
+        }
+    }
 }
 
 /// What is kept and what is shown, together, where that is more than what is kept; nothing of what contradicts it.
@@ -304,7 +328,10 @@ fn read(path: &Path) -> Result<Option<Known>, Failure> {
              remove it",
         )
     };
-    let bytes = read_file(path, KNOWN_BYTES_MAX)?;
+    let bytes = read_file(path, KNOWN_BYTES_MAX).map_err(|failure| match failure.code.as_str() {
+        "TOO_LARGE" => invalid(format!("it has more than {KNOWN_BYTES_MAX} bytes")),
+        _ => failure,
+    })?;
     let known: Known = json::read_as(&bytes, &LIMITS, Numbers::Integers).map_err(|error| invalid(error.to_string()))?;
     match known.schema == Known::SCHEMA {
         true => Ok(Some(known)),
@@ -346,6 +373,19 @@ mod tests {
         }
     }
 
+    fn frozen(environment: &str, until: Option<u64>, spares_rollbacks: bool) -> FreezeFact {
+        FreezeFact {
+            index: EntryIndex(80),
+            service: None,
+            environment: Some(environment.parse().unwrap()),
+            by: "sam".parse().unwrap(),
+            reason: "incident".to_owned(),
+            since: UnixMillis(2_000),
+            until: until.map(UnixMillis),
+            spares_rollbacks,
+        }
+    }
+
     fn objection(known: &Known, granted: u64, size: u64, is_rollback: bool) -> Option<String> {
         let (service, environment) = ("shop/web".parse().unwrap(), "production".parse().unwrap());
         let (granted, size, now) = (EntryIndex(granted), TreeSize(size), UnixMillis(1_000));
@@ -366,16 +406,7 @@ mod tests {
     #[test]
     fn a_freeze_counts_for_what_is_older_than_it_and_for_its_target() {
         let freeze = |environment: &str, until: Option<u64>, spares_rollbacks: bool| Known {
-            freezes: vec![FreezeFact {
-                index: EntryIndex(80),
-                service: None,
-                environment: Some(environment.parse().unwrap()),
-                by: "sam".parse().unwrap(),
-                reason: "incident".to_owned(),
-                since: UnixMillis(2_000),
-                until: until.map(UnixMillis),
-                spares_rollbacks,
-            }],
+            freezes: vec![frozen(environment, until, spares_rollbacks)],
             ..known()
         };
         // Its own clock may be behind that of the ledger: that the freeze is recorded is enough.
@@ -439,6 +470,43 @@ mod tests {
             std::fs::write(&path, damaged).unwrap();
             assert_eq!(read(&path).unwrap_err().code, "KNOWN_INVALID", "{damaged}");
         }
+    }
+
+    #[test]
+    fn a_freeze_is_kept_until_it_is_over_and_its_reason_is_not() {
+        let check = |now: u64, expected: &[Option<u64>]| {
+            let freezes = [None, Some(3_000), Some(3_001)].map(|until| frozen("production", until, false));
+            let kept = in_force(freezes.to_vec(), UnixMillis(now));
+            let untils: Vec<_> = kept.iter().map(|fact| fact.until.map(|until| until.0)).collect();
+            assert_eq!(untils, expected, "{now}");
+            assert!(kept.iter().all(|fact| fact.reason.is_empty()), "{kept:?}");
+        };
+        check(0, &[None, Some(3_000), Some(3_001)]);
+        check(2_999, &[None, Some(3_000), Some(3_001)]);
+        check(3_000, &[None, Some(3_001)]);
+        check(u64::MAX, &[None]);
+    }
+
+    #[test]
+    fn a_hundred_thousand_targets_are_kept_and_no_more_is_written_than_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger");
+        let longest = json::MAX_SAFE_INTEGER;
+        let grant = Granted { index: EntryIndex(longest), stood_at: Some(TreeSize(longest)) };
+        let target = |number: u32| {
+            let name = format!("{number:a<128}");
+            (StreamName::running(&name.parse().unwrap(), &name.parse().unwrap()), grant)
+        };
+        let known = Known { granted: (0..1_000).map(target).collect(), ..known() };
+        let bytes = bytes_of(&known, &path, KNOWN_BYTES_MAX).unwrap();
+        assert!(bytes.len() as u64 * 100 < KNOWN_BYTES_MAX, "{}", bytes.len());
+        std::fs::write(&path, &bytes).unwrap();
+        assert_eq!(read(&path).unwrap().as_ref(), Some(&known));
+        let full = bytes_of(&known, &path, bytes.len() as u64 - 1).unwrap_err();
+        assert_eq!((full.code.as_str(), full.exit), ("KNOWN_FULL", Exit::Denied));
+        File::create(&path).and_then(|file| file.set_len(KNOWN_BYTES_MAX + 1)).unwrap();
+        let large = read(&path).unwrap_err();
+        assert!(large.code == "KNOWN_INVALID" && large.hint.is_some(), "{large:?}");
     }
 
     #[test]

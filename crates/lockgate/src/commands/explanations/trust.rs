@@ -15,6 +15,10 @@ pub const EXPLANATIONS: &[(&str, &str)] = &[
         "The server sent the proof of another promotion than the one that was asked for. Nothing was signed; find out who answers at that address.",
     ),
     (
+        "KNOWN_FULL",
+        "What this machine has verified of the ledger is kept in `known` of the home, in a file that has room for a hundred thousand targets, and what was verified now does not fit. It would not be known afterwards, so that it does not count. Verify some of the services in another home, with the same trust file: `lockgate --home DIR verify`.",
+    ),
+    (
         "KNOWN_INVALID",
         "What this machine has verified of the ledger is kept in `known` of the home, and does not read. Nothing is verified without it, or an older state could pass. Keep a copy and find out what changed it; compare the ledger's checkpoint over another channel before you remove the file.",
     ),
