@@ -530,9 +530,10 @@ pub fn check_high_water(mark: &Path, store: &LocalStore, code: &str, log: &str) 
 /// Reads a kept checkpoint; its signature is checked by whoever relies on it.
 ///
 /// # Errors
-/// When the file is there but does not parse.
+/// When the file is there but does not parse, or cannot be looked at.
 pub fn read_checkpoint(path: &Path) -> Result<Option<Checkpoint>, Failure> {
-    if !path.exists() {
+    // What cannot be looked at is not taken for absent.
+    if !path.try_exists().map_err(|error| Failure::file(path, &error))? {
         return Ok(None);
     }
     let invalid =
@@ -566,6 +567,16 @@ mod tests {
         assert_eq!((limit, open_files), (getrlimit(Resource::Nofile), open_files_raise()), "a second time is no other");
         assert_eq!(limits_within(u64::MAX), Limits::DEFAULT);
         assert_eq!(limits_within(1024).connections, 768);
+    }
+
+    #[test]
+    fn a_kept_checkpoint_that_cannot_be_looked_at_is_not_taken_for_absent() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        assert!(read_checkpoint(&file).unwrap().is_none());
+        fs::write(&file, "x").unwrap();
+        assert_eq!(read_checkpoint(&file).unwrap_err().code, "CHECKPOINT_INVALID");
+        assert_eq!(read_checkpoint(&file.join("below")).unwrap_err().code, "FILE_FAILED");
     }
 
     #[test]

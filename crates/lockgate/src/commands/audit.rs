@@ -206,8 +206,12 @@ pub fn anchors(world: &World, checkpoints: &[PathBuf]) -> Result<Vec<Anchor>, Fa
         std::fs::metadata(path).map_err(|error| Failure::file(path, &error))?;
     }
     paths.push(world.home.high_water());
-    if let Ok(seen) = std::fs::read_dir(world.home.path().join("checkpoints")) {
-        paths.extend(seen.flatten().map(|entry| entry.path()));
+    let seen = world.home.path().join("checkpoints");
+    match std::fs::read_dir(&seen) {
+        Ok(entries) => paths.extend(entries.flatten().map(|entry| entry.path())),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        // What cannot be looked at is not taken for absent.
+        Err(error) => return Err(Failure::file(&seen, &error)),
     }
     let mut anchors = Vec::new();
     for path in paths {

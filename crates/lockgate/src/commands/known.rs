@@ -9,7 +9,9 @@
 //! old to say so.
 
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs::{self, File};
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use lockgate_api::{Client, Exit};
@@ -17,8 +19,10 @@ use lockgate_ledger::bundle::{self, Query};
 use lockgate_ledger::{TrustFile, Verified};
 use lockgate_model::facts::FreezeFact;
 use lockgate_model::json::{self, Numbers};
+use lockgate_model::text::argument;
 use lockgate_model::{Digest, EntryIndex, EnvName, Limits, ServiceName, StreamName, TreeSize, UnixMillis};
 use lockgate_tlog::checkpoint::Checkpoint;
+use rustix::process::geteuid;
 use serde::{Deserialize, Serialize};
 
 use crate::commands::seen::{checkpoint_of, grew};
@@ -86,12 +90,12 @@ struct Shown<'a> {
 /// server has proven that the bundle's head continues what was seen before.
 ///
 /// Where there is no home, nothing is known and nothing is kept, which is told; a home that cannot be written is told
-/// too, and takes away the memory alone, not the answer.
+/// too, and takes away the memory alone, not the answer. Where something was kept, it has to be read and kept on.
 ///
 /// # Errors
 /// `ROLLBACK_DETECTED` where a later grant, a freeze or a compromised key stands against it that the bundle is too old to
 /// know; `EQUIVOCATION` where another root was verified for the same size; `KNOWN_INVALID` where what is kept does not
-/// read; `KNOWN_FULL` where it has no room for more; `HOME_LOCKED` where another command holds it for too long.
+/// read; `KNOWN_ACCESS`, `KNOWN_FULL` or `HOME_LOCKED` where it cannot be kept on.
 pub fn check(
     world: &World,
     trust: &TrustFile,
@@ -256,11 +260,11 @@ fn in_force(freezes: Vec<FreezeFact>, now: UnixMillis) -> Vec<FreezeFact> {
     lasting.map(|fact| FreezeFact { reason: String::new(), ..fact }).collect()
 }
 
-/// Keeps what was verified. What cannot be written is told, and takes away the memory alone.
+/// Keeps what was verified.
 ///
 /// # Errors
-/// `HOME_LOCKED`: whoever holds the lock may be about to write what stands against it. `KNOWN_FULL`: what was verified
-/// would not be known afterwards, whoever filled the file.
+/// `HOME_LOCKED`: whoever holds the lock may be about to write what stands against it. `KNOWN_ACCESS`, `KNOWN_FULL`:
+/// what was verified would not be known afterwards, though what was verified before is.
 fn keep(world: &World, path: &Path, shown: &Known, lock: Lock) -> Result<(), Failure> {
     let home = world.home.path();
     let kept = match home.is_dir() {
@@ -268,12 +272,44 @@ fn keep(world: &World, path: &Path, shown: &Known, lock: Lock) -> Result<(), Fai
         false => Err(Failure::usage("HOME_MISSING", format!("there is no home directory {}", home.display()))),
     };
     match kept {
-        Err(failure) if ["HOME_LOCKED", "KNOWN_FULL"].contains(&failure.code.as_str()) => Err(failure),
-        kept => {
-            tell(world, kept);
+        Err(failure) if is_memory_alone(path, &failure) => {
+            tell(world, Err(failure));
             Ok(())
         }
+        Err(failure) if failure.code == "FILE_FAILED" && failure.exit == Exit::Usage => {
+            Err(barred(path, &failure.message))
+        }
+        kept => kept,
     }
+}
+
+/// Whether a failure takes away the memory alone, and not the answer: of a disk that is full or read-only, and in a
+/// home in which nothing was ever kept.
+fn is_memory_alone(path: &Path, failure: &Failure) -> bool {
+    match failure.code.as_str() {
+        "HOME_MISSING" => true,
+        "FILE_FAILED" => failure.exit == Exit::Unavailable || !path.parent().is_some_and(Path::exists),
+        _ => false,
+    }
+}
+
+/// That what is kept may not be read, or not be kept on, by the user who runs this.
+fn barred(path: &Path, why: &str) -> Failure {
+    let directory = path.parent().unwrap_or(path);
+    let lock = directory.with_extension("lock");
+    let own = geteuid().as_raw();
+    let is_ours = |place: &Path| !fs::symlink_metadata(place).is_ok_and(|facts| facts.uid() != own);
+    let change = match [directory, &lock, path].into_iter().all(is_ours) {
+        true => "chmod -R u+rwX".to_owned(),
+        false => format!("chown -R {own}"),
+    };
+    let message = format!("what this machine has verified may not be read or kept on by this user: {why}");
+    Failure::new(Exit::Denied, "KNOWN_ACCESS", message).hint(format!(
+        "find out what changed it, such as a command that root ran here, and give it back: as its owner or root, \
+         `{change} {}`, and the same for {} where it is there; or verify as the user whose it is",
+        argument(&directory.to_string_lossy()),
+        argument(&lock.to_string_lossy()),
+    ))
 }
 
 /// Tells that something is not remembered.
@@ -319,8 +355,13 @@ fn together(path: &Path, shown: &Known) -> Result<Option<Known>, Failure> {
 
 fn read(path: &Path) -> Result<Option<Known>, Failure> {
     // What cannot be looked at is not taken for absent.
-    if !path.try_exists().map_err(|error| Failure::file(path, &error))? {
-        return Ok(None);
+    match File::open(path) {
+        Ok(_) => {}
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+            return Err(barred(path, &format!("{}: {error}", path.display())));
+        }
+        Err(error) => return Err(Failure::file(path, &error)),
     }
     let invalid = |why: String| {
         Failure::new(Exit::Denied, "KNOWN_INVALID", format!("{}: {why}", path.display())).hint(
@@ -341,6 +382,9 @@ fn read(path: &Path) -> Result<Option<Known>, Failure> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
     use crate::cli::{Format, Global};
     use crate::home::Home;
@@ -465,9 +509,9 @@ mod tests {
         // Another root of the same size is not kept in its place.
         keep_longer(&path, &Known { root: Digest::of(b"other"), ..known() }, lock_directory_of).unwrap();
         assert_eq!(read(&path).unwrap(), Some(known()));
-        let text = std::fs::read_to_string(&path).unwrap();
+        let text = fs::read_to_string(&path).unwrap();
         for damaged in ["", "{}", "[]", &text.replace("known/v1", "known/v2"), &text.replace("\"root\"", "\"roof\"")] {
-            std::fs::write(&path, damaged).unwrap();
+            fs::write(&path, damaged).unwrap();
             assert_eq!(read(&path).unwrap_err().code, "KNOWN_INVALID", "{damaged}");
         }
     }
@@ -500,7 +544,7 @@ mod tests {
         let known = Known { granted: (0..1_000).map(target).collect(), ..known() };
         let bytes = bytes_of(&known, &path, KNOWN_BYTES_MAX).unwrap();
         assert!(bytes.len() as u64 * 100 < KNOWN_BYTES_MAX, "{}", bytes.len());
-        std::fs::write(&path, &bytes).unwrap();
+        fs::write(&path, &bytes).unwrap();
         assert_eq!(read(&path).unwrap().as_ref(), Some(&known));
         let full = bytes_of(&known, &path, bytes.len() as u64 - 1).unwrap_err();
         assert_eq!((full.code.as_str(), full.exit), ("KNOWN_FULL", Exit::Denied));
@@ -522,5 +566,41 @@ mod tests {
         // Where there is nothing new, nobody is waited for; and where there is no home, nothing is kept.
         assert_eq!(keep(folder.path(), held), Ok(()));
         assert_eq!(keep(&folder.path().join("none"), held), Ok(()));
+    }
+
+    #[test]
+    fn what_was_kept_is_not_forgotten_where_this_user_may_not_keep_it_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let directory = folder.path().join("known");
+        let path = directory.join("ledger");
+        let denied: Lock = |path| Err(Failure::file(path, &ErrorKind::PermissionDenied.into()));
+        let full: Lock = |path| Err(Failure::file(path, &ErrorKind::StorageFull.into()));
+        let keep = |shown: &Known, lock: Lock| keep(&world(folder.path()), &path, shown, lock);
+        // In a home in which nothing was kept, that it cannot be written is told.
+        assert!(keep(&known(), denied).is_ok());
+        assert!(keep(&known(), lock_directory_of).is_ok());
+        let newer = Known { size: TreeSize(120), root: Digest::of(b"120"), ..known() };
+        let barred = keep(&newer, denied).unwrap_err();
+        assert_eq!((barred.code.as_str(), barred.exit), ("KNOWN_ACCESS", Exit::Denied));
+        assert!(barred.hint.unwrap().contains(&format!("{}`", directory.display())));
+        assert!(keep(&known(), denied).is_ok(), "there is nothing new to keep");
+        assert!(keep(&newer, full).is_ok(), "a disk that is full is told");
+        assert_eq!(read(&path).unwrap(), Some(known()));
+        // What is no directory has no files that are absent.
+        assert_eq!(read(&path.join("ledger")).unwrap_err().code, "FILE_FAILED");
+        let set = |mode: u32| fs::set_permissions(&directory, Permissions::from_mode(mode)).unwrap();
+        set(0o000);
+        if fs::read_dir(&directory).is_ok() {
+            return eprintln!("not checked: root may read everything");
+        }
+        let unread = read(&path).unwrap_err();
+        set(0o500);
+        let unwritten = keep(&newer, lock_directory_of).unwrap_err();
+        set(0o700);
+        for failure in [unread, unwritten] {
+            assert_eq!(failure.code, "KNOWN_ACCESS", "{failure:?}");
+            assert!(failure.hint.unwrap().contains("chmod -R u+rwX"));
+        }
+        assert_eq!(read(&path).unwrap(), Some(known()));
     }
 }
