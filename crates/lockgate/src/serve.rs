@@ -532,6 +532,14 @@ pub fn check_high_water(mark: &Path, store: &LocalStore, code: &str, log: &str) 
 /// # Errors
 /// When the file is there but does not parse, or cannot be looked at.
 pub fn read_checkpoint(path: &Path) -> Result<Option<Checkpoint>, Failure> {
+    Ok(read_note(path)?.map(|(checkpoint, _)| checkpoint))
+}
+
+/// The same with the note that carries it.
+///
+/// # Errors
+/// As [`read_checkpoint`].
+pub fn read_note(path: &Path) -> Result<Option<(Checkpoint, Note)>, Failure> {
     // What cannot be looked at is not taken for absent.
     if !path.try_exists().map_err(|error| Failure::file(path, &error))? {
         return Ok(None);
@@ -540,7 +548,8 @@ pub fn read_checkpoint(path: &Path) -> Result<Option<Checkpoint>, Failure> {
         |error: String| Failure::from(ApplyError::new("CHECKPOINT_INVALID", format!("{}: {error}", path.display())));
     let bytes = read_file(path, Limits::DEFAULT.note_bytes as u64)?;
     let note = Note::parse(&bytes, &Limits::DEFAULT).map_err(|error| invalid(error.to_string()))?;
-    Checkpoint::parse_body(&note.text).map(Some).map_err(|error| invalid(error.to_string()))
+    let checkpoint = Checkpoint::parse_body(&note.text).map_err(|error| invalid(error.to_string()))?;
+    Ok(Some((checkpoint, note)))
 }
 
 fn keep_high_water(mark: &Path, head: &TreeHead) {

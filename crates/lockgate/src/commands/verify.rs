@@ -55,7 +55,7 @@ fn judge(
     let Some(path) = &options.bundle else { return online(world, trust, query, passed) };
     let bytes = read_file(path, Limits::DEFAULT.bundle_bytes as u64)?;
     let verified = check(&bytes, trust, query, world, passed)?;
-    seen::compare(world, &verified)?;
+    seen::compare(world, trust, &verified)?;
     known::check(world, trust, query, &verified, false)?;
     Ok(verified)
 }

@@ -28,7 +28,7 @@ pub const EXPLANATIONS: &[(&str, &str)] = &[
     ),
     (
         "CHECKPOINT_INVALID",
-        "The checkpoint is not signed by the pinned log key. The bundle was changed, or comes from another ledger.",
+        "The checkpoint is not signed by the pinned log key. The bundle was changed, or comes from another ledger. Where the message names a file in `checkpoints` of the home, that file was changed: keep a copy, and compare the ledger's checkpoint over another channel before you remove it.",
     ),
     (
         "CHECKPOINT_MISSING",
