@@ -15,6 +15,7 @@ use lockgate_engine::engine::{OnFatal, Parts, TreeHead};
 use lockgate_engine::integrity::Log;
 use lockgate_engine::{Engine, LedgerKeys, scheduler, session, setup};
 use lockgate_ledger::ApplyError;
+use lockgate_model::text::argument;
 use lockgate_model::{Limits, TreeSize};
 use lockgate_policy::PolicySet;
 use lockgate_server::outbound::Network;
@@ -262,11 +263,12 @@ fn open(home: &Home, options: &cli::Serve) -> Result<Engine, Failure> {
 /// The data of a home whose keys have begun a ledger is not there.
 pub fn ledger_missing(data: &Path) -> Failure {
     let (place, never) = (data.display(), "a ledger is never begun twice with one key");
+    let named = argument(&data.to_string_lossy());
     // A copy of a directory onto one that is there ends up inside it.
     let hint = match data.exists() {
         true => format!(
             "move {place} away first, then restore it from a copy; where it is a mount and empty, mount the right one, or \
-             `cp -a COPY/. {place}`; {never}"
+             `cp -a COPY/. {named}`; {never}"
         ),
         false => format!("restore {place} from a copy; {never}"),
     };
@@ -576,6 +578,15 @@ mod tests {
         assert_eq!((limit, open_files), (getrlimit(Resource::Nofile), open_files_raise()), "a second time is no other");
         assert_eq!(limits_within(u64::MAX), Limits::DEFAULT);
         assert_eq!(limits_within(1024).connections, 768);
+    }
+
+    #[test]
+    fn the_command_that_restores_a_ledger_is_one_for_a_shell() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("my data");
+        fs::create_dir(&data).unwrap();
+        let hint = ledger_missing(&data).hint.unwrap();
+        assert!(hint.contains(&format!("`cp -a COPY/. '{}'`", data.display())), "{hint}");
     }
 
     #[test]
