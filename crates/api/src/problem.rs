@@ -1,5 +1,6 @@
 //! Problem bodies (RFC 9457) with stable reason codes.
 
+use lockgate_model::PromotionId;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -89,6 +90,9 @@ pub struct Problem {
     /// What to do next.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
+    /// The promotion whose grant took the place of the one that was asked about, where that is the problem.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaced_by: Option<PromotionId>,
 }
 
 impl Problem {
@@ -102,6 +106,24 @@ impl Problem {
             code: code.to_owned(),
             kind,
             hint,
+            replaced_by: None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_replaced_a_grant_is_named_and_may_be_left_out() {
+        let bare = Problem::new(ProblemKind::Denied, "GRANT_SUPERSEDED", "P-3 was replaced by P-9", None);
+        let text = serde_json::to_string(&bare).unwrap();
+        assert!(!text.contains("replaced_by"), "{text}");
+        assert_eq!(serde_json::from_str::<Problem>(&text).unwrap(), bare);
+        let named = Problem { replaced_by: Some(PromotionId(9)), ..bare };
+        let text = serde_json::to_string(&named).unwrap();
+        assert!(text.contains(r#""replaced_by":"P-9""#), "{text}");
+        assert_eq!(serde_json::from_str::<Problem>(&text).unwrap(), named);
     }
 }

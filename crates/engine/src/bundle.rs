@@ -320,7 +320,8 @@ pub fn find_grant(
             "GRANT_SUPERSEDED",
             format!("{release} was replaced in {environment} by {} ({})", running.release, running.promotion),
         )
-        .hint(format!("to go back: `lockgate rollback {release} --to {environment} --reason ...`"))),
+        .hint(format!("to go back: `lockgate rollback {release} --to {environment} --reason ...`"))
+        .replaced_by(running.promotion)),
         None => Err(not_granted(artifact, service, environment)),
     }
 }

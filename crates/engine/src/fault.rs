@@ -2,6 +2,7 @@
 
 use lockgate_ledger::ApplyError;
 use lockgate_ledger::bodies::BodyError;
+use lockgate_model::PromotionId;
 use lockgate_store::StoreError;
 
 /// What sort of fault it is; maps to an HTTP status and an exit code in two exhaustive matches.
@@ -246,18 +247,35 @@ pub struct Fault {
     pub context: Option<String>,
     /// After how many seconds the same request is welcome again, where that is known.
     pub retry_after_secs: Option<u64>,
+    /// The promotion whose grant took the place of the one that was asked about; boxed to keep results small.
+    pub replaced_by: Option<Box<PromotionId>>,
 }
 
 impl Fault {
     /// A fault.
     pub fn new(kind: Kind, code: &'static str, message: impl Into<String>) -> Self {
-        Self { kind, code, message: message.into(), hint: None, context: None, retry_after_secs: None }
+        Self {
+            kind,
+            code,
+            message: message.into(),
+            hint: None,
+            context: None,
+            retry_after_secs: None,
+            replaced_by: None,
+        }
     }
 
     /// With what to do next.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
+        self
+    }
+
+    /// With the promotion whose grant took the place of the one that was asked about.
+    #[must_use]
+    pub fn replaced_by(mut self, promotion: PromotionId) -> Self {
+        self.replaced_by = Some(Box::new(promotion));
         self
     }
 

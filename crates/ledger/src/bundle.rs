@@ -104,6 +104,8 @@ pub struct Verified {
     pub checkpoint_root: Digest,
     /// The state that the bundle's entries fold to.
     pub state: State,
+    /// The governance stream: each entry with the hash of its leaf, in ledger order.
+    pub governance_leaves: Vec<(EntryIndex, Digest)>,
     /// What rested on a key that was found compromised later, in ledger order; empty when the bundle is older.
     pub suspects: Vec<Suspect>,
     /// Every check that was made and passed, in order.
@@ -264,6 +266,9 @@ pub fn open(bytes: &[u8], trust: &TrustFile, checks: &mut Vec<Check>) -> Result<
     let promotion = release.promotion(bundle.promotion)?;
     let suspects = suspect::in_release(&governance, &release);
     check_anchors(&bundle, &checkpoint, &promotion.approvals)?;
+    let governs = |leaf: &Leaf| matches!(leaf, Leaf::Entry(entry) if entry.link(&StreamName::governance()).is_some());
+    let governance_leaves =
+        proven.iter().filter(|entry| governs(&entry.leaf)).map(|entry| (entry.index, entry.hash)).collect();
     for approval in &promotion.approvals {
         let void = suspects.iter().find(|suspect| suspect.index == approval.index);
         let void = void.map(|suspect| format!("; suspect since entry {}", suspect.since)).unwrap_or_default();
@@ -280,6 +285,7 @@ pub fn open(bytes: &[u8], trust: &TrustFile, checks: &mut Vec<Check>) -> Result<
         checkpoint_root: checkpoint.root,
         release,
         state: folded.state,
+        governance_leaves,
         suspects,
         checks: Vec::new(),
     })

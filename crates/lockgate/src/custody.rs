@@ -9,6 +9,7 @@ use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use lockgate_model::text::argument;
 use rustix::fs::{StatVfsMountFlags, statvfs};
 use rustix::process::geteuid;
 
@@ -38,7 +39,10 @@ fn check_as(path: &Path, own: u32) -> Result<Option<String>, Failure> {
         let message = format!("everybody on this machine may write {shown}, so that it pins nothing");
         // A device or a pipe is everybody's for good reason.
         return Err(match file.is_file() {
-            true => writable(message, &format!("take the right away: `chmod o-w {shown}`")),
+            true => {
+                let path = argument(&path.to_string_lossy());
+                writable(message, &format!("take the right away: `chmod o-w {path}`"))
+            }
             false => writable(message, "name a file of your own"),
         });
     }
@@ -95,7 +99,7 @@ fn ways(path: &Path) -> Vec<PathBuf> {
 
 /// A directory in which everybody may put files, and what is in it on the way to the trust file.
 fn check_open(entry: &Path, directory: &Path, is_sticky: bool, is_foreign: bool) -> Result<(), Failure> {
-    let (entry, directory) = (entry.display(), directory.display());
+    let (entry, directory) = (entry.display(), argument(&directory.to_string_lossy()));
     match (is_sticky, is_foreign) {
         (true, false) => Ok(()),
         (true, true) => Err(writable(
@@ -202,6 +206,24 @@ mod tests {
         set(&path, 0o666);
         let hint = check(&path).unwrap_err().hint.unwrap();
         assert!(hint.contains(&format!("`chmod o-w {}`", path.display())), "{hint}");
+    }
+
+    #[test]
+    fn the_command_that_mends_it_is_one_for_a_shell() {
+        let dir = tempfile::tempdir().unwrap();
+        let open = dir.path().join("it's $HOME");
+        let path = open.join("trust file.json");
+        fs::create_dir(&open).unwrap();
+        fs::write(&path, "{}").unwrap();
+        let told = |directory_mode: u32, mode: u32| {
+            set(&open, directory_mode);
+            set(&path, mode);
+            check(&path).unwrap_err().hint.unwrap()
+        };
+        let file = told(0o755, 0o666);
+        assert!(file.contains("`chmod o-w '/") && file.contains(r"/it'\''s $HOME/trust file.json'`"), "{file}");
+        let directory = told(0o777, 0o644);
+        assert!(directory.contains(r"/it'\''s $HOME'`; or copy"), "{directory}");
     }
 
     #[test]

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write;
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use lockgate_api::Exit;
 use lockgate_model::{Digest, PersonId};
@@ -15,6 +16,13 @@ use crate::failure::Failure;
 
 /// What a trust file is called, in the home and in what `trust export` writes.
 pub const TRUST_FILE: &str = "trust.json";
+
+/// How long a lock that another command holds is waited for in all: whoever holds one reads and writes a small file.
+const LOCK_WAIT: Duration = Duration::from_secs(10);
+/// The first of the pauses between two tries; each is twice as long as the one before.
+const PAUSE_FIRST: Duration = Duration::from_millis(1);
+/// The longest of them.
+const PAUSE_LONGEST: Duration = Duration::from_millis(200);
 
 /// The home directory.
 #[derive(Debug, Clone)]
@@ -83,6 +91,28 @@ impl Home {
     /// The newest checkpoint of a ledger that this CLI has seen.
     pub fn checkpoint(&self, origin: &str) -> PathBuf {
         self.0.join("checkpoints").join(file_name_of(origin))
+    }
+    /// Every file that keeps such a checkpoint; not those that a command which was killed had begun to write.
+    ///
+    /// # Errors
+    /// When they cannot be looked at.
+    pub fn checkpoints(&self) -> Result<Vec<PathBuf>, Failure> {
+        let directory = self.0.join("checkpoints");
+        let unread = |error: io::Error| Failure::file(&directory, &error);
+        let entries = match fs::read_dir(&directory) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(unread)?,
+        };
+        let mut paths = Vec::new();
+        for entry in entries {
+            let entry = entry.map_err(unread)?;
+            let name = entry.file_name();
+            let is_half = name.as_encoded_bytes().starts_with(b".") && name.as_encoded_bytes().ends_with(b".tmp");
+            if !is_half {
+                paths.push(entry.path());
+            }
+        }
+        Ok(paths)
     }
     /// What this CLI has verified of the ledger with that first entry: another one may have the same name.
     pub fn known(&self, origin: &str, genesis: &Digest) -> PathBuf {
@@ -203,15 +233,42 @@ pub fn write_file(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Failure> {
 /// beside the directory, and says nothing.
 ///
 /// # Errors
-/// When it cannot be made or locked.
+/// `HOME_LOCKED` where another one holds it for too long; when it cannot be made or locked.
 pub fn lock_directory_of(path: &Path) -> Result<fs::File, Failure> {
+    lock_directory(path, pause)
+}
+
+#[expect(clippy::disallowed_methods, reason = "no system waits for another process's lock for a while only")]
+fn pause(time: Duration) {
+    std::thread::sleep(time);
+}
+
+/// The same, with what is done between two tries.
+fn lock_directory(path: &Path, mut between: impl FnMut(Duration)) -> Result<fs::File, Failure> {
     let directory = path.parent().unwrap_or(Path::new("."));
     let lock = directory.with_extension("lock");
     let fail = |error: std::io::Error| Failure::file(&lock, &error);
     make_directory(directory, 0o700).map_err(fail)?;
     let file = fs::OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&lock).map_err(fail)?;
-    file.lock().map_err(fail)?;
-    Ok(file)
+    let (mut waited, mut next) = (Duration::ZERO, PAUSE_FIRST);
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(fs::TryLockError::Error(error)) => return Err(fail(error)),
+            Err(fs::TryLockError::WouldBlock) if waited >= LOCK_WAIT => return Err(locked(&lock)),
+            Err(fs::TryLockError::WouldBlock) => between(next),
+        }
+        waited = waited.saturating_add(next);
+        next = next.saturating_mul(2).min(PAUSE_LONGEST);
+    }
+}
+
+/// That another command holds a lock for longer than any should.
+fn locked(lock: &Path) -> Failure {
+    let message = format!("another command has held {} for more than {} s", lock.display(), LOCK_WAIT.as_secs());
+    Failure::new(Exit::Unavailable, "HOME_LOCKED", message).hint(
+        "run this again; where it ends so each time, find the `lockgate` that hangs and end it: its lock goes with it",
+    )
 }
 
 /// Makes a directory and those above it that are missing, and flushes the name of each one that it makes.
@@ -284,6 +341,28 @@ mod tests {
         fs::write(&file, "x").unwrap();
         assert!(make_directory(&file, 0o700).is_err());
         assert!(make_directory(&file.join("below"), 0o700).is_err());
+    }
+
+    #[test]
+    fn a_lock_that_another_holds_is_waited_for_and_not_for_ever() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("known/ledger");
+        let mut held = Some(lock_directory(&path, |_| panic!("nobody holds it")).unwrap());
+        let mut pauses = Vec::new();
+        let failure = lock_directory(&path, |time| pauses.push(time)).unwrap_err();
+        assert_eq!((failure.exit, failure.code.as_str()), (Exit::Unavailable, "HOME_LOCKED"));
+        assert!(failure.message.contains("known.lock") && failure.hint.is_some(), "{failure:?}");
+        let waited: Duration = pauses.iter().sum();
+        assert!(waited >= LOCK_WAIT && waited < LOCK_WAIT + PAUSE_LONGEST, "{waited:?}");
+        assert!(pauses.is_sorted() && pauses.first() == Some(&PAUSE_FIRST), "{pauses:?}");
+        let mut tries = 0;
+        let had = lock_directory(&path, |_| {
+            tries += 1;
+            if tries == 3 {
+                drop(held.take());
+            }
+        });
+        assert!(had.is_ok() && tries == 3, "{had:?} after {tries}");
     }
 
     #[test]

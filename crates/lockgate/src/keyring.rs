@@ -4,6 +4,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use lockgate_model::PersonId;
+use lockgate_model::text::argument;
 use lockgate_sign::passkey::SoftPasskey;
 use lockgate_sign::ssh::SshPublicKey;
 use lockgate_sign::ssh_signer::{AgentSigner, FileSigner, SignerError, SshSigner};
@@ -154,9 +155,9 @@ fn check_mode(path: &Path) -> Result<(), Failure> {
     match exposed {
         false => Ok(()),
         true => {
-            let file = path.display();
+            let (file, named) = (path.display(), argument(&path.to_string_lossy()));
             Err(Failure::usage("KEY_MODE", format!("others on this machine may read the private key {file}")).hint(
-                format!("take the right away: `chmod 600 {file}`; if others could have copied it, rotate the key"),
+                format!("take the right away: `chmod 600 {named}`; if others could have copied it, rotate the key"),
             ))
         }
     }
@@ -250,6 +251,8 @@ mod tests {
         assert!(keyring(dir.path()).file_signer(&private).is_ok());
         let exposed = write("exposed", signer.to_openssh_pem(), 0o644);
         check(&exposed, "KEY_MODE", &format!("chmod 600 {}", exposed.display()));
+        let spaced = write("my key", signer.to_openssh_pem(), 0o644);
+        check(&spaced, "KEY_MODE", &format!("chmod 600 '{}'", spaced.display()));
         check(&write("good.pub", &signer.public_line(), 0o644), "KEY_INVALID", &private.display().to_string());
         check(&write("empty", "", 0o600), "KEY_INVALID", "is empty");
         check(&dir.path().join("absent"), "KEY_INVALID", "there is no key file");

@@ -15,6 +15,7 @@ use lockgate_engine::engine::{OnFatal, Parts, TreeHead};
 use lockgate_engine::integrity::Log;
 use lockgate_engine::{Engine, LedgerKeys, scheduler, session, setup};
 use lockgate_ledger::ApplyError;
+use lockgate_model::text::argument;
 use lockgate_model::{Limits, TreeSize};
 use lockgate_policy::PolicySet;
 use lockgate_server::outbound::Network;
@@ -266,11 +267,12 @@ fn open(home: &Home, options: &cli::Serve) -> Result<Engine, Failure> {
 /// The data of a home whose keys have begun a ledger is not there.
 pub fn ledger_missing(data: &Path) -> Failure {
     let (place, never) = (data.display(), "a ledger is never begun twice with one key");
+    let named = argument(&data.to_string_lossy());
     // A copy of a directory onto one that is there ends up inside it.
     let hint = match data.exists() {
         true => format!(
             "move {place} away first, then restore it from a copy; where it is a mount and empty, mount the right one, or \
-             `cp -a COPY/. {place}`; {never}"
+             `cp -a COPY/. {named}`; {never}"
         ),
         false => format!("restore {place} from a copy; {never}"),
     };
@@ -534,9 +536,17 @@ pub fn check_high_water(mark: &Path, store: &LocalStore, code: &str, log: &str) 
 /// Reads a kept checkpoint; its signature is checked by whoever relies on it.
 ///
 /// # Errors
-/// When the file is there but does not parse.
+/// When the file is there but does not parse, or cannot be looked at.
 pub fn read_checkpoint(path: &Path) -> Result<Option<Checkpoint>, Failure> {
-    // A file that cannot be looked for is not one that is not there: what it would tell has to be known.
+    Ok(read_note(path)?.map(|(checkpoint, _)| checkpoint))
+}
+
+/// The same with the note that carries it.
+///
+/// # Errors
+/// As [`read_checkpoint`].
+pub fn read_note(path: &Path) -> Result<Option<(Checkpoint, Note)>, Failure> {
+    // What cannot be looked at is not taken for absent.
     if !path.try_exists().map_err(|error| Failure::file(path, &error))? {
         return Ok(None);
     }
@@ -544,7 +554,8 @@ pub fn read_checkpoint(path: &Path) -> Result<Option<Checkpoint>, Failure> {
         |error: String| Failure::from(ApplyError::new("CHECKPOINT_INVALID", format!("{}: {error}", path.display())));
     let bytes = read_file(path, Limits::DEFAULT.note_bytes as u64)?;
     let note = Note::parse(&bytes, &Limits::DEFAULT).map_err(|error| invalid(error.to_string()))?;
-    Checkpoint::parse_body(&note.text).map(Some).map_err(|error| invalid(error.to_string()))
+    let checkpoint = Checkpoint::parse_body(&note.text).map_err(|error| invalid(error.to_string()))?;
+    Ok(Some((checkpoint, note)))
 }
 
 fn keep_high_water(mark: &Path, head: &TreeHead) {
@@ -571,6 +582,25 @@ mod tests {
         assert_eq!((limit, open_files), (getrlimit(Resource::Nofile), open_files_raise()), "a second time is no other");
         assert_eq!(limits_within(u64::MAX), Limits::DEFAULT);
         assert_eq!(limits_within(1024).connections, 768);
+    }
+
+    #[test]
+    fn the_command_that_restores_a_ledger_is_one_for_a_shell() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("my data");
+        fs::create_dir(&data).unwrap();
+        let hint = ledger_missing(&data).hint.unwrap();
+        assert!(hint.contains(&format!("`cp -a COPY/. '{}'`", data.display())), "{hint}");
+    }
+
+    #[test]
+    fn a_kept_checkpoint_that_cannot_be_looked_at_is_not_taken_for_absent() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        assert!(read_checkpoint(&file).unwrap().is_none());
+        fs::write(&file, "x").unwrap();
+        assert_eq!(read_checkpoint(&file).unwrap_err().code, "CHECKPOINT_INVALID");
+        assert_eq!(read_checkpoint(&file.join("below")).unwrap_err().code, "FILE_FAILED");
     }
 
     #[test]

@@ -66,7 +66,10 @@ pub fn not_ready(fault: &Fault) -> Response {
 
 /// What the outside is told of a fault; its context stays in the server's log.
 pub fn problem_of(fault: &Fault) -> Problem {
-    Problem::new(problem_kind(fault.kind), fault.code, fault.message.clone(), fault.hint.clone())
+    Problem {
+        replaced_by: fault.replaced_by.as_deref().copied(),
+        ..Problem::new(problem_kind(fault.kind), fault.code, fault.message.clone(), fault.hint.clone())
+    }
 }
 
 /// A fault as a problem body.

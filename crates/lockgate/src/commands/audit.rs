@@ -12,6 +12,7 @@ use lockgate_model::text::visible;
 use lockgate_sign::note::VerifierKey;
 use lockgate_store::{LedgerStore, StoreError};
 use lockgate_store_local::{LocalStore, Options};
+use lockgate_tlog::checkpoint::Checkpoint;
 use lockgate_tlog::proof::TileSource;
 use serde::Serialize;
 
@@ -19,6 +20,7 @@ use crate::access_log;
 use crate::cli;
 use crate::commands::access_log::pinned_keys;
 use crate::commands::audit_export::export;
+use crate::commands::seen::files_of;
 use crate::failure::{Failure, Outcome};
 use crate::serve::read_checkpoint;
 use crate::terminal::counted;
@@ -98,7 +100,7 @@ pub fn examine_all(world: &World, scope: &Scope<'_>, observe: Observer<'_>) -> R
         (None, false) => None,
         (named, _) => Some(world.trust(named)?),
     };
-    let anchors = anchors(world, scope.checkpoints)?;
+    let anchors = anchors(world, trust.as_ref(), scope.checkpoints)?;
     let total = store.head().map_err(unreadable)?.size.0;
     let bar = world.terminal.progress("auditing", total, false);
     let report = audit_with(&StoreSource(&store), trust.as_ref(), anchors, |done, _| bar.set_position(done), observe);
@@ -196,33 +198,30 @@ fn log_key(store: &LocalStore, trust: Option<&TrustFile>) -> Option<VerifierKey>
     stated.filter(|key| pinned.contains(key)).or_else(|| pinned.into_iter().next())
 }
 
-/// Everything that anyone here has kept: what the command names, what the server last signed, what this CLI has seen.
+/// Everything that anyone here has kept: what the command names, what the server last signed, and what this CLI has seen
+/// and verified, of the pinned ledger where one is pinned.
 ///
 /// # Errors
 /// When a named file is not there, or one does not read.
-pub fn anchors(world: &World, checkpoints: &[PathBuf]) -> Result<Vec<Anchor>, Failure> {
-    let mut paths = checkpoints.to_vec();
-    for path in &paths {
+pub fn anchors(world: &World, trust: Option<&TrustFile>, checkpoints: &[PathBuf]) -> Result<Vec<Anchor>, Failure> {
+    for path in checkpoints {
         std::fs::metadata(path).map_err(|error| Failure::file(path, &error))?;
     }
+    let mut paths = checkpoints.to_vec();
     paths.push(world.home.high_water());
-    let directory = world.home.path().join("checkpoints");
-    let unread = |error: std::io::Error| Failure::file(&directory, &error);
-    match std::fs::read_dir(&directory) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-        seen => {
-            for entry in seen.map_err(unread)? {
-                paths.push(entry.map_err(unread)?.path());
-            }
-        }
-    }
     let mut anchors = Vec::new();
+    match trust {
+        Some(trust) => anchors.extend(files_of(world, trust)?.iter().map(|(kept, path)| anchor(path, kept))),
+        None => paths.extend(world.home.checkpoints()?),
+    }
     for path in paths {
-        if let Some(checkpoint) = read_checkpoint(&path)? {
-            anchors.push(Anchor { source: path.display().to_string(), size: checkpoint.size, root: checkpoint.root });
-        }
+        anchors.extend(read_checkpoint(&path)?.map(|checkpoint| anchor(&path, &checkpoint)));
     }
     Ok(anchors)
+}
+
+fn anchor(path: &Path, kept: &Checkpoint) -> Anchor {
+    Anchor { source: path.display().to_string(), size: kept.size, root: kept.root }
 }
 
 fn shown(audited: &Audited, data: &str) -> String {

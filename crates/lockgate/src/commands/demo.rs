@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use lockgate_api::Exit;
+use lockgate_model::text::argument;
 use lockgate_model::{PersonId, PromotionId};
 use lockgate_sign::passkey::SoftPasskey;
 use lockgate_sign::ssh::WebOrigin;
@@ -99,7 +100,9 @@ impl Story<'_> {
             Exit::Done,
             "",
         )?;
-        self.world.terminal.say(format!("  next  LOCKGATE_HOME={} lockgate status", self.home.display()));
+        self.world
+            .terminal
+            .say(format!("  next  LOCKGATE_HOME={} lockgate status", argument(&self.home.to_string_lossy())));
         Ok(())
     }
 

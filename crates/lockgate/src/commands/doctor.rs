@@ -8,6 +8,7 @@ use lockgate_api::wire::{BreakGlassRow, ChangeRow, FreezeRow, PersonRow, WaiverR
 use lockgate_engine::{reader, where_index};
 use lockgate_model::EntryIndex;
 use lockgate_model::facts::SubjectKind;
+use lockgate_model::text::argument;
 use lockgate_policy::{LintLevel, Permission, PolicySet, expiry_lint, run_tests};
 use lockgate_sign::ssh_signer::AgentSigner;
 use lockgate_store::LedgerStore;
@@ -142,8 +143,8 @@ fn own_rows(world: &World) -> Vec<Row> {
     let keys = match key_modes(world) {
         Ok(count) => row(Health::Ok, "keys", format!("{count} private files, readable by their owner alone"), ""),
         Err(path) => {
-            let path = path.display();
-            row(Health::Fail(Exit::Failed), "keys", format!("others may read {path}"), &format!("chmod 600 {path}"))
+            let fix = format!("chmod 600 {}", argument(&path.to_string_lossy()));
+            row(Health::Fail(Exit::Failed), "keys", format!("others may read {}", path.display()), &fix)
         }
     };
     let agent = match world.keyring.agent.as_ref().map(|socket| AgentSigner::list(socket)) {

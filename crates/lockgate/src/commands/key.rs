@@ -7,6 +7,7 @@ use lockgate_api::wire::{Acknowledged, Changed, Enrolment, KeyRow, NewKey, Perso
 use lockgate_ledger::code_words::code_words;
 use lockgate_ledger::governance::{ENROLMENT_NAMESPACE, EnrolmentDocument, document_bytes};
 use lockgate_model::facts::SubjectKind;
+use lockgate_model::text::argument;
 use lockgate_model::{Digest, EnvName, Limits, PersonId, UnixMillis, json};
 use lockgate_sign::ssh::SshPublicKey;
 
@@ -67,7 +68,7 @@ pub fn key(world: &World, options: &cli::Key) -> Outcome {
             let told = format!(
                 "{} is written\n  code  {code}\n  next  an owner compares the code with you and runs `lockgate invite {}`",
                 file.display(),
-                file.display()
+                argument(&file.to_string_lossy())
             );
             world
                 .terminal

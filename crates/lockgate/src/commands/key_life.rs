@@ -13,7 +13,7 @@ use lockgate_ledger::code_words::code_words;
 use lockgate_ledger::entry::KeyRevoked;
 use lockgate_ledger::governance::ENROLMENT_NAMESPACE;
 use lockgate_model::facts::SubjectKind;
-use lockgate_model::text::visible;
+use lockgate_model::text::{argument, visible};
 use lockgate_model::{Digest, EntryIndex, PersonId};
 use lockgate_sign::ssh::SshPublicKey;
 
@@ -179,8 +179,9 @@ pub fn recover(
     world.home.write_context(&context)?;
     let code = code_words(&Digest::of(&document));
     let told = format!(
-        "{0} is written\n  code  {code}\n  next  an owner compares the code with you and runs `lockgate invite {0}`\n  note  this home signs as {name} with the new key now; until the owner has done that, it is KEY_UNKNOWN",
-        file.display()
+        "{0} is written\n  code  {code}\n  next  an owner compares the code with you and runs `lockgate invite {1}`\n  note  this home signs as {name} with the new key now; until the owner has done that, it is KEY_UNKNOWN",
+        file.display(),
+        argument(&file.to_string_lossy())
     );
     world
         .terminal

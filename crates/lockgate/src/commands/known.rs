@@ -9,6 +9,9 @@
 //! old to say so.
 
 use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use lockgate_api::{Client, Exit};
@@ -16,8 +19,10 @@ use lockgate_ledger::bundle::{self, Query};
 use lockgate_ledger::{TrustFile, Verified};
 use lockgate_model::facts::FreezeFact;
 use lockgate_model::json::{self, Numbers};
+use lockgate_model::text::argument;
 use lockgate_model::{Digest, EntryIndex, EnvName, Limits, ServiceName, StreamName, TreeSize, UnixMillis};
 use lockgate_tlog::checkpoint::Checkpoint;
+use rustix::process::geteuid;
 use serde::{Deserialize, Serialize};
 
 use crate::commands::seen::{checkpoint_of, grew};
@@ -25,10 +30,15 @@ use crate::failure::Failure;
 use crate::home::{lock_directory_of, read_file, write_file};
 use crate::world::World;
 
-/// The largest file that is read, in bytes: some hundred thousand targets.
+/// The largest file that is read or written, in bytes. What bounds it is one row of at most 330 bytes a target, so that
+/// a hundred thousand with the longest names have room, and one of some 600 bytes for each freeze in force. Time adds
+/// nothing: a grant takes the place of the one before it, and freezes that are over or lifted are left out.
 const KNOWN_BYTES_MAX: u64 = 32 * 1024 * 1024;
 /// One key a target; the bytes are limited.
 const LIMITS: Limits = Limits { json_keys: 1_000_000, json_items: 10_000_000, ..Limits::DEFAULT };
+
+/// How the directory of a file is held while the file is written.
+type Lock = fn(&Path) -> Result<File, Failure>;
 
 /// What this machine has verified of one ledger.
 ///
@@ -43,9 +53,12 @@ struct Known {
     size: TreeSize,
     /// The root of that head.
     root: Digest,
+    /// What the governance stream up to that head hashes to; absent where an earlier version wrote the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    governance: Option<Digest>,
     /// Whether a server has proven that this head continues what was seen before; offline nobody can.
     is_proven: bool,
-    /// The freezes that had not been lifted at that head.
+    /// The freezes that were in force at that head, without their reasons.
     freezes: Vec<FreezeFact>,
     /// The newest entry, up to that head, by which signatures of some key turned out to be void; absent where none did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -80,12 +93,13 @@ struct Shown<'a> {
 /// server has proven that the bundle's head continues what was seen before.
 ///
 /// Where there is no home, nothing is known and nothing is kept, which is told; a home that cannot be written is told
-/// too, and takes away the memory alone, not the answer.
+/// too, and takes away the memory alone, not the answer. Where something was kept, it has to be read and kept on.
 ///
 /// # Errors
 /// `ROLLBACK_DETECTED` where a later grant, a freeze or a compromised key stands against it that the bundle is too old to
-/// know; `EQUIVOCATION` where another root was verified for the same size; `KNOWN_INVALID` where what is kept does not
-/// read.
+/// know; `EQUIVOCATION` where another root was verified for the same size, or another governance for a smaller one;
+/// `KNOWN_INVALID` where what is kept does not
+/// read; `KNOWN_ACCESS`, `KNOWN_FULL` or `HOME_LOCKED` where it cannot be kept on.
 pub fn check(
     world: &World,
     trust: &TrustFile,
@@ -96,9 +110,8 @@ pub fn check(
     let head = checkpoint_of(verified)?;
     let path = path_of(world, trust, &head.origin);
     let kept = read(&path)?;
-    if kept.as_ref().is_some_and(|kept| kept.contradicts(head.size, &head.root)) {
-        let message = format!("the bundle has another root for {} entries than this machine has verified", head.size);
-        return Err(Failure::new(Exit::Integrity, "EQUIVOCATION", message)
+    if let Some(contradiction) = kept.as_ref().and_then(|kept| kept.contradiction(verified)) {
+        return Err(Failure::new(Exit::Integrity, "EQUIVOCATION", contradiction)
             .hint(format!("keep {} and the bundle: together they are the proof", path.display())));
     }
     let Some(grant) = &verified.grant else { return Ok(()) };
@@ -111,23 +124,20 @@ pub fn check(
         now: query.now,
     };
     let objection = kept.as_ref().and_then(|kept| kept.objection(&shown));
-    keep(world, &path, &Known::of(verified, objection.is_none(), is_proven)?);
-    match objection {
-        None => Ok(()),
-        Some(objection) => Err(Failure::new(
-            Exit::Integrity,
-            "ROLLBACK_DETECTED",
-            format!(
-                "this machine has verified what the bundle of {} is too old to know: {objection}",
-                verified.promotion
-            ),
-        )
-        .hint(
-            "fetch the bundle anew; where that was not yours, find out who handed you an older one. To go back to an \
-             older release, ask for a rollback: it is a grant of its own. To look at an older state on purpose, use \
-             another --home",
-        )),
-    }
+    let proven = Known::of(verified, objection.is_none(), is_proven, query.now)?;
+    let remembered = keep(world, &path, &proven, lock_directory_of);
+    let Some(objection) = objection else { return remembered };
+    tell(world, remembered);
+    Err(Failure::new(
+        Exit::Integrity,
+        "ROLLBACK_DETECTED",
+        format!("this machine has verified what the bundle of {} is too old to know: {objection}", verified.promotion),
+    )
+    .hint(
+        "fetch the bundle anew; where that was not yours, find out who handed you an older one. To go back to an \
+         older release, ask for a rollback: it is a grant of its own. To look at an older state on purpose, use \
+         another --home",
+    ))
 }
 
 /// Remembers what a bundle proves that was refused: a freeze that it tells of, for example. One that proves nothing under
@@ -135,32 +145,46 @@ pub fn check(
 pub fn keep_refused(world: &World, bytes: &[u8], trust: &TrustFile) {
     let Ok(verified) = bundle::open(bytes, trust, &mut Vec::new()) else { return };
     if let Ok(head) = checkpoint_of(&verified)
-        && let Ok(known) = Known::of(&verified, false, false)
+        && let Ok(known) = Known::of(&verified, false, false, world.now())
     {
-        keep(world, &path_of(world, trust, &head.origin), &known);
+        let path = path_of(world, trust, &head.origin);
+        // What contradicts the one that is kept must not take its place.
+        match read(&path).map(|kept| kept.and_then(|kept| kept.contradiction(&verified))) {
+            Ok(None) => tell(world, keep(world, &path, &known, lock_directory_of)),
+            Ok(Some(_)) => {}
+            Err(failure) => tell(world, Err(failure)),
+        }
     }
 }
 
-/// Checks that the ledger, as the server shows it, continues the largest head that was verified here without a server.
+/// Checks that the ledger, as the server shows it, continues the largest head that was verified here, unless that is
+/// proven of the head that was `seen` last: what is shown has to continue that one, too.
 ///
 /// # Errors
 /// As [`grew`], and `KNOWN_INVALID`.
-pub fn check_continued(world: &World, client: &Client, trust: &TrustFile, now: &Checkpoint) -> Result<(), Failure> {
-    match read(&path_of(world, trust, &now.origin))? {
-        // One of the same size is compared by `check`; a larger one has been refused.
-        Some(known) if !known.is_proven && known.size < now.size => {
-            grew(world, client, trust, &known.head(&now.origin), now)
-        }
-        _ => Ok(()),
+pub fn check_continued(
+    world: &World,
+    client: &Client,
+    trust: &TrustFile,
+    seen: Option<&Checkpoint>,
+    now: &Checkpoint,
+) -> Result<(), Failure> {
+    let Some(known) = read(&path_of(world, trust, &now.origin))? else { return Ok(()) };
+    let is_in_seen = known.is_proven && seen.is_some_and(|seen| seen.size >= known.size);
+    // One of the same size is compared by `check`; a larger one has been refused.
+    match !is_in_seen && known.size < now.size {
+        true => grew(world, client, trust, &known.head(&now.origin), now),
+        false => Ok(()),
     }
 }
 
-/// The largest head of a ledger that was verified here, if any was.
+/// The largest head of a ledger that was verified here, if any was, and the file that keeps it.
 ///
 /// # Errors
 /// `KNOWN_INVALID`.
-pub fn head(world: &World, trust: &TrustFile, origin: &str) -> Result<Option<Checkpoint>, Failure> {
-    Ok(read(&path_of(world, trust, origin))?.map(|known| known.head(origin)))
+pub fn head(world: &World, trust: &TrustFile, origin: &str) -> Result<Option<(Checkpoint, PathBuf)>, Failure> {
+    let path = path_of(world, trust, origin);
+    Ok(read(&path)?.map(|known| (known.head(origin), path)))
 }
 
 /// Where it is kept: another ledger may have the same name, but has another first entry, and what is known says nothing of
@@ -173,8 +197,8 @@ impl Known {
     /// The schema that this version knows.
     const SCHEMA: &'static str = "https://lockgate.dev/known/v1";
 
-    /// What a bundle proves. `stands` says that nothing stands against its own grant.
-    fn of(verified: &Verified, stands: bool, is_proven: bool) -> Result<Self, Failure> {
+    /// What a bundle proves. `stands` says that nothing stands against its own grant, `now` is this machine's clock.
+    fn of(verified: &Verified, stands: bool, is_proven: bool, now: UnixMillis) -> Result<Self, Failure> {
         let governance = verified.state.governance()?;
         let own = verified.grant.as_ref().filter(|_| stands).map(|grant| grant.index);
         let mut granted = BTreeMap::new();
@@ -182,13 +206,16 @@ impl Known {
             let stood_at = (own == Some(position.index)).then_some(verified.checkpoint_size);
             granted.insert(position.stream.clone(), Granted { index: position.index, stood_at });
         }
+        // A freeze is over when the ledger and this machine say so: neither clock alone ends it.
+        let agreed = verified.state.time().map_or(UnixMillis(0), |time| time.min(now));
         let keys = governance.people().flat_map(|(_, person)| &person.keys);
         Ok(Self {
             schema: Self::SCHEMA.to_owned(),
             size: verified.checkpoint_size,
             root: verified.checkpoint_root,
+            governance: Some(governance_of(verified, verified.checkpoint_size)),
             is_proven,
-            freezes: governance.freezes_unlifted(),
+            freezes: in_force(governance.freezes_unlifted(), agreed),
             voided_at: keys.filter_map(|key| key.voided_at()).max(),
             granted,
         })
@@ -200,6 +227,23 @@ impl Known {
 
     fn contradicts(&self, size: TreeSize, root: &Digest) -> bool {
         self.size == size && self.root != *root
+    }
+
+    /// How a bundle tells another history than the one that is known, in words. A bundle holds the governance stream whole:
+    /// a longer one has what was verified of it before, and nothing between. Of other streams it proves no such thing.
+    fn contradiction(&self, verified: &Verified) -> Option<String> {
+        let size = verified.checkpoint_size;
+        if self.contradicts(size, &verified.checkpoint_root) {
+            return Some(format!("the bundle has another root for {size} entries than this machine has verified"));
+        }
+        let known = self.governance.filter(|_| size > self.size)?;
+        (governance_of(verified, self.size) != known).then(|| {
+            format!(
+                "the bundle tells another history of people, keys, policy sets and freezes for the first {} entries than \
+                 this machine has verified",
+                self.size
+            )
+        })
     }
 
     /// What is known and stands against a grant, in words, where the bundle that proves the grant is too old to say so.
@@ -244,27 +288,100 @@ impl Known {
     }
 }
 
-fn keep(world: &World, path: &Path, shown: &Known) {
+/// What the leaf hashes of the governance stream hash to together, for the first `size` entries of the ledger.
+fn governance_of(verified: &Verified, size: TreeSize) -> Digest {
+    let within = verified.governance_leaves.iter().take_while(|(index, _)| index.0 < size.0);
+    let hashes: Vec<u8> = within.flat_map(|(_, hash)| *hash.as_bytes()).collect();
+    Digest::of(&hashes)
+}
+
+/// The freezes that are not over, without their reasons, which nobody is told again.
+fn in_force(freezes: Vec<FreezeFact>, now: UnixMillis) -> Vec<FreezeFact> {
+    let lasting = freezes.into_iter().filter(|fact| fact.until.is_none_or(|until| now < until));
+    lasting.map(|fact| FreezeFact { reason: String::new(), ..fact }).collect()
+}
+
+/// Keeps what was verified.
+///
+/// # Errors
+/// `HOME_LOCKED`: whoever holds the lock may be about to write what stands against it. `KNOWN_ACCESS`, `KNOWN_FULL`:
+/// what was verified would not be known afterwards, though what was verified before is.
+fn keep(world: &World, path: &Path, shown: &Known, lock: Lock) -> Result<(), Failure> {
     let home = world.home.path();
     let kept = match home.is_dir() {
-        true => keep_longer(path, shown).map_err(|failure| failure.message),
-        false => Err(format!("there is no home directory {}", home.display())),
+        true => keep_longer(path, shown, lock),
+        false => Err(Failure::usage("HOME_MISSING", format!("there is no home directory {}", home.display()))),
     };
-    if let Err(why) = kept {
-        world.terminal.say(format!("note: what was verified is not remembered: {why}"));
+    match kept {
+        Err(failure) if is_memory_alone(path, &failure) => {
+            tell(world, Err(failure));
+            Ok(())
+        }
+        Err(failure) if failure.code == "FILE_FAILED" && failure.exit == Exit::Usage => {
+            Err(barred(path, &failure.message))
+        }
+        kept => kept,
     }
 }
 
-fn keep_longer(path: &Path, shown: &Known) -> Result<(), Failure> {
+/// Whether a failure takes away the memory alone, and not the answer: of a disk that is full or read-only, and in a
+/// home in which nothing was ever kept.
+fn is_memory_alone(path: &Path, failure: &Failure) -> bool {
+    match failure.code.as_str() {
+        "HOME_MISSING" => true,
+        "FILE_FAILED" => failure.exit == Exit::Unavailable || !path.parent().is_some_and(Path::exists),
+        _ => false,
+    }
+}
+
+/// That what is kept may not be read, or not be kept on, by the user who runs this.
+fn barred(path: &Path, why: &str) -> Failure {
+    let directory = path.parent().unwrap_or(path);
+    let lock = directory.with_extension("lock");
+    let own = geteuid().as_raw();
+    let is_ours = |place: &Path| !fs::symlink_metadata(place).is_ok_and(|facts| facts.uid() != own);
+    let change = match [directory, &lock, path].into_iter().all(is_ours) {
+        true => "chmod -R u+rwX".to_owned(),
+        false => format!("chown -R {own}"),
+    };
+    let message = format!("what this machine has verified may not be read or kept on by this user: {why}");
+    Failure::new(Exit::Denied, "KNOWN_ACCESS", message).hint(format!(
+        "find out what changed it, such as a command that root ran here, and give it back: as its owner or root, \
+         `{change} {}`, and the same for {} where it is there; or verify as the user whose it is",
+        argument(&directory.to_string_lossy()),
+        argument(&lock.to_string_lossy()),
+    ))
+}
+
+/// Tells that something is not remembered.
+fn tell(world: &World, kept: Result<(), Failure>) {
+    if let Err(failure) = kept {
+        world.terminal.say(format!("note: what was verified is not remembered: {}", failure.message));
+    }
+}
+
+fn keep_longer(path: &Path, shown: &Known, lock: Lock) -> Result<(), Failure> {
     // Mostly there is nothing new, and then nothing is locked or written.
     if together(path, shown)?.is_none() {
         return Ok(());
     }
-    let _lock = lock_directory_of(path)?;
+    let _lock = lock(path)?;
     let Some(known) = together(path, shown)? else { return Ok(()) };
-    let bytes = serde_json::to_vec_pretty(&known)
-        .map_err(|error| Failure::new(Exit::Bug, "OUTPUT_INVALID", error.to_string()))?;
-    write_file(path, &bytes, 0o600)
+    write_file(path, &bytes_of(&known, path, KNOWN_BYTES_MAX)?, 0o600)
+}
+
+/// What is written, which has to be read again.
+fn bytes_of(known: &Known, path: &Path, most: u64) -> Result<Vec<u8>, Failure> {
+    let bytes =
+        serde_json::to_vec(known).map_err(|error| Failure::new(Exit::Bug, "OUTPUT_INVALID", error.to_string()))?;
+    match bytes.len() as u64 <= most {
+        true => Ok(bytes),
+        false => {
+            let message = format!("{} would have more than {most} bytes with what was verified", path.display());
+            Err(Failure::new(Exit::Denied, "KNOWN_FULL", message)
+                .hint("verify some of the services in another home, which has the trust file too: `--home DIR`"))
+        }
+    }
 }
 
 /// What is kept and what is shown, together, where that is more than what is kept; nothing of what contradicts it.
@@ -279,8 +396,13 @@ fn together(path: &Path, shown: &Known) -> Result<Option<Known>, Failure> {
 
 fn read(path: &Path) -> Result<Option<Known>, Failure> {
     // What cannot be looked at is not taken for absent.
-    if !path.try_exists().map_err(|error| Failure::file(path, &error))? {
-        return Ok(None);
+    match File::open(path) {
+        Ok(_) => {}
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+            return Err(barred(path, &format!("{}: {error}", path.display())));
+        }
+        Err(error) => return Err(Failure::file(path, &error)),
     }
     let invalid = |why: String| {
         Failure::new(Exit::Denied, "KNOWN_INVALID", format!("{}: {why}", path.display())).hint(
@@ -288,7 +410,10 @@ fn read(path: &Path) -> Result<Option<Known>, Failure> {
              remove it",
         )
     };
-    let bytes = read_file(path, KNOWN_BYTES_MAX)?;
+    let bytes = read_file(path, KNOWN_BYTES_MAX).map_err(|failure| match failure.code.as_str() {
+        "TOO_LARGE" => invalid(format!("it has more than {KNOWN_BYTES_MAX} bytes")),
+        _ => failure,
+    })?;
     let known: Known = json::read_as(&bytes, &LIMITS, Numbers::Integers).map_err(|error| invalid(error.to_string()))?;
     match known.schema == Known::SCHEMA {
         true => Ok(Some(known)),
@@ -298,7 +423,23 @@ fn read(path: &Path) -> Result<Option<Known>, Failure> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
+    use crate::cli::{Format, Global};
+    use crate::home::Home;
+    use crate::keyring::Keyring;
+    use crate::terminal::Terminal;
+
+    /// A world with this home.
+    fn world(home: &Path) -> World {
+        let home = Home::find(Some(home.to_owned()), None).unwrap();
+        let global = Global { home: None, server: None, person: None, output: Format::Table, quiet: true, verbose: 0 };
+        let terminal = Terminal { format: Format::Table, quiet: true, colour: false };
+        let keyring = Keyring { home: home.clone(), agent: None, ssh_dir: None };
+        World { global, home, terminal, keyring, user: None }
+    }
 
     fn target() -> StreamName {
         "running:production/shop/web".parse().unwrap()
@@ -310,10 +451,24 @@ mod tests {
             schema: Known::SCHEMA.to_owned(),
             size: TreeSize(100),
             root: Digest::of(b"100"),
+            governance: None,
             is_proven: true,
             freezes: Vec::new(),
             voided_at: None,
             granted: BTreeMap::from([(target(), Granted { index: EntryIndex(50), stood_at: None })]),
+        }
+    }
+
+    fn frozen(environment: &str, until: Option<u64>, spares_rollbacks: bool) -> FreezeFact {
+        FreezeFact {
+            index: EntryIndex(80),
+            service: None,
+            environment: Some(environment.parse().unwrap()),
+            by: "sam".parse().unwrap(),
+            reason: "incident".to_owned(),
+            since: UnixMillis(2_000),
+            until: until.map(UnixMillis),
+            spares_rollbacks,
         }
     }
 
@@ -337,16 +492,7 @@ mod tests {
     #[test]
     fn a_freeze_counts_for_what_is_older_than_it_and_for_its_target() {
         let freeze = |environment: &str, until: Option<u64>, spares_rollbacks: bool| Known {
-            freezes: vec![FreezeFact {
-                index: EntryIndex(80),
-                service: None,
-                environment: Some(environment.parse().unwrap()),
-                by: "sam".parse().unwrap(),
-                reason: "incident".to_owned(),
-                since: UnixMillis(2_000),
-                until: until.map(UnixMillis),
-                spares_rollbacks,
-            }],
+            freezes: vec![frozen(environment, until, spares_rollbacks)],
             ..known()
         };
         // Its own clock may be behind that of the ledger: that the freeze is recorded is enough.
@@ -400,15 +546,103 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("known/ledger");
         assert_eq!(read(&path).unwrap(), None);
-        keep_longer(&path, &known()).unwrap();
+        keep_longer(&path, &known(), lock_directory_of).unwrap();
         assert_eq!(read(&path).unwrap(), Some(known()));
         // Another root of the same size is not kept in its place.
-        keep_longer(&path, &Known { root: Digest::of(b"other"), ..known() }).unwrap();
+        keep_longer(&path, &Known { root: Digest::of(b"other"), ..known() }, lock_directory_of).unwrap();
         assert_eq!(read(&path).unwrap(), Some(known()));
-        let text = std::fs::read_to_string(&path).unwrap();
+        let text = fs::read_to_string(&path).unwrap();
         for damaged in ["", "{}", "[]", &text.replace("known/v1", "known/v2"), &text.replace("\"root\"", "\"roof\"")] {
-            std::fs::write(&path, damaged).unwrap();
+            fs::write(&path, damaged).unwrap();
             assert_eq!(read(&path).unwrap_err().code, "KNOWN_INVALID", "{damaged}");
         }
+    }
+
+    #[test]
+    fn a_freeze_is_kept_until_it_is_over_and_its_reason_is_not() {
+        let check = |now: u64, expected: &[Option<u64>]| {
+            let freezes = [None, Some(3_000), Some(3_001)].map(|until| frozen("production", until, false));
+            let kept = in_force(freezes.to_vec(), UnixMillis(now));
+            let untils: Vec<_> = kept.iter().map(|fact| fact.until.map(|until| until.0)).collect();
+            assert_eq!(untils, expected, "{now}");
+            assert!(kept.iter().all(|fact| fact.reason.is_empty()), "{kept:?}");
+        };
+        check(0, &[None, Some(3_000), Some(3_001)]);
+        check(2_999, &[None, Some(3_000), Some(3_001)]);
+        check(3_000, &[None, Some(3_001)]);
+        check(u64::MAX, &[None]);
+    }
+
+    #[test]
+    fn a_hundred_thousand_targets_are_kept_and_no_more_is_written_than_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger");
+        let longest = json::MAX_SAFE_INTEGER;
+        let grant = Granted { index: EntryIndex(longest), stood_at: Some(TreeSize(longest)) };
+        let target = |number: u32| {
+            let name = format!("{number:a<128}");
+            (StreamName::running(&name.parse().unwrap(), &name.parse().unwrap()), grant)
+        };
+        let known = Known { granted: (0..1_000).map(target).collect(), ..known() };
+        let bytes = bytes_of(&known, &path, KNOWN_BYTES_MAX).unwrap();
+        assert!(bytes.len() as u64 * 100 < KNOWN_BYTES_MAX, "{}", bytes.len());
+        fs::write(&path, &bytes).unwrap();
+        assert_eq!(read(&path).unwrap().as_ref(), Some(&known));
+        let full = bytes_of(&known, &path, bytes.len() as u64 - 1).unwrap_err();
+        assert_eq!((full.code.as_str(), full.exit), ("KNOWN_FULL", Exit::Denied));
+        File::create(&path).and_then(|file| file.set_len(KNOWN_BYTES_MAX + 1)).unwrap();
+        let large = read(&path).unwrap_err();
+        assert!(large.code == "KNOWN_INVALID" && large.hint.is_some(), "{large:?}");
+    }
+
+    #[test]
+    fn what_another_command_holds_is_waited_for_and_then_nothing_is_verified() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("known/ledger");
+        let held: Lock = |_| Err(Failure::new(Exit::Unavailable, "HOME_LOCKED", "held"));
+        let keep = |home: &Path, lock: Lock| keep(&world(home), &path, &known(), lock).map_err(|failure| failure.code);
+        assert_eq!(keep(folder.path(), held), Err("HOME_LOCKED".to_owned()));
+        assert_eq!(read(&path).unwrap(), None);
+        assert_eq!(keep(folder.path(), lock_directory_of), Ok(()));
+        assert_eq!(read(&path).unwrap(), Some(known()));
+        // Where there is nothing new, nobody is waited for; and where there is no home, nothing is kept.
+        assert_eq!(keep(folder.path(), held), Ok(()));
+        assert_eq!(keep(&folder.path().join("none"), held), Ok(()));
+    }
+
+    #[test]
+    fn what_was_kept_is_not_forgotten_where_this_user_may_not_keep_it_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let directory = folder.path().join("known");
+        let path = directory.join("ledger");
+        let denied: Lock = |path| Err(Failure::file(path, &ErrorKind::PermissionDenied.into()));
+        let full: Lock = |path| Err(Failure::file(path, &ErrorKind::StorageFull.into()));
+        let keep = |shown: &Known, lock: Lock| keep(&world(folder.path()), &path, shown, lock);
+        // In a home in which nothing was kept, that it cannot be written is told.
+        assert!(keep(&known(), denied).is_ok());
+        assert!(keep(&known(), lock_directory_of).is_ok());
+        let newer = Known { size: TreeSize(120), root: Digest::of(b"120"), ..known() };
+        let barred = keep(&newer, denied).unwrap_err();
+        assert_eq!((barred.code.as_str(), barred.exit), ("KNOWN_ACCESS", Exit::Denied));
+        assert!(barred.hint.unwrap().contains(&format!("{}`", directory.display())));
+        assert!(keep(&known(), denied).is_ok(), "there is nothing new to keep");
+        assert!(keep(&newer, full).is_ok(), "a disk that is full is told");
+        assert_eq!(read(&path).unwrap(), Some(known()));
+        // What is no directory has no files that are absent.
+        assert_eq!(read(&path.join("ledger")).unwrap_err().code, "FILE_FAILED");
+        let set = |mode: u32| fs::set_permissions(&directory, Permissions::from_mode(mode)).unwrap();
+        set(0o000);
+        if fs::read_dir(&directory).is_ok() {
+            return eprintln!("not checked: root may read everything");
+        }
+        let unread = read(&path).unwrap_err();
+        set(0o500);
+        let unwritten = keep(&newer, lock_directory_of).unwrap_err();
+        set(0o700);
+        for failure in [unread, unwritten] {
+            assert_eq!(failure.code, "KNOWN_ACCESS", "{failure:?}");
+            assert!(failure.hint.unwrap().contains("chmod -R u+rwX"));
+        }
+        assert_eq!(read(&path).unwrap(), Some(known()));
     }
 }

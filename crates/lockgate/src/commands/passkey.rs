@@ -9,6 +9,7 @@ use lockgate_api::{Client, Exit};
 use lockgate_ledger::code_words::code_words;
 use lockgate_ledger::governance::{ENROLMENT_NAMESPACE, EnrolmentDocument, document_bytes};
 use lockgate_model::facts::SubjectKind;
+use lockgate_model::text::argument;
 use lockgate_model::{Digest, GroupName, PersonId};
 use lockgate_sign::ssh::{SshPublicKey, SshSignature};
 
@@ -53,9 +54,9 @@ pub fn enrol(
         Some(file) => {
             write_json(file, &request)?;
             let code = code_words(&Digest::of(&passkey.document));
-            let file = file.display();
+            let (file, named) = (file.display(), argument(&file.to_string_lossy()));
             world.terminal.say(format!(
-                "{file} is written\n  code  {code}\n  next  an owner compares the code with {name} and runs `lockgate invite {file}`"
+                "{file} is written\n  code  {code}\n  next  an owner compares the code with {name} and runs `lockgate invite {named}`"
             ));
             Ok(Exit::Done)
         }

@@ -10,6 +10,7 @@ use lockgate_ledger::Event;
 use lockgate_ledger::backtest::{BACKTEST_MAX_BYTES, BacktestReport};
 use lockgate_ledger::entry::PolicyActivated;
 use lockgate_ledger::governance::POLICY_NAMESPACE;
+use lockgate_model::text::argument;
 use lockgate_model::{Digest, EntryIndex, Limits};
 use lockgate_policy::{Binding, Pattern, PolicyError, PolicySet};
 use serde_json::json;
@@ -68,9 +69,9 @@ pub fn init(world: &World, options: &cli::Init) -> Outcome {
     for (path, text) in &files {
         write_file(&options.dir.join(path), text.as_bytes(), 0o644)?;
     }
-    let dir = options.dir.display();
+    let (dir, named) = (options.dir.display(), argument(&options.dir.to_string_lossy()));
     let told = format!(
-        "{} files of the `{}` policy set are in {dir}\n  next  edit them, then `lockgate policy test {dir}` and `lockgate up --policy {dir}`",
+        "{} files of the `{}` policy set are in {dir}\n  next  edit them, then `lockgate policy test {named}` and `lockgate up --policy {named}`",
         files.len(),
         options.starter
     );

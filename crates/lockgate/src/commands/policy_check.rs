@@ -6,6 +6,7 @@ use std::path::Path;
 use lockgate_api::Exit;
 use lockgate_api::wire::PersonRow;
 use lockgate_model::PersonId;
+use lockgate_model::text::argument;
 use lockgate_policy::{Lint, LintLevel, PolicySet, expiry_lint, lints};
 use serde_json::json;
 
@@ -57,10 +58,11 @@ pub fn read_set(dir: &Path, command: &str) -> Result<PolicySet, Failure> {
     if dir.join("policy.toml").exists() || !below.join("policy.toml").is_file() {
         return read_policy(dir);
     }
-    let below = below.strip_prefix(".").unwrap_or(&below).display();
-    let message = format!("{} has no policy.toml, and {below} has one", dir.display());
+    let below = below.strip_prefix(".").unwrap_or(&below);
+    let message = format!("{} has no policy.toml, and {} has one", dir.display(), below.display());
+    let named = argument(&below.to_string_lossy());
     Err(Failure::new(Exit::NotFound, "POLICY_MISSING", message)
-        .hint(format!("did you mean `lockgate policy {command} {below}`?")))
+        .hint(format!("did you mean `lockgate policy {command} {named}`?")))
 }
 
 fn enrolled_people(world: &World) -> Result<BTreeSet<PersonId>, Failure> {

@@ -1,5 +1,7 @@
 //! Status, history.
 
+use std::path::Path;
+
 use lockgate_api::client::query_value;
 use lockgate_api::wire::{ChangeRow, HistoryReply, PersonRow, StatusReply, WaiverRow, Whoami};
 use lockgate_api::{Client, Exit, csv};
@@ -7,7 +9,7 @@ use lockgate_model::text::argument;
 use lockgate_model::{EnvName, ServiceName, StreamName};
 use lockgate_policy::{PolicySet, expiry_lint};
 
-use crate::cli::{self, HistoryFilter};
+use crate::cli::{self, Global, HistoryFilter};
 use crate::commands::approvers::approvers;
 use crate::commands::break_glass::alarms;
 use crate::commands::change::needs;
@@ -16,7 +18,7 @@ use crate::commands::key::person_row;
 use crate::commands::waive::ending_soon;
 use crate::failure::{Failure, Outcome};
 use crate::terminal::table;
-use crate::world::World;
+use crate::world::{World, variable};
 
 /// `lockgate status`.
 ///
@@ -230,12 +232,54 @@ fn older(world: &World, options: &cli::History, next: u64) -> String {
     if options.limit != cli::HISTORY_LIMIT {
         add("limit", &options.limit.to_string());
     }
-    if let Some(person) = &world.global.person {
-        add("as", person.as_str());
+    for (name, value) in given(&world.global, variable("LOCKGATE_HOME").as_deref()) {
+        add(name, &value);
     }
     add("before", &next.to_string());
     if options.filter.governance {
         command.push_str(" --governance");
     }
     command
+}
+
+/// The options of every command that were given and that the next one needs too. The home that the environment names
+/// is named for that one as well.
+fn given(global: &Global, named: Option<&str>) -> Vec<(&'static str, String)> {
+    let home = global.home.as_deref().filter(|home| Some(*home) != named.map(Path::new));
+    let home = home.map(|home| ("home", home.to_string_lossy().into_owned()));
+    let server = global.server.clone().map(|server| ("server", server));
+    let person = global.person.as_ref().map(|person| ("as", person.to_string()));
+    [home, server, person].into_iter().flatten().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::Format;
+
+    #[test]
+    fn the_next_command_has_the_options_that_this_one_was_given() {
+        let check = |home: Option<&str>, server: Option<&str>, named: Option<&str>, expected: &[(&str, &str)]| {
+            let global = Global {
+                home: home.map(Into::into),
+                server: server.map(str::to_owned),
+                person: None,
+                output: Format::Table,
+                quiet: false,
+                verbose: 0,
+            };
+            let found = given(&global, named);
+            let found: Vec<_> = found.iter().map(|(name, value)| (*name, value.as_str())).collect();
+            assert_eq!(found, expected);
+        };
+        check(None, None, None, &[]);
+        check(
+            Some("/srv/a b"),
+            Some("https://l.example"),
+            None,
+            &[("home", "/srv/a b"), ("server", "https://l.example")],
+        );
+        check(Some("/srv/own"), None, Some("/srv/own"), &[]);
+        check(Some("/srv/own"), None, Some("/srv/other"), &[("home", "/srv/own")]);
+    }
 }

@@ -1,20 +1,21 @@
 //! Seen: the newest state of each ledger that this machine knows, and what is older or contradicts it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use lockgate_api::wire::ConsistencyReply;
 use lockgate_api::{Client, Exit};
-use lockgate_ledger::{TrustFile, Verified};
+use lockgate_ledger::{ApplyError, TrustFile, Verified};
 use lockgate_model::{Digest, TreeSize};
+use lockgate_sign::note::NoteError;
 use lockgate_tlog::checkpoint::Checkpoint;
 use lockgate_tlog::proof::verify_consistency;
 
 use crate::commands::known;
 use crate::failure::Failure;
 use crate::home::{lock_directory_of, write_file};
-use crate::serve::read_checkpoint;
+use crate::serve::read_note;
 use crate::world::World;
 
 /// Fetches and verifies a bundle that is at least as new as what this machine has seen of the ledger, and remembers its
@@ -41,7 +42,8 @@ pub fn fetch_newest(
     if let Some(seen) = longer(&seen, &shown) {
         return Err(rolled_back(world, seen, shown.size));
     }
-    known::check_continued(world, client, trust, &shown)?;
+    let last = kept_in(&world.home.checkpoint(&shown.origin), trust, &shown.origin)?;
+    known::check_continued(world, client, trust, last.as_ref(), &shown)?;
     remember(world, client, trust, &shown, &verified.checkpoint)?;
     Ok((bytes, verified))
 }
@@ -115,12 +117,45 @@ pub fn check_newest(world: &World, seen: &[Checkpoint], verified: &Verified) -> 
 /// # Errors
 /// What is kept and does not read.
 pub fn seen_of(world: &World, trust: &TrustFile) -> Result<Vec<Checkpoint>, Failure> {
+    Ok(files_of(world, trust)?.into_iter().map(|(seen, _)| seen).collect())
+}
+
+/// The same, each with the file that keeps it.
+///
+/// # Errors
+/// As [`seen_of`].
+pub fn files_of(world: &World, trust: &TrustFile) -> Result<Vec<(Checkpoint, PathBuf)>, Failure> {
     let mut seen = Vec::new();
     for log in trust.policy()?.logs() {
-        seen.extend(read_checkpoint(&world.home.checkpoint(log.vkey.name()))?);
-        seen.extend(known::head(world, trust, log.vkey.name())?);
+        let origin = log.vkey.name();
+        let path = world.home.checkpoint(origin);
+        seen.extend(kept_in(&path, trust, origin)?.map(|kept| (kept, path)));
+        seen.extend(known::head(world, trust, origin)?);
     }
     Ok(seen)
+}
+
+/// The log's checkpoint that a file keeps, where a key that is pinned now signed it: a ledger of the same name with
+/// another key is another ledger, and what was seen of it says nothing of this one.
+///
+/// # Errors
+/// `CHECKPOINT_INVALID` where it does not parse, or a pinned key is said to have signed it and has not.
+fn kept_in(path: &Path, trust: &TrustFile, origin: &str) -> Result<Option<Checkpoint>, Failure> {
+    let Some((checkpoint, note)) = read_note(path)?.filter(|(kept, _)| kept.origin == origin) else { return Ok(None) };
+    for log in trust.policy()?.logs().iter().filter(|log| log.vkey.name() == origin) {
+        match note.verify_ed25519(&log.vkey) {
+            Ok(()) => return Ok(Some(checkpoint)),
+            Err(NoteError::NotSigned(_)) => {}
+            Err(error) => {
+                let error = ApplyError::new("CHECKPOINT_INVALID", format!("{}: {error}", path.display()));
+                return Err(Failure::from(error).hint(
+                    "keep a copy, find out what changed it, and compare the ledger's checkpoint over another channel \
+                     before you remove it",
+                ));
+            }
+        }
+    }
+    Ok(None)
 }
 
 /// The checkpoint of a verified bundle.
@@ -152,25 +187,25 @@ pub fn remember(
     text: &str,
 ) -> Result<(), Failure> {
     let path = world.home.checkpoint(&now.origin);
-    let Some(seen) = read_checkpoint(&path)? else { return keep(&path, now, text) };
+    let Some(seen) = kept_in(&path, trust, &now.origin)? else { return keep(&path, trust, now, text) };
     if seen.size == now.size && seen.root != now.root {
         let message = format!("the ledger shows another root for {} entries than it showed before", now.size);
         return Err(equivocation(world, &now.origin, message));
     }
     if seen.size == now.size || seen.size == TreeSize(0) {
-        return keep(&path, now, text);
+        return keep(&path, trust, now, text);
     }
     if seen.size > now.size {
         return grew(world, client, trust, now, &seen);
     }
     grew(world, client, trust, &seen, now)?;
-    keep(&path, now, text)
+    keep(&path, trust, now, text)
 }
 
 /// Keeps a checkpoint, unless another command has kept a newer one meanwhile: what was seen never becomes less.
-fn keep(path: &Path, now: &Checkpoint, text: &str) -> Result<(), Failure> {
+fn keep(path: &Path, trust: &TrustFile, now: &Checkpoint, text: &str) -> Result<(), Failure> {
     let _lock = lock_directory_of(path)?;
-    match read_checkpoint(path)? {
+    match kept_in(path, trust, &now.origin)? {
         Some(kept) if kept.size > now.size => Ok(()),
         _ => write_file(path, text.as_bytes(), 0o600),
     }
@@ -248,9 +283,10 @@ fn rolled_back(world: &World, seen: &Checkpoint, shown: TreeSize) -> Failure {
 ///
 /// # Errors
 /// `EQUIVOCATION` when that has another root.
-pub fn compare(world: &World, verified: &Verified) -> Result<(), Failure> {
+pub fn compare(world: &World, trust: &TrustFile, verified: &Verified) -> Result<(), Failure> {
     let shown = checkpoint_of(verified)?;
-    let Some(seen) = read_checkpoint(&world.home.checkpoint(&shown.origin))? else { return Ok(()) };
+    let path = world.home.checkpoint(&shown.origin);
+    let Some(seen) = kept_in(&path, trust, &shown.origin)? else { return Ok(()) };
     if seen.size == shown.size && seen.root != shown.root {
         let message = format!("the bundle has another root for {} entries than this machine has seen", seen.size);
         return Err(equivocation(world, &shown.origin, message));
@@ -262,4 +298,50 @@ pub fn compare(world: &World, verified: &Verified) -> Result<(), Failure> {
         ));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use lockgate_sign::note::{NoteKeyKind, NoteSigner};
+
+    use super::*;
+
+    const ORIGIN: &str = "ledger.example";
+
+    fn trust(log: &NoteSigner) -> TrustFile {
+        TrustFile {
+            schema: TrustFile::SCHEMA.to_owned(),
+            tlog_policy: format!("log {}\nquorum none\n", log.vkey()),
+            genesis: Digest::of(b"first"),
+            root_keys: Vec::new(),
+            attestation_key: String::new(),
+        }
+    }
+
+    #[test]
+    fn a_ledger_of_the_same_name_with_another_key_neither_alarms_nor_hides() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("checkpoints/ledger");
+        let [own, other] = [1, 2].map(|seed| NoteSigner::from_seed(ORIGIN, NoteKeyKind::Ed25519, &[seed; 32]).unwrap());
+        let seen = |log: &NoteSigner| kept_in(&path, &trust(log), ORIGIN).unwrap().map(|kept| kept.size.0);
+        let sees = |log: &NoteSigner, size: u64| {
+            let root = Digest::of(&size.to_be_bytes());
+            let head = Checkpoint { origin: ORIGIN.to_owned(), size: TreeSize(size), root };
+            keep(&path, &trust(log), &head, &head.sign(log).to_text()).unwrap();
+        };
+        assert_eq!((seen(&own), seen(&other)), (None, None));
+        sees(&other, 200);
+        assert_eq!((seen(&own), seen(&other)), (None, Some(200)));
+        sees(&own, 100);
+        assert_eq!((seen(&own), seen(&other)), (Some(100), None));
+        sees(&own, 90);
+        assert_eq!(seen(&own), Some(100), "what was seen never becomes less");
+        assert!(kept_in(&path, &trust(&own), "another.example").unwrap().is_none());
+        // What a pinned key is said to have signed, and has not, is damaged.
+        let changed = fs::read_to_string(&path).unwrap().replacen("\n100\n", "\n10\n", 1);
+        fs::write(&path, changed).unwrap();
+        assert_eq!(kept_in(&path, &trust(&own), ORIGIN).unwrap_err().code, "CHECKPOINT_INVALID");
+    }
 }

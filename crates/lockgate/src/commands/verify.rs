@@ -7,11 +7,11 @@ use std::path::Path;
 
 use lockgate_api::client::query_value;
 use lockgate_api::wire::GrantReply;
-use lockgate_api::{Client, Exit};
+use lockgate_api::{Client, ClientError, Exit};
 use lockgate_ledger::TrustFile;
 use lockgate_ledger::bundle::{self, Query, Verified};
 use lockgate_model::text::visible;
-use lockgate_model::{Digest, Hasher, Limits, PromotionId};
+use lockgate_model::{Digest, Hasher, Limits};
 use serde_json::json;
 
 use crate::cli;
@@ -55,7 +55,7 @@ fn judge(
     let Some(path) = &options.bundle else { return online(world, trust, query, passed) };
     let bytes = read_file(path, Limits::DEFAULT.bundle_bytes as u64)?;
     let verified = check(&bytes, trust, query, world, passed)?;
-    seen::compare(world, &verified)?;
+    seen::compare(world, trust, &verified)?;
     known::check(world, trust, query, &verified, false)?;
     Ok(verified)
 }
@@ -72,9 +72,8 @@ fn online(world: &World, trust: &TrustFile, query: &Query<'_>, passed: &Passed) 
     let (_, verified) = fetch_newest(world, &client, trust, || {
         passed.borrow_mut().clear();
         let grant: GrantReply = client.get(&path).map_err(|error| {
-            let refusal = Failure::from(error);
-            keep_replacement(world, &client, trust, &refusal);
-            refusal
+            keep_replacement(world, &client, trust, &error);
+            Failure::from(error)
         })?;
         let bytes = client.get_bytes(&format!("/v1/promotions/{}/bundle", grant.promotion))?;
         let verified = check(&bytes, trust, query, world, passed)?;
@@ -102,13 +101,9 @@ fn not_signed_in(world: &World, trust: &TrustFile, failure: Failure) -> Failure 
 
 /// Remembers the grant that replaced the one that was asked for, where the refusal names it and its bundle proves it under
 /// the pinned trust: then no bundle from before passes here. What fails on the way changes nothing of the answer.
-fn keep_replacement(world: &World, client: &Client, trust: &TrustFile, refusal: &Failure) {
-    if refusal.code != "GRANT_SUPERSEDED" {
-        return;
-    }
-    let outside = |character: char| !character.is_ascii_alphanumeric() && character != '-';
-    let named = refusal.message.rsplit(outside).find_map(|word| word.parse::<PromotionId>().ok());
-    if let Some(promotion) = named
+fn keep_replacement(world: &World, client: &Client, trust: &TrustFile, refusal: &ClientError) {
+    if let ClientError::Problem(problem) = refusal
+        && let Some(promotion) = problem.replaced_by
         && let Ok(bytes) = client.get_bytes(&format!("/v1/promotions/{promotion}/bundle"))
     {
         known::keep_refused(world, &bytes, trust);

@@ -7,7 +7,7 @@ use lockgate_api::wire::{Acknowledged, Changed, ServerInfo, Waiver, WaiverEnd, W
 use lockgate_ledger::code_words::code_words;
 use lockgate_ledger::governance::{WAIVER_NAMESPACE, WaiverDocument, document_bytes};
 use lockgate_ledger::waiver::{WaiverEndDocument, WaiverRequested};
-use lockgate_model::text::visible;
+use lockgate_model::text::{argument, visible};
 use lockgate_model::{Digest, EntryIndex, Limits, UnixMillis, json};
 
 use crate::cli;
@@ -75,8 +75,9 @@ fn request(world: &World, asked: WaiverRequested, file: Option<&Path>) -> Outcom
         let text = serde_json::to_vec_pretty(&handed_over(&asked))
             .map_err(|error| Failure::new(Exit::Bug, "OUTPUT_INVALID", error.to_string()))?;
         write_file(file, &text, 0o644)?;
+        let named = argument(&file.to_string_lossy());
         let told =
-            format!("{0} asks for a waiver\n  next  another person runs `lockgate waive grant {0}`", file.display());
+            format!("{} asks for a waiver\n  next  another person runs `lockgate waive grant {named}`", file.display());
         world.terminal.done(&serde_json::json!({ "file": file.display().to_string() }), told)?;
         return Ok(Exit::Done);
     }

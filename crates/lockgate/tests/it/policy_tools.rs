@@ -355,4 +355,9 @@ fn the_set_that_init_wrote_is_named_where_it_is_meant() {
         missed.says(&format!("did you mean `lockgate policy {command} policy`?"));
         lockgate.run(&["policy", command, "policy"]).exits(0);
     }
+    // A path in a command that is told is one word of it.
+    let told = lockgate.run(&["init", "my sets/policy"]).exits(0);
+    told.says("`lockgate policy test 'my sets/policy'` and `lockgate up --policy 'my sets/policy'`");
+    let missed = lockgate.run(&["policy", "test", "my sets"]).refused(6, "POLICY_MISSING");
+    missed.says("did you mean `lockgate policy test 'my sets/policy'`?");
 }

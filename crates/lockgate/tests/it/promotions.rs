@@ -127,6 +127,10 @@ fn a_grant_that_was_replaced_online_does_not_pass_offline_afterwards() {
     approve(&lockgate, "P-9");
     let offline = || lockgate.verify("1.0.0", &["--bundle", "old.lockgate"]);
     offline().exits(0);
+    let asked = format!("artifact={}&service=shop/web&environment=production", Digest::of(&artifact("1.0.0")));
+    let refused = lockgate.get(&format!("/v1/grants?{asked}"), Some(&lockgate.token("dana")));
+    refused.refused(403, "GRANT_SUPERSEDED");
+    assert_eq!(refused.json()["replaced_by"], "P-9");
     lockgate.verify("1.0.0", &[]).refused(3, "GRANT_SUPERSEDED").says("lockgate rollback shop/web@1.0.0");
     offline().refused(9, "ROLLBACK_DETECTED").says("granted shop/web in production anew").says("NOT VERIFIED");
     lockgate.verify("1.2.0", &[]).exits(0);

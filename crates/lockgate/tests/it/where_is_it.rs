@@ -180,5 +180,8 @@ fn a_build_leads_to_everything_that_happened_to_its_releases() {
     lockgate.run(&["history", "--since", "yesterday"]).refused(2, "QUERY_INVALID").says("YYYY-MM-DD");
     let page = lockgate.run(&["history", "--promotion", "P-1", "--limit", "1"]).exits(0);
     page.says("  older      lockgate history --promotion P-1 --limit 1 --before ");
+    let url = lockgate.url();
+    let page = lockgate.run(&["--server", &url, "history", "--promotion", "P-1", "--limit", "1"]).exits(0);
+    page.says(&format!("  older      lockgate history --promotion P-1 --limit 1 --server {url} --before "));
     lockgate.run(&["history", "--promotion", "P-1", "--before", "999"]).exits(0).says("these are the newest");
 }

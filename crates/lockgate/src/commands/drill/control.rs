@@ -110,7 +110,7 @@ pub fn control(world: &World, options: &cli::Drill, workshop: &Workshop) -> Resu
         (None, false) => None,
         (named, _) => Some(world.trust(named.as_deref())?),
     };
-    let memory = Memory::read(world, &data)?;
+    let memory = Memory::read(world, pinned.as_ref(), &data)?;
     let base = PracticeCopy::take(&data, &workshop.dir.join("sound")).map_err(failed)?;
     let store = LocalStore::open_read_only(base.dir(), reading()).map_err(failed)?;
     let head = store.head().map_err(failed)?;

@@ -5,6 +5,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use lockgate_ledger::TrustFile;
 use lockgate_ledger::audit::Anchor;
 use lockgate_model::{Span, TreeSize, UnixMillis};
 
@@ -26,7 +27,7 @@ pub struct Memory {
     pub high_water: PathBuf,
     /// How many entries that has; `None` where there is no such file.
     pub mark: Option<TreeSize>,
-    /// All that an audit in this home compares with: `high-water`, and the files in `checkpoints`.
+    /// All that an audit in this home compares with: `high-water`, and what was seen and verified here.
     pub anchors: Vec<Anchor>,
     /// When it was read.
     pub at: UnixMillis,
@@ -38,10 +39,10 @@ impl Memory {
     ///
     /// # Errors
     /// When a file is there and does not read.
-    pub fn read(world: &World, data: &Path) -> Result<Self, Failure> {
+    pub fn read(world: &World, trust: Option<&TrustFile>, data: &Path) -> Result<Self, Failure> {
         let high_water = world.home.high_water();
         let at = world.now();
-        let anchors = anchors(world, &[])?;
+        let anchors = anchors(world, trust, &[])?;
         let mark = read_checkpoint(&high_water)?.map(|checkpoint| checkpoint.size);
         Ok(Self { is_home: is_same(data, &world.home.data()), high_water, mark, anchors, at })
     }

@@ -31,6 +31,10 @@ pub const EXPLANATIONS: &[(&str, &str)] = &[
     ),
     ("FILE_MISSING", "This kind of signature is over the file itself, and its digest is not enough. Name the file."),
     (
+        "HOME_LOCKED",
+        "Another command has held a lock in the home for more than ten seconds, where it should be held for a moment. What it keeps may be newer than what is known here, so that nothing is verified or signed without it. Run the command again; where it ends so each time, find the `lockgate` that hangs, with `ps`, and end it: its lock goes with it.",
+    ),
+    (
         "HOME_MISSING",
         "There is no home directory to keep keys and context in. Name one with `--home DIR` or LOCKGATE_HOME.",
     ),

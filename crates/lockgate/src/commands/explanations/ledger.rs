@@ -28,7 +28,7 @@ pub const EXPLANATIONS: &[(&str, &str)] = &[
     ),
     (
         "CHECKPOINT_INVALID",
-        "The checkpoint does not read, or is not signed by the pinned log key. It was changed, or comes from another ledger. Keep it, and get the bundle again from the server or another copy; if an audit says it, mend the data as docs/operations.md says under \"Damaged data\".",
+        "The checkpoint does not read, or is not signed by the pinned log key. It was changed, or comes from another ledger. Keep it, and get the bundle again from the server or another copy. Where the message names a file in `checkpoints` of the home, that file was changed: compare the ledger's checkpoint over another channel before you remove it. If an audit says it, mend the data as docs/operations.md says under \"Damaged data\".",
     ),
     (
         "CHECKPOINT_MISSING",

@@ -15,6 +15,14 @@ pub const EXPLANATIONS: &[(&str, &str)] = &[
         "The server sent the proof of another promotion than the one that was asked for, or of another release than runs there. Nothing was signed; find out who answers at that address.",
     ),
     (
+        "KNOWN_ACCESS",
+        "What this machine has verified of the ledger is kept in `known` of the home, and the user who verifies may not read or write it, as after a command that root ran in that home. Nothing is verified without it, or an older state could pass. Find out what changed it, and give it back with `chown` or `chmod`, as the next step says; or verify as the user whose it is.",
+    ),
+    (
+        "KNOWN_FULL",
+        "What this machine has verified of the ledger is kept in `known` of the home, in a file that has room for a hundred thousand targets, and what was verified now does not fit. It would not be known afterwards, so that it does not count. Verify some of the services in another home, with the same trust file: `lockgate --home DIR verify`.",
+    ),
+    (
         "KNOWN_INVALID",
         "What this machine has verified of the ledger is kept in `known` of the home, and does not read. Nothing is verified without it, or an older state could pass. Keep a copy and find out what changed it; compare the ledger's checkpoint over another channel before you remove the file.",
     ),
