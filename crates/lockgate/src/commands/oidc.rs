@@ -23,6 +23,7 @@ use lockgate_model::text::visible;
 use lockgate_model::{Digest, EntryIndex, PersonId};
 
 use crate::cli;
+use crate::commands::seen::check_past;
 use crate::failure::{Failure, Outcome};
 use crate::keyring::sign;
 use crate::terminal::table;
@@ -80,6 +81,7 @@ pub fn bind(
     let rows = rows_of(client, None)?;
     let known = rows.iter().find(|row| row.issuer == account.issuer && row.subject == account.subject);
     let ended = known.and_then(|row| row.unbound_at).map(EntryIndex);
+    ended.map(|entry| check_past(world, client, entry)).transpose()?;
     let again = ended.map(|entry| format!("\n  again      after entry {entry}, which ended the last binding"));
     // Whoever meant another account sees it here, and in the ledger; what the provider calls it comes from outside.
     world.terminal.say(format!(

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use lockgate_api::wire::ConsistencyReply;
 use lockgate_api::{Client, Exit};
 use lockgate_ledger::{ApplyError, TrustFile, Verified};
-use lockgate_model::{Digest, TreeSize};
+use lockgate_model::{Digest, EntryIndex, TreeSize};
 use lockgate_sign::note::NoteError;
 use lockgate_tlog::checkpoint::Checkpoint;
 use lockgate_tlog::proof::verify_consistency;
@@ -101,6 +101,30 @@ fn newest_of(client: &Client, trust: &TrustFile) -> Result<(Checkpoint, bool), F
     let (signed, _) = trust.open_unwitnessed(&bytes).map_err(Failure::unproven)?;
     let is_witnessed = trust.check_witnesses(&signed).is_ok();
     Ok((signed.checkpoint, is_witnessed))
+}
+
+/// Checks that the ledger has an entry of this index already, and remembers the checkpoint that says so: what is signed
+/// about an entry that is still to come could be kept for whatever comes there.
+///
+/// # Errors
+/// `ENTRY_TO_COME`, and as [`remember`].
+pub fn check_past(world: &World, client: &Client, index: EntryIndex) -> Result<(), Failure> {
+    let trust = world.trust(None)?;
+    let bytes = client.get_bytes("/checkpoint")?;
+    let (signed, _) = trust.open_unwitnessed(&bytes).map_err(Failure::unproven)?;
+    check_before(index, signed.checkpoint.size)?;
+    remember(world, client, &trust, &signed.checkpoint, &String::from_utf8_lossy(&bytes))
+}
+
+fn check_before(index: EntryIndex, size: TreeSize) -> Result<(), Failure> {
+    match index.0 < size.0 {
+        true => Ok(()),
+        false => {
+            let message = format!("the server names entry {index}, and has signed {size} entries alone");
+            Err(Failure::new(Exit::Integrity, "ENTRY_TO_COME", message)
+                .hint("sign nothing for this server, and tell whoever is responsible for it"))
+        }
+    }
 }
 
 /// Checks that a bundle that was just made knows as much as this machine had seen before it was asked for.

@@ -239,6 +239,38 @@ fn set_back(lockgate: &Instance, yesterday: &Path) {
     lockgate.start(&[]).exits(0);
 }
 
+/// Pushes until the ledger has more entries than that, which this machine notices each time.
+fn outgrow(lockgate: &Instance, seen: u64) {
+    let mut count = 0;
+    while lockgate.entries() <= seen {
+        lockgate.push(&format!("1.4.{}", 10 + count), "trivy.json").exits(9);
+        count += 1;
+        assert!(count < 100, "the ledger does not grow");
+    }
+}
+
+/// Offline, too: a bundle tells the governance stream whole, so that one of a longer ledger holds what was verified of it.
+#[test]
+fn a_longer_ledger_without_the_freeze_that_was_verified_is_refused_offline() {
+    let lockgate = Instance::granted();
+    lockgate.stop();
+    let yesterday = copy(&lockgate, "yesterday");
+    lockgate.start(&[]).exits(0);
+    lockgate.run(&["freeze", "--env", "production", "--reason", "incident", "--yes", "--as", "sam"]).exits(0);
+    lockgate.run(&["bundle", "get", "P-3", "--file", "frozen.lockgate"]).exits(0);
+    let offline = |bundle: &str| lockgate.verify("1.4.2", &["--bundle", bundle]);
+    offline("frozen.lockgate").refused(3, "FROZEN");
+    let seen = lockgate.entries();
+    set_back(&lockgate, &yesterday);
+    outgrow(&lockgate, seen);
+    let forked = lockgate.get("/v1/promotions/P-3/bundle", Some(&lockgate.token("dana")));
+    lockgate.write("forked.lockgate", &forked.body);
+    for _ in 0..2 {
+        offline("forked.lockgate").refused(9, "EQUIVOCATION").says("NOT VERIFIED").says("another history of people");
+    }
+    offline("frozen.lockgate").refused(3, "FROZEN");
+}
+
 /// What a server acknowledged was seen, too: its receipt holds a signed checkpoint.
 #[test]
 fn a_receipt_is_enough_to_notice_a_rollback() {
@@ -279,12 +311,7 @@ fn a_server_that_was_set_back_is_noticed_where_it_knows_nothing_of_it() {
     // What only reads shows what is there now.
     lockgate.run(&["why", "P-6"]).refused(6, "PROMOTION_UNKNOWN");
     // Once it has grown another way, that is what it is.
-    let mut count = 0;
-    while lockgate.entries() <= seen {
-        lockgate.push(&format!("1.4.{}", 10 + count), "trivy.json").exits(9);
-        count += 1;
-        assert!(count < 100, "the ledger does not grow");
-    }
+    outgrow(&lockgate, seen);
     lockgate.verify("1.5.0", &[]).refused(9, "EQUIVOCATION").says("NOT VERIFIED");
     get("P-3").refused(9, "EQUIVOCATION");
     lockgate.run(&["doctor"]).refused(9, "DOCTOR_FAILED").says("EQUIVOCATION");
