@@ -207,12 +207,21 @@ fn file_name_of(origin: &str) -> String {
     origin.chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' || c == '-' { c } else { '_' }).collect()
 }
 
-/// Writes a file whole or not at all: a temporary file, flushed, then renamed.
+/// Writes a file whole or not at all: a temporary file, flushed, then renamed. A link stays, and what it names is written;
+/// a device or a pipe takes the bytes as they come.
 ///
 /// # Errors
 /// When it cannot be written.
 pub fn write_file(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Failure> {
-    let fail = |error: std::io::Error| Failure::file(path, &error);
+    let fail = |error: io::Error| Failure::file(path, &error);
+    if fs::metadata(path).is_ok_and(|facts| !facts.is_file() && !facts.is_dir()) {
+        let mut stream = fs::OpenOptions::new().write(true).open(path).map_err(fail)?;
+        return stream.write_all(bytes).map_err(fail);
+    }
+    let path = &match fs::symlink_metadata(path) {
+        Ok(facts) if facts.is_symlink() => fs::canonicalize(path).map_err(fail)?,
+        _ => path.to_owned(),
+    };
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     // What is private lies in private directories.
     let private = mode & 0o077 == 0;
@@ -221,12 +230,20 @@ pub fn write_file(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Failure> {
     let temporary = parent.join(format!(".{name}.{}.tmp", std::process::id()));
     // A leftover of an earlier process with the same id is not written into.
     let _ = fs::remove_file(&temporary);
-    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&temporary).map_err(fail)?;
-    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(fail)?;
-    lockgate_failpoint::point("file.written");
-    fs::rename(&temporary, path).map_err(fail)?;
+    let written = write_new(&temporary, bytes, mode).and_then(|()| fs::rename(&temporary, path));
+    // What could not be finished takes no room.
+    let renamed = written.inspect_err(|_| drop(fs::remove_file(&temporary)));
+    renamed.map_err(fail)?;
     lockgate_failpoint::point("file.renamed");
     fs::File::open(parent).and_then(|directory| directory.sync_all()).map_err(fail)
+}
+
+fn write_new(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    lockgate_failpoint::point("file.written");
+    Ok(())
 }
 
 /// Waits until no other command holds the directory of a file, and holds it until the lock is dropped. The lock is a file
@@ -363,6 +380,28 @@ mod tests {
             }
         });
         assert!(had.is_ok() && tries == 3, "{had:?} after {tries}");
+    }
+
+    #[test]
+    fn links_and_pipes_are_written_through_and_what_failed_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, link, gone) = (folder.path().join("file"), folder.path().join("link"), folder.path().join("gone"));
+        fs::write(&file, "old").unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        std::os::unix::fs::symlink(folder.path().join("nowhere"), &gone).unwrap();
+        write_file(&link, b"new", 0o600).unwrap();
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(fs::read(&file).unwrap(), b"new");
+        assert_eq!(write_file(&gone, b"new", 0o600).unwrap_err().code, "FILE_FAILED");
+        write_file(Path::new("/dev/null"), b"new", 0o600).unwrap();
+        assert!(!fs::metadata("/dev/null").unwrap().is_file());
+        // A directory takes no file's place.
+        let before = fs::read_dir(folder.path()).unwrap().count();
+        assert_eq!(write_file(folder.path(), b"new", 0o600).unwrap_err().code, "FILE_FAILED");
+        let taken = folder.path().join("taken");
+        fs::create_dir(&taken).unwrap();
+        assert_eq!(write_file(&taken, b"new", 0o600).unwrap_err().code, "FILE_FAILED");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), before + 1, "no half is left");
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! Which key someone signs with: a file, or a running agent.
 
+use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use lockgate_model::PersonId;
 use lockgate_model::text::argument;
+use lockgate_model::{Limits, PersonId};
 use lockgate_sign::passkey::SoftPasskey;
 use lockgate_sign::ssh::SshPublicKey;
 use lockgate_sign::ssh_signer::{AgentSigner, FileSigner, SignerError, SshSigner};
@@ -150,7 +151,7 @@ impl Keyring {
 /// `KEY_MODE`.
 fn check_mode(path: &Path) -> Result<(), Failure> {
     // What is no private key, or not there, is told in the words for that.
-    let private = std::fs::read(path).is_ok_and(|bytes| bytes.starts_with(b"-----BEGIN"));
+    let private = read_text(path).is_ok_and(|text| text.starts_with("-----BEGIN"));
     let exposed = private && std::fs::metadata(path).is_ok_and(|facts| facts.permissions().mode() & OTHERS != 0);
     match exposed {
         false => Ok(()),
@@ -163,18 +164,36 @@ fn check_mode(path: &Path) -> Result<(), Failure> {
     }
 }
 
+/// The text of a key file, as far as one may reach.
+fn read_text(path: &Path) -> std::io::Result<String> {
+    let mut text = String::new();
+    std::fs::File::open(path)?.take(Limits::DEFAULT.key_file_bytes).read_to_string(&mut text)?;
+    Ok(text)
+}
+
+/// Where the public half of a key lies: NAME.pub beside NAME, and beside NAME.key.
+pub fn public_of(path: &Path) -> PathBuf {
+    match path.extension().is_some_and(|extension| extension == "key") {
+        true => path.with_extension("pub"),
+        false => {
+            let mut name = path.as_os_str().to_owned();
+            name.push(".pub");
+            PathBuf::from(name)
+        }
+    }
+}
+
 /// The public key in a file, or beside a private one.
 fn public_half(path: &Path) -> Option<SshPublicKey> {
-    let beside = PathBuf::from(format!("{}.pub", path.display()));
-    let files = [path.to_owned(), path.with_extension("pub"), beside];
-    files.iter().find_map(|file| std::fs::read_to_string(file).ok()?.parse::<SshPublicKey>().ok())
+    let files = [path.to_owned(), public_of(path)];
+    files.iter().find_map(|file| read_text(file).ok()?.parse::<SshPublicKey>().ok())
 }
 
 /// Why a key file is of no use, with the file that was meant.
 fn unusable(path: &Path, error: &SignerError) -> Failure {
     let file = path.display();
     let invalid = |message: String| Failure::usage("KEY_INVALID", message);
-    let text = match std::fs::read_to_string(path) {
+    let text = match read_text(path) {
         Err(read) if read.kind() == std::io::ErrorKind::NotFound => {
             return invalid(format!("there is no key file {file}"))
                 .hint("name one with --key FILE, or make one with `lockgate key generate FILE`");

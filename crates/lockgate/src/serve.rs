@@ -103,8 +103,10 @@ pub fn serve(world: &World, options: &cli::Serve) -> Outcome {
     access.close();
     lockgate_failpoint::point("stop.access-log-closed");
     keep_high_water(&home.access_high_water(), &access.head());
-    // Nobody but this process wrote the file.
-    let _ = fs::remove_file(home.running_file());
+    // Where the home was removed and begun anew meanwhile, the file is another server's.
+    if home.running().is_some_and(|running| running.pid == std::process::id()) {
+        let _ = fs::remove_file(home.running_file());
+    }
     lockgate_failpoint::point("stop.done");
     served.map(|()| Exit::Done)
 }
@@ -558,9 +560,15 @@ pub fn read_note(path: &Path) -> Result<Option<(Checkpoint, Note)>, Failure> {
     Ok(Some((checkpoint, note)))
 }
 
+/// The origin that a checkpoint names in its first line.
+fn origin_of(checkpoint: &str) -> Option<&str> {
+    checkpoint.lines().next()
+}
+
 fn keep_high_water(mark: &Path, head: &TreeHead) {
     let kept = read_checkpoint(mark).ok().flatten();
-    if kept.is_some_and(|kept| kept.size >= head.size) {
+    // The mark of another ledger is that of another server, whose home took the place of this one's.
+    if kept.is_some_and(|kept| kept.size >= head.size || origin_of(&head.checkpoint) != Some(kept.origin.as_str())) {
         return;
     }
     if let Err(failure) = write_file(mark, head.checkpoint.as_bytes(), 0o600) {
@@ -571,6 +579,8 @@ fn keep_high_water(mark: &Path, head: &TreeHead) {
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;
+
+    use lockgate_model::Digest;
 
     use super::*;
 
@@ -601,6 +611,26 @@ mod tests {
         fs::write(&file, "x").unwrap();
         assert_eq!(read_checkpoint(&file).unwrap_err().code, "CHECKPOINT_INVALID");
         assert_eq!(read_checkpoint(&file.join("below")).unwrap_err().code, "FILE_FAILED");
+    }
+
+    #[test]
+    fn the_mark_of_another_ledger_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let mark = folder.path().join("high-water");
+        let head = |origin: &str, size: u64| {
+            let (size, root) = (TreeSize(size), Digest::of(b"root"));
+            let signer = NoteSigner::from_seed(origin, NoteKeyKind::Ed25519, &[1; 32]).unwrap();
+            let note = Checkpoint { origin: origin.to_owned(), size, root }.sign(&signer);
+            TreeHead { size, root, checkpoint: note.to_text() }
+        };
+        let kept = || read_checkpoint(&mark).unwrap().map(|kept| (kept.origin, kept.size.0));
+        keep_high_water(&mark, &head("a.example/log", 5));
+        assert_eq!(kept(), Some(("a.example/log".to_owned(), 5)));
+        keep_high_water(&mark, &head("b.example/log", 9));
+        keep_high_water(&mark, &head("a.example/log", 4));
+        assert_eq!(kept(), Some(("a.example/log".to_owned(), 5)));
+        keep_high_water(&mark, &head("a.example/log", 6));
+        assert_eq!(kept(), Some(("a.example/log".to_owned(), 6)));
     }
 
     #[test]

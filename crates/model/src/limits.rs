@@ -47,6 +47,8 @@ pub struct Limits {
     pub note_signatures: usize,
     /// One signed note.
     pub note_bytes: usize,
+    /// A file with a key of a person or machine.
+    pub key_file_bytes: u64,
     /// Approvals counted for one promotion.
     pub approvals_per_promotion: usize,
     /// Approvals of one promotion by one person, also those that were taken back.
@@ -122,6 +124,7 @@ impl Limits {
         proof_hashes: 63,
         note_signatures: 32,
         note_bytes: 256 * 1024,
+        key_file_bytes: 64 * 1024,
         approvals_per_promotion: 64,
         approvals_per_person: 8,
         keys_per_person: 16,

@@ -78,11 +78,14 @@ impl BlobFiles {
     fn make_shard(&self, place: &Place) -> Result<()> {
         // Held while flushing: a second thread must not use a directory whose name may still be lost.
         let mut durable = self.durable.lock().unwrap_or_else(PoisonError::into_inner);
-        if durable.contains(&place.inner) {
+        // One that somebody has removed meanwhile is made again.
+        let is_there = |path: &PathBuf| durable.contains(path) && path.is_dir();
+        if is_there(&place.inner) {
             return Ok(());
         }
+        let is_outer_there = is_there(&place.outer);
         make_dir(&place.inner)?;
-        if !durable.contains(&place.outer) {
+        if !is_outer_there {
             sync_dir(&self.root)?;
             durable.insert(place.outer.clone());
         }

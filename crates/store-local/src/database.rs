@@ -15,6 +15,8 @@ use crate::durable::{self, Note};
 use crate::fault::{self, Fault};
 use crate::halt::Halt;
 use crate::seal::Mended;
+use crate::standing::Standing;
+use crate::store::LOCK;
 use crate::{Options, migration, room, seal};
 
 /// SQLite before 3.51.3 can lose pages when the write-ahead log restarts (its "WAL-reset" bug).
@@ -59,6 +61,7 @@ struct Writer {
     commits: u32,
     rows: u64,
     note: Note,
+    standing: Standing,
 }
 
 impl Database {
@@ -87,7 +90,8 @@ impl Database {
         check_head(&connection)?;
         let rows = connection.total_changes();
         let note = Note::open(dir, &connection);
-        let writer = Some(Mutex::new(Writer { connection, commits: 0, rows, note }));
+        let standing = Standing::of(&[dir.join(LOCK), path])?;
+        let writer = Some(Mutex::new(Writer { connection, commits: 0, rows, note, standing }));
         let mut database = Self::with_readers(dir, options, writer, halt)?;
         database.mended = mended;
         database.copy_what_was_left()?;
@@ -164,6 +168,7 @@ impl Database {
         };
         let mut writer = writer.lock().unwrap_or_else(PoisonError::into_inner);
         self.halt.check()?;
+        writer.standing.check().map_err(|error| self.halt.halt(error, false))?;
         room::check(&self.dir, self.reserve_bytes)?;
         let flush = if lockgate_failpoint::planted("wal-not-flushed") { Flush::Later } else { flush };
         let value = match flush {

@@ -29,6 +29,7 @@ mod recheck;
 mod room;
 mod seal;
 mod session;
+mod standing;
 mod store;
 mod stream;
 mod suspect;

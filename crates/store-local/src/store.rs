@@ -131,9 +131,12 @@ pub(crate) fn empty_dir(path: &Path) -> Result<()> {
     Ok(())
 }
 
+/// What the writer holds locked in the directory of its store.
+pub(crate) const LOCK: &str = "LOCK";
+
 /// Takes the writer's lock; it lives as long as the file, and ends with the process however that ends.
 pub(crate) fn lock(dir: &Path) -> Result<File> {
-    let path = dir.join("LOCK");
+    let path = dir.join(LOCK);
     let opened = OpenOptions::new().write(true).create(true).truncate(false).open(&path);
     let file = opened.map_err(|error| fault::file("open", &path, &error))?;
     match file.try_lock() {

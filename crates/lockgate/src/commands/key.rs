@@ -17,7 +17,7 @@ use crate::commands::up::{enrolment_bytes, generate, limited_enrolment};
 use crate::commands::{change, key_life, passkey};
 use crate::failure::{Failure, Outcome};
 use crate::home::{read_file, write_file};
-use crate::keyring::sign;
+use crate::keyring::{public_of, sign};
 use crate::receipts::logged_line;
 use crate::terminal::{field, fields, table};
 use crate::world::World;
@@ -31,7 +31,7 @@ pub fn key(world: &World, options: &cli::Key) -> Outcome {
         cli::Key::List => list(world),
         cli::Key::Generate { file, comment } => {
             generate(file, comment)?;
-            let public = file.with_extension("pub");
+            let public = public_of(file);
             let told = format!("{} and {} are written; the key has no passphrase", file.display(), public.display());
             world.terminal.done(&serde_json::json!({ "file": file.display().to_string() }), told)?;
             Ok(Exit::Done)

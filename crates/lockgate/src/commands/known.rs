@@ -370,6 +370,10 @@ fn keep_longer(path: &Path, shown: &Known, lock: Lock) -> Result<(), Failure> {
     write_file(path, &bytes_of(&known, path, KNOWN_BYTES_MAX)?, 0o600)
 }
 
+fn is_link(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|facts| facts.is_symlink())
+}
+
 /// What is written, which has to be read again.
 fn bytes_of(known: &Known, path: &Path, most: u64) -> Result<Vec<u8>, Failure> {
     let bytes =
@@ -398,7 +402,10 @@ fn read(path: &Path) -> Result<Option<Known>, Failure> {
     // What cannot be looked at is not taken for absent.
     match File::open(path) {
         Ok(_) => {}
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        // A link to what is not there, such as a disk that is not mounted, is no absence.
+        Err(error) if error.kind() == ErrorKind::NotFound && !is_link(path) && !path.parent().is_some_and(is_link) => {
+            return Ok(None);
+        }
         Err(error) if error.kind() == ErrorKind::PermissionDenied => {
             return Err(barred(path, &format!("{}: {error}", path.display())));
         }
@@ -516,6 +523,16 @@ mod tests {
         assert_eq!(objection(&stood_at(Some(81)), 50, 60, false), None);
         assert_eq!(objection(&stood_at(None), 50, 81, false), None, "that bundle knew of it");
         assert!(objection(&stood_at(Some(100)), 60, 70, false).is_some(), "of another grant nothing is known");
+    }
+
+    #[test]
+    fn a_link_to_what_is_not_there_is_no_absence() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, linked) = (folder.path().join("file"), folder.path().join("linked"));
+        assert!(read(&file).unwrap().is_none());
+        std::os::unix::fs::symlink(folder.path().join("nowhere"), &linked).unwrap();
+        assert_eq!(read(&linked).unwrap_err().code, "FILE_FAILED");
+        assert_eq!(read(&linked.join("file")).unwrap_err().code, "FILE_FAILED");
     }
 
     #[test]

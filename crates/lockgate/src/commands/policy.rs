@@ -112,13 +112,18 @@ fn collect(dir: &Path, prefix: &str, files: &mut BTreeMap<String, String>) -> Re
             .file_name()
             .into_string()
             .map_err(|_| Failure::usage("NAME_INVALID", format!("a name in {} is not UTF-8", dir.display())))?;
-        let kind = entry.file_type().map_err(|error| Failure::file(&entry.path(), &error))?;
         if name.starts_with('.') {
             continue;
         }
+        // Links are followed: that is how Kubernetes mounts a ConfigMap.
+        let kind = fs::metadata(entry.path()).map_err(|error| Failure::file(&entry.path(), &error))?;
         if kind.is_dir() && prefix.is_empty() {
             collect(&entry.path(), &format!("{name}/"), files)?;
-        } else if kind.is_file() && is_part(prefix, &name) {
+        } else if let Some(why) = left_out(prefix, &name, &kind) {
+            // INVARIANT (no part is left out): what looks like a part of a policy set is one, or is refused.
+            return Err(Failure::usage("POLICY_INVALID", format!("{} {why}", entry.path().display()))
+                .hint("move it out of the folder of the policy set, or make it a part"));
+        } else if is_part(prefix, &name) {
             let bytes = read_file(&entry.path(), Limits::DEFAULT.policy_bytes as u64)?;
             let text = String::from_utf8(bytes)
                 .map_err(|_| Failure::usage("POLICY_INVALID", format!("{} is not UTF-8", entry.path().display())))?;
@@ -126,6 +131,20 @@ fn collect(dir: &Path, prefix: &str, files: &mut BTreeMap<String, String>) -> Re
         }
     }
     Ok(())
+}
+
+/// The folders of a policy set.
+const FOLDERS: [&str; 4] = ["gates/", "rego/", "roots/", "tests/"];
+
+/// Why something in a folder of a policy set is no part of it, though whoever put it there may think that it is.
+fn left_out(folder: &str, name: &str, kind: &fs::Metadata) -> Option<&'static str> {
+    if kind.is_dir() {
+        return FOLDERS.contains(&folder).then_some("is a folder within a folder, and nothing in it would be read");
+    }
+    if is_part(folder, name) {
+        return (!kind.is_file()).then_some("is no file");
+    }
+    is_part(folder, &name.to_ascii_lowercase()).then_some("has capitals in its ending, and would not be read")
 }
 
 /// Whether a file of this name in this folder is part of a policy set.

@@ -24,7 +24,7 @@ use crate::cli;
 use crate::commands::trust::tell_custody;
 use crate::failure::{Failure, Outcome};
 use crate::home::{Context, Running, make_directory, write_file};
-use crate::keyring::sign;
+use crate::keyring::{public_of, sign};
 use crate::serve::{begun_marker, setup_code_file};
 use crate::world::World;
 
@@ -359,12 +359,19 @@ pub fn enrolment_bytes(origin: &str, request: &Enrolment) -> Result<Vec<u8>, Fai
 /// When it cannot be made or written.
 pub fn generate(path: &Path, comment: &str) -> Result<(), Failure> {
     let failed = |error: String| Failure::new(Exit::Failed, "KEY_FAILED", error);
-    if path.exists() {
-        return Err(Failure::exists(path));
+    let public = public_of(path);
+    if path.extension().is_some_and(|extension| extension == "pub") {
+        return Err(Failure::usage("NAME_INVALID", format!("{} is what a public half is called", path.display()))
+            .hint("name the private half: its public half is written beside it"));
+    }
+    for file in [path, &public] {
+        if fs::symlink_metadata(file).is_ok() {
+            return Err(Failure::exists(file));
+        }
     }
     let signer = FileSigner::generate_ed25519(comment).map_err(|error| failed(error.to_string()))?;
     write_file(path, signer.to_openssh_pem().as_bytes(), 0o600)?;
-    write_file(&path.with_extension("pub"), format!("{}\n", signer.public_line()).as_bytes(), 0o644)
+    write_file(&public, format!("{}\n", signer.public_line()).as_bytes(), 0o644)
 }
 
 fn told(world: &World, options: &cli::Up, running: &Running, info: &ServerInfo) -> Result<(), Failure> {

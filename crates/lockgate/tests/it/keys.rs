@@ -1,5 +1,7 @@
 //! Keys of people: further keys, aliases, revocation, and what a revocation does to what was signed before it.
 
+use std::fs;
+
 use lockgate_sign::ssh_signer::{FileSigner, SshSigner as _};
 
 use crate::consent::approval;
@@ -11,6 +13,22 @@ fn fingerprint(lockgate: &Instance, key: &str) -> String {
 
 fn revoke<'a>(person: &'a str, fingerprint: &'a str, by: &'a str) -> [&'a str; 10] {
     ["key", "revoke", person, "--fingerprint", fingerprint, "--reason", "lost", "--yes", "--as", by]
+}
+
+#[test]
+fn a_new_key_takes_the_place_of_no_file() {
+    let lockgate = Instance::new();
+    let generate = |file: &str| lockgate.run(&["key", "generate", file]);
+    generate("dana.pub").refused(2, "NAME_INVALID").says("private half");
+    generate("dana").exits(0).says("dana.pub");
+    let public = fs::read(lockgate.file("dana.pub")).unwrap();
+    generate("dana.ci").exits(0).says("dana.ci.pub");
+    assert_eq!(fs::read(lockgate.file("dana.pub")).unwrap(), public);
+    generate("sam.key").exits(0).says("sam.pub");
+    generate("dana").refused(7, "FILE_EXISTS");
+    fs::remove_file(lockgate.file("dana")).unwrap();
+    generate("dana").refused(7, "FILE_EXISTS").says("dana.pub");
+    assert!(!lockgate.file("dana").exists());
 }
 
 #[test]

@@ -40,6 +40,35 @@ fn tests_cover_gates_on_both_sides_or_say_which_not() {
     lockgate.run(&["policy", "test", "set", "--min-coverage", "101"]).exits(2);
 }
 
+/// What looks like a part of a policy set is one, or is refused: a gate that is left out would stop nobody.
+#[test]
+fn no_part_of_a_policy_set_is_left_out() {
+    let lockgate = Instance::new();
+    lockgate.run(&["init", "set"]).exits(0);
+    let check = || lockgate.json(&["policy", "check", "set"], 0)["digest"].clone();
+    let before = check();
+    lockgate.write("extra.toml", UNREACHABLE);
+    let extra = lockgate.file("set/gates/extra.toml");
+    std::os::unix::fs::symlink(lockgate.file("extra.toml"), &extra).unwrap();
+    let linked = check();
+    assert_ne!(linked, before);
+    fs::remove_file(&extra).unwrap();
+    lockgate.write("set/gates/extra.toml", UNREACHABLE);
+    assert_eq!(check(), linked);
+    fs::remove_file(&extra).unwrap();
+    let refused = |told: &str| lockgate.run(&["policy", "check", "set"]).refused(2, "POLICY_INVALID").says(told);
+    fs::create_dir(&extra).unwrap();
+    refused("folder within a folder");
+    fs::remove_dir(&extra).unwrap();
+    lockgate.write("set/gates/extra.TOML", UNREACHABLE);
+    refused("capitals");
+    fs::remove_file(lockgate.file("set/gates/extra.TOML")).unwrap();
+    std::os::unix::fs::symlink(lockgate.file("nowhere"), &extra).unwrap();
+    lockgate.run(&["policy", "check", "set"]).refused(6, "FILE_FAILED");
+    fs::remove_file(&extra).unwrap();
+    assert_eq!(check(), before);
+}
+
 #[test]
 fn explanations_are_kept_and_compared() {
     let lockgate = Instance::new();

@@ -350,6 +350,21 @@ fn nothing_is_appended_to_an_edited_ledger() {
     lockgate.get(&granted, Some(&lockgate.token("dana"))).refused(502, "LEDGER_DOUBTFUL");
 }
 
+/// Whoever removes the data under a running server, or puts other data there, is not told of writes that nobody finds again.
+#[test]
+fn nothing_is_acknowledged_once_the_data_is_gone() {
+    let lockgate = Instance::pending();
+    let (data, away) = (lockgate.home().join("data"), lockgate.file("away"));
+    fs::rename(&data, &away).unwrap();
+    let ran = lockgate.run(&["freeze", "--env", "production", "--reason", "incident", "--yes", "--as", "sam"]);
+    assert_ne!(ran.code, 0, "{ran}");
+    lockgate.run(&["freeze", "list"]).exits(8);
+    lockgate.start(&[]).refused(9, "LEDGER_MISSING");
+    fs::rename(&away, &data).unwrap();
+    lockgate.start(&[]).exits(0);
+    lockgate.run(&["freeze", "list"]).exits(0).says("nothing is frozen");
+}
+
 #[test]
 fn a_read_only_disk_starts_no_server_and_can_be_audited() {
     let Some(disk) = Disk::new(96) else { return eprintln!("not checked: a read-only disk needs the right to mount") };

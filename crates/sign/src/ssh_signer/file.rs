@@ -1,6 +1,8 @@
 //! Signing with a key file.
 
 use std::fmt;
+use std::fs::File;
+use std::io::Read as _;
 use std::path::Path;
 
 use aws_lc_rs::encoding::{AsBigEndian as _, Curve25519SeedBin};
@@ -8,6 +10,7 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _,
 };
+use lockgate_model::Limits;
 
 use crate::ssh::wire::{ecdsa_numbers, put_string};
 use crate::ssh::{SshKeyKind, SshPublicKey, SshSignature, signed_data};
@@ -37,7 +40,9 @@ impl FileSigner {
     /// [`SignerError`] when the file cannot be read, is encrypted, or holds something else; the message says what to do.
     pub fn load(path: &Path) -> Result<Self, SignerError> {
         let shown = path.display().to_string();
-        let text = std::fs::read_to_string(path)
+        let mut text = String::new();
+        File::open(path)
+            .and_then(|file| file.take(Limits::DEFAULT.key_file_bytes).read_to_string(&mut text))
             .map_err(|error| SignerError::Unreadable { path: shown.clone(), reason: error.to_string() })?;
         Self::from_text(&text, &shown)
     }
