@@ -97,27 +97,16 @@ impl Home {
     /// # Errors
     /// When they cannot be looked at.
     pub fn checkpoints(&self) -> Result<Vec<PathBuf>, Failure> {
-        let directory = self.0.join("checkpoints");
-        let unread = |error: io::Error| Failure::file(&directory, &error);
-        let entries = match fs::read_dir(&directory) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            entries => entries.map_err(unread)?,
-        };
-        let mut paths = Vec::new();
-        for entry in entries {
-            let entry = entry.map_err(unread)?;
-            let name = entry.file_name();
-            let is_half = name.as_encoded_bytes().starts_with(b".") && name.as_encoded_bytes().ends_with(b".tmp");
-            if !is_half {
-                paths.push(entry.path());
-            }
-        }
-        Ok(paths)
+        files_of(&self.0.join("checkpoints"))
+    }
+    /// Where every file lies that keeps what this CLI has verified.
+    pub fn known_directory(&self) -> PathBuf {
+        self.0.join("known")
     }
     /// What this CLI has verified of the ledger with that first entry: another one may have the same name.
     pub fn known(&self, origin: &str, genesis: &Digest) -> PathBuf {
         let genesis: String = genesis.hex().chars().take(16).collect();
-        self.0.join("known").join(format!("{}@{genesis}", file_name_of(origin)))
+        self.known_directory().join(format!("{}@{genesis}", file_name_of(origin)))
     }
     /// The newest head that the server has signed, kept beside the data and not in it.
     pub fn high_water(&self) -> PathBuf {
@@ -200,6 +189,29 @@ impl Home {
     pub fn running(&self) -> Option<Running> {
         serde_json::from_slice(&fs::read(self.running_file()).ok()?).ok()
     }
+}
+
+/// The files of a directory, in order of name; not those that a command which was killed had begun to write.
+///
+/// # Errors
+/// When they cannot be looked at.
+pub fn files_of(directory: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let unread = |error: io::Error| Failure::file(directory, &error);
+    let entries = match fs::read_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(unread)?,
+    };
+    let mut paths = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(unread)?;
+        let name = entry.file_name();
+        let is_half = name.as_encoded_bytes().starts_with(b".") && name.as_encoded_bytes().ends_with(b".tmp");
+        if !is_half {
+            paths.push(entry.path());
+        }
+    }
+    paths.sort();
+    Ok(paths)
 }
 
 /// What the file about a ledger is called.

@@ -21,9 +21,9 @@ use crate::commands::access;
 use crate::commands::audit::{Scope, alarm, examine_all};
 use crate::commands::expiry::{Expiry, RED_DAYS, Warning, warnings};
 use crate::commands::policy::invalid;
-use crate::commands::seen;
 use crate::commands::up::alive;
 use crate::commands::waive::ending_soon;
+use crate::commands::{known, seen};
 use crate::failure::{Failure, Outcome};
 use crate::serve::{DATABASE, begun_marker, check_high_water, ledger_missing};
 use crate::terminal::table;
@@ -54,6 +54,7 @@ pub fn doctor(world: &World, options: &cli::Doctor) -> Outcome {
         return recheck(world);
     }
     let mut rows = own_rows(world);
+    rows.push(memory_row(world));
     let store = store_row(world);
     let starts = store.as_ref().is_none_or(|row| failed(&row.0).is_none());
     rows.extend(store);
@@ -153,6 +154,27 @@ fn own_rows(world: &World) -> Vec<Row> {
         None => row(Health::Ok, "ssh-agent", "none runs; key files are used".to_owned(), ""),
     };
     vec![version, context, trust, keys, agent]
+}
+
+/// Whether what this machine has seen and verified of ledgers reads: a verification that needs it refuses without.
+fn memory_row(world: &World) -> Row {
+    // What is wrong with the trust file stands in a row of its own.
+    let trust = world.trust(None).ok();
+    let read = || -> Result<(usize, usize), Failure> {
+        Ok((seen::check_kept(world, trust.as_ref())?, known::check_kept(world)?))
+    };
+    match read() {
+        Ok((seen, known)) => {
+            let found = format!("{seen} kept checkpoint(s), and what was verified of {known} ledger(s)");
+            (Health::Ok, "memory", found, String::new())
+        }
+        Err(failure) => {
+            let fix = "keep a copy, find out what changed it, and compare the ledger's checkpoint over another channel \
+                       before you remove it";
+            let found = format!("{}: {}", failure.code, failure.message);
+            (Health::Fail(failure.exit), "memory", found, failure.hint.unwrap_or_else(|| fix.to_owned()))
+        }
+    }
 }
 
 /// Whether a server of this home would start on its data: not after a failed flush, and not on what is damaged. A server

@@ -22,12 +22,13 @@ use lockgate_model::json::{self, Numbers};
 use lockgate_model::text::argument;
 use lockgate_model::{Digest, EntryIndex, EnvName, Limits, ServiceName, StreamName, TreeSize, UnixMillis};
 use lockgate_tlog::checkpoint::Checkpoint;
+use rustix::fs::{Access, access};
 use rustix::process::geteuid;
 use serde::{Deserialize, Serialize};
 
 use crate::commands::seen::{checkpoint_of, grew};
 use crate::failure::Failure;
-use crate::home::{lock_directory_of, read_file, write_file};
+use crate::home::{files_of, lock_directory_of, read_file, write_file};
 use crate::world::World;
 
 /// The largest file that is read or written, in bytes. What bounds it is one row of at most 330 bytes a target, so that
@@ -185,6 +186,27 @@ pub fn check_continued(
 pub fn head(world: &World, trust: &TrustFile, origin: &str) -> Result<Option<(Checkpoint, PathBuf)>, Failure> {
     let path = path_of(world, trust, origin);
     Ok(read(&path)?.map(|known| (known.head(origin), path)))
+}
+
+/// Reads every file that keeps what was verified, as a verification does, and gives how many there are.
+///
+/// # Errors
+/// `KNOWN_INVALID`, or `KNOWN_ACCESS` where one may not be read or nothing be kept on: of the first one.
+pub fn check_kept(world: &World) -> Result<usize, Failure> {
+    let directory = world.home.known_directory();
+    let denied = |place: &Path, needed: Access| match access(place, needed).map_err(std::io::Error::from) {
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+            Err(barred(&directory.join("ledger"), &format!("{}: {error}", place.display())))
+        }
+        _ => Ok(()),
+    };
+    denied(&directory, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK)?;
+    denied(&directory.with_extension("lock"), Access::WRITE_OK)?;
+    let paths = files_of(&directory)?;
+    for path in &paths {
+        read(path)?;
+    }
+    Ok(paths.len())
 }
 
 /// Where it is kept: another ledger may have the same name, but has another first entry, and what is known says nothing of
@@ -556,6 +578,22 @@ mod tests {
             fs::write(&path, damaged).unwrap();
             assert_eq!(read(&path).unwrap_err().code, "KNOWN_INVALID", "{damaged}");
         }
+    }
+
+    #[test]
+    fn the_first_file_that_does_not_read_is_told_with_what_to_do() {
+        let folder = tempfile::tempdir().unwrap();
+        let world = world(folder.path());
+        assert_eq!(check_kept(&world).unwrap(), 0);
+        let directory = world.home.known_directory();
+        keep_longer(&directory.join("a"), &known(), lock_directory_of).unwrap();
+        fs::write(directory.join(".a.7.tmp"), "half of one").unwrap();
+        assert_eq!(check_kept(&world).unwrap(), 1);
+        fs::write(directory.join("b"), "{}").unwrap();
+        fs::write(directory.join("c"), "").unwrap();
+        let invalid = check_kept(&world).unwrap_err();
+        assert!(invalid.code == "KNOWN_INVALID" && invalid.message.contains("known/b: "), "{invalid:?}");
+        assert!(invalid.hint.is_some());
     }
 
     #[test]

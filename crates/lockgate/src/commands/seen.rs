@@ -182,6 +182,22 @@ fn kept_in(path: &Path, trust: &TrustFile, origin: &str) -> Result<Option<Checkp
     Ok(None)
 }
 
+/// Reads every kept checkpoint, as a verification does where something is pinned, and gives how many there are.
+///
+/// # Errors
+/// `CHECKPOINT_INVALID`, or when one cannot be looked at: of the first one.
+pub fn check_kept(world: &World, trust: Option<&TrustFile>) -> Result<usize, Failure> {
+    let paths = world.home.checkpoints()?;
+    for path in &paths {
+        let Some((checkpoint, _)) = read_note(path)? else { continue };
+        // Under another name, nobody looks for it.
+        if let Some(trust) = trust.filter(|_| *path == world.home.checkpoint(&checkpoint.origin)) {
+            kept_in(path, trust, &checkpoint.origin)?;
+        }
+    }
+    Ok(paths.len())
+}
+
 /// The checkpoint of a verified bundle.
 ///
 /// # Errors

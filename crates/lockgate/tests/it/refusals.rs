@@ -435,6 +435,24 @@ fn doctor_fails_without_its_server_and_looks_at_the_data() {
     lockgate.run(&["doctor"]).refused(9, "DOCTOR_FAILED").says("LEDGER_MISSING");
 }
 
+/// What a verification will refuse tomorrow, `doctor` tells today.
+#[test]
+fn doctor_reads_what_was_seen_and_verified() {
+    let lockgate = Instance::granted();
+    lockgate.verify("1.4.2", &[]).exits(0);
+    lockgate.run(&["doctor"]).exits(0).says("memory").says("what was verified of 1 ledger(s)");
+    for (directory, code) in [("known", "KNOWN_INVALID"), ("checkpoints", "CHECKPOINT_INVALID")] {
+        let file = fs::read_dir(lockgate.home().join(directory)).unwrap().next().unwrap().unwrap().path();
+        let kept = fs::read(&file).unwrap();
+        fs::write(&file, "x").unwrap();
+        let doctor = lockgate.run(&["doctor"]);
+        assert!(doctor.code != 0, "{doctor}");
+        doctor.says("DOCTOR_FAILED").says(code).says("compare the ledger's checkpoint over another channel");
+        fs::write(&file, kept).unwrap();
+    }
+    lockgate.run(&["doctor"]).exits(0);
+}
+
 #[test]
 fn what_is_missing_first_is_said_first() {
     let fresh = Instance::new();
