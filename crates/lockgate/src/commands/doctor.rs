@@ -275,12 +275,20 @@ fn server_rows(world: &World) -> Result<Vec<Row>, Row> {
     Ok([server].into_iter().chain(integrity_row(world)).chain([sign_in]).collect())
 }
 
-/// That the server shows less of the ledger than this machine has seen, or another one, if it does.
+/// That the server shows less of the ledger than this machine has seen, or another one, if it does; or that it shows
+/// nothing which could be compared.
 fn set_back_row(world: &World) -> Option<Row> {
     let trust = world.trust(None).ok()?;
-    let alarm = seen::check_not_set_back(world, &world.client().ok()?, &trust).err()?;
-    let found = format!("{}: {}", alarm.code, alarm.message);
-    Some((Health::Fail(alarm.exit), "server", found, alarm.hint.unwrap_or_default()))
+    let failure = seen::hold_against_seen(world, &world.client().ok()?, &trust).err()?;
+    let health = match failure.exit {
+        Exit::Integrity => Health::Fail(failure.exit),
+        // What is kept and does not read stands in the row `memory`.
+        _ if seen::seen_of(world, &trust).is_err() => return None,
+        _ => Health::Warn,
+    };
+    let found = format!("{}: {}", failure.code, failure.message);
+    let fix = "name the server of the pinned ledger with --server URL, or use another --home for another ledger";
+    Some((health, "server", found, failure.hint.unwrap_or_else(|| fix.to_owned())))
 }
 
 /// What the server has found damaged since its start, if it has.

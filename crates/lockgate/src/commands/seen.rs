@@ -60,11 +60,11 @@ pub fn refused(world: &World, client: &Client, trust: &TrustFile, refusal: Failu
     }
 }
 
-/// Holds the server's newest signed checkpoint against what this machine has seen of the ledger. Nothing is remembered,
-/// and a server that does not answer, or answers for no pinned log, is told by whatever else it is asked.
+/// Whether [`hold_against_seen`] gives an alarm. A server that does not answer, or answers for no pinned log, is told by
+/// whatever else it is asked; what is kept and does not read, by whatever needs it, and by [`check_kept`].
 ///
 /// # Errors
-/// `ROLLBACK_DETECTED` where it has fewer entries, `EQUIVOCATION` where it did not grow from what was seen.
+/// `ROLLBACK_DETECTED`, `EQUIVOCATION`.
 pub fn check_not_set_back(world: &World, client: &Client, trust: &TrustFile) -> Result<(), Failure> {
     match hold_against_seen(world, client, trust) {
         Err(failure) if failure.exit == Exit::Integrity => Err(failure),
@@ -72,7 +72,12 @@ pub fn check_not_set_back(world: &World, client: &Client, trust: &TrustFile) -> 
     }
 }
 
-fn hold_against_seen(world: &World, client: &Client, trust: &TrustFile) -> Result<(), Failure> {
+/// Holds the server's newest signed checkpoint against what this machine has seen of the ledger. Nothing is remembered.
+///
+/// # Errors
+/// `ROLLBACK_DETECTED` where it has fewer entries, `EQUIVOCATION` where it did not grow from what was seen; where no
+/// pinned log signed it, or it cannot be had; as [`seen_of`].
+pub fn hold_against_seen(world: &World, client: &Client, trust: &TrustFile) -> Result<(), Failure> {
     // Read before anything is asked, as in `fetch_newest`; and what is late once is asked for once more.
     let seen = seen_of(world, trust)?;
     let (mut shown, mut is_witnessed) = newest_of(client, trust)?;

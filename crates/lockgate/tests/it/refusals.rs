@@ -453,6 +453,13 @@ fn doctor_reads_what_was_seen_and_verified() {
     lockgate.run(&["doctor"]).exits(0);
 }
 
+/// Nothing of another ledger's server could be compared with what was seen here.
+#[test]
+fn doctor_says_where_the_server_has_no_pinned_log() {
+    let (lockgate, other) = (Instance::demo(), Instance::demo());
+    lockgate.run(&["doctor", "--server", &other.url()]).says("LOG_KEY_UNKNOWN").says("of the pinned ledger");
+}
+
 #[test]
 fn what_is_missing_first_is_said_first() {
     let fresh = Instance::new();
