@@ -13,6 +13,7 @@ use lockgate_model::{Digest, PersonId};
 use serde::Deserialize;
 
 use crate::failure::Failure;
+use crate::rights;
 
 /// What a trust file is called, in the home and in what `trust export` writes.
 pub const TRUST_FILE: &str = "trust.json";
@@ -143,7 +144,7 @@ impl Home {
             Ok(text) => toml::from_str(&text)
                 .map_err(|error| Failure::usage("CONTEXT_INVALID", format!("{}: {error}", path.display()))),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Context::default()),
-            Err(error) => Err(Failure::file(&path, &error)),
+            Err(error) => Err(rights::refused(&self.0, &path, &error)),
         }
     }
 

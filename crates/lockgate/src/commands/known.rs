@@ -9,9 +9,8 @@
 //! old to say so.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::ErrorKind;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use lockgate_api::{Client, Exit};
@@ -23,12 +22,12 @@ use lockgate_model::text::argument;
 use lockgate_model::{Digest, EntryIndex, EnvName, Limits, ServiceName, StreamName, TreeSize, UnixMillis};
 use lockgate_tlog::checkpoint::Checkpoint;
 use rustix::fs::{Access, access};
-use rustix::process::geteuid;
 use serde::{Deserialize, Serialize};
 
 use crate::commands::seen::{checkpoint_of, grew};
 use crate::failure::Failure;
 use crate::home::{files_of, lock_directory_of, read_file, write_file};
+use crate::rights::giving_back;
 use crate::world::World;
 
 /// The largest file that is read or written, in bytes. What bounds it is one row of at most 330 bytes a target, so that
@@ -360,12 +359,7 @@ fn is_memory_alone(path: &Path, failure: &Failure) -> bool {
 fn barred(path: &Path, why: &str) -> Failure {
     let directory = path.parent().unwrap_or(path);
     let lock = directory.with_extension("lock");
-    let own = geteuid().as_raw();
-    let is_ours = |place: &Path| !fs::symlink_metadata(place).is_ok_and(|facts| facts.uid() != own);
-    let change = match [directory, &lock, path].into_iter().all(is_ours) {
-        true => "chmod -R u+rwX".to_owned(),
-        false => format!("chown -R {own}"),
-    };
+    let change = giving_back(&[directory, &lock, path]);
     let message = format!("what this machine has verified may not be read or kept on by this user: {why}");
     Failure::new(Exit::Denied, "KNOWN_ACCESS", message).hint(format!(
         "find out what changed it, such as a command that root ran here, and give it back: as its owner or root, \
@@ -445,7 +439,7 @@ fn read(path: &Path) -> Result<Option<Known>, Failure> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs::Permissions;
+    use std::fs::{self, Permissions};
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;

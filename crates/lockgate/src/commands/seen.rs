@@ -15,6 +15,7 @@ use lockgate_tlog::proof::verify_consistency;
 use crate::commands::known;
 use crate::failure::Failure;
 use crate::home::{lock_directory_of, write_file};
+use crate::rights;
 use crate::serve::read_note;
 use crate::world::World;
 
@@ -192,8 +193,11 @@ fn kept_in(path: &Path, trust: &TrustFile, origin: &str) -> Result<Option<Checkp
 /// # Errors
 /// `CHECKPOINT_INVALID`, or when one cannot be looked at: of the first one.
 pub fn check_kept(world: &World, trust: Option<&TrustFile>) -> Result<usize, Failure> {
+    let home = world.home.path();
+    rights::check(home, &home.join("checkpoints"), rights::ENTER)?;
     let paths = world.home.checkpoints()?;
     for path in &paths {
+        rights::check(home, path, rights::READ)?;
         let Some((checkpoint, _)) = read_note(path)? else { continue };
         // Under another name, nobody looks for it.
         if let Some(trust) = trust.filter(|_| *path == world.home.checkpoint(&checkpoint.origin)) {

@@ -25,7 +25,7 @@ use crate::commands::trust::tell_custody;
 use crate::failure::{Failure, Outcome};
 use crate::home::{Context, Running, make_directory, write_file};
 use crate::keyring::sign;
-use crate::serve::{begun_marker, setup_code_file};
+use crate::serve::{is_begun, setup_code_file};
 use crate::world::World;
 
 /// Where a server listens that nobody told where.
@@ -54,7 +54,7 @@ pub fn up(world: &World, options: &cli::Up) -> Outcome {
         )
         .hint("stop it with `lockgate down`"));
     }
-    let begun = begun_marker(&world.home).exists();
+    let begun = is_begun(&world.home)?;
     let listen = listen_at(world, options, begun);
     beforehand::check(world, options, &listen)?;
     let mut child = start(world, options, &listen)?;
