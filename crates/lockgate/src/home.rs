@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -54,6 +54,9 @@ pub struct Running {
     pub pid: u32,
     /// Its address.
     pub url: String,
+    /// The real path of its home; absent where an earlier version wrote the file, or the path is no text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub home: Option<String>,
 }
 
 impl Home {
@@ -184,6 +187,17 @@ impl Home {
     pub fn listen(&self) -> Option<SocketAddr> {
         let address: SocketAddr = fs::read_to_string(self.listen_file()).ok()?.trim().parse().ok()?;
         (address.port() != 0).then_some(address)
+    }
+
+    /// The directory itself, without links, as a text.
+    pub fn real_path(&self) -> Option<String> {
+        fs::canonicalize(&self.0).ok()?.into_os_string().into_string().ok()
+    }
+
+    /// Whether a server works in this home, by what it says of itself; one of an earlier version says nothing.
+    pub fn is_served_by(&self, running: &Running) -> bool {
+        let place = |path: &Path| fs::metadata(path).map(|facts| (facts.dev(), facts.ino())).ok();
+        running.home.as_deref().is_none_or(|home| place(Path::new(home)).is_some_and(|it| place(&self.0) == Some(it)))
     }
 
     /// The running server, if one says so.
@@ -376,6 +390,26 @@ mod tests {
             }
         });
         assert!(had.is_ok() && tries == 3, "{had:?} after {tries}");
+    }
+
+    #[test]
+    fn the_server_of_a_copied_home_is_told_from_ones_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let [home, copy, link] = ["home", "copy", "link"].map(|name| Home(folder.path().join(name)));
+        for home in [&home, &copy] {
+            fs::create_dir(home.path()).unwrap();
+        }
+        std::os::unix::fs::symlink(home.path(), link.path()).unwrap();
+        fs::write(home.running_file(), r#"{"pid":7,"url":"http://127.0.0.1:1"}"#).unwrap();
+        let old = home.running().unwrap();
+        assert!(old.home.is_none() && home.is_served_by(&old) && copy.is_served_by(&old));
+        let own = Running { home: link.real_path(), ..old };
+        fs::write(copy.running_file(), serde_json::to_vec(&own).unwrap()).unwrap();
+        let read = copy.running().unwrap();
+        assert_eq!((&read.home, read.home.is_some()), (&home.real_path(), true));
+        assert!(home.is_served_by(&read) && link.is_served_by(&read) && !copy.is_served_by(&read));
+        let gone = Running { home: Some(folder.path().join("gone").display().to_string()), ..read };
+        assert!(!home.is_served_by(&gone) && !Home(folder.path().join("gone")).is_served_by(&gone));
     }
 
     #[test]

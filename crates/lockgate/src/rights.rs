@@ -33,7 +33,7 @@ pub fn is_there(home: &Path, path: &Path) -> Result<bool, Failure> {
     path.try_exists().map_err(|error| refused(home, path, &error))
 }
 
-/// Checks that this user has the rights to what is there; what is absent, and a disk that is read-only, are told elsewhere.
+/// Checks that this user has the rights to what is there; what is absent or on a read-only disk is told elsewhere.
 ///
 /// # Errors
 /// `FILE_FAILED`.
@@ -71,8 +71,7 @@ pub fn check_server(home: &Home) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A file of a home that cannot be read or written; where that is for want of a right, with whose it is and what gives it
-/// back.
+/// A file of a home that cannot be read or written; for want of a right, with whose it is and what gives it back.
 pub fn refused(home: &Path, path: &Path, error: &Error) -> Failure {
     let failure = Failure::file(path, error);
     if error.kind() != ErrorKind::PermissionDenied {

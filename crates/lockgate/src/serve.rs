@@ -136,7 +136,8 @@ async fn listen(world: &World, address: std::net::SocketAddr, app: Arc<App>, lim
     let local =
         listener.local_addr().map_err(|error| Failure::new(Exit::Unavailable, "LISTEN_FAILED", error.to_string()))?;
     let url = format!("http://{local}");
-    let running = serde_json::to_vec(&Running { pid: std::process::id(), url: url.clone() })
+    let home = world.home.real_path();
+    let running = serde_json::to_vec(&Running { pid: std::process::id(), url: url.clone(), home })
         .map_err(|error| Failure::new(Exit::Bug, "OUTPUT_INVALID", error.to_string()))?;
     write_file(&world.home.running_file(), &running, 0o600)?;
     lockgate_failpoint::point("start.announced");

@@ -61,7 +61,7 @@ pub fn refused(world: &World, client: &Client, trust: &TrustFile, refusal: Failu
     }
 }
 
-/// Whether [`hold_against_seen`] gives an alarm. A server that does not answer, or answers for no pinned log, is told by
+/// Whether [`hold_against_seen`] gives an alarm. A server that does not answer, or for no pinned log, is told by
 /// whatever else it is asked; what is kept and does not read, by whatever needs it, and by [`check_kept`].
 ///
 /// # Errors

@@ -9,7 +9,7 @@ use lockgate_sign::ssh_signer::{FileSigner, SshSigner as _};
 use serde_json::{Value, json};
 
 use crate::consent::{approval, for_another_purpose};
-use crate::instance::Instance;
+use crate::instance::{Instance, copy_dir};
 
 const PUSH: [&str; 6] = ["push", "app.tar.gz", "--service", "shop/api", "--version", "1.0.0"];
 /// A request that is right but for its environment.
@@ -458,6 +458,20 @@ fn doctor_reads_what_was_seen_and_verified() {
 fn doctor_says_where_the_server_has_no_pinned_log() {
     let (lockgate, other) = (Instance::demo(), Instance::demo());
     lockgate.run(&["doctor", "--server", &other.url()]).says("LOG_KEY_UNKNOWN").says("of the pinned ledger");
+}
+
+/// Whoever copies a home in use does not come by its server, nor begin a second one with its keys.
+#[test]
+fn a_copy_of_a_home_leaves_the_server_of_the_other_alone() {
+    let lockgate = Instance::demo();
+    let original = fs::canonicalize(lockgate.home()).unwrap();
+    let copy = lockgate.file("copy");
+    copy_dir(lockgate.home(), &copy);
+    for command in [&["up", "--detach", "--listen", "127.0.0.1:0"][..], &["down"]] {
+        let ran = lockgate.run(&[&["--home", copy.to_str().unwrap()][..], command].concat());
+        ran.refused(7, "HOME_COPIED").says(&format!("is a copy of {}", original.display()));
+    }
+    lockgate.run(&["status"]).exits(0);
 }
 
 #[test]
