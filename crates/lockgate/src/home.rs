@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use lockgate_model::{Digest, PersonId};
 use serde::Deserialize;
 
 use crate::failure::Failure;
+use crate::rights;
 
 /// What a trust file is called, in the home and in what `trust export` writes.
 pub const TRUST_FILE: &str = "trust.json";
@@ -53,6 +54,9 @@ pub struct Running {
     pub pid: u32,
     /// Its address.
     pub url: String,
+    /// The real path of its home; absent where an earlier version wrote the file, or the path is no text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub home: Option<String>,
 }
 
 impl Home {
@@ -97,27 +101,16 @@ impl Home {
     /// # Errors
     /// When they cannot be looked at.
     pub fn checkpoints(&self) -> Result<Vec<PathBuf>, Failure> {
-        let directory = self.0.join("checkpoints");
-        let unread = |error: io::Error| Failure::file(&directory, &error);
-        let entries = match fs::read_dir(&directory) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            entries => entries.map_err(unread)?,
-        };
-        let mut paths = Vec::new();
-        for entry in entries {
-            let entry = entry.map_err(unread)?;
-            let name = entry.file_name();
-            let is_half = name.as_encoded_bytes().starts_with(b".") && name.as_encoded_bytes().ends_with(b".tmp");
-            if !is_half {
-                paths.push(entry.path());
-            }
-        }
-        Ok(paths)
+        files_of(&self.0.join("checkpoints"))
+    }
+    /// Where every file lies that keeps what this CLI has verified.
+    pub fn known_directory(&self) -> PathBuf {
+        self.0.join("known")
     }
     /// What this CLI has verified of the ledger with that first entry: another one may have the same name.
     pub fn known(&self, origin: &str, genesis: &Digest) -> PathBuf {
         let genesis: String = genesis.hex().chars().take(16).collect();
-        self.0.join("known").join(format!("{}@{genesis}", file_name_of(origin)))
+        self.known_directory().join(format!("{}@{genesis}", file_name_of(origin)))
     }
     /// The newest head that the server has signed, kept beside the data and not in it.
     pub fn high_water(&self) -> PathBuf {
@@ -154,7 +147,7 @@ impl Home {
             Ok(text) => toml::from_str(&text)
                 .map_err(|error| Failure::usage("CONTEXT_INVALID", format!("{}: {error}", path.display()))),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Context::default()),
-            Err(error) => Err(Failure::file(&path, &error)),
+            Err(error) => Err(rights::refused(&self.0, &path, &error)),
         }
     }
 
@@ -196,10 +189,44 @@ impl Home {
         (address.port() != 0).then_some(address)
     }
 
+    /// The directory itself, without links, as a text.
+    pub fn real_path(&self) -> Option<String> {
+        fs::canonicalize(&self.0).ok()?.into_os_string().into_string().ok()
+    }
+
+    /// Whether a server works in this home, by what it says of itself; one of an earlier version says nothing.
+    pub fn is_served_by(&self, running: &Running) -> bool {
+        let place = |path: &Path| fs::metadata(path).map(|facts| (facts.dev(), facts.ino())).ok();
+        running.home.as_deref().is_none_or(|home| place(Path::new(home)).is_some_and(|it| place(&self.0) == Some(it)))
+    }
+
     /// The running server, if one says so.
     pub fn running(&self) -> Option<Running> {
         serde_json::from_slice(&fs::read(self.running_file()).ok()?).ok()
     }
+}
+
+/// The files of a directory, in order of name; not those that a command which was killed had begun to write.
+///
+/// # Errors
+/// When they cannot be looked at.
+pub fn files_of(directory: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let unread = |error: io::Error| Failure::file(directory, &error);
+    let entries = match fs::read_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(unread)?,
+    };
+    let mut paths = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(unread)?;
+        let name = entry.file_name();
+        let is_half = name.as_encoded_bytes().starts_with(b".") && name.as_encoded_bytes().ends_with(b".tmp");
+        if !is_half {
+            paths.push(entry.path());
+        }
+    }
+    paths.sort();
+    Ok(paths)
 }
 
 /// What the file about a ledger is called.
@@ -402,6 +429,26 @@ mod tests {
         fs::create_dir(&taken).unwrap();
         assert_eq!(write_file(&taken, b"new", 0o600).unwrap_err().code, "FILE_FAILED");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), before + 1, "no half is left");
+    }
+
+    #[test]
+    fn the_server_of_a_copied_home_is_told_from_ones_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let [home, copy, link] = ["home", "copy", "link"].map(|name| Home(folder.path().join(name)));
+        for home in [&home, &copy] {
+            fs::create_dir(home.path()).unwrap();
+        }
+        std::os::unix::fs::symlink(home.path(), link.path()).unwrap();
+        fs::write(home.running_file(), r#"{"pid":7,"url":"http://127.0.0.1:1"}"#).unwrap();
+        let old = home.running().unwrap();
+        assert!(old.home.is_none() && home.is_served_by(&old) && copy.is_served_by(&old));
+        let own = Running { home: link.real_path(), ..old };
+        fs::write(copy.running_file(), serde_json::to_vec(&own).unwrap()).unwrap();
+        let read = copy.running().unwrap();
+        assert_eq!((&read.home, read.home.is_some()), (&home.real_path(), true));
+        assert!(home.is_served_by(&read) && link.is_served_by(&read) && !copy.is_served_by(&read));
+        let gone = Running { home: Some(folder.path().join("gone").display().to_string()), ..read };
+        assert!(!home.is_served_by(&gone) && !Home(folder.path().join("gone")).is_served_by(&gone));
     }
 
     #[test]

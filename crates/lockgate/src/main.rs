@@ -9,6 +9,7 @@ mod hashed_read;
 mod home;
 mod keyring;
 mod receipts;
+mod rights;
 mod serve;
 mod server_clock;
 mod terminal;

@@ -33,6 +33,7 @@ use crate::cli;
 use crate::commands::policy::read_policy;
 use crate::failure::{Failure, Outcome};
 use crate::home::{Home, Running, read_file, write_file};
+use crate::rights;
 use crate::server_clock::ServerClock;
 use crate::world::{SystemEntropy, World};
 
@@ -59,11 +60,11 @@ pub fn serve(world: &World, options: &cli::Serve) -> Outcome {
             "a demo instance listens on loopback only: its keys lie on this disk",
         ));
     }
-    if options.demo && !begun_marker(home).exists() {
+    if options.demo && !is_begun(home)? {
         demo_policy(&options.policy)?;
     }
     let front = front(&options.front, address.ip())?;
-    let remembered = home.high_water().exists();
+    let remembered = rights::is_there(home.path(), &home.high_water())?;
     let engine = Arc::new(open(home, options)?);
     lockgate_failpoint::point("start.engine-opened");
     let access = Arc::new(access_log::open(home, remembered)?);
@@ -137,7 +138,8 @@ async fn listen(world: &World, address: std::net::SocketAddr, app: Arc<App>, lim
     let local =
         listener.local_addr().map_err(|error| Failure::new(Exit::Unavailable, "LISTEN_FAILED", error.to_string()))?;
     let url = format!("http://{local}");
-    let running = serde_json::to_vec(&Running { pid: std::process::id(), url: url.clone() })
+    let home = world.home.real_path();
+    let running = serde_json::to_vec(&Running { pid: std::process::id(), url: url.clone(), home })
         .map_err(|error| Failure::new(Exit::Bug, "OUTPUT_INVALID", error.to_string()))?;
     write_file(&world.home.running_file(), &running, 0o600)?;
     lockgate_failpoint::point("start.announced");
@@ -222,7 +224,8 @@ fn limits_within(open_files: u64) -> Limits {
 /// Opens the ledger, or begins a new one in an empty home.
 fn open(home: &Home, options: &cli::Serve) -> Result<Engine, Failure> {
     let data = home.data();
-    let was_begun = begun_marker(home).exists();
+    rights::check_server(home)?;
+    let was_begun = is_begun(home)?;
     // Before anything is made: what is restored must not find an empty directory in its place.
     if was_begun && matches!(data.join(DATABASE).try_exists(), Ok(false)) {
         return Err(ledger_missing(&data));
@@ -236,7 +239,7 @@ fn open(home: &Home, options: &cli::Serve) -> Result<Engine, Failure> {
     if !begun && was_begun {
         return Err(ledger_missing(&data));
     }
-    let keys = match begun || home.keys().join("log.key").exists() {
+    let keys = match begun || rights::is_there(home.path(), &home.keys().join("log.key"))? {
         true => load_keys(home)?,
         false => create_keys(home, options.origin.as_deref())?,
     };
@@ -257,7 +260,7 @@ fn open(home: &Home, options: &cli::Serve) -> Result<Engine, Failure> {
     if !begun {
         begin(home, options, &engine)?;
     }
-    if !begun_marker(home).exists() {
+    if !is_begun(home)? {
         // From here on an empty store beside these keys is an alarm.
         write_file(&begun_marker(home), b"a ledger was begun with these keys\n", 0o600)?;
         lockgate_failpoint::point("begin.marked");
@@ -376,6 +379,14 @@ pub fn begun_marker(home: &Home) -> std::path::PathBuf {
     home.keys().join("begun")
 }
 
+/// Whether the keys of a home have begun a ledger.
+///
+/// # Errors
+/// `FILE_FAILED` where that cannot be looked at.
+pub fn is_begun(home: &Home) -> Result<bool, Failure> {
+    rights::is_there(home.path(), &begun_marker(home))
+}
+
 /// The one-time code, until the first owner has used it.
 pub fn setup_code_file(home: &Home) -> std::path::PathBuf {
     home.keys().join("setup-code")
@@ -468,6 +479,11 @@ fn check_origin(origin: &str) -> Result<(), Failure> {
     }
 }
 
+fn read_key(home: &Home, path: &Path) -> Result<Vec<u8>, Failure> {
+    rights::check(home.path(), path, rights::READ)?;
+    read_file(path, 4096).map_err(|failure| failure.hint(KEY_ADVICE))
+}
+
 /// The origin and the seed of the log key.
 ///
 /// # Errors
@@ -475,7 +491,7 @@ fn check_origin(origin: &str) -> Result<(), Failure> {
 pub fn log_seed(home: &Home) -> Result<(String, [u8; 32]), Failure> {
     let path = home.keys().join("log.key");
     let invalid = |what: &str| Failure::new(Exit::Failed, "KEY_INVALID", format!("{}: {what}", path.display()));
-    let bytes = read_file(&path, 4096).map_err(|failure| failure.hint(KEY_ADVICE))?;
+    let bytes = read_key(home, &path)?;
     let text = String::from_utf8(bytes).map_err(|_| invalid("not text"))?;
     let mut parts = text.split_whitespace();
     let (Some(LOG_KEY_HEADER), Some(origin), Some(seed), None) =
@@ -497,8 +513,7 @@ pub fn load_keys(home: &Home) -> Result<LedgerKeys, Failure> {
     let (origin, seed) = log_seed(home)?;
     let log =
         NoteSigner::from_seed(&origin, NoteKeyKind::Ed25519, &seed).map_err(|error| invalid(&error.to_string()))?;
-    let attestation =
-        read_file(&home.keys().join("attestation.key"), 4096).map_err(|failure| failure.hint(KEY_ADVICE))?;
+    let attestation = read_key(home, &home.keys().join("attestation.key"))?;
     let attestation =
         STANDARD.decode(attestation.trim_ascii()).map_err(|_| invalid("the attestation key is not base64"))?;
     let attestation = AttestationKey::from_pkcs8(&attestation).map_err(|error| invalid(&error.to_string()))?;

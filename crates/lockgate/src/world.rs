@@ -17,7 +17,8 @@ use crate::custody;
 use crate::failure::Failure;
 use crate::home::{Context, Home, TRUST_FILE, read_file, write_file};
 use crate::keyring::{Keyring, known_names, sign};
-use crate::serve::{begun_marker, log_seed};
+use crate::rights;
+use crate::serve::{is_begun, log_seed};
 use crate::terminal::Terminal;
 
 /// What to do when this home's own server does not answer.
@@ -169,7 +170,7 @@ impl World {
     /// no other.
     fn is_own_server(&self, server: &str) -> bool {
         let known = || self.context().is_ok_and(|context| context.server.as_deref() == Some(server));
-        begun_marker(&self.home).exists()
+        matches!(is_begun(&self.home), Ok(true))
             && known()
             && log_seed(&self.home).is_ok_and(|(origin, _)| self.check_ledger(&origin).is_ok())
     }
@@ -313,7 +314,7 @@ impl World {
     /// `LEDGER_UNKNOWN`.
     pub fn check_ledger(&self, ledger: &str) -> Result<(), Failure> {
         // Before anything is pinned there is nothing to compare with; a pinned file that does not read is an error.
-        if !self.home.trust().exists() {
+        if !rights::is_there(self.home.path(), &self.home.trust())? {
             return Ok(());
         }
         let trust = self.trust(None)?;
@@ -345,13 +346,14 @@ impl World {
     /// `TRUST_MISSING`, `TRUST_WRITABLE`, or what the file says.
     pub fn trust(&self, named: Option<&std::path::Path>) -> Result<TrustFile, Failure> {
         let path = self.trust_path(named);
-        if !path.exists() {
+        if !rights::is_there(self.home.path(), &path)? {
             return Err(Failure::usage("TRUST_MISSING", format!("there is no trust file at {}", path.display()))
                 .hint("get it over a channel you trust and name it with --trust, or pin a server's own statement with `lockgate trust pin`"));
         }
         if let Some(remark) = custody::check(&path)? {
             self.terminal.say(format!("note: {remark}"));
         }
+        rights::check(self.home.path(), &path, rights::READ)?;
         let bytes = read_file(&path, Limits::DEFAULT.note_bytes as u64)?;
         TrustFile::from_bytes(&bytes).map_err(|error| {
             Failure::from(error).or_hint(format!(

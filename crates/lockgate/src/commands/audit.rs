@@ -22,6 +22,7 @@ use crate::commands::access_log::pinned_keys;
 use crate::commands::audit_export::export;
 use crate::commands::seen::files_of;
 use crate::failure::{Failure, Outcome};
+use crate::rights;
 use crate::serve::read_checkpoint;
 use crate::terminal::counted;
 use crate::world::World;
@@ -95,8 +96,9 @@ pub fn audit(world: &World, options: &cli::Audit) -> Outcome {
 /// # Errors
 /// When there is no ledger to read.
 pub fn examine_all(world: &World, scope: &Scope<'_>, observe: Observer<'_>) -> Result<Audited, Failure> {
+    rights::check_store(world.home.path(), scope.data)?;
     let store = LocalStore::open_read_only(scope.data, Options::default()).map_err(unreadable)?;
-    let trust = match (scope.trust, world.home.trust().exists()) {
+    let trust = match (scope.trust, rights::is_there(world.home.path(), &world.home.trust())?) {
         (None, false) => None,
         (named, _) => Some(world.trust(named)?),
     };
@@ -173,7 +175,7 @@ fn audit_access(world: &World, data: &Path, key: Option<VerifierKey>) -> Result<
         root: checkpoint.root,
     });
     let directory = access_log::directory(data);
-    if !directory.join("ledger.db").exists() {
+    if !rights::is_there(world.home.path(), &directory.join("ledger.db"))? {
         return Ok(seen.map(|seen| AccessReport {
             problems: vec![Problem {
                 code: "ROLLBACK_DETECTED",

@@ -21,11 +21,12 @@ use crate::commands::access;
 use crate::commands::audit::{Scope, alarm, examine_all};
 use crate::commands::expiry::{Expiry, RED_DAYS, Warning, warnings};
 use crate::commands::policy::invalid;
-use crate::commands::seen;
 use crate::commands::up::alive;
 use crate::commands::waive::ending_soon;
+use crate::commands::{known, seen};
 use crate::failure::{Failure, Outcome};
-use crate::serve::{DATABASE, begun_marker, check_high_water, ledger_missing};
+use crate::rights;
+use crate::serve::{DATABASE, check_high_water, is_begun, ledger_missing};
 use crate::terminal::table;
 use crate::world::World;
 
@@ -54,6 +55,7 @@ pub fn doctor(world: &World, options: &cli::Doctor) -> Outcome {
         return recheck(world);
     }
     let mut rows = own_rows(world);
+    rows.push(memory_row(world));
     let store = store_row(world);
     let starts = store.as_ref().is_none_or(|row| failed(&row.0).is_none());
     rows.extend(store);
@@ -128,12 +130,16 @@ fn own_rows(world: &World) -> Vec<Row> {
     let version = row(Health::Ok, "version", format!("lockgate {}", env!("CARGO_PKG_VERSION")), "");
     let context = match world.context() {
         Ok(context) => row(Health::Ok, "context", context.server.unwrap_or_else(|| "no server yet".to_owned()), ""),
-        Err(failure) => row(Health::Fail(Exit::Failed), "context", failure.message, "mend or remove context.toml"),
+        Err(failure) => {
+            let fix = failure.hint.as_deref().unwrap_or("mend or remove context.toml");
+            row(Health::Fail(Exit::Failed), "context", failure.message, fix)
+        }
     };
     let trust = match world.trust(None) {
         Ok(trust) => row(Health::Ok, "trust", format!("{} root key(s) pinned", trust.root_keys.len()), ""),
         Err(failure) => {
-            let (health, found) = match ["TRUST_WRITABLE", "TRUST_INVALID"].contains(&failure.code.as_str()) {
+            let is_broken = ["FILE_FAILED", "TRUST_INVALID", "TRUST_WRITABLE"].contains(&failure.code.as_str());
+            let (health, found) = match is_broken {
                 true => (Health::Fail(Exit::Failed), format!("{}: {}", failure.code, failure.message)),
                 false => (Health::Warn, failure.message),
             };
@@ -155,6 +161,27 @@ fn own_rows(world: &World) -> Vec<Row> {
     vec![version, context, trust, keys, agent]
 }
 
+/// Whether what this machine has seen and verified of ledgers reads: a verification that needs it refuses without.
+fn memory_row(world: &World) -> Row {
+    // What is wrong with the trust file stands in a row of its own.
+    let trust = world.trust(None).ok();
+    let read = || -> Result<(usize, usize), Failure> {
+        Ok((seen::check_kept(world, trust.as_ref())?, known::check_kept(world)?))
+    };
+    match read() {
+        Ok((seen, known)) => {
+            let found = format!("{seen} kept checkpoint(s), and what was verified of {known} ledger(s)");
+            (Health::Ok, "memory", found, String::new())
+        }
+        Err(failure) => {
+            let fix = "keep a copy, find out what changed it, and compare the ledger's checkpoint over another channel \
+                       before you remove it";
+            let found = format!("{}: {}", failure.code, failure.message);
+            (Health::Fail(failure.exit), "memory", found, failure.hint.unwrap_or_else(|| fix.to_owned()))
+        }
+    }
+}
+
 /// Whether a server of this home would start on its data: not after a failed flush, and not on what is damaged. A server
 /// that runs has looked at it.
 fn store_row(world: &World) -> Option<Row> {
@@ -164,12 +191,19 @@ fn store_row(world: &World) -> Option<Row> {
         let fix = "restart the host, or run `lockgate doctor --recheck`".to_owned();
         return Some((Health::Fail(Exit::Failed), "store", found, fix));
     }
-    let is_here = begun_marker(&world.home).exists() || data.join(DATABASE).exists();
-    if !is_here || alive(world).is_some() {
+    if alive(world).is_some() {
         return None;
     }
-    Some(match look_at_store(world, &data) {
-        Ok(found) => {
+    let look = || -> Result<Option<String>, Failure> {
+        if !is_begun(&world.home)? && !rights::is_there(world.home.path(), &data.join(DATABASE))? {
+            return Ok(None);
+        }
+        rights::check_server(&world.home)?;
+        look_at_store(world, &data).map(Some)
+    };
+    Some(match look() {
+        Ok(None) => return None,
+        Ok(Some(found)) => {
             let found = format!("{found}; opened and not verified, which `lockgate audit` does");
             (Health::Ok, "store", found, String::new())
         }
@@ -189,7 +223,7 @@ fn look_at_store(world: &World, data: &Path) -> Result<String, Failure> {
     }
     let mark = world.home.high_water();
     let entries = look_at_log(data, Options::default(), &mark, ("LEDGER_ROLLED_BACK", "ledger"))?;
-    if entries == 0 && begun_marker(&world.home).exists() {
+    if entries == 0 && is_begun(&world.home)? {
         return Err(ledger_missing(data));
     }
     // A start refuses a ledger whose people, keys and policy sets do not verify.
@@ -253,12 +287,20 @@ fn server_rows(world: &World) -> Result<Vec<Row>, Row> {
     Ok([server].into_iter().chain(integrity_row(world)).chain([sign_in]).collect())
 }
 
-/// That the server shows less of the ledger than this machine has seen, or another one, if it does.
+/// That the server shows less of the ledger than this machine has seen, or another one, if it does; or that it shows
+/// nothing which could be compared.
 fn set_back_row(world: &World) -> Option<Row> {
     let trust = world.trust(None).ok()?;
-    let alarm = seen::check_not_set_back(world, &world.client().ok()?, &trust).err()?;
-    let found = format!("{}: {}", alarm.code, alarm.message);
-    Some((Health::Fail(alarm.exit), "server", found, alarm.hint.unwrap_or_default()))
+    let failure = seen::hold_against_seen(world, &world.client().ok()?, &trust).err()?;
+    let health = match failure.exit {
+        Exit::Integrity => Health::Fail(failure.exit),
+        // What is kept and does not read stands in the row `memory`.
+        _ if seen::seen_of(world, &trust).is_err() => return None,
+        _ => Health::Warn,
+    };
+    let found = format!("{}: {}", failure.code, failure.message);
+    let fix = "name the server of the pinned ledger with --server URL, or use another --home for another ledger";
+    Some((health, "server", found, failure.hint.unwrap_or_else(|| fix.to_owned())))
 }
 
 /// What the server has found damaged since its start, if it has.
@@ -313,6 +355,7 @@ fn emergency_rows(world: &World) -> Vec<Row> {
 /// Makes the index of what is where and the other projections again, from the ledger and the bodies beside it. Every row
 /// that no entry proves is looked at first, however large the database is.
 fn rebuild(world: &World) -> Outcome {
+    rights::check_server(&world.home)?;
     let options = Options { check_up_to_bytes: u64::MAX, ..Options::default() };
     let store = LocalStore::open(&world.home.data(), options)?;
     let mended = store.mended();
@@ -341,6 +384,7 @@ fn rebuild(world: &World) -> Outcome {
 /// Lets a server start again after a failed flush: audits both logs, writes their databases anew, and audits them again.
 /// The marks are taken away last, and only where nothing is wrong.
 fn recheck(world: &World) -> Outcome {
+    rights::check_server(&world.home)?;
     let data = world.home.data();
     let stores = [(data.clone(), Options::default()), (access_log::directory(&data), access_log::options())];
     let mut held = Vec::new();

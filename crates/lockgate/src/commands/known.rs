@@ -11,7 +11,6 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::ErrorKind;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use lockgate_api::{Client, Exit};
@@ -22,12 +21,13 @@ use lockgate_model::json::{self, Numbers};
 use lockgate_model::text::argument;
 use lockgate_model::{Digest, EntryIndex, EnvName, Limits, ServiceName, StreamName, TreeSize, UnixMillis};
 use lockgate_tlog::checkpoint::Checkpoint;
-use rustix::process::geteuid;
+use rustix::fs::{Access, access};
 use serde::{Deserialize, Serialize};
 
 use crate::commands::seen::{checkpoint_of, grew};
 use crate::failure::Failure;
-use crate::home::{lock_directory_of, read_file, write_file};
+use crate::home::{files_of, lock_directory_of, read_file, write_file};
+use crate::rights::giving_back;
 use crate::world::World;
 
 /// The largest file that is read or written, in bytes. What bounds it is one row of at most 330 bytes a target, so that
@@ -187,6 +187,27 @@ pub fn head(world: &World, trust: &TrustFile, origin: &str) -> Result<Option<(Ch
     Ok(read(&path)?.map(|known| (known.head(origin), path)))
 }
 
+/// Reads every file that keeps what was verified, as a verification does, and gives how many there are.
+///
+/// # Errors
+/// `KNOWN_INVALID`, or `KNOWN_ACCESS` where one may not be read or nothing be kept on: of the first one.
+pub fn check_kept(world: &World) -> Result<usize, Failure> {
+    let directory = world.home.known_directory();
+    let denied = |place: &Path, needed: Access| match access(place, needed).map_err(std::io::Error::from) {
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+            Err(barred(&directory.join("ledger"), &format!("{}: {error}", place.display())))
+        }
+        _ => Ok(()),
+    };
+    denied(&directory, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK)?;
+    denied(&directory.with_extension("lock"), Access::WRITE_OK)?;
+    let paths = files_of(&directory)?;
+    for path in &paths {
+        read(path)?;
+    }
+    Ok(paths.len())
+}
+
 /// Where it is kept: another ledger may have the same name, but has another first entry, and what is known says nothing of
 /// it. The first entry names the log's key.
 fn path_of(world: &World, trust: &TrustFile, origin: &str) -> PathBuf {
@@ -338,12 +359,7 @@ fn is_memory_alone(path: &Path, failure: &Failure) -> bool {
 fn barred(path: &Path, why: &str) -> Failure {
     let directory = path.parent().unwrap_or(path);
     let lock = directory.with_extension("lock");
-    let own = geteuid().as_raw();
-    let is_ours = |place: &Path| !fs::symlink_metadata(place).is_ok_and(|facts| facts.uid() != own);
-    let change = match [directory, &lock, path].into_iter().all(is_ours) {
-        true => "chmod -R u+rwX".to_owned(),
-        false => format!("chown -R {own}"),
-    };
+    let change = giving_back(&[directory, &lock, path]);
     let message = format!("what this machine has verified may not be read or kept on by this user: {why}");
     Failure::new(Exit::Denied, "KNOWN_ACCESS", message).hint(format!(
         "find out what changed it, such as a command that root ran here, and give it back: as its owner or root, \
@@ -430,7 +446,7 @@ fn read(path: &Path) -> Result<Option<Known>, Failure> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs::Permissions;
+    use std::fs::{self, Permissions};
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
@@ -573,6 +589,22 @@ mod tests {
             fs::write(&path, damaged).unwrap();
             assert_eq!(read(&path).unwrap_err().code, "KNOWN_INVALID", "{damaged}");
         }
+    }
+
+    #[test]
+    fn the_first_file_that_does_not_read_is_told_with_what_to_do() {
+        let folder = tempfile::tempdir().unwrap();
+        let world = world(folder.path());
+        assert_eq!(check_kept(&world).unwrap(), 0);
+        let directory = world.home.known_directory();
+        keep_longer(&directory.join("a"), &known(), lock_directory_of).unwrap();
+        fs::write(directory.join(".a.7.tmp"), "half of one").unwrap();
+        assert_eq!(check_kept(&world).unwrap(), 1);
+        fs::write(directory.join("b"), "{}").unwrap();
+        fs::write(directory.join("c"), "").unwrap();
+        let invalid = check_kept(&world).unwrap_err();
+        assert!(invalid.code == "KNOWN_INVALID" && invalid.message.contains("known/b: "), "{invalid:?}");
+        assert!(invalid.hint.is_some());
     }
 
     #[test]

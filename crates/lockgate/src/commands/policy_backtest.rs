@@ -30,6 +30,7 @@ use crate::commands::policy::read_policy;
 use crate::commands::seen::grew;
 use crate::failure::{Failure, Outcome};
 use crate::home::write_file;
+use crate::rights;
 use crate::world::World;
 
 /// The most flips that are printed; the report has them all.
@@ -97,6 +98,7 @@ pub fn backtest(world: &World, options: &cli::Backtest) -> Outcome {
 }
 
 fn of_data(world: &World, data: &Path, proposed: &Arc<PolicySet>, since: Since) -> Result<Backtested, Failure> {
+    rights::check_store(world.home.path(), data)?;
     let store = LocalStore::open_read_only(data, Options::default())?;
     let bar = world.terminal.progress("deciding again", store.head()?.size.0, false);
     let done = decide_again(&StoreSource(&store), proposed, since, |read, _| bar.set_position(read));

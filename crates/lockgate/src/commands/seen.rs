@@ -15,6 +15,7 @@ use lockgate_tlog::proof::verify_consistency;
 use crate::commands::known;
 use crate::failure::Failure;
 use crate::home::{lock_directory_of, write_file};
+use crate::rights;
 use crate::serve::read_note;
 use crate::world::World;
 
@@ -60,11 +61,11 @@ pub fn refused(world: &World, client: &Client, trust: &TrustFile, refusal: Failu
     }
 }
 
-/// Holds the server's newest signed checkpoint against what this machine has seen of the ledger. Nothing is remembered,
-/// and a server that does not answer, or answers for no pinned log, is told by whatever else it is asked.
+/// Whether [`hold_against_seen`] gives an alarm. A server that does not answer, or for no pinned log, is told by
+/// whatever else it is asked; what is kept and does not read, by whatever needs it, and by [`check_kept`].
 ///
 /// # Errors
-/// `ROLLBACK_DETECTED` where it has fewer entries, `EQUIVOCATION` where it did not grow from what was seen.
+/// `ROLLBACK_DETECTED`, `EQUIVOCATION`.
 pub fn check_not_set_back(world: &World, client: &Client, trust: &TrustFile) -> Result<(), Failure> {
     match hold_against_seen(world, client, trust) {
         Err(failure) if failure.exit == Exit::Integrity => Err(failure),
@@ -72,7 +73,12 @@ pub fn check_not_set_back(world: &World, client: &Client, trust: &TrustFile) -> 
     }
 }
 
-fn hold_against_seen(world: &World, client: &Client, trust: &TrustFile) -> Result<(), Failure> {
+/// Holds the server's newest signed checkpoint against what this machine has seen of the ledger. Nothing is remembered.
+///
+/// # Errors
+/// `ROLLBACK_DETECTED` where it has fewer entries, `EQUIVOCATION` where it did not grow from what was seen; where no
+/// pinned log signed it, or it cannot be had; as [`seen_of`].
+pub fn hold_against_seen(world: &World, client: &Client, trust: &TrustFile) -> Result<(), Failure> {
     // Read before anything is asked, as in `fetch_newest`; and what is late once is asked for once more.
     let seen = seen_of(world, trust)?;
     let (mut shown, mut is_witnessed) = newest_of(client, trust)?;
@@ -180,6 +186,25 @@ fn kept_in(path: &Path, trust: &TrustFile, origin: &str) -> Result<Option<Checkp
         }
     }
     Ok(None)
+}
+
+/// Reads every kept checkpoint, as a verification does where something is pinned, and gives how many there are.
+///
+/// # Errors
+/// `CHECKPOINT_INVALID`, or when one cannot be looked at: of the first one.
+pub fn check_kept(world: &World, trust: Option<&TrustFile>) -> Result<usize, Failure> {
+    let home = world.home.path();
+    rights::check(home, &home.join("checkpoints"), rights::ENTER)?;
+    let paths = world.home.checkpoints()?;
+    for path in &paths {
+        rights::check(home, path, rights::READ)?;
+        let Some((checkpoint, _)) = read_note(path)? else { continue };
+        // Under another name, nobody looks for it.
+        if let Some(trust) = trust.filter(|_| *path == world.home.checkpoint(&checkpoint.origin)) {
+            kept_in(path, trust, &checkpoint.origin)?;
+        }
+    }
+    Ok(paths.len())
 }
 
 /// The checkpoint of a verified bundle.

@@ -14,6 +14,7 @@ use lockgate_api::{Client, Exit};
 use lockgate_ledger::governance::{ENROLMENT_NAMESPACE, EnrolmentDocument, document_bytes};
 use lockgate_ledger::{Event, Leaf, TrustFile};
 use lockgate_model::facts::SubjectKind;
+use lockgate_model::text::argument;
 use lockgate_model::{EntryIndex, EnvName, GroupName, Limits, PersonId, UnixMillis};
 use lockgate_sign::ssh_signer::{FileSigner, SshSigner};
 use lockgate_store::LedgerStore;
@@ -25,7 +26,7 @@ use crate::commands::trust::tell_custody;
 use crate::failure::{Failure, Outcome};
 use crate::home::{Context, Running, make_directory, write_file};
 use crate::keyring::{public_of, sign};
-use crate::serve::{begun_marker, setup_code_file};
+use crate::serve::{is_begun, setup_code_file};
 use crate::world::World;
 
 /// Where a server listens that nobody told where.
@@ -44,8 +45,10 @@ const FIRST_ENTRIES: usize = 16;
 /// `lockgate up`.
 ///
 /// # Errors
-/// What is refused beforehand, in [`beforehand::check`]; when the server does not start, or set-up is refused.
+/// `SERVER_RUNNING`, `HOME_COPIED`; what is refused beforehand, in [`beforehand::check`]; when the server does not
+/// start, or set-up is refused.
 pub fn up(world: &World, options: &cli::Up) -> Outcome {
+    check_no_copy(world)?;
     if let Some(running) = alive(world) {
         return Err(Failure::new(
             Exit::Conflict,
@@ -54,7 +57,7 @@ pub fn up(world: &World, options: &cli::Up) -> Outcome {
         )
         .hint("stop it with `lockgate down`"));
     }
-    let begun = begun_marker(&world.home).exists();
+    let begun = is_begun(&world.home)?;
     let listen = listen_at(world, options, begun);
     beforehand::check(world, options, &listen)?;
     let mut child = start(world, options, &listen)?;
@@ -445,6 +448,33 @@ fn wait_foreground(mut child: Child) -> Outcome {
 
 /// The server of this home, if it runs and answers.
 pub fn alive(world: &World) -> Option<Running> {
+    answering(world).filter(|running| world.home.is_served_by(running))
+}
+
+/// Refuses a home that was copied from one whose server runs: what its `server.json` names is not its own.
+fn check_no_copy(world: &World) -> Result<(), Failure> {
+    let Some(running) = answering(world).filter(|running| !world.home.is_served_by(running)) else { return Ok(()) };
+    let Running { pid, url, home } = running;
+    let (own, other) = (world.home.path(), home.unwrap_or_default());
+    let message = format!(
+        "the home {} is a copy of {other}, whose server runs at {url} (process {pid}); nothing was started or stopped",
+        own.display()
+    );
+    let audit = format!("`lockgate --home {} audit` looks at the copy", argument(&own.to_string_lossy()));
+    Err(Failure::new(Exit::Conflict, "HOME_COPIED", message).hint(match Path::new(&other).exists() {
+        true => format!(
+            "{audit}; to work with it in the place of the other, stop that server with `lockgate --home {} down` and \
+             never start it again: two servers with one key would sign two ledgers",
+            argument(&other)
+        ),
+        false => format!(
+            "{audit}; that other home is gone: where it was moved here while its server ran, end process {pid} first"
+        ),
+    }))
+}
+
+/// The server that the home's `server.json` names, if it runs and answers, whosever it is.
+fn answering(world: &World) -> Option<Running> {
     let running = world.home.running()?;
     let pid = Pid::from_raw(i32::try_from(running.pid).ok()?)?;
     test_kill_process(pid).ok()?;
@@ -477,8 +507,9 @@ fn is_zombie(pid: Pid) -> bool {
 /// `lockgate down`.
 ///
 /// # Errors
-/// `SERVER_UNKNOWN` when none runs, or when it does not stop.
+/// `SERVER_UNKNOWN` when none runs, `HOME_COPIED` when only that of another home does, or when it does not stop.
 pub fn down(world: &World) -> Outcome {
+    check_no_copy(world)?;
     let running =
         alive(world).ok_or_else(|| Failure::new(Exit::NotFound, "SERVER_UNKNOWN", "no server of this home runs"))?;
     stop(running.pid)?;

@@ -9,7 +9,7 @@ use lockgate_sign::ssh_signer::{FileSigner, SshSigner as _};
 use serde_json::{Value, json};
 
 use crate::consent::{approval, for_another_purpose};
-use crate::instance::Instance;
+use crate::instance::{Instance, copy_dir};
 
 const PUSH: [&str; 6] = ["push", "app.tar.gz", "--service", "shop/api", "--version", "1.0.0"];
 /// A request that is right but for its environment.
@@ -433,6 +433,45 @@ fn doctor_fails_without_its_server_and_looks_at_the_data() {
     assert!(!damaged.stdout.contains("starts it again"), "{damaged}");
     fs::remove_dir_all(lockgate.home().join("data")).unwrap();
     lockgate.run(&["doctor"]).refused(9, "DOCTOR_FAILED").says("LEDGER_MISSING");
+}
+
+/// What a verification will refuse tomorrow, `doctor` tells today.
+#[test]
+fn doctor_reads_what_was_seen_and_verified() {
+    let lockgate = Instance::granted();
+    lockgate.verify("1.4.2", &[]).exits(0);
+    lockgate.run(&["doctor"]).exits(0).says("memory").says("what was verified of 1 ledger(s)");
+    for (directory, code) in [("known", "KNOWN_INVALID"), ("checkpoints", "CHECKPOINT_INVALID")] {
+        let file = fs::read_dir(lockgate.home().join(directory)).unwrap().next().unwrap().unwrap().path();
+        let kept = fs::read(&file).unwrap();
+        fs::write(&file, "x").unwrap();
+        let doctor = lockgate.run(&["doctor"]);
+        assert!(doctor.code != 0, "{doctor}");
+        doctor.says("DOCTOR_FAILED").says(code).says("compare the ledger's checkpoint over another channel");
+        fs::write(&file, kept).unwrap();
+    }
+    lockgate.run(&["doctor"]).exits(0);
+}
+
+/// Nothing of another ledger's server could be compared with what was seen here.
+#[test]
+fn doctor_says_where_the_server_has_no_pinned_log() {
+    let (lockgate, other) = (Instance::demo(), Instance::demo());
+    lockgate.run(&["doctor", "--server", &other.url()]).says("LOG_KEY_UNKNOWN").says("of the pinned ledger");
+}
+
+/// Whoever copies a home in use does not come by its server, nor begin a second one with its keys.
+#[test]
+fn a_copy_of_a_home_leaves_the_server_of_the_other_alone() {
+    let lockgate = Instance::demo();
+    let original = fs::canonicalize(lockgate.home()).unwrap();
+    let copy = lockgate.file("copy");
+    copy_dir(lockgate.home(), &copy);
+    for command in [&["up", "--detach", "--listen", "127.0.0.1:0"][..], &["down"]] {
+        let ran = lockgate.run(&[&["--home", copy.to_str().unwrap()][..], command].concat());
+        ran.refused(7, "HOME_COPIED").says(&format!("is a copy of {}", original.display()));
+    }
+    lockgate.run(&["status"]).exits(0);
 }
 
 #[test]

@@ -31,6 +31,10 @@ pub const EXPLANATIONS: &[(&str, &str)] = &[
     ),
     ("FILE_MISSING", "This kind of signature is over the file itself, and its digest is not enough. Name the file."),
     (
+        "HOME_COPIED",
+        "This home was copied from one whose server runs, so that its `server.json` names that server, which was left alone. A second server with the same keys would sign a second ledger. Look at the copy with `lockgate audit`; to work with it in the place of the other, stop that one with `lockgate --home OTHER down` and never start it again.",
+    ),
+    (
         "HOME_LOCKED",
         "Another command has held a lock in the home for more than ten seconds, where it should be held for a moment. What it keeps may be newer than what is known here, so that nothing is verified or signed without it. Run the command again; where it ends so each time, find the `lockgate` that hangs, with `ps`, and end it: its lock goes with it.",
     ),

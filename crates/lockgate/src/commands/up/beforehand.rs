@@ -14,7 +14,8 @@ use super::{FIRST_OWNER_GROUPS, groups, name};
 use crate::cli;
 use crate::failure::Failure;
 use crate::home::read_file;
-use crate::serve::{begun_marker, demo_policy, first_policy, is_demo, log_seed};
+use crate::rights;
+use crate::serve::{demo_policy, first_policy, is_begun, is_demo, log_seed};
 use crate::world::World;
 
 /// What a key signs to show whether it asks for a PIN or fingerprint; such a signature counts for nothing anywhere.
@@ -26,7 +27,8 @@ const FACTOR_NAMESPACE: &str = "factor-probe.v1@lockgate.dev";
 /// `HOME_TAKEN`, `LEDGER_EXISTS`, `DEMO_ONE_FACTOR`, `MFA_REQUIRED`, `GROUP_UNKNOWN`, `NAME_INVALID`, `KEY_MISSING`,
 /// `POLICY_INVALID`, `ADDRESS_INVALID`, `PORT_TAKEN`, or what a file says.
 pub fn check(world: &World, options: &cli::Up, listen: &str) -> Result<(), Failure> {
-    let begun = begun_marker(&world.home).exists();
+    rights::check_server(&world.home)?;
+    let begun = is_begun(&world.home)?;
     if options.demo && begun && !is_demo(&world.home) {
         return Err(Failure::new(Exit::Conflict, "LEDGER_EXISTS", "this home has a ledger already, and it is no demo")
             .hint("leave --demo out to start its server, or begin a demo elsewhere: `lockgate --home DIR up --demo`"));
@@ -106,7 +108,7 @@ fn taken(world: &World, begun: bool, how: &str) -> Failure {
 /// one is begun, it would be written over.
 fn pinned_origins(world: &World, begun: bool) -> Result<Vec<String>, Failure> {
     let path = world.home.trust();
-    if !path.exists() {
+    if !rights::is_there(world.home.path(), &path)? {
         return Ok(Vec::new());
     }
     let read = || -> Result<Vec<String>, Failure> {
