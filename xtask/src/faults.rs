@@ -10,7 +10,7 @@ mod damage;
 mod database;
 mod disk;
 mod flips;
-mod ground;
+pub mod ground;
 mod lost;
 mod malformed;
 mod outcome;
@@ -153,8 +153,7 @@ pub struct Malformed {
 ///
 /// # Errors
 /// When the instance could not be made.
-pub fn malformed(seed: u64, window: Duration) -> Result<Malformed> {
-    let binary = workspace::build_lockgate(Profile::Dev)?;
+pub fn malformed(binary: PathBuf, seed: u64, window: Duration) -> Result<Malformed> {
     let mut scratch = Scratch::new("fuzz-http")?;
     let sent = Ground::prepare(scratch.path(), binary, seed, true, 0).and_then(|mut ground| {
         ground.requests = Some(Effort::Time(window));

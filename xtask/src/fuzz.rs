@@ -1,10 +1,11 @@
-//! `fuzz`: every reader of bytes from outside, or a whole server, on inputs that nobody wrote.
+//! `fuzz`: every reader of bytes from outside, a whole server, or the command line, on inputs that nobody wrote.
 //!
 //! What was a finding once is read first. Then known inputs are changed by chance, and read; what a reader has never
 //! answered before is kept and changed further.
 //! With `--guided`, libFuzzer keeps what takes a branch that nothing took before. `docs/fuzzing.md` says what both find,
 //! and what they do not.
 
+mod cli;
 mod corpus;
 mod guided;
 mod judge;
@@ -19,12 +20,14 @@ mod turns;
 mod watch;
 
 use std::num::NonZero;
+use std::path::PathBuf;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
 use clap::Args;
 
+use self::cli::Told;
 pub use self::guided::Guide;
 use self::guided::Guided;
 use self::record::{Record, Way};
@@ -35,9 +38,12 @@ use self::turns::Turns;
 use self::watch::Watch;
 use crate::failure::{Failure, Result};
 use crate::faults::{self, Malformed};
+use crate::workspace::{self, Profile};
 
-/// The target that is no reader: the HTTP surface of a real server.
+/// The targets that are no readers: the HTTP surface of a real server, and the command line with the files of its home.
 const HTTP: &str = "http";
+const CLI: &str = "cli";
+const PROGRAMS: [&str; 2] = [HTTP, CLI];
 /// How often the threads are looked after.
 const STEP: Duration = Duration::from_secs(1);
 
@@ -77,6 +83,12 @@ pub struct Arguments {
     /// Say for each part of the plan how long its readers were run, and run none
     #[arg(long, conflicts_with = "list")]
     parts: bool,
+    /// Use the release build of the program, for `http` and `cli`
+    #[arg(long, conflicts_with = "binary")]
+    release: bool,
+    /// Use this program instead of building one, for `http` and `cli`
+    #[arg(long, value_name = "FILE")]
+    binary: Option<PathBuf>,
 }
 
 /// Runs the targets, and prints what came of each.
@@ -102,12 +114,13 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         false => Duration::from_secs(seconds),
     };
     let chosen: Vec<Target> = all.into_iter().filter(|target| prefixes.is_empty() || is_named(&target.name)).collect();
-    // `faults` does the same, so that it is not run unless it is named.
-    let http = is_named(HTTP) || (arguments.list && prefixes.is_empty());
-    if http && arguments.up_to.is_some() {
-        return Err(Failure::new(format!("`{HTTP}` is no reader, and has no record: use --seconds")));
+    // They take a build of the program, and `faults` does what `http` does: neither is run unless it is named.
+    let is_wanted = |name: &&str| is_named(name) || (arguments.list && prefixes.is_empty());
+    let programs: Vec<&str> = PROGRAMS.into_iter().filter(is_wanted).collect();
+    if let (Some(_), Some(name)) = (arguments.up_to, programs.first()) {
+        return Err(Failure::new(format!("`{name}` is no reader, and has no record: use --seconds")));
     }
-    if chosen.is_empty() && !http {
+    if chosen.is_empty() && programs.is_empty() {
         return Err(Failure::new(format!(
             "no target starts with `{}`; `cargo xtask fuzz --list` names them",
             prefixes.join("` or `")
@@ -115,7 +128,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     }
     if arguments.list {
         let names = chosen.iter().map(|target| target.name.as_str());
-        names.chain(http.then_some(HTTP)).for_each(|name| println!("{name}"));
+        names.chain(programs).for_each(|name| println!("{name}"));
         return Ok(());
     }
     let (seed, window) = (arguments.seed, Duration::from_secs(arguments.seconds));
@@ -124,7 +137,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     // Who shares a processor with others waits for them, too.
     let patience = judge::PATIENCE * u32::try_from(jobs.div_ceil(processors))?;
     let plan = Plan { seed, window, patience, save: arguments.save, trace: arguments.trace };
-    let count = chosen.len() + usize::from(http);
+    let count = chosen.len() + programs.len();
     let (mut record, turns) = match arguments.up_to {
         Some(seconds) => {
             let record = Record::load(if arguments.guided { Way::Guided } else { Way::Chance })?;
@@ -151,9 +164,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     // What is the matter with the command itself is printed as always.
     drop(std::panic::take_hook());
     let mut findings = findings?;
-    if http {
-        let broken = |error: Failure| vec![format!("{HTTP}: {error}")];
-        findings.extend(knock(seed, window).unwrap_or_else(broken));
+    for name in programs {
+        let broken = |error: Failure| vec![format!("{name}: {error}")];
+        findings.extend(whole(name, arguments).unwrap_or_else(broken));
     }
     for finding in &findings {
         eprintln!("{finding}");
@@ -164,11 +177,25 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     }
 }
 
-/// The target that is no reader but a server with all its routes; by itself, after the others.
-fn knock(seed: u64, window: Duration) -> Result<Vec<String>> {
-    let Malformed { requests, answers, findings } = faults::malformed(seed, window)?;
-    said(HTTP, requests as u64, &format!("{answers:>3} answers"), findings.len());
-    Ok(findings.iter().map(|finding| format!("{HTTP}: {finding}")).collect())
+/// A target that is no reader but a whole program; by itself, after the others.
+fn whole(name: &str, arguments: &Arguments) -> Result<Vec<String>> {
+    let binary = match &arguments.binary {
+        Some(binary) => std::path::absolute(binary)?,
+        None => workspace::build_lockgate(if arguments.release { Profile::Release } else { Profile::Dev })?,
+    };
+    let (seed, window) = (arguments.seed, Duration::from_secs(arguments.seconds));
+    let (inputs, answers, findings) = match name {
+        CLI => {
+            let Told { commands, answers, findings } = cli::run(binary, seed, window)?;
+            (commands, answers, findings)
+        }
+        _ => {
+            let Malformed { requests, answers, findings } = faults::malformed(binary, seed, window)?;
+            (requests as u64, answers, findings)
+        }
+    };
+    said(name, inputs, &format!("{answers:>3} answers"), findings.len());
+    Ok(findings.iter().map(|finding| format!("{name}: {finding}")).collect())
 }
 
 fn said(name: &str, inputs: u64, more: &str, findings: usize) {

@@ -73,7 +73,7 @@ enum Task {
     Instructions(instructions::Arguments),
     /// Take a screenshot of every page, into docs/screens/
     Screens,
-    /// Read inputs that nobody wrote with every reader, or send them to a server; none may panic, hang, or answer in two ways
+    /// Read inputs that nobody wrote with every reader, or give them to a server or the command line; none may panic or hang
     Fuzz(fuzz::Arguments),
     /// Change valid things bit by bit and field by field; no verifier may accept one of them
     Mutate(mutate::Arguments),

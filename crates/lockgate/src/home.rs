@@ -14,6 +14,7 @@ use serde::Deserialize;
 
 use crate::failure::Failure;
 use crate::rights;
+use crate::terminal::plain_json;
 
 /// What a trust file is called, in the home and in what `trust export` writes.
 pub const TRUST_FILE: &str = "trust.json";
@@ -156,7 +157,8 @@ impl Home {
     /// # Errors
     /// When the file cannot be written.
     pub fn write_context(&self, context: &Context) -> Result<(), Failure> {
-        let quoted = |text: &str| serde_json::Value::from(text).to_string();
+        // A text of JSON is one of TOML, too, but for the control characters that JSON lets stand.
+        let quoted = |text: &str| plain_json(&serde_json::Value::from(text).to_string());
         let mut text = String::from("# Which server the command line talks to, and as whom.\n");
         for (name, value) in [
             ("server", context.server.as_deref()),

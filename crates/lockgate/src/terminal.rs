@@ -58,14 +58,20 @@ impl Terminal {
     /// As [`Self::result`].
     pub fn show<T: Serialize>(&self, value: &T, text: impl FnOnce() -> String) -> Result<(), Failure> {
         match self.format {
-            Format::Json => {
-                let json = serde_json::to_string_pretty(value)
-                    .map_err(|error| Failure::new(Exit::Bug, "OUTPUT_INVALID", error.to_string()))?;
-                self.result(plain_json(&json))
-            }
+            Format::Json => self.json(value),
             // Whatever a command prints of what came from elsewhere, none of it steers the terminal.
             Format::Table => self.result(printable(text().trim_end())),
         }
+    }
+
+    /// Prints a value as JSON, whatever the form of output.
+    ///
+    /// # Errors
+    /// As [`Self::result`].
+    pub fn json<T: Serialize>(&self, value: &T) -> Result<(), Failure> {
+        let json = serde_json::to_string_pretty(value)
+            .map_err(|error| Failure::new(Exit::Bug, "OUTPUT_INVALID", error.to_string()))?;
+        self.result(plain_json(&json))
     }
 
     /// Says something about what goes on.
@@ -91,9 +97,9 @@ impl Terminal {
     /// Reports a failure.
     pub fn failure(&self, failure: &Failure) {
         let (red, plain) = if self.colour { ("\u{1b}[1;31m", "\u{1b}[0m") } else { ("", "") };
-        let mut text = format!("{red}error{plain}[{}]: {}", printable(&failure.code), printable(&failure.message));
+        let mut text = format!("{red}error{plain}[{}]: {}", printable(&failure.code), continued(&failure.message));
         if let Some(hint) = &failure.hint {
-            text.push_str(&format!("\n  next  {}", printable(hint)));
+            text.push_str(&format!("\n  next  {}", continued(hint)));
         }
         let _ = writeln!(std::io::stderr(), "{text}");
         if self.format == Format::Json && !PRINTED.load(Ordering::Relaxed) {
@@ -176,9 +182,18 @@ pub fn printable(text: &str) -> String {
     text.split('\n').map(visible).collect::<Vec<_>>().join("\n")
 }
 
+/// The same where only the first line may begin at the margin: no line of a message is taken for another message.
+fn continued(text: &str) -> String {
+    let mut lines = printable(text).split('\n').map(str::to_owned).collect::<Vec<_>>();
+    for line in lines.iter_mut().skip(1).filter(|line| !line.starts_with(' ')) {
+        line.insert_str(0, "  ");
+    }
+    lines.join("\n")
+}
+
 /// JSON in which the control characters that JSON lets stand in texts are escaped: some terminals obey those above 127
 /// too.
-fn plain_json(json: &str) -> String {
+pub fn plain_json(json: &str) -> String {
     json.chars().fold(String::with_capacity(json.len()), |mut out, character| {
         match character.is_control() && character != '\n' {
             true => out.push_str(&format!("\\u{:04x}", u32::from(character))),

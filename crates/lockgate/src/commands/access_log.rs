@@ -192,7 +192,7 @@ fn judge(walk: Walk, checkpoint: &Checkpoint) -> Result<AccessReport, Failure> {
 
 fn told(world: &World, file: &Path, report: &AccessReport) -> Outcome {
     let counts = json!({
-        "file": file, "entries": report.entries, "root": report.root,
+        "file": file.display().to_string(), "entries": report.entries, "root": report.root,
         "allowed": report.allowed, "refused": report.refused, "failed": report.failed,
     });
     world.terminal.show(&counts, || {

@@ -13,6 +13,7 @@ use crate::commands::audit::{Scope, alarm, examine_all, first_problems};
 use crate::commands::oscal;
 use crate::failure::{Failure, Outcome};
 use crate::home::write_file;
+use crate::terminal::plain_json;
 use crate::world::World;
 
 /// `lockgate audit export`: nothing is written where anything is wrong with the ledger.
@@ -49,7 +50,8 @@ pub fn export(world: &World, options: &cli::AuditExport) -> Outcome {
             let file = path.display().to_string();
             world.terminal.done(&serde_json::json!({ "file": file }), format!("{file}: {}", told(&report)))?;
         }
-        None => world.terminal.bytes(text.as_bytes())?,
+        None if options.format == ExportFormat::Csv => world.terminal.bytes(text.as_bytes())?,
+        None => world.terminal.bytes(plain_json(&text).as_bytes())?,
     }
     if report.controls.is_empty() {
         world.terminal.say(

@@ -144,7 +144,7 @@ fn view(world: &World, file: &Path, out: &Path, trust: Option<&Path>) -> Outcome
     let trust = serde_json::to_string(&trust).map_err(|error| Failure::usage("TRUST_INVALID", error.to_string()))?;
     let page = lockgate_server::viewer::page(&text(bundle.to_bytes()?)?, &trust);
     write_file(out, page.as_bytes(), 0o644)?;
-    let shown = json!({ "promotion": verified.promotion, "file": out, "sizeBytes": page.len() });
+    let shown = json!({ "promotion": verified.promotion, "file": out.display().to_string(), "sizeBytes": page.len() });
     world.terminal.show(&shown, || {
         format!(
             "{} shows {} and verifies it in any browser, offline\n\

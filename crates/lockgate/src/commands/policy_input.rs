@@ -24,9 +24,7 @@ pub fn input(world: &World, promotion: Option<PromotionId>, dir: &Path, test: Op
         }
         None => of_test(dir, test)?,
     };
-    let text = serde_json::to_string_pretty(&facts)
-        .map_err(|error| Failure::new(Exit::Bug, "FACTS_INVALID", error.to_string()))?;
-    world.terminal.show(&facts, || text)?;
+    world.terminal.json(&facts)?;
     Ok(Exit::Done)
 }
 

@@ -389,7 +389,7 @@ fn told(world: &World, options: &cli::Up, running: &Running, info: &ServerInfo) 
     };
     let person = context.person.as_ref().map(PersonId::as_str).unwrap_or("-").to_owned();
     let owner = first_owner_on_record(world).map_or("-".to_owned(), |owner| owner.to_string());
-    let shown = serde_json::json!({ "url": running.url, "pid": running.pid, "home": world.home.path(), "person": person, "owner": owner, "demo": info.demo, "dashboard": "lockgate dashboard", "next": next });
+    let shown = serde_json::json!({ "url": running.url, "pid": running.pid, "home": world.home.path().display().to_string(), "person": person, "owner": owner, "demo": info.demo, "dashboard": "lockgate dashboard", "next": next });
     world.terminal.show(&shown, || {
         let people = match (info.demo, owner == person) {
             (true, _) => "  people     dana (developer), sam (owner and approver), ci (machine)\n".to_owned(),
