@@ -57,12 +57,12 @@ pub const EXPLANATIONS: &[(&str, &str)] = &[
         "An entry has a form that this version does not know. Use the version of Lockgate that wrote it, or a newer one.",
     ),
     (
-        "ENTRY_TO_COME",
-        "The server named an entry that its ledger does not have yet, so that what you sign about it could be kept for whatever comes there. Nothing was signed. Find out why from whoever is responsible for the server, and sign nothing for it until then.",
-    ),
-    (
         "ENTRY_TOO_LARGE",
         "What was handed in makes an entry that is too large for the ledger. Name fewer things, or shorter texts.",
+    ),
+    (
+        "ENTRY_TO_COME",
+        "The server named an entry that its ledger does not have yet, so that what you sign about it could be kept for whatever comes there. Nothing was signed. Find out why from whoever is responsible for the server, and sign nothing for it until then.",
     ),
     (
         "ENTRY_UNREADABLE",
