@@ -310,6 +310,12 @@ fn the_stranger_withstands_the_attacks() {
     passes("corpus.py", &repository("tests/attacks"));
 }
 
+/// What is no input is refused with its code, and soon.
+#[test]
+fn the_stranger_refuses_what_is_no_input() {
+    passes("refusals.py", &repository("tests/attacks"));
+}
+
 /// The same of the browser's verifier, in Node.
 #[test]
 fn the_browsers_verifier_withstands_the_attacks() {
