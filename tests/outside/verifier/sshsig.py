@@ -180,6 +180,17 @@ class Signature:
         return None
 
 
+def armored_text(data):
+    """The text of an armored signature.
+
+    Raises Refused SIGNATURE_MALFORMED.
+    """
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise Refused("SIGNATURE_MALFORMED", "the signature is not UTF-8") from error
+
+
 @functools.lru_cache(maxsize=65536)
 def parse(armored):
     """An armored signature.

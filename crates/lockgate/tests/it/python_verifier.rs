@@ -310,7 +310,7 @@ fn the_stranger_withstands_the_attacks() {
     passes("corpus.py", &repository("tests/attacks"));
 }
 
-/// What is no input is refused with its code, and soon.
+/// What is no text, no question or too large is refused with its code, and a batch goes on with the next line.
 #[test]
 fn the_stranger_refuses_what_is_no_input() {
     passes("refusals.py", &repository("tests/attacks"));
