@@ -247,7 +247,7 @@ class PolicySet:
         return (["kev"] if kev else []) + (["epss"] if any(gate.asks_epss for gate in gates) else [])
 
 
-@functools.lru_cache(maxsize=1024)
+@functools.lru_cache(maxsize=64)
 def read_policy_set(data):
     """Reads a policy set.
 

@@ -254,6 +254,19 @@ def check_lines(tally):
     tally.check("after it", "DECISION_INVALID", batch.answer(b'{"decision":{"document":""}}')[0])
 
 
+def check_memory(tally):
+    """Short arguments are remembered, long ones are not: a batch that is long holds no more than one that is short."""
+    calls = []
+
+    @forms.remembered(count=2, most=3)
+    def length(text):
+        calls.append(text)
+        return len(text)
+
+    answers = [length(text) for text in ("abc", "abc", "abcd", "abcd", "abc")]
+    tally.check("what is remembered", ([3, 3, 4, 4, 3], ["abc", "abcd", "abcd"]), (answers, calls))
+
+
 # --- Policy sets
 
 
@@ -351,6 +364,7 @@ def main():
         check_bundles(tally, folder)
     check_batch(tally, questions(document, signer, trust))
     check_lines(tally)
+    check_memory(tally)
     check_patterns(tally)
     check_toml(tally)
     check_policies(tally, attacks / "base")
