@@ -1,7 +1,5 @@
 """Bundles and trust files: the steps of "Verifying a bundle" in docs/formats.md, in their order."""
 
-import functools
-
 import entries
 import forms
 import notes
@@ -258,4 +256,10 @@ def _answer(fold, release, promotion, query):
     return [*checks, ("grant", f"{fold.promotion} into {query['environment']} until {grant.event['not_after']}")]
 
 
-read_trust = functools.lru_cache(maxsize=64)(Trust)
+@forms.remembered(count=64, most=notes.NOTE_MAX_BYTES)
+def read_trust(data):
+    """Reads a trust file.
+
+    Raises Refused TRUST_INVALID.
+    """
+    return Trust(data)

@@ -8,6 +8,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+from forms import remembered
 
 CURVES = {"nistp256": (ec.SECP256R1(), 65, hashes.SHA256()), "nistp384": (ec.SECP384R1(), 97, hashes.SHA384())}
 _P = (1 << 255) - 19
@@ -21,7 +22,7 @@ def is_small_order(key):
     return int.from_bytes(key, "little") & ((1 << 255) - 1) in _SMALL_ORDER
 
 
-@functools.lru_cache(maxsize=65536)
+@remembered(count=16384, most=4096)
 def ed25519(key, message, signature):
     if is_small_order(key) or len(signature) != 64:
         return False
@@ -44,7 +45,7 @@ def ec_point(curve, point):
         return None
 
 
-@functools.lru_cache(maxsize=65536)
+@remembered(count=16384, most=4096)
 def ecdsa(curve, point, message, r, s):
     key = ec_point(curve, point)
     if key is None or r <= 0 or s <= 0:
@@ -60,7 +61,7 @@ def ecdsa_der(key, hash_algorithm, message, signature):
         return False
 
 
-@functools.lru_cache(maxsize=65536)
+@remembered(count=16384, most=4096)
 def rsa_pkcs1(modulus, exponent, name, message, signature):
     hash_algorithm = {"rsa-sha2-256": hashes.SHA256(), "rsa-sha2-512": hashes.SHA512()}[name]
     if len(signature) != (modulus.bit_length() + 7) // 8:

@@ -1,7 +1,5 @@
 """Entries: every event with its fields and streams, and the documents beside them (docs/formats.md, "Entry")."""
 
-import functools
-
 import forms
 from forms import Malformed, Optional, boolean, digest, list_of, name, natural, release, service, shape, some_of, text
 from policyset import PERMISSIONS
@@ -147,7 +145,7 @@ _hashedrekord = shape(
 )
 
 
-@functools.lru_cache(maxsize=65536)
+@forms.remembered(count=4096, most=ENTRY_MAX_BYTES)
 def read_leaf(leaf):
     """The entry of a leaf; None for the leaf of an attestation. Whoever gets one must not change it.
 
@@ -297,7 +295,7 @@ REVIEW = shape(
 )  # fmt: skip
 
 
-@functools.lru_cache(maxsize=4096)
+@forms.remembered(count=256, most=256 * 1024)
 def read_document(check, data):
     """A body in canonical spelling that has a shape. Whoever gets one must not change it.
 

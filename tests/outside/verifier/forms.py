@@ -27,6 +27,25 @@ class Malformed(Exception):
     """Why bytes are not what they are read as; whoever reads them gives it a reason code."""
 
 
+def remembered(count, most):
+    """A cache of the last `count` answers, like lru_cache, of calls whose texts and bytes have `most` bytes together.
+
+    What is longer is worked out each time, so that whoever asks much and long does not fill the memory.
+    """
+
+    def decorate(function):
+        cached = functools.lru_cache(maxsize=count)(function)
+
+        @functools.wraps(function)
+        def call(*arguments):
+            size = sum(len(one) for one in arguments if isinstance(one, (bytes, str)))
+            return cached(*arguments) if size <= most else function(*arguments)
+
+        return call
+
+    return decorate
+
+
 # Unicode's White_Space.
 _WHITE = frozenset("\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000") | set(map(chr, range(0x2000, 0x200B)))
 
@@ -151,7 +170,7 @@ def read_canonical(data):
 # --- Base64 and digests
 
 
-@functools.lru_cache(maxsize=65536)
+@remembered(count=16384, most=4096)
 def unbase64(text):
     """Standard base64 with padding in its one spelling."""
     try:
@@ -163,7 +182,7 @@ def unbase64(text):
     return data
 
 
-@functools.lru_cache(maxsize=65536)
+@remembered(count=16384, most=4096)
 def digest_of(data):
     """`sha256:` and the hex digits of the SHA-256 of some bytes."""
     return "sha256:" + hashlib.sha256(data).hexdigest()

@@ -9,9 +9,9 @@
     lockgate_verify.py approval DOCUMENT SIGNATURE --key LINE|FILE
     lockgate_verify.py batch < QUESTIONS.jsonl
 
-Exit codes are those of `lockgate verify`. 0: verified. 1: a file cannot be read. 2: usage, or no sound trust file.
-3: not verified; the last line begins with the reason code. 6: no such file. `batch` answers each line with one line,
-and ends with 0.
+Exit codes are those of `lockgate verify`. 0: verified. 1: a file cannot be read. 2: usage, no sound trust file, or a
+file that is larger than is read. 3: not verified; the last line begins with the reason code. 6: no such file. 70: a bug
+of this verifier. `batch` answers each line with one line, whatever stands in it, and ends with 0.
 
 Written from docs/formats.md and from public texts (RFC 6962 and 9162, C2SP signed-note, tlog-checkpoint,
 tlog-cosignature and tlog-policy, PROTOCOL.sshsig and PROTOCOL.u2f of OpenSSH, WebAuthn, DSSE). It runs no gate again
@@ -22,79 +22,99 @@ import argparse
 import json
 import sys
 import time
+import traceback
 from pathlib import Path
 
 import attestation
 import bundle
 import entries
 import forms
+import inputs
 import notes
 import releases
 import sshsig
-from forms import Malformed, Refused, digest_of, unbase64
+from forms import Malformed, Refused, list_of, natural, shape, text, unbase64
 
-VERIFIED, FAILED, UNUSABLE, NOT_VERIFIED, NOT_FOUND = 0, 1, 2, 3, 6
+VERIFIED, FAILED, UNUSABLE, NOT_VERIFIED, NOT_FOUND, BUG = 0, 1, 2, 3, 6, 70
+UNUSABLE_CODES = ("TRUST_MISSING", "TRUST_INVALID", "TOO_LARGE")
 NOT_DONE = "no gate was run again and no evidence read: `lockgate verify` does that"
+
+
+def visible(said):
+    """A text on one line, without anything that a terminal obeys or that cannot be printed."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(said))
 
 
 def show(checks):
     for name, found in checks:
-        print(f"  + {name:<13} {found}")
+        print(f"  + {name:<13} {visible(found)}")
 
 
 def trust_of(arguments):
     try:
-        return bundle.read_trust(arguments.trust.read_bytes())
+        return bundle.read_trust(inputs.read_file(arguments.trust, inputs.TRUST_MAX_BYTES))
     except FileNotFoundError as error:
         raise Refused("TRUST_MISSING", f"there is no trust file at {arguments.trust}") from error
 
 
+def read_bundle(arguments):
+    return inputs.read_file(arguments.bundle, bundle.BUNDLE_MAX_BYTES)
+
+
+def read_note(path):
+    return inputs.read_file(path, notes.NOTE_MAX_BYTES)
+
+
 def check_bundle(arguments):
     trust = trust_of(arguments)
-    artifact = arguments.artifact or digest_of(arguments.file.read_bytes())
+    artifact = arguments.artifact or inputs.digest_of_file(arguments.file)
     now = time.time_ns() // 1_000_000 if arguments.now is None else arguments.now
     query = {"artifact": artifact, "service": arguments.service, "environment": arguments.env, "now": now}
-    show(bundle.verify(arguments.bundle.read_bytes(), trust, query))
+    show(bundle.verify(read_bundle(arguments), trust, query))
     print(f"  . not done      {NOT_DONE}")
 
 
 def check_attestation(arguments):
-    show(attestation.verify(arguments.bundle.read_bytes(), trust_of(arguments)))
+    trust = trust_of(arguments)
+    show(attestation.verify(read_bundle(arguments), trust))
 
 
 def check_checkpoint(arguments):
     trust = trust_of(arguments)
-    origin, size, root = notes.open_checkpoint(arguments.note.read_bytes(), trust.policy)
+    origin, size, root = notes.open_checkpoint(read_note(arguments.note), trust.policy)
     show([("checkpoint", f"{origin} signed {size} entries with the root {root.hex()}")])
 
 
 def check_proof(arguments):
-    trust, leaf = trust_of(arguments), arguments.leaf.read_bytes()
-    origin, index, size = notes.verify_proof_file(arguments.proof.read_bytes(), leaf, trust.policy)
+    trust, leaf = trust_of(arguments), inputs.read_file(arguments.leaf, entries.ENTRY_MAX_BYTES)
+    proof = inputs.read_file(arguments.proof, inputs.PROOF_MAX_BYTES)
+    origin, index, size = notes.verify_proof_file(proof, leaf, trust.policy)
     show([("inclusion", f"these {len(leaf)} bytes are entry {index} of the {size} that {origin} signed")])
 
 
 def check_consistency(arguments):
     trust = trust_of(arguments)
-    notes_and_path = [path.read_bytes() for path in (arguments.older, arguments.newer, arguments.proof)]
-    origin, old_size, size = notes.verify_consistency_file(*notes_and_path, trust.policy)
+    older, newer = read_note(arguments.older), read_note(arguments.newer)
+    proof = inputs.read_file(arguments.proof, inputs.DOCUMENT_MAX_BYTES)
+    origin, old_size, size = notes.verify_consistency_file(older, newer, proof, trust.policy)
     show([("consistency", f"the {size} entries of {origin} begin with the {old_size} of the older checkpoint")])
 
 
-def open_approval(data, armored, line):
-    """The predicate of an approval document that the key of a public key line signed."""
+def open_approval(data, signature, line):
+    """The predicate of an approval document that the key of a public key line signed; the signature is in bytes."""
     try:
         document = entries.read_document(entries.APPROVAL, data)
-        key = sshsig.key_of_line(line)
     except Malformed as error:
         raise Refused("DOCUMENT_INVALID", str(error)) from error
-    sshsig.parse(armored)
-    sshsig.verify(armored, releases.APPROVAL, data, key.wire)
+    sshsig.verify(sshsig.armored_text(signature), releases.APPROVAL, data, sshsig.key_of_line(line).wire)
     return document["predicate"]
 
 
 def check_approval(arguments):
-    predicate = open_approval(arguments.document.read_bytes(), arguments.signature.read_text(), arguments.key)
+    document = inputs.read_file(arguments.document, inputs.DOCUMENT_MAX_BYTES)
+    # One byte more than a signature has is enough to refuse it for its length.
+    signature = inputs.read_at_most(arguments.signature, sshsig.ARMORED_MAX_BYTES + 1)
+    predicate = open_approval(document, signature, arguments.key)
     show([("approval", f"{predicate['approver']} signed {predicate['verdict']} {predicate['promotion']}")])
 
 
@@ -109,44 +129,72 @@ class Batch:
     {"checkpoint":base64} asks about a note under the same trust file; its message is what the note says.
     {"inclusion":{..}}, {"consistency":{..}}, {"sshsig":{..}}, {"approval":{..}} and {"decision":{..}}
     ask about single checks, which need no trust file.
+    What is no such question is refused: JSON_INVALID where it is no strict JSON, JSON_FIELD where it has another form,
+    also of its base64 and of its keys, TOO_LARGE where the line is longer than is read. After a "good" that is no
+    question nothing is verified until the next one.
     """
 
     def __init__(self):
+        self._forget()
+
+    def _forget(self):
         self.good, self.trust, self.query = b"", b"", {}
 
     def answer(self, line):
-        question = json.loads(line)
-        if "good" in question:
-            self.good, self.trust = unbase64(question["good"]), question["trust"].encode()
+        """The answer to one line; None stands for one that is longer than is read."""
+        try:
+            return self._answer(line)
+        except Refused as refused:
+            return [refused.code, str(refused)]
+        except Exception as error:
+            # Nothing is verified, whatever went wrong, and the lines that follow are answered.
+            traceback.print_exc()
+            return ["VERIFIER_BUG", f"{type(error).__name__}: {error}"]
+
+    def _answer(self, line):
+        if line is None:
+            raise Refused("TOO_LARGE", f"the line is over the limit of {inputs.LINE_MAX_BYTES} bytes")
+        try:
+            question = forms.read_json(line)
+        except Malformed as error:
+            raise Refused("JSON_INVALID", f"no question: {error}") from error
+        try:
+            return self._ask(question)
+        except Malformed as error:
+            raise Refused("JSON_FIELD", f"no question: {error}") from error
+
+    def _ask(self, question):
+        kind = next((kind for kind in QUESTIONS if isinstance(question, dict) and kind in question), None)
+        if kind is None:
+            raise Malformed("nothing that is known is asked")
+        if kind == "good":
+            self._forget()
+        QUESTIONS[kind](question)
+        asked = question[kind]
+        if kind == "good":
+            good, trust = unbase64(asked), question["trust"].encode()
             self.query = {key: question[key] for key in ("artifact", "service", "environment", "now")}
-            return self._verdict(self.good)
-        if "edit" in question:
-            start, end, insert = question["edit"]
+            self.good, self.trust = good, trust
+            return self._verdict(good)
+        if kind == "edit":
+            start, end, insert = asked
+            if not start <= end <= len(self.good):
+                raise Malformed("the stretch is not one of those bytes")
             return self._verdict(self.good[:start] + unbase64(insert) + self.good[end:])
-        if "bundle" in question:
-            return self._verdict(unbase64(question["bundle"]))
-        if "checkpoint" in question:
-            return self._checkpoint(unbase64(question["checkpoint"]))
-        kind = next(iter(question))
-        return SINGLE_CHECKS[kind](**question[kind])
+        if kind == "bundle":
+            return self._verdict(unbase64(asked))
+        if kind == "checkpoint":
+            origin, size, root = notes.open_checkpoint(unbase64(asked), bundle.read_trust(self.trust).policy)
+            return [None, f"{origin} {size} {root.hex()}"]
+        return SINGLE_CHECKS[kind](**asked)
 
     def _verdict(self, data):
-        try:
-            bundle.verify(data, bundle.read_trust(self.trust), self.query)
-            return [None, ""]
-        except Refused as refused:
-            return [refused.code, str(refused)]
-
-    def _checkpoint(self, data):
-        try:
-            origin, size, root = notes.open_checkpoint(data, bundle.read_trust(self.trust).policy)
-            return [None, f"{origin} {size} {root.hex()}"]
-        except Refused as refused:
-            return [refused.code, str(refused)]
+        bundle.verify(data, bundle.read_trust(self.trust), self.query)
+        return [None, ""]
 
 
 def _hashes(path):
-    return [unbase64(text) for text in path or []]
+    return [unbase64(one) for one in path]
 
 
 def _inclusion(index, size, leaf, path, root):
@@ -158,27 +206,22 @@ def _consistency(old, new, path, old_root, new_root):
 
 
 def _sshsig(armored, key, namespace, message):
-    try:
-        sshsig.verify(armored, namespace, message.encode(), sshsig.key_of_line(key).wire)
-        return [None, ""]
-    except Refused as refused:
-        return [refused.code, str(refused)]
+    sshsig.verify(armored, namespace, message.encode(), sshsig.key_of_line(key).wire)
+    return [None, ""]
 
 
 def _approval(document, armored, key):
-    try:
-        open_approval(unbase64(document), armored, key)
-        return [None, ""]
-    except Refused as refused:
-        return [refused.code, str(refused)]
+    open_approval(unbase64(document), armored.encode(), key)
+    return [None, ""]
 
 
 def _decision(document):
+    data = unbase64(document)
     try:
-        entries.read_document(entries.DECISION, unbase64(document))
-        return [None, ""]
+        entries.read_document(entries.DECISION, data)
     except Malformed as error:
-        return ["DECISION_INVALID", str(error)]
+        raise Refused("DECISION_INVALID", str(error)) from error
+    return [None, ""]
 
 
 SINGLE_CHECKS = {
@@ -190,37 +233,60 @@ SINGLE_CHECKS = {
 }
 
 
+def _stretch(value):
+    if not isinstance(value, list) or len(value) != 3:
+        raise Malformed("not a start, an end and base64")
+    for check, one in zip((natural, natural, text), value):
+        check(one)
+
+
+# The form of each question, by the field that tells which it is.
+QUESTIONS = {
+    "good": shape(
+        good=text, trust=text, artifact=forms.digest, service=forms.service, environment=forms.name, now=natural
+    ),
+    "edit": shape(edit=_stretch),
+    "bundle": shape(bundle=text),
+    "checkpoint": shape(checkpoint=text),
+    "inclusion": shape(inclusion=shape(index=natural, size=natural, leaf=text, path=list_of(text), root=text)),
+    "consistency": shape(consistency=shape(old=natural, new=natural, path=list_of(text), old_root=text, new_root=text)),
+    "sshsig": shape(sshsig=shape(armored=text, key=text, namespace=text, message=text)),
+    "approval": shape(approval=shape(document=text, armored=text, key=text)),
+    "decision": shape(decision=shape(document=text)),
+}
+
+
 def answer_batch(_arguments):
     batch = Batch()
-    for line in sys.stdin:
+    for line in inputs.lines(sys.stdin.buffer):
         print(json.dumps(batch.answer(line)), flush=True)
 
 
 def form(check):
     """The type of an argument that has to have a form."""
 
-    def read(text):
+    def read(word):
         try:
-            check(text)
-            return text
+            check(word)
+            return word
         except Malformed as error:
             raise argparse.ArgumentTypeError(str(error)) from error
 
     return read
 
 
-def key_line(text):
+def key_line(word):
     """A public key line as an argument, or out of the file that the argument names."""
     try:
-        sshsig.key_of_line(text)
-        return text
-    except Malformed:
+        sshsig.key_of_line(word)
+        return word
+    except (Malformed, UnicodeEncodeError):
         pass
     try:
-        line = Path(text).read_text()
+        line = inputs.read_file(Path(word), sshsig.LINE_MAX_BYTES).decode("utf-8")
         sshsig.key_of_line(line)
         return line
-    except (OSError, ValueError, Malformed) as error:
+    except (OSError, ValueError, Malformed, Refused) as error:
         raise argparse.ArgumentTypeError(f"neither a public key line nor a file with one: {error}") from error
 
 
@@ -271,18 +337,24 @@ def main():
     try:
         arguments.run(arguments)
     except Refused as refused:
-        print(f"NOT VERIFIED\n{refused.code}: {refused}")
-        return UNUSABLE if refused.code in ("TRUST_MISSING", "TRUST_INVALID") else NOT_VERIFIED
+        print(f"NOT VERIFIED\n{refused.code}: {visible(refused)}")
+        return UNUSABLE if refused.code in UNUSABLE_CODES else NOT_VERIFIED
     except FileNotFoundError as error:
         print(f"cannot read: {error}", file=sys.stderr)
         return NOT_FOUND
     except OSError as error:
         print(f"cannot read: {error}", file=sys.stderr)
         return FAILED
+    except Exception as error:
+        traceback.print_exc()
+        print(f"NOT VERIFIED\nVERIFIER_BUG: {visible(f'{type(error).__name__}: {error}')}")
+        return BUG
     if arguments.run is not answer_batch:
         print("VERIFIED")
     return VERIFIED
 
 
 if __name__ == "__main__":
+    # Whatever the language of this machine, what is printed can be printed.
+    sys.stdout.reconfigure(errors="backslashreplace")
     sys.exit(main())

@@ -10,6 +10,9 @@ import tomllib
 
 from forms import Malformed
 
+# How many parts a key has, and how deep brackets stand in each other, at most. Nothing of a policy set comes near;
+# Python's reader takes time by the square of the one, and a call for each of the other.
+DEPTH_MAX = 80
 _DATES = (datetime.date, datetime.time)
 # What matters outside of texts, and how texts begin.
 _TOKEN = re.compile(r"""#[^\n]*|\"{3}|'{3}|["']|[\[\]{},\n]|[^#"'\[\]{},\n \t\r]+""")
@@ -25,10 +28,13 @@ def check_plain(text):
     """
     if text.startswith("\ufeff"):
         raise Malformed("it begins with a byte order mark")
-    at, opened, comma = 0, [], False
+    at, opened, comma, parts = 0, [], False, 0
     while (token := _TOKEN.search(text, at)) is not None:
         at, found = token.end(), token.group()
         after_comma, comma = comma, False
+        parts = 0 if found in ",[]{}\n" else parts + (found[0] != "#" and found.count("."))
+        if parts >= DEPTH_MAX or len(opened) > DEPTH_MAX:
+            raise Malformed("a key has too many parts, or brackets stand too deep in each other")
         if found[0] in "\"'":
             body = (_BASIC | _LITERAL)[found].match(text, at)
             if body is None:

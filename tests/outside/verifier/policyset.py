@@ -48,15 +48,42 @@ def read_pattern(text):
         raise Malformed(f"{text!r:.60} is not a pattern")
     if text in ("*", "**"):
         return _plain
-    pieces = [re.escape(part).replace(r"\*", "[^/]*") for part in parts]
+    return lambda given: _plain(given) and _all_fit(parts, given.split("/"))
+
+
+def _all_fit(parts, given):
     if parts[-1] == "**":
-        pieces[-1] = ".+"
-    compiled = re.compile("/".join(pieces), re.DOTALL)
-    return lambda given: _plain(given) and compiled.fullmatch(given) is not None
+        parts, given = parts[:-1], given[: len(parts) - 1] if len(given) >= len(parts) else []
+    return len(parts) == len(given) and all(map(_part_fits, parts, given))
+
+
+def _part_fits(part, given):
+    """Whether one part fits; each piece between two `*` is found as early as it can be, and nothing tried twice."""
+    first, *middle = part.split("*")
+    if not middle:
+        return given == first
+    last, at = middle.pop(), len(first)
+    for piece in middle:
+        found = given.find(piece, at)
+        if found < 0:
+            return False
+        at = found + len(piece)
+    return given.startswith(first) and at + len(last) <= len(given) and given.endswith(last)
+
+
+def _texts(value):
+    """A list of texts; a text alone is none, though Python would go through its letters."""
+    forms.list_of(forms.text)(value)
+    return value
+
+
+def _text(value):
+    forms.text(value)
+    return value
 
 
 def _patterns(value):
-    return None if value is None else [read_pattern(text) for text in value]
+    return None if value is None else [read_pattern(text) for text in _texts(value)]
 
 
 def _fits(patterns, given):
@@ -66,9 +93,9 @@ def _fits(patterns, given):
 class Binding:
     """Who holds some permissions, and where."""
 
-    def __init__(self, permissions, groups, people=(), services=None, environments=None):
-        self.permissions, self.groups = frozenset(permissions), groups
-        self.people = [read_pattern(text) for text in people]
+    def __init__(self, permissions, groups, people, services=None, environments=None):
+        self.permissions, self.groups = frozenset(permissions), _texts(groups)
+        self.people = _patterns(people)
         self.services, self.environments = _patterns(services), _patterns(environments)
 
     def covers(self, permission, service, environment):
@@ -94,8 +121,8 @@ class Gate:
     """One gate: whom it is for, and what it makes facts hold."""
 
     def __init__(self, table):
-        self.name, self.kind = table["name"], table["kind"]
-        self.environments, self.services = table["environments"], _patterns(table.get("services"))
+        self.name, self.kind = _text(table["name"]), _text(table["kind"])
+        self.environments, self.services = _texts(table["environments"]), _patterns(table.get("services"))
         self.compares = (
             (self.kind == "analysis" and table.get("new_only", False))
             or (self.kind == "coverage" and "max_drop" in table)
@@ -147,7 +174,7 @@ class PolicySet:
         self.aliases = {}
         if "aliases.toml" in self.files:
             for table in self._table("aliases.toml").get("aliases", []):
-                self.aliases.update(dict.fromkeys(table["names"], table["person"]))
+                self.aliases.update(dict.fromkeys(_texts(table["names"]), _text(table["person"])))
         self.gates = []
         for path in sorted(self.files):
             if path.startswith("gates/"):
@@ -166,17 +193,17 @@ class PolicySet:
             raise Malformed("a setting is out of range")
         if not 0 < self.break_glass_max <= 24 * 3_600_000 or self.origins == []:
             raise Malformed("a setting is out of range")
-        if not all(map(origin_host, self.origins or [])):
+        if self.origins is not None and not all(map(origin_host, _texts(self.origins))):
             raise Malformed("an origin is no web origin")
 
     def _read_people(self, table):
-        roles = {name: role["permissions"] for name, role in table.get("role", {}).items()}
+        roles = {name: _texts(role["permissions"]) for name, role in table.get("role", {}).items()}
         if any(permission not in PERMISSIONS for role in roles.values() for permission in role):
             raise Malformed("an unknown permission")
         self.groups = frozenset(table.get("group", {}))
         self.bindings = []
         for name, group in table.get("group", {}).items():
-            self.bindings += [Binding(roles[role], [name]) for role in group.get("roles", [])]
+            self.bindings += [Binding(roles[role], [name], []) for role in _texts(group.get("roles", []))]
         for one in table.get("bindings", []):
             held = roles[one["role"]]
             scope = (one.get("services"), one.get("environments"))
@@ -220,7 +247,7 @@ class PolicySet:
         return (["kev"] if kev else []) + (["epss"] if any(gate.asks_epss for gate in gates) else [])
 
 
-@functools.lru_cache(maxsize=1024)
+@functools.lru_cache(maxsize=64)
 def read_policy_set(data):
     """Reads a policy set.
 

@@ -9,7 +9,7 @@ import hashlib
 import re
 
 import crypto
-from forms import Malformed, Refused, read_json, unbase64
+from forms import Malformed, Refused, read_json, remembered, unbase64
 
 ARMORED_MAX_BYTES = LINE_MAX_BYTES = 16 * 1024
 PASSKEY_SIGNATURE = "webauthn-sk-ecdsa-sha2-nistp256@openssh.com"
@@ -180,7 +180,18 @@ class Signature:
         return None
 
 
-@functools.lru_cache(maxsize=65536)
+def armored_text(data):
+    """The text of an armored signature.
+
+    Raises Refused SIGNATURE_MALFORMED.
+    """
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise Refused("SIGNATURE_MALFORMED", "the signature is not UTF-8") from error
+
+
+@remembered(count=4096, most=ARMORED_MAX_BYTES)
 def parse(armored):
     """An armored signature.
 
@@ -192,7 +203,7 @@ def parse(armored):
         raise Refused("SIGNATURE_MALFORMED", str(error)) from error
 
 
-@functools.lru_cache(maxsize=65536)
+@remembered(count=4096, most=64 * 1024)
 def verify(armored, namespace, message, wire):
     """Verifies that a key signed a message for one purpose.
 

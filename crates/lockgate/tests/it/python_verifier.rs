@@ -310,6 +310,12 @@ fn the_stranger_withstands_the_attacks() {
     passes("corpus.py", &repository("tests/attacks"));
 }
 
+/// What is no text, no question or too large is refused with its code, and a batch goes on with the next line.
+#[test]
+fn the_stranger_refuses_what_is_no_input() {
+    passes("refusals.py", &repository("tests/attacks"));
+}
+
 /// The same of the browser's verifier, in Node.
 #[test]
 fn the_browsers_verifier_withstands_the_attacks() {
