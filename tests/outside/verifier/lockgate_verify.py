@@ -155,7 +155,7 @@ class Batch:
         if line is None:
             raise Refused("TOO_LARGE", f"the line is over the limit of {inputs.LINE_MAX_BYTES} bytes")
         try:
-            question = forms.read_json(line)
+            question = forms.read_question(line)
         except Malformed as error:
             raise Refused("JSON_INVALID", f"no question: {error}") from error
         try:
