@@ -352,7 +352,8 @@ pub fn detect_from(mut from: &mut dyn Read) -> Option<Format> {
     loop {
         let (blank, next) = {
             let waiting = all.fill_buf().ok()?;
-            let blank = waiting.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+            // Blank to JSON, which a form feed is not: it must not matter where a piece of the stream ends.
+            let blank = waiting.iter().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r')).count();
             (blank, waiting.get(blank).copied())
         };
         match (blank, next) {
@@ -603,6 +604,10 @@ mod tests {
             let is_told = text.starts_with('{') && !text.starts_with("{\"results\"");
             check(text, is_told.then_some(format));
             check(&format!("\u{feff} \r\n\t{text}\n "), is_told.then_some(format));
+            // No blank of JSON, also where the pieces of the stream end behind it.
+            let mut pieces = b"\x0c\n".chain(text.as_bytes());
+            assert_eq!(detect_from(&mut pieces), None, "{text}");
+            check(&format!("\u{c}\n{text}"), None);
             let padded = format!("{}{text}", " ".repeat(200_000));
             check(&padded, is_told.then_some(format));
             check(&format!("{text}x"), None);
