@@ -605,8 +605,7 @@ mod tests {
             check(text, is_told.then_some(format));
             check(&format!("\u{feff} \r\n\t{text}\n "), is_told.then_some(format));
             // No blank of JSON, also where the pieces of the stream end behind it.
-            let mut pieces = b"\x0c\n".chain(text.as_bytes());
-            assert_eq!(detect_from(&mut pieces), None, "{text}");
+            assert_eq!(detect_from(&mut b"\x0c\n".chain(text.as_bytes())), None, "{text}");
             check(&format!("\u{c}\n{text}"), None);
             let padded = format!("{}{text}", " ".repeat(200_000));
             check(&padded, is_told.then_some(format));
