@@ -6,6 +6,8 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::channel;
+use std::thread;
 use std::time::Duration;
 
 use lockgate_api::Exit;
@@ -21,10 +23,6 @@ pub const TRUST_FILE: &str = "trust.json";
 
 /// How long a lock that another command holds is waited for in all: whoever holds one reads and writes a small file.
 const LOCK_WAIT: Duration = Duration::from_secs(10);
-/// The first of the pauses between two tries; each is twice as long as the one before.
-const PAUSE_FIRST: Duration = Duration::from_millis(1);
-/// The longest of them.
-const PAUSE_LONGEST: Duration = Duration::from_millis(200);
 
 /// The home directory.
 #[derive(Debug, Clone)]
@@ -281,31 +279,28 @@ fn write_new(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
 /// # Errors
 /// `HOME_LOCKED` where another one holds it for too long; when it cannot be made or locked.
 pub fn lock_directory_of(path: &Path) -> Result<fs::File, Failure> {
-    lock_directory(path, pause)
+    lock_directory(path, LOCK_WAIT)
 }
 
-#[expect(clippy::disallowed_methods, reason = "no system waits for another process's lock for a while only")]
-fn pause(time: Duration) {
-    std::thread::sleep(time);
-}
-
-/// The same, with what is done between two tries.
-fn lock_directory(path: &Path, mut between: impl FnMut(Duration)) -> Result<fs::File, Failure> {
+/// The same, with how long is waited.
+fn lock_directory(path: &Path, most: Duration) -> Result<fs::File, Failure> {
     let directory = path.parent().unwrap_or(Path::new("."));
     let lock = directory.with_extension("lock");
-    let fail = |error: std::io::Error| Failure::file(&lock, &error);
+    let fail = |error: io::Error| Failure::file(&lock, &error);
     make_directory(directory, 0o700).map_err(fail)?;
     let file = fs::OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&lock).map_err(fail)?;
-    let (mut waited, mut next) = (Duration::ZERO, PAUSE_FIRST);
-    loop {
-        match file.try_lock() {
-            Ok(()) => return Ok(file),
-            Err(fs::TryLockError::Error(error)) => return Err(fail(error)),
-            Err(fs::TryLockError::WouldBlock) if waited >= LOCK_WAIT => return Err(locked(&lock)),
-            Err(fs::TryLockError::WouldBlock) => between(next),
-        }
-        waited = waited.saturating_add(next);
-        next = next.saturating_mul(2).min(PAUSE_LONGEST);
+    match file.try_lock() {
+        Ok(()) => return Ok(file),
+        Err(fs::TryLockError::Error(error)) => return Err(fail(error)),
+        Err(fs::TryLockError::WouldBlock) => {}
+    }
+    // No system waits for a lock for a while only. A thread waits for it, and lets it go again where nobody wants it any more.
+    let (had, gets) = channel();
+    let waits = move || drop(had.send(file.lock().map(|()| file)));
+    thread::Builder::new().spawn(waits).map_err(fail)?;
+    match gets.recv_timeout(most) {
+        Ok(file) => file.map_err(fail),
+        Err(_) => Err(locked(&lock)),
     }
 }
 
@@ -393,22 +388,17 @@ mod tests {
     fn a_lock_that_another_holds_is_waited_for_and_not_for_ever() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("known/ledger");
-        let mut held = Some(lock_directory(&path, |_| panic!("nobody holds it")).unwrap());
-        let mut pauses = Vec::new();
-        let failure = lock_directory(&path, |time| pauses.push(time)).unwrap_err();
+        let held = lock_directory(&path, Duration::ZERO).unwrap();
+        let failure = lock_directory(&path, Duration::ZERO).unwrap_err();
         assert_eq!((failure.exit, failure.code.as_str()), (Exit::Unavailable, "HOME_LOCKED"));
         assert!(failure.message.contains("known.lock") && failure.hint.is_some(), "{failure:?}");
-        let waited: Duration = pauses.iter().sum();
-        assert!(waited >= LOCK_WAIT && waited < LOCK_WAIT + PAUSE_LONGEST, "{waited:?}");
-        assert!(pauses.is_sorted() && pauses.first() == Some(&PAUSE_FIRST), "{pauses:?}");
-        let mut tries = 0;
-        let had = lock_directory(&path, |_| {
-            tries += 1;
-            if tries == 3 {
-                drop(held.take());
-            }
+        // Whoever gave up before lets go of it, too.
+        thread::scope(|scope| {
+            let waits = scope.spawn(|| lock_directory(&path, LOCK_WAIT).map(drop));
+            drop(held);
+            waits.join().unwrap().unwrap();
         });
-        assert!(had.is_ok() && tries == 3, "{had:?} after {tries}");
+        lock_directory(&path, LOCK_WAIT).unwrap();
     }
 
     #[test]
